@@ -1,0 +1,107 @@
+"""The only table of class names, ids, colours, aliases and ignored classes.
+
+A class's position in its task's table is its training id. Sources: ``bdd100k/configs/det.toml`` for the detection
+classes and both mappings, ``bdd100k/label/label.py`` for the segmentation classes and their colours.
+"""
+
+from typing import NamedTuple
+
+
+class Category(NamedTuple):
+    """A class: its official name, its RGB colour and whether it is countable."""
+
+    name: str
+    color: tuple[int, int, int]
+    is_thing: bool
+
+
+# BDD100K publishes no detection colours; these are told apart on day and on night pictures.
+DET = (
+    Category("pedestrian", (255, 70, 90), True),
+    Category("rider", (255, 140, 0), True),
+    Category("car", (30, 170, 255), True),
+    Category("truck", (120, 110, 255), True),
+    Category("bus", (0, 215, 190), True),
+    Category("train", (180, 120, 60), True),
+    Category("motorcycle", (225, 80, 255), True),
+    Category("bicycle", (255, 120, 190), True),
+    Category("traffic light", (255, 215, 40), True),
+    Category("traffic sign", (90, 225, 70), True),
+)
+
+SEM_SEG = (
+    Category("road", (128, 64, 128), False),
+    Category("sidewalk", (244, 35, 232), False),
+    Category("building", (70, 70, 70), False),
+    Category("wall", (102, 102, 156), False),
+    Category("fence", (190, 153, 153), False),
+    Category("pole", (153, 153, 153), False),
+    Category("traffic light", (250, 170, 30), False),
+    Category("traffic sign", (220, 220, 0), False),
+    Category("vegetation", (107, 142, 35), False),
+    Category("terrain", (152, 251, 152), False),
+    Category("sky", (70, 130, 180), False),
+    Category("person", (220, 20, 60), True),
+    Category("rider", (255, 0, 0), True),
+    Category("car", (0, 0, 142), True),
+    Category("truck", (0, 0, 70), True),
+    Category("bus", (0, 60, 100), True),
+    Category("train", (0, 80, 100), True),
+    Category("motorcycle", (0, 0, 230), True),
+    Category("bicycle", (119, 11, 32), True),
+)
+
+DRIVABLE = (
+    Category("direct", (219, 94, 86), False),
+    Category("alternative", (86, 211, 219), False),
+    Category("background", (0, 0, 0), False),
+)
+
+TASKS: dict[str, tuple[Category, ...]] = {"det": DET, "sem_seg": SEM_SEG, "drivable": DRIVABLE}
+
+IGNORE_LABEL = 255
+"""The mask value of pixels that are neither trained nor scored."""
+
+# [name_mapping] of det.toml: older and finer names of the same class.
+ALIASES = {
+    "bike": "bicycle",
+    "caravan": "car",
+    "motor": "motorcycle",
+    "person": "pedestrian",
+    "van": "car",
+}
+
+# [ignored_mapping] of det.toml: objects near a class, scored as crowd (never missed, never a false positive) and not
+# trained on.
+IGNORED = {
+    "other person": "pedestrian",
+    "other vehicle": "car",
+    "trailer": "truck",
+}
+
+# Attribute values of a frame, in the order of the tagging task's indices.
+WEATHER = ("rainy", "snowy", "clear", "overcast", "undefined", "partly cloudy", "foggy")
+SCENE = ("tunnel", "residential", "parking lot", "undefined", "city street", "gas stations", "highway")
+TIME_OF_DAY = ("daytime", "night", "dawn/dusk", "undefined")
+
+
+class DetClass(NamedTuple):
+    """What a category name of a label file means for detection: the class index, and whether it is an ignored one."""
+
+    index: int
+    ignored: bool
+
+
+DET_CLASSES: dict[str, DetClass] = {category.name: DetClass(i, False) for i, category in enumerate(DET)}
+DET_CLASSES |= {alias: DET_CLASSES[name] for alias, name in ALIASES.items()}
+DET_CLASSES |= {other: DetClass(DET_CLASSES[name].index, True) for other, name in IGNORED.items()}
+
+
+def names(task: str) -> list[str]:
+    """The class names of ``task`` in the order of their training ids."""
+    return [category.name for category in TASKS[task]]
+
+
+def colors(task: str) -> list[tuple[int, int, int]]:
+    """The RGB colours of ``task``'s classes in the order of their training ids."""
+    return [category.color for category in TASKS[task]]

@@ -1,0 +1,180 @@
+"""Label files and mask folders -> Detectron2 dataset dicts.
+
+The dicts follow https://detectron2.readthedocs.io/en/latest/tutorials/datasets.html. ``image_id`` is the file name of
+the picture, the key that BDD100K's result files use.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from detectron2.structures import BoxMode
+
+from ..errors import DataError
+from .categories import DET, DET_CLASSES, IGNORED
+from .labels import Frame, ImageSize, Label, read_frames
+
+logger = logging.getLogger(__name__)
+
+HEIGHT, WIDTH = 720, 1280
+"""The size in pixels of every BDD100K picture."""
+
+# Of the released segmentation set these masks have no picture (https://github.com/bdd100k/bdd100k/issues/103).
+MASKS_WITHOUT_IMAGE = {
+    "fee92217-63b3f87f",
+    "ff1e4d6d-f4d85cfd",
+    "ff3d3536-04986e25",
+    "ff3da814-c3463a43",
+    "ff55861e-a06b953c",
+    "ff7b98c7-3cb964ac",
+}
+
+_REMEDY = (
+    "Check the download against datasets/README.md, or point DETECTRON2_DATASETS at the folder that holds bdd100k/."
+)
+
+
+def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads a detection label file.
+
+    Args:
+        labels: Scalabel JSON, e.g. ``labels/det_20/det_val.json``.
+        images: the folder with the pictures.
+
+    Returns:
+        One dict a frame in the order of the file, frames without labels included, with ``annotations`` of ``bbox``
+        (XYWH in pixels, inclusive: width is x2 - x1 + 1), ``category_id`` (0 to 9) and ``iscrowd`` (1 for crowds and
+        for the ignored classes, which Detectron2 leaves out of training).
+
+    Raises:
+        DataError: what :func:`~bdd100k_d2.data.labels.read_frames` raises, a missing picture, an unknown category, or a
+            box that is reversed or wholly outside of its picture.
+    """
+    labels, images = Path(labels), Path(images)
+    frames = read_frames(labels)
+    _check_images([frame.name for frame in frames], images, f"named in {labels}")
+    folder = f"{images}{os.sep}"
+    full_size = ImageSize(WIDTH, HEIGHT)
+    dicts = []
+    for frame in frames:
+        size = frame.size or full_size
+        dicts.append(
+            {
+                "file_name": folder + frame.name,
+                "image_id": frame.name,
+                "height": size.height,
+                "width": size.width,
+                "annotations": _annotations(frame, size, labels),
+            }
+        )
+    return dicts
+
+
+def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Lists a folder of semantic masks (sem_seg or drivable) with their pictures.
+
+    Returns:
+        One dict a mask, sorted by name, with ``sem_seg_file_name``. Pictures without a mask are left out and counted in
+        a warning, as are the released masks that are known to have no picture.
+
+    Raises:
+        DataError: a folder is missing or empty, or any other mask has no picture.
+    """
+    masks, images = Path(masks), Path(images)
+    stems = {Path(name).stem for name in _list_files(masks, ".png", "masks")}
+    pictures = {Path(name).stem for name in _list_files(images, ".jpg", "pictures")}
+    known = (stems - pictures) & MASKS_WITHOUT_IMAGE
+    stems -= known
+    _check_images([f"{stem}.jpg" for stem in sorted(stems)], images, f"of the masks in {masks}")
+    for count, what in ((len(known), "masks without a picture"), (len(pictures - stems), "pictures without a mask")):
+        if count:
+            logger.warning("%s: %d %s are left out.", masks, count, what)
+    return [
+        {
+            "file_name": str(images / f"{stem}.jpg"),
+            "image_id": f"{stem}.jpg",
+            "height": HEIGHT,
+            "width": WIDTH,
+            "sem_seg_file_name": str(masks / f"{stem}.png"),
+        }
+        for stem in sorted(stems)
+    ]
+
+
+def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Lists a folder of pictures without labels (the test splits), sorted by name.
+
+    Raises:
+        DataError: the folder is missing or has no pictures.
+    """
+    images = Path(images)
+    return [
+        {"file_name": str(images / name), "image_id": name, "height": HEIGHT, "width": WIDTH}
+        for name in sorted(_list_files(images, ".jpg", "pictures"))
+    ]
+
+
+def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, Any]]:
+    mode = BoxMode.XYWH_ABS
+    annotations = []
+    for label in frame.labels or ():
+        box = label.box2d
+        if box is None:
+            continue
+        known = DET_CLASSES.get(label.category)
+        if known is None:
+            raise DataError(
+                f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
+                f"Known are {', '.join(category.name for category in DET)}, "
+                f"their aliases and the ignored {', '.join(IGNORED)}."
+            )
+        width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
+        inside = box.x1 < size.width and box.y1 < size.height and box.x2 >= 0 and box.y2 >= 0
+        # A box of one pixel has x2 == x1. Comparisons with NaN are false, so NaN fails here too.
+        if not (width >= 1 and height >= 1 and inside and math.isfinite(width + height)):
+            raise DataError(
+                f"{path}: frame {frame.name}, label {label.id} ({label.category}): the box ({box.x1:g}, {box.y1:g}) to "
+                f"({box.x2:g}, {box.y2:g}) is {'outside of the picture' if not inside else 'reversed or not finite'}; "
+                "mend or remove that label."
+            )
+        annotations.append(
+            {
+                "bbox": [box.x1, box.y1, width, height],
+                "bbox_mode": mode,
+                "category_id": known.index,
+                "iscrowd": int(known.ignored or _is_crowd(label)),
+            }
+        )
+    return annotations
+
+
+def _is_crowd(label: Label) -> bool:
+    return label.attributes is not None and bool(label.attributes.crowd or label.attributes.ignored)
+
+
+def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.name.endswith(suffix)]
+    except OSError as error:
+        raise DataError(f"{folder}: no such folder of {what} ({error.strerror}). {_REMEDY}") from error
+    if not names:
+        raise DataError(f"{folder}: no {suffix} file in the folder of {what}. {_REMEDY}")
+    return names
+
+
+def _check_images(names: Iterable[str], images: Path, origin: str) -> None:
+    names = list(names)
+    for name in names:
+        # A name like ../../x.jpg would leave the folder.
+        if "/" in name or "\\" in name or name in ("", "..", "."):
+            raise DataError(f"{name!r}, {origin}, is not a plain file name; pictures lie directly in {images}.")
+    present = set(_list_files(images, "", "pictures"))
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise DataError(
+            f"{images}: {len(missing)} of {len(names)} pictures {origin} are missing, the first is {missing[0]}. "
+            f"{_REMEDY}"
+        )

@@ -1,0 +1,168 @@
+"""Scalabel label files <-> typed records: the one place that parses or writes them.
+
+The format is described at https://doc.bdd100k.com/format.html. Only the fields that training and scoring need are
+kept; msgspec skips the others without making objects of them.
+"""
+
+import gc
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..atomic import write_atomic
+from ..errors import DataError
+
+
+class Box2D(msgspec.Struct, gc=False):
+    """A box in pixels with **inclusive** corners: its width is ``x2 - x1 + 1``."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class LabelAttributes(msgspec.Struct, omit_defaults=True, gc=False):
+    """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed."""
+
+    occluded: bool | None = None
+    truncated: bool | None = None
+    trafficLightColor: str | None = None  # noqa: N815, the field's name in the file
+    crowd: bool | None = None
+    ignored: bool | None = None
+
+
+class RLE(msgspec.Struct, gc=False):
+    """A mask in COCO's compressed run lengths; ``size`` is (height, width) in pixels."""
+
+    counts: str
+    size: tuple[int, int]
+
+
+class Label(msgspec.Struct, omit_defaults=True, gc=False):
+    """An object of a frame. ``score`` (0 to 1) is set in predictions only."""
+
+    id: str | int | None = None
+    category: str | None = None
+    score: float | None = None
+    attributes: LabelAttributes | None = None
+    box2d: Box2D | None = None
+    rle: RLE | None = None
+
+
+class FrameAttributes(msgspec.Struct, omit_defaults=True, gc=False):
+    """Attributes of a frame; their values are listed in :mod:`bdd100k_d2.data.categories`."""
+
+    weather: str | None = None
+    scene: str | None = None
+    timeofday: str | None = None
+
+
+class ImageSize(msgspec.Struct, gc=False):
+    """The size of a frame's picture in pixels."""
+
+    width: int
+    height: int
+
+
+class Frame(msgspec.Struct, omit_defaults=True):
+    """A picture and its objects. ``labels`` is None where the file has ``null`` or no such key."""
+
+    name: str
+    videoName: str | None = None  # noqa: N815, the field's name in the file
+    attributes: FrameAttributes | None = None
+    timestamp: int | None = None
+    frameIndex: int | None = None  # noqa: N815, the field's name in the file
+    size: ImageSize | None = None
+    labels: list[Label] | None = None
+
+
+class _Dataset(msgspec.Struct):
+    frames: list[Frame]
+
+
+def read_frames(path: str | os.PathLike[str]) -> list[Frame]:
+    """Reads a Scalabel file: a list of frames or ``{"frames": [...]}``.
+
+    Returns:
+        The frames in the order of the file; names are unique.
+
+    Raises:
+        DataError: no such file, not JSON, cut off, another format, a field of the wrong type, or two frames of a name.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the label file cannot be read ({error.strerror}); "
+            "datasets/README.md says where it comes from and where it goes."
+        ) from error
+    # Hundreds of thousands of small objects are made, none of them garbage: collecting while parsing doubles the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        if content.lstrip()[:1] == b"{":
+            frames = msgspec.json.decode(content, type=_Dataset).frames
+        else:
+            frames = msgspec.json.decode(content, type=list[Frame])
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: {_diagnose(content, error)}") from error
+    finally:
+        if collecting:
+            gc.enable()
+    seen: set[str] = set()
+    for frame in frames:
+        if frame.name in seen:
+            raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
+        seen.add(frame.name)
+    return frames
+
+
+def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
+    """Writes frames as a Scalabel list to ``path``, whole or not at all.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    write_atomic(path, msgspec.json.encode(list(frames)))
+
+
+def _diagnose(content: bytes, error: msgspec.MsgspecError) -> str:
+    """Says what is wrong with a file that msgspec refused, in the user's terms."""
+    if not content.strip():
+        return "the file is empty; download or export it again."
+    try:
+        document = json.loads(content)
+    except UnicodeDecodeError:
+        return "not a JSON text file; give the path of a Scalabel JSON file."
+    except json.JSONDecodeError as syntax:
+        if syntax.pos >= len(content.decode().rstrip()) - 1 or "Unterminated" in syntax.msg:
+            return f"the JSON is cut off after {len(content):,} bytes; download or export it again."
+        return f"not valid JSON ({syntax.msg} in line {syntax.lineno}, column {syntax.colno})."
+    if isinstance(document, dict) and {"images", "annotations"} & document.keys():
+        return (
+            "this is COCO JSON, not Scalabel; BDD100K's own label files, e.g. labels/det_20/det_val.json, are expected."
+        )
+    frames = document.get("frames") if isinstance(document, dict) else document
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        return 'not a Scalabel file: a list of frames or {"frames": [...]} is expected.'
+    return _first_bad_frame(frames) or f"not a Scalabel file ({error})."
+
+
+def _first_bad_frame(frames: list[dict[str, Any]]) -> str | None:
+    for index, frame in enumerate(frames):
+        name = frame.get("name", f"number {index}")
+        try:
+            json.dumps(frame, allow_nan=False)
+        except ValueError:
+            return f"frame {name} holds a number that is NaN or infinite; mend or remove that label."
+        try:
+            msgspec.convert(frame, Frame)
+        except msgspec.ValidationError as error:
+            return f"frame {name}: {error}."
+    return None

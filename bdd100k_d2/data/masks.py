@@ -1,0 +1,75 @@
+"""Semantic masks: PNG files and Scalabel run lengths -> arrays of class ids."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from ..errors import DataError
+from .categories import IGNORE_LABEL
+from .labels import Frame
+
+
+def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:
+    """Returns ``mask`` (H, W) unchanged when all its values are in 0..num_classes-1 or 255.
+
+    Raises:
+        DataError: another value; the message names the file ``name`` and the values.
+    """
+    found = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+    wrong = [int(value) for value in found if value >= num_classes and value != IGNORE_LABEL]
+    if wrong:
+        raise DataError(
+            f"{name}: the mask holds the ids {wrong}; 0 to {num_classes - 1} and {IGNORE_LABEL} are allowed. "
+            "Is it a mask of another task, or a colour map?"
+        )
+    return mask
+
+
+def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads a single-channel 8-bit PNG of class ids.
+
+    Returns:
+        uint8 array of shape (H, W).
+
+    Raises:
+        DataError: the file is missing, unreadable, or has colours or 16 bits instead of 8-bit ids.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            if image.mode != "L":
+                raise DataError(
+                    f"{path}: a mask has one channel of 8-bit class ids, this picture is {image.mode}; "
+                    "give the folder masks/, not colormaps/ or bitmasks/."
+                )
+            return np.asarray(image)
+    except OSError as error:
+        raise DataError(f"{path}: the mask cannot be read ({error}); download or write it again.") from error
+
+
+def frame_to_mask(frame: Frame, class_ids: dict[str, int], height: int, width: int) -> np.ndarray:
+    """Paints the run lengths of a frame's labels in their order, later ones over earlier ones.
+
+    Labels without run lengths or of a class that is not in ``class_ids`` are left out, as the official toolkit does.
+
+    Returns:
+        uint8 array of shape (height, width); unpainted pixels are 255.
+
+    Raises:
+        DataError: run lengths of another size.
+    """
+    mask = np.full((height, width), IGNORE_LABEL, np.uint8)
+    for label in frame.labels or ():
+        if label.rle is None or label.category not in class_ids:
+            continue
+        if tuple(label.rle.size) != (height, width):
+            raise DataError(
+                f"frame {frame.name}: label {label.id} ({label.category}) has run lengths of size {label.rle.size}, "
+                f"the picture has {(height, width)}."
+            )
+        region = coco_mask.decode({"size": [height, width], "counts": label.rle.counts.encode()})
+        mask[region > 0] = class_ids[label.category]
+    return mask

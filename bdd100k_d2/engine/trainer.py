@@ -1,0 +1,51 @@
+"""Detectron2's trainer with the package's data, schedules, evaluators and checks of weights."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.data import build_detection_test_loader, build_detection_train_loader
+from detectron2.engine import DefaultTrainer
+from detectron2.evaluation import DatasetEvaluator
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..checkpoint.loading import load_weights
+from ..data.mapper import BDD100KDatasetMapper
+from ..evaluation.evaluators import build_evaluator
+from .schedule import build_schedule
+
+
+class Trainer(DefaultTrainer):
+    """A `DefaultTrainer` that trains and scores BDD100K's tasks from a config."""
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
+        """Detectron2's training loader with the recipes' augmentations."""
+        return build_detection_train_loader(cfg, mapper=BDD100KDatasetMapper(cfg, is_train=True))
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
+        """Detectron2's test loader, a picture a batch."""
+        return build_detection_test_loader(cfg, dataset_name, mapper=BDD100KDatasetMapper(cfg, is_train=False))
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+        """The evaluator of the dataset's task."""
+        return build_evaluator(cfg, dataset_name)
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
+        """The schedule that the config names."""
+        return build_schedule(cfg, optimizer)
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Continues from the last checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
+
+        Raises:
+            WeightsError: the weights are missing, unreadable, or fit nowhere in the model.
+        """
+        if resume and self.checkpointer.has_checkpoint():
+            super().resume_or_load(resume=True)
+        else:
+            load_weights(self.model, self.cfg.MODEL.WEIGHTS)

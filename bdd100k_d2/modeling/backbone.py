@@ -1,0 +1,77 @@
+"""Backbones of the recipes that Detectron2 lacks: the deep ResNet stem, and an FPN for pictures of any size."""
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
+from detectron2.modeling import BACKBONE_REGISTRY, FPN, build_resnet_backbone
+from fvcore.nn import weight_init
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
+
+
+class DeepStem(CNNBlockBase):
+    """The stem of ResNet-v1c: three 3x3 convolutions (the first of stride 2) and a max pooling, in all stride 4."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
+        super().__init__(in_channels, out_channels, stride=4)
+        inner = out_channels // 2
+        self.conv1 = _conv3x3(in_channels, inner, norm, stride=2)
+        self.conv2 = _conv3x3(inner, inner, norm)
+        self.conv3 = _conv3x3(inner, out_channels, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_channels, H, W) to (N, out_channels, ceil(H / 4), ceil(W / 4))."""
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.relu_(conv(x))
+        return F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
+
+
+class AnySizeFPN(FPN):
+    """An FPN that resizes each level to the next finer one, so that sizes need not divide by 32.
+
+    On sizes that do, it equals Detectron2's FPN.
+    """
+
+    def __init__(self, bottom_up: torch.nn.Module, in_features: list[str], out_channels: int, norm: str) -> None:
+        super().__init__(bottom_up, in_features, out_channels, norm)
+        self._size_divisibility = 0
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Maps pictures (N, 3, H, W) to levels p2 to p5 of shape (N, out_channels, ceil(H / 2^k), ceil(W / 2^k))."""
+        bottom_up = self.bottom_up(x)
+        coarser = None
+        results = []
+        # Detectron2 holds the convolutions from coarse to fine, the features' names from fine to coarse.
+        for name, lateral, output in zip(
+            reversed(self.in_features), self.lateral_convs, self.output_convs, strict=True
+        ):
+            level = lateral(bottom_up[name])
+            if coarser is not None:
+                level = level + F.interpolate(coarser, size=level.shape[-2:], mode="nearest")
+            results.insert(0, output(level))
+            coarser = level
+        return dict(zip(self._out_features, results, strict=True))
+
+
+@BACKBONE_REGISTRY.register()
+def build_resnet_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> AnySizeFPN:
+    """Builds Detectron2's ResNet, with `DeepStem` where ``MODEL.RESNETS.DEEP_STEM`` says so, under an `AnySizeFPN`."""
+    resnet = build_resnet_backbone(cfg, input_shape)
+    if cfg.MODEL.RESNETS.DEEP_STEM:
+        resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)
+        resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
+    return AnySizeFPN(resnet, cfg.MODEL.FPN.IN_FEATURES, cfg.MODEL.FPN.OUT_CHANNELS, cfg.MODEL.FPN.NORM)
+
+
+def _conv3x3(in_channels: int, out_channels: int, norm: str, stride: int = 1) -> Conv2d:
+    conv = Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        stride=stride,
+        padding=1,
+        bias=False,
+        norm=get_norm(norm, out_channels),
+    )
+    weight_init.c2_msra_fill(conv)
+    return conv

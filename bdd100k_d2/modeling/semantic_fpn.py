@@ -1,0 +1,112 @@
+"""Semantic FPN (Kirillov et al., Panoptic Feature Pyramid Networks, 2019) for pictures of any size."""
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import META_ARCH_REGISTRY, SEM_SEG_HEADS_REGISTRY, SemanticSegmentor
+from detectron2.modeling.meta_arch.semantic_seg import SemSegFPNHead
+from detectron2.modeling.postprocessing import sem_seg_postprocess
+from detectron2.structures import ImageList
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
+
+
+@META_ARCH_REGISTRY.register()
+class SemanticFPN(SemanticSegmentor):
+    """Detectron2's `SemanticSegmentor` for a backbone that takes any size; the parameters have the same names.
+
+    Pictures are not padded beyond the largest of the batch, and logits that have the asked size already are not
+    resampled.
+    """
+
+    def forward(self, batched_inputs: list[dict[str, Any]]) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Trains or predicts.
+
+        Args:
+            batched_inputs: a dict a picture: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class ids;
+                ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
+
+        Returns:
+            In training the losses; otherwise a dict a picture, whose ``sem_seg`` holds logits of shape
+            (K, height, width).
+        """
+        divisibility = self.backbone.size_divisibility
+        images = [(x["image"].to(self.device) - self.pixel_mean) / self.pixel_std for x in batched_inputs]
+        images = ImageList.from_tensors(images, divisibility)
+        features = self.backbone(images.tensor)
+        if self.training:
+            targets = [x["sem_seg"].to(self.device) for x in batched_inputs]
+            targets = ImageList.from_tensors(targets, divisibility, self.sem_seg_head.ignore_value)
+            return self.sem_seg_head(features, targets.tensor)[1]
+        logits, _ = self.sem_seg_head(features)
+        results = []
+        for result, inputs, (height, width) in zip(logits, batched_inputs, images.image_sizes, strict=True):
+            size = (inputs.get("height", height), inputs.get("width", width))
+            if size == (height, width):
+                result = result[:, :height, :width]
+            else:
+                result = sem_seg_postprocess(result, (height, width), *size)
+            results.append({"sem_seg": result})
+        return results
+
+
+@SEM_SEG_HEADS_REGISTRY.register()
+class SemanticFPNHead(SemSegFPNHead):
+    """Detectron2's `SemSegFPNHead` with dropout, the recipe's loss, and branches resized to the finest level's size.
+
+    With no dropout, ``average_over_ignored`` off and sizes that divide by 32 it equals its parent.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        input_shape: dict[str, ShapeSpec],
+        *,
+        dropout: float = 0.0,
+        average_over_ignored: bool = False,
+        **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
+    ) -> None:
+        """Builds the head.
+
+        Args:
+            input_shape: channels and stride of each feature map.
+            dropout: the share of channels that are zeroed before the predictor in training.
+            average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
+            kwargs: of `SemSegFPNHead`.
+        """
+        super().__init__(input_shape, **kwargs)
+        self.dropout = nn.Dropout2d(dropout)
+        self.average_over_ignored = average_over_ignored
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """The constructor's arguments from ``cfg.MODEL.SEM_SEG_HEAD``."""
+        arguments = super().from_config(cfg, input_shape)
+        arguments["dropout"] = cfg.MODEL.SEM_SEG_HEAD.DROPOUT
+        arguments["average_over_ignored"] = cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED
+        return arguments
+
+    def layers(self, features: dict[str, Tensor]) -> Tensor:
+        """Maps feature maps (N, C, h, w) to logits (N, K, H / stride, W / stride) at the finest map's size."""
+        total = self.scale_heads[0](features[self.in_features[0]])
+        size = total.shape[-2:]
+        for name, head in zip(self.in_features[1:], self.scale_heads[1:], strict=True):
+            branch = head(features[name])
+            if branch.shape[-2:] != size:
+                branch = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
+            total = total + branch
+        return self.predictor(self.dropout(total))
+
+    def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Cross entropy of logits (N, K, h, w) at the head's stride against ids (N, H, W)."""
+        height, width = targets.shape[-2:]
+        logits = F.interpolate(
+            predictions.float(), scale_factor=self.common_stride, mode="bilinear", align_corners=False
+        )
+        # A size that does not divide by the stride comes back larger.
+        logits = logits[..., :height, :width]
+        loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=self.ignore_value)
+        pixels = targets.numel() if self.average_over_ignored else (targets != self.ignore_value).sum()
+        return {"loss_sem_seg": self.loss_weight * loss / torch.as_tensor(pixels, device=loss.device).clamp(min=1)}

@@ -1,0 +1,76 @@
+"""Data that the tests make, and the real data where it is there."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, ImageSize, Label, write_frames
+
+REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def real_root() -> Path:
+    """A root that holds a part of the real BDD100K."""
+    if not (REAL_DATA / "bdd100k").is_dir():
+        pytest.skip(f"no real data at {REAL_DATA}; set BDD100K_TEST_DATA to a folder that holds bdd100k/")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Path:
+    """Ground truth and predictions with the scores that the official toolkits publish for them."""
+    if not (REAL_DATA / "oracles").is_dir():
+        pytest.skip(f"no oracles at {REAL_DATA}/oracles; set BDD100K_TEST_DATA to a folder that holds oracles/")
+    return REAL_DATA / "oracles"
+
+
+def write_image(path: Path, height: int = 96, width: int = 160, seed: int = 0) -> None:
+    """Writes a picture of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    cv2.imwrite(str(path), pixels)
+
+
+def make_frame(name: str, *boxes: tuple[str, float, float, float, float], **fields: object) -> Frame:
+    """A frame of 160x96 pixels with boxes (category, x1, y1, x2, y2), inclusive."""
+    labels = [Label(id=str(i), category=k, box2d=Box2D(*corners)) for i, (k, *corners) in enumerate(boxes)]
+    return Frame(name=name, size=ImageSize(160, 96), labels=labels, **fields)
+
+
+@pytest.fixture
+def tiny_root(tmp_path: Path) -> Path:
+    """A root with three frames of each split of det, and of sem_seg and drivable with 720p masks."""
+    root = tmp_path / "root"
+    base = root / "bdd100k"
+    for split in ("train", "val", "test"):
+        names = [f"{split}{i}.jpg" for i in range(3)]
+        for i, name in enumerate(names):
+            write_image(base / "images/100k" / split / name, seed=i)
+            write_image(base / "images/10k" / split / name, 720, 1280, seed=i)
+        if split == "test":
+            continue
+        frames = [
+            make_frame(
+                names[0],
+                ("car", 10, 20, 60, 70),
+                ("pedestrian", 100, 30, 120, 80),
+                attributes=FrameAttributes(weather="clear", scene="highway", timeofday="night"),
+            ),
+            make_frame(names[1], ("other vehicle", 5, 5, 50, 50), ("motor", 90, 40, 140, 90)),
+            Frame(name=names[2], size=ImageSize(160, 96)),
+        ]
+        (base / "labels/det_20").mkdir(parents=True, exist_ok=True)
+        write_frames(frames, base / f"labels/det_20/det_{split}.json")
+        for task, classes in (("sem_seg", 19), ("drivable", 3)):
+            folder = base / "labels" / task / "masks" / split
+            folder.mkdir(parents=True)
+            for i in range(3):
+                ids = np.random.default_rng(i).integers(0, classes, (9, 16), np.uint8)
+                ids[0, 0] = 255
+                mask = cv2.resize(ids, (1280, 720), interpolation=cv2.INTER_NEAREST)
+                cv2.imwrite(str(folder / f"{split}{i}.png"), mask)
+    return root

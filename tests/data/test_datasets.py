@@ -1,0 +1,191 @@
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import make_frame, write_image
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import BoxMode
+
+from bdd100k_d2.data.datasets import load_det, load_images, load_masks
+from bdd100k_d2.data.labels import Frame, ImageSize, LabelAttributes, write_frames
+from bdd100k_d2.data.register import SPLITS, locate, register_all
+from bdd100k_d2.errors import DataError
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for name in ("a.jpg", "b.jpg"):
+        write_image(tmp_path / "images" / name)
+    return tmp_path / "images"
+
+
+def load(tmp_path: Path, *frames: Frame) -> list[dict]:
+    write_frames(frames, tmp_path / "labels.json")
+    return load_det(tmp_path / "labels.json", tmp_path / "images")
+
+
+def test_boxes_are_inclusive_and_ignored_classes_are_crowd(tmp_path: Path, images: Path) -> None:
+    frame = make_frame("a.jpg", ("motor", 10, 20, 10, 24.5), ("trailer", -3, 0, 159, 95), ("person", 1, 2, 3, 4))
+    frame.labels[2].attributes = LabelAttributes(crowd=True)
+    (record,) = load(tmp_path, frame)
+    assert record["file_name"] == str(images / "a.jpg") and record["image_id"] == "a.jpg"
+    assert (record["height"], record["width"]) == (96, 160)
+    assert record["annotations"] == [
+        {"bbox": [10, 20, 1, 5.5], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 6, "iscrowd": 0},
+        {"bbox": [-3, 0, 163, 96], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 3, "iscrowd": 1},
+        {"bbox": [1, 2, 3, 3], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 0, "iscrowd": 1},
+    ]
+
+
+def test_frames_without_labels_are_kept(tmp_path: Path, images: Path) -> None:
+    records = load(tmp_path, Frame(name="b.jpg"), Frame(name="a.jpg", labels=[]))
+    assert [(record["image_id"], record["annotations"]) for record in records] == [("b.jpg", []), ("a.jpg", [])]
+    assert (records[0]["height"], records[0]["width"]) == (720, 1280)
+
+
+def test_labels_without_a_box_are_left_out(tmp_path: Path, images: Path) -> None:
+    frame = make_frame("a.jpg", ("car", 1, 1, 2, 2))
+    frame.labels[0].box2d = None
+    assert load(tmp_path, frame)[0]["annotations"] == []
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        (("boat", 1, 1, 2, 2), "frame a.jpg, label 0: unknown category 'boat'. Known are pedestrian, rider, car, "),
+        (("car", 9, 1, 7, 5), r"frame a.jpg, label 0 \(car\): the box \(9, 1\) to \(7, 5\) is reversed"),
+        (("car", 1, 9, 5, 7), "reversed or not finite"),
+        (("car", 160, 1, 170, 5), "outside of the picture"),
+        (("car", 1, -9, 5, -1), "outside of the picture"),
+        (("car", 1, 96, 5, 99), "outside of the picture"),
+    ],
+)
+def test_bad_boxes_are_named(tmp_path: Path, images: Path, box: tuple, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(tmp_path, make_frame("a.jpg", box))
+
+
+def test_a_box_of_nan(tmp_path: Path, images: Path) -> None:
+    path = tmp_path / "labels.json"
+    write_frames([make_frame("a.jpg", ("car", 1.25, 1, 2, 2))], path)
+    path.write_text(path.read_text().replace("1.25", "NaN"))
+    with pytest.raises(DataError, match="labels.json: frame a.jpg holds a number that is NaN"):
+        load_det(path, images)
+
+
+def test_missing_pictures_are_counted_and_named(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(DataError, match="2 of 3 pictures named in .*labels.json are missing, the first is c.jpg"):
+        load(tmp_path, Frame(name="a.jpg"), Frame(name="c.jpg"), Frame(name="d.jpg"))
+
+
+def test_names_do_not_leave_the_folder(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(DataError, match=r"'\.\./images/a.jpg', named in .*, is not a plain file name"):
+        load(tmp_path, Frame(name="../images/a.jpg"))
+
+
+def test_no_data_folder(tmp_path: Path) -> None:
+    register_all(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="nowhere/bdd100k/labels/det_20/det_train.json: the label file cannot be read"):
+        DatasetCatalog.get("bdd100k_det_train")
+    for name in ("bdd100k_sem_seg_val", "bdd100k_det_test"):
+        with pytest.raises(DataError, match="no such folder .*DETECTRON2_DATASETS"):
+            DatasetCatalog.get(name)
+
+
+def test_an_empty_folder_of_pictures(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no .jpg file in the folder of pictures"):
+        load_images(tmp_path)
+
+
+def test_masks_go_with_their_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "masks").mkdir()
+    for stem in ("b", "a", "ff55861e-a06b953c"):
+        cv2.imwrite(str(tmp_path / f"masks/{stem}.png"), np.zeros((2, 2), np.uint8))
+    for stem in ("a", "b", "c"):
+        write_image(tmp_path / f"images/{stem}.jpg")
+    records = load_masks(tmp_path / "masks", tmp_path / "images")
+    assert [Path(record["file_name"]).name for record in records] == ["a.jpg", "b.jpg"]
+    assert [Path(record["sem_seg_file_name"]).name for record in records] == ["a.png", "b.png"]
+    assert "1 masks without a picture" in caplog.text and "1 pictures without a mask" in caplog.text
+    (tmp_path / "images/b.jpg").unlink()
+    with pytest.raises(DataError, match="1 of 2 pictures of the masks in .* are missing, the first is b.jpg"):
+        load_masks(tmp_path / "masks", tmp_path / "images")
+
+
+def test_registration_covers_the_official_layout(tiny_root: Path) -> None:
+    register_all(tiny_root)
+    assert len(SPLITS) == 9
+    for split in SPLITS:
+        assert len(DatasetCatalog.get(split.name)) == 3
+        metadata = MetadataCatalog.get(split.name)
+        assert metadata.evaluator_type == f"bdd100k_{split.task}"
+        assert len(metadata.get("thing_classes") or metadata.stuff_classes) == {"det": 10, "sem_seg": 19}.get(
+            split.task, 3
+        )
+        assert (metadata.label_path is None) == (split.split == "test")
+
+
+def test_registering_another_root_replaces_the_first(tiny_root: Path, tmp_path: Path) -> None:
+    register_all(tmp_path / "elsewhere")
+    register_all(tiny_root)
+    register_all(str(tiny_root))
+    assert len(DatasetCatalog.get("bdd100k_det_val")) == 3
+    assert MetadataCatalog.get("bdd100k_det_val").image_root == str(tiny_root / "bdd100k/images/100k/val")
+
+
+def test_the_default_root_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTRON2_DATASETS", "~/data")
+    assert locate("bdd100k_det_val").images == Path.home() / "data/bdd100k/images/100k/val"
+    monkeypatch.delenv("DETECTRON2_DATASETS")
+    assert locate("bdd100k_sem_seg_train").labels == Path("datasets/bdd100k/labels/sem_seg/masks/train")
+    with pytest.raises(KeyError, match="no dataset 'bdd100k_det_dev'; there are bdd100k_det_train"):
+        locate("bdd100k_det_dev")
+
+
+def test_ten_thousand_frames_are_read_in_time(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = []
+    for i in range(10_000):
+        corners = rng.uniform(0, 600, (18 + i % 2, 4)).round(6)
+        frame = make_frame(f"{i:08x}.jpg", *(("traffic light", x, y, x + w, y + h) for x, y, w, h in corners.tolist()))
+        frame.size = ImageSize(1280, 1280)
+        for label in frame.labels:
+            label.attributes = LabelAttributes(occluded=False, truncated=True, trafficLightColor="none")
+        frames.append(frame)
+    write_frames(frames, tmp_path / "labels.json")
+    (tmp_path / "images").mkdir()
+    for frame in frames:
+        (tmp_path / "images" / frame.name).touch()
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        records = load_det(tmp_path / "labels.json", tmp_path / "images")
+        times.append(time.perf_counter() - start)
+    assert sum(len(record["annotations"]) for record in records) == 185_000
+    assert min(times) < 1.5, times
+
+
+def test_the_real_files_load(real_root: Path) -> None:
+    register_all(real_root)
+    sizes = {split.name: len(DatasetCatalog.get(split.name)) for split in SPLITS if split.task != "drivable"}
+    assert sizes == {
+        "bdd100k_det_train": 4,
+        "bdd100k_det_val": 1,
+        "bdd100k_det_test": 11,
+        "bdd100k_sem_seg_train": 16,
+        "bdd100k_sem_seg_val": 4,
+        "bdd100k_sem_seg_test": 6,
+    }
+    boxes = [
+        annotation
+        for split in ("train", "val")
+        for record in DatasetCatalog.get(f"bdd100k_det_{split}")
+        for annotation in record["annotations"]
+    ]
+    assert len(boxes) == 33 + 34
+    raw = json.loads((real_root / "bdd100k/labels/det_20/det_val.json").read_text())[0]["labels"][0]["box2d"]
+    first = DatasetCatalog.get("bdd100k_det_val")[0]["annotations"][0]["bbox"]
+    assert first == pytest.approx([raw["x1"], raw["y1"], raw["x2"] - raw["x1"] + 1, raw["y2"] - raw["y1"] + 1], abs=0)

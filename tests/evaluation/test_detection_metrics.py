@@ -1,0 +1,162 @@
+"""The official numbers: against the published oracles, pycocotools, and the official toolkit where it is installed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from bdd100k_d2.data.categories import names
+from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes, read_frames
+from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation.boxes import detection_columns, ground_truth_columns
+from bdd100k_d2.evaluation.metrics.detection import METRICS, Detections, GroundTruth, detection_scores
+from bdd100k_d2.evaluation.results import official_detection, summary
+
+NAMES = names("det")
+
+
+def score(truth: list[Frame], predictions: list[Frame]) -> dict[str, np.ndarray]:
+    frame_names = sorted(frame.name for frame in truth)
+    return detection_scores(
+        ground_truth_columns(truth, frame_names), detection_columns(predictions, frame_names), len(frame_names), 10
+    )
+
+
+def test_the_oracle_to_the_last_digit(oracles: Path) -> None:
+    expected = json.loads((oracles / "expected.json").read_text())["det"]
+    scores = score(read_frames(oracles / expected["gt"]), read_frames(oracles / expected["pred"]))
+    assert summary(official_detection(scores, NAMES)) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    per_class = {name: float("nan") if v is None else v for name, v in expected["AP_per_class"].items()}
+    assert dict(zip(NAMES, scores["AP"].tolist(), strict=False)) == pytest.approx(
+        per_class, abs=1e-9, rel=0, nan_ok=True
+    )
+
+
+def test_no_predictions_are_zero_for_present_classes(oracles: Path) -> None:
+    scores = score(read_frames(oracles / "det/gt.json"), read_frames(oracles / "det/pred_empty.json"))
+    absent = np.isin(NAMES, ["train", "bicycle", "traffic light", "traffic sign"])
+    for metric in METRICS:
+        np.testing.assert_array_equal(scores[metric], [*np.where(absent, np.nan, 0.0), 0.0])
+
+
+def random_problem(seed: int) -> tuple[list[Frame], list[Frame]]:
+    """Frames with crowds, ignored classes, aliases, ties, over 100 detections, empty and missing frames."""
+    rng = np.random.default_rng(seed)
+    # Two classes never occur in the ground truth.
+    labels = [*NAMES[:8], "other person", "other vehicle", "trailer", "bike", "motor", "person", "van", "caravan"]
+    truth, predictions = [], []
+    for i in rng.permutation(12):
+        boxes = []
+        for k in range(rng.integers(0, 15)):
+            # Sides at and around the limits of the area ranges, 32 and 96 pixels.
+            width, height = rng.choice([1, 8, 31, 32, 33, 95, 96, 97, 150], 2)
+            x, y = rng.uniform(0, 1000), rng.uniform(0, 500)
+            attributes = LabelAttributes(crowd=bool(rng.random() < 0.1), ignored=bool(rng.random() < 0.05))
+            boxes.append(
+                Label(
+                    id=str(k),
+                    category=str(rng.choice(labels)),
+                    attributes=attributes if rng.random() < 0.8 else None,
+                    box2d=Box2D(x, y, x + float(width) - 1, y + float(height) - 1),
+                )
+            )
+        truth.append(Frame(name=f"{i:02d}.jpg", labels=boxes if boxes or rng.random() < 0.5 else None))
+        if rng.random() < 0.15:
+            continue
+        found = []
+        for box in boxes * (12 if i == 3 else 1):
+            jitter = rng.normal(0, 4, 4) if rng.random() < 0.7 else np.zeros(4)
+            corners = np.array([box.box2d.x1, box.box2d.y1, box.box2d.x2, box.box2d.y2]) + jitter
+            category = box.category if rng.random() < 0.8 else str(rng.choice([*labels, "traffic sign"]))
+            found.append(
+                Label(id="0", category=category, score=float(rng.integers(1, 20)) / 20, box2d=Box2D(*corners.tolist()))
+            )
+        predictions.append(Frame(name=f"{i:02d}.jpg", labels=found))
+    return truth, predictions
+
+
+def coco_arrays(truth: GroundTruth, found: Detections, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    dataset = COCO()
+    dataset.dataset = {
+        "images": [{"id": i + 1} for i in range(num_frames)],
+        "categories": [{"id": k + 1, "name": name} for k, name in enumerate(NAMES)],
+        "annotations": [
+            {
+                "id": i + 1,
+                "image_id": int(truth.frame[i]) + 1,
+                "category_id": int(truth.category[i]) + 1,
+                "bbox": truth.box[i].tolist(),
+                "area": float(truth.box[i, 2] * truth.box[i, 3]),
+                "iscrowd": int(truth.crowd[i]),
+            }
+            for i in range(len(truth.frame))
+        ],
+    }
+    dataset.createIndex()
+    results = dataset.loadRes(np.column_stack([found.frame + 1, found.box, found.score, found.category + 1]))
+    evaluation = COCOeval(dataset, results, "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats, evaluation.eval["precision"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_problems_equal_pycocotools(seed: int) -> None:
+    truth, predictions = random_problem(seed)
+    frame_names = sorted(frame.name for frame in truth)
+    columns = ground_truth_columns(truth, frame_names), detection_columns(predictions, frame_names)
+    scores = detection_scores(*columns, len(frame_names), 10)
+    stats, precision = coco_arrays(*columns, len(frame_names))
+    np.testing.assert_allclose([scores[metric][-1] for metric in METRICS], 100 * stats, rtol=0, atol=1e-9)
+    for k in range(10):
+        values = precision[:, :, k, 0, 2]
+        expected = 100 * values[values > -1].mean() if (values > -1).any() else np.nan
+        np.testing.assert_allclose(scores["AP"][k], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8, 12))
+def test_random_problems_equal_the_toolkit(seed: int) -> None:
+    pytest.importorskip("bdd100k", reason="the official toolkit is not installed: pip install -e .[toolkit]")
+    from bdd100k.common.utils import load_bdd100k_config
+    from bdd100k.label.to_scalabel import bdd100k_to_scalabel
+    from scalabel.eval.detect import evaluate_det
+    from scalabel.label.io import parse
+
+    truth, predictions = random_problem(seed)
+    config = load_bdd100k_config("det")
+
+    def convert(frames: list[Frame]) -> list:
+        import msgspec
+
+        return bdd100k_to_scalabel([parse(msgspec.to_builtins(frame)) for frame in frames], config)
+
+    theirs = evaluate_det(convert(truth), convert(predictions), config.scalabel, nproc=1).dict()
+    ours = official_detection(score(truth, predictions), NAMES)
+    assert list(ours) == list(theirs)
+    for metric, value in ours.items():
+        assert value[0] == pytest.approx(theirs[metric][0], abs=1e-9, rel=0, nan_ok=True)
+        assert value[1] == pytest.approx(theirs[metric][1], abs=1e-9, rel=0, nan_ok=True)
+
+
+def test_inclusive_boxes_matter(oracles: Path) -> None:
+    """The same boxes without the official +1 give the wrong number that the oracle names."""
+    expected = json.loads((oracles / "expected.json").read_text())["det"]
+    truth, found = read_frames(oracles / "det/gt.json"), read_frames(oracles / "det/pred.json")
+    frame_names = sorted(frame.name for frame in truth)
+    gt, dt = ground_truth_columns(truth, frame_names), detection_columns(found, frame_names)
+    for columns in (gt, dt):
+        columns.box[:, 2:] -= 1
+    wrong = detection_scores(gt, dt, len(frame_names), 10)["AP"][-1]
+    assert wrong == pytest.approx(expected["wrong_if_exclusive_boxes"]["AP"], abs=1e-3)
+
+
+def test_bad_predictions_are_named() -> None:
+    box = Box2D(0, 0, 1, 1)
+    with pytest.raises(DataError, match="frame a.jpg: prediction 3 .car. has no score"):
+        detection_columns([Frame(name="a.jpg", labels=[Label(id=3, category="car", box2d=box)])], ["a.jpg"])
+    with pytest.raises(DataError, match="frame a.jpg, label 3: unknown category 'boat'"):
+        detection_columns([Frame(name="a.jpg", labels=[Label(id=3, category="boat", box2d=box)])], ["a.jpg"])
