@@ -1,0 +1,233 @@
+"""Ground truth beside prediction: the pictures of the page."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+
+from ..atomic import write_atomic
+from ..data.categories import DET, DET_CLASSES, TASKS, DetClass
+from ..data.labels import Frame, Label, read_frames
+from ..data.masks import check_mask, read_mask
+from ..errors import DataError
+from .draw import Box, Color, draw_boxes, overlay_mask
+from .run import Evaluation
+
+_T = TypeVar("_T")
+
+_SMALL_WIDTH = 960
+_IGNORED_COLOR = (200, 200, 200)
+
+
+class Picture(NamedTuple):
+    """A picture in two sizes: file names relative to the page, and the small one's size in pixels."""
+
+    small: str
+    full: str
+    width: int
+    height: int
+
+
+class Pair(NamedTuple):
+    """A frame of the gallery; ``truth`` is None where the frame has no ground truth."""
+
+    name: str
+    notes: tuple[str, ...]
+    truth: Picture | None
+    prediction: Picture
+
+
+class Gallery(NamedTuple):
+    """The pairs that are shown, how many frames were predicted, and of det the objects of each class that count."""
+
+    pairs: tuple[Pair, ...]
+    num_frames: int
+    counts: Counter[str] | None
+
+
+class _Writer:
+    """Writes the pictures of one evaluation below the folder of the page."""
+
+    def __init__(self, page: Path, prefix: str) -> None:
+        self._page = page
+        self._prefix = prefix
+        self._count = 0
+
+    def start_frame(self, name: str) -> str:
+        """Returns how the files of the frame begin; unlike ``name`` it is safe in a file name and in an address."""
+        self._count += 1
+        return f"assets/{self._prefix}-{self._count:03d}-{re.sub(r'[^A-Za-z0-9_-]', '_', Path(name).stem)}"
+
+    def write(self, start: str, image: np.ndarray) -> Picture:
+        height, width = image.shape[:2]
+        small = image
+        if width > _SMALL_WIDTH:
+            size = (_SMALL_WIDTH, round(height * _SMALL_WIDTH / width))
+            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        names = (f"{start}.jpg", f"{start}-full.jpg")
+        for name, pixels in zip(names, (small, image), strict=True):
+            encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 88))[1]
+            write_atomic(self._page / name, encoded.tobytes())
+        return Picture(*names, small.shape[1], small.shape[0])
+
+
+def make_gallery(
+    evaluation: Evaluation, page: Path, prefix: str, max_frames: int = 16, score_threshold: float = 0.3
+) -> Gallery:
+    """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``.
+
+    Args:
+        evaluation: where pictures, labels and predictions are.
+        page: the folder of the page.
+        prefix: begins the file names, so that two evaluations on a page do not meet.
+        max_frames: of more frames, this many are taken at equal distances.
+        score_threshold: boxes with a lower score are not drawn.
+
+    Raises:
+        DataError: a picture, label or prediction that is missing, unreadable or does not fit.
+        OutputError: a picture that cannot be written.
+    """
+    writer = _Writer(page, prefix)
+    if evaluation.split.task == "det":
+        return _det_gallery(evaluation, writer, max_frames, score_threshold)
+    return _mask_gallery(evaluation, writer, max_frames)
+
+
+def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score_threshold: float) -> Gallery:
+    predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
+    predicted = {frame.name: frame for frame in read_frames(predictions_path)}
+    truth = {frame.name: frame for frame in read_frames(labels_path)} if labels_path else None
+    counts = None if truth is None else _count_objects(truth.values(), labels_path)
+    if truth is not None and predicted and not predicted.keys() & truth.keys():
+        raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
+    # A frame without detections may be left out of det.json, but not one of the labels.
+    names = sorted(predicted if truth is None else truth)
+    pairs = []
+    for name in _spread(names, max_frames):
+        image = _read_picture(evaluation.split.images, name)
+        start = writer.start_frame(name)
+        frame = predicted.get(name, Frame(name))
+        kept = [label for label in frame.labels or () if (label.score or 0.0) >= score_threshold]
+        boxes = [_box(label, predictions_path, name) for label in kept if label.box2d]
+        notes = [_count(len(boxes), "detection")]
+        left = None
+        if truth is not None:
+            frame = truth[name]
+            objects = [_box(label, labels_path, name) for label in frame.labels or () if label.box2d]
+            notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
+            left = writer.write(f"{start}-truth", draw_boxes(image, objects))
+        right = writer.write(f"{start}-prediction", draw_boxes(image, boxes))
+        pairs.append(Pair(name, (*_attributes(frame), *notes), left, right))
+    return Gallery(tuple(pairs), len(names), counts)
+
+
+def _mask_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int) -> Gallery:
+    task, labels = evaluation.split.task, evaluation.split.labels
+    stems = {path.stem for path in evaluation.predictions.glob("*.png")}
+    if labels is not None:
+        if not labels.is_dir():
+            raise DataError(f"{labels}: no such folder of masks; point --root or DETECTRON2_DATASETS at the data.")
+        # The folder may hold masks of another split that was predicted before.
+        stems &= {path.stem for path in labels.glob("*.png")}
+    if not stems:
+        raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.split.name}; evaluate again.")
+    colors = mask_colors(task)
+    pairs = []
+    for stem in _spread(sorted(stems), max_frames):
+        name = f"{stem}.jpg"
+        image = _read_picture(evaluation.split.images, name)
+        start = writer.start_frame(name)
+        left = None
+        if labels is not None:
+            left = writer.write(f"{start}-truth", _paint(image, labels / f"{stem}.png", colors, name))
+        right = writer.write(f"{start}-prediction", _paint(image, evaluation.predictions / f"{stem}.png", colors, name))
+        pairs.append(Pair(name, (), left, right))
+    return Gallery(tuple(pairs), len(stems), None)
+
+
+def mask_colors(task: str) -> list[Color | None]:
+    """The overlay's colour of each class of ``task``; None for background, which would only darken the picture."""
+    return [None if category.name == "background" else category.color for category in TASKS[task]]
+
+
+def _spread(items: Sequence[_T], count: int) -> list[_T]:
+    """At most ``count`` of ``items`` at equal distances, the first and the last included."""
+    if len(items) <= count:
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, count).round()]
+
+
+def _read_picture(folder: Path, name: str) -> np.ndarray:
+    # A label file could name ../../anything.jpg.
+    if Path(name).name != name or "\\" in name:
+        raise DataError(f"frame {name!r} is not a plain file name; pictures lie directly in {folder}.")
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the picture cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
+        ) from error
+    # OpenCV refuses an empty buffer with an exception of its own, so it gets one bad byte instead.
+    image = cv2.imdecode(np.frombuffer(content or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path}: not a picture, or damaged; download it again.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _paint(image: np.ndarray, path: Path, colors: Sequence[Color | None], name: str) -> np.ndarray:
+    mask = check_mask(read_mask(path), len(colors), path)
+    if mask.shape != image.shape[:2]:
+        raise DataError(
+            f"{path}: the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the picture {name} "
+            f"{image.shape[1]}x{image.shape[0]}; they must be of one size."
+        )
+    return overlay_mask(image, mask, colors)
+
+
+def _box(label: Label, path: Path, frame: str) -> Box:
+    known = _class_of(label, path, frame)
+    box, category = label.box2d, DET[known.index]
+    corners = (box.x1, box.y1, box.x2, box.y2)
+    if label.score is not None:
+        return Box(corners, category.color, f"{category.name} {label.score:.2f}", label.score)
+    if known.ignored or _is_crowd(label):
+        return Box(corners, _IGNORED_COLOR, dashed=True)
+    return Box(corners, category.color, category.name)
+
+
+def _class_of(label: Label, path: Path, frame: str) -> DetClass:
+    known = DET_CLASSES.get(label.category or "")
+    if known is None:
+        names = ", ".join(category.name for category in DET)
+        raise DataError(f"{path}: frame {frame}: unknown category {label.category!r}; known are {names}.")
+    return known
+
+
+def _is_crowd(label: Label) -> bool:
+    return label.attributes is not None and bool(label.attributes.crowd or label.attributes.ignored)
+
+
+def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for frame in frames:
+        for label in frame.labels or ():
+            known = _class_of(label, path, frame.name) if label.box2d else None
+            if known and not known.ignored and not _is_crowd(label):
+                counts[DET[known.index].name] += 1
+    return counts
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _attributes(frame: Frame) -> list[str]:
+    if frame.attributes is None:
+        return []
+    values = (frame.attributes.weather, frame.attributes.scene, frame.attributes.timeofday)
+    return [value for value in values if value and value != "undefined"]

@@ -1,0 +1,154 @@
+"""What a training run left in its OUTPUT_DIR: config, training log, and scores and predictions for each test set."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..data.register import Split, locate
+from ..errors import DataError
+from .history import History, read_history
+from .scores import METRICS, Scores, read_scores
+
+logger = logging.getLogger(__name__)
+
+_TASK_TITLES = {"det": "Object detection", "sem_seg": "Semantic segmentation", "drivable": "Drivable area"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The results on one test set.
+
+    Attributes:
+        split: the data set with the paths of its pictures and labels.
+        predictions: ``det.json``, or the folder of masks.
+        scores: None for a set without public labels.
+    """
+
+    split: Split
+    predictions: Path
+    scores: Scores | None
+
+    @property
+    def title(self) -> str:
+        """The task in words."""
+        return _TASK_TITLES[self.split.task]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was read.
+
+    Attributes:
+        folder: the OUTPUT_DIR.
+        facts: what the page tells about the run, title and text, in order.
+        history: the training log; None for a run that only evaluated.
+        evaluations: one for each test set.
+    """
+
+    folder: Path
+    facts: tuple[tuple[str, str], ...]
+    history: History | None
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+
+def read_run(folder: Path, root: Path | None = None) -> Run:
+    """Reads a run folder; pictures and labels are looked for under ``root`` (default: ``$DETECTRON2_DATASETS``).
+
+    Raises:
+        DataError: the config, or the scores or predictions of one of its test sets, are missing or unreadable.
+    """
+    config_path = folder / "config.yaml"
+    config = _read_config(config_path)
+    names = _get(config, "DATASETS.TEST", config_path)
+    if not isinstance(names, list) or not names:
+        raise DataError(
+            f"{config_path}: DATASETS.TEST names no data set, so there is nothing to report; set it and evaluate."
+        )
+    log = folder / "metrics.json"
+    if log.exists():
+        history = read_history(log)
+    else:
+        logger.warning("%s: no training log, so the page has no curves.", log)
+        history = None
+    evaluations = []
+    for name in names:
+        inference = folder / "inference" / name if len(names) > 1 else folder / "inference"
+        evaluations.append(_read_evaluation(name, inference, root, config_path))
+    return Run(folder, tuple(_facts(config, config_path, history)), history, tuple(evaluations))
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; give the OUTPUT_DIR of a run of tools/train_net.py.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(
+            f"{path}: the config cannot be read ({error}); run tools/train_net.py again to rewrite it."
+        ) from error
+    if not isinstance(config, dict):
+        raise DataError(f"{path}: not a config of Detectron2; run tools/train_net.py again to rewrite it.")
+    return config
+
+
+def _get(config: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN401, parsed YAML
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise DataError(f"{path}: no key {key}; a whole config as Detectron2 dumps it is expected.")
+        value = value[part]
+    return value
+
+
+def _read_evaluation(name: str, inference: Path, root: Path | None, config_path: Path) -> Evaluation:
+    try:
+        split = locate(name, root)
+    except KeyError as error:
+        raise DataError(f"{config_path}: DATASETS.TEST: {error.args[0]}.") from error
+    if split.task not in METRICS:
+        raise DataError(f"{config_path}: {name}: the report knows the tasks {', '.join(METRICS)}.")
+    predictions = inference / ("det.json" if split.task == "det" else "masks")
+    if not predictions.exists():
+        raise DataError(
+            f"{predictions}: no predictions; let the training end, or run tools/train_net.py --eval-only "
+            f"--config-file {config_path}."
+        )
+    # Where no labels are public there are no scores either.
+    scores = None if split.labels is None else read_scores(inference / "scores.json", split.task)
+    return Evaluation(split, predictions, scores)
+
+
+def _facts(config: Mapping[str, Any], path: Path, history: History | None) -> list[tuple[str, str]]:
+    planned, batch = _get(config, "SOLVER.MAX_ITER", path), _get(config, "SOLVER.IMS_PER_BATCH", path)
+    facts = [
+        ("Model", str(_get(config, "MODEL.META_ARCHITECTURE", path))),
+        ("Backbone", _backbone(config, path)),
+        ("Trained on", ", ".join(map(str, _get(config, "DATASETS.TRAIN", path)))),
+        ("Batch size", f"{batch:,}"),
+        ("Learning rate", f"{_get(config, 'SOLVER.BASE_LR', path):g}"),
+    ]
+    if history is not None and history.iterations:
+        done = history.iterations
+        facts.append(("Iterations", f"{done:,}" if done >= planned else f"{done:,} of {planned:,}"))
+        facts.append(("Training time", _duration(history.seconds)))
+    return facts
+
+
+def _backbone(config: Mapping[str, Any], path: Path) -> str:
+    name = str(_get(config, "MODEL.BACKBONE.NAME", path)).removeprefix("build_").removesuffix("_backbone")
+    return f"{name}, {_get(config, 'MODEL.RESNETS.DEPTH', path)} layers" if "resnet" in name else name
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,126 @@
+"""``scores.json`` in the official toolkit's format -> headline scores and a table with a row for each class.
+
+A field is a list of ``{class: value}`` and ``{"OVERALL" or "AVERAGE": value}``, in percent.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..data import categories
+from ..errors import DataError
+
+
+class Metric(NamedTuple):
+    """A field of ``scores.json``: its key, how the page calls its mean and its column, and what it measures."""
+
+    key: str
+    mean_title: str
+    column_title: str
+    meaning: str
+    in_headline: bool
+    in_table: bool = True
+
+
+_DET = (
+    Metric("AP", "AP", "AP", "average precision, mean over the IoU thresholds 0.50 to 0.95", True),
+    Metric("AP50", "AP50", "AP50", "average precision at IoU 0.50", True),
+    Metric("AP75", "AP75", "AP75", "average precision at IoU 0.75", True),
+    Metric("APs", "APs", "APs", "AP of small objects, below 32 x 32 pixels", True),
+    Metric("APm", "APm", "APm", "AP of medium objects, 32 x 32 to 96 x 96 pixels", True),
+    Metric("APl", "APl", "APl", "AP of large objects, above 96 x 96 pixels", True),
+    Metric("AR1", "AR1", "AR1", "average recall with 1 detection a frame", False),
+    Metric("AR10", "AR10", "AR10", "average recall with 10 detections a frame", False),
+    Metric("AR100", "AR100", "AR100", "average recall with 100 detections a frame", False),
+    Metric("ARs", "ARs", "ARs", "AR100 of small objects", False),
+    Metric("ARm", "ARm", "ARm", "AR100 of medium objects", False),
+    Metric("ARl", "ARl", "ARl", "AR100 of large objects", False),
+)
+_SEGMENTATION = (
+    Metric("IoU", "mIoU", "IoU", "intersection over union; the mean is over the classes in the ground truth", True),
+    Metric("fIoU", "fIoU", "fIoU", "IoU weighted by how often a class occurs", True, in_table=False),
+    Metric("pAcc", "pAcc", "pAcc", "share of the labelled pixels whose class is right", True, in_table=False),
+    # The official name is Acc; it divides by the predicted pixels, so it is precision, not recall.
+    Metric("Acc", "mean precision", "Precision", 'right pixels over predicted pixels; officially named "Acc"', True),
+)
+METRICS: dict[str, tuple[Metric, ...]] = {"det": _DET, "sem_seg": _SEGMENTATION, "drivable": _SEGMENTATION}
+
+_MEAN_KEYS = ("OVERALL", "AVERAGE")
+
+
+class Row(NamedTuple):
+    """The scores of a class in percent, one for each column; None where the class is absent."""
+
+    name: str
+    color: tuple[int, int, int] | None
+    values: tuple[float | None, ...]
+
+
+class Scores(NamedTuple):
+    """The content of a ``scores.json``: ``headline`` and ``means`` hold the means in percent, ``means`` by column."""
+
+    headline: tuple[tuple[Metric, float | None], ...]
+    columns: tuple[Metric, ...]
+    rows: tuple[Row, ...]
+    means: tuple[float | None, ...]
+
+
+def read_scores(path: Path, task: str) -> Scores:
+    """Reads a ``scores.json`` of ``task``; classes come in the order of their ids.
+
+    Raises:
+        DataError: the file is missing, is not JSON, or holds none of the task's scores.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: the scores cannot be read ({error}); run tools/train_net.py --eval-only with this run's config."
+        ) from error
+    metrics = [metric for metric in METRICS[task] if isinstance(document, dict) and metric.key in document]
+    if not metrics:
+        known = ", ".join(metric.key for metric in METRICS[task])
+        raise DataError(f"{path}: no {task} scores in it ({known}); evaluate again, or check which task the run is of.")
+    fields = {metric.key: _field(document[metric.key], f"{path}: {metric.key}") for metric in metrics}
+    columns = tuple(metric for metric in metrics if metric.in_table)
+    colors = {category.name: category.color for category in categories.TASKS[task]}
+    seen = [name for metric in columns for name in fields[metric.key][0]]
+    rows = tuple(
+        Row(name, colors.get(name), tuple(fields[metric.key][0].get(name) for metric in columns))
+        for name in dict.fromkeys([*(name for name in colors if name in seen), *seen])
+    )
+    return Scores(
+        headline=tuple((metric, fields[metric.key][1]) for metric in metrics if metric.in_headline),
+        columns=columns,
+        rows=rows,
+        means=tuple(fields[metric.key][1] for metric in columns),
+    )
+
+
+def _field(field: Any, where: str) -> tuple[dict[str, float | None], float | None]:  # noqa: ANN401, parsed JSON
+    """The values by class, and the mean."""
+    by_class: dict[str, float | None] = {}
+    mean = None
+    for name, value in _entries(field, where):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise DataError(f"{where} of {name} is {value!r}, not a number; evaluate again.")
+        number = float(value) if value is not None and math.isfinite(value) else None
+        if name in _MEAN_KEYS:
+            mean = number
+        else:
+            by_class[name] = number
+    return by_class, mean
+
+
+def _entries(field: Any, where: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401, parsed JSON
+    # fIoU and pAcc have no value by class; some writers give the bare mean for them.
+    if isinstance(field, int | float):
+        yield _MEAN_KEYS[0], field
+        return
+    parts = field if isinstance(field, list) else [field]
+    if not all(isinstance(part, dict) for part in parts):
+        raise DataError(f"{where} is not a list of objects as the official toolkit writes it; evaluate again.")
+    for part in parts:
+        yield from part.items()

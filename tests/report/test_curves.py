@@ -1,0 +1,63 @@
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from bdd100k_d2.report.curves import THEMES, Line, Panel, panels, plot, smooth
+from bdd100k_d2.report.history import History
+
+
+@pytest.fixture
+def history() -> History:
+    records = {i: {"total_loss": 90 / i, "loss_cls": 50 / i, "loss_box_reg": 40 / i} for i in range(19, 400, 20)}
+    records[399] |= {"bbox/AP": 21.5}
+    return History(records)
+
+
+def test_smoothing_keeps_straight_lines_and_takes_out_noise() -> None:
+    line = np.linspace(5, 1, 200)
+    np.testing.assert_allclose(smooth(line), line, rtol=1e-12)
+    noise = np.random.default_rng(0).normal(0, 1, 200)
+    assert smooth(noise)[20:-20].std() < 0.4
+    assert smooth(noise)[0] == pytest.approx(noise[0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 15])
+def test_a_short_series_is_not_smoothed(count: int) -> None:
+    values = np.random.default_rng(0).normal(0, 1, count)
+    np.testing.assert_allclose(smooth(values), values)
+
+
+def test_the_panels_that_a_log_gives(history: History) -> None:
+    loss, terms, scores = panels(history, [("bbox/AP", "AP"), ("bbox/AP50", "AP50")])
+    assert [line.name for line in loss.lines] == ["total"]
+    assert [line.name for line in terms.lines] == ["cls", "box_reg"]
+    assert [(line.name, line.at.tolist(), line.values.tolist()) for line in scores.lines] == [("AP", [399], [21.5])]
+    assert scores.scores and not loss.scores
+
+
+def test_a_single_term_gets_no_panel_of_its_own() -> None:
+    log = History({19: {"total_loss": 2.0, "loss_sem_seg": 2.0}, 39: {"total_loss": 1.0, "loss_sem_seg": 1.0}})
+    assert [panel.name for panel in panels(log)] == ["loss"]
+
+
+def test_a_plot_is_the_same_each_time_and_refers_to_nothing(history: History) -> None:
+    for panel in panels(history, [("bbox/AP", "AP")]):
+        light, again, dark = (plot(panel, THEMES[name], 399) for name in ("light", "light", "dark"))
+        assert light == again
+        assert THEMES["light"].lines[0] in light and THEMES["light"].lines[0] not in dark
+        assert THEMES["dark"].lines[0] in dark
+        links = [value for node in ET.fromstring(light).iter() for key, value in node.items() if key.endswith("href")]
+        assert links and all(link.startswith("#") for link in links)
+
+
+def test_a_plot_shows_the_raw_and_the_smoothed_line(history: History) -> None:
+    svg = plot(panels(history)[0], THEMES["light"], 399)
+    color = THEMES["light"].lines[0]
+    assert svg.count(f"stroke: {color}") == 2
+
+
+def test_a_plot_of_zeros_or_of_one_point_is_drawn() -> None:
+    for values in ([0.0], [0.0, 0.0]):
+        line = Line("total", np.arange(len(values), dtype=float), np.array(values))
+        assert plot(Panel("loss", "Total loss", "loss", (line,)), THEMES["light"], 0).startswith("<?xml")

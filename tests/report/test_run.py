@@ -1,0 +1,97 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from run_folders import DET_SCORES, write_config, write_det_run, write_mask_run
+
+from bdd100k_d2.errors import DataError
+from bdd100k_d2.report.run import read_run
+
+
+def test_what_a_training_run_leaves_behind(tmp_path: Path) -> None:
+    run = read_run(write_det_run(tmp_path / "det"), tmp_path)
+    assert run.name == "det"
+    assert dict(run.facts) == {
+        "Model": "GeneralizedRCNN",
+        "Backbone": "resnet_fpn, 18 layers",
+        "Trained on": "bdd100k_det_train",
+        "Batch size": "4",
+        "Learning rate": "0.02",
+        "Iterations": "100",
+        "Training time": "50 s",
+    }
+    (evaluation,) = run.evaluations
+    assert evaluation.title == "Object detection"
+    assert evaluation.split.images == tmp_path / "bdd100k/images/100k/val"
+    assert evaluation.predictions == tmp_path / "det/inference/det.json"
+    assert evaluation.scores.means[0] == 35.58
+
+
+def test_a_run_that_stopped_early_says_so(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det")
+    write_config(folder, "bdd100k_det_val", MAX_ITER=90000)
+    assert dict(read_run(folder).facts)["Iterations"] == "100 of 90,000"
+
+
+@pytest.mark.parametrize(("each", "text"), [(0.004, "0 s"), (1.25, "2 min 5 s"), (500.0, "13 h 53 min")])
+def test_training_time(tmp_path: Path, each: float, text: str) -> None:
+    folder = write_det_run(tmp_path / "det")
+    (folder / "metrics.json").write_text(json.dumps({"iteration": 99, "total_loss": 1.0, "time": each}))
+    assert dict(read_run(folder).facts)["Training time"] == text
+
+
+def test_a_run_without_a_training_log_has_no_history(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_det_run(tmp_path / "det")
+    (folder / "metrics.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        run = read_run(folder)
+    assert run.history is None and "Iterations" not in dict(run.facts)
+    assert "metrics.json: no training log" in caplog.text
+
+
+def test_a_test_split_has_no_scores(tmp_path: Path) -> None:
+    run = read_run(write_mask_run(tmp_path / "seg", scores=None, split="test"))
+    assert run.evaluations[0].scores is None and run.evaluations[0].split.labels is None
+
+
+def test_several_test_sets_have_folders_of_their_own(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det")
+    write_config(folder, "bdd100k_det_val", "bdd100k_det_train")
+    for name in ("bdd100k_det_val", "bdd100k_det_train"):
+        (folder / "inference" / name).mkdir()
+        (folder / "inference" / name / "det.json").write_text("[]")
+        (folder / "inference" / name / "scores.json").write_text(json.dumps(DET_SCORES))
+    assert [e.predictions.parent.name for e in read_run(folder).evaluations] == ["bdd100k_det_val", "bdd100k_det_train"]
+
+
+def test_the_data_root_is_the_one_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "elsewhere"))
+    run = read_run(write_det_run(tmp_path / "det"))
+    assert run.evaluations[0].split.images == tmp_path / "elsewhere/bdd100k/images/100k/val"
+
+
+def break_config(folder: Path, content: str) -> None:
+    (folder / "config.yaml").write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "config.yaml").unlink(), r"config\.yaml: no such file; give the OUTPUT_DIR"),
+        (lambda f: break_config(f, "a: [1"), r"config\.yaml: the config cannot be read"),
+        (lambda f: break_config(f, "!!python/object/apply:os.getcwd []"), r"config\.yaml: the config cannot be read"),
+        (lambda f: break_config(f, "- 1"), r"config\.yaml: not a config of Detectron2"),
+        (lambda f: break_config(f, "MODEL: {}"), r"config\.yaml: no key DATASETS\.TEST"),
+        (lambda f: write_config(f), r"config\.yaml: DATASETS\.TEST names no data set"),
+        (lambda f: write_config(f, "coco_2017_val"), r"config\.yaml: .*coco_2017_val.*bdd100k_det_val"),
+        (lambda f: (f / "inference/det.json").unlink(), r"det\.json: no predictions; .*--eval-only"),
+        (lambda f: (f / "inference/scores.json").unlink(), r"scores\.json: .*--eval-only"),
+    ],
+)
+def test_a_run_that_cannot_be_reported(tmp_path: Path, spoil: object, message: str) -> None:
+    folder = write_det_run(tmp_path / "det")
+    spoil(folder)
+    with pytest.raises(DataError, match=message) as caught:
+        read_run(folder)
+    assert str(folder) in str(caught.value)
