@@ -7,6 +7,10 @@ from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
 from ..errors import WeightsError
+from .pickles import load_arrays
+
+# What torch.load and pickle raise for files that are cut off, are no checkpoints, or want to run code.
+_DAMAGED = (pickle.UnpicklingError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
@@ -47,8 +51,11 @@ class _CheckingCheckpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         try:
+            if filename.endswith(".pkl"):
+                # Detectron2 would unpickle anything; what passes here, it may read.
+                load_arrays(filename)
             return super()._load_file(filename)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, KeyError) as error:
+        except _DAMAGED as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
                 f"{self.path}: not a checkpoint, or a damaged one ({reason}). Fetch or write it again."

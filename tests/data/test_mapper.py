@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import write_image
+
+import bdd100k_d2
+from bdd100k_d2.data.augmentation import BalancedCrop, ColorJitter, build_augmentation
+from bdd100k_d2.data.mapper import BDD100KDatasetMapper
+from bdd100k_d2.errors import DataError
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> dict:
+    write_image(tmp_path / "a.jpg", 720, 1280)
+    mask = np.random.default_rng(0).integers(0, 19, (720, 1280), np.uint8)
+    mask[:5] = 255
+    cv2.imwrite(str(tmp_path / "a.png"), mask)
+    return {
+        "file_name": str(tmp_path / "a.jpg"),
+        "image_id": "a.jpg",
+        "height": 720,
+        "width": 1280,
+        "sem_seg_file_name": str(tmp_path / "a.png"),
+    }
+
+
+@pytest.fixture
+def mapper() -> BDD100KDatasetMapper:
+    return BDD100KDatasetMapper(bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k"), is_train=True)
+
+
+def test_training_crops_at_the_native_scale(record: dict, mapper: BDD100KDatasetMapper) -> None:
+    result = mapper(record)
+    assert result["image"].shape == (3, 512, 1024) and result["image"].dtype == torch.uint8
+    assert result["sem_seg"].shape == (512, 1024) and result["sem_seg"].dtype == torch.int64
+    assert "sem_seg_file_name" in record
+    assert set(result["sem_seg"].unique().tolist()) <= {*range(19), 255}
+
+
+def test_image_and_mask_stay_aligned(record: dict) -> None:
+    cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
+    cfg.INPUT.COLOR_JITTER.PROB = 0.0
+    mask = cv2.imread(record["sem_seg_file_name"], cv2.IMREAD_GRAYSCALE)
+    # A picture that shows its own mask.
+    cv2.imwrite(record["file_name"].replace(".jpg", ".bmp"), cv2.merge([mask, mask, mask]))
+    record["file_name"] = record["file_name"].replace(".jpg", ".bmp")
+    for _ in range(4):
+        result = BDD100KDatasetMapper(cfg, is_train=True)(record)
+        assert torch.equal(result["image"][0].long(), result["sem_seg"])
+
+
+def test_evaluation_takes_the_whole_picture_and_no_mask(record: dict) -> None:
+    cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
+    result = BDD100KDatasetMapper(cfg, is_train=False)(record)
+    assert result["image"].shape == (3, 720, 1280) and "sem_seg" not in result
+    # RGB: OpenCV reads BGR.
+    assert torch.equal(result["image"].permute(1, 2, 0).flip(2), torch.from_numpy(cv2.imread(record["file_name"])))
+
+
+def test_a_balanced_crop_avoids_one_class() -> None:
+    mask = np.zeros((100, 200), np.uint8)
+    mask[:, 150:] = np.arange(100, dtype=np.uint8)[:, None] % 19
+    mask[:50, :150] = 255
+    image = np.zeros((100, 200, 3), np.uint8)
+    crop = BalancedCrop(build_crop((50, 100)), 0.75)
+    np.random.seed(0)
+    shares = []
+    for _ in range(50):
+        counts = np.bincount(crop.get_transform(image, mask).apply_segmentation(mask).ravel(), minlength=256)[:255]
+        shares.append(counts.max() / max(counts.sum(), 1))
+    assert np.mean(np.array(shares) < 0.75) > 0.9
+    one_class = np.zeros((100, 200), np.uint8)
+    assert crop.get_transform(image, one_class).apply_image(image).shape == (50, 100, 3)
+
+
+def build_crop(size: tuple[int, int]) -> object:
+    cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
+    cfg.INPUT.CROP.SIZE = list(size)
+    cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA = 1.0
+    return build_augmentation(cfg, True)[1]
+
+
+def test_the_augmentations_of_each_recipe() -> None:
+    def kinds(name: str, is_train: bool) -> list[str]:
+        return [type(one).__name__ for one in build_augmentation(bdd100k_d2.get_config(name), is_train)]
+
+    det, seg = "det/faster_rcnn_R_50_FPN_1x", "sem_seg/semantic_fpn_R_50_40k"
+    assert kinds(det, True) == ["ResizeShortestEdge", "RandomFlip"]
+    assert kinds(seg, True) == ["ResizeShortestEdge", "BalancedCrop", "RandomFlip", "ColorJitter"]
+    assert kinds(det, False) == kinds(seg, False) == ["ResizeShortestEdge"]
+
+
+def test_color_jitter() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    nothing = ColorJitter(1.0, 0, 0, 0, 0).get_transform(image).apply_image(image)
+    assert np.abs(nothing.astype(int) - image).max() <= 1
+    assert (ColorJitter(0.0, 0.5, 0.5, 0.5, 0.5).get_transform(image).apply_image(image) == image).all()
+    np.random.seed(1)
+    rgb = ColorJitter(1.0, 0.125, 0.5, 0.5, 0.05).get_transform(image).apply_image(image)
+    np.random.seed(1)
+    bgr = ColorJitter(1.0, 0.125, 0.5, 0.5, 0.05, "BGR").get_transform(image).apply_image(image[..., ::-1])
+    assert rgb.dtype == np.uint8 and (rgb != image).any()
+    np.testing.assert_array_equal(rgb, bgr[..., ::-1])
+    np.random.seed(2)
+    brighter = ColorJitter(1.0, 0.5, 0, 0, 0).get_transform(image).apply_image(np.full_like(image, 100))
+    assert brighter.min() == brighter.max() and 50 <= brighter[0, 0, 0] <= 150
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda r: Path(r["file_name"]).unlink(), r"a\.jpg: the picture cannot be read"),
+        (lambda r: Path(r["file_name"]).write_bytes(b"<html>"), r"a\.jpg: the picture cannot be read"),
+        (
+            lambda r: Path(r["file_name"]).write_bytes(Path(r["file_name"]).read_bytes()[:5000]),
+            r"a\.jpg: the picture cannot be read",
+        ),
+        (lambda r: write_image(Path(r["file_name"]), 360, 640), r"a\.jpg: .*Mismatched image shape.*another size"),
+        (lambda r: Path(r["sem_seg_file_name"]).unlink(), r"a\.png: the mask cannot be read"),
+        (
+            lambda r: cv2.imwrite(r["sem_seg_file_name"], np.full((720, 1280), 19, np.uint8)),
+            r"a\.png: the mask holds the ids \[19\]",
+        ),
+        (
+            lambda r: cv2.imwrite(r["sem_seg_file_name"], np.zeros((720, 1280, 3), np.uint8)),
+            r"a\.png: a mask has one channel",
+        ),
+        (
+            lambda r: cv2.imwrite(r["sem_seg_file_name"], np.zeros((360, 640), np.uint8)),
+            r"a\.png: the mask is 640x360, its picture 1280x720",
+        ),
+    ],
+)
+def test_bad_files_are_named(record: dict, mapper: BDD100KDatasetMapper, spoil: object, message: str) -> None:
+    spoil(record)
+    with pytest.raises(DataError, match=message):
+        mapper(record)

@@ -1,0 +1,170 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import DatasetCatalog
+from detectron2.structures import Boxes, Instances
+from PIL import Image
+
+import bdd100k_d2
+from bdd100k_d2.data.categories import names
+from bdd100k_d2.data.labels import read_frames
+from bdd100k_d2.data.register import register_all
+from bdd100k_d2.errors import DataError, OutputError
+from bdd100k_d2.evaluation.boxes import detection_columns, ground_truth_columns
+from bdd100k_d2.evaluation.evaluators import (
+    EVALUATORS,
+    BDD100KDetEvaluator,
+    BDD100KDrivableEvaluator,
+    BDD100KSemSegEvaluator,
+    build_evaluator,
+)
+from bdd100k_d2.evaluation.metrics.detection import METRICS, detection_scores
+from bdd100k_d2.evaluation.results import table
+
+
+@pytest.fixture(autouse=True)
+def registered(tiny_root: Path) -> None:
+    register_all(tiny_root)
+
+
+def instances(boxes: list[list[float]], scores: list[float], classes: list[int]) -> dict[str, Instances]:
+    found = Instances((96, 160))
+    found.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+    found.scores = torch.tensor(scores, dtype=torch.float32)
+    found.pred_classes = torch.tensor(classes, dtype=torch.int64)
+    return {"instances": found}
+
+
+def test_perfect_detections_score_100_and_files_are_official(tmp_path: Path) -> None:
+    evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path / "out")
+    for record in reversed(DatasetCatalog.get("bdd100k_det_val")):
+        boxes = [[x, y, x + w, y + h] for x, y, w, h in (one["bbox"] for one in record["annotations"])]
+        classes = [one["category_id"] for one in record["annotations"]]
+        evaluator.process([record], [instances(boxes, [0.9] * len(boxes), classes)])
+    results = evaluator.evaluate()["bbox"]
+    assert results["AP"] == results["AP50"] == results["AR100"] == results["AP-motorcycle"] == pytest.approx(100)
+    assert np.isnan(results["AP-train"]) and np.isnan(results["APl"])
+    assert set(results) == {*METRICS, *(f"AP-{name}" for name in names("det"))}
+
+    frames = json.loads((tmp_path / "out/det.json").read_text())
+    assert [frame["name"] for frame in frames] == ["val0.jpg", "val1.jpg", "val2.jpg"]
+    first = frames[0]["labels"][0]
+    # Inclusive, as in the label file.
+    assert first["box2d"] == {"x1": 10, "y1": 20, "x2": 60, "y2": 70}
+    assert (first["id"], first["category"]) == ("0", "car") and first["score"] == pytest.approx(0.9)
+    assert [label["id"] for frame in frames for label in frame["labels"]] == ["0", "1", "2", "3"]
+    scores = json.loads((tmp_path / "out/scores.json").read_text())
+    assert list(scores) == list(METRICS)
+    assert scores["AP"][1] == {"OVERALL": pytest.approx(100)} and list(scores["AP"][0]) == names("det")
+
+
+def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path)
+    for record in DatasetCatalog.get("bdd100k_det_val"):
+        boxes = [
+            (np.array([x, y, x + w, y + h]) + rng.normal(0, 2, 4)).tolist()
+            for x, y, w, h in (one["bbox"] for one in record["annotations"])
+        ]
+        classes = [one["category_id"] for one in record["annotations"]]
+        evaluator.process([record], [instances(boxes, rng.random(len(boxes)).tolist(), classes)])
+    memory = evaluator.evaluate()["bbox"]
+    truth = read_frames(
+        DatasetCatalog.get("bdd100k_det_val")[0]["file_name"].split("images")[0] + "labels/det_20/det_val.json"
+    )
+    frame_names = sorted(frame.name for frame in truth)
+    scores = detection_scores(
+        ground_truth_columns(truth, frame_names),
+        detection_columns(read_frames(tmp_path / "det.json"), frame_names),
+        3,
+        10,
+    )
+    for metric in METRICS:
+        np.testing.assert_array_equal(scores[metric][-1], memory[metric])
+
+
+def test_no_detections_at_all(tmp_path: Path) -> None:
+    evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path)
+    for record in DatasetCatalog.get("bdd100k_det_val"):
+        evaluator.process([record], [instances([], [], [])])
+    results = evaluator.evaluate()["bbox"]
+    assert results["AP"] == 0 and results["AP-car"] == 0 and np.isnan(results["AP-bus"])
+
+
+@pytest.mark.parametrize("task", ["det", "sem_seg", "drivable"])
+def test_a_test_split_writes_files_and_no_scores(tmp_path: Path, task: str) -> None:
+    name = f"bdd100k_{task}_test"
+    evaluator = EVALUATORS[f"bdd100k_{task}"](name, tmp_path)
+    for record in DatasetCatalog.get(name):
+        output = instances([[1, 2, 30, 40]], [0.5], [2]) if task == "det" else {"sem_seg": torch.rand(3, 720, 1280)}
+        evaluator.process([record], [output])
+    assert evaluator.evaluate() == {}
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert files == (["det.json"] if task == "det" else [f"masks/test{i}.png" for i in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "count"), [(BDD100KSemSegEvaluator, "sem_seg", 19), (BDD100KDrivableEvaluator, "drivable", 3)]
+)
+def test_segmentation_scores_and_masks(tmp_path: Path, kind: type, task: str, count: int) -> None:
+    name = f"bdd100k_{task}_val"
+    evaluator = kind(name, tmp_path)
+    for record in DatasetCatalog.get(name):
+        truth = torch.from_numpy(np.asarray(Image.open(record["sem_seg_file_name"])).astype(np.int64))
+        logits = torch.nn.functional.one_hot(truth.clamp(max=count - 1), count).permute(2, 0, 1).float()
+        evaluator.process([record], [{"sem_seg": logits}])
+        mask = np.asarray(Image.open(tmp_path / "masks" / f"{Path(record['file_name']).stem}.png"))
+        assert mask.dtype == np.uint8 and mask.shape == (720, 1280)
+        np.testing.assert_array_equal(mask, truth.clamp(max=count - 1))
+    results = evaluator.evaluate()[task]
+    for key in ("mIoU", "mAcc", "fIoU", "pAcc", "mRecall"):
+        assert results[key] == pytest.approx(100)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert list(scores) == ["IoU", "Acc", "fIoU", "pAcc"]
+    assert list(scores["IoU"][0]) == (names(task) if task == "sem_seg" else ["direct", "alternative"])
+    assert list(scores["IoU"][1]) == ["AVERAGE"]
+    assert ("mIoU-strict" in results) == (task == "drivable")
+
+
+def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
+    evaluator = BDD100KSemSegEvaluator("bdd100k_sem_seg_val", tmp_path)
+    record = DatasetCatalog.get("bdd100k_sem_seg_val")[0]
+    with pytest.raises(DataError, match=r"val0\.png: the mask is 1280x720, the prediction 640x360"):
+        evaluator.process([record], [{"sem_seg": torch.rand(19, 360, 640)}])
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path / "file" / "inference")
+    with pytest.raises(OutputError, match=r"det\.json: cannot be written .*choose another output folder"):
+        evaluator.evaluate()
+
+
+def test_evaluators_are_chosen_by_the_dataset(tmp_path: Path) -> None:
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.OUTPUT_DIR = str(tmp_path)
+    one = build_evaluator(cfg, "bdd100k_det_val")
+    assert isinstance(one, BDD100KDetEvaluator) and one.output_dir == tmp_path / "inference"
+    cfg.DATASETS.TEST = ("bdd100k_det_val", "bdd100k_det_test")
+    assert build_evaluator(cfg, "bdd100k_det_test").output_dir == tmp_path / "inference" / "bdd100k_det_test"
+    with pytest.raises(KeyError, match="no evaluator for coco_2017_val"):
+        build_evaluator(cfg, "coco_2017_val")
+
+
+def test_the_table() -> None:
+    scores = {
+        "AP": [{"car": 12.34, "train": float("nan")}, {"OVERALL": 12.34}],
+        "AP50": [{"car": 99.96, "train": float("nan")}, {"OVERALL": 99.96}],
+        "pAcc": 3.0,
+    }
+    assert table(scores).splitlines() == [
+        "            AP   AP50",
+        "---------------------",
+        "    car   12.3  100.0",
+        "  train      -      -",
+        "---------------------",
+        "OVERALL   12.3  100.0",
+    ]
