@@ -44,10 +44,10 @@ def test_the_detection_recipe() -> None:
     assert (cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR, cfg.SOLVER.WARMUP_ITERS) == (16, 0.02, 500)
     epoch = round(LABELLED_FRAMES / 16 + 0.4999)
     assert epoch == 4367 == cfg.TEST.EVAL_PERIOD
-    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS) == (12 * epoch, (8 * epoch, 11 * epoch))
+    assert (12 * epoch, (8 * epoch, 11 * epoch)) == (cfg.SOLVER.MAX_ITER, cfg.SOLVER.STEPS)
     longer = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_3x")
-    assert (longer.SOLVER.MAX_ITER, longer.SOLVER.STEPS) == (36 * epoch, (24 * epoch, 33 * epoch))
-    assert longer.INPUT.MIN_SIZE_TRAIN == tuple(range(600, 721, 24))
+    assert (36 * epoch, (24 * epoch, 33 * epoch)) == (longer.SOLVER.MAX_ITER, longer.SOLVER.STEPS)
+    assert tuple(range(600, 721, 24)) == longer.INPUT.MIN_SIZE_TRAIN
 
 
 def test_the_segmentation_recipe() -> None:
@@ -78,9 +78,9 @@ def test_our_keys_leave_a_stock_config_as_it_is() -> None:
 
 
 def test_the_device_is_what_there_is() -> None:
-    assert bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x").MODEL.DEVICE == (
+    assert (
         "cuda" if torch.cuda.is_available() else "cpu"
-    )
+    ) == bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x").MODEL.DEVICE
 
 
 def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:

@@ -32,7 +32,13 @@ LAYERS = (
     ("doctor",),
 )
 NEVER = {"modeling": ("data", "evaluation"), "evaluation": ("modeling", "engine"), "data": ("evaluation", "modeling")}
-LIGHT = ("data.categories", "data.labels", "data.masks", "data.register", "data.sample", "evaluation.metrics") + (
+LIGHT = (
+    "data.categories",
+    "data.labels",
+    "data.masks",
+    "data.register",
+    "data.sample",
+    "evaluation.metrics",
     "evaluation.boxes",
     "evaluation.results",
     "report",

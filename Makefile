@@ -1,0 +1,61 @@
+# Everything is made inside the repository: the environment in .venv, the sample data in datasets/sample, runs in output.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+UV_INSTALL := $(PY) -m uv pip install --quiet --python $(PY)
+
+SAMPLE := datasets/sample/.complete
+DEMO := output/demo
+DET := $(DEMO)/det/inference/scores.json
+SEM_SEG := $(DEMO)/sem_seg/inference/scores.json
+REPORT := $(DEMO)/report/index.html
+
+.DELETE_ON_ERROR:
+.PHONY: help install test lint demo clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/.installed ## Make .venv and install the package, its tools and Detectron2 into it
+
+test: .venv/.installed ## Run the test suite
+	$(PY) -m pytest
+
+lint: .venv/.installed ## Check style and formatting
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+demo: $(REPORT) ## Make the sample data, train and score a detector and a segmenter on it, and show them in a page
+	@echo "Report: $$PWD/$(REPORT)"
+
+clean: ## Remove what make made
+	rm -rf .venv build dist *.egg-info $(DEMO) datasets/sample .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv sets the environment up several times faster than pip does.
+.venv/.installed: setup.py pyproject.toml tools/install_detectron2.py tools/detectron2_patches.py
+	@$(PY) -m pip --version > /dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+			echo "Python 3.10 or later is needed, and $(PYTHON) is not. Name one: make install PYTHON=python3.12" >&2; exit 1; }; \
+		$(PYTHON) -m venv --clear .venv; }
+	@echo "Installing into .venv ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(UV_INSTALL) torch torchvision setuptools wheel
+	@$(UV_INSTALL) --editable '.[dev]'
+	@$(PY) tools/install_detectron2.py
+	@touch $@
+
+$(SAMPLE): | .venv/.installed
+	$(PY) datasets/make_sample.py --out datasets/sample --train 64 --val 16
+	@touch $@
+
+$(DET): $(SAMPLE)
+	DETECTRON2_DATASETS=datasets/sample $(PY) tools/train_net.py --resume \
+		--config-file configs/sample/faster_rcnn_R_18_FPN.yaml OUTPUT_DIR $(DEMO)/det
+
+$(SEM_SEG): $(SAMPLE)
+	DETECTRON2_DATASETS=datasets/sample $(PY) tools/train_net.py --resume \
+		--config-file configs/sample/semantic_fpn_R_18.yaml OUTPUT_DIR $(DEMO)/sem_seg
+
+$(REPORT): $(DET) $(SEM_SEG)
+	DETECTRON2_DATASETS=datasets/sample $(PY) tools/report.py runs $(DEMO)/det $(DEMO)/sem_seg --out $(DEMO)/report

@@ -1,0 +1,244 @@
+"""Says whether this environment can train, and for each problem the command that mends it.
+
+    python -m bdd100k_d2.doctor [--root FOLDER] [--output FOLDER]
+
+It prints versions, devices, whether ROIAlign and NMS give the right values on each device, which data folders are
+there, and whether the output folder can be written. The exit status is 1 if training could not work, else 0; data that
+is not there is a warning. Every import stands in a check, so that it runs where torch or Detectron2 is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bdd100k_d2.data.register import Split
+
+OLDEST_PYTHON = (3, 10)
+# Distribution and module of the other libraries that the package imports.
+LIBRARIES = (
+    ("numpy", "numpy"),
+    ("pillow", "PIL"),
+    ("opencv-python-headless", "cv2"),
+    ("pycocotools", "pycocotools.mask"),
+    ("hotcoco", "hotcoco"),
+    ("msgspec", "msgspec"),
+    ("fvcore", "fvcore"),
+    ("matplotlib", "matplotlib"),
+    ("jinja2", "jinja2"),
+    ("PyYAML", "yaml"),
+    ("tqdm", "tqdm"),
+)
+
+
+class Result(NamedTuple):
+    """What a check found; `remedy` is a command or a sentence, empty where nothing has to be done."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    remedy: str = ""
+
+
+def pip_install(*names: str) -> str:
+    """Returns the command that installs `names` into the environment that runs this."""
+    return f"{sys.executable} -m pip install {' '.join(names)}"
+
+
+def describe(error: Exception) -> str:
+    """Returns the kind of an error and the first line of its message."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def check_python() -> Result:
+    """Python is recent enough."""
+    version = sys.version.split()[0]
+    if sys.version_info < OLDEST_PYTHON:
+        wanted = ".".join(map(str, OLDEST_PYTHON))
+        return Result(
+            "python", "fail", f"{version}, {wanted} or later is needed", f"make install PYTHON=python{wanted}"
+        )
+    return Result("python", "ok", f"{version} ({sys.executable})")
+
+
+def check_import(distribution: str, module: str, remedy: str) -> Result:
+    """`module` imports; its version is that of the distribution, or what the module says."""
+    try:
+        imported = import_module(module)
+    except Exception as error:  # a broken library can raise anything while it is imported
+        return Result(distribution, "fail", f"{module} does not import: {describe(error)}", remedy)
+    try:
+        return Result(distribution, "ok", metadata.version(distribution))
+    except metadata.PackageNotFoundError:
+        return Result(distribution, "ok", str(getattr(imported, "__version__", "unknown version")))
+
+
+def check_torchvision() -> Result:
+    """Its import fails where it is a build for another torch."""
+    return check_import("torchvision", "torchvision", pip_install("--force-reinstall", "torch", "torchvision"))
+
+
+def check_detectron2() -> Result:
+    """The parts of Detectron2 that training needs import."""
+    remedy = f"{sys.executable} tools/install_detectron2.py (in the folder of the repository)"
+    for module in ("detectron2.data", "detectron2.modeling", "detectron2.engine"):
+        result = check_import("detectron2", module, remedy)
+        if result.status != "ok":
+            return result
+    location = Path(import_module("detectron2").__file__).parent
+    return result._replace(detail=f"{result.detail} ({location})")
+
+
+def check_devices() -> Result:
+    """Which devices torch can use. CPU alone works."""
+    import torch
+
+    if torch.cuda.is_available():
+        found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        return Result("devices", "ok", ", ".join(f"{gpu.name} {gpu.total_memory / 2**30:.0f} GiB" for gpu in found))
+    if shutil.which("nvidia-smi"):
+        detail = f"CPU only, although an NVIDIA driver is installed; torch is built for CUDA {torch.version.cuda}"
+        remedy = "update the NVIDIA driver, or install the torch and torchvision built for its CUDA version"
+        return Result("devices", "warn", detail, remedy)
+    return Result("devices", "ok", f"CPU only, {torch.get_num_threads()} threads")
+
+
+def roi_align(device: str) -> list[float]:
+    """ROIAlign of a ramp, 2x2 bins, and the sum of its gradient, which hands on 1 from each bin."""
+    import torch
+    from detectron2.layers import ROIAlign
+
+    ramp = torch.arange(16.0, device=device).view(1, 1, 4, 4).requires_grad_()
+    box = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]], device=device)
+    bins = ROIAlign((2, 2), spatial_scale=1.0, sampling_ratio=1, aligned=True)(ramp, box)
+    bins.sum().backward()
+    return [*bins.flatten().tolist(), ramp.grad.sum().item()]
+
+
+def nms(device: str) -> list[float]:
+    """Which boxes NMS keeps of two that overlap by two thirds, the second scored higher, and one apart."""
+    import torch
+    from detectron2.layers import batched_nms
+
+    boxes = torch.tensor([[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], dtype=torch.float32, device=device)
+    scores = torch.tensor([0.8, 0.9, 0.7], device=device)
+    return batched_nms(boxes, scores, torch.zeros(3, device=device), 0.5).tolist()
+
+
+def check_operator(name: str, device: str, operator: Callable[[str], list[float]], right: list[float]) -> Result:
+    """`operator` runs on `device` and gives the right values."""
+    remedy = pip_install("--force-reinstall", "torch", "torchvision")
+    name = f"{name} {device}"
+    try:
+        values = operator(device)
+    except Exception as error:  # a missing kernel, a driver that does not fit, no memory
+        return Result(name, "fail", f"does not run: {describe(error)}", remedy)
+    if [round(value, 4) for value in values] != right:
+        return Result(name, "fail", f"gives {values}, right is {right}", remedy)
+    return Result(name, "ok", "runs, the values are right")
+
+
+def check_operators() -> list[Result]:
+    """The operators that Detectron2 takes from torchvision, on each kind of device."""
+    import torch
+
+    return [
+        check_operator(name, device, operator, right)
+        for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
+        for name, operator, right in (
+            ("ROIAlign", roi_align, [2.5, 4.5, 10.5, 12.5, 4.0]),
+            ("NMS", nms, [1, 2]),
+        )
+    ]
+
+
+def check_data(root: Path | None) -> list[Result]:
+    """The folders of each registered data set; `root` holds bdd100k/, default as in training."""
+    from bdd100k_d2.data.register import SPLITS, default_root, locate
+
+    top = (default_root() if root is None else root) / "bdd100k"
+    remedy = "export DETECTRON2_DATASETS=<the folder that holds bdd100k/>; datasets/README.md says what to download"
+    if not top.is_dir():
+        sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
+        return [Result("data", "warn", f"no folder {top.absolute()}", f"{remedy}; {sample}")]
+    return [check_split(locate(row.name, root), remedy) for row in SPLITS]
+
+
+def check_split(split: Split, remedy: str) -> Result:
+    """The folder of pictures of a data set and its labels are there."""
+    missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
+    if missing:
+        return Result(split.name, "warn", f"not there: {', '.join(missing)}", remedy)
+    try:
+        with os.scandir(split.images) as entries:
+            count = sum(1 for _ in entries)
+    except OSError as error:
+        return Result(split.name, "warn", f"{split.images} cannot be read: {error.strerror}", remedy)
+    labels = "no labels" if split.labels is None else f"labels {split.labels}"
+    return Result(split.name, "ok", f"{count} files in {split.images}, {labels}")
+
+
+def check_output(folder: Path) -> Result:
+    """A file can be written into the output folder, or into the folder in which it would be made."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return Result(
+            "output", "fail", f"{folder} cannot be written: {error.strerror}", "train with OUTPUT_DIR <another folder>"
+        )
+    free = shutil.disk_usage(existing).free / 2**30
+    return Result("output", "ok", f"{folder} can be written, {free:.0f} GiB free")
+
+
+def run_checks(root: Path | None, output: Path) -> list[Result]:
+    """Runs every check that can run.
+
+    Args:
+        root: the folder that holds bdd100k/; None for the one that training uses.
+        output: the folder that training would write to.
+
+    Returns:
+        The results in the order in which they are worth mending.
+    """
+    results = [check_python()]
+    if results[0].status == "fail":
+        return results
+    results += [check_import("torch", "torch", pip_install("torch", "torchvision")), check_torchvision()]
+    results.append(check_detectron2())
+    can_compute = all(result.status == "ok" for result in results)
+    results += [check_import(name, module, pip_install(name)) for name, module in LIBRARIES]
+    if can_compute:
+        results += [check_devices(), *check_operators()]
+    return [*results, *check_data(root), check_output(output)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bdd100k_d2.doctor", description=__doc__.split("\n")[0])
+    parser.add_argument("--root", type=Path, help="the folder that holds bdd100k/ (default: as in training)")
+    parser.add_argument("--output", type=Path, default=Path("output"), help="the folder to write to (default: output)")
+    options = parser.parse_args(arguments)
+    results = run_checks(options.root, options.output)
+    width = max(len(result.name) for result in results)
+    for result in results:
+        print(f"{result.status:4}  {result.name:{width}}  {result.detail}")
+        if result.remedy:
+            print(f"{'':4}  {'':{width}}  -> {result.remedy}")
+    failed = [result.name for result in results if result.status == "fail"]
+    print(f"\nTraining cannot work: {', '.join(failed)}." if failed else "\nTraining can work.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""Metadata of the distribution; build settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    """Returns `__version__` without importing the package, which may not have its dependencies yet."""
+    text = (ROOT / "bdd100k_d2" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)[1]
+
+
+setup(
+    name="bdd100k_d2",
+    version=read_version(),
+    description="BDD100K for Detectron2: data sets, recipes, official metrics and file formats",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The bdd100k_d2 authors",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["bdd100k_d2", "bdd100k_d2.*"]), "bdd100k_d2.configs"],
+    # The configs lie beside the package in the repository and inside it in a wheel.
+    package_dir={"bdd100k_d2.configs": "configs"},
+    package_data={
+        "bdd100k_d2.configs": ["**/*.yaml"],
+        "bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"],
+    },
+    # What the package imports, except Detectron2: PyPI has no distribution of that name that runs on current PyTorch;
+    # tools/install_detectron2.py makes one.
+    install_requires=[
+        "fvcore",
+        "hotcoco>=1.3",
+        "jinja2",
+        "matplotlib",
+        "msgspec>=0.18.6",
+        "numpy>=2",
+        "opencv-python-headless",
+        "pillow>=10",
+        "pycocotools>=2.0.8",
+        "PyYAML",
+        "torch>=2.6",  # the first whose torch.load runs no code from a checkpoint unless asked to
+        "torchvision>=0.21",
+        "tqdm",
+    ],
+    extras_require={
+        # The official toolkit, to compare with. Its label classes are written for pydantic 1.
+        "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic<2"],
+        "dev": ["pytest>=8", "ruff==0.17.6"],
+    },
+)
