@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "add_bdd100k_config": "config",
     "get_config": "config",
+    "load_config": "config",
     "register_all": "data.register",
     "Trainer": "engine.trainer",
 }
@@ -20,7 +21,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
-    from .config import add_bdd100k_config, get_config
+    from .config import add_bdd100k_config, get_config, load_config
     from .data.register import register_all
     from .engine.trainer import Trainer
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
@@ -30,7 +30,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:

@@ -38,6 +38,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
 
+    # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
+    cfg.SOLVER.OPTIMIZER = "SGD"
     # LR_SCHEDULER_NAME "WarmupPolyLR" falls from BASE_LR to POLY_MIN_LR as (1 - iteration / MAX_ITER) ** POLY_POWER.
     cfg.SOLVER.POLY_POWER = 0.9
     cfg.SOLVER.POLY_MIN_LR = 0.0001
@@ -68,14 +70,19 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     cfg = get_cfg()
     add_bdd100k_config(cfg)
     if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such config; shipped are {', '.join(config_names())}.")
+        raise ConfigError(
+            f"{path or 'no config file'}: no such config; give one with --config-file. "
+            f"Shipped are {', '.join(config_names())}."
+        )
     try:
         # Detectron2's own merge would fall back to the unsafe loader.
         cfg.merge_from_other_cfg(CfgNode(CfgNode.load_yaml_with_base(str(path), allow_unsafe=False)))
         cfg.merge_from_list(list(overrides))
-    except (KeyError, AssertionError, ValueError, yaml.YAMLError) as error:
+    except (KeyError, AssertionError) as error:
         message = str(error.args[0] if error.args else error)
         raise ConfigError(f"{path}: {message}.{_suggestion(message, cfg)}") from error
+    except (ValueError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not a usable config: {' '.join(str(error).split())}") from error
     return cfg
 
 

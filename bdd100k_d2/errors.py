@@ -5,6 +5,18 @@ class BDD100KError(Exception):
     """What the user can mend; the command-line tools print its message without a traceback."""
 
 
+def user_message(error: BaseException) -> str | None:
+    """What to tell the user of ``error``: a `BDD100KError`'s message, also one that another process raised; else None.
+
+    PyTorch hands on an error of a worker or of another rank as text that ends with the class and the message.
+    """
+    last = str(error).strip().rsplit("\n", 1)[-1]
+    name, found, message = last.partition(": ")
+    if found and name.startswith(f"{__name__}."):
+        return message
+    return str(error) if isinstance(error, BDD100KError) else None
+
+
 class ConfigError(BDD100KError, ValueError):
     """A config that does not exist or holds an unknown key."""
 

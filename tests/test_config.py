@@ -70,6 +70,7 @@ def test_our_keys_leave_a_stock_config_as_it_is() -> None:
         (ours.MODEL.SEM_SEG_HEAD, "AVERAGE_OVER_IGNORED"),
         (ours.INPUT.CROP, "SINGLE_CATEGORY_MAX_AREA"),
         (ours.INPUT, "COLOR_JITTER"),
+        (ours.SOLVER, "OPTIMIZER"),
         (ours.SOLVER, "POLY_POWER"),
         (ours.SOLVER, "POLY_MIN_LR"),
     ):
@@ -78,13 +79,13 @@ def test_our_keys_leave_a_stock_config_as_it_is() -> None:
 
 
 def test_the_device_is_what_there_is() -> None:
-    assert (
-        "cuda" if torch.cuda.is_available() else "cpu"
-    ) == bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x").MODEL.DEVICE
+    assert ("cuda" if torch.cuda.is_available() else "cpu") == bdd100k_d2.get_config(
+        "det/faster_rcnn_R_50_FPN_1x"
+    ).MODEL.DEVICE
 
 
 def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such config; shipped are det/faster_rcnn_R_50_FPN_1x, "):
+    with pytest.raises(ConfigError, match="Shipped are det/faster_rcnn_R_50_FPN_1x, "):
         bdd100k_d2.get_config("det/faster_rcnn")
     base = config_folder() / "det" / "faster_rcnn_R_50_FPN_1x.yaml"
     with pytest.raises(ConfigError, match=r"SOLVER\.BASE_RL\. Did you mean SOLVER\.BASE_LR\?"):
@@ -94,8 +95,19 @@ def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml: .*MODEL\.ROI_HEAD\. Did you mean MODEL\.ROI_HEADS\?"):
         load_config(path)
     path.write_text("SOLVER: {MAX_ITER: many}\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: Type mismatch"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not a usable config: Type mismatch"):
         load_config(path)
     path.write_text("MODEL: !!python/object/apply:os.getcwd []\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: "):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*could not determine a constructor"):
+        load_config(path)
+    path.write_text("")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not a usable config"):
+        load_config(path)
+    path.write_text("_BASE_: missing.yaml\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not a usable config: .*missing\.yaml"):
+        load_config(path)
+    with pytest.raises(ConfigError, match=r"no config file: no such config; give one with --config-file"):
+        load_config("")
+    path.write_text("MODEL: {DEVICE: [}\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*line 1"):
         load_config(path)

@@ -60,6 +60,9 @@ def imports(module: str) -> set[str]:
     path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "bdd100k_d2"]
+            assert not names, f"{module}: import {names} relatively"
         if not isinstance(node, ast.ImportFrom):
             continue
         if node.level:
@@ -131,6 +134,14 @@ def test_the_first_use_registers_models_and_datasets() -> None:
         "print('bdd100k_det_val' in DatasetCatalog.list(), 'SemanticFPN' in META_ARCH_REGISTRY)"
     )
     assert run(code) == "True True"
+
+
+def test_a_config_that_is_loaded_by_path_builds() -> None:
+    code = (
+        "import bdd100k_d2; cfg = bdd100k_d2.load_config('configs/sample/semantic_fpn_R_18.yaml');"
+        "from detectron2.modeling import build_model; print(type(build_model(cfg)).__name__)"
+    )
+    assert run(code) == "SemanticFPN"
 
 
 def test_a_root_that_was_registered_first_stays() -> None:

@@ -19,7 +19,7 @@ from bdd100k_d2.data.sample import render, scenes
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("picture") / "street.jpg"
-    scene = next(iter(scenes("100k", "val", 1, seed=0)))
+    _, scene = next(scenes("100k", "val", 1, seed=0))
     cv2.imwrite(str(path), cv2.cvtColor(render(scene).image, cv2.COLOR_RGB2BGR))
     return path
 

@@ -15,10 +15,10 @@ import bdd100k_d2
 ROOT = Path(bdd100k_d2.__file__).parents[1]
 
 
-def train_net(root: Path, config: str, out: Path, *arguments: str) -> None:
+def train_net(root: Path, config: str, out: Path, keys: list[str], flags: tuple[str, ...] = ()) -> None:
+    command = [sys.executable, "tools/train_net.py", "--config-file", f"configs/{config}.yaml", *flags]
     done = subprocess.run(
-        [sys.executable, "tools/train_net.py", *arguments[:1], "--config-file", f"configs/{config}.yaml"]
-        + ["OUTPUT_DIR", str(out), *arguments[1:]],
+        [*command, "OUTPUT_DIR", str(out), *keys],
         cwd=ROOT,
         env=os.environ | {"DETECTRON2_DATASETS": str(root)},
         capture_output=True,
@@ -28,32 +28,28 @@ def train_net(root: Path, config: str, out: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-@pytest.mark.parametrize(
-    ("config", "files"),
-    [("det/faster_rcnn_R_50_FPN_1x", ["det.json"]), ("sem_seg/semantic_fpn_R_50_40k", ["masks"] * 4)],
-)
-def test_full_size_models_evaluate_on_the_cpu(real_root: Path, tmp_path: Path, config: str, files: list[str]) -> None:
+@pytest.mark.parametrize("config", ["det/faster_rcnn_R_50_FPN_1x", "sem_seg/semantic_fpn_R_50_40k"])
+def test_full_size_models_evaluate_on_the_cpu(real_root: Path, tmp_path: Path, config: str) -> None:
     cfg = bdd100k_d2.get_config(config)
     cfg.MODEL.DEVICE = "cpu"
     torch.manual_seed(0)
     torch.save({"model": build_model(cfg).state_dict()}, tmp_path / "random.pth")
     weights = ["MODEL.WEIGHTS", str(tmp_path / "random.pth"), "MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0"]
-    train_net(real_root, config, tmp_path / "out", "--eval-only", *weights)
+    train_net(real_root, config, tmp_path / "out", weights, ("--eval-only",))
     scores = json.loads((tmp_path / "out/inference/scores.json").read_text())
     if "AP" in scores:
         (frame,) = json.loads((tmp_path / "out/inference/det.json").read_text())
         assert frame["name"] == "b1c66a42-6f7d68ca.jpg"
         assert scores["AP"][1]["OVERALL"] < 5
     else:
-        assert len(list((tmp_path / "out/inference/masks").glob("*.png"))) == len(files)
+        assert len(list((tmp_path / "out/inference/masks").glob("*.png"))) == 4
         assert 0 < scores["pAcc"] < 50
 
 
 @pytest.mark.trained
 def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Path) -> None:
-    keys = ["DATASETS.TEST", "('bdd100k_sem_seg_train',)", "SOLVER.MAX_ITER", "240", "SOLVER.BASE_LR", "0.04"]
-    keys += ["TEST.EVAL_PERIOD", "0", "INPUT.COLOR_JITTER.PROB", "0.0", "SEED", "1"]
-    train_net(real_root, "sample/semantic_fpn_R_18", tmp_path, "--resume", *keys)
+    keys = ["DATASETS.TEST", "('bdd100k_sem_seg_train',)", "SOLVER.MAX_ITER", "250", "SEED", "1"]
+    train_net(real_root, "sample/semantic_fpn_R_18", tmp_path, keys)
     scores = json.loads((tmp_path / "inference/scores.json").read_text())
     assert scores["IoU"][1]["AVERAGE"] >= 40
 
@@ -61,9 +57,8 @@ def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Pat
 @pytest.mark.trained
 def test_a_small_detector_learns_the_real_frames(real_root: Path, tmp_path: Path) -> None:
     names = "('bdd100k_det_train', 'bdd100k_det_val')"
-    keys = ["DATASETS.TRAIN", names, "DATASETS.TEST", names, "SOLVER.MAX_ITER", "240", "SOLVER.STEPS", "(210,)"]
-    keys += ["TEST.EVAL_PERIOD", "0", "MODEL.WEIGHTS", "", "SEED", "1"]
-    train_net(real_root, "sample/faster_rcnn_R_18_FPN", tmp_path, "--resume", *keys)
+    keys = ["DATASETS.TRAIN", names, "DATASETS.TEST", names, "SOLVER.MAX_ITER", "250", "SEED", "1"]
+    train_net(real_root, "sample/faster_rcnn_R_18_FPN", tmp_path, keys)
     for split in ("train", "val"):
         scores = json.loads((tmp_path / f"inference/bdd100k_det_{split}/scores.json").read_text())
         assert scores["AP50"][1]["OVERALL"] >= 40, split

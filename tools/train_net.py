@@ -6,21 +6,22 @@ from typing import Any
 
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
+from detectron2.utils import comm
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.loading import load_weights
 from bdd100k_d2.engine.setup import setup
-from bdd100k_d2.errors import BDD100KError
+from bdd100k_d2.errors import user_message
 
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Runs in each process: evaluates with --eval-only, trains otherwise; returns the scores."""
+    """Runs in each process: evaluates with --eval-only and returns the scores, trains otherwise."""
     cfg = setup(args)
     if args.eval_only:
         model = bdd100k_d2.Trainer.build_model(cfg)
         load_weights(model, cfg.MODEL.WEIGHTS, exact=True)
         results = bdd100k_d2.Trainer.test(cfg, model)
-        if cfg.TEST.EXPECTED_RESULTS:
+        if comm.is_main_process():
             verify_results(cfg, results)
         return results
     trainer = bdd100k_d2.Trainer(cfg)
@@ -39,5 +40,8 @@ if __name__ == "__main__":
             dist_url=args.dist_url,
             args=(args,),
         )
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        message = user_message(error)
+        if message is None:
+            raise
+        sys.exit(f"error: {message}")

@@ -10,7 +10,18 @@ from ..errors import WeightsError
 from .pickles import load_arrays
 
 # What torch.load and pickle raise for files that are cut off, are no checkpoints, or want to run code.
-_DAMAGED = (pickle.UnpicklingError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+_DAMAGED = (
+    pickle.UnpicklingError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
@@ -28,6 +39,21 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
         _CheckingCheckpointer(model, exact).load(path, checkpointables=[])
     elif exact:
         raise WeightsError("No weights to evaluate: add MODEL.WEIGHTS and a file to the command.")
+
+
+def check_resumable(model: nn.Module, path: str) -> None:
+    """Holds that the checkpoint ``path`` is whole and of ``model``, into which it loads the weights.
+
+    Raises:
+        WeightsError: it is missing, damaged, or of another config.
+    """
+    try:
+        load_weights(model, path, exact=True)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error} It is the last checkpoint of the output folder: resume with the config that wrote it, choose "
+            "another OUTPUT_DIR, or start over without --resume."
+        ) from error
 
 
 class _CheckingCheckpointer(DetectionCheckpointer):
@@ -62,7 +88,13 @@ class _CheckingCheckpointer(DetectionCheckpointer):
             ) from error
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
-        incompatible = super()._load_model(checkpoint)
+        try:
+            incompatible = super()._load_model(checkpoint)
+        except _DAMAGED as error:
+            raise WeightsError(
+                f"{self.path}: not a checkpoint of Detectron2 ({str(error).splitlines()[0]}). "
+                "Is it of another framework?"
+            ) from error
         shapes = [
             f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})"
             for key, theirs, ours in incompatible.incorrect_shapes

@@ -6,6 +6,8 @@ classes and both mappings, ``bdd100k/label/label.py`` for the segmentation class
 
 from typing import NamedTuple
 
+from ..errors import DataError
+
 
 class Category(NamedTuple):
     """A class: its official name, its RGB colour and whether it is countable."""
@@ -95,6 +97,21 @@ class DetClass(NamedTuple):
 DET_CLASSES: dict[str, DetClass] = {category.name: DetClass(i, False) for i, category in enumerate(DET)}
 DET_CLASSES |= {alias: DET_CLASSES[name] for alias, name in ALIASES.items()}
 DET_CLASSES |= {other: DetClass(DET_CLASSES[name].index, True) for other, name in IGNORED.items()}
+
+
+def det_class(category: str | None) -> DetClass:
+    """The detection class that a label file's category name stands for.
+
+    Raises:
+        DataError: an unknown name; the message lists the known ones, callers add the file and the frame.
+    """
+    known = DET_CLASSES.get(category)
+    if known is None:
+        raise DataError(
+            f"unknown category {category!r}. Known are {', '.join(names('det'))}, the aliases {', '.join(ALIASES)}, "
+            f"and the ignored {', '.join(IGNORED)}."
+        )
+    return known
 
 
 def names(task: str) -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 from detectron2.structures import BoxMode
 
 from ..errors import DataError
-from .categories import DET, DET_CLASSES, IGNORED
-from .labels import Frame, ImageSize, Label, read_frames
+from .categories import det_class
+from .labels import Frame, ImageSize, check_file_name, read_frames
 
 logger = logging.getLogger(__name__)
 
@@ -105,15 +105,14 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
 
 
 def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Lists a folder of pictures without labels (the test splits), sorted by name.
+    """Lists a folder of pictures without labels (the test splits), sorted by name; they may have any size.
 
     Raises:
         DataError: the folder is missing or has no pictures.
     """
     images = Path(images)
     return [
-        {"file_name": str(images / name), "image_id": name, "height": HEIGHT, "width": WIDTH}
-        for name in sorted(_list_files(images, ".jpg", "pictures"))
+        {"file_name": str(images / name), "image_id": name} for name in sorted(_list_files(images, ".jpg", "pictures"))
     ]
 
 
@@ -124,13 +123,10 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
         box = label.box2d
         if box is None:
             continue
-        known = DET_CLASSES.get(label.category)
-        if known is None:
-            raise DataError(
-                f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
-                f"Known are {', '.join(category.name for category in DET)}, "
-                f"their aliases and the ignored {', '.join(IGNORED)}."
-            )
+        try:
+            known = det_class(label.category)
+        except DataError as error:
+            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
         width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
         inside = box.x1 < size.width and box.y1 < size.height and box.x2 >= 0 and box.y2 >= 0
         # A box of one pixel has x2 == x1. Comparisons with NaN are false, so NaN fails here too.
@@ -145,14 +141,10 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
                 "bbox": [box.x1, box.y1, width, height],
                 "bbox_mode": mode,
                 "category_id": known.index,
-                "iscrowd": int(known.ignored or _is_crowd(label)),
+                "iscrowd": int(known.ignored or label.is_crowd),
             }
         )
     return annotations
-
-
-def _is_crowd(label: Label) -> bool:
-    return label.attributes is not None and bool(label.attributes.crowd or label.attributes.ignored)
 
 
 def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
@@ -168,9 +160,7 @@ def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
 def _check_images(names: Iterable[str], images: Path, origin: str) -> None:
     names = list(names)
     for name in names:
-        # A name like ../../x.jpg would leave the folder.
-        if "/" in name or "\\" in name or name in ("", "..", "."):
-            raise DataError(f"{name!r}, {origin}, is not a plain file name; pictures lie directly in {images}.")
+        check_file_name(name, images)
     present = set(_list_files(images, "", "pictures"))
     missing = [name for name in names if name not in present]
     if missing:

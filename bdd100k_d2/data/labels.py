@@ -53,6 +53,11 @@ class Label(msgspec.Struct, omit_defaults=True, gc=False):
     box2d: Box2D | None = None
     rle: RLE | None = None
 
+    @property
+    def is_crowd(self) -> bool:
+        """Whether the object is marked as a crowd or as ignored."""
+        return self.attributes is not None and bool(self.attributes.crowd or self.attributes.ignored)
+
 
 class FrameAttributes(msgspec.Struct, omit_defaults=True, gc=False):
     """Attributes of a frame; their values are listed in :mod:`bdd100k_d2.data.categories`."""
@@ -123,6 +128,16 @@ def read_frames(path: str | os.PathLike[str]) -> list[Frame]:
     return frames
 
 
+def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
+    """Holds that a frame's name leads to no place outside of the folder of its picture.
+
+    Raises:
+        DataError: ``name`` is not a plain file name.
+    """
+    if "/" in name or "\\" in name or name in ("", "..", "."):
+        raise DataError(f"frame {name!r} is not a plain file name; pictures lie directly in {folder}.")
+
+
 def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
     """Writes frames as a Scalabel list to ``path``, whole or not at all.
 
@@ -136,14 +151,18 @@ def _diagnose(content: bytes, error: msgspec.MsgspecError) -> str:
     """Says what is wrong with a file that msgspec refused, in the user's terms."""
     if not content.strip():
         return "the file is empty; download or export it again."
+    if not content.isascii() and content[:1] not in b"[{ \t\r\n":
+        return "not a JSON text file in UTF-8; give the path of a Scalabel JSON file."
+    text = content.decode(errors="replace").rstrip()
     try:
-        document = json.loads(content)
-    except UnicodeDecodeError:
-        return "not a JSON text file; give the path of a Scalabel JSON file."
+        document = json.loads(text)
     except json.JSONDecodeError as syntax:
-        if syntax.pos >= len(content.decode().rstrip()) - 1 or "Unterminated" in syntax.msg:
+        # A literal such as false, cut off, is reported where it begins.
+        if syntax.pos >= len(text) - len("false") or "Unterminated" in syntax.msg:
             return f"the JSON is cut off after {len(content):,} bytes; download or export it again."
-        return f"not valid JSON ({syntax.msg} in line {syntax.lineno}, column {syntax.colno})."
+        return (
+            f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno}); download or export it again."
+        )
     if isinstance(document, dict) and {"images", "annotations"} & document.keys():
         return (
             "this is COCO JSON, not Scalabel; BDD100K's own label files, e.g. labels/det_20/det_val.json, are expected."

@@ -8,7 +8,7 @@ from detectron2.data.detection_utils import SizeMismatchError
 
 from ..errors import DataError
 from .augmentation import build_augmentation
-from .masks import check_mask, read_mask
+from .masks import check_mask, mask_size
 
 
 class BDD100KDatasetMapper(DatasetMapper):
@@ -36,27 +36,28 @@ class BDD100KDatasetMapper(DatasetMapper):
                 an id that is no class.
         """
         mask = dataset_dict.get("sem_seg_file_name")
+        if mask is not None and not self.is_train:
+            # Evaluators read the ground truth at its own size; here it would be read and resized for nothing.
+            dataset_dict = {key: value for key, value in dataset_dict.items() if key != "sem_seg_file_name"}
+            mask = None
         if mask is not None:
-            dataset_dict = dict(dataset_dict)
-            if self.is_train:
-                # The parent would turn colours or 16-bit ids into wrong ids without a word.
-                shape = check_mask(read_mask(mask), self.num_mask_classes, mask).shape
-                if shape != (dataset_dict["height"], dataset_dict["width"]):
-                    raise DataError(
-                        f"{mask}: the mask is {shape[1]}x{shape[0]}, its picture "
-                        f"{dataset_dict['width']}x{dataset_dict['height']}; download or write it again."
-                    )
-            else:
-                # Evaluators read the ground truth at its own size; here it would be read and resized for nothing.
-                del dataset_dict["sem_seg_file_name"]
+            # The parent would turn colours or 16-bit ids into wrong ids without a word.
+            found, expected = mask_size(mask), (dataset_dict["height"], dataset_dict["width"])
+            if found != expected:
+                raise DataError(
+                    f"{mask}: the mask is {found[1]}x{found[0]}, its picture {expected[1]}x{expected[0]}; "
+                    "download or write it again."
+                )
         try:
-            return super().__call__(dataset_dict)
+            result = super().__call__(dataset_dict)
         except SizeMismatchError as error:
             raise DataError(
                 f"{dataset_dict['file_name']}: {' '.join(str(error).split())}. The labels are for another size: take "
                 "the original picture, or write its size into the label file."
             ) from error
         except OSError as error:
-            raise DataError(
-                f"{dataset_dict['file_name']}: the picture cannot be read ({error}); download it again."
-            ) from error
+            names = " or ".join(filter(None, (dataset_dict["file_name"], mask)))
+            raise DataError(f"{names}: the picture cannot be read ({error}); download it again.") from error
+        if mask is not None:
+            check_mask(result["sem_seg"].numpy(), self.num_mask_classes, mask)
+        return result

@@ -1,6 +1,8 @@
 """Semantic masks: PNG files and Scalabel run lengths -> arrays of class ids."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,11 @@ def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str])
     Raises:
         DataError: another value; the message names the file ``name`` and the values.
     """
-    found = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-    wrong = [int(value) for value in found if value >= num_classes and value != IGNORE_LABEL]
-    if wrong:
+    wrong = (mask >= num_classes) & (mask != IGNORE_LABEL)
+    if wrong.any():
+        ids = np.unique(mask[wrong]).tolist()
         raise DataError(
-            f"{name}: the mask holds the ids {wrong}; 0 to {num_classes - 1} and {IGNORE_LABEL} are allowed. "
+            f"{name}: the mask holds the ids {ids}; 0 to {num_classes - 1} and {IGNORE_LABEL} are allowed. "
             "Is it a mask of another task, or a colour map?"
         )
     return mask
@@ -37,7 +39,18 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         DataError: the file is missing, unreadable, or has colours or 16 bits instead of 8-bit ids.
     """
-    path = Path(path)
+    with _open_mask(Path(path)) as image:
+        return np.asarray(image)
+
+
+def mask_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The (height, width) of a mask in pixels, from the head of its file; errors as of :func:`read_mask`."""
+    with _open_mask(Path(path)) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _open_mask(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if image.mode != "L":
@@ -45,7 +58,7 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
                     f"{path}: a mask has one channel of 8-bit class ids, this picture is {image.mode}; "
                     "give the folder masks/, not colormaps/ or bitmasks/."
                 )
-            return np.asarray(image)
+            yield image
     except OSError as error:
         raise DataError(f"{path}: the mask cannot be read ({error}); download or write it again.") from error
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..data.categories import DET, DET_CLASSES
+from ..data.categories import det_class
 from ..data.labels import Frame
 from ..errors import DataError
 from .metrics.detection import Detections, GroundTruth
@@ -22,11 +22,7 @@ def ground_truth_columns(frames: Iterable[Frame], names: Sequence[str]) -> Groun
     """
     frame, category, box, labels = _columns(frames, names)
     crowd = np.fromiter(
-        (
-            DET_CLASSES[label.category].ignored
-            or (label.attributes is not None and bool(label.attributes.crowd or label.attributes.ignored))
-            for label in labels
-        ),
+        (det_class(label.category).ignored or label.is_crowd for label in labels),
         bool,
         len(labels),
     )
@@ -53,16 +49,16 @@ def _columns(frames: Iterable[Frame], names: Sequence[str]) -> tuple[np.ndarray,
     index = {name: i for i, name in enumerate(names)}
     frame, category, corners, labels = [], [], [], []
     for each in frames:
+        if each.name not in index:
+            raise DataError(f"frame {each.name} is not in the ground truth; are these predictions of another split?")
         place = index[each.name]
         for label in each.labels or ():
             if label.box2d is None:
                 continue
-            known = DET_CLASSES.get(label.category)
-            if known is None:
-                raise DataError(
-                    f"frame {each.name}, label {label.id}: unknown category {label.category!r}; "
-                    f"known are {', '.join(one.name for one in DET)}."
-                )
+            try:
+                known = det_class(label.category)
+            except DataError as error:
+                raise DataError(f"frame {each.name}, label {label.id}: {error}") from None
             frame.append(place)
             category.append(known.index)
             corners.append((label.box2d.x1, label.box2d.y1, label.box2d.x2, label.box2d.y2))

@@ -13,7 +13,7 @@ from detectron2.utils import comm
 from ..data.categories import names
 from ..data.labels import read_frames
 from ..data.masks import check_mask, read_mask
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from . import results
 from .boxes import detection_columns, ground_truth_columns
 from .metrics.detection import detection_scores
@@ -31,13 +31,22 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
     It writes into ``OUTPUT_DIR/inference``, or with several test sets into a folder of the dataset's name there.
 
     Raises:
-        KeyError: the dataset is not one of BDD100K's.
+        ConfigError: the dataset is not one of BDD100K's.
     """
     kind = MetadataCatalog.get(dataset_name).get("evaluator_type", None)
     if kind not in EVALUATORS:
-        raise KeyError(f"no evaluator for {dataset_name} of type {kind!r}; there are {', '.join(EVALUATORS)}")
+        raise ConfigError(f"no evaluator for {dataset_name} of type {kind!r}; there are {', '.join(EVALUATORS)}.")
     folder = Path(cfg.OUTPUT_DIR) / "inference"
     return EVALUATORS[kind](dataset_name, folder / dataset_name if len(cfg.DATASETS.TEST) > 1 else folder)
+
+
+def _remove_old_results(folder: Path) -> None:
+    """Removes what an earlier evaluation, perhaps of another split, left in ``folder``."""
+    if comm.is_main_process():
+        for path in (folder / "det.json", folder / "scores.json", *(folder / "masks").glob("*.png")):
+            path.unlink(missing_ok=True)
+    # No rank writes before the old files are gone.
+    comm.synchronize()
 
 
 class BDD100KDetEvaluator(DatasetEvaluator):
@@ -48,11 +57,12 @@ class BDD100KDetEvaluator(DatasetEvaluator):
         self.dataset_name = dataset_name
         self.output_dir = output_dir
         self.names = names("det")
-        self.reset()
+        self._predictions: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
 
     def reset(self) -> None:
-        """Forgets all predictions."""
-        self._predictions: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
+        """Forgets all predictions and removes the files of an earlier evaluation."""
+        _remove_old_results(self.output_dir)
+        self._predictions = []
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
         """Keeps the ``instances`` of each picture, whose boxes are in pixels of the original picture."""
@@ -123,10 +133,11 @@ class BDD100KSemSegEvaluator(DatasetEvaluator):
             if self.has_labels
             else {}
         )
-        self.reset()
+        self._matrix = np.zeros((len(self.names), len(self.names) + 1), np.int64)
 
     def reset(self) -> None:
-        """Forgets all predictions."""
+        """Forgets all predictions and removes the files of an earlier evaluation."""
+        _remove_old_results(self.output_dir)
         self._matrix = np.zeros((len(self.names), len(self.names) + 1), np.int64)
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:

@@ -32,8 +32,10 @@ class AnySizeFPN(FPN):
     On sizes that do, it equals Detectron2's FPN.
     """
 
-    def __init__(self, bottom_up: torch.nn.Module, in_features: list[str], out_channels: int, norm: str) -> None:
-        super().__init__(bottom_up, in_features, out_channels, norm)
+    def __init__(
+        self, bottom_up: torch.nn.Module, in_features: list[str], out_channels: int, norm: str, fuse_type: str = "sum"
+    ) -> None:
+        super().__init__(bottom_up, in_features, out_channels, norm, fuse_type=fuse_type)
         self._size_divisibility = 0
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -48,6 +50,8 @@ class AnySizeFPN(FPN):
             level = lateral(bottom_up[name])
             if coarser is not None:
                 level = level + F.interpolate(coarser, size=level.shape[-2:], mode="nearest")
+                if self._fuse_type == "avg":
+                    level = level / 2
             results.insert(0, output(level))
             coarser = level
         return dict(zip(self._out_features, results, strict=True))
@@ -60,7 +64,8 @@ def build_resnet_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> 
     if cfg.MODEL.RESNETS.DEEP_STEM:
         resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)
         resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
-    return AnySizeFPN(resnet, cfg.MODEL.FPN.IN_FEATURES, cfg.MODEL.FPN.OUT_CHANNELS, cfg.MODEL.FPN.NORM)
+    fpn = cfg.MODEL.FPN
+    return AnySizeFPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fpn.FUSE_TYPE)
 
 
 def _conv3x3(in_channels: int, out_channels: int, norm: str, stride: int = 1) -> Conv2d:

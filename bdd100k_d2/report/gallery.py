@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
-from ..data.categories import DET, DET_CLASSES, TASKS, DetClass
-from ..data.labels import Frame, Label, read_frames
+from ..data.categories import DET, TASKS, DetClass, det_class
+from ..data.labels import Frame, Label, check_file_name, read_frames
 from ..data.masks import check_mask, read_mask
 from ..errors import DataError
 from .draw import Box, Color, draw_boxes, overlay_mask
@@ -162,9 +162,7 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
 
 
 def _read_picture(folder: Path, name: str) -> np.ndarray:
-    # A label file could name ../../anything.jpg.
-    if Path(name).name != name or "\\" in name:
-        raise DataError(f"frame {name!r} is not a plain file name; pictures lie directly in {folder}.")
+    check_file_name(name, folder)
     path = folder / name
     try:
         content = path.read_bytes()
@@ -195,21 +193,16 @@ def _box(label: Label, path: Path, frame: str) -> Box:
     corners = (box.x1, box.y1, box.x2, box.y2)
     if label.score is not None:
         return Box(corners, category.color, f"{category.name} {label.score:.2f}", label.score)
-    if known.ignored or _is_crowd(label):
+    if known.ignored or label.is_crowd:
         return Box(corners, _IGNORED_COLOR, dashed=True)
     return Box(corners, category.color, category.name)
 
 
 def _class_of(label: Label, path: Path, frame: str) -> DetClass:
-    known = DET_CLASSES.get(label.category or "")
-    if known is None:
-        names = ", ".join(category.name for category in DET)
-        raise DataError(f"{path}: frame {frame}: unknown category {label.category!r}; known are {names}.")
-    return known
-
-
-def _is_crowd(label: Label) -> bool:
-    return label.attributes is not None and bool(label.attributes.crowd or label.attributes.ignored)
+    try:
+        return det_class(label.category)
+    except DataError as error:
+        raise DataError(f"{path}: frame {frame}: {error}") from None
 
 
 def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:
@@ -217,7 +210,7 @@ def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:
     for frame in frames:
         for label in frame.labels or ():
             known = _class_of(label, path, frame.name) if label.box2d else None
-            if known and not known.ignored and not _is_crowd(label):
+            if known and not known.ignored and not label.is_crowd:
                 counts[DET[known.index].name] += 1
     return counts
 

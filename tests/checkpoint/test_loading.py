@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bdd100k_d2.checkpoint.loading import load_weights
+from bdd100k_d2.checkpoint.loading import check_resumable, load_weights
 from bdd100k_d2.errors import WeightsError
 
 
@@ -83,18 +83,36 @@ def test_a_checkpoint_that_was_cut_off(tmp_path: Path) -> None:
 
 
 class Malicious:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
     def __reduce__(self) -> tuple:
-        return Path.touch, (Path("/tmp/bdd100k_d2_was_here"),)
+        return Path.touch, (self.trace,)
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.pkl"])
 def test_checkpoints_run_no_code(tmp_path: Path, name: str) -> None:
-    trace = Path("/tmp/bdd100k_d2_was_here")
-    trace.unlink(missing_ok=True)
-    (tmp_path / name).write_bytes(pickle.dumps({"model": Malicious(), "__author__": "x"}))
+    trace = tmp_path / "was_here"
+    (tmp_path / name).write_bytes(pickle.dumps({"model": Malicious(trace), "__author__": "x"}))
     with pytest.raises(WeightsError, match=r"a\.p"):
         load_weights(model(), str(tmp_path / name))
     assert not trace.exists()
+
+
+def test_checkpoints_of_other_frameworks_are_named(tmp_path: Path) -> None:
+    torch.save({"state_dict": model().state_dict(), "meta": {"epoch": 12}}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"a\.pth: not a checkpoint of Detectron2 .*Is it of another framework\?"):
+        load_weights(model(), str(tmp_path / "a.pth"))
+
+
+def test_weights_that_cannot_be_fetched() -> None:
+    with pytest.raises(WeightsError, match=r"the weights cannot be fetched .*Fetch the file by hand"):
+        load_weights(model(), "https://localhost:9/weights.pth")
+
+
+def test_a_checkpoint_to_resume_from_has_to_fit(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"of another shape: 0\.weight.*choose another OUTPUT_DIR"):
+        check_resumable(model(), save(tmp_path / "a.pth", model(5).state_dict()))
 
 
 def test_a_model_zoo_pickle_loads(tmp_path: Path) -> None:

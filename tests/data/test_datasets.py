@@ -82,7 +82,7 @@ def test_missing_pictures_are_counted_and_named(tmp_path: Path, images: Path) ->
 
 
 def test_names_do_not_leave_the_folder(tmp_path: Path, images: Path) -> None:
-    with pytest.raises(DataError, match=r"'\.\./images/a.jpg', named in .*, is not a plain file name"):
+    with pytest.raises(DataError, match=r"frame '\.\./images/a.jpg' is not a plain file name"):
         load(tmp_path, Frame(name="../images/a.jpg"))
 
 

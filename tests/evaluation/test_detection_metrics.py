@@ -158,5 +158,7 @@ def test_bad_predictions_are_named() -> None:
     box = Box2D(0, 0, 1, 1)
     with pytest.raises(DataError, match="frame a.jpg: prediction 3 .car. has no score"):
         detection_columns([Frame(name="a.jpg", labels=[Label(id=3, category="car", box2d=box)])], ["a.jpg"])
+    with pytest.raises(DataError, match="frame b.jpg is not in the ground truth"):
+        detection_columns([Frame(name="b.jpg", labels=[])], ["a.jpg"])
     with pytest.raises(DataError, match="frame a.jpg, label 3: unknown category 'boat'"):
         detection_columns([Frame(name="a.jpg", labels=[Label(id=3, category="boat", box2d=box)])], ["a.jpg"])

@@ -12,7 +12,7 @@ import bdd100k_d2
 from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import read_frames
 from bdd100k_d2.data.register import register_all
-from bdd100k_d2.errors import DataError, OutputError
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.boxes import detection_columns, ground_truth_columns
 from bdd100k_d2.evaluation.evaluators import (
     EVALUATORS,
@@ -45,7 +45,7 @@ def test_perfect_detections_score_100_and_files_are_official(tmp_path: Path) -> 
         classes = [one["category_id"] for one in record["annotations"]]
         evaluator.process([record], [instances(boxes, [0.9] * len(boxes), classes)])
     results = evaluator.evaluate()["bbox"]
-    assert results["AP"] == results["AP50"] == results["AR100"] == results["AP-motorcycle"] == pytest.approx(100)
+    assert [results[key] for key in ("AP", "AP50", "AR100", "AP-motorcycle")] == pytest.approx([100] * 4)
     assert np.isnan(results["AP-train"]) and np.isnan(results["APl"])
     assert set(results) == {*METRICS, *(f"AP-{name}" for name in names("det"))}
 
@@ -86,6 +86,49 @@ def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
         np.testing.assert_array_equal(scores[metric][-1], memory[metric])
 
 
+def test_ranks_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks with a part of the frames each give what one rank gives."""
+    records = DatasetCatalog.get("bdd100k_sem_seg_val")
+    rng = torch.Generator().manual_seed(0)
+    outputs = [{"sem_seg": torch.rand(19, 720, 1280, generator=rng)} for _ in records]
+    whole = BDD100KSemSegEvaluator("bdd100k_sem_seg_val", tmp_path / "whole")
+    whole.process(records, outputs)
+    parts = [BDD100KSemSegEvaluator("bdd100k_sem_seg_val", tmp_path / "parts") for _ in range(2)]
+    parts[0].process(records[:2], outputs[:2])
+    parts[1].process(records[2:], outputs[2:])
+    expected = whole.evaluate()
+    monkeypatch.setattr("detectron2.utils.comm.gather", lambda data: [data, parts[1]._matrix])
+    assert parts[0].evaluate() == expected
+
+    records = DatasetCatalog.get("bdd100k_det_val")
+    found = [instances([[10, 20, 61, 71]], [0.9], [2]), instances([[1, 2, 3, 4]], [0.8], [1]), instances([], [], [])]
+    one, two = (BDD100KDetEvaluator("bdd100k_det_val", tmp_path / "det") for _ in range(2))
+    one.process(records[1:], found[1:])
+    two.process(records[:1], found[:1])
+    monkeypatch.setattr("detectron2.utils.comm.gather", lambda data: [data, two._predictions])
+    assert one.evaluate()["bbox"]["AP-car"] == pytest.approx(100)
+    assert [frame.name for frame in read_frames(tmp_path / "det/det.json")] == ["val0.jpg", "val1.jpg", "val2.jpg"]
+
+
+def test_results_of_an_earlier_split_are_removed(tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        evaluator = BDD100KSemSegEvaluator(f"bdd100k_sem_seg_{split}", tmp_path)
+        evaluator.reset()
+        for record in DatasetCatalog.get(f"bdd100k_sem_seg_{split}"):
+            evaluator.process([record], [{"sem_seg": torch.rand(19, 720, 1280)}])
+        evaluator.evaluate()
+        assert (tmp_path / "scores.json").exists() == (split == "val")
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["test0.png", "test1.png", "test2.png"]
+
+
+def test_ground_truth_with_an_id_that_is_no_class(tmp_path: Path) -> None:
+    record = DatasetCatalog.get("bdd100k_sem_seg_val")[0]
+    Image.fromarray(np.full((720, 1280), 40, np.uint8)).save(record["sem_seg_file_name"])
+    evaluator = BDD100KSemSegEvaluator("bdd100k_sem_seg_val", tmp_path)
+    with pytest.raises(DataError, match=r"val0\.png: the mask holds the ids \[40\]"):
+        evaluator.process([record], [{"sem_seg": torch.rand(19, 720, 1280)}])
+
+
 def test_no_detections_at_all(tmp_path: Path) -> None:
     evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path)
     for record in DatasetCatalog.get("bdd100k_det_val"):
@@ -97,12 +140,14 @@ def test_no_detections_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["det", "sem_seg", "drivable"])
 def test_a_test_split_writes_files_and_no_scores(tmp_path: Path, task: str) -> None:
     name = f"bdd100k_{task}_test"
-    evaluator = EVALUATORS[f"bdd100k_{task}"](name, tmp_path)
+    evaluator = EVALUATORS[f"bdd100k_{task}"](name, tmp_path / "out")
     for record in DatasetCatalog.get(name):
         output = instances([[1, 2, 30, 40]], [0.5], [2]) if task == "det" else {"sem_seg": torch.rand(3, 720, 1280)}
         evaluator.process([record], [output])
     assert evaluator.evaluate() == {}
-    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    files = sorted(
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
+    )
     assert files == (["det.json"] if task == "det" else [f"masks/test{i}.png" for i in range(3)])
 
 
@@ -150,7 +195,7 @@ def test_evaluators_are_chosen_by_the_dataset(tmp_path: Path) -> None:
     assert isinstance(one, BDD100KDetEvaluator) and one.output_dir == tmp_path / "inference"
     cfg.DATASETS.TEST = ("bdd100k_det_val", "bdd100k_det_test")
     assert build_evaluator(cfg, "bdd100k_det_test").output_dir == tmp_path / "inference" / "bdd100k_det_test"
-    with pytest.raises(KeyError, match="no evaluator for coco_2017_val"):
+    with pytest.raises(ConfigError, match="no evaluator for coco_2017_val"):
         build_evaluator(cfg, "coco_2017_val")
 
 

@@ -41,7 +41,7 @@ def batch(*sizes: tuple[int, int], dtype: torch.dtype = torch.uint8) -> list[dic
     ]
 
 
-def test_equals_detectron2_bit_for_bit() -> None:
+def test_equals_detectron2() -> None:
     cfg = small_config()
     ours, theirs = build_model(cfg), stock(cfg)
     assert ours.state_dict().keys() == theirs.state_dict().keys()

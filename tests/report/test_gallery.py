@@ -161,7 +161,7 @@ def test_a_predicted_category_that_is_unknown(tiny_root: Path, tmp_path: Path) -
     folder = write_det_run(tmp_path / "det")
     box = make_frame("val0.jpg", ("tank", 1, 1, 9, 9)).labels[0].box2d
     write_det_predictions(folder, Frame("val0.jpg", labels=[Label(category="tank", score=0.9, box2d=box)]))
-    with pytest.raises(DataError, match=r"det\.json: frame val0\.jpg: unknown category 'tank'; known are pedestrian"):
+    with pytest.raises(DataError, match=r"det\.json: frame val0\.jpg: unknown category 'tank'. Known are pedestrian"):
         gallery(folder, tiny_root, tmp_path / "page")
 
 

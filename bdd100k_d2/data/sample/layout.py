@@ -141,7 +141,7 @@ class _Layout:
         """A bicycle or motorcycle at the edge of the road, ridden or parked."""
         rng, road = self.rng, self.road
         for _ in range(_TRIES):
-            z = self.distance(6, 20)
+            z = self.distance(5, 13)
             side = rng.choice([-1, 1])
             edge = road.right if side > 0 else road.left
             if with_rider:
@@ -168,7 +168,7 @@ class _Layout:
     def pedestrian(self) -> bool:
         rng, road = self.rng, self.road
         for _ in range(_TRIES):
-            z = self.distance(6, 28)
+            z = self.distance(5, 17)
             if road.junction and rng.random() < 0.35:
                 z, lateral = road.junction - rng.uniform(0.3, 2.6), rng.uniform(road.left, road.right)
                 turn = rng.choice([-1, 1]) * np.pi / 2
@@ -193,7 +193,7 @@ class _Layout:
         return False
 
     def post(self, x: float, z: float, height: float) -> None:
-        self.things.append(Thing("pole", "pole", x, z + 0.06, 0, (0.14, height, 0.14), self.seed()))
+        self.things.append(Thing("pole", "pole", x, z + 0.06, 0, (0.22, height, 0.22), self.seed()))
 
     def light(self) -> bool:
         """A traffic light, on a pole beside the road or on an arm above it."""
@@ -221,7 +221,7 @@ class _Layout:
     def sign(self, highway: bool) -> bool:
         rng, road = self.rng, self.road
         for _ in range(_TRIES):
-            z, side = self.distance(8, 38), rng.choice([-1, 1])
+            z, side = self.distance(7, 32), rng.choice([-1, 1])
             stand = (road.right + rng.uniform(0.4, 1.6)) if side > 0 else (road.left - rng.uniform(0.4, 1.6))
             if highway and rng.random() < 0.5:
                 z, wide = rng.uniform(22, 60), rng.uniform(3.2, 5.5)

@@ -6,7 +6,7 @@ from .camera import Road
 from .scene import Plan, Thing
 
 _FAR = 130.0
-_BARRIERS, _CHANCES = ("wall", "fence", "hedge", "open"), (0.34, 0.36, 0.15, 0.15)
+_BARRIERS, _CHANCES = ("wall", "fence", "hedge", "open"), (0.4, 0.44, 0.1, 0.06)
 
 
 def random_road(plan: Plan, rng: np.random.Generator) -> Road:
@@ -45,11 +45,11 @@ def roadside(plan: Plan, road: Road, rails: float | None, rng: np.random.Generat
 
 def _front(plan: Plan, road: Road, side: int, edge: float, rng: np.random.Generator) -> list[Thing]:
     """The row of buildings, houses, walls, fences or hedges that closes the view to one side."""
-    urban = {"city street": 0.76, "residential": 0.5, "highway": 0.06}[plan.scene]
+    urban = {"city street": 0.6, "residential": 0.4, "highway": 0.06}[plan.scene]
     things: list[Thing] = []
     z = rng.uniform(-4, 4)
     barrier = str(rng.choice(_BARRIERS, p=_CHANCES))
-    verge = rng.uniform(1.5, 6.5)
+    verge = rng.uniform(0.8, 4.0)
     while z < _FAR:
         if road.junction and z < road.junction + 13 and z > road.junction - 14:
             z = road.junction + 13.5
@@ -100,7 +100,7 @@ def _barrier(
     """A wall, fence or hedge along the road, in pieces short enough to be sorted by distance."""
     if kind == "open":
         return []
-    height = {"wall": rng.uniform(1.8, 3.8), "fence": rng.uniform(1.4, 2.4), "hedge": rng.uniform(1.0, 2.4)}[kind]
+    height = {"wall": rng.uniform(2.4, 4.2), "fence": rng.uniform(1.8, 3.2), "hedge": rng.uniform(1.0, 2.4)}[kind]
     category = "vegetation" if kind == "hedge" else kind
     seed, things = int(rng.integers(1 << 31)), []
     pieces = max(int((end - start) / 4), 1)
@@ -135,7 +135,7 @@ def _furniture(plan: Plan, road: Road, side: int, edge: float, rng: np.random.Ge
     things: list[Thing] = []
     curb = road.right if side > 0 else road.left
     lamps = rng.random() < 0.7
-    spacing, z = rng.uniform(16, 30), rng.uniform(7, 22)
+    spacing, z = rng.uniform(14, 26), rng.uniform(6, 16)
     while lamps and z < _FAR:
         if not road.junction or abs(z - road.junction - 6) > 7:
             things.append(
@@ -145,7 +145,7 @@ def _furniture(plan: Plan, road: Road, side: int, edge: float, rng: np.random.Ge
                     float(road.x(curb + side * 0.5, z)),
                     float(z),
                     0.0 if side > 0 else np.pi,
-                    (2.0, rng.uniform(6.5, 8.5), 0.16),
+                    (2.0, rng.uniform(6.5, 8.5), 0.26),
                     int(rng.integers(1 << 31)),
                 )
             )

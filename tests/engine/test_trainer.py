@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+from detectron2.utils.events import EventStorage
+
+import bdd100k_d2
+from bdd100k_d2.data.register import register_all
+from bdd100k_d2.engine import precision
+from bdd100k_d2.engine.optimizer import build_optimizer
+from bdd100k_d2.errors import BDD100KError, ConfigError, DataError, user_message
+
+
+@pytest.fixture
+def cfg(tiny_root: Path, tmp_path: Path) -> CfgNode:
+    register_all(tiny_root)
+    cfg = bdd100k_d2.get_config("sample/semantic_fpn_R_18")
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.CROP.SIZE = (72,), [64, 96]
+    cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_WORKERS = 2, 0
+    cfg.OUTPUT_DIR = str(tmp_path / "out")
+    return cfg
+
+
+def test_amp_trains_in_bfloat16_where_the_cpu_has_it(cfg: CfgNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast in (True, False):
+        monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda fast=fast: fast)
+        trainer = bdd100k_d2.Trainer(cfg)
+        seen = []
+        trainer.model.backbone.bottom_up.stem.conv1.register_forward_hook(lambda *a, seen=seen: seen.append(a[2].dtype))
+        before = trainer.model.sem_seg_head.predictor.weight.clone()
+        with EventStorage(0):
+            trainer.iter = 0
+            trainer.run_step()
+        trainer.model.eval()
+        with torch.no_grad():
+            (output,) = trainer.model([{"image": torch.zeros(3, 64, 64), "height": 64, "width": 64}])
+        assert seen == [torch.bfloat16 if fast else torch.float32, torch.float32]
+        assert output["sem_seg"].dtype == torch.float32
+        assert trainer.model.sem_seg_head.predictor.weight.dtype == torch.float32
+        assert not torch.equal(before, trainer.model.sem_seg_head.predictor.weight)
+
+
+def test_sync_bn_trains_in_one_process(cfg: CfgNode) -> None:
+    assert cfg.MODEL.SEM_SEG_HEAD.NORM == "SyncBN"
+    cfg.SOLVER.AMP.ENABLED = False
+    trainer = bdd100k_d2.Trainer(cfg)
+    with EventStorage(0):
+        trainer.iter = 0
+        trainer.run_step()
+
+
+def test_the_optimizer_is_what_the_config_names(cfg: CfgNode) -> None:
+    model = build_model(cfg)
+    cfg.SOLVER.WEIGHT_DECAY, cfg.SOLVER.WEIGHT_DECAY_NORM, cfg.SOLVER.BASE_LR = 0.05, 0.0, 0.002
+    adamw = build_optimizer(cfg, model)
+    assert isinstance(adamw, torch.optim.AdamW)
+    decays = {id(p): (group["weight_decay"], group["lr"]) for group in adamw.param_groups for p in group["params"]}
+    assert decays[id(model.sem_seg_head.predictor.weight)] == (0.05, 0.002)
+    assert decays[id(model.sem_seg_head.p2[0].norm.weight)] == (0.0, 0.002)
+    assert len(decays) == len(list(model.parameters()))
+    cfg.SOLVER.OPTIMIZER = "SGD"
+    assert isinstance(build_optimizer(cfg, model), torch.optim.SGD)
+    cfg.SOLVER.OPTIMIZER = "Adam"
+    with pytest.raises(ConfigError, match="there are SGD and AdamW"):
+        build_optimizer(cfg, model)
+
+
+def test_user_messages() -> None:
+    assert user_message(DataError("a.jpg: missing")) == "a.jpg: missing"
+    worker = "Caught DataError in DataLoader worker process 0.\nOriginal Traceback:\n  ...\n"
+    worker += "bdd100k_d2.errors.DataError: a.jpg: bad"
+    assert user_message(DataError(worker)) == user_message(RuntimeError(worker)) == "a.jpg: bad"
+    assert user_message(RuntimeError("CUDA out of memory")) is None
+    assert issubclass(DataError, BDD100KError)
