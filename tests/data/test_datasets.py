@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from conftest import make_frame, write_image
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 from detectron2.structures import BoxMode
 
+import bdd100k_d2
 from bdd100k_d2.data.datasets import load_det, load_images, load_masks
 from bdd100k_d2.data.labels import Frame, ImageSize, LabelAttributes, write_frames
 from bdd100k_d2.data.register import SPLITS, locate, register_all
@@ -189,3 +190,10 @@ def test_the_real_files_load(real_root: Path) -> None:
     raw = json.loads((real_root / "bdd100k/labels/det_20/det_val.json").read_text())[0]["labels"][0]["box2d"]
     first = DatasetCatalog.get("bdd100k_det_val")[0]["annotations"][0]["bbox"]
     assert first == pytest.approx([raw["x1"], raw["y1"], raw["x2"] - raw["x1"] + 1, raw["y2"] - raw["y1"] + 1], abs=0)
+
+
+def test_training_leaves_out_frames_without_labels_and_evaluation_keeps_them(tiny_root: Path) -> None:
+    register_all(tiny_root)
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    for filter_empty, count in ((cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS, 2), (False, 3)):
+        assert len(get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=filter_empty)) == count
