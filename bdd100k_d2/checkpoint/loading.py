@@ -82,9 +82,8 @@ class _CheckingCheckpointer(DetectionCheckpointer):
                 load_arrays(filename)
             return super()._load_file(filename)
         except _DAMAGED as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
-                f"{self.path}: not a checkpoint, or a damaged one ({reason}). Fetch or write it again."
+                f"{self.path}: not a checkpoint, or a damaged one ({_reason(error)}). Fetch or write it again."
             ) from error
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
@@ -92,8 +91,7 @@ class _CheckingCheckpointer(DetectionCheckpointer):
             incompatible = super()._load_model(checkpoint)
         except _DAMAGED as error:
             raise WeightsError(
-                f"{self.path}: not a checkpoint of Detectron2 ({str(error).splitlines()[0]}). "
-                "Is it of another framework?"
+                f"{self.path}: not a checkpoint of Detectron2 ({_reason(error)}). Is it of another framework?"
             ) from error
         shapes = [
             f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})"
@@ -111,6 +109,10 @@ class _CheckingCheckpointer(DetectionCheckpointer):
                 ". Give the config that they were trained with."
             )
         return incompatible
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _list(what: str, keys: list[str]) -> str:

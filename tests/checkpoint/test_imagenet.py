@@ -1,0 +1,42 @@
+"""A file like Detectron2's torchvision/R-50.pkl starts the backbones of the recipes."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.modeling import build_model
+
+import bdd100k_d2
+from bdd100k_d2.checkpoint.loading import load_weights
+
+
+@pytest.fixture(scope="module")
+def arrays() -> dict[str, np.ndarray]:
+    """Random tensors under the names of that file: those of the detector's ResNet-50, and a classifier."""
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.MODEL.DEVICE = "cpu"
+    rng = np.random.default_rng(0)
+    state = build_model(cfg).backbone.bottom_up.state_dict()
+    found = {key: rng.normal(size=tuple(value.shape)).astype(np.float32) for key, value in state.items()}
+    return found | {"fc.weight": np.zeros((1000, 2048), np.float32)}
+
+
+@pytest.mark.parametrize("name", ["det/faster_rcnn_R_50_FPN_1x", "sem_seg/semantic_fpn_R_50_40k"])
+def test_imagenet_weights_start_the_recipes(tmp_path: Path, arrays: dict[str, np.ndarray], name: str) -> None:
+    content = {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(content, protocol=2))
+    cfg = bdd100k_d2.get_config(name)
+    cfg.MODEL.DEVICE = "cpu"
+    model = build_model(cfg)
+    load_weights(model, str(tmp_path / "R-50.pkl"))
+    loaded = model.backbone.bottom_up.state_dict()
+    body = [key for key in arrays if key.startswith("res")]
+    assert len(body) > 200
+    assert all(torch.equal(loaded[key], torch.from_numpy(arrays[key])) for key in body)
+    # The deep stem has other shapes and keeps its initial values.
+    same = loaded["stem.conv1.weight"].shape == arrays["stem.conv1.weight"].shape
+    assert same == (not cfg.MODEL.RESNETS.DEEP_STEM)
+    if same:
+        assert torch.equal(loaded["stem.conv1.weight"], torch.from_numpy(arrays["stem.conv1.weight"]))
