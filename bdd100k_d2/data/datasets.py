@@ -15,7 +15,7 @@ from detectron2.structures import BoxMode
 
 from ..errors import DataError
 from .categories import det_class
-from .labels import Frame, ImageSize, check_file_name, read_frames
+from .labels import Frame, ImageSize, check_file_name, read_frames, without_collection
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +59,18 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
     folder = f"{images}{os.sep}"
     full_size = ImageSize(WIDTH, HEIGHT)
     dicts = []
-    for frame in frames:
-        size = frame.size or full_size
-        dicts.append(
-            {
-                "file_name": folder + frame.name,
-                "image_id": frame.name,
-                "height": size.height,
-                "width": size.width,
-                "annotations": _annotations(frame, size, labels),
-            }
-        )
+    with without_collection():
+        for frame in frames:
+            size = frame.size or full_size
+            dicts.append(
+                {
+                    "file_name": folder + frame.name,
+                    "image_id": frame.name,
+                    "height": size.height,
+                    "width": size.width,
+                    "annotations": _annotations(frame, size, labels),
+                }
+            )
     return dicts
 
 
