@@ -1,6 +1,6 @@
 """The only table of class names, ids, colours, aliases and ignored classes.
 
-A class's position in its task's table is its training id. Sources: ``bdd100k/configs/det.toml`` for the detection
+A class's position in its task's table is its training id; the ids in bitmasks (ins_seg, pan_seg) count from 1. Sources: ``bdd100k/configs/det.toml`` for the detection
 classes and both mappings, ``bdd100k/label/label.py`` for the segmentation classes and their colours.
 """
 
@@ -59,7 +59,59 @@ DRIVABLE = (
     Category("background", (0, 0, 0), False),
 )
 
-TASKS: dict[str, tuple[Category, ...]] = {"det": DET, "sem_seg": SEM_SEG, "drivable": DRIVABLE}
+# Instance segmentation has the countable detection classes, with the same ids.
+INS_SEG = DET[:8]
+
+PAN_SEG = (
+    Category("dynamic", (111, 74, 0), False),
+    Category("ego vehicle", (0, 0, 0), False),
+    Category("ground", (81, 0, 81), False),
+    Category("static", (0, 0, 0), False),
+    Category("parking", (250, 170, 160), False),
+    Category("rail track", (230, 150, 140), False),
+    Category("road", (128, 64, 128), False),
+    Category("sidewalk", (244, 35, 232), False),
+    Category("bridge", (150, 100, 100), False),
+    Category("building", (70, 70, 70), False),
+    Category("fence", (190, 153, 153), False),
+    Category("garage", (180, 100, 180), False),
+    Category("guard rail", (180, 165, 180), False),
+    Category("tunnel", (150, 120, 90), False),
+    Category("wall", (102, 102, 156), False),
+    Category("banner", (250, 170, 100), False),
+    Category("billboard", (220, 220, 250), False),
+    Category("lane divider", (255, 165, 0), False),
+    Category("parking sign", (220, 20, 60), False),
+    Category("pole", (153, 153, 153), False),
+    Category("polegroup", (153, 153, 153), False),
+    Category("street light", (220, 220, 100), False),
+    Category("traffic cone", (255, 70, 0), False),
+    Category("traffic device", (220, 220, 220), False),
+    Category("traffic light", (250, 170, 30), False),
+    Category("traffic sign", (220, 220, 0), False),
+    Category("traffic sign frame", (250, 170, 250), False),
+    Category("terrain", (152, 251, 152), False),
+    Category("vegetation", (107, 142, 35), False),
+    Category("sky", (70, 130, 180), False),
+    Category("person", (220, 20, 60), True),
+    Category("rider", (255, 0, 0), True),
+    Category("bicycle", (119, 11, 32), True),
+    Category("bus", (0, 60, 100), True),
+    Category("car", (0, 0, 142), True),
+    Category("caravan", (0, 0, 90), True),
+    Category("motorcycle", (0, 0, 230), True),
+    Category("trailer", (0, 0, 110), True),
+    Category("train", (0, 80, 100), True),
+    Category("truck", (0, 0, 70), True),
+)
+
+TASKS: dict[str, tuple[Category, ...]] = {
+    "det": DET,
+    "sem_seg": SEM_SEG,
+    "drivable": DRIVABLE,
+    "ins_seg": INS_SEG,
+    "pan_seg": PAN_SEG,
+}
 
 IGNORE_LABEL = 255
 """The mask value of pixels that are neither trained nor scored."""

@@ -6,12 +6,18 @@ from bdd100k_d2.data import categories
 
 
 def test_table_sizes() -> None:
-    assert {task: len(table) for task, table in categories.TASKS.items()} == {"det": 10, "sem_seg": 19, "drivable": 3}
+    sizes = {task: len(table) for task, table in categories.TASKS.items()}
+    assert sizes == {"det": 10, "sem_seg": 19, "drivable": 3, "ins_seg": 8, "pan_seg": 40}
 
 
 @pytest.mark.parametrize("task", categories.TASKS)
-def test_names_and_colors_are_unique(task: str) -> None:
+def test_names_are_unique(task: str) -> None:
     assert len(set(categories.names(task))) == len(categories.TASKS[task])
+
+
+# The official panoptic palette paints some classes alike (pole and polegroup).
+@pytest.mark.parametrize("task", [task for task in categories.TASKS if task != "pan_seg"])
+def test_colors_are_unique(task: str) -> None:
     assert len(set(categories.colors(task))) == len(categories.TASKS[task])
 
 
@@ -47,3 +53,10 @@ def test_segmentation_tables_equal_the_toolkits() -> None:
     assert [one.name for one in official] == categories.names("sem_seg")
     assert [one.color for one in official] == categories.colors("sem_seg")
     assert [one.name for one in label.drivables] == categories.names("drivable")
+
+
+def test_panoptic_table_equals_the_toolkits() -> None:
+    label = pytest.importorskip("bdd100k.label.label", reason="pip install -e .[toolkit]")
+    official = [one for one in label.labels if one.id > 0]
+    assert [one.id for one in official] == list(range(1, 41))
+    assert [(one.name, one.color, one.hasInstances) for one in official] == [*categories.PAN_SEG]
