@@ -170,7 +170,7 @@ def check_data(root: Path | None) -> list[Result]:
     if not top.is_dir():
         sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
         return [Result("data", "warn", f"no folder {top.absolute()}", f"{remedy}; {sample}")]
-    return [check_split(locate(row.name, root), remedy) for row in SPLITS]
+    return [check_split(locate(row.name, root).present(), remedy) for row in SPLITS]
 
 
 def check_split(split: Split, remedy: str) -> Result:

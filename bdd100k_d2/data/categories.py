@@ -1,7 +1,8 @@
 """The only table of class names, ids, colours, aliases and ignored classes.
 
-A class's position in its task's table is its training id; the ids in bitmasks (ins_seg, pan_seg) count from 1. Sources: ``bdd100k/configs/det.toml`` for the detection
-classes and both mappings, ``bdd100k/label/label.py`` for the segmentation classes and their colours.
+A class's position in its task's table is its training id; the ids in bitmasks (ins_seg, pan_seg) count from 1.
+Sources: ``bdd100k/configs/det.toml`` for the detection classes and both mappings, ``bdd100k/label/label.py`` for the
+segmentation classes and their colours.
 """
 
 from typing import NamedTuple
@@ -164,6 +165,18 @@ def det_class(category: str | None) -> DetClass:
             f"and the ignored {', '.join(IGNORED)}."
         )
     return known
+
+
+# What the label files call regions and lines that no task here scores.
+_UNSCORED = {"unlabeled", "drivable area", "lane"}
+_UNSCORED_PREFIXES = ("lane/", "area/")
+
+_ALL_NAMES = {category.name for table in TASKS.values() for category in table} | {*ALIASES, *IGNORED, *_UNSCORED}
+
+
+def is_known(category: str | None) -> bool:
+    """Whether BDD100K has a class of this name in any task or vintage; any other name is a mistake."""
+    return category in _ALL_NAMES or (category is not None and category.startswith(_UNSCORED_PREFIXES))
 
 
 def names(task: str) -> list[str]:

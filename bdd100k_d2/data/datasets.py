@@ -7,20 +7,20 @@ the picture, the key that BDD100K's result files use.
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detectron2.structures import BoxMode
-
 from ..errors import DataError
 from .categories import det_class
-from .labels import Frame, ImageSize, check_file_name, read_frames, without_collection
+from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, without_collection
+from .masks import mask_stem
+from .vintages import read_labels
 
 logger = logging.getLogger(__name__)
 
-HEIGHT, WIDTH = 720, 1280
-"""The size in pixels of every BDD100K picture."""
+XYWH_ABS = 1
+"""Detectron2's ``BoxMode.XYWH_ABS``. To import it takes seconds and 700 MB, which reading labels does not need."""
 
 # Of the released segmentation set these masks have no picture (https://github.com/bdd100k/bdd100k/issues/103).
 MASKS_WITHOUT_IMAGE = {
@@ -38,29 +38,32 @@ _REMEDY = (
 
 
 def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads a detection label file.
+    """Reads detection labels, of any vintage; which one it is, is logged.
 
     Args:
-        labels: Scalabel JSON, e.g. ``labels/det_20/det_val.json``.
+        labels: a label file, e.g. ``labels/det_20/det_val.json``, or a folder of them.
         images: the folder with the pictures.
 
     Returns:
-        One dict a frame in the order of the file, frames without labels included, with ``annotations`` of ``bbox``
+        One dict a frame in the order of the files, frames without labels included, with ``annotations`` of ``bbox``
         (XYWH in pixels, inclusive: width is x2 - x1 + 1), ``category_id`` (0 to 9) and ``iscrowd`` (1 for crowds and
         for the ignored classes, which Detectron2 leaves out of training).
 
     Raises:
-        DataError: what :func:`~bdd100k_d2.data.labels.read_frames` raises, a missing picture, an unknown category, or a
-            box that is reversed or wholly outside of its picture.
+        DataError: what :func:`~bdd100k_d2.data.vintages.read_labels` raises, a missing picture, an unknown category, or
+            a box that is reversed or wholly outside of its picture.
     """
     labels, images = Path(labels), Path(images)
-    frames = read_frames(labels)
-    _check_images([frame.name for frame in frames], images, f"named in {labels}")
+    frames, vintage = read_labels(labels)
+    check_images([frame.name for frame in frames], images, f"named in {labels}")
     folder = f"{images}{os.sep}"
     full_size = ImageSize(WIDTH, HEIGHT)
     dicts = []
     with without_collection():
-        for frame in frames:
+        # Each frame is let go once its dict is made: all of both would take a third more memory.
+        frames.reverse()
+        while frames:
+            frame = frames.pop()
             size = frame.size or full_size
             dicts.append(
                 {
@@ -71,6 +74,12 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
                     "annotations": _annotations(frame, size, labels),
                 }
             )
+    logger.info(
+        "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable.",
+        labels,
+        len(dicts),
+        vintage.value,
+    )
     return dicts
 
 
@@ -82,26 +91,19 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
         a warning, as are the released masks that are known to have no picture.
 
     Raises:
-        DataError: a folder is missing or empty, or any other mask has no picture.
+        DataError: a folder is missing or empty, any other mask has no picture, two masks are of one frame, or the masks
+            are drivable maps of 2018.
     """
     masks, images = Path(masks), Path(images)
-    stems = {Path(name).stem for name in _list_files(masks, ".png", "masks")}
-    pictures = {Path(name).stem for name in _list_files(images, ".jpg", "pictures")}
-    known = (stems - pictures) & MASKS_WITHOUT_IMAGE
-    stems -= known
-    _check_images([f"{stem}.jpg" for stem in sorted(stems)], images, f"of the masks in {masks}")
-    for count, what in ((len(known), "masks without a picture"), (len(pictures - stems), "pictures without a mask")):
-        if count:
-            logger.warning("%s: %d %s are left out.", masks, count, what)
     return [
         {
             "file_name": str(images / f"{stem}.jpg"),
             "image_id": f"{stem}.jpg",
             "height": HEIGHT,
             "width": WIDTH,
-            "sem_seg_file_name": str(masks / f"{stem}.png"),
+            "sem_seg_file_name": str(masks / name),
         }
-        for stem in sorted(stems)
+        for stem, name in match_pictures(masks, images).items()
     ]
 
 
@@ -117,8 +119,51 @@ def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
     ]
 
 
+def match_pictures(masks: Path, images: Path) -> dict[str, str]:
+    """Finds the frames that have both a mask, or bitmask, and a picture.
+
+    Returns:
+        The names of the mask files by the stems of their frames, sorted.
+
+    Raises:
+        DataError: as :func:`load_masks`.
+    """
+    files: dict[str, str] = {}
+    for name in _list_files(masks, ".png", "masks"):
+        other = files.setdefault(mask_stem(masks / name), name)
+        if other != name:
+            raise DataError(f"{masks}: {other} and {name} are masks of the same frame; remove one of the two.")
+    pictures = {Path(name).stem for name in _list_files(images, ".jpg", "pictures")}
+    known = (files.keys() - pictures) & MASKS_WITHOUT_IMAGE
+    stems = sorted(files.keys() - known)
+    check_images([f"{stem}.jpg" for stem in stems], images, f"of the masks in {masks}")
+    for count, what in (
+        (len(known), "masks without a picture"),
+        (len(pictures.difference(stems)), "pictures without a mask"),
+    ):
+        if count:
+            logger.warning("%s: %d %s are left out.", masks, count, what)
+    return {stem: files[stem] for stem in stems}
+
+
+def check_images(names: Sequence[str], images: Path, origin: str) -> None:
+    """Holds that the folder ``images`` has the pictures ``names``; ``origin`` says where the names are from.
+
+    Raises:
+        DataError: a name that leads out of the folder, or pictures that are missing.
+    """
+    for name in names:
+        check_file_name(name, images)
+    present = set(_list_files(images, "", "pictures"))
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise DataError(
+            f"{images}: {len(missing)} of {len(names)} pictures {origin} are missing, the first is {missing[0]}. "
+            f"{_REMEDY}"
+        )
+
+
 def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, Any]]:
-    mode = BoxMode.XYWH_ABS
     annotations = []
     for label in frame.labels or ():
         box = label.box2d
@@ -140,7 +185,7 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
         annotations.append(
             {
                 "bbox": [box.x1, box.y1, width, height],
-                "bbox_mode": mode,
+                "bbox_mode": XYWH_ABS,
                 "category_id": known.index,
                 "iscrowd": int(known.ignored or label.is_crowd),
             }
@@ -156,16 +201,3 @@ def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
     if not names:
         raise DataError(f"{folder}: no {suffix} file in the folder of {what}. {_REMEDY}")
     return names
-
-
-def _check_images(names: Iterable[str], images: Path, origin: str) -> None:
-    names = list(names)
-    for name in names:
-        check_file_name(name, images)
-    present = set(_list_files(images, "", "pictures"))
-    missing = [name for name in names if name not in present]
-    if missing:
-        raise DataError(
-            f"{images}: {len(missing)} of {len(names)} pictures {origin} are missing, the first is {missing[0]}. "
-            f"{_REMEDY}"
-        )

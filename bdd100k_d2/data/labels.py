@@ -7,15 +7,18 @@ kept; msgspec skips the others without making objects of them.
 import gc
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..atomic import write_atomic
 from ..errors import DataError
+
+HEIGHT, WIDTH = 720, 1280
+"""The size in pixels of every BDD100K picture."""
 
 
 class Box2D(msgspec.Struct, gc=False):
@@ -86,9 +89,15 @@ class Frame(msgspec.Struct, omit_defaults=True):
     size: ImageSize | None = None
     labels: list[Label] | None = None
 
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The size of the picture in pixels; the official one where the file does not say."""
+        return (HEIGHT, WIDTH) if self.size is None else (self.size.height, self.size.width)
 
-class _Dataset(msgspec.Struct):
-    frames: list[Frame]
+
+def attributes_of(frames: Iterable[Frame]) -> dict[str, FrameAttributes]:
+    """The attributes of the frames that have any, by name."""
+    return {frame.name: frame.attributes for frame in frames if frame.attributes is not None}
 
 
 @contextmanager
@@ -103,37 +112,32 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def read_frames(path: str | os.PathLike[str]) -> list[Frame]:
-    """Reads a Scalabel file: a list of frames or ``{"frames": [...]}``.
-
-    Returns:
-        The frames in the order of the file; names are unique.
+def read_content(path: Path) -> bytes:
+    """The bytes of a label file.
 
     Raises:
-        DataError: no such file, not JSON, cut off, another format, a field of the wrong type, or two frames of a name.
+        DataError: no such file, or it may not be read.
     """
-    path = Path(path)
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(
             f"{path}: the label file cannot be read ({error.strerror}); "
             "datasets/README.md says where it comes from and where it goes."
         ) from error
-    try:
-        with without_collection():
-            if content.lstrip()[:1] == b"{":
-                frames = msgspec.json.decode(content, type=_Dataset).frames
-            else:
-                frames = msgspec.json.decode(content, type=list[Frame])
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{path}: {_diagnose(content, error)}") from error
+
+
+def check_unique(frames: Iterable[Frame], path: Path) -> None:
+    """Holds that no two frames of the label file ``path`` have the same name.
+
+    Raises:
+        DataError: two of them have.
+    """
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
-    return frames
 
 
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
@@ -155,12 +159,30 @@ def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
     write_atomic(path, msgspec.json.encode(list(frames)))
 
 
-def _diagnose(content: bytes, error: msgspec.MsgspecError) -> str:
-    """Says what is wrong with a file that msgspec refused, in the user's terms."""
+class Part(NamedTuple):
+    """A part of a label file, parsed but not typed: how a user would name it, and the type that it should have."""
+
+    name: str
+    value: object
+    type: type
+
+
+def scalabel_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
+    """The frames of a parsed Scalabel file; None if it is none."""
+    frames = document.get("frames") if isinstance(document, dict) else document
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        return None
+    return [Part(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
+
+
+def diagnose(
+    content: bytes, error: msgspec.MsgspecError, split: Callable[[Any], list[Part] | None] = scalabel_parts
+) -> str:
+    """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts."""
     if not content.strip():
         return "the file is empty; download or export it again."
     if not content.isascii() and content[:1] not in b"[{ \t\r\n":
-        return "not a JSON text file in UTF-8; give the path of a Scalabel JSON file."
+        return "not a JSON text file in UTF-8; give the path of a label file in JSON."
     text = content.decode(errors="replace").rstrip()
     try:
         document = json.loads(text)
@@ -171,25 +193,20 @@ def _diagnose(content: bytes, error: msgspec.MsgspecError) -> str:
         return (
             f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno}); download or export it again."
         )
-    if isinstance(document, dict) and {"images", "annotations"} & document.keys():
-        return (
-            "this is COCO JSON, not Scalabel; BDD100K's own label files, e.g. labels/det_20/det_val.json, are expected."
-        )
-    frames = document.get("frames") if isinstance(document, dict) else document
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
-        return 'not a Scalabel file: a list of frames or {"frames": [...]} is expected.'
-    return _first_bad_frame(frames) or f"not a Scalabel file ({error})."
+    parts = split(document)
+    if parts is None:
+        return 'not a label file: a list of Scalabel frames or {"frames": [...]} is expected.'
+    return _first_bad(parts) or f"not a label file ({error})."
 
 
-def _first_bad_frame(frames: list[dict[str, Any]]) -> str | None:
-    for index, frame in enumerate(frames):
-        name = frame.get("name", f"number {index}")
+def _first_bad(parts: list[Part]) -> str | None:
+    for part in parts:
         try:
-            json.dumps(frame, allow_nan=False)
+            json.dumps(part.value, allow_nan=False)
         except ValueError:
-            return f"frame {name} holds a number that is NaN or infinite; mend or remove that label."
+            return f"{part.name} holds a number that is NaN or infinite; mend or remove that label."
         try:
-            msgspec.convert(frame, Frame)
+            msgspec.convert(part.value, part.type)
         except msgspec.ValidationError as error:
-            return f"frame {name}: {error}."
+            return f"{part.name}: {error}."
     return None

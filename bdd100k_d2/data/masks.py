@@ -12,6 +12,27 @@ from pycocotools import mask as coco_mask
 from ..errors import DataError
 from .categories import IGNORE_LABEL
 from .labels import Frame
+from .rle import check_rle
+
+_SUFFIX_2018 = "_train_id"
+_DRIVABLE_2018 = "_drivable_id"
+
+
+def mask_stem(path: str | os.PathLike[str]) -> str:
+    """The name, without its ending, of the frame that a mask file belongs to.
+
+    The masks of 2018 are called ``<frame>_train_id.png``; they hold the same class ids as the later ones.
+
+    Raises:
+        DataError: a drivable map of 2018, whose ids mean other classes than those of today's masks.
+    """
+    stem = Path(path).stem
+    if stem.endswith(_DRIVABLE_2018):
+        raise DataError(
+            f"{path}: a drivable map of 2018 has other ids (0 background, 1 direct, 2 alternative) than the masks of "
+            "today (0 direct, 1 alternative, 2 background); take labels/drivable/masks of the release."
+        )
+    return stem.removesuffix(_SUFFIX_2018)
 
 
 def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:
@@ -31,7 +52,7 @@ def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str])
 
 
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a single-channel 8-bit PNG of class ids.
+    """Reads a single-channel 8-bit PNG of class ids, grey or with a palette.
 
     Returns:
         uint8 array of shape (H, W).
@@ -53,7 +74,8 @@ def mask_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def _open_mask(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
-            if image.mode != "L":
+            # As officially, the class ids of a palette picture are its indices, whatever its colours.
+            if image.mode not in ("L", "P"):
                 raise DataError(
                     f"{path}: a mask has one channel of 8-bit class ids, this picture is {image.mode}; "
                     "give the folder masks/, not colormaps/ or bitmasks/."
@@ -72,17 +94,13 @@ def frame_to_mask(frame: Frame, class_ids: dict[str, int], height: int, width: i
         uint8 array of shape (height, width); unpainted pixels are 255.
 
     Raises:
-        DataError: run lengths of another size.
+        DataError: run lengths of another size, or that are none.
     """
     mask = np.full((height, width), IGNORE_LABEL, np.uint8)
     for label in frame.labels or ():
         if label.rle is None or label.category not in class_ids:
             continue
-        if tuple(label.rle.size) != (height, width):
-            raise DataError(
-                f"frame {frame.name}: label {label.id} ({label.category}) has run lengths of size {label.rle.size}, "
-                f"the picture has {(height, width)}."
-            )
-        region = coco_mask.decode({"size": [height, width], "counts": label.rle.counts.encode()})
+        rle = check_rle(label.rle, (height, width), f"frame {frame.name}, label {label.id} ({label.category})")
+        region = coco_mask.decode(rle)
         mask[region > 0] = class_ids[label.category]
     return mask

@@ -4,37 +4,83 @@ Detectron2 is imported when something is registered, not before: the report and 
 alone, and importing torch would cost them seconds.
 """
 
+import logging
 import os
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .categories import IGNORE_LABEL, colors, names
+from .categories import IGNORE_LABEL, TASKS, colors, names
+
+logger = logging.getLogger(__name__)
 
 
 class Split(NamedTuple):
-    """A registered dataset. Paths are those of the official downloads; ``labels`` is None where none are public."""
+    """A registered dataset. Paths are those of the official downloads; ``labels`` is None where none are public.
+
+    ``other_images`` and ``other_labels`` say where another download puts the same data.
+    """
 
     task: str
     split: str
     images: Path
     labels: Path | None
+    other_images: Path | None = None
+    other_labels: Path | None = None
 
     @property
     def name(self) -> str:
         """The dataset's name in the catalogs, e.g. ``bdd100k_det_val``."""
         return f"bdd100k_{self.task}_{self.split}"
 
+    def present(self) -> "Split":
+        """This row with the places that are on the disk: the other ones where only those are there.
 
-# Relative to <root>/bdd100k.
-SPLITS = tuple(
-    Split(task, split, Path(images, split), None if split == "test" else Path(labels.format(split=split)))
-    for task, images, labels in (
-        ("det", "images/100k", "labels/det_20/det_{split}.json"),
-        ("sem_seg", "images/10k", "labels/sem_seg/masks/{split}"),
-        ("drivable", "images/100k", "labels/drivable/masks/{split}"),
-    )
-    for split in ("train", "val", "test")
+        Looks whether the paths exist, and reads nothing. Where neither is there, the official places stay.
+        """
+        images, labels = self.images, self.labels
+        if self.other_labels is not None and not labels.exists() and self.other_labels.exists():
+            labels = self.other_labels
+        # Labels of another download go with its pictures.
+        moved = labels is not self.labels or not images.exists()
+        if self.other_images is not None and moved and self.other_images.exists():
+            images = self.other_images
+        return Split(self.task, self.split, images, labels)
+
+
+def _rows(
+    task: str, images: str, labels: str, other_images: str | None = None, other_labels: str | None = None
+) -> list[Split]:
+    rows = []
+    for split in ("train", "val", "test"):
+        public = (images, None, other_images, None) if split == "test" else (images, labels, other_images, other_labels)
+        rows.append(Split(task, split, *(path and Path(path.format(split=split)) for path in public)))
+    return rows
+
+
+# Relative to <root>/bdd100k. The other places of sem_seg are those of the download of 2018.
+SPLITS = (
+    *_rows("det", "images/100k/{split}", "labels/det_20/det_{split}.json"),
+    *_rows(
+        "sem_seg",
+        "images/10k/{split}",
+        "labels/sem_seg/masks/{split}",
+        other_images="seg/images/{split}",
+        other_labels="seg/labels/{split}",
+    ),
+    *_rows("drivable", "images/100k/{split}", "labels/drivable/masks/{split}"),
+    *_rows(
+        "ins_seg",
+        "images/10k/{split}",
+        "labels/ins_seg/bitmasks/{split}",
+        other_labels="labels/ins_seg/rles/ins_seg_{split}.json",
+    ),
+    *_rows(
+        "pan_seg",
+        "images/10k/{split}",
+        "labels/pan_seg/bitmasks/{split}",
+        other_labels="labels/pan_seg/rles/pan_seg_{split}.json",
+    ),
 )
 
 
@@ -52,9 +98,7 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
     for split in SPLITS:
         if split.name == name:
             folder = (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
-            return split._replace(
-                images=folder / split.images, labels=None if split.labels is None else folder / split.labels
-            )
+            return Split(*split[:2], *(None if path is None else folder / path for path in split[2:]))
     raise KeyError(f"no dataset {name!r}; there are {', '.join(split.name for split in SPLITS)}")
 
 
@@ -66,30 +110,55 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    from .datasets import load_det, load_images, load_masks
-
     for row in SPLITS:
         split = locate(row.name, root)
-        if split.labels is None:
-            loader = partial(load_images, split.images)
-        elif split.task == "det":
-            loader = partial(load_det, split.labels, split.images)
-        else:
-            loader = partial(load_masks, split.labels, split.images)
         # Metadata refuses to change a value, so what an earlier root left goes first.
         if split.name in DatasetCatalog.list():
             DatasetCatalog.remove(split.name)
         if split.name in MetadataCatalog.list():
             MetadataCatalog.remove(split.name)
-        DatasetCatalog.register(split.name, loader)
-        kind = "thing" if split.task == "det" else "stuff"
+        DatasetCatalog.register(split.name, partial(_load, split))
         MetadataCatalog.get(split.name).set(
             evaluator_type=f"bdd100k_{split.task}",
             image_root=str(split.images),
             label_path=None if split.labels is None else str(split.labels),
+            other_label_path=None if split.other_labels is None else str(split.other_labels),
             ignore_label=IGNORE_LABEL,
-            **{f"{kind}_classes": names(split.task), f"{kind}_colors": colors(split.task)},
+            **_classes(split.task),
         )
+
+
+def _load(split: Split) -> list[dict[str, Any]]:
+    from .datasets import load_det, load_images, load_masks
+    from .instances import load_instances, load_panoptic
+
+    found = split.present()
+    for wanted, there in ((split.images, found.images), (split.labels, found.labels)):
+        if wanted != there:
+            logger.info("%s is not there: %s is read in its place.", wanted, there)
+    if found.labels is None:
+        return load_images(found.images)
+    load = {"det": load_det, "ins_seg": load_instances, "pan_seg": load_panoptic}.get(split.task, load_masks)
+    return load(found.labels, found.images)
+
+
+def _classes(task: str) -> dict[str, Any]:
+    """The metadata of a task's classes, under the names that Detectron2 gives them."""
+    if task == "pan_seg":
+        from .instances import STUFF_IDS, THING_IDS
+
+        things, stuff = ([c for c in TASKS[task] if c.is_thing is wanted] for wanted in (True, False))
+        return {
+            "thing_classes": [category.name for category in things],
+            "thing_colors": [category.color for category in things],
+            "thing_dataset_id_to_contiguous_id": THING_IDS,
+            # PanopticFPN's semantic head has one class for all things, the first.
+            "stuff_classes": ["things", *(category.name for category in stuff)],
+            "stuff_colors": [(0, 0, 0), *(category.color for category in stuff)],
+            "stuff_dataset_id_to_contiguous_id": STUFF_IDS,
+        }
+    kind = "thing" if task in ("det", "ins_seg") else "stuff"
+    return {f"{kind}_classes": names(task), f"{kind}_colors": colors(task)}
 
 
 def register_once() -> None:

@@ -1,69 +1,242 @@
-"""Frames of labels -> the columns that the detection metrics take."""
+"""Frames of labels, or a prediction file -> columns of boxes, the form in which detections are scored."""
 
-from collections.abc import Iterable, Sequence
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from mmap import ACCESS_READ, mmap
+from multiprocessing import Pool
+from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from ..data.categories import det_class
-from ..data.labels import Frame
+from ..data.categories import DET_CLASSES, det_class
+from ..data.labels import Frame, Label, LabelAttributes, without_collection
+from ..data.vintages import read_labels
 from ..errors import DataError
 from .metrics.detection import Detections, GroundTruth
 
+_CLASS = {name: known.index for name, known in DET_CLASSES.items()}
+_IGNORED = {name: known.ignored for name, known in DET_CLASSES.items()}
+_NO_ATTRIBUTES = LabelAttributes()
+_FLAG = {True: 1, False: 0, None: -1}
 
-def ground_truth_columns(frames: Iterable[Frame], names: Sequence[str]) -> GroundTruth:
+# Below this size in bytes a second process costs more than it saves.
+_LARGE = 20_000_000
+_PART = 2_000_000
+
+
+class Boxes(NamedTuple):
+    """The boxes of a set of frames as columns of length N, in the order of the frames.
+
+    Attributes:
+        names: of all frames, also of those without boxes.
+        frame: (N,) int64 indices into ``names``.
+        category: (N,) int64 class indices; aliases and ignored classes are those that they stand for.
+        corners: (N, 4) float64 x1, y1, x2, y2 in pixels, inclusive.
+        score: (N,) float64, NaN for a box without one.
+    """
+
+    names: list[str]
+    frame: np.ndarray
+    category: np.ndarray
+    corners: np.ndarray
+    score: np.ndarray
+
+    @property
+    def xywh(self) -> np.ndarray:
+        """(N, 4) x, y, width, height in pixels; the order of the operations is the toolkit's, to the last bit."""
+        boxes = self.corners.copy()
+        boxes[:, 2:] -= boxes[:, :2]
+        boxes[:, 2:] += 1
+        return boxes
+
+    def places(self, names: Sequence[str]) -> np.ndarray:
+        """(N,) int64 places of the boxes' frames in ``names``; -1 for a frame that is not there."""
+        index = {name: i for i, name in enumerate(names)}
+        return np.array([index.get(name, -1) for name in self.names], np.int64)[self.frame]
+
+    def sorted(self) -> "Boxes":
+        """The same with the frames in the order of their names; boxes keep their order within a frame."""
+        order = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int64)
+        place = np.argsort(order)[self.frame]
+        by_place = np.argsort(place, kind="stable")
+        return Boxes([self.names[i] for i in order], place[by_place], *(column[by_place] for column in self[2:]))
+
+    def detections(self, names: Sequence[str]) -> Detections:
+        """The boxes as detections in the frames ``names``; those in other frames are left out."""
+        place = self.places(names)
+        kept = place >= 0
+        if kept.all():
+            return Detections(place, self.category, self.xywh, self.score)
+        return Detections(place[kept], self.category[kept], self.xywh[kept], self.score[kept])
+
+
+class LabelFlags(NamedTuple):
+    """What else is known of each box of ground truth, as columns of length N.
+
+    Attributes:
+        crowd: bool; marked as crowd or as ignored, or of an ignored class.
+        occluded: int8; 1 for true, 0 for false, -1 where the label file does not say.
+        truncated: int8, likewise.
+    """
+
+    crowd: np.ndarray
+    occluded: np.ndarray
+    truncated: np.ndarray
+
+
+def ground_truth_columns(
+    frames: Iterable[Frame], names: Sequence[str], source: str | os.PathLike[str] = "ground truth"
+) -> tuple[GroundTruth, LabelFlags]:
     """Columns of the ground truth.
 
     Args:
         frames: of a label file; all their names are in ``names``.
         names: of the frames, sorted, as the toolkit orders them; a frame's index is its place here.
+        source: the file, for messages.
 
     Raises:
         DataError: an unknown category.
     """
-    frame, category, box, labels = _columns(frames, names)
-    crowd = np.fromiter(
-        (det_class(label.category).ignored or label.is_crowd for label in labels),
-        bool,
-        len(labels),
+    frames = list(frames)
+    boxes = _columns(frames, source)
+    labels = _boxed(frames)
+    attributes = [label.attributes or _NO_ATTRIBUTES for label in labels]
+    flags = LabelFlags(
+        np.array([_IGNORED[label.category] for label in labels], bool)
+        | np.array([bool(one.crowd or one.ignored) for one in attributes], bool),
+        np.array([_FLAG[one.occluded] for one in attributes], np.int8),
+        np.array([_FLAG[one.truncated] for one in attributes], np.int8),
     )
-    return GroundTruth(frame, category, box, crowd)
+    return GroundTruth(boxes.places(names), boxes.category, boxes.xywh, flags.crowd), flags
 
 
-def detection_columns(frames: Iterable[Frame], names: Sequence[str]) -> Detections:
-    """Columns of predictions; arguments as in :func:`ground_truth_columns`.
+def predicted_boxes(frames: Iterable[Frame], source: str | os.PathLike[str] = "predictions") -> Boxes:
+    """Columns of predictions.
 
     Raises:
-        DataError: an unknown category, or a label without a score.
+        DataError: an unknown category, or a box without a score; the message names ``source`` and the frame.
     """
     frames = list(frames)
-    frame, category, box, labels = _columns(frames, names)
-    for each in frames:
-        for label in each.labels or ():
-            if label.box2d is not None and label.score is None:
-                raise DataError(f"frame {each.name}: prediction {label.id} ({label.category}) has no score.")
-    score = np.fromiter((label.score for label in labels), np.float64, len(labels))
-    return Detections(frame, category, box, score)
+    boxes = _columns(frames, source)
+    missing = np.flatnonzero(np.isnan(boxes.score))
+    if len(missing):
+        label = _boxed(frames)[missing[0]]
+        raise DataError(
+            f"{source}: frame {boxes.names[boxes.frame[missing[0]]]}: prediction {label.id} ({label.category}) has no "
+            "score; write a finite number between 0 and 1."
+        )
+    return boxes
 
 
-def _columns(frames: Iterable[Frame], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
-    index = {name: i for i, name in enumerate(names)}
-    frame, category, corners, labels = [], [], [], []
-    for each in frames:
-        if each.name not in index:
-            raise DataError(f"frame {each.name} is not in the ground truth; are these predictions of another split?")
-        place = index[each.name]
-        for label in each.labels or ():
-            if label.box2d is None:
-                continue
+@contextmanager
+def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[Callable[[], Boxes]]:
+    """Begins to read predictions from a label file of any vintage or a folder of them.
+
+    A large Scalabel list is read by several processes and in parts, so that its records never stand in memory together,
+    and the caller can do something else meanwhile.
+
+    Args:
+        path: what :func:`~bdd100k_d2.data.vintages.read_labels` takes.
+        processes: at most so many.
+
+    Yields:
+        A function that waits for the boxes and returns them. It raises DataError: an unreadable file, a frame that
+        stands twice, an unknown category, or a box without a score.
+    """
+    path = Path(path)
+    parts = _split(path) if path.is_file() and path.stat().st_size > _LARGE else []
+    with Pool(min(processes, len(parts))) if processes > 1 and len(parts) > 1 else nullcontext() as pool:
+        pending = pool.starmap_async(_read_part, [(path, *part) for part in parts], 1) if pool else None
+
+        def boxes() -> Boxes:
+            read = pending.get() if pending else [_read_part(path, *part) for part in parts]
+            joined = None if not read or None in read else join_boxes(read)
+            if joined is None or len(set(joined.names)) < len(joined.names):
+                # Any other format, and every kind of bad file, of which the general reader says what is wrong.
+                return predicted_boxes(read_labels(path).frames, path)
+            return joined
+
+        yield boxes
+
+
+# Between two frames. A comma of a list stands between them if, and only if, what is on both sides of it can be decoded
+# as the items of a list; a comma elsewhere that looks like this leads to the general reader.
+_BETWEEN_FRAMES = re.compile(rb'\}\s*(,)\s*\{\s*"name"\s*:')
+
+
+def _split(path: Path) -> list[tuple[int, int]]:
+    """Places of parts of about `_PART` bytes in a file that holds a list of frames; each part is some of its items."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        first = re.match(rb"\s*\[", content)
+        last = content.rfind(b"]")
+        if first is None or last < 0 or content[last + 1 :].strip():
+            return []
+        commas = [first.end() - 1]
+        while (comma := _BETWEEN_FRAMES.search(content, commas[-1] + _PART)) is not None:
+            commas.append(comma.start(1))
+    return [(start + 1, end) for start, end in zip(commas, [*commas[1:], last], strict=True)]
+
+
+def _read_part(path: Path, start: int, end: int) -> Boxes | None:
+    """The frames in a part of a list; None if they are not frames, or bad ones."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read(end - start)
+        with without_collection():
+            return predicted_boxes(msgspec.json.decode(b"[" + content + b"]", type=list[Frame]))
+    except (OSError, msgspec.MsgspecError, DataError):
+        return None
+
+
+def join_boxes(parts: Sequence[Boxes]) -> Boxes:
+    """The boxes of all parts, one after the other."""
+    if not parts:
+        return _columns([], "")
+    starts = np.cumsum([0, *(len(part.names) for part in parts[:-1])])
+    return Boxes(
+        [name for part in parts for name in part.names],
+        np.concatenate([part.frame + start for part, start in zip(parts, starts, strict=True)]),
+        *(np.concatenate(columns) for columns in zip(*(part[2:] for part in parts), strict=True)),
+    )
+
+
+def _boxed(frames: Sequence[Frame]) -> list[Label]:
+    return [label for frame in frames for label in frame.labels or () if label.box2d is not None]
+
+
+def _columns(frames: Sequence[Frame], source: str | os.PathLike[str]) -> Boxes:
+    labels = _boxed(frames)
+    counts = [sum(label.box2d is not None for label in frame.labels or ()) for frame in frames]
+    boxes = [label.box2d for label in labels]
+    corners = np.empty((len(boxes), 4))
+    for column, values in enumerate(
+        ([b.x1 for b in boxes], [b.y1 for b in boxes], [b.x2 for b in boxes], [b.y2 for b in boxes])
+    ):
+        corners[:, column] = values
+    try:
+        category = [_CLASS[label.category] for label in labels]
+    except KeyError:
+        _refuse_unknown_category(frames, source)
+        raise
+    return Boxes(
+        [frame.name for frame in frames],
+        np.repeat(np.arange(len(frames)), counts),
+        np.array(category, np.int64),
+        corners,
+        np.array([label.score for label in labels], np.float64),
+    )
+
+
+def _refuse_unknown_category(frames: Iterable[Frame], source: str | os.PathLike[str]) -> None:
+    for frame in frames:
+        for label in frame.labels or ():
             try:
-                known = det_class(label.category)
+                if label.box2d is not None:
+                    det_class(label.category)
             except DataError as error:
-                raise DataError(f"frame {each.name}, label {label.id}: {error}") from None
-            frame.append(place)
-            category.append(known.index)
-            corners.append((label.box2d.x1, label.box2d.y1, label.box2d.x2, label.box2d.y2))
-            labels.append(label)
-    box = np.array(corners, np.float64).reshape(-1, 4)
-    # Inclusive corners: the order of the operations is the toolkit's, so that the last bit is too.
-    box[:, 2:] = box[:, 2:] - box[:, :2] + 1
-    return np.array(frame, np.int64), np.array(category, np.int64), box, labels
+                raise DataError(f"{source}: frame {frame.name}, label {label.id}: {error}") from None

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..atomic import write_atomic
 from ..data.categories import DET, TASKS, DetClass, det_class
-from ..data.labels import Frame, Label, check_file_name, read_frames
+from ..data.labels import Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
+from ..data.vintages import read_labels
 from ..errors import DataError
 from .draw import Box, Color, draw_boxes, overlay_mask
 from .run import Evaluation
@@ -99,8 +100,8 @@ def make_gallery(
 
 def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score_threshold: float) -> Gallery:
     predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
-    predicted = {frame.name: frame for frame in read_frames(predictions_path)}
-    truth = {frame.name: frame for frame in read_frames(labels_path)} if labels_path else None
+    predicted = {frame.name: frame for frame in read_labels(predictions_path).frames}
+    truth = {frame.name: frame for frame in read_labels(labels_path).frames} if labels_path else None
     counts = None if truth is None else _count_objects(truth.values(), labels_path)
     if truth is not None and predicted and not predicted.keys() & truth.keys():
         raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")

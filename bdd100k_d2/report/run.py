@@ -111,7 +111,7 @@ def _get(config: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN40
 
 def _read_evaluation(name: str, inference: Path, root: Path | None, config_path: Path) -> Evaluation:
     try:
-        split = locate(name, root)
+        split = locate(name, root).present()
     except KeyError as error:
         raise DataError(f"{config_path}: DATASETS.TEST: {error.args[0]}.") from error
     if split.task not in METRICS:

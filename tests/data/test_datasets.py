@@ -1,4 +1,5 @@
 import json
+import logging
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from detectron2.structures import BoxMode
 import bdd100k_d2
 from bdd100k_d2.data.datasets import load_det, load_images, load_masks
 from bdd100k_d2.data.labels import Frame, ImageSize, LabelAttributes, write_frames
+from bdd100k_d2.data.masks import mask_stem, read_mask
 from bdd100k_d2.data.register import SPLITS, locate, register_all
 from bdd100k_d2.errors import DataError
 
@@ -116,17 +118,96 @@ def test_masks_go_with_their_pictures(tmp_path: Path, caplog: pytest.LogCaptureF
         load_masks(tmp_path / "masks", tmp_path / "images")
 
 
+def test_two_masks_of_a_frame(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for name in ("a.png", "a_train_id.png"):
+        cv2.imwrite(str(tmp_path / "masks" / name), np.zeros((2, 2), np.uint8))
+    write_image(tmp_path / "images/a.jpg")
+    with pytest.raises(DataError, match="masks: a(_train_id)?.png and a(_train_id)?.png are masks of the same frame"):
+        load_masks(tmp_path / "masks", tmp_path / "images")
+
+
+def test_the_names_of_masks() -> None:
+    assert mask_stem("masks/0004a4c0-d4dff0ad.png") == "0004a4c0-d4dff0ad"
+    assert mask_stem(Path("seg/labels/0004a4c0-d4dff0ad_train_id.png")) == "0004a4c0-d4dff0ad"
+    with pytest.raises(
+        DataError, match="maps/a_drivable_id.png: a drivable map of 2018 has other ids .*drivable/masks"
+    ):
+        mask_stem("maps/a_drivable_id.png")
+
+
+def test_drivable_maps_of_2018_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    cv2.imwrite(str(tmp_path / "maps/a_drivable_id.png"), np.zeros((2, 2), np.uint8))
+    write_image(tmp_path / "images/a.jpg")
+    with pytest.raises(DataError, match="a_drivable_id.png: a drivable map of 2018"):
+        load_masks(tmp_path / "maps", tmp_path / "images")
+
+
+def test_the_segmentation_layout_of_2018(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    base = tmp_path / "bdd100k"
+    (base / "seg/labels/val").mkdir(parents=True)
+    cv2.imwrite(str(base / "seg/labels/val/a_train_id.png"), np.zeros((2, 2), np.uint8))
+    for split in ("val", "test"):
+        write_image(base / f"seg/images/{split}/a.jpg")
+    register_all(tmp_path)
+    with caplog.at_level(logging.INFO, "bdd100k_d2"):
+        (record,) = DatasetCatalog.get("bdd100k_sem_seg_val")
+    assert record["file_name"] == str(base / "seg/images/val/a.jpg")
+    assert record["sem_seg_file_name"] == str(base / "seg/labels/val/a_train_id.png")
+    assert record["image_id"] == "a.jpg"
+    assert "sem_seg/masks/val is not there: " in caplog.text and "seg/labels/val is read in its place" in caplog.text
+    (record,) = DatasetCatalog.get("bdd100k_sem_seg_test")
+    assert record["file_name"] == str(base / "seg/images/test/a.jpg")
+    assert locate("bdd100k_sem_seg_train", tmp_path).present().labels == base / "labels/sem_seg/masks/train"
+
+
+def test_todays_masks_come_before_those_of_2018(tiny_root: Path) -> None:
+    (tiny_root / "bdd100k/seg/labels/val").mkdir(parents=True)
+    (tiny_root / "bdd100k/seg/images/val").mkdir(parents=True)
+    split = locate("bdd100k_sem_seg_val", tiny_root)
+    assert split.present()[:4] == split[:4]
+
+
+def test_the_real_masks_of_2018_load(real_root: Path) -> None:
+    base = real_root / "bdd100k"
+    records = load_masks(base / "seg_2018/labels/train", base / "images/10k/train")
+    assert [record["image_id"] for record in records] == [
+        f"{stem}.jpg"
+        for stem in (
+            "0004a4c0-d4dff0ad",
+            "00054602-3bf57337",
+            "00bc0319-94afabc2",
+            "00cc68dd-3d50a55f",
+            "00d1c9e3-a7a7075f",
+        )
+    ]
+    assert all(set(np.unique(read_mask(one["sem_seg_file_name"]))) <= {*range(19), 255} for one in records)
+
+
+def test_the_vintage_is_logged(tmp_path: Path, images: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "bdd100k_d2"):
+        load(tmp_path, make_frame("a.jpg", ("motor", 1, 1, 2, 2)), make_frame("b.jpg", ("car", 1, 1, 2, 2)))
+    assert "labels.json: 2 frames of vintage 2018; scores on labels of another vintage" in caplog.text
+
+
+def test_a_folder_of_label_files_loads(tmp_path: Path, images: Path) -> None:
+    for name in ("b.jpg", "a.jpg"):
+        write_frames([make_frame(name, ("car", 1, 1, 2, 2))], tmp_path / f"labels/{name}.json")
+    assert [record["image_id"] for record in load_det(tmp_path / "labels", images)] == ["a.jpg", "b.jpg"]
+
+
 def test_registration_covers_the_official_layout(tiny_root: Path) -> None:
     register_all(tiny_root)
-    assert len(SPLITS) == 9
+    assert len(SPLITS) == 15
+    counts = {"det": 10, "sem_seg": 19, "drivable": 3}
     for split in SPLITS:
-        assert len(DatasetCatalog.get(split.name)) == 3
         metadata = MetadataCatalog.get(split.name)
         assert metadata.evaluator_type == f"bdd100k_{split.task}"
-        assert len(metadata.get("thing_classes") or metadata.stuff_classes) == {"det": 10, "sem_seg": 19}.get(
-            split.task, 3
-        )
         assert (metadata.label_path is None) == (split.split == "test")
+        if split.task in counts:
+            assert len(DatasetCatalog.get(split.name)) == 3
+            assert len(metadata.get("thing_classes") or metadata.stuff_classes) == counts[split.task]
 
 
 def test_registering_another_root_replaces_the_first(tiny_root: Path, tmp_path: Path) -> None:
@@ -171,7 +252,7 @@ def test_ten_thousand_frames_are_read_in_time(tmp_path: Path) -> None:
 
 def test_the_real_files_load(real_root: Path) -> None:
     register_all(real_root)
-    sizes = {split.name: len(DatasetCatalog.get(split.name)) for split in SPLITS if split.task != "drivable"}
+    sizes = {split.name: len(DatasetCatalog.get(split.name)) for split in SPLITS if split.task in ("det", "sem_seg")}
     assert sizes == {
         "bdd100k_det_train": 4,
         "bdd100k_det_val": 1,

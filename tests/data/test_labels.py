@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, read_frames, write_frames
+from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
 
 FRAME = {
@@ -30,7 +31,7 @@ def write(path: Path, document: object) -> Path:
 
 @pytest.mark.parametrize("document", [[FRAME], {"frames": [FRAME], "groups": None, "config": {}}])
 def test_reads_a_list_and_a_dataset(tmp_path: Path, document: object) -> None:
-    (frame,) = read_frames(write(tmp_path / "labels.json", document))
+    (frame,) = read_labels(write(tmp_path / "labels.json", document)).frames
     assert frame.name == "a.jpg"
     assert frame.attributes == FrameAttributes("snowy", "tunnel", "night")
     car, lane = frame.labels
@@ -40,7 +41,7 @@ def test_reads_a_list_and_a_dataset(tmp_path: Path, document: object) -> None:
 
 
 def test_labels_may_be_null_or_absent(tmp_path: Path) -> None:
-    frames = read_frames(write(tmp_path / "labels.json", [{"name": "a.jpg", "labels": None}, {"name": "b.jpg"}]))
+    frames = read_labels(write(tmp_path / "labels.json", [{"name": "a.jpg", "labels": None}, {"name": "b.jpg"}])).frames
     assert [frame.labels for frame in frames] == [None, None]
 
 
@@ -50,7 +51,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         Frame(name="b.jpg", attributes=FrameAttributes(weather="foggy")),
     ]
     write_frames(frames, tmp_path / "new" / "labels.json")
-    assert read_frames(tmp_path / "new" / "labels.json") == frames
+    assert read_labels(tmp_path / "new" / "labels.json").frames == frames
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["labels.json"]
 
 
@@ -62,9 +63,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         (json.dumps([FRAME, FRAME])[: len(json.dumps([FRAME])) + 30], "the JSON is cut off after"),
         (json.dumps([FRAME]).partition("false")[0] + "fal", "the JSON is cut off after"),
         ("name,x1\nabc,3" + " ," * 9, "not valid JSON .* line 1"),
-        ({"images": [], "annotations": [], "categories": []}, "this is COCO JSON, not Scalabel"),
-        ({"shapes": []}, "not a Scalabel file: a list of frames"),
-        ([1, 2], "not a Scalabel file: a list of frames"),
+        ({"shapes": []}, "not a label file: a list of Scalabel frames"),
+        ([1, 2], "not a label file: a list of Scalabel frames"),
         ([FRAME, FRAME], "frame a.jpg stands twice"),
         ([{"labels": []}], "frame number 0: .*missing required field `name`"),
         ([{"name": "a.jpg", "labels": [{"box2d": {"x1": "1", "y1": 0, "x2": 1, "y2": 1}}]}], "frame a.jpg: Expected"),
@@ -74,19 +74,19 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_bad_files_are_named_with_the_reason(tmp_path: Path, document: object, message: str) -> None:
     path = write(tmp_path / "labels.json", document)
     with pytest.raises(DataError, match=message) as error:
-        read_frames(path)
+        read_labels(path)
     assert str(path) in str(error.value)
 
 
 def test_a_picture_in_place_of_labels(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)))
     with pytest.raises(DataError, match="not a JSON text file"):
-        read_frames(tmp_path / "labels.json")
+        read_labels(tmp_path / "labels.json")
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="labels.json: the label file cannot be read .*datasets/README.md"):
-        read_frames(tmp_path / "labels.json")
+        read_labels(tmp_path / "labels.json")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
     with pytest.raises(KeyError):
         write_frames(broken(), path)
-    assert [frame.name for frame in read_frames(path)] == ["old.jpg"]
+    assert [frame.name for frame in read_labels(path).frames] == ["old.jpg"]
     assert list(tmp_path.iterdir()) == [path]

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from bdd100k_d2.data import categories
-from bdd100k_d2.data.labels import Frame, read_frames
+from bdd100k_d2.data.labels import Frame
 from bdd100k_d2.data.sample import Rendering, Scene, make_sample, render, scenes
 from bdd100k_d2.data.sample.camera import NEAR, Camera, clip
 from bdd100k_d2.data.sample.canvas import Canvas, Item
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import OutputError
 
 COUNTS = {"train": 2, "val": 1, "test": 1}
@@ -73,7 +74,7 @@ def test_drivable_masks_hold_the_ego_lane(sample: Path) -> None:
 
 def test_labels_parse_and_describe_the_pictures(sample: Path) -> None:
     for split in ("train", "val"):
-        frames = read_frames(sample / f"labels/det_20/det_{split}.json")
+        frames = read_labels(sample / f"labels/det_20/det_{split}.json").frames
         assert [frame.name for frame in frames] == sorted(
             path.name for path in (sample / f"images/100k/{split}").iterdir()
         )

@@ -9,25 +9,30 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from bdd100k_d2.data.categories import names
-from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes, read_frames
+from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.evaluation.boxes import detection_columns, ground_truth_columns
-from bdd100k_d2.evaluation.metrics.detection import METRICS, Detections, GroundTruth, detection_scores
-from bdd100k_d2.evaluation.results import official_detection, summary
+from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
+from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth, detection_scores
+from bdd100k_d2.evaluation.official import official_detection, summary
 
 NAMES = names("det")
 
 
-def score(truth: list[Frame], predictions: list[Frame]) -> dict[str, np.ndarray]:
+def columns_of(truth: list[Frame], predictions: list[Frame]) -> tuple[GroundTruth, Detections, int]:
     frame_names = sorted(frame.name for frame in truth)
-    return detection_scores(
-        ground_truth_columns(truth, frame_names), detection_columns(predictions, frame_names), len(frame_names), 10
-    )
+    boxes, _ = ground_truth_columns(truth, frame_names)
+    return boxes, predicted_boxes(predictions).detections(frame_names), len(frame_names)
+
+
+def score(truth: list[Frame], predictions: list[Frame]) -> dict[str, np.ndarray]:
+    return detection_scores(*columns_of(truth, predictions), 10)
 
 
 def test_the_oracle_to_the_last_digit(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["det"]
-    scores = score(read_frames(oracles / expected["gt"]), read_frames(oracles / expected["pred"]))
+    scores = score(read_labels(oracles / expected["gt"]).frames, read_labels(oracles / expected["pred"]).frames)
     assert summary(official_detection(scores, NAMES)) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
     per_class = {name: float("nan") if v is None else v for name, v in expected["AP_per_class"].items()}
     assert dict(zip(NAMES, scores["AP"].tolist(), strict=False)) == pytest.approx(
@@ -36,7 +41,7 @@ def test_the_oracle_to_the_last_digit(oracles: Path) -> None:
 
 
 def test_no_predictions_are_zero_for_present_classes(oracles: Path) -> None:
-    scores = score(read_frames(oracles / "det/gt.json"), read_frames(oracles / "det/pred_empty.json"))
+    scores = score(read_labels(oracles / "det/gt.json").frames, read_labels(oracles / "det/pred_empty.json").frames)
     absent = np.isin(NAMES, ["train", "bicycle", "traffic light", "traffic sign"])
     for metric in METRICS:
         np.testing.assert_array_equal(scores[metric], [*np.where(absent, np.nan, 0.0), 0.0])
@@ -75,6 +80,8 @@ def random_problem(seed: int) -> tuple[list[Frame], list[Frame]]:
                 Label(id="0", category=category, score=float(rng.integers(1, 20)) / 20, box2d=Box2D(*corners.tolist()))
             )
         predictions.append(Frame(name=f"{i:02d}.jpg", labels=found))
+    # A frame that the ground truth does not have is officially left out.
+    predictions.insert(3, Frame(name="elsewhere.jpg", labels=predictions[0].labels))
     return truth, predictions
 
 
@@ -107,10 +114,9 @@ def coco_arrays(truth: GroundTruth, found: Detections, num_frames: int) -> tuple
 @pytest.mark.parametrize("seed", range(8))
 def test_random_problems_equal_pycocotools(seed: int) -> None:
     truth, predictions = random_problem(seed)
-    frame_names = sorted(frame.name for frame in truth)
-    columns = ground_truth_columns(truth, frame_names), detection_columns(predictions, frame_names)
-    scores = detection_scores(*columns, len(frame_names), 10)
-    stats, precision = coco_arrays(*columns, len(frame_names))
+    columns = columns_of(truth, predictions)
+    scores = detection_scores(*columns, 10)
+    stats, precision = coco_arrays(*columns)
     np.testing.assert_allclose([scores[metric][-1] for metric in METRICS], 100 * stats, rtol=0, atol=1e-9)
     for k in range(10):
         values = precision[:, :, k, 0, 2]
@@ -145,20 +151,17 @@ def test_random_problems_equal_the_toolkit(seed: int) -> None:
 def test_inclusive_boxes_matter(oracles: Path) -> None:
     """The same boxes without the official +1 give the wrong number that the oracle names."""
     expected = json.loads((oracles / "expected.json").read_text())["det"]
-    truth, found = read_frames(oracles / "det/gt.json"), read_frames(oracles / "det/pred.json")
-    frame_names = sorted(frame.name for frame in truth)
-    gt, dt = ground_truth_columns(truth, frame_names), detection_columns(found, frame_names)
+    truth, found = read_labels(oracles / "det/gt.json").frames, read_labels(oracles / "det/pred.json").frames
+    gt, dt, num_frames = columns_of(truth, found)
     for columns in (gt, dt):
         columns.box[:, 2:] -= 1
-    wrong = detection_scores(gt, dt, len(frame_names), 10)["AP"][-1]
+    wrong = detection_scores(gt, dt, num_frames, 10)["AP"][-1]
     assert wrong == pytest.approx(expected["wrong_if_exclusive_boxes"]["AP"], abs=1e-3)
 
 
 def test_bad_predictions_are_named() -> None:
     box = Box2D(0, 0, 1, 1)
-    with pytest.raises(DataError, match="frame a.jpg: prediction 3 .car. has no score"):
-        detection_columns([Frame(name="a.jpg", labels=[Label(id=3, category="car", box2d=box)])], ["a.jpg"])
-    with pytest.raises(DataError, match="frame b.jpg is not in the ground truth"):
-        detection_columns([Frame(name="b.jpg", labels=[])], ["a.jpg"])
-    with pytest.raises(DataError, match="frame a.jpg, label 3: unknown category 'boat'"):
-        detection_columns([Frame(name="a.jpg", labels=[Label(id=3, category="boat", box2d=box)])], ["a.jpg"])
+    with pytest.raises(DataError, match=r"det.json: frame a.jpg: prediction 3 .car. has no score"):
+        predicted_boxes([Frame(name="a.jpg", labels=[Label(id=3, category="car", box2d=box)])], "det.json")
+    with pytest.raises(DataError, match=r"det.json: frame a.jpg, label 3: unknown category 'boat'"):
+        predicted_boxes([Frame(name="a.jpg", labels=[Label(id=3, category="boat", box2d=box)])], "det.json")

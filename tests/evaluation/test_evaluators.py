@@ -10,10 +10,10 @@ from PIL import Image
 
 import bdd100k_d2
 from bdd100k_d2.data.categories import names
-from bdd100k_d2.data.labels import read_frames
 from bdd100k_d2.data.register import register_all
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
-from bdd100k_d2.evaluation.boxes import detection_columns, ground_truth_columns
+from bdd100k_d2.evaluation.boxes import join_boxes
 from bdd100k_d2.evaluation.evaluators import (
     EVALUATORS,
     BDD100KDetEvaluator,
@@ -21,8 +21,11 @@ from bdd100k_d2.evaluation.evaluators import (
     BDD100KSemSegEvaluator,
     build_evaluator,
 )
-from bdd100k_d2.evaluation.metrics.detection import METRICS, detection_scores
-from bdd100k_d2.evaluation.results import table
+from bdd100k_d2.evaluation.evaluators.segmentation import count_pixels, histogram_on_device
+from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
+from bdd100k_d2.evaluation.submission import check_split
 
 
 @pytest.fixture(autouse=True)
@@ -72,18 +75,26 @@ def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
         classes = [one["category_id"] for one in record["annotations"]]
         evaluator.process([record], [instances(boxes, rng.random(len(boxes)).tolist(), classes)])
     memory = evaluator.evaluate()["bbox"]
-    truth = read_frames(
-        DatasetCatalog.get("bdd100k_det_val")[0]["file_name"].split("images")[0] + "labels/det_20/det_val.json"
-    )
-    frame_names = sorted(frame.name for frame in truth)
-    scores = detection_scores(
-        ground_truth_columns(truth, frame_names),
-        detection_columns(read_frames(tmp_path / "det.json"), frame_names),
-        3,
-        10,
-    )
+    official = evaluate_files("det", evaluator.label_path, tmp_path / "det.json").official
     for metric in METRICS:
-        np.testing.assert_array_equal(scores[metric][-1], memory[metric])
+        np.testing.assert_array_equal(official[metric][1]["OVERALL"], memory[metric])
+
+
+@pytest.mark.parametrize("num_classes", [3, 19])
+def test_pixels_are_counted_on_the_device_as_on_the_cpu(num_classes: int) -> None:
+    """The counting for other devices, on a stand-in whose pixels are the CPU's."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice([*range(num_classes), 255], (30, 40)).astype(np.uint8)
+    prediction = torch.from_numpy(rng.integers(0, num_classes + 2, (30, 40)).astype(np.uint8))
+    expected = confusion_matrix(truth, prediction.numpy(), num_classes)
+    for count in (count_pixels, histogram_on_device):
+        counts = count(truth, prediction, num_classes)
+        assert counts.dtype == torch.int64
+        np.testing.assert_array_equal(counts.numpy(), expected)
+    if torch.cuda.is_available():
+        counts = count_pixels(truth, prediction.cuda(), num_classes)
+        assert counts.is_cuda
+        np.testing.assert_array_equal(counts.cpu().numpy(), expected)
 
 
 def test_ranks_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +108,7 @@ def test_ranks_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     parts[0].process(records[:2], outputs[:2])
     parts[1].process(records[2:], outputs[2:])
     expected = whole.evaluate()
-    monkeypatch.setattr("detectron2.utils.comm.gather", lambda data: [data, parts[1]._matrix])
+    monkeypatch.setattr("detectron2.utils.comm.gather", lambda data: [data, parts[1]._matrix.numpy()])
     assert parts[0].evaluate() == expected
 
     records = DatasetCatalog.get("bdd100k_det_val")
@@ -105,9 +116,10 @@ def test_ranks_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     one, two = (BDD100KDetEvaluator("bdd100k_det_val", tmp_path / "det") for _ in range(2))
     one.process(records[1:], found[1:])
     two.process(records[:1], found[:1])
-    monkeypatch.setattr("detectron2.utils.comm.gather", lambda data: [data, two._predictions])
+    monkeypatch.setattr("detectron2.utils.comm.gather", lambda data: [data, join_boxes(two._predictions)])
     assert one.evaluate()["bbox"]["AP-car"] == pytest.approx(100)
-    assert [frame.name for frame in read_frames(tmp_path / "det/det.json")] == ["val0.jpg", "val1.jpg", "val2.jpg"]
+    written = read_labels(tmp_path / "det/det.json").frames
+    assert [frame.name for frame in written] == ["val0.jpg", "val1.jpg", "val2.jpg"]
 
 
 def test_results_of_an_earlier_split_are_removed(tmp_path: Path) -> None:
@@ -138,7 +150,7 @@ def test_no_detections_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["det", "sem_seg", "drivable"])
-def test_a_test_split_writes_files_and_no_scores(tmp_path: Path, task: str) -> None:
+def test_a_test_split_writes_a_sound_submission_and_no_scores(tiny_root: Path, tmp_path: Path, task: str) -> None:
     name = f"bdd100k_{task}_test"
     evaluator = EVALUATORS[f"bdd100k_{task}"](name, tmp_path / "out")
     for record in DatasetCatalog.get(name):
@@ -148,7 +160,12 @@ def test_a_test_split_writes_files_and_no_scores(tmp_path: Path, task: str) -> N
     files = sorted(
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
     )
-    assert files == (["det.json"] if task == "det" else [f"masks/test{i}.png" for i in range(3)])
+    if task == "det":
+        assert files == ["det.json"]
+    else:
+        assert files == [*(f"masks/test{i}.png" for i in range(3)), "submission.zip"]
+        findings, frames = check_split(task, tmp_path / "out" / "submission.zip", root=tiny_root)
+        assert findings == [] and frames == 3
 
 
 @pytest.mark.parametrize(
@@ -197,19 +214,3 @@ def test_evaluators_are_chosen_by_the_dataset(tmp_path: Path) -> None:
     assert build_evaluator(cfg, "bdd100k_det_test").output_dir == tmp_path / "inference" / "bdd100k_det_test"
     with pytest.raises(ConfigError, match="no evaluator for coco_2017_val"):
         build_evaluator(cfg, "coco_2017_val")
-
-
-def test_the_table() -> None:
-    scores = {
-        "AP": [{"car": 12.34, "train": float("nan")}, {"OVERALL": 12.34}],
-        "AP50": [{"car": 99.96, "train": float("nan")}, {"OVERALL": 99.96}],
-        "pAcc": 3.0,
-    }
-    assert table(scores).splitlines() == [
-        "            AP   AP50",
-        "---------------------",
-        "    car   12.3  100.0",
-        "  train      -      -",
-        "---------------------",
-        "OVERALL   12.3  100.0",
-    ]

@@ -6,7 +6,8 @@ import pytest
 from conftest import make_frame, write_image
 from run_folders import det_color, write_det_predictions, write_det_run, write_mask_run
 
-from bdd100k_d2.data.labels import Frame, Label, read_frames, write_frames
+from bdd100k_d2.data.labels import Frame, Label, write_frames
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.report.gallery import Gallery, make_gallery, mask_colors
 from bdd100k_d2.report.run import read_run
@@ -121,7 +122,7 @@ def test_file_names_are_safe_in_an_address(tiny_root: Path, tmp_path: Path) -> N
 
 def spoil_labels(root: Path, frame: Frame) -> None:
     path = root / "bdd100k/labels/det_20/det_val.json"
-    write_frames([frame, *read_frames(path)], path)
+    write_frames([frame, *read_labels(path).frames], path)
 
 
 @pytest.mark.parametrize(

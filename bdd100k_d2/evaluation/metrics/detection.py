@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from hotcoco import COCO, COCOeval
 
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+from .coco import coco_scores, empty_scores
 
 
 class GroundTruth(NamedTuple):
@@ -48,34 +48,13 @@ def detection_scores(
     """Scores detections against the ground truth.
 
     Returns:
-        For each of `METRICS` a float64 array of shape (K + 1,) in percent: one value a class, then the overall one. NaN
-        stands for a class without ground truth, which the overall value leaves out.
+        As :func:`~bdd100k_d2.evaluation.metrics.coco.coco_scores`.
     """
     present = np.bincount(truth.category, minlength=num_classes) > 0
     if len(detections.frame) == 0 or not present.any():
-        # COCO's code cannot be run without detections; the toolkit gives 0 to every class that has any box, crowd too.
-        empty = np.where(np.append(present, present.any()), 0.0, np.nan)
-        return {metric: empty.copy() for metric in METRICS}
-    precision, recall = _evaluate(truth, detections, num_frames, num_classes)
-    # The axes are (threshold, recall, class, area range, detections a frame); areas are all, small, medium, large.
-    scores = {
-        "AP": precision[..., 0, 2],
-        "AP50": precision[0:1, ..., 0, 2],
-        "AP75": precision[5:6, ..., 0, 2],
-        "APs": precision[..., 1, 2],
-        "APm": precision[..., 2, 2],
-        "APl": precision[..., 3, 2],
-        "AR1": recall[..., 0, 0],
-        "AR10": recall[..., 0, 1],
-        "AR100": recall[..., 0, 2],
-        "ARs": recall[..., 1, 2],
-        "ARm": recall[..., 2, 2],
-        "ARl": recall[..., 3, 2],
-    }
-    return {
-        metric: np.array([*(_mean(values[..., k]) for k in range(num_classes)), _mean(values)])
-        for metric, values in scores.items()
-    }
+        # COCO's code cannot be run without detections.
+        return empty_scores(present)
+    return coco_scores(*_evaluate(truth, detections, num_frames, num_classes))
 
 
 def _evaluate(
@@ -91,15 +70,16 @@ def _evaluate(
         area=truth.box[:, 2] * truth.box[:, 3],
         iscrowd=truth.crowd,
     )
-    results = dataset.load_res(
-        np.column_stack([detections.frame + 1.0, detections.box, detections.score, detections.category + 1.0])
+    rows = np.empty((len(detections.frame), 7))
+    rows[:, 0], rows[:, 1:5], rows[:, 5], rows[:, 6] = (
+        detections.frame,
+        detections.box,
+        detections.score,
+        detections.category,
     )
+    rows[:, [0, 6]] += 1
+    results = dataset.load_res(rows)
     evaluation = COCOeval(dataset, results, "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation.eval["precision"], evaluation.eval["recall"]
-
-
-def _mean(values: np.ndarray) -> float:
-    values = values[values > -1]
-    return 100 * float(np.mean(values)) if values.size else float("nan")

@@ -1,0 +1,157 @@
+"""Bitmasks, the RGBA PNG files of ins_seg and pan_seg, <-> arrays of instances.
+
+R is the category id, counted from 1; G holds the attributes; ``B << 8 | A`` is the annotation id, 0 for background.
+Source: https://doc.bdd100k.com/format.html#bitmask.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+from .png import RGBA, png_head
+
+# Bits of the attributes.
+IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
+
+_NUM_IDS = 1 << 16
+
+
+class Bitmask(NamedTuple):
+    """The N instances of a frame, in ascending order of their annotation ids.
+
+    Attributes:
+        instances: (H, W) int32, 0 for background, else 1 to N.
+        ids: (N,) int32 annotation ids, 1 to 65,535.
+        categories: (N,) int32 category ids, counted from 1; 0 is "unlabeled".
+        attributes: (N,) uint8 sums of `IGNORED`, `CROWD`, `OCCLUDED` and `TRUNCATED`.
+    """
+
+    instances: np.ndarray
+    ids: np.ndarray
+    categories: np.ndarray
+    attributes: np.ndarray
+
+
+def read_bitmask(path: str | os.PathLike[str]) -> Bitmask:
+    """Reads a bitmask.
+
+    Raises:
+        DataError: the file is missing, empty, cut off or no PNG, it has not four channels of 8 bits, or an annotation
+            id has two categories or two values of attributes.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        _check_header(content, path)
+        # OpenCV would save an eighth of the time, but prints what is wrong with a broken file instead of raising it.
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image)
+    except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG chunk a SyntaxError
+        raise DataError(f"{path}: the bitmask cannot be read ({error}); download or write it again.") from error
+    return decode_bitmask(pixels, path)
+
+
+def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
+    """Takes RGBA pixels, (H, W, 4) uint8, apart; pixels of annotation id 0 are background.
+
+    Raises:
+        DataError: other pixels, or an annotation id with two categories or two values of attributes; the message
+            names the file ``name``.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8 or not pixels.size:
+        raise DataError(f"{name}: a bitmask is (H, W, 4) uint8, this is {pixels.shape} {pixels.dtype}.")
+    words = np.ascontiguousarray(pixels).view("<u4").ravel()
+    # Neighbours are nearly always equal: what follows works on a few thousand runs instead of a million pixels.
+    starts = _run_starts(words[1:] != words[:-1])
+    runs = words[starts]
+    run_ids = (runs >> 8 & 0xFF00) | runs >> 24
+    meanings = (runs & 0xFFFF).astype(np.uint16)  # attributes << 8 | category
+
+    meaning_of = np.zeros(_NUM_IDS, np.uint16)
+    meaning_of[run_ids] = meanings
+    clash = (meaning_of[run_ids] != meanings) & (run_ids > 0)
+    if clash.any():
+        raise DataError(_describe_clash(run_ids, meanings, int(run_ids[clash.argmax()]), name))
+
+    seen = np.zeros(_NUM_IDS, bool)
+    seen[run_ids] = True
+    seen[0] = False
+    ids = np.flatnonzero(seen).astype(np.int32)
+    index_of = np.zeros(_NUM_IDS, np.int32)
+    index_of[ids] = np.arange(1, len(ids) + 1)
+    instances = np.repeat(index_of[run_ids], np.diff(starts, append=words.size)).reshape(pixels.shape[:2])
+    return Bitmask(instances, ids, (meaning_of[ids] & 0xFF).astype(np.int32), (meaning_of[ids] >> 8).astype(np.uint8))
+
+
+def encode_bitmask(bitmask: Bitmask) -> np.ndarray:
+    """The RGBA pixels of a bitmask.
+
+    Returns:
+        (H, W, 4) uint8; background is 0 in all channels.
+
+    Raises:
+        DataError: an annotation id that is not in 1 to 65,535, or a category id not in 0 to 255.
+    """
+    for what, values, low, high in (
+        ("annotation ids", bitmask.ids, 1, _NUM_IDS - 1),
+        ("category ids", bitmask.categories, 0, 255),
+    ):
+        if len(values) and not low <= values.min() <= values.max() <= high:
+            raise DataError(f"a bitmask holds {what} {low} to {high}, not {values.min()} to {values.max()}.")
+    table = np.zeros((len(bitmask.ids) + 1, 4), np.uint8)
+    table[1:, 0] = bitmask.categories
+    table[1:, 1] = bitmask.attributes
+    table[1:, 2] = bitmask.ids >> 8
+    table[1:, 3] = bitmask.ids & 0xFF
+    return table.view("<u4").ravel()[bitmask.instances].view(np.uint8).reshape(*bitmask.instances.shape, 4)
+
+
+def shared_pixels(first: Bitmask, second: Bitmask) -> np.ndarray:
+    """Counts the pixels that an instance of one bitmask shares with an instance of another of the same size.
+
+    Returns:
+        (N1 + 1, N2 + 1) int64; the row and the column 0 are background, so all rows together are the areas of
+        ``second``'s instances, and all columns those of ``first``'s.
+    """
+    rows, columns = first.instances.ravel(), second.instances.ravel()
+    starts = _run_starts((rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1]))
+    shape = len(first.ids) + 1, len(second.ids) + 1
+    pairs = rows[starts].astype(np.int64) * shape[1] + columns[starts]
+    # The weights are whole numbers far below 2^53, so their sums in float64 are exact.
+    counts = np.bincount(pairs, np.diff(starts, append=rows.size), minlength=shape[0] * shape[1])
+    return counts.astype(np.int64).reshape(shape)
+
+
+def _run_starts(changes: np.ndarray) -> np.ndarray:
+    """Where runs of equal pixels begin, given whether each pixel but the first differs from the one before it."""
+    return np.append(0, 1 + np.flatnonzero(changes))
+
+
+def _check_header(content: bytes, path: Path) -> None:
+    """Holds that the file is a PNG of four channels of 8 bits; Pillow alone would read 16 bits as 8."""
+    if not content:
+        raise DataError(f"{path}: the bitmask is an empty file; download or write it again.")
+    head = png_head(content)
+    if head is None:
+        raise DataError(f"{path}: not a PNG file, or cut off; bitmasks are PNG files with four channels (RGBA).")
+    if (head.bits, head.color_type) != (8, RGBA):
+        raise DataError(
+            f"{path}: a bitmask has four channels (RGBA) of 8 bits, this picture is {head.kind}; give the folder "
+            "bitmasks/, not masks/ or colormaps/."
+        )
+
+
+def _describe_clash(run_ids: np.ndarray, meanings: np.ndarray, clashing: int, name: str | os.PathLike[str]) -> str:
+    found = meanings[run_ids == clashing]
+    what, values = "categories", np.unique(found & 0xFF)
+    if len(values) == 1:
+        what, values = "attributes", np.unique(found >> 8)
+    return (
+        f"{name}: annotation id {clashing} has several {what} ({', '.join(map(str, values.tolist()))}); "
+        "an instance has one. Was the bitmask resized or saved with smoothing?"
+    )

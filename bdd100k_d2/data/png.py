@@ -1,0 +1,42 @@
+"""The head of a PNG file: what kind of picture it is, told without decoding it.
+
+Pillow decodes 16 bits as 8, and a palette as its indices, without a word.
+"""
+
+import struct
+from typing import NamedTuple
+
+GREY, RGBA = 0, 6
+"""Colour types: one channel, and four."""
+
+HEAD_BYTES = 26
+"""From the beginning of the file."""
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_KINDS = {GREY: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", RGBA: "RGBA"}
+
+
+class PngHead(NamedTuple):
+    """The size in pixels, bits a channel, and the colour type, as the PNG specification numbers it."""
+
+    width: int
+    height: int
+    bits: int
+    color_type: int
+
+    @property
+    def kind(self) -> str:
+        """In words, as "RGB of 8 bits"."""
+        return f"{kind_name(self.color_type)} of {self.bits} bits"
+
+
+def kind_name(color_type: int) -> str:
+    """The name of a colour type."""
+    return _KINDS.get(color_type, "of an unknown kind")
+
+
+def png_head(content: bytes) -> PngHead | None:
+    """The head of a PNG file, from `HEAD_BYTES` of it or more; None if it is none."""
+    if len(content) < HEAD_BYTES or content[:8] != _SIGNATURE:
+        return None
+    return PngHead(*struct.unpack(">IIBB", content[16:HEAD_BYTES]))

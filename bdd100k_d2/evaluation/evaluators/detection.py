@@ -1,0 +1,66 @@
+"""The evaluator of detections."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from detectron2.utils import comm
+
+from .. import results
+from ..boxes import Boxes, join_boxes
+from ..files.detection import match_boxes
+from .base import Inputs, OfficialEvaluator, Scores
+
+logger = logging.getLogger(__name__)
+
+
+class BDD100KDetEvaluator(OfficialEvaluator):
+    """Writes ``det.json`` and scores with COCO's twelve scores."""
+
+    task = "det"
+
+    def __init__(self, dataset_name: str, output_dir: Path) -> None:
+        """Takes a registered detection dataset and the folder to write into."""
+        super().__init__(dataset_name, output_dir)
+        self._predictions: list[Boxes] = []
+
+    def reset(self) -> None:
+        """Forgets all predictions and removes the files of an earlier evaluation."""
+        super().reset()
+        self._predictions = []
+
+    def process(self, inputs: Inputs, outputs: Inputs) -> None:
+        """Keeps the ``instances`` of each picture, whose boxes are in pixels of the original picture."""
+        for one, output in zip(inputs, outputs, strict=True):
+            instances = output["instances"].to("cpu")
+            corners = instances.pred_boxes.tensor.numpy().astype(np.float64)
+            # Detectron2's boxes end where the next pixel begins, the official ones with their last pixel.
+            corners[:, 2:] -= 1
+            self._predictions.append(
+                Boxes(
+                    [one["image_id"]],
+                    np.zeros(len(corners), np.int64),
+                    instances.pred_classes.numpy().astype(np.int64),
+                    corners,
+                    instances.scores.numpy().astype(np.float64),
+                )
+            )
+
+    def evaluate(self) -> Scores | None:
+        """Gathers, writes and scores.
+
+        Returns:
+            On the main process ``{"bbox": {...}}`` in percent: the twelve scores, "AP-<class>" for each class; empty
+            for a dataset without labels. None elsewhere.
+        """
+        gathered = comm.gather(join_boxes(self._predictions))
+        if not comm.is_main_process():
+            return None
+        boxes = join_boxes(gathered).sorted()
+        path = self.output_dir / "det.json"
+        results.write_detections(results.detection_frames(boxes, self.names), path)
+        logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
+        if self.label_path is None:
+            return self.no_scores()
+        problem = match_boxes(self.label_path, boxes, path)
+        return self.report("bbox", problem.official(), problem.further(), "AP")

@@ -1,0 +1,117 @@
+"""The evaluators of semantic masks: sem_seg and drivable."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.data import DatasetCatalog
+from detectron2.utils import comm
+
+from ...data.masks import check_mask, read_mask
+from ...errors import DataError
+from .. import results
+from ..metrics.segmentation import confusion_matrix
+from ..official import further_segmentation, official_segmentation
+from .base import Inputs, OfficialEvaluator, Scores
+
+logger = logging.getLogger(__name__)
+
+
+class BDD100KSemSegEvaluator(OfficialEvaluator):
+    """Writes a mask a picture into ``masks/`` and scores their pixels."""
+
+    task = "sem_seg"
+    submission = ("masks",)
+
+    def __init__(self, dataset_name: str, output_dir: Path) -> None:
+        """Takes a registered segmentation dataset and the folder to write into."""
+        super().__init__(dataset_name, output_dir)
+        self.truth = (
+            {}
+            if self.label_path is None
+            else {one["image_id"]: one["sem_seg_file_name"] for one in DatasetCatalog.get(dataset_name)}
+        )
+        self._matrix = self._no_pixels()
+
+    def _no_pixels(self) -> torch.Tensor:
+        return torch.zeros(len(self.names), len(self.names) + 1, dtype=torch.int64)
+
+    def reset(self) -> None:
+        """Forgets all predictions and removes the files of an earlier evaluation."""
+        super().reset()
+        self._matrix = self._no_pixels()
+
+    def process(self, inputs: Inputs, outputs: Inputs) -> None:
+        """Writes and counts the ``sem_seg`` logits (K, H, W) of each picture, at the original size.
+
+        Raises:
+            DataError: the ground truth is unreadable, has another size, or an id that is no class.
+            OutputError: the mask cannot be written.
+        """
+        for one, output in zip(inputs, outputs, strict=True):
+            prediction = output["sem_seg"].argmax(dim=0).to(torch.uint8)
+            if self.label_path is not None:
+                path = self.truth[one["image_id"]]
+                truth = check_mask(read_mask(path), len(self.names), path)
+                if truth.shape != prediction.shape:
+                    raise DataError(
+                        f"{path}: the mask is {truth.shape[1]}x{truth.shape[0]}, the prediction "
+                        f"{prediction.shape[1]}x{prediction.shape[0]}; download or write the mask again."
+                    )
+                # The sum stays where the predictions are, so that a GPU is not waited for.
+                self._matrix = self._matrix.to(prediction.device) + count_pixels(truth, prediction, len(self.names))
+            path = results.mask_path(self.output_dir / "masks", one["image_id"])
+            results.write_mask(prediction.cpu().numpy(), path)
+
+    def evaluate(self) -> Scores | None:
+        """Gathers and scores.
+
+        Returns:
+            On the main process ``{task: {...}}`` in percent: "mIoU", "mAcc" (the mean precision, as officially),
+            "mRecall", "fIoU", "pAcc", for drivable "mIoU-strict", and "IoU-<class>" for each class; empty for a dataset
+            without labels. None elsewhere.
+        """
+        gathered = comm.gather(self._matrix.cpu().numpy())
+        if not comm.is_main_process():
+            return None
+        logger.info("The predicted masks are in %s", self.output_dir / "masks")
+        if self.label_path is None:
+            return self.no_scores()
+        matrix = np.sum(gathered, axis=0)
+        official, further = official_segmentation(self.task, matrix), further_segmentation(self.task, matrix)
+        return self.report(self.task, official, further, "IoU")
+
+
+class BDD100KDrivableEvaluator(BDD100KSemSegEvaluator):
+    """As for sem_seg; the official scores leave out the pixels that are background in the ground truth.
+
+    Painting all of the background as drivable costs nothing officially, so "mIoU-strict" counts it as a class as well.
+    """
+
+    task = "drivable"
+
+
+def count_pixels(truth: np.ndarray, prediction: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Counts pixels by true and predicted class, on the device of the prediction.
+
+    Args:
+        truth: (H, W) uint8.
+        prediction: (H, W) uint8.
+        num_classes: K.
+
+    Returns:
+        (K, K + 1) int64, as :func:`~bdd100k_d2.evaluation.metrics.segmentation.confusion_matrix`.
+    """
+    if prediction.device.type == "cpu":
+        # Several times as fast as PyTorch's histogram.
+        return torch.from_numpy(confusion_matrix(truth, prediction.numpy(), num_classes))
+    return histogram_on_device(truth, prediction, num_classes)
+
+
+def histogram_on_device(truth: np.ndarray, prediction: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """What :func:`count_pixels` does where the prediction is not on the CPU."""
+    true = torch.from_numpy(truth.astype(np.int64)).to(prediction.device)
+    pairs = true * (num_classes + 1) + prediction.clamp(max=num_classes)
+    counts = torch.bincount(pairs[true < num_classes], minlength=num_classes * (num_classes + 1))
+    return counts.reshape(num_classes, num_classes + 1)

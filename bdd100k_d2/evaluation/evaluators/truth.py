@@ -1,0 +1,111 @@
+"""The ground truth of instance and panoptic segmentation, frame by frame, as bitmasks."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
+from ...data.categories import INS_SEG, PAN_SEG, det_class, is_known
+from ...data.labels import Frame, Label
+from ...data.rle import check_rle
+from ...data.vintages import read_labels
+from ...errors import DataError
+
+_PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
+
+
+class BitmaskTruth:
+    """Reads the ground truth of one picture at a time from a folder of bitmasks, or from run lengths."""
+
+    def __init__(self, path: Path, task: str) -> None:
+        """Takes the labels of ``task``, "ins_seg" or "pan_seg"; reads a label file, but no bitmask.
+
+        Raises:
+            DataError: a label file that cannot be read.
+        """
+        self.path = path
+        self._category = _instance_category if task == "ins_seg" else _panoptic_category
+        self._frames: dict[str, Frame] | None = None
+        if path.is_file() or not any(path.glob("*.png")):
+            self._frames = {Path(frame.name).stem: frame for frame in read_labels(path).frames}
+
+    def read(self, image_name: str, size: tuple[int, int]) -> Bitmask:
+        """The instances of a picture whose predictions have ``size``, (height, width) in pixels.
+
+        Raises:
+            DataError: the picture has no ground truth, or it cannot be read or has another size.
+        """
+        stem = Path(image_name).stem
+        if self._frames is None:
+            bitmask = read_bitmask(self.path / f"{stem}.png")
+        elif stem in self._frames:
+            bitmask = frame_bitmask(self._frames[stem], self._category, self.path)
+        else:
+            raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
+        if bitmask.instances.shape != size:
+            height, width = bitmask.instances.shape
+            raise DataError(
+                f"{self.path}: the ground truth of {image_name} is {width}x{height}, the prediction "
+                f"{size[1]}x{size[0]}; download or write the labels again."
+            )
+        return bitmask
+
+
+def frame_bitmask(frame: Frame, category_of: Callable[[Label], tuple[int, int] | None], path: Path) -> Bitmask:
+    """Paints the run lengths of a frame's labels in their order, later ones over earlier ones.
+
+    Args:
+        frame: its labels without run lengths are left out.
+        category_of: gives a label's category id and attributes, or None to leave it out.
+        path: of the labels, for messages.
+
+    Raises:
+        DataError: run lengths of another size or that are none, or an unknown category.
+    """
+    instances = np.zeros(frame.height_width, np.int32)
+    categories, attributes = [], []
+    for label in frame.labels or ():
+        where = f"{path}: frame {frame.name}, label {label.id} ({label.category})"
+        try:
+            known = category_of(label)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+        if known is None or label.rle is None:
+            continue
+        categories.append(known[0])
+        attributes.append(known[1])
+        instances[coco_mask.decode(check_rle(label.rle, frame.height_width, where)) > 0] = len(categories)
+    # An instance that others cover wholly is none.
+    ids = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(categories) + 1)[1:]) + 1
+    place = np.zeros(len(categories) + 1, np.int32)
+    place[ids] = np.arange(1, len(ids) + 1)
+    return Bitmask(
+        place[instances],
+        ids.astype(np.int32),
+        np.array(categories, np.int32)[ids - 1],
+        np.array(attributes, np.uint8)[ids - 1],
+    )
+
+
+def _bits(label: Label, ignored: bool = False) -> int:
+    given = label.attributes
+    ignored = ignored or (given is not None and bool(given.ignored))
+    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
+
+
+def _instance_category(label: Label) -> tuple[int, int]:
+    known = det_class(label.category)
+    if known.index >= len(INS_SEG):
+        raise DataError("no class of instance segmentation; remove that label.")
+    return known.index + 1, _bits(label, known.ignored)
+
+
+def _panoptic_category(label: Label) -> tuple[int, int] | None:
+    category = _PAN_SEG_IDS.get(label.category)
+    if category is None:
+        if not is_known(label.category):
+            raise DataError("unknown category; mend or remove that label.")
+        return None
+    return category, _bits(label)

@@ -1,0 +1,100 @@
+"""Detection: two label files -> a problem to be scored."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.categories import names
+from ...data.labels import FrameAttributes, attributes_of
+from ...data.vintages import Vintage, read_labels
+from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
+from ..metrics.detection import Detections, GroundTruth, detection_scores
+from ..official import Official, official_detection
+from .problem import match_frames
+
+
+class DetectionProblem:
+    """Boxes and detections of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+
+    Attributes:
+        names: the frames, sorted.
+        flags: what the label file says of each box of ground truth.
+    """
+
+    def __init__(self, names: Sequence[str], truth: GroundTruth, flags: LabelFlags, detections: Detections) -> None:
+        """Takes columns whose frames are places in ``names``."""
+        self.names = names
+        self.flags = flags
+        self._truth = truth
+        self._detections = detections
+
+    def official(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> Official:
+        """COCO's twelve scores.
+
+        Args:
+            frames: (F,) bool, the frames to score; all without it.
+            boxes: (N,) bool, the boxes of ground truth to score; the others count as crowds: detections on them are
+                neither right nor wrong.
+        """
+        truth, detections = self._truth, self._detections
+        if boxes is not None:
+            truth = truth._replace(crowd=truth.crowd | ~boxes)
+        if frames is not None:
+            truth = GroundTruth(*(column[frames[truth.frame]] for column in truth))
+            detections = Detections(*(column[frames[detections.frame]] for column in detections))
+        classes = names("det")
+        return official_detection(detection_scores(truth, detections, len(self.names), len(classes)), classes)
+
+    def further(self, frames: np.ndarray | None = None) -> Official:
+        """Nothing: the official scores are COCO's, all of them."""
+        return {}
+
+
+class DetectionFiles(NamedTuple):
+    """What is read from two label files: a problem, and what is known of its ground truth.
+
+    Attributes:
+        problem: to be scored.
+        attributes: of the frames that have any, by name.
+        vintage: of the ground truth.
+    """
+
+    problem: DetectionProblem
+    attributes: dict[str, FrameAttributes]
+    vintage: Vintage
+
+
+def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
+    """Reads ground truth and predictions and matches their frames.
+
+    Args:
+        truth: a label file of any vintage, or a folder of them.
+        predicted: likewise.
+        processes: read a large file of predictions.
+
+    Raises:
+        DataError: a bad file, an unknown category, a box without a score, or predictions of other frames.
+    """
+    with reading_boxes(predicted, processes) as boxes:
+        frames, vintage = read_labels(truth)
+        names = sorted(frame.name for frame in frames)
+        columns = ground_truth_columns(frames, names, truth)
+        attributes = attributes_of(frames)
+        # The records are not needed while the boxes are scored.
+        del frames
+        found = boxes()
+    match_frames(names, found.names, truth, predicted)
+    return DetectionFiles(DetectionProblem(names, *columns, found.detections(names)), attributes, vintage)
+
+
+def match_boxes(truth: Path, boxes: Boxes, predicted: Path) -> DetectionProblem:
+    """Matches predictions in memory, which are those of ``predicted``, to the frames of a label file.
+
+    Raises:
+        DataError: a bad label file, an unknown category, or predictions of other frames.
+    """
+    frames = read_labels(truth).frames
+    names = match_frames([frame.name for frame in frames], boxes.names, truth, predicted)
+    return DetectionProblem(names, *ground_truth_columns(frames, names, truth), boxes.detections(names))

@@ -1,0 +1,149 @@
+"""The one call behind ``tools/evaluate.py``: two paths and a task -> official scores, slices and a text to print."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...data.labels import FrameAttributes, attributes_of
+from ...data.vintages import read_labels
+from ...errors import DataError
+from ..official import Official, summary, table
+from .detection import open_det
+from .parallel import cores
+from .problem import Problem
+from .slices import BOX_ATTRIBUTES, Slice, slices_of
+
+logger = logging.getLogger(__name__)
+
+TASKS = ("det", "sem_seg", "ins_seg", "pan_seg", "drivable")
+
+
+class Evaluation(NamedTuple):
+    """Everything that is known of a set of predictions.
+
+    Attributes:
+        official: the official scores.
+        further: scores that the official tool does not have.
+        slices: by attribute.
+    """
+
+    official: Official
+    further: Official
+    slices: Mapping[str, Slice]
+
+    def to_json(self) -> dict:
+        """What ``--out`` holds: the official file's keys; "slices" only where they were asked for."""
+        if not self.slices:
+            return self.official
+        return self.official | {"slices": {name: one.to_json() for name, one in self.slices.items()}}
+
+    def text(self) -> str:
+        """The official table, the scores beside it, and a table a slice."""
+        parts = [table(self.official), _line(summary(self.official))]
+        if self.further:
+            parts.append(f"Not in the official tool: {_line(summary(self.further))}")
+        return "\n\n".join(parts + [_slice_text(one) for one in self.slices.values()])
+
+
+def evaluate_files(
+    task: str,
+    truth: str | os.PathLike[str],
+    predicted: str | os.PathLike[str],
+    *,
+    score_file: str | os.PathLike[str] | None = None,
+    by: Sequence[str] = (),
+    attributes: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+) -> Evaluation:
+    """Scores predictions on disk exactly as ``python -m bdd100k.eval.run`` does.
+
+    Args:
+        task: one of `TASKS`.
+        truth: label files of any vintage, or a folder of masks or bitmasks, as the task has it.
+        predicted: likewise.
+        score_file: for ins_seg with bitmasks: the scores of the instances.
+        by: attributes to slice by: "weather", "scene", "timeofday"; for det also "occluded" and "truncated".
+        attributes: a label file with the frames' attributes; needed with ``by`` where ``truth`` holds masks.
+        workers: processes or threads; all cores without it.
+
+    Raises:
+        DataError: bad files, which the message names with the frame and the remedy.
+    """
+    # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
+    truth, predicted = Path(truth), Path(predicted)
+    for path in (truth, predicted):
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder.")
+    workers = workers or cores()
+    if unknown := [name for name in by if name in BOX_ATTRIBUTES and task != "det"]:
+        raise DataError(f"{task} cannot be scored by {unknown[0]}, which is an attribute of boxes.")
+    found: Mapping[str, FrameAttributes] | None = None
+    problem: Problem
+    if task == "det":
+        problem, found, vintage = open_det(truth, predicted, workers)
+        logger.info("%s: labels of the vintage %s; scores on others are not comparable.", truth, vintage.value)
+    elif task == "ins_seg":
+        from .instances import open_ins_seg
+
+        problem = open_ins_seg(truth, predicted, None if score_file is None else Path(score_file), workers)
+    elif task == "pan_seg":
+        from .panoptic import open_pan_seg
+
+        problem = open_pan_seg(truth, predicted, workers)
+    else:
+        from .segmentation import open_masks
+
+        problem = open_masks(task, truth, predicted, workers)
+    slices = {}
+    if by:
+        source = truth if attributes is None else Path(attributes)
+        if found is None or attributes is not None:
+            found = _attributes(source, problem)
+        slices = slices_of(problem, by, found, source)
+    return Evaluation(problem.official(), problem.further(), slices)
+
+
+def _attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttributes]:
+    """The attributes of the frames in a label file, by name.
+
+    Raises:
+        DataError: masks, which have none, or a label file of other frames.
+    """
+    if source.is_dir() and not any(source.glob("*.json")):
+        raise DataError(
+            f"{source}: masks have no attributes to slice by; name a label file of the same frames with --attributes."
+        )
+    frames = read_labels(source).frames
+    if {Path(frame.name).stem for frame in frames}.isdisjoint(Path(name).stem for name in problem.names):
+        raise DataError(
+            f"{source}: none of the {len(problem.names):,} scored frames is in it; give the labels of the split."
+        )
+    return attributes_of(frames)
+
+
+def _line(scores: Mapping[str, float]) -> str:
+    return ", ".join(
+        f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4f}" for name, value in scores.items()
+    )
+
+
+def _slice_text(one: Slice) -> str:
+    metrics = list(summary(one.rows[0].scores))
+    header = [f"by {one.attribute}", one.counted, *metrics]
+    cells = [header] + [
+        [row.value, f"{row.count:,}", *(_cell(value) for value in summary(row.scores).values())] for row in one.rows
+    ]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
+    lines = [
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+        for line in cells
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _cell(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "-" if value != value else f"{value:.1f}"

@@ -1,0 +1,197 @@
+"""Instance segmentation: folders of bitmasks, or label files with run lengths -> a problem to be scored."""
+
+import logging
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.categories import ALIASES, DET_CLASSES, IGNORED, INS_SEG, DetClass, names
+from ...data.labels import Frame
+from ...data.rle import areas, overlap
+from ...errors import DataError
+from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
+from ..official import Official, official_detection
+from .bitmask_folders import find_bitmasks, read_pair
+from .mask_labels import checked_masks, read_pairs, warn_overlaps
+from .parallel import map_frames
+from .problem import Problem, match_frames
+from .score_file import Scores, rank, read_score_file, without_bitmask
+
+logger = logging.getLogger(__name__)
+
+
+class BitmaskProblem:
+    """Matched bitmasks of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+
+    Attributes:
+        names: the file names of the ground truth's bitmasks, in the order of their paths.
+    """
+
+    def __init__(self, names: Sequence[str], frames: Sequence[FrameMatches]) -> None:
+        """Takes the matches of the frames in the order of ``names``."""
+        self.names = names
+        self._frames = frames
+
+    def official(self, frames: np.ndarray | None = None) -> Official:
+        """COCO's twelve scores of bitmasks."""
+        chosen = _choose(self._frames, frames)
+        return official_detection(bitmask_scores(chosen, len(INS_SEG)), names("ins_seg"))
+
+    def further(self, frames: np.ndarray | None = None) -> Official:
+        """Nothing: the official scores are COCO's, all of them."""
+        return {}
+
+
+class RunLengthProblem:
+    """Masks of a split as run lengths; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+
+    Attributes:
+        names: the frames, sorted.
+    """
+
+    def __init__(self, names: Sequence[str], truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks]) -> None:
+        """Takes the masks of the frames in the order of ``names``."""
+        self.names = names
+        self._truth = truth
+        self._predicted = predicted
+
+    def official(self, frames: np.ndarray | None = None) -> Official:
+        """COCO's twelve scores of masks."""
+        truth, predicted = _choose(self._truth, frames), _choose(self._predicted, frames)
+        return official_detection(rle_scores(truth, predicted, len(INS_SEG)), names("ins_seg"))
+
+    def further(self, frames: np.ndarray | None = None) -> Official:
+        """Nothing: the official scores are COCO's, all of them."""
+        return {}
+
+
+def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processes: int) -> Problem:
+    """Reads ground truth and predictions and matches their frames.
+
+    Args:
+        truth: a folder of bitmasks, or a label file with run lengths or a folder of those.
+        predicted: of the same kind.
+        score_file: the scores of predicted bitmasks; not used with label files, which hold their scores.
+        processes: that read and match.
+
+    Raises:
+        DataError: a bad file, ground truth and predictions of two kinds or of other frames, or bitmasks without scores.
+    """
+    found = find_bitmasks(truth, predicted)
+    if found is None:
+        return _open_run_lengths(truth, predicted, processes)
+    if score_file is None:
+        raise DataError(
+            f"{predicted}: predicted bitmasks need the file of their scores; give it with --score-file, "
+            'a list of {"name", "labels": [{"index", "score"}]}.'
+        )
+    true_files, files = found
+    match_frames(true_files, files, truth, predicted)
+    scores = read_score_file(score_file)
+    unused = without_bitmask(scores, files)
+    if unused:
+        logger.warning(
+            "%s: %d frames have scores but no bitmask in %s; these scores are not used; the first is %s.",
+            score_file,
+            len(unused),
+            predicted,
+            unused[0],
+        )
+    items = [_BitmaskFrame(file, files.get(name), scores.get(name), score_file) for name, file in true_files.items()]
+    return BitmaskProblem(list(true_files), list(map_frames(_match, items, processes, "Matching bitmasks")))
+
+
+class _BitmaskFrame(NamedTuple):
+    truth: Path
+    predicted: Path | None
+    scores: Scores | None
+    score_file: Path
+
+
+def _match(frame: _BitmaskFrame) -> FrameMatches:
+    truth, predicted = read_pair(frame.truth, frame.predicted, len(INS_SEG))
+    ranking = np.zeros(0, np.int64), np.zeros(0)
+    if frame.predicted is not None:
+        ranking = rank(predicted.ids, frame.scores, frame.predicted, frame.score_file)
+    return match_instances(truth, predicted, *ranking, len(INS_SEG))
+
+
+class _Masks(NamedTuple):
+    """The masks of a pair of frames, and what was left out of them."""
+
+    truth: FrameMasks
+    predicted: FrameMasks
+    truth_without_mask: int
+    predicted_without_mask: int
+    overlapping: bool
+
+
+def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> RunLengthProblem:
+    pairs = read_pairs(truth, predicted)
+    order = [pair[0].name for pair in pairs]
+    masks = list(map_frames(partial(_read_masks, truth, predicted), pairs, processes, "Checking masks"))
+    for path, count in (
+        (truth, sum(frame.truth_without_mask for frame in masks)),
+        (predicted, sum(frame.predicted_without_mask for frame in masks)),
+    ):
+        if count:
+            logger.warning("%s: %d labels have no mask (rle) and are left out.", path, count)
+    warn_overlaps(predicted, [name for name, frame in zip(order, masks, strict=True) if frame.overlapping])
+    return RunLengthProblem(order, [frame.truth for frame in masks], [frame.predicted for frame in masks])
+
+
+def _read_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Masks:
+    truth, predicted = pair
+    true_masks, true_missing = _frame_masks(truth, truth, truth_path, scored=False)
+    masks, missing = _frame_masks(predicted, truth, predicted_path, scored=True)
+    overlapping = overlap(masks.masks)
+    if overlapping:
+        masks = FrameMasks(masks.category[:0], [], masks.area[:0], masks.crowd[:0], masks.score[:0])
+    return _Masks(true_masks, masks, true_missing, missing, overlapping)
+
+
+def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[FrameMasks, int]:
+    """The masks of a frame, and how many of its labels have none."""
+    labels, classes = [], []
+    for label in frame.labels or ():
+        where = f"{path}: frame {frame.name}, label {label.id}"
+        known = _instance_class(label.category, where)
+        if label.rle is None:
+            continue
+        if scored and (label.score is None or not math.isfinite(label.score)):
+            raise DataError(
+                f"{where} ({label.category}) has no score; each prediction needs one (it is {label.score})."
+            )
+        labels.append(label)
+        classes.append(known)
+    masks = checked_masks(frame, labels, truth, path)
+    return (
+        FrameMasks(
+            category=np.array([known.index for known in classes], np.int64),
+            masks=masks,
+            area=areas(masks),
+            crowd=np.array(
+                [known.ignored or label.is_crowd for known, label in zip(classes, labels, strict=True)], bool
+            ),
+            score=np.array([label.score if scored else 0 for label in labels], float),
+        ),
+        len(frame.labels or ()) - len(labels),
+    )
+
+
+def _instance_class(category: str | None, where: str) -> DetClass:
+    known = DET_CLASSES.get(category)
+    if known is None or known.index >= len(INS_SEG):
+        raise DataError(
+            f"{where}: {category!r} is no category of ins_seg. Known are {', '.join(names('ins_seg'))}, the aliases "
+            f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED)}."
+        )
+    return known
+
+
+def _choose(frames: Sequence, chosen: np.ndarray | None) -> Sequence:
+    return frames if chosen is None else [frame for frame, taken in zip(frames, chosen, strict=True) if taken]

@@ -1,0 +1,153 @@
+"""Panoptic segmentation: folders of bitmasks, or label files with run lengths -> a problem to be scored."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.categories import PAN_SEG, is_known, names
+from ...data.labels import Frame
+from ...data.rle import overlap
+from ...errors import DataError
+from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
+from ..official import Official
+from .bitmask_folders import find_bitmasks, read_pair
+from .mask_labels import checked_masks, read_pairs, warn_overlaps
+from .parallel import map_frames
+from .problem import Problem, match_frames
+
+logger = logging.getLogger(__name__)
+
+_CLASS_IDS = {name: k for k, name in enumerate(names("pan_seg"))}
+_THING = np.array([category.is_thing for category in PAN_SEG])
+
+
+class PanopticProblem:
+    """Counted segments of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+
+    Attributes:
+        names: the frames, or the file names of the ground truth's bitmasks in the order of their paths.
+    """
+
+    def __init__(self, names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str) -> None:
+        """Takes the counts of the frames in the order of ``names``, and the official name of the number of classes."""
+        self.names = names
+        self._frames = frames
+        self._number_key = number_key
+
+    def official(self, frames: np.ndarray | None = None) -> Official:
+        """PQ, SQ, RQ and the number of classes, by class, over stuff and things, and overall."""
+        chosen = [count for i, count in enumerate(self._frames) if frames is None or frames[i]]
+        return _official(panoptic_scores(chosen, (~_THING, _THING, np.ones_like(_THING))), self._number_key)
+
+    def further(self, frames: np.ndarray | None = None) -> Official:
+        """Nothing beyond the official scores."""
+        return {}
+
+
+def open_pan_seg(truth: Path, predicted: Path, processes: int) -> Problem:
+    """Reads ground truth and predictions and matches their frames.
+
+    Args:
+        truth: a folder of bitmasks, or a label file with run lengths or a folder of those.
+        predicted: of the same kind.
+        processes: that read and count.
+
+    Raises:
+        DataError: a bad file, or ground truth and predictions of two kinds or of other frames.
+    """
+    found = find_bitmasks(truth, predicted)
+    if found is None:
+        return _open_run_lengths(truth, predicted, processes)
+    true_files, files = found
+    match_frames(true_files, files, truth, predicted)
+    items = [(file, files.get(name)) for name, file in true_files.items()]
+    counts = list(map_frames(_count_bitmasks, items, processes, "Counting segments"))
+    return PanopticProblem(list(true_files), counts, "N")
+
+
+def _count_bitmasks(paths: tuple[Path, Path | None]) -> PanopticCounts:
+    return bitmask_counts(*read_pair(*paths, len(PAN_SEG)), len(PAN_SEG))
+
+
+class _Counted(NamedTuple):
+    """The counts of a pair of frames, and what was left out of them."""
+
+    counts: PanopticCounts
+    overlapping: bool
+    without_mask: tuple[int, int]
+    other_tasks: tuple[Counter[str], Counter[str]]
+
+
+def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> PanopticProblem:
+    pairs = read_pairs(truth, predicted)
+    order = [pair[0].name for pair in pairs]
+    frames = list(map_frames(partial(_count_masks, truth, predicted), pairs, processes, "Counting segments"))
+    for side, path in enumerate((truth, predicted)):
+        without_mask = sum(frame.without_mask[side] for frame in frames)
+        if without_mask:
+            logger.warning("%s: %d labels have no mask (rle) and are left out.", path, without_mask)
+        other = sum((frame.other_tasks[side] for frame in frames), Counter())
+        if other:
+            logger.warning(
+                "%s: %d labels of categories that pan_seg does not have are left out: %s.",
+                path,
+                other.total(),
+                ", ".join(f"{name} ({count})" for name, count in sorted(other.items())),
+            )
+    warn_overlaps(predicted, [name for name, frame in zip(order, frames, strict=True) if frame.overlapping])
+    return PanopticProblem(order, [frame.counts for frame in frames], "NUM")
+
+
+def _count_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Counted:
+    truth, predicted = pair
+    true_segments, _, *true_left_out = _segments(truth, truth, truth_path)
+    segments, overlapping, *left_out = _segments(predicted, truth, predicted_path)
+    if overlapping:
+        segments = FrameSegments(segments.category[:0], [])
+    return _Counted(
+        rle_counts(true_segments, segments, ~_THING),
+        overlapping,
+        *zip(true_left_out, left_out, strict=True),
+    )
+
+
+def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bool, int, Counter[str]]:
+    """The segments that take part, whether any masks overlap, and the labels left out: without mask, of other tasks."""
+    other_tasks: Counter[str] = Counter()
+    labels = []
+    without_mask = 0
+    for label in frame.labels or ():
+        if label.category in _CLASS_IDS:
+            without_mask += label.rle is None
+            if label.rle is not None:
+                labels.append(label)
+        elif is_known(label.category):
+            other_tasks[label.category] += 1
+        else:
+            raise DataError(
+                f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
+                f"Known are {', '.join(_CLASS_IDS)}."
+            )
+    masks = checked_masks(frame, labels, truth, path)
+    taking_part = [i for i, label in enumerate(labels) if not label.is_crowd]
+    category = np.array([_CLASS_IDS[labels[i].category] for i in taking_part], np.int64)
+    return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
+
+
+def _official(scores: dict[str, np.ndarray], number_key: str) -> Official:
+    """The toolkit's form; its numbers of classes are integers."""
+    official: Official = {}
+    for metric, values in scores.items():
+        key, listed = (number_key, values.astype(int).tolist()) if metric == "N" else (metric, values.tolist())
+        *classes, stuff, thing, overall = listed
+        official[key] = [
+            dict(zip(names("pan_seg"), classes, strict=True)),
+            {"STUFF": stuff, "THING": thing},
+            {"OVERALL": overall},
+        ]
+    return official

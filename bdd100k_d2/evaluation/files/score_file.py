@@ -1,0 +1,111 @@
+"""The file of the scores of predicted bitmasks: ``[{"name", "labels": [{"index" or "id", "score"}]}]``."""
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ...data.labels import Part, diagnose, read_content
+from ...errors import DataError
+
+Scores = tuple[np.ndarray, np.ndarray]
+"""Annotation ids (E,) int64 and their scores (E,) float64, by descending score; ties keep the order of the file."""
+
+
+class _Score(msgspec.Struct, gc=False):
+    score: float | None = None
+    index: str | int | None = None
+    id: str | int | None = None
+
+
+class _Frame(msgspec.Struct):
+    name: str
+    labels: list[_Score] | None = None
+
+
+def read_score_file(path: Path) -> dict[str, Scores]:
+    """Reads the scores of each frame, by the file name of its bitmask (``.png``).
+
+    Raises:
+        DataError: a file that cannot be read, a frame twice or not named after a picture, an annotation id twice or
+            none, or a score that is missing, NaN or infinite.
+    """
+    content = read_content(path)
+    try:
+        frames = msgspec.json.decode(content, type=list[_Frame])
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
+    scores: dict[str, Scores] = {}
+    for frame in frames:
+        stem, dot, ending = frame.name.rpartition(".")
+        if ending not in ("png", "jpg") or not dot:
+            raise DataError(f"{path}: the frame {frame.name!r} is not named after a picture, .png or .jpg.")
+        name = f"{stem}.png"
+        if name in scores:
+            raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
+        scores[name] = _ranked(frame, path)
+    return scores
+
+
+def rank(ids: np.ndarray, scores: Scores | None, path: Path, score_file: Path) -> Scores:
+    """Ranks the instances of a bitmask.
+
+    Args:
+        ids: (N,) annotation ids of the instances, ascending.
+        scores: of the frame; None where the score file does not have it.
+        path: the bitmask, for messages.
+        score_file: for messages.
+
+    Returns:
+        (N,) indices into ``ids`` by descending score, and (N,) their scores. Scores of annotation ids that have no
+        pixel are left out, as by the toolkit.
+
+    Raises:
+        DataError: an instance without a score.
+    """
+    if scores is None:
+        scores = np.zeros(0, np.int64), np.zeros(0)
+    without = ~np.isin(ids, scores[0])
+    if without.any():
+        raise DataError(
+            f"{path}: annotation id {ids[without.argmax()]} has no score in {score_file}; "
+            "each instance of a predicted bitmask needs one."
+        )
+    drawn = np.isin(scores[0], ids)
+    return np.searchsorted(ids, scores[0][drawn]), scores[1][drawn]
+
+
+def without_bitmask(scores: Collection[str], bitmasks: Collection[str]) -> list[str]:
+    """The frames that have scores but no bitmask, sorted."""
+    return sorted(set(scores) - set(bitmasks))
+
+
+def _ranked(frame: _Frame, path: Path) -> Scores:
+    ids: list[int] = []
+    for number, label in enumerate(frame.labels or ()):
+        where = f"{path}: frame {frame.name}, label number {number}"
+        annotation_id = label.id if label.index is None else label.index
+        try:
+            ids.append(int(annotation_id))
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{where}: {annotation_id!r} is no annotation id; each label has the one of its instance in the "
+                'bitmask as "index".'
+            ) from None
+        if label.score is None or not math.isfinite(label.score):
+            raise DataError(f"{where}: annotation id {annotation_id} has no score (it is {label.score}).")
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise DataError(f"{path}: frame {frame.name} scores annotation id {twice} twice; remove one of the two.")
+    scores = np.array([label.score for label in frame.labels or ()], float)
+    order = np.argsort(-scores, kind="stable")
+    return np.array(ids, np.int64)[order], scores[order]
+
+
+def _parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
+    if not isinstance(document, list) or not all(isinstance(frame, dict) for frame in document):
+        return None
+    return [Part(f"frame {frame.get('name', f'number {i}')}", frame, _Frame) for i, frame in enumerate(document)]

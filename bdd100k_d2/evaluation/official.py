@@ -1,0 +1,127 @@
+"""Scores in the official toolkit's form: its JSON file and its table."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_atomic
+from ..data import categories
+from .metrics.segmentation import SegmentationScores, segmentation_scores, without_background
+
+Official = dict[str, Any]
+"""Scores as ``bdd100k.eval.run --out-file`` writes them: for each metric a list of ``{class: percent}`` and
+``{"OVERALL" or "AVERAGE": percent}``, with groups of classes between them for pan_seg, or a number."""
+
+
+def write_scores(scores: Official, path: str | os.PathLike[str]) -> None:
+    """Writes scores as the toolkit does; an absent class is the token NaN, as there.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    write_atomic(path, json.dumps(scores, indent=2))
+
+
+def read_scores(path: str | os.PathLike[str]) -> Official:
+    """Reads scores as :func:`write_scores` and the toolkit write them."""
+    return json.loads(Path(path).read_text())
+
+
+def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> Official:
+    """The official form of what ``detection_scores`` returns; also that of instance segmentation."""
+    return {
+        metric: [dict(zip(names, values[:-1].tolist(), strict=True)), {"OVERALL": float(values[-1])}]
+        for metric, values in scores.items()
+    }
+
+
+def official_segmentation(task: str, matrix: np.ndarray) -> Official:
+    """The official form of the scores of sem_seg or drivable; "Acc" is the precision, as in the toolkit.
+
+    Args:
+        task: "sem_seg", or "drivable", which is scored without the pixels of the background.
+        matrix: (K, K + 1) of all the task's classes, as ``confusion_matrix`` returns it, summed over all frames.
+    """
+    scores = segmentation_scores(without_background(matrix) if task == "drivable" else matrix)
+    return {
+        "IoU": _with_average(task, scores, scores.iou),
+        "Acc": _with_average(task, scores, scores.precision),
+        "fIoU": scores.frequency_iou,
+        "pAcc": scores.pixel_accuracy,
+    }
+
+
+def further_segmentation(task: str, matrix: np.ndarray) -> Official:
+    """Scores that the toolkit does not have; arguments as of :func:`official_segmentation`.
+
+    Returns:
+        "Recall", and for drivable "IoU-strict" over all three classes: painting the background as drivable costs
+        nothing officially.
+    """
+    scores = segmentation_scores(without_background(matrix) if task == "drivable" else matrix)
+    further = {"Recall": _with_average(task, scores, scores.recall)}
+    if task == "drivable":
+        strict = segmentation_scores(matrix)
+        further["IoU-strict"] = _with_average(task, strict, strict.iou)
+    return further
+
+
+def _with_average(task: str, scores: SegmentationScores, values: np.ndarray) -> list[dict[str, float]]:
+    per_class = dict(zip(categories.names(task), values.tolist(), strict=False))
+    return [per_class, {"AVERAGE": scores.mean(values)}]
+
+
+def summary(scores: Official) -> dict[str, float]:
+    """The value of each metric over all classes, as the toolkit's ``Result.summary()`` names them.
+
+    The averages over classes of "IoU" and "Acc" are "mIoU" and "mAcc"; a group of classes is "PQ/STUFF".
+    """
+    flat = {}
+    for metric, value in scores.items():
+        if not isinstance(value, list):
+            flat[metric] = value
+            continue
+        for group in value[1:-1]:
+            flat |= {f"{metric}/{name}": each for name, each in group.items()}
+        (kind, overall), *_ = value[-1].items()
+        flat[f"m{metric}" if kind == "AVERAGE" else metric] = overall
+    return flat
+
+
+def table(scores: Official) -> str:
+    """The toolkit's table, character for character without the empty lines around it.
+
+    A row a class, then the groups and the overall value under lines of their own; a column a metric that has a value a
+    class; one decimal, whole numbers for counts, "-" for absent.
+    """
+    columns = {metric: value for metric, value in scores.items() if isinstance(value, list)}
+    groups = [list(group) for group in next(iter(columns.values()))]
+    names = ["", *(name for group in groups for name in group)]
+    lines = _justified(names, str.ljust)
+    for metric, value in columns.items():
+        # The toolkit prints with pandas, which keeps room for a sign before names and whole numbers.
+        cells = [f" {metric}", *(_cell(group[name]) for group in value for name in group)]
+        lines = [f"{line} {cell}" for line, cell in zip(lines, _justified(cells, str.rjust), strict=True)]
+    rule = "-" * len(lines[0])
+    rows = iter(lines)
+    parts = [next(rows)]
+    for group in groups:
+        parts += [rule, *islice(rows, len(group))]
+    return "\n".join(parts)
+
+
+def _justified(cells: list[str], justify: Callable[[str, int], str]) -> list[str]:
+    width = max(map(len, cells))
+    return [justify(cell, width) for cell in cells]
+
+
+def _cell(value: float) -> str:
+    if isinstance(value, int):
+        return f" {value}"
+    return " - " if math.isnan(value) else f"{value:.1f}"

@@ -1,0 +1,60 @@
+"""Is a submission complete and well formed? Asked before it is uploaded, because servers grant few tries."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from ...data.categories import TASKS
+from ...errors import DataError
+from .bitmasks import check_instances, check_panoptic
+from .boxes import check_detections
+from .finding import Finding
+from .masks import check_masks
+from .members import close_archive, open_members
+from .run_lengths import check_panoptic_list
+
+
+def check_submission(
+    task: str,
+    path: str | os.PathLike[str],
+    frames: Collection[str],
+    size: tuple[int, int] = (720, 1280),
+    processes: int = 1,
+) -> list[Finding]:
+    """Checks what a user is about to upload, all of it, file by file; a zip is not unpacked.
+
+    Taken are a JSON list (det, pan_seg), a folder or zip of PNG files (sem_seg, drivable, pan_seg), and a folder or zip
+    that holds ``bitmasks`` and ``score.json`` (ins_seg).
+
+    Args:
+        task: of `TASKS`.
+        path: the file, folder or zip.
+        frames: the picture names of the whole split, with suffix.
+        size: (height, width) of the pictures in pixels.
+        processes: read pictures; memory does not grow with their number.
+
+    Returns:
+        Everything found wrong, empty for a submission that can be uploaded; :func:`describe` makes a report of it.
+
+    Raises:
+        DataError: nothing is at ``path``, a zip cannot be opened, or there is no telling which file to check.
+    """
+    if task not in TASKS:
+        raise DataError(f"no task {task!r}; there are {', '.join(TASKS)}.")
+    members, findings = open_members(Path(path))
+    if not members.names:
+        raise DataError(f"{path}: no file in it; give the file, folder or zip that you would upload.")
+    try:
+        if task == "det":
+            found = check_detections(members, frames, size)
+        elif task == "ins_seg":
+            found = check_instances(members, frames, size, processes)
+        elif task == "pan_seg" and any(name.endswith(".png") for name in members.names):
+            found = check_panoptic(members, frames, size, processes)
+        elif task == "pan_seg":
+            found = check_panoptic_list(members, frames, size)
+        else:
+            found = check_masks(task, members, frames, size, processes)
+    finally:
+        close_archive()
+    return findings + found

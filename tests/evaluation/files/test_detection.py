@@ -1,0 +1,142 @@
+import json
+import logging
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
+from bdd100k_d2.data.vintages import read_labels
+from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation import boxes as box_columns
+from bdd100k_d2.evaluation.boxes import Boxes, predicted_boxes, reading_boxes
+from bdd100k_d2.evaluation.files.detection import DetectionProblem, open_det
+from bdd100k_d2.evaluation.official import summary
+
+
+def predictions(*frames: tuple[str, int]) -> list[Frame]:
+    """Frames by name and number of boxes, all within 100 pixels."""
+    rng = np.random.default_rng(0)
+    return [
+        Frame(
+            name=name,
+            labels=[
+                Label(id=str(i), category="car", score=score, box2d=Box2D(x, y, x + 20, y + 10))
+                for i, (score, x, y) in enumerate((rng.uniform(0, 1, (count, 3)) * (1, 80, 90)).tolist())
+            ],
+        )
+        for name, count in frames
+    ]
+
+
+def open_files(truth: Path, predicted: Path) -> DetectionProblem:
+    return open_det(truth, predicted, 1).problem
+
+
+def test_the_oracle_from_files(oracles: Path) -> None:
+    expected = json.loads((oracles / "expected.json").read_text())["det"]
+    problem = open_files(oracles / expected["gt"], oracles / expected["pred"])
+    assert summary(problem.official()) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    assert problem.further() == {} and len(problem.names) == 202
+
+
+def read(path: Path, processes: int) -> Boxes:
+    with reading_boxes(path, processes) as boxes:
+        return boxes()
+
+
+@pytest.mark.parametrize(("processes", "indent"), [(1, 0), (3, 0), (2, 1)])
+def test_large_files_are_read_in_parts_to_the_same_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, indent: int
+) -> None:
+    frames = predictions(*((f"{i}.jpg", i % 5) for i in range(40)))
+    frames[7].labels = None
+    frames[8].labels.append(Label(category="no box, no score"))
+    path = tmp_path / "det.json"
+    write_frames(frames, path)
+    whole = predicted_boxes(frames)
+    monkeypatch.setattr(box_columns, "_LARGE", 0)
+    monkeypatch.setattr(box_columns, "_PART", 300)
+    monkeypatch.setattr(box_columns, "read_labels", lambda path: pytest.fail("the general reader was asked"))
+    if indent:
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
+    assert len(box_columns._split(path)) > 10
+    parts = read(path, processes)
+    assert parts.names == whole.names
+    for ours, theirs in zip(parts[1:], whole[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+
+
+def test_large_files_that_are_bad_are_named_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box_columns, "_LARGE", 0)
+    path = tmp_path / "det.json"
+    good = msgspec.json.encode(predictions(("a.jpg", 2), ("b.jpg", 2)))
+    for content, message in {
+        good[:-40]: r"det\.json: the JSON is cut off",
+        good.replace(b"b.jpg", b"a.jpg"): r"det\.json: frame a.jpg stands twice",
+        good.replace(b'"car"', b'"boat"', 1): r"det\.json: frame a.jpg, label 0: unknown category 'boat'",
+        good.replace(b'"score":', b'"confidence":', 1): r"det\.json: frame a.jpg: prediction 0 .car. has no score",
+        good.replace(b'"score":', b'"score":NaN,"old":', 1): r"det\.json: frame a.jpg.*NaN",
+        good.replace(
+            b'"score":', b'"score":null,"old":', 1
+        ): r"det\.json: frame a.jpg: prediction 0 .car. has no score",
+        b'{"frames": 3}': r"det\.json: not a label file",
+    }.items():
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read(path, 2)
+    path.write_bytes(b'{"frames": ' + good + b"}")
+    assert read(path, 2).names == ["a.jpg", "b.jpg"]
+
+
+def test_what_only_looks_like_the_end_of_a_frame_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels that have names, and frames that do not begin with theirs, split nowhere or are read again."""
+    monkeypatch.setattr(box_columns, "_LARGE", 0)
+    monkeypatch.setattr(box_columns, "_PART", 1)
+    frames = json.loads(msgspec.json.encode(predictions(("a.jpg", 3), ("b.jpg", 2), ("c.jpg", 1))))
+    path = tmp_path / "det.json"
+    for content in (
+        [frame | {"labels": [{"name": "no frame"} | label for label in frame["labels"]]} for frame in frames],
+        [{"labels": frame["labels"], "name": frame["name"]} for frame in frames],
+    ):
+        path.write_text(json.dumps(content))
+        found = read(path, 2)
+        assert found.names == ["a.jpg", "b.jpg", "c.jpg"] and found.frame.tolist() == [0, 0, 0, 1, 1, 2]
+
+
+def test_missing_and_extra_frames_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth, found = tmp_path / "truth.json", tmp_path / "det.json"
+    boxes = predictions(("a.jpg", 3), ("b.jpg", 2), ("c.jpg", 1))
+    write_frames(boxes, truth)
+    write_frames([boxes[0], *predictions(("y.jpg", 1), ("x.jpg", 0))], found)
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        problem = open_files(truth, found)
+    missing, extra = caplog.messages
+    assert missing == f"{found}: 2 of 3 frames have no prediction and count as empty; the first is b.jpg."
+    assert extra == f"{found}: 2 predicted frames are not in the ground truth and are left out; the first is x.jpg."
+    # Three of six cars are found, all of them above the others that are not.
+    assert problem.official()["AR100"][0]["car"] == pytest.approx(50)
+
+
+def test_predictions_of_another_split_are_refused(tmp_path: Path) -> None:
+    truth, found = tmp_path / "truth.json", tmp_path / "det.json"
+    write_frames(predictions(("a.jpg", 3)), truth)
+    write_frames(predictions(("x.jpg", 3)), found)
+    with pytest.raises(DataError, match=r"det.json: none of the 1 predicted frames is in .*truth.json \(x.jpg against"):
+        open_files(truth, found)
+    write_frames([], truth)
+    with pytest.raises(DataError, match=r"truth.json: no frame of ground truth in it"):
+        open_files(truth, found)
+
+
+def test_a_subset_scores_like_files_of_the_subset(tmp_path: Path, oracles: Path) -> None:
+    truth, found = (read_labels(oracles / f"det/{side}.json").frames for side in ("gt", "pred"))
+    problem = open_files(oracles / "det/gt.json", oracles / "det/pred.json")
+    chosen = np.arange(len(problem.names)) % 3 == 1
+    names = {name for name, keep in zip(problem.names, chosen, strict=True) if keep}
+    write_frames([frame for frame in truth if frame.name in names], tmp_path / "gt.json")
+    write_frames([frame for frame in found if frame.name in names], tmp_path / "pred.json")
+    alone = open_files(tmp_path / "gt.json", tmp_path / "pred.json").official()
+    assert summary(problem.official(chosen)) == pytest.approx(summary(alone), abs=1e-12, rel=0, nan_ok=True)

@@ -1,0 +1,345 @@
+"""``open_ins_seg``: the oracles, the official toolkit on random files, and bad files."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
+
+from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
+from bdd100k_d2.data.categories import names
+from bdd100k_d2.data.labels import RLE, Frame, Label, LabelAttributes, write_frames
+from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation.files.instances import open_ins_seg
+from bdd100k_d2.evaluation.official import Official, summary
+
+TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
+# Ground truth has the first five classes only.
+CLASSES = 5
+
+
+def assert_equal(ours: Official, theirs: dict[str, Any]) -> None:
+    assert list(ours) == list(theirs)
+    for metric, (classes, overall) in ours.items():
+        assert list(classes) == list(theirs[metric][0])
+        assert classes == pytest.approx(theirs[metric][0], abs=1e-9, rel=0, nan_ok=True), metric
+        assert overall == pytest.approx(theirs[metric][1], abs=1e-9, rel=0, nan_ok=True), metric
+
+
+def test_the_run_length_oracle(oracles: Path) -> None:
+    expected = json.loads((oracles / "expected.json").read_text())["ins_seg_rle"]
+    scores = open_ins_seg(oracles / expected["gt"], oracles / expected["pred"], None, 1).official()
+    assert summary(scores) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    classes = {name: value for name, value in scores["AP"][0].items() if not np.isnan(value)}
+    assert classes == pytest.approx(expected["AP_per_class"], abs=1e-9, rel=0)
+
+
+def test_the_run_length_oracle_without_predictions(oracles: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = oracles / "ins_seg_rle"
+    problem = open_ins_seg(folder / "ins_seg_rle_sample.json", folder / "ins_seg_preds_empty.json", None, 1)
+    present = {"pedestrian", "rider", "car", "truck", "bicycle"}
+    for classes, overall in problem.official().values():
+        assert {name for name, value in classes.items() if value == 0} == present
+        assert overall == {"OVERALL": 0}
+    assert "1 labels have no mask (rle) and are left out" in caplog.text
+
+
+def test_the_bitmask_oracle(oracles: Path) -> None:
+    expected = json.loads((oracles / "expected.json").read_text())["ins_seg_bitmask"]
+    paths = [oracles / expected[key] for key in ("gt", "pred", "score_file")]
+    problem = open_ins_seg(*paths, 1)
+    scores = {metric: value for metric, value in summary(problem.official()).items() if not np.isnan(value)}
+    assert scores == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    classes = {name: value for name, value in problem.official()["AP"][0].items() if not np.isnan(value)}
+    assert classes == pytest.approx(expected["AP_per_class"], abs=1e-9, rel=0)
+    assert problem.names == ["a.png"]
+    assert problem.further() == {}
+
+
+def write_problem(root: Path, seed: int, frames: int = 9, size: tuple[int, int] = SIZE, most: int = 10) -> None:
+    """Folders ``gt`` and ``pred`` and ``score.json``: score ties, frames without instances, scores without a pixel."""
+    rng = np.random.default_rng(seed)
+    listed = []
+    for i in range(frames):
+        name = f"{'-' * (i % 3)}{i}"
+        truth = random_bitmask(rng, CLASSES, size, most)
+        predicted = shaken(rng, truth, 8)
+        write_bitmask(truth, root / "gt" / f"{name}.png")
+        write_bitmask(predicted, root / "pred" / f"{name}.png")
+        labels = [{"index": i, "score": int(rng.integers(0, 6)) / 5} for i in [*predicted.ids.tolist(), 65535, 70000]]
+        unique = {label["index"]: label for label in labels}
+        listed.append(
+            {"name": f"{name}.jpg", "labels": [list(unique.values())[i] for i in rng.permutation(len(unique))]}
+        )
+    (root / "score.json").write_text(json.dumps(listed))
+
+
+def toolkit_scores(root: Path) -> dict[str, Any]:
+    from bdd100k.common.utils import list_files, load_bdd100k_config
+    from bdd100k.eval.ins_seg import evaluate_ins_seg
+
+    files = [list_files(str(root / folder), ".png", with_prefix=True) for folder in ("gt", "pred")]
+    config = load_bdd100k_config("ins_seg").scalabel
+    return evaluate_ins_seg(*files, str(root / "score.json"), config, nproc=1, with_logs=False).dict()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
+    pytest.importorskip("bdd100k", **TOOLKIT)
+    write_problem(tmp_path, seed, most=4 if seed < 2 else 10)
+    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(problem.official(), toolkit_scores(tmp_path))
+
+
+def test_large_bitmasks_equal_the_toolkit(tmp_path: Path) -> None:
+    """Areas of all ranges, and at their limits."""
+    pytest.importorskip("bdd100k", **TOOLKIT)
+    write_problem(tmp_path, 20, frames=12, size=(260, 300))
+    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
+    theirs = toolkit_scores(tmp_path)
+    assert not np.isnan([theirs[metric][1]["OVERALL"] for metric in ("APs", "APm", "APl")]).any()
+    assert_equal(problem.official(), theirs)
+
+
+def test_more_than_a_hundred_predictions_of_a_class_equal_the_toolkit(tmp_path: Path) -> None:
+    pytest.importorskip("bdd100k", **TOOLKIT)
+    rng = np.random.default_rng(0)
+    instances = np.arange(48 * 64, dtype=np.int32).reshape(48, 64) // 12  # 256 of them
+    count = instances.max()
+    predicted = Bitmask(instances, np.arange(1, count + 1), np.ones(count, np.int32), np.zeros(count, np.uint8))
+    kept = np.arange(1, 80)
+    truth = Bitmask(np.where(instances < 80, instances, 0), kept, np.ones(79, np.int32), np.zeros(79, np.uint8))
+    write_bitmask(truth, tmp_path / "gt/a.png")
+    write_bitmask(predicted, tmp_path / "pred/a.png")
+    labels = [{"index": i, "score": float(rng.random())} for i in range(1, count + 1)]
+    (tmp_path / "score.json").write_text(json.dumps([{"name": "a.png", "labels": labels}]))
+    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(problem.official(), toolkit_scores(tmp_path))
+    assert 0 < summary(problem.official())["AR100"] < 100
+
+
+def test_nested_folders_equal_the_toolkit(tmp_path: Path) -> None:
+    """In folders, the paths' order and not the names' decides between equal scores."""
+    pytest.importorskip("bdd100k", **TOOLKIT)
+    write_problem(tmp_path, 3)
+    for folder in ("gt", "pred"):
+        for i, file in enumerate(sorted((tmp_path / folder).iterdir())):
+            (tmp_path / folder / f"{9 - i}").mkdir()
+            file.rename(tmp_path / folder / f"{9 - i}" / file.name)
+    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(problem.official(), toolkit_scores(tmp_path))
+
+
+def test_slices_of_bitmasks_equal_problems_of_their_own(tmp_path: Path) -> None:
+    write_problem(tmp_path, 5)
+    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
+    chosen = np.arange(9) % 2 == 0
+    for name, taken in zip(problem.names, chosen, strict=True):
+        if not taken:
+            (tmp_path / "gt" / name).unlink()
+    alone = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(problem.official(chosen), alone.official())
+    assert problem.official() != alone.official()
+
+
+def test_missing_bitmasks_are_empty_and_extra_ones_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_problem(tmp_path, 6)
+    (tmp_path / "gt/0.png").rename(tmp_path / "pred/other.png")
+    listed = json.loads((tmp_path / "score.json").read_text())
+    listed[0] = {"name": "unused.png", "labels": None}
+    (tmp_path / "score.json").write_text(json.dumps(listed))
+    write_bitmask(Bitmask(np.zeros(SIZE, np.int32), *[np.zeros(0, np.uint8)] * 3), tmp_path / "pred/-1.png")
+    with_empty = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1).official()
+    (tmp_path / "pred/-1.png").unlink()
+    caplog.clear()
+    without = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1).official()
+    assert_equal(without, with_empty)
+    messages = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(messages) == 3
+    assert "1 of 8 frames have no prediction and count as empty; the first is -1.png" in messages[0]
+    assert "2 predicted frames are not in the ground truth and are left out; the first is 0.png" in messages[1]
+    assert "2 frames have scores but no bitmask" in messages[2]
+    assert "the first is -1.png" in messages[2]
+
+
+def labels_of(bitmask: Bitmask, rng: np.random.Generator | None, aliases: dict[str, str]) -> list[Label]:
+    """Labels of a bitmask; with ``rng`` as predictions, whose scores have ties."""
+    labels = []
+    for i in range(len(bitmask.ids)):
+        category = names("ins_seg")[bitmask.categories[i] - 1]
+        crowd, ignored = (bool(bitmask.attributes[i] & bit) for bit in (CROWD, IGNORED))
+        labels.append(
+            Label(
+                id=str(i),
+                category=aliases.get(category, category),
+                attributes=LabelAttributes(crowd=crowd, ignored=ignored) if crowd or ignored else None,
+                score=None if rng is None else int(rng.integers(0, 6)) / 5,
+                rle=run_lengths(bitmask.instances == i + 1),
+            )
+        )
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_run_lengths_equal_the_toolkit(tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("bdd100k", **TOOLKIT)
+    from scalabel.eval.ins_seg import evaluate_ins_seg
+
+    rng = np.random.default_rng(seed)
+    size = (150, 170) if seed == 0 else SIZE
+    aliases = {"car": "other vehicle", "pedestrian": "person", "bus": "bus"} if seed % 2 else {"car": "van"}
+    truth, predicted = [], []
+    for i in rng.permutation(10):
+        bitmask = random_bitmask(rng, CLASSES, size)
+        labels = labels_of(bitmask, None, aliases if rng.random() < 0.5 else {})
+        truth.append(Frame(f"{i}.jpg", size=image_size(bitmask), labels=labels or None))
+        if i == 4:
+            continue
+        found = labels_of(shaken(rng, bitmask, 8), rng, aliases if rng.random() < 0.2 else {})
+        if i == 5:
+            # Overlap of two classes; the frame's predictions are then dropped.
+            found += [Label(id="x", category="train", score=0.5, rle=run_lengths(np.ones(size)))] * 2
+        predicted.append(Frame(f"{i}.jpg", labels=[*found, Label(id="box", category="car", score=0.4)]))
+    predicted.append(Frame("extra.jpg", labels=[]))
+    write_frames(truth, tmp_path / "gt.json")
+    write_frames(predicted, tmp_path / "pred.json")
+    gts, config = toolkit_frames(tmp_path / "gt.json", "ins_seg")
+    theirs = evaluate_ins_seg(gts, toolkit_frames(tmp_path / "pred.json", "ins_seg")[0], config, nproc=1).dict()
+    caplog.clear()
+    problem = open_ins_seg(tmp_path / "gt.json", tmp_path / "pred.json", None, 1 + seed % 2)
+    assert problem.names == sorted(frame.name for frame in truth)
+    assert_equal(problem.official(), theirs)
+    assert "in 1 frames predicted masks overlap" in caplog.text
+    assert "The first is 5.jpg" in caplog.text
+    assert "10 labels have no mask" not in caplog.text
+    assert "9 labels have no mask (rle) and are left out" in caplog.text
+    # A slice is the problem of its frames.
+    chosen = np.array([name < "5" for name in problem.names])
+    write_frames([frame for frame in truth if frame.name < "5"], tmp_path / "slice.json")
+    assert_equal(
+        problem.official(chosen),
+        open_ins_seg(tmp_path / "slice.json", tmp_path / "pred.json", None, 1).official(),
+    )
+
+
+def open_labels(tmp_path: Path, truth: list[Frame], predicted: list[Frame]) -> Official:
+    write_frames(truth, tmp_path / "gt.json")
+    write_frames(predicted, tmp_path / "pred.json")
+    return open_ins_seg(tmp_path / "gt.json", tmp_path / "pred.json", None, 1).official()
+
+
+def test_bad_labels_are_named(tmp_path: Path) -> None:
+    whole = run_lengths(np.ones((720, 1280)))
+    good = Label(id="1", category="car", score=0.5, rle=whole)
+    truth = [Frame("a.jpg", labels=[good])]
+    assert open_labels(tmp_path, truth, truth)["AP"][1] == {"OVERALL": pytest.approx(100)}
+    for changes, message in (
+        ({"category": "traffic light"}, r"label 1: 'traffic light' is no category of ins_seg. Known are pedestrian"),
+        ({"category": "boat", "rle": None}, "label 1: 'boat' is no category"),
+        ({"category": None}, "label 1: None is no category"),
+        ({"score": None}, r"label 1 \(car\) has no score"),
+        ({"rle": run_lengths(np.ones((700, 1280)))}, r"label 1 \(car\): the mask has 700x1280 pixels.* 720x1280"),
+        ({"rle": RLE("00", (720, 1280))}, r"label 1 \(car\): the run lengths add up to 0 pixels"),
+    ):
+        label = Label(**({key: getattr(good, key) for key in ("id", "category", "score", "rle")} | changes))
+        with pytest.raises(DataError, match=rf"pred.json: frame a.jpg, {message}"):
+            open_labels(tmp_path, truth, [Frame("a.jpg", labels=[label])])
+    with pytest.raises(DataError, match=r"gt.json: frame a.jpg, label 1 \(car\): the mask has 720x1280.* 8x8"):
+        open_labels(tmp_path, [Frame("a.jpg", size=image_size(_tiny()), labels=[good])], truth)
+    with pytest.raises(DataError, match="gt.json: no label has run lengths"):
+        open_labels(tmp_path, [Frame("a.jpg", labels=[Label(id="1", category="car")])], truth)
+
+
+def _tiny() -> Bitmask:
+    instances = np.zeros((8, 8), np.int32)
+    instances[2:5] = 1
+    return Bitmask(instances, np.array([7]), np.array([3]), np.zeros(1, np.uint8))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A frame with one car, predicted as it is."""
+    for folder in ("gt", "pred"):
+        write_bitmask(_tiny(), tmp_path / folder / "a.png")
+    (tmp_path / "score.json").write_text('[{"name": "a.jpg", "labels": [{"id": "7", "score": 1}]}]')
+    return tmp_path
+
+
+def open_tiny(root: Path) -> Official:
+    return open_ins_seg(root / "gt", root / "pred", root / "score.json", 1).official()
+
+
+def test_ids_may_be_text(tiny: Path) -> None:
+    assert open_tiny(tiny)["AP"] == [
+        pytest.approx({name: 100 if name == "car" else np.nan for name in names("ins_seg")}, nan_ok=True),
+        {"OVERALL": pytest.approx(100)},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        ('[{"name": "a.jpg", "labels": [{"index"', "cut off"),
+        ('{"a.jpg": 1}', "not a label file"),
+        ('[{"name": "a.jpg", "labels": [{"index": 7, "score": NaN}]}]', "frame a.jpg holds a number that is NaN"),
+        ('[{"name": "a.jpg", "labels": [{"index": 7, "score": "high"}]}]', "frame a.jpg: Expected `float"),
+        ('[{"name": "a.jpg", "labels": [{"index": 7}]}]', "frame a.jpg, label number 0: annotation id 7 has no score"),
+        ('[{"name": "a.jpg", "labels": [{"score": 1}]}]', "frame a.jpg, label number 0: None is no annotation id"),
+        ('[{"name": "a.jpg", "labels": [{"id": "x", "score": 1}]}]', "label number 0: 'x' is no annotation id"),
+        (
+            '[{"name": "a.jpg", "labels": [{"id": 7, "score": 1}, {"index": 7, "score": 0}]}]',
+            "frame a.jpg scores annotation id 7 twice",
+        ),
+        ('[{"name": "a.jpg"}, {"name": "a.png"}]', "frame a.png stands twice"),
+        ('[{"name": "a"}]', "the frame 'a' is not named after a picture"),
+    ],
+)
+def test_bad_score_files_are_named(tiny: Path, content: str, message: str) -> None:
+    (tiny / "score.json").write_text(content)
+    with pytest.raises(DataError, match=f"score.json: .*{message}"):
+        open_tiny(tiny)
+
+
+@pytest.mark.parametrize("content", ["[]", '[{"name": "a.jpg", "labels": [{"index": 8, "score": 1}]}]'])
+def test_an_instance_without_a_score_is_named(tiny: Path, content: str) -> None:
+    (tiny / "score.json").write_text(content)
+    with pytest.raises(DataError, match=r"pred/a.png: annotation id 7 has no score in .*score.json"):
+        open_tiny(tiny)
+
+
+def test_bad_bitmasks_are_named(tiny: Path) -> None:
+    mask = _tiny()
+    for changed, message in (
+        (mask._replace(instances=mask.instances[:6]), r"pred/a.png: the bitmask has 6x8 pixels, .*gt/a.png has 8x8"),
+        (mask._replace(categories=np.array([9])), r"pred/a.png: annotation id 7 has the category id 9; 1 to 8"),
+    ):
+        write_bitmask(changed, tiny / "pred/a.png")
+        with pytest.raises(DataError, match=message):
+            open_tiny(tiny)
+    (tiny / "pred/a.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"pred/a.png: the bitmask is an empty file"):
+        open_tiny(tiny)
+
+
+def test_bad_folders_are_named(tiny: Path) -> None:
+    with pytest.raises(DataError, match="pred: predicted bitmasks need the file of their scores"):
+        open_ins_seg(tiny / "gt", tiny / "pred", None, 1)
+    with pytest.raises(DataError, match=r"score.json: this is no folder of bitmasks, but .*gt is"):
+        open_ins_seg(tiny / "gt", tiny / "score.json", None, 1)
+    with pytest.raises(DataError, match=r"score.json: this is no folder of bitmasks, but .*pred is"):
+        open_ins_seg(tiny / "score.json", tiny / "pred", None, 1)
+    with pytest.raises(DataError, match="absent: no such file or folder"):
+        open_ins_seg(tiny / "absent", tiny / "pred", None, 1)
+    (tiny / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no .png and no .json file in the folder"):
+        open_ins_seg(tiny / "gt", tiny / "empty", None, 1)
+    write_bitmask(_tiny(), tiny / "other/b.png")
+    with pytest.raises(DataError, match=r"other: none of the 1 predicted frames is in .*gt"):
+        open_ins_seg(tiny / "gt", tiny / "other", tiny / "score.json", 1)
+    write_bitmask(_tiny(), tiny / "pred/nested/a.png")
+    with pytest.raises(DataError, match=r"nested/a.png: the frame a.png is also at .*pred/a.png"):
+        open_tiny(tiny)

@@ -1,0 +1,218 @@
+import json
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from bdd100k_d2.data.categories import names
+from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, write_frames
+from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation.files import segmentation
+from bdd100k_d2.evaluation.files.segmentation import open_masks
+from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
+from bdd100k_d2.evaluation.official import summary
+
+
+def write_masks(folder: Path, masks: dict[str, np.ndarray]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, mask in masks.items():
+        assert cv2.imwrite(str(folder / f"{name}.png"), mask)
+    return folder
+
+
+def random_masks(task: str, count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Ground truth with ignored pixels and absent classes, predictions with ids that are no class in two frames."""
+    rng = np.random.default_rng(seed)
+    classes = len(names(task))
+    truth, found = {}, {}
+    for i in range(count):
+        mask = rng.choice([*range(0, classes, 2), 1, 255], (24, 32)).astype(np.uint8)
+        noise = rng.integers(0, classes + (3 if i in (1, 2) else 0), mask.shape)
+        truth[f"f{i}"] = mask
+        found[f"f{i}"] = np.where((rng.random(mask.shape) < 0.7) & (mask < 255), mask, noise).astype(np.uint8)
+    return truth, found
+
+
+@pytest.mark.parametrize("task", ["sem_seg", "drivable"])
+def test_folders_equal_the_toolkit(tmp_path: Path, task: str) -> None:
+    seg = pytest.importorskip("bdd100k.eval.seg", reason="the toolkit is not installed: pip install -e .[toolkit]")
+    truth, found = random_masks(task, 6)
+    del found["f5"]
+    # Officially masks may lie in folders within the folder, and an extra prediction is nobody's.
+    write_masks(tmp_path / "gt", truth)
+    write_masks(tmp_path / "pred" / "part", found | {"other": truth["f0"]})
+    paths = [[str(path) for path in sorted((tmp_path / side).rglob("*.png"))] for side in ("gt", "pred")]
+    theirs = seg.evaluate_segmentation(*paths, mode=task, nproc=1, with_logs=False)
+    problem = open_masks(task, tmp_path / "gt", tmp_path / "pred", 2)
+    assert problem.names == sorted(truth)
+    ours = problem.official()
+    assert list(ours) == list(dict(theirs))
+    assert summary(ours) == pytest.approx(theirs.summary(), abs=1e-9, rel=0)
+    for metric in ("IoU", "Acc"):
+        assert ours[metric][0] == pytest.approx(getattr(theirs, metric)[0], abs=1e-9, rel=0)
+
+
+@pytest.mark.parametrize("task", ["sem_seg", "drivable"])
+def test_run_lengths_equal_the_toolkit(tmp_path: Path, task: str) -> None:
+    pytest.importorskip("scalabel", reason="the official toolkit is not installed: pip install -e .[toolkit]")
+    from bdd100k.common.utils import load_bdd100k_config
+    from bdd100k.label.to_scalabel import bdd100k_to_scalabel
+    from scalabel.eval.sem_seg import evaluate_sem_seg
+    from scalabel.label.io import load
+
+    truth, found = random_masks(task, 5)
+    truth = {name: np.kron(mask, np.ones((30, 40), np.uint8)) for name, mask in truth.items()}
+    found = {name: np.kron(mask, np.ones((30, 40), np.uint8)) for name, mask in found.items() if name != "f3"}
+    for side, masks in (("gt", truth), ("pred", found)):
+        write_frames([mask_frame(name, mask, task) for name, mask in masks.items()], tmp_path / f"{side}.json")
+    config = load_bdd100k_config(task)
+    frames = [bdd100k_to_scalabel(load(str(tmp_path / f"{side}.json")).frames, config) for side in ("gt", "pred")]
+    theirs = evaluate_sem_seg(*frames, config.scalabel, nproc=1)
+    ours = open_masks(task, tmp_path / "gt.json", tmp_path / "pred.json", 1).official()
+    assert summary(ours) == pytest.approx(theirs.summary(), abs=1e-9, rel=0)
+    assert ours["IoU"][0] == pytest.approx(theirs.IoU[0], abs=1e-9, rel=0)
+
+
+def mask_frame(name: str, mask: np.ndarray, task: str) -> Frame:
+    from pycocotools.mask import encode
+
+    labels = []
+    for k, category in enumerate(names(task)):
+        region = encode(np.asfortranarray(mask == k))
+        labels.append(Label(id=str(k), category=category, rle=RLE(region["counts"].decode(), tuple(region["size"]))))
+    return Frame(name=f"{name}.jpg", labels=labels)
+
+
+def test_the_oracle_from_files(oracles: Path) -> None:
+    expected = json.loads((oracles / "expected.json").read_text())["sem_seg"]
+    problem = open_masks("sem_seg", oracles / expected["gt"], oracles / expected["pred"], 1)
+    assert summary(problem.official()) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    empty = open_masks("sem_seg", oracles / expected["gt"], oracles / "sem_seg/sem_seg_preds_empty.json", 1)
+    assert summary(empty.official()) == dict.fromkeys(expected["scores"], 0)
+
+
+def test_a_folder_and_run_lengths_agree(tmp_path: Path) -> None:
+    truth, _ = random_masks("sem_seg", 3)
+    truth = {name: np.kron(mask, np.ones((30, 40), np.uint8)) for name, mask in truth.items()}
+    folder = write_masks(tmp_path / "gt", truth)
+    write_frames([mask_frame(name, mask, "sem_seg") for name, mask in truth.items()], tmp_path / "pred.json")
+    official = open_masks("sem_seg", folder, tmp_path / "pred.json", 1).official()
+    assert summary(official)["mIoU"] == 100
+
+
+@pytest.mark.parametrize("task", ["sem_seg", "drivable"])
+def test_the_fast_counter_counts_like_the_plain_one(tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, found = random_masks(task, 4)
+    classes = len(names(task))
+    fast = []
+    count = segmentation._count_files
+    monkeypatch.setattr(segmentation, "_count_files", lambda *a: fast.append(count(*a)) or fast[-1])
+    folders = write_masks(tmp_path / "gt", truth), write_masks(tmp_path / "pred", found)
+    problem = open_masks(task, *folders, 1)
+    assert [matrix is not None for matrix in fast] == [True, False, False, True]
+    for name, matrix in zip(problem.names, problem.matrices, strict=True):
+        np.testing.assert_array_equal(matrix, confusion_matrix(truth[name], found[name], classes))
+    assert problem.matrices.dtype == np.int64
+
+
+def test_palette_masks_are_ids_as_officially(tmp_path: Path) -> None:
+    truth, _ = random_masks("sem_seg", 1)
+    folder = write_masks(tmp_path / "gt", truth)
+    (tmp_path / "pred").mkdir()
+    colored = Image.fromarray(truth["f0"])
+    colored.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
+    colored.save(tmp_path / "pred/f0.png")
+    assert Image.open(tmp_path / "pred/f0.png").mode == "P"
+    assert summary(open_masks("sem_seg", folder, tmp_path / "pred", 1).official())["mIoU"] == 100
+
+
+def test_drivable_has_the_strict_score_beside_the_official_one(tmp_path: Path) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": np.array([[0, 0, 1, 2, 2, 2, 255]], np.uint8)})
+    found = write_masks(tmp_path / "pred", {"a": np.array([[0, 0, 1, 0, 0, 0, 0]], np.uint8)})
+    problem = open_masks("drivable", truth, found, 1)
+    assert problem.official()["IoU"] == [{"direct": 100, "alternative": 100}, {"AVERAGE": 100}]
+    further = problem.further()
+    assert further["IoU-strict"] == [{"direct": 40, "alternative": 100, "background": 0}, {"AVERAGE": 140 / 3}]
+    assert further["Recall"] == [{"direct": 100, "alternative": 100}, {"AVERAGE": 100}]
+    assert summary(further) == {"mRecall": 100, "mIoU-strict": 140 / 3}
+
+
+def test_the_2018_layout_is_read(tmp_path: Path, real_root: Path) -> None:
+    labels = real_root / "bdd100k/seg_2018/labels/val"
+    problem = open_masks("sem_seg", labels, labels, 1)
+    assert problem.names[0] == "7d06fefd-f7be05a6" and summary(problem.official())["mIoU"] == 100
+
+
+MASK = np.zeros((24, 32), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (MASK[:20], r"pred.a.png: the mask is 32x20, the ground truth 32x24 \(.*gt.a.png\)"),
+        (np.dstack([MASK] * 3), "pred.a.png: a mask has one channel of 8-bit class ids, this picture is RGB"),
+        (MASK.astype(np.uint16), "pred.a.png: a mask has one channel of 8-bit class ids, this picture is"),
+    ],
+)
+def test_masks_that_cannot_be_scored_are_named(tmp_path: Path, found: np.ndarray, message: str) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": MASK})
+    with pytest.raises(DataError, match=message):
+        open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"a": found}), 1)
+
+
+@pytest.mark.parametrize("keep", [0, 60])
+def test_cut_off_masks_are_named(tmp_path: Path, keep: int) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": MASK})
+    path = write_masks(tmp_path / "pred", {"a": MASK}) / "a.png"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="pred.a.png: the mask cannot be read"):
+        open_masks("sem_seg", truth, tmp_path / "pred", 1)
+
+
+def test_ground_truth_with_other_ids_is_named(tmp_path: Path) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": np.full_like(MASK, 33)})
+    with pytest.raises(DataError, match=r"gt.a.png: the mask holds the ids \[33\]"):
+        open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"a": MASK}), 1)
+
+
+def test_two_masks_of_a_frame_are_named(tmp_path: Path) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": MASK})
+    write_masks(tmp_path / "pred/one", {"a": MASK})
+    write_masks(tmp_path / "pred/two", {"a": MASK})
+    with pytest.raises(DataError, match=r"a.png: frame a has another mask, .*a.png; remove one"):
+        open_masks("sem_seg", truth, tmp_path / "pred", 1)
+
+
+def test_folders_without_a_match_are_refused(tmp_path: Path) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": MASK})
+    with pytest.raises(DataError, match="none of the 1 predicted frames is in"):
+        open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"b": MASK}), 1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: no .json"):
+        open_masks("sem_seg", truth, tmp_path / "empty", 1)
+
+
+def test_run_lengths_of_another_size_or_category(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = mask_frame("a", MASK, "sem_seg")
+    frame.size = ImageSize(32, 24)
+    write_frames([frame], tmp_path / "gt.json")
+    small = mask_frame("a", MASK[:20], "sem_seg")
+    small.size = ImageSize(32, 24)
+    write_frames([small], tmp_path / "pred.json")
+    with pytest.raises(DataError, match=r"pred.json: frame a.jpg.*20x32.*24x32"):
+        open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    frame.labels[0].category = "boat"
+    write_frames([frame], tmp_path / "pred.json")
+    with pytest.raises(DataError, match=r"pred.json: frame a.jpg, label 0: unknown category 'boat'"):
+        open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    # Officially, a class of another task is left out.
+    frame.labels[0].category = "ego vehicle"
+    write_frames([frame], tmp_path / "pred.json")
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    assert caplog.messages == [
+        f"{tmp_path / 'pred.json'}: 1 labels of classes that this task does not score are left out."
+    ]

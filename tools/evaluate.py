@@ -1,0 +1,96 @@
+"""Scores files with BDD100K's official numbers: `python tools/evaluate.py det --gt G --pred P --out FILE`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from bdd100k_d2.data.register import default_root
+from bdd100k_d2.errors import BDD100KError
+from bdd100k_d2.evaluation.files.evaluate import TASKS, evaluate_files
+from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
+from bdd100k_d2.evaluation.official import write_scores
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--gt", type=Path, help="label file or folder; for masks and bitmasks their folder")
+    parser.add_argument("--pred", type=Path, help="predictions, in the same forms")
+    parser.add_argument("--score-file", type=Path, help="scores of predicted bitmasks (ins_seg)")
+    parser.add_argument("--out", type=Path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
+    parser.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        choices=[*FRAME_ATTRIBUTES, *BOX_ATTRIBUTES],
+        help="also score each value of an attribute on its own (repeatable)",
+    )
+    parser.add_argument("--attributes", type=Path, help="label file with the frames' attributes, where --gt has none")
+    parser.add_argument("--workers", type=_positive, help="processes or threads (default: all cores)")
+    parser.add_argument(
+        "--toolkit", action="store_true", help="run the official toolkit too; the first time it is downloaded"
+    )
+    check = parser.add_argument_group("before an upload")
+    check.add_argument("--check-submission", type=Path, metavar="PATH", help="is this file, folder or zip complete?")
+    check.add_argument("--split", default="test", help="split that PATH is for (default: test)")
+    check.add_argument(
+        "--root", type=Path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
+    )
+    return parser
+
+
+def _score(args: argparse.Namespace) -> int:
+    evaluation = evaluate_files(
+        args.task,
+        args.gt,
+        args.pred,
+        score_file=args.score_file,
+        by=args.by,
+        attributes=args.attributes,
+        workers=args.workers,
+    )
+    if args.out is not None:
+        write_scores(evaluation.to_json(), args.out)
+    print(evaluation.text())
+    if args.toolkit:
+        from bdd100k_d2.evaluation.files.compare import compare_with_toolkit
+
+        print()
+        print(compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.official))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from bdd100k_d2.evaluation.submission import check_split, describe
+
+    findings, frames = check_split(args.task, args.check_submission, args.split, args.root)
+    if findings:
+        print(describe(findings))
+        return 1
+    print(f"{args.check_submission}: complete and well formed, {frames:,} frames of {args.task} {args.split}.")
+    return 0
+
+
+def main() -> int:
+    """Parses the command line, prints the scores or the findings; returns 1 for a submission that is not sound."""
+    parser = _parser()
+    args = parser.parse_args()
+    if args.check_submission is None and (args.gt is None or args.pred is None):
+        parser.error("give --gt and --pred, or --check-submission")
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    try:
+        return _score(args) if args.check_submission is None else _check(args)
+    except BDD100KError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
