@@ -1,6 +1,7 @@
 """The official toolkit and this package score the same files, one after the other, on one machine."""
 
 import logging
+import os
 import platform
 import sys
 import tempfile
@@ -160,6 +161,8 @@ class _Bench:
         self.theirs, self.ours = folder / "theirs.json", folder / "ours.json"
 
     def compare(self, task: str, problem: Problem, frames: int, processes: Sequence[int]) -> list[Comparison]:
+        # What was just written goes to the disk before anything is measured, not meanwhile.
+        os.sync()
         ours = {n: self.ours_alone(task, problem, frames, n) for n in sorted({*processes, cores()})}
         if not self.with_toolkit:
             return list(ours.values())
