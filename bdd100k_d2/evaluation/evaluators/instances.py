@@ -6,21 +6,17 @@ from pathlib import Path
 import numpy as np
 from detectron2.utils import comm
 
-from ...data.bitmasks import decode_bitmask
 from .. import results
 from ..files.instances import BitmaskProblem
 from ..metrics.instances import FrameMatches, match_instances
-from .base import Inputs, OfficialEvaluator, Scores
-from .truth import BitmaskTruth
+from .base import Inputs, Scores
+from .bitmasks import BitmaskEvaluator
 
 logger = logging.getLogger(__name__)
 
 
-class BDD100KInsSegEvaluator(OfficialEvaluator):
-    """Writes ``bitmasks/`` and ``score.json``, and scores them by the rules for bitmasks, which are the server's.
-
-    They are also the rules where the labels are run lengths.
-    """
+class BDD100KInsSegEvaluator(BitmaskEvaluator):
+    """Writes ``bitmasks/`` and ``score.json`` and scores them with COCO's twelve scores."""
 
     task = "ins_seg"
     submission = ("bitmasks", "score.json")
@@ -28,7 +24,6 @@ class BDD100KInsSegEvaluator(OfficialEvaluator):
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
         """Takes a registered dataset of instance segmentation and the folder to write into."""
         super().__init__(dataset_name, output_dir)
-        self.truth = None if self.label_path is None else BitmaskTruth(self.label_path, self.task)
         self._scores: dict[str, np.ndarray] = {}
         self._matches: dict[str, FrameMatches] = {}
 
@@ -51,15 +46,10 @@ class BDD100KInsSegEvaluator(OfficialEvaluator):
             pixels, kept = results.instance_bitmask(
                 instances.pred_masks.numpy(), scores, instances.pred_classes.numpy()
             )
-            path = results.mask_path(self.output_dir / "bitmasks", name)
-            results.write_mask(pixels, path)
             self._scores[name] = scores[kept]
-            if self.truth is not None:
-                predicted = decode_bitmask(pixels, path)
-                truth = self.truth.read(name, pixels.shape[:2])
-                self._matches[name] = match_instances(
-                    truth, predicted, np.arange(len(kept)), scores[kept], len(self.names)
-                )
+            pair = self.write(pixels, name)
+            if pair is not None:
+                self._matches[name] = match_instances(*pair, np.arange(len(kept)), scores[kept], len(self.names))
 
     def evaluate(self) -> Scores | None:
         """Gathers, writes and scores.

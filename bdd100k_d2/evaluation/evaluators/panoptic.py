@@ -6,18 +6,17 @@ from pathlib import Path
 from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
-from ...data.bitmasks import decode_bitmask
 from .. import results
 from ..files.panoptic import PanopticProblem
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
-from .base import Inputs, OfficialEvaluator, Scores
-from .truth import BitmaskTruth
+from .base import Inputs, Scores
+from .bitmasks import BitmaskEvaluator
 
 logger = logging.getLogger(__name__)
 
 
-class BDD100KPanSegEvaluator(OfficialEvaluator):
-    """Writes ``bitmasks/`` and scores them by the rules for bitmasks, also where the labels are run lengths."""
+class BDD100KPanSegEvaluator(BitmaskEvaluator):
+    """Writes ``bitmasks/`` and scores them with the panoptic quality."""
 
     task = "pan_seg"
     submission = ("bitmasks",)
@@ -28,7 +27,6 @@ class BDD100KPanSegEvaluator(OfficialEvaluator):
         metadata = MetadataCatalog.get(dataset_name)
         self._thing_ids = {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()}
         self._stuff_ids = {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()}
-        self.truth = None if self.label_path is None else BitmaskTruth(self.label_path, self.task)
         self._counts: dict[str, PanopticCounts] = {}
 
     def reset(self) -> None:
@@ -49,12 +47,9 @@ class BDD100KPanSegEvaluator(OfficialEvaluator):
             pixels = results.panoptic_bitmask(
                 segments.cpu().numpy(), {info["id"]: self._class_of(info) for info in infos}
             )
-            path = results.mask_path(self.output_dir / "bitmasks", name)
-            results.write_mask(pixels, path)
-            if self.truth is not None:
-                predicted = decode_bitmask(pixels, path)
-                truth = self.truth.read(name, pixels.shape[:2])
-                self._counts[name] = bitmask_counts(truth, predicted, len(self.names))
+            pair = self.write(pixels, name)
+            if pair is not None:
+                self._counts[name] = bitmask_counts(*pair, len(self.names))
 
     def _class_of(self, info: dict) -> int:
         """The index into the class names of a segment, whose ``category_id`` counts things and stuff apart."""
