@@ -1,9 +1,11 @@
 """Metadata of the distribution; build settings are in pyproject.toml."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
@@ -12,6 +14,16 @@ def read_version() -> str:
     """Returns `__version__` without importing the package, which may not have its dependencies yet."""
     text = (ROOT / "bdd100k_d2" / "__init__.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)[1]
+
+
+class BuildWithConfigs(build_py):
+    """Puts the configs, which lie beside the package in the repository, inside it in a wheel."""
+
+    def run(self) -> None:
+        """Copies the package, then the configs."""
+        super().run()
+        if not self.editable_mode:
+            shutil.copytree(ROOT / "configs", Path(self.build_lib, "bdd100k_d2", "configs"), dirs_exist_ok=True)
 
 
 setup(
@@ -23,13 +35,12 @@ setup(
     author="The bdd100k_d2 authors",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=[*find_packages(include=["bdd100k_d2", "bdd100k_d2.*"]), "bdd100k_d2.configs"],
-    # The configs lie beside the package in the repository and inside it in a wheel.
-    package_dir={"bdd100k_d2.configs": "configs"},
-    package_data={
-        "bdd100k_d2.configs": ["**/*.yaml"],
-        "bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"],
-    },
+    cmdclass={"build_py": BuildWithConfigs},
+    packages=find_packages(include=["bdd100k_d2", "bdd100k_d2.*"]),
+    # Said although it is the default: an editable install then puts the repository itself on the path. Setuptools'
+    # import hook would come after the path, where a folder of the package's name, such as the clone, is found first.
+    package_dir={"": "."},
+    package_data={"bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"]},
     # What the package imports, except Detectron2: PyPI has no distribution of that name that runs on current PyTorch;
     # tools/install_detectron2.py makes one.
     install_requires=[

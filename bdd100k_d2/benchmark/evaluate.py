@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from ..evaluation.files.compare import largest_difference
+from ..evaluation.files.compare import TOLERANCE, largest_difference
 from ..evaluation.files.parallel import cores
 from ..evaluation.official import read_scores
 from ..evaluation.toolkit import toolkit_command, toolkit_python
@@ -19,9 +19,6 @@ from .problem import Problem, make_detections, make_labels, make_masks
 from .process import Usage, measure
 
 logger = logging.getLogger(__name__)
-
-TOLERANCE = 1e-9
-"""Percent; scores that differ by more are not the same."""
 
 FEW_MASKS = 200
 """Images of the smaller problem beside which the full one shows that memory does not grow."""
@@ -158,30 +155,33 @@ class _Bench:
         self.evaluate = evaluate
         self.with_toolkit = with_toolkit
         self.repeat = repeat
-        self.theirs, self.ours = folder / "theirs.json", folder / "ours.json"
+        self.folder = folder
+        self.theirs = folder / "theirs.json"
 
     def compare(self, task: str, problem: Problem, frames: int, processes: Sequence[int]) -> list[Comparison]:
-        # What was just written goes to the disk before anything is measured, not meanwhile.
-        os.sync()
         ours = {n: self.ours_alone(task, problem, frames, n) for n in sorted({*processes, cores()})}
         if not self.with_toolkit:
             return list(ours.values())
-        scores = read_scores(self.ours)
         comparisons = []
         for n in processes:
             usage = self._measure(toolkit_command(task, *problem, self.theirs, processes=n))
-            difference = largest_difference(read_scores(self.theirs), scores)
-            comparisons += [
-                ours[workers]._replace(processes=n, toolkit=usage, difference=difference)
-                for workers in sorted({n, cores()})
-            ]
+            theirs = read_scores(self.theirs)
+            for workers in sorted({n, cores()}):
+                difference = largest_difference(theirs, read_scores(self._scores(task, workers)))
+                comparisons.append(ours[workers]._replace(processes=n, toolkit=usage, difference=difference))
         return comparisons
 
     def ours_alone(self, task: str, problem: Problem, frames: int, workers: int) -> Comparison:
-        arguments = ["--gt", problem.truth, "--pred", problem.predicted, "--out", self.ours, "--workers", workers]
+        # What was just written goes to the disk before anything is measured, not meanwhile.
+        os.sync()
+        scores = self._scores(task, workers)
+        arguments = ["--gt", problem.truth, "--pred", problem.predicted, "--out", scores, "--workers", workers]
         command = [*self.evaluate, task, *map(str, arguments)]
         ours = _median([self._measure(command) for _ in range(self.repeat)])
         return Comparison(task, frames, None, workers, None, ours, None)
+
+    def _scores(self, task: str, workers: int) -> Path:
+        return self.folder / f"{task}-{workers}.json"
 
     def _measure(self, command: Sequence[str]) -> Usage:
         logger.info("Running %s", " ".join(command))
@@ -191,6 +191,7 @@ class _Bench:
 def _read_labels(folder: Path, frames: int, repeat: int) -> Reading:
     labels, images = make_labels(folder / "train", frames, TRAIN_BOXES * frames // TRAIN_FRAMES)
     command = [sys.executable, "-c", _READ, str(labels), str(images)]
+    os.sync()
     logger.info("Reading the labels of %d frames", frames)
     runs = [measure(command) for _ in range(repeat)]
     return Reading(frames, median(float(run.output.split()[0]) for run in runs), _median(runs))

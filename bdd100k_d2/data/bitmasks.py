@@ -88,6 +88,11 @@ def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
     return Bitmask(instances, ids, (meaning_of[ids] & 0xFF).astype(np.int32), (meaning_of[ids] >> 8).astype(np.uint8))
 
 
+def empty_bitmask(like: Bitmask) -> Bitmask:
+    """A bitmask without instances, of the size of another."""
+    return Bitmask(np.zeros_like(like.instances), *(column[:0] for column in like[1:]))
+
+
 def encode_bitmask(bitmask: Bitmask) -> np.ndarray:
     """The RGBA pixels of a bitmask.
 

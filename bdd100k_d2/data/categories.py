@@ -167,6 +167,25 @@ def det_class(category: str | None) -> DetClass:
     return known
 
 
+PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
+"""The category ids in panoptic bitmasks."""
+
+
+def ins_seg_class(category: str | None) -> DetClass:
+    """The class of instance segmentation that a label file's category name stands for.
+
+    Raises:
+        DataError: another name, also of a class that only detection has; callers add the file and the frame.
+    """
+    known = DET_CLASSES.get(category)
+    if known is None or known.index >= len(INS_SEG):
+        raise DataError(
+            f"{category!r} is no category of ins_seg. Known are {', '.join(names('ins_seg'))}, the aliases "
+            f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED)}."
+        )
+    return known
+
+
 # What the label files call regions and lines that no task here scores.
 _UNSCORED = {"unlabeled", "drivable area", "lane"}
 _UNSCORED_PREFIXES = ("lane/", "area/")

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ..errors import DataError
 from .bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
-from .categories import INS_SEG, PAN_SEG, det_class, is_known
+from .categories import INS_SEG, PAN_SEG, PAN_SEG_IDS, ins_seg_class, is_known
 from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_pictures
 from .labels import Frame, Label
 from .rle import CocoRLE, check_rle
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 # things. The keys are the ids of the bitmasks.
 THING_IDS = {i: n for n, i in enumerate(i for i, category in enumerate(PAN_SEG, 1) if category.is_thing)}
 STUFF_IDS = {i: n for n, i in enumerate((i for i, category in enumerate(PAN_SEG, 1) if not category.is_thing), 1)}
-
-_PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
 
 
 def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -215,14 +213,9 @@ def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: 
     for label, _ in masks:
         where = f"{path}: frame {frame.name}, label {label.id}"
         try:
-            known = det_class(label.category)
+            known = ins_seg_class(label.category)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
-        if known.index >= len(INS_SEG):
-            raise DataError(
-                f"{where}: {label.category!r} is no class of instance segmentation, which has "
-                f"{', '.join(category.name for category in INS_SEG)}; remove that label."
-            )
         ids.append(known.index)
         crowds.append(int(known.ignored or label.is_crowd))
     return {"annotations": _annotations([mask for _, mask in masks], ids, crowds)}
@@ -231,7 +224,7 @@ def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: 
 def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     segments: list[dict[str, Any]] = []
     for label, mask in masks:
-        category = _PAN_SEG_IDS.get(label.category)
+        category = PAN_SEG_IDS.get(label.category)
         if category is not None:
             segments.append(_segment(len(segments) + 1, category, label.is_crowd) | {"segmentation": mask})
         elif not is_known(label.category):

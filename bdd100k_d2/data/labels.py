@@ -1,4 +1,4 @@
-"""Scalabel label files <-> typed records: the one place that parses or writes them.
+"""Scalabel label files <-> typed records.
 
 The format is described at https://doc.bdd100k.com/format.html. Only the fields that training and scoring need are
 kept; msgspec skips the others without making objects of them.
@@ -91,8 +91,10 @@ class Frame(msgspec.Struct, omit_defaults=True):
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The size of the picture in pixels; the official one where the file does not say."""
-        return (HEIGHT, WIDTH) if self.size is None else (self.size.height, self.size.width)
+        """The size of the picture in pixels; where the file does not say, of its masks, else the official one."""
+        if self.size is not None:
+            return self.size.height, self.size.width
+        return next((label.rle.size for label in self.labels or () if label.rle is not None), (HEIGHT, WIDTH))
 
 
 def attributes_of(frames: Iterable[Frame]) -> dict[str, FrameAttributes]:
@@ -112,8 +114,10 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def read_content(path: Path) -> bytes:
-    """The bytes of a label file.
+def read_content(
+    path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
+) -> bytes:
+    """The bytes of a label file, or of another JSON file, which ``what`` and ``remedy`` speak of.
 
     Raises:
         DataError: no such file, or it may not be read.
@@ -121,10 +125,7 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: the label file cannot be read ({error.strerror}); "
-            "datasets/README.md says where it comes from and where it goes."
-        ) from error
+        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy}.") from error
 
 
 def check_unique(frames: Iterable[Frame], path: Path) -> None:
@@ -138,6 +139,11 @@ def check_unique(frames: Iterable[Frame], path: Path) -> None:
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
+
+
+def picture_stem(name: str) -> str:
+    """The name of a frame without the ending of its picture or mask, by which the two are matched."""
+    return name.removesuffix(".jpg").removesuffix(".png")
 
 
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
@@ -181,19 +187,24 @@ def diagnose(
     """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts."""
     if not content.strip():
         return "the file is empty; download or export it again."
+    if content[:2] == b"PK":
+        return "a zip; unpack it and give what is in it."
     if not content.isascii() and content[:1] not in b"[{ \t\r\n":
         return "not a JSON text file in UTF-8; give the path of a label file in JSON."
     text = content.decode(errors="replace").rstrip()
     try:
         document = json.loads(text)
     except json.JSONDecodeError as syntax:
-        # A literal such as false, cut off, is reported where it begins.
-        if syntax.pos >= len(text) - len("false") or "Unterminated" in syntax.msg:
+        # What is cut off in a literal such as false is reported where that begins.
+        rest = text[syntax.pos :]
+        if "Unterminated" in syntax.msg or any(whole.startswith(rest) for whole in ("true", "false", "null", "-")):
             return f"the JSON is cut off after {len(content):,} bytes; download or export it again."
         return (
             f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno}); download or export it again."
         )
     parts = split(document)
+    if isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document):
+        return "COCO results, one object a box; a list of frames with their labels is expected, as det.json."
     if parts is None:
         return 'not a label file: a list of Scalabel frames or {"frames": [...]} is expected.'
     return _first_bad(parts) or f"not a label file ({error})."

@@ -1,7 +1,7 @@
 """Semantic masks: PNG files and Scalabel run lengths -> arrays of class ids."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from ..errors import DataError
 from .categories import IGNORE_LABEL
 from .labels import Frame
+from .png import GREY, HEAD_BYTES, PALETTE, png_head
 from .rle import check_rle
 
 _SUFFIX_2018 = "_train_id"
@@ -73,30 +74,40 @@ def mask_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 @contextmanager
 def _open_mask(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file:
+            head = png_head(file.read(HEAD_BYTES))
             # As officially, the class ids of a palette picture are its indices, whatever its colours.
-            if image.mode not in ("L", "P"):
+            if head is not None and (head.bits != 8 or head.color_type not in (GREY, PALETTE)):
                 raise DataError(
-                    f"{path}: a mask has one channel of 8-bit class ids, this picture is {image.mode}; "
-                    "give the folder masks/, not colormaps/ or bitmasks/."
+                    f"{path}: a mask has one channel of 8-bit class ids, this picture is {head.kind}; "
+                    + (
+                        "save it with 8 bits."
+                        if head.color_type in (GREY, PALETTE)
+                        else "give the folder masks/, not colormaps/ or bitmasks/."
+                    )
                 )
-            yield image
-    except OSError as error:
-        raise DataError(f"{path}: the mask cannot be read ({error}); download or write it again.") from error
+            file.seek(0)
+            with Image.open(file) as image:
+                yield image
+    except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG chunk a SyntaxError
+        reason = "it is an empty file" if path.is_file() and not path.stat().st_size else error
+        raise DataError(f"{path}: the mask cannot be read ({reason}); download or write it again.") from error
 
 
-def frame_to_mask(frame: Frame, class_ids: dict[str, int], height: int, width: int) -> np.ndarray:
+def frame_to_mask(
+    frame: Frame, class_ids: Mapping[str, int], height: int, width: int, unpainted: int = IGNORE_LABEL
+) -> np.ndarray:
     """Paints the run lengths of a frame's labels in their order, later ones over earlier ones.
 
     Labels without run lengths or of a class that is not in ``class_ids`` are left out, as the official toolkit does.
 
     Returns:
-        uint8 array of shape (height, width); unpainted pixels are 255.
+        uint8 array of shape (height, width); pixels of no label are ``unpainted``.
 
     Raises:
         DataError: run lengths of another size, or that are none.
     """
-    mask = np.full((height, width), IGNORE_LABEL, np.uint8)
+    mask = np.full((height, width), unpainted, np.uint8)
     for label in frame.labels or ():
         if label.rle is None or label.category not in class_ids:
             continue

@@ -6,14 +6,14 @@ Pillow decodes 16 bits as 8, and a palette as its indices, without a word.
 import struct
 from typing import NamedTuple
 
-GREY, RGBA = 0, 6
-"""Colour types: one channel, and four."""
+GREY, PALETTE, RGBA = 0, 3, 6
+"""Colour types: one channel, one channel of indices, and four channels."""
 
 HEAD_BYTES = 26
 """From the beginning of the file."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_KINDS = {GREY: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", RGBA: "RGBA"}
+_KINDS = {GREY: "grey", 2: "RGB", PALETTE: "palette", 4: "grey with alpha", RGBA: "RGBA"}
 
 
 class PngHead(NamedTuple):

@@ -50,7 +50,7 @@ class LabelSet(NamedTuple):
 
 
 def read_labels(path: str | os.PathLike[str]) -> LabelSet:
-    """Reads a label file, or every ``.json`` file of a folder and of the folders in it, sorted by path.
+    """Reads a label file, or every ``.json`` file of a folder, else of the folders in it, sorted by path.
 
     Understood are Scalabel (a list of frames or ``{"frames": [...]}``: det_20, the 2018 lists, tracking, run lengths,
     predictions), the per-image files of the first release (``{"name", "frames": [{"objects"}]}``) and COCO as the
@@ -69,7 +69,9 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
 
 
 def _read_folder(folder: Path) -> LabelSet:
-    files = sorted(file for level in ("*.json", "*/*.json") for file in folder.glob(level) if file.name[0] != ".")
+    # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
+    levels = ([file for file in folder.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
+    files = sorted(next(filter(None, levels), []))
     if not files:
         raise DataError(
             f"{folder}: no .json file in the folder or in the folders in it; give the folder of the labels."

@@ -37,6 +37,7 @@ class Boxes(NamedTuple):
         category: (N,) int64 class indices; aliases and ignored classes are those that they stand for.
         corners: (N, 4) float64 x1, y1, x2, y2 in pixels, inclusive.
         score: (N,) float64, NaN for a box without one.
+        without_box: the number of labels that have no box, and so are not here.
     """
 
     names: list[str]
@@ -44,6 +45,7 @@ class Boxes(NamedTuple):
     category: np.ndarray
     corners: np.ndarray
     score: np.ndarray
+    without_box: int = 0
 
     @property
     def xywh(self) -> np.ndarray:
@@ -63,7 +65,8 @@ class Boxes(NamedTuple):
         order = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int64)
         place = np.argsort(order)[self.frame]
         by_place = np.argsort(place, kind="stable")
-        return Boxes([self.names[i] for i in order], place[by_place], *(column[by_place] for column in self[2:]))
+        columns = (self.category[by_place], self.corners[by_place], self.score[by_place])
+        return Boxes([self.names[i] for i in order], place[by_place], *columns, self.without_box)
 
     def detections(self, names: Sequence[str]) -> Detections:
         """The boxes as detections in the frames ``names``; those in other frames are left out."""
@@ -148,7 +151,8 @@ def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[
         stands twice, an unknown category, or a box without a score.
     """
     path = Path(path)
-    parts = _split(path) if path.is_file() and path.stat().st_size > _LARGE else []
+    large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK)
+    parts = _split(path) if large else []
     with Pool(min(processes, len(parts))) if processes > 1 and len(parts) > 1 else nullcontext() as pool:
         pending = pool.starmap_async(_read_part, [(path, *part) for part in parts], 1) if pool else None
 
@@ -201,7 +205,8 @@ def join_boxes(parts: Sequence[Boxes]) -> Boxes:
     return Boxes(
         [name for part in parts for name in part.names],
         np.concatenate([part.frame + start for part, start in zip(parts, starts, strict=True)]),
-        *(np.concatenate(columns) for columns in zip(*(part[2:] for part in parts), strict=True)),
+        *(np.concatenate(columns) for columns in zip(*(part[2:5] for part in parts), strict=True)),
+        sum(part.without_box for part in parts),
     )
 
 
@@ -229,6 +234,7 @@ def _columns(frames: Sequence[Frame], source: str | os.PathLike[str]) -> Boxes:
         np.array(category, np.int64),
         corners,
         np.array([label.score for label in labels], np.float64),
+        sum(len(frame.labels or ()) for frame in frames) - len(labels),
     )
 
 

@@ -99,7 +99,8 @@ def run_toolkit(
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not scores.exists():
             raise DataError(
-                f"{predicted}: the official toolkit fails on it (exit status {done.returncode}):\n{_last(done.stderr)}"
+                f"{truth}, {predicted}: the official toolkit fails on them (exit status {done.returncode}); "
+                f"docs/EVALUATION.md lists where it does. It says:\n{_last(done.stderr)}"
             )
         return read_scores(scores)
 

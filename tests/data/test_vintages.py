@@ -194,12 +194,19 @@ def test_coco_of_the_toolkit_gives_the_same_boxes(tmp_path: Path) -> None:
 def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
     write(tmp_path / "c.json", [frame("1.jpg", box("car"))])
     write(tmp_path / "a.json", [frame("3.jpg", box("bicycle")), frame("2.jpg")])
-    write(tmp_path / "b/z.json", [frame("4.jpg")])
     write(tmp_path / "._a.json", "\0\0macOS writes these into zip files")
     write(tmp_path / "readme.txt", "no labels")
+    # The toolkit does not look into folders in the folder.
+    write(tmp_path / "b/z.json", [frame("4.jpg")])
     found = read_labels(tmp_path)
-    assert [one.name for one in found.frames] == ["3.jpg", "2.jpg", "4.jpg", "1.jpg"]
+    assert [one.name for one in found.frames] == ["3.jpg", "2.jpg", "1.jpg"]
     assert found.vintage is Vintage.DET_20
+
+
+def test_folders_in_a_folder_are_read_where_it_has_no_files(tmp_path: Path) -> None:
+    write(tmp_path / "b/z.json", [frame("4.jpg")])
+    write(tmp_path / "a/z.json", [frame("5.jpg")])
+    assert [one.name for one in read_labels(tmp_path).frames] == ["5.jpg", "4.jpg"]
 
 
 def test_a_folder_of_two_vintages(tmp_path: Path) -> None:
@@ -242,7 +249,10 @@ def coco_with(**changes: object) -> dict:
         (json.dumps([frame("a.jpg", box("car"))])[:-9], "the JSON is cut off after"),
         ("x1,y1\n" * 20, "not valid JSON"),
         ({"shapes": []}, "not a label file: a list of Scalabel frames"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "missing required field `name`"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "COCO results, one object a box"),
+        ("PK\x03\x04", "a zip; unpack it"),
+        (json.dumps([frame("a.jpg")])[:-1] + ",]", "not valid JSON"),
+        (json.dumps([frame("a.jpg")]) + " x", "not valid JSON .Extra data"),
         ([frame("a.jpg"), frame("a.jpg")], "frame a.jpg stands twice"),
         (COCO | {"images": [{"id": i, "file_name": f"{i}/b.jpg"} for i in (4, 5)]}, "frame b.jpg stands twice"),
         ([frame("a.jpg", box("car", score=float("nan")))], "frame a.jpg holds a number that is NaN or infinite"),

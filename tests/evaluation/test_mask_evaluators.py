@@ -133,6 +133,23 @@ def test_the_written_instances_score_what_the_memory_scores(kind: str, tmp_path:
     assert summary(files.official) == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
 
 
+@pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])
+def test_labels_without_a_prediction_count_as_empty(
+    kind: str, tmp_path: Path, task: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluator = EVALUATORS[f"bdd100k_{task}"](f"bdd100k_{task}_val", tmp_path / "out")
+    output = perfect_instances if task == "ins_seg" else panoptic_output
+    evaluator.process([{"image_id": NAMES[1]}], [output(bitmasks(task)[NAMES[1]])])
+    (results,) = evaluator.evaluate().values()
+    assert "2 of 3 frames have no prediction and count as empty; the first is val0" in caplog.text
+    for name, mask in bitmasks(task).items():
+        write_mask(encode_bitmask(mask), tmp_path / "truth" / name.replace(".jpg", ".png"))
+    score_file = tmp_path / "out/score.json" if task == "ins_seg" else None
+    files = evaluate_files(task, tmp_path / "truth", tmp_path / "out/bitmasks", score_file=score_file, workers=1)
+    expected = {key: results[key] for key in summary(files.official)}
+    assert summary(files.official) == pytest.approx(expected, abs=1e-12, rel=0, nan_ok=True)
+
+
 def panoptic_output(mask: Bitmask, shift: int = 0) -> dict:
     metadata = MetadataCatalog.get("bdd100k_pan_seg_val")
     things = metadata.thing_dataset_id_to_contiguous_id

@@ -34,7 +34,7 @@ def test_it_gives_its_own_scores(task: str, key: str, oracles: Path, installed: 
 
 def test_what_it_says_when_it_fails_is_passed_on(oracles: Path, installed: None) -> None:
     with pytest.raises(
-        DataError, match=r"pred.json: the official toolkit fails on it \(exit status 1\):[\s\S]*KeyError"
+        DataError, match=r"pred.json: the official toolkit fails on them \(exit status 1\)[\s\S]*KeyError"
     ):
         toolkit.run_toolkit("det", oracles / "expected.json", oracles / "det" / "pred.json")
 

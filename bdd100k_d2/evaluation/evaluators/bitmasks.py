@@ -1,11 +1,14 @@
 """What the evaluators of instance and panoptic segmentation share: a bitmask a picture, written and compared."""
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from ...data.bitmasks import Bitmask, decode_bitmask
+from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
+from ...data.labels import picture_stem
 from .. import results
+from ..files.problem import match_frames
 from .base import OfficialEvaluator
 from .truth import BitmaskTruth
 
@@ -39,3 +42,17 @@ class BitmaskEvaluator(OfficialEvaluator):
         if self.truth is None:
             return None
         return self.truth.read(image_name, pixels.shape[:2]), decode_bitmask(pixels, path)
+
+    def missing(self, predicted: Collection[str]) -> Iterator[tuple[str, Bitmask, Bitmask]]:
+        """Yields each frame of the ground truth that is not in ``predicted``, which are names of pictures.
+
+        Officially it counts, with an empty prediction; two of the released bitmasks have no picture.
+
+        Yields:
+            The name of its picture, the ground truth, and a prediction without instances.
+        """
+        stems = {picture_stem(name) for name in predicted}
+        for stem in match_frames(self.truth.stems, stems, self.truth.path, self.output_dir / "bitmasks"):
+            if stem not in stems:
+                truth = self.truth.read(stem)
+                yield f"{stem}.jpg", truth, empty_bitmask(truth)

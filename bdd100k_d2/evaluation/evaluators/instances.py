@@ -70,5 +70,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         if self.truth is None:
             return self.no_scores()
         matches = {name: match for _, rank in gathered for name, match in rank.items()}
-        problem = BitmaskProblem(list(scores), [matches[name] for name in scores])
+        for name, *pair in self.missing(scores):
+            matches[name] = match_instances(*pair, np.zeros(0, np.int64), np.zeros(0), len(self.names))
+        problem = BitmaskProblem(sorted(matches), [matches[name] for name in sorted(matches)])
         return self.report("segm", problem.official(), problem.further(), "AP")

@@ -70,5 +70,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         if self.truth is None:
             return self.no_scores()
         counts = {name: each for rank in gathered for name, each in rank.items()}
+        for name, *pair in self.missing(counts):
+            counts[name] = bitmask_counts(*pair, len(self.names))
         problem = PanopticProblem(sorted(counts), [counts[name] for name in sorted(counts)], "N")
         return self.report("panoptic_seg", problem.official(), problem.further(), "PQ")

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from detectron2.data import DatasetCatalog
 from detectron2.utils import comm
 
+from ...data.categories import IGNORE_LABEL
+from ...data.labels import picture_stem
 from ...data.masks import check_mask, read_mask
 from ...errors import DataError
 from .. import results
+from ..files.problem import match_frames
+from ..files.segmentation import list_masks
 from ..metrics.segmentation import confusion_matrix
 from ..official import further_segmentation, official_segmentation
 from .base import Inputs, OfficialEvaluator, Scores
@@ -27,12 +30,9 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
         """Takes a registered segmentation dataset and the folder to write into."""
         super().__init__(dataset_name, output_dir)
-        self.truth = (
-            {}
-            if self.label_path is None
-            else {one["image_id"]: one["sem_seg_file_name"] for one in DatasetCatalog.get(dataset_name)}
-        )
+        self.truth = {} if self.label_path is None else list_masks(self.label_path)
         self._matrix = self._no_pixels()
+        self._names: list[str] = []
 
     def _no_pixels(self) -> torch.Tensor:
         return torch.zeros(len(self.names), len(self.names) + 1, dtype=torch.int64)
@@ -41,6 +41,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         """Forgets all predictions and removes the files of an earlier evaluation."""
         super().reset()
         self._matrix = self._no_pixels()
+        self._names = []
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
         """Writes and counts the ``sem_seg`` logits (K, H, W) of each picture, at the original size.
@@ -51,8 +52,10 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         """
         for one, output in zip(inputs, outputs, strict=True):
             prediction = output["sem_seg"].argmax(dim=0).to(torch.uint8)
-            if self.label_path is not None:
-                path = self.truth[one["image_id"]]
+            stem = picture_stem(one["image_id"])
+            self._names.append(stem)
+            if stem in self.truth:
+                path = self.truth[stem]
                 truth = check_mask(read_mask(path), len(self.names), path)
                 if truth.shape != prediction.shape:
                     raise DataError(
@@ -72,15 +75,24 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
             "mRecall", "fIoU", "pAcc", for drivable "mIoU-strict", and "IoU-<class>" for each class; empty for a dataset
             without labels. None elsewhere.
         """
-        gathered = comm.gather(self._matrix.cpu().numpy())
+        gathered = comm.gather((self._matrix.cpu().numpy(), self._names))
         if not comm.is_main_process():
             return None
-        logger.info("The predicted masks are in %s", self.output_dir / "masks")
+        folder = self.output_dir / "masks"
+        logger.info("The predicted masks are in %s", folder)
         if self.label_path is None:
             return self.no_scores()
-        matrix = np.sum(gathered, axis=0)
+        predicted = {name for _, names in gathered for name in names}
+        frames = match_frames(self.truth, predicted, self.label_path, folder)
+        # Officially, a mask without a prediction is one of no class; two of the released masks have no picture.
+        missing = [self.truth[name] for name in frames if name not in predicted]
+        matrix = np.sum([counts for counts, _ in gathered] + [self._missed(path) for path in missing], axis=0)
         official, further = official_segmentation(self.task, matrix), further_segmentation(self.task, matrix)
         return self.report(self.task, official, further, "IoU")
+
+    def _missed(self, path: Path) -> np.ndarray:
+        truth = check_mask(read_mask(path), len(self.names), path)
+        return confusion_matrix(truth, np.full_like(truth, IGNORE_LABEL), len(self.names))
 
 
 class BDD100KDrivableEvaluator(BDD100KSemSegEvaluator):

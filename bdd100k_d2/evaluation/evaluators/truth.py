@@ -7,13 +7,11 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
-from ...data.categories import INS_SEG, PAN_SEG, det_class, is_known
-from ...data.labels import Frame, Label
+from ...data.categories import PAN_SEG_IDS, ins_seg_class, is_known
+from ...data.labels import Frame, Label, picture_stem
 from ...data.rle import check_rle
 from ...data.vintages import read_labels
 from ...errors import DataError
-
-_PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
 
 
 class BitmaskTruth:
@@ -29,22 +27,29 @@ class BitmaskTruth:
         self._category = _instance_category if task == "ins_seg" else _panoptic_category
         self._frames: dict[str, Frame] | None = None
         if path.is_file() or not any(path.glob("*.png")):
-            self._frames = {Path(frame.name).stem: frame for frame in read_labels(path).frames}
+            self._frames = {picture_stem(frame.name): frame for frame in read_labels(path).frames}
 
-    def read(self, image_name: str, size: tuple[int, int]) -> Bitmask:
-        """The instances of a picture whose predictions have ``size``, (height, width) in pixels.
+    @property
+    def stems(self) -> list[str]:
+        """The frames, sorted, without the endings of their pictures."""
+        if self._frames is not None:
+            return sorted(self._frames)
+        return sorted(picture_stem(path.name) for path in self.path.glob("*.png") if path.name[0] != ".")
+
+    def read(self, image_name: str, size: tuple[int, int] | None = None) -> Bitmask:
+        """The instances of a picture; its predictions, if there are any, have ``size``, (height, width) in pixels.
 
         Raises:
             DataError: the picture has no ground truth, or it cannot be read or has another size.
         """
-        stem = Path(image_name).stem
+        stem = picture_stem(image_name)
         if self._frames is None:
             bitmask = read_bitmask(self.path / f"{stem}.png")
         elif stem in self._frames:
             bitmask = frame_bitmask(self._frames[stem], self._category, self.path)
         else:
             raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
-        if bitmask.instances.shape != size:
+        if size is not None and bitmask.instances.shape != size:
             height, width = bitmask.instances.shape
             raise DataError(
                 f"{self.path}: the ground truth of {image_name} is {width}x{height}, the prediction "
@@ -96,14 +101,12 @@ def _bits(label: Label, ignored: bool = False) -> int:
 
 
 def _instance_category(label: Label) -> tuple[int, int]:
-    known = det_class(label.category)
-    if known.index >= len(INS_SEG):
-        raise DataError("no class of instance segmentation; remove that label.")
+    known = ins_seg_class(label.category)
     return known.index + 1, _bits(label, known.ignored)
 
 
 def _panoptic_category(label: Label) -> tuple[int, int] | None:
-    category = _PAN_SEG_IDS.get(label.category)
+    category = PAN_SEG_IDS.get(label.category)
     if category is None:
         if not is_known(label.category):
             raise DataError("unknown category; mend or remove that label.")

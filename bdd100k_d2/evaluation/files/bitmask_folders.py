@@ -3,9 +3,7 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
-from ...data.bitmasks import Bitmask, read_bitmask
+from ...data.bitmasks import Bitmask, empty_bitmask, read_bitmask
 from ...errors import DataError
 
 
@@ -38,7 +36,7 @@ def read_pair(truth: Path, predicted: Path | None, num_classes: int) -> tuple[Bi
     """
     first = _read(truth, num_classes)
     if predicted is None:
-        return first, Bitmask(np.zeros_like(first.instances), *(column[:0] for column in first[1:]))
+        return first, empty_bitmask(first)
     second = _read(predicted, num_classes)
     if first.instances.shape != second.instances.shape:
         ours, theirs = ("x".join(map(str, mask.instances.shape)) for mask in (second, first))
@@ -56,7 +54,7 @@ def _png_files(path: Path) -> dict[str, Path] | None:
         return None
     # The toolkit's order, which decides between equal scores.
     found = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
-    pictures = [Path(file) for file in found if file.endswith(".png")]
+    pictures = [path for path in map(Path, found) if path.suffix == ".png" and path.name[0] != "."]
     if not pictures:
         if any(file.endswith(".json") for file in found):
             return None

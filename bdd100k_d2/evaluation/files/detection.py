@@ -1,5 +1,6 @@
 """Detection: two label files -> a problem to be scored."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
 from ..official import Official, official_detection
 from .problem import match_frames
+
+logger = logging.getLogger(__name__)
 
 
 class DetectionProblem:
@@ -82,10 +85,14 @@ def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
         names = sorted(frame.name for frame in frames)
         columns = ground_truth_columns(frames, names, truth)
         attributes = attributes_of(frames)
+        if any(label.score is not None for frame in frames for label in frame.labels or ()):
+            logger.warning("%s: the ground truth has scores; are ground truth and predictions swapped?", truth)
         # The records are not needed while the boxes are scored.
         del frames
         found = boxes()
     match_frames(names, found.names, truth, predicted)
+    if found.without_box:
+        logger.warning("%s: %d predictions have no box (box2d) and are left out.", predicted, found.without_box)
     return DetectionFiles(DetectionProblem(names, *columns, found.detections(names)), attributes, vintage)
 
 

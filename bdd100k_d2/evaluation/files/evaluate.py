@@ -1,19 +1,20 @@
 """The one call behind ``tools/evaluate.py``: two paths and a task -> official scores, slices and a text to print."""
 
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...data.labels import FrameAttributes, attributes_of
+from ...data.labels import FrameAttributes, attributes_of, picture_stem, without_collection
 from ...data.vintages import read_labels
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ..official import Official, summary, table
 from .detection import open_det
 from .parallel import cores
 from .problem import Problem
-from .slices import BOX_ATTRIBUTES, Slice, slices_of
+from .slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES, Slice, slices_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,12 @@ class Evaluation(NamedTuple):
 
     def text(self) -> str:
         """The official table, the scores beside it, and a table a slice."""
-        parts = [table(self.official), _line(summary(self.official))]
+        parts = [table(self.official)]
+        if "Recall" in self.further:
+            absent = [name for name, value in self.further["Recall"][0].items() if math.isnan(value)]
+            if absent:
+                parts.append(f"Not in the ground truth, and not in the average: {', '.join(absent)}.")
+        parts.append(_line(summary(self.official)))
         if self.further:
             parts.append(f"Not in the official tool: {_line(summary(self.further))}")
         return "\n\n".join(parts + [_slice_text(one) for one in self.slices.values()])
@@ -53,7 +59,7 @@ def evaluate_files(
     predicted: str | os.PathLike[str],
     *,
     score_file: str | os.PathLike[str] | None = None,
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     attributes: str | os.PathLike[str] | None = None,
     workers: int | None = None,
 ) -> Evaluation:
@@ -64,26 +70,51 @@ def evaluate_files(
         truth: label files of any vintage, or a folder of masks or bitmasks, as the task has it.
         predicted: likewise.
         score_file: for ins_seg with bitmasks: the scores of the instances.
-        by: attributes to slice by: "weather", "scene", "timeofday"; for det also "occluded" and "truncated".
+        by: attributes to slice by, one or several: "weather", "scene", "timeofday"; for det also "occluded" and
+            "truncated".
         attributes: a label file with the frames' attributes; needed with ``by`` where ``truth`` holds masks.
         workers: processes or threads; all cores without it.
 
     Raises:
+        ConfigError: no such task or attribute.
         DataError: bad files, which the message names with the frame and the remedy.
     """
-    # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
-    truth, predicted = Path(truth), Path(predicted)
+    truth, predicted, by = Path(truth), Path(predicted), [by] if isinstance(by, str) else by
+    _check_arguments(task, truth, predicted, by)
+    workers = workers or cores()
+    # Nearly all that is read stays to the end, and looking through it for garbage costs a tenth of the time.
+    with without_collection():
+        return _evaluate(task, truth, predicted, score_file, by, attributes, workers)
+
+
+def _check_arguments(task: str, truth: Path, predicted: Path, by: Sequence[str]) -> None:
+    if task not in TASKS:
+        raise ConfigError(f"no task {task!r}; there are {', '.join(TASKS)}.")
+    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if task == "det" else ()))
+    if unknown := [name for name in by if name not in known]:
+        raise ConfigError(f"{task} cannot be scored by {unknown[0]!r}, but by {', '.join(known)}.")
     for path in (truth, predicted):
         if not path.exists():
-            raise DataError(f"{path}: no such file or folder.")
-    workers = workers or cores()
-    if unknown := [name for name in by if name in BOX_ATTRIBUTES and task != "det"]:
-        raise DataError(f"{task} cannot be scored by {unknown[0]}, which is an attribute of boxes.")
+            raise DataError(f"{path}: no such file or folder; check the path.")
+
+
+def _evaluate(
+    task: str,
+    truth: Path,
+    predicted: Path,
+    score_file: str | os.PathLike[str] | None,
+    by: Sequence[str],
+    attributes: str | os.PathLike[str] | None,
+    workers: int,
+) -> Evaluation:
+    # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
     found: Mapping[str, FrameAttributes] | None = None
     problem: Problem
     if task == "det":
         problem, found, vintage = open_det(truth, predicted, workers)
-        logger.info("%s: labels of the vintage %s; scores on others are not comparable.", truth, vintage.value)
+        logger.info(
+            "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", truth, vintage.value
+        )
     elif task == "ins_seg":
         from .instances import open_ins_seg
 
@@ -116,7 +147,7 @@ def _attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttributes]
             f"{source}: masks have no attributes to slice by; name a label file of the same frames with --attributes."
         )
     frames = read_labels(source).frames
-    if {Path(frame.name).stem for frame in frames}.isdisjoint(Path(name).stem for name in problem.names):
+    if {picture_stem(frame.name) for frame in frames}.isdisjoint(map(picture_stem, problem.names)):
         raise DataError(
             f"{source}: none of the {len(problem.names):,} scored frames is in it; give the labels of the split."
         )
@@ -124,18 +155,15 @@ def _attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttributes]
 
 
 def _line(scores: Mapping[str, float]) -> str:
-    return ", ".join(
-        f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4f}" for name, value in scores.items()
-    )
+    return ", ".join(f"{name} {_cell(value, 4)}" for name, value in scores.items())
 
 
 def _slice_text(one: Slice) -> str:
-    metrics = list(summary(one.rows[0].scores))
-    header = [f"by {one.attribute}", one.counted, *metrics]
-    cells = [header] + [
-        [row.value, f"{row.count:,}", *(_cell(value) for value in summary(row.scores).values())] for row in one.rows
-    ]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
+    values = [summary(row.scores) | summary(row.further) for row in one.rows]
+    cells = [[f"by {one.attribute}", one.counted, *values[0]]]
+    for row, scores in zip(one.rows, values, strict=True):
+        cells.append([row.value, f"{row.count:,}", *(_cell(value, 1) for value in scores.values())])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
         for line in cells
@@ -143,7 +171,7 @@ def _slice_text(one: Slice) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def _cell(value: float) -> str:
+def _cell(value: float, decimals: int) -> str:
     if isinstance(value, int):
         return str(value)
-    return "-" if value != value else f"{value:.1f}"
+    return "-" if math.isnan(value) else f"{value:.{decimals}f}"

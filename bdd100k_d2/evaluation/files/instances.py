@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import ALIASES, DET_CLASSES, IGNORED, INS_SEG, DetClass, names
+from ...data.categories import INS_SEG, ins_seg_class, names
 from ...data.labels import Frame
 from ...data.rle import areas, overlap
 from ...errors import DataError
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
 from ..official import Official, official_detection
 from .bitmask_folders import find_bitmasks, read_pair
-from .mask_labels import checked_masks, read_pairs, warn_overlaps
+from .mask_labels import checked_masks, read_pairs, warn_overlaps, warn_without_mask
 from .parallel import map_frames
 from .problem import Problem, match_frames
 from .score_file import Scores, rank, read_score_file, without_bitmask
@@ -138,8 +138,7 @@ def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> RunLength
         (truth, sum(frame.truth_without_mask for frame in masks)),
         (predicted, sum(frame.predicted_without_mask for frame in masks)),
     ):
-        if count:
-            logger.warning("%s: %d labels have no mask (rle) and are left out.", path, count)
+        warn_without_mask(path, count)
     warn_overlaps(predicted, [name for name, frame in zip(order, masks, strict=True) if frame.overlapping])
     return RunLengthProblem(order, [frame.truth for frame in masks], [frame.predicted for frame in masks])
 
@@ -159,13 +158,14 @@ def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[
     labels, classes = [], []
     for label in frame.labels or ():
         where = f"{path}: frame {frame.name}, label {label.id}"
-        known = _instance_class(label.category, where)
+        try:
+            known = ins_seg_class(label.category)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
         if label.rle is None:
             continue
         if scored and (label.score is None or not math.isfinite(label.score)):
-            raise DataError(
-                f"{where} ({label.category}) has no score; each prediction needs one (it is {label.score})."
-            )
+            raise DataError(f"{where} ({label.category}) has no score; write a finite number between 0 and 1.")
         labels.append(label)
         classes.append(known)
     masks = checked_masks(frame, labels, truth, path)
@@ -181,16 +181,6 @@ def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[
         ),
         len(frame.labels or ()) - len(labels),
     )
-
-
-def _instance_class(category: str | None, where: str) -> DetClass:
-    known = DET_CLASSES.get(category)
-    if known is None or known.index >= len(INS_SEG):
-        raise DataError(
-            f"{where}: {category!r} is no category of ins_seg. Known are {', '.join(names('ins_seg'))}, the aliases "
-            f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED)}."
-        )
-    return known
 
 
 def _choose(frames: Sequence, chosen: np.ndarray | None) -> Sequence:

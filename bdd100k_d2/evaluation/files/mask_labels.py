@@ -1,7 +1,7 @@
 """Two label files with run lengths -> pairs of frames, and the checked masks of a frame."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...data.labels import Frame, Label
@@ -23,12 +23,28 @@ def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
     true_frames = {frame.name: frame for frame in read_labels(truth).frames}
     frames = {frame.name: frame for frame in read_labels(predicted).frames}
     names = match_frames(true_frames, frames, truth, predicted)
-    labels = [label for frame in true_frames.values() for label in frame.labels or ()]
+    check_masks_present(true_frames.values(), truth)
+    return [(true_frames[name], frames.get(name) or Frame(name)) for name in names]
+
+
+def check_masks_present(frames: Iterable[Frame], path: Path) -> None:
+    """Holds that of the labels of ground truth, if there are any, not all are without a mask.
+
+    Raises:
+        DataError: they are.
+    """
+    labels = [label for frame in frames for label in frame.labels or ()]
     if labels and all(label.rle is None for label in labels):
         raise DataError(
-            f"{truth}: no label has run lengths (rle); give labels/<task>/rles/, not polygons or boxes, or bitmasks."
+            f"{path}: no label has a mask in run lengths (rle); give labels/<task>/rles/, not polygons or boxes, or a "
+            "folder of masks or bitmasks."
         )
-    return [(true_frames[name], frames.get(name) or Frame(name)) for name in names]
+
+
+def warn_without_mask(path: Path, count: int) -> None:
+    """Warns, once, of labels that officially are left out because they have no mask."""
+    if count:
+        logger.warning("%s: %d labels have no mask (rle) and are left out.", path, count)
 
 
 def checked_masks(frame: Frame, labels: Sequence[Label], truth: Frame, path: Path) -> list[CocoRLE]:

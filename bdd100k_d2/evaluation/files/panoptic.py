@@ -9,20 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import PAN_SEG, is_known, names
+from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known, names
 from ...data.labels import Frame
 from ...data.rle import overlap
 from ...errors import DataError
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
 from ..official import Official
 from .bitmask_folders import find_bitmasks, read_pair
-from .mask_labels import checked_masks, read_pairs, warn_overlaps
+from .mask_labels import checked_masks, read_pairs, warn_overlaps, warn_without_mask
 from .parallel import map_frames
 from .problem import Problem, match_frames
 
 logger = logging.getLogger(__name__)
 
-_CLASS_IDS = {name: k for k, name in enumerate(names("pan_seg"))}
 _THING = np.array([category.is_thing for category in PAN_SEG])
 
 
@@ -88,9 +87,7 @@ def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> PanopticP
     order = [pair[0].name for pair in pairs]
     frames = list(map_frames(partial(_count_masks, truth, predicted), pairs, processes, "Counting segments"))
     for side, path in enumerate((truth, predicted)):
-        without_mask = sum(frame.without_mask[side] for frame in frames)
-        if without_mask:
-            logger.warning("%s: %d labels have no mask (rle) and are left out.", path, without_mask)
+        warn_without_mask(path, sum(frame.without_mask[side] for frame in frames))
         other = sum((frame.other_tasks[side] for frame in frames), Counter())
         if other:
             logger.warning(
@@ -122,7 +119,7 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
     labels = []
     without_mask = 0
     for label in frame.labels or ():
-        if label.category in _CLASS_IDS:
+        if label.category in PAN_SEG_IDS:
             without_mask += label.rle is None
             if label.rle is not None:
                 labels.append(label)
@@ -131,11 +128,11 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
         else:
             raise DataError(
                 f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
-                f"Known are {', '.join(_CLASS_IDS)}."
+                f"Known are {', '.join(PAN_SEG_IDS)}."
             )
     masks = checked_masks(frame, labels, truth, path)
     taking_part = [i for i, label in enumerate(labels) if not label.is_crowd]
-    category = np.array([_CLASS_IDS[labels[i].category] for i in taking_part], np.int64)
+    category = np.array([PAN_SEG_IDS[labels[i].category] - 1 for i in taking_part], np.int64)
     return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
 
 

@@ -47,11 +47,12 @@ def match_frames(
     names = sorted(known)
     if not names:
         raise DataError(f"{truth_path}: no frame of ground truth in it; give the labels of a split.")
+    if not given:
+        raise DataError(f"{predicted_path}: no frame in it; give the predictions of the frames in {truth_path}.")
     if not known & given:
-        example = f" ({min(given)} against {names[0]})" if given else ""
         raise DataError(
-            f"{predicted_path}: none of the {len(given):,} predicted frames is in {truth_path}{example}; "
-            "are these predictions of another split or another task?"
+            f"{predicted_path}: none of the {len(given):,} predicted frames is in {truth_path} ({min(given)} against "
+            f"{names[0]}); are these predictions of another split or another task?"
         )
     missing, extra = known - given, given - known
     if missing:

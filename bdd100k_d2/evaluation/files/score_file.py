@@ -33,7 +33,7 @@ def read_score_file(path: Path) -> dict[str, Scores]:
         DataError: a file that cannot be read, a frame twice or not named after a picture, an annotation id twice or
             none, or a score that is missing, NaN or infinite.
     """
-    content = read_content(path)
+    content = read_content(path, "score file", "check the path")
     try:
         frames = msgspec.json.decode(content, type=list[_Frame])
     except msgspec.MsgspecError as error:
@@ -96,7 +96,9 @@ def _ranked(frame: _Frame, path: Path) -> Scores:
                 'bitmask as "index".'
             ) from None
         if label.score is None or not math.isfinite(label.score):
-            raise DataError(f"{where}: annotation id {annotation_id} has no score (it is {label.score}).")
+            raise DataError(
+                f"{where}: annotation id {annotation_id} has no score; write a finite number between 0 and 1."
+            )
     if len(set(ids)) < len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
         raise DataError(f"{path}: frame {frame.name} scores annotation id {twice} twice; remove one of the two.")

@@ -2,21 +2,22 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from hotcoco.semantic import SemanticEval
 
-from ...data.categories import is_known, names
-from ...data.labels import Frame
+from ...data.categories import IGNORE_LABEL, is_known, names
+from ...data.labels import Frame, picture_stem
 from ...data.masks import check_mask, frame_to_mask, mask_stem, read_mask
 from ...data.png import GREY, HEAD_BYTES, png_head
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ..metrics.segmentation import confusion_matrix
 from ..official import Official, further_segmentation, official_segmentation
+from .mask_labels import check_masks_present, warn_without_mask
 from .parallel import map_frames
 from .problem import match_frames
 
@@ -65,11 +66,43 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Segment
             other frames.
     """
     true, found = _open(truth, task, check=True), _open(predicted, task, check=False)
+    if isinstance(next(iter(true.values()), None), _MaskFile) or isinstance(
+        next(iter(found.values()), None), _MaskFile
+    ):
+        true, found = _by_stem(true, truth), _by_stem(found, predicted)
     frames = match_frames(true, found, truth, predicted)
     count = partial(_count, num_classes=len(names(task)))
     pairs = [(true[frame], found.get(frame)) for frame in frames]
-    matrices = map_frames(count, pairs, workers, "counting pixels", threads=True)
-    return SegmentationProblem(task, frames, np.stack(list(matrices)))
+    matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))
+    no_class = [
+        isinstance(mask, _MaskFile) and matrix[:, -1].any() for (_, mask), matrix in zip(pairs, matrices, strict=True)
+    ]
+    if any(no_class):
+        logger.warning(
+            "%s: %d masks have pixels whose id is no class, which count as wrong; the first is %s.",
+            predicted,
+            sum(no_class),
+            pairs[no_class.index(True)][1],
+        )
+    return SegmentationProblem(task, frames, matrices)
+
+
+def list_masks(folder: Path) -> dict[str, Path]:
+    """Every PNG file in a folder and in the folders in it, by the stem of its frame; hidden ones are left out.
+
+    Raises:
+        DataError: two masks of a frame.
+    """
+    files: dict[str, Path] = {}
+    for place, _, entries in os.walk(folder):
+        for entry in entries:
+            if not entry.endswith(".png") or entry.startswith("."):
+                continue
+            file = Path(place, entry)
+            other = files.setdefault(mask_stem(file), file)
+            if other is not file:
+                raise DataError(f"{file}: frame {mask_stem(file)} has another mask, {other}; remove one of the two.")
+    return files
 
 
 class _MaskFile:
@@ -96,17 +129,22 @@ class _MaskFile:
 class _MaskLabels:
     """The run lengths of a frame."""
 
-    def __init__(self, frame: Frame, path: Path, class_ids: Mapping[str, int]) -> None:
+    def __init__(self, frame: Frame, path: Path, task: str) -> None:
         self._frame = frame
         self._path = path
-        self._class_ids = class_ids
+        self._task = task
 
     def __str__(self) -> str:
         return f"{self._path}: frame {self._frame.name}"
 
     def read(self) -> np.ndarray:
+        class_ids = {name: i for i, name in enumerate(names(self._task))}
+        unpainted = IGNORE_LABEL
+        if self._task == "drivable":
+            # Officially background is no class of run lengths: it is what nothing else is painted on.
+            unpainted = class_ids.pop("background")
         try:
-            return frame_to_mask(self._frame, self._class_ids, *self._frame.height_width)
+            return frame_to_mask(self._frame, class_ids, *self._frame.height_width, unpainted)
         except DataError as error:
             raise DataError(f"{self._path}: {error}") from None
 
@@ -115,47 +153,53 @@ Mask = _MaskFile | _MaskLabels
 
 
 def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
-    """The masks in a folder or in label files, by frame; ``check`` holds that their ids are the task's."""
+    """The masks of a folder, or of label files, by frame; ``check`` holds that their ids are the task's."""
     classes = names(task)
-    if path.is_dir() and (files := _list_masks(path)):
+    if path.is_dir() and (files := list_masks(path)):
         return {frame: _MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
+    if path.suffix == ".png":
+        raise DataError(f"{path}: one mask; give the folder of the masks.")
+    if path.is_dir() and not any(path.rglob("*.json")):
+        raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of masks or label files.")
     frames = read_labels(path).frames
-    class_ids = {name: i for i, name in enumerate(classes)}
-    _refuse_unknown_categories(frames, class_ids, path)
-    return {Path(frame.name).stem: _MaskLabels(frame, path, class_ids) for frame in frames}
+    if check:
+        check_masks_present(frames, path)
+    _check_labels(frames, classes, path)
+    return {frame.name: _MaskLabels(frame, path, task) for frame in frames}
 
 
-def _list_masks(folder: Path) -> dict[str, Path]:
-    """Every PNG file in a folder and in the folders in it, by frame.
+def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
+    """Masks by the stems of their frames, as a folder of masks has them.
 
     Raises:
-        DataError: two masks of a frame.
+        DataError: two frames of a stem.
     """
-    files: dict[str, Path] = {}
-    for place, _, entries in os.walk(folder):
-        for entry in entries:
-            if not entry.endswith(".png"):
-                continue
-            file = Path(place, entry)
-            other = files.setdefault(mask_stem(file), file)
-            if other is not file:
-                raise DataError(f"{file}: frame {mask_stem(file)} has another mask, {other}; remove one of the two.")
-    return files
+    found: dict[str, Mask] = {}
+    for name, mask in masks.items():
+        if found.setdefault(picture_stem(name), mask) is not mask:
+            raise DataError(f"{path}: two frames are called {picture_stem(name)}; masks cannot be matched to both.")
+    return found
 
 
-def _refuse_unknown_categories(frames: Iterable[Frame], class_ids: Mapping[str, int], path: Path) -> None:
-    """Holds that every category exists; those of other tasks are left out, as officially, and counted."""
-    others = 0
+def _check_labels(frames: Iterable[Frame], classes: Collection[str], path: Path) -> None:
+    """Holds that categories exist; labels that are officially left out are counted.
+
+    Raises:
+        DataError: a category that no task has.
+    """
+    others = without = 0
     for frame in frames:
         for label in frame.labels or ():
-            if label.category in class_ids or label.rle is None:
-                continue
-            if not is_known(label.category):
-                raise DataError(
-                    f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
-                    f"Known are {', '.join(class_ids)}."
-                )
-            others += 1
+            if label.rle is None:
+                without += 1
+            elif label.category not in classes:
+                if not is_known(label.category):
+                    raise DataError(
+                        f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
+                        f"Known are {', '.join(classes)}."
+                    )
+                others += 1
+    warn_without_mask(path, without)
     if others:
         logger.warning("%s: %d labels of classes that this task does not score are left out.", path, others)
 

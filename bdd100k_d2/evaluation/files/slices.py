@@ -1,13 +1,13 @@
 """Scores by an attribute of the frames or of the boxes, one row a value."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ...data.categories import SCENE, TIME_OF_DAY, WEATHER
-from ...data.labels import FrameAttributes
+from ...data.labels import FrameAttributes, picture_stem
 from ..official import Official
 from .detection import DetectionProblem
 from .problem import Problem
@@ -20,11 +20,15 @@ UNLABELLED = "unlabelled"
 
 
 class Row(NamedTuple):
-    """The scores of one value of an attribute; ``count`` is of frames or, for box attributes, of boxes."""
+    """The scores of one value of an attribute; ``count`` is of frames or, for box attributes, of scored boxes.
+
+    ``further`` are the scores that the official tool does not have.
+    """
 
     value: str
     count: int
     scores: Official
+    further: Official
 
 
 class Slice(NamedTuple):
@@ -37,10 +41,12 @@ class Slice(NamedTuple):
 
     def to_json(self) -> dict:
         """The slice as ``--out`` holds it."""
-        return {
-            "definition": self.definition,
-            "rows": {row.value: {self.counted: row.count, "scores": row.scores} for row in self.rows},
-        }
+        rows = {}
+        for row in self.rows:
+            rows[row.value] = {self.counted: row.count, "scores": row.scores}
+            if row.further:
+                rows[row.value]["further"] = row.further
+        return {"definition": self.definition, "rows": rows}
 
 
 def slice_by_frame(problem: Problem, attribute: str, attributes: Mapping[str, FrameAttributes], source: Path) -> Slice:
@@ -52,15 +58,21 @@ def slice_by_frame(problem: Problem, attribute: str, attributes: Mapping[str, Fr
         attributes: of frames by name; a frame of the problem that is not among them is unlabelled.
         source: their file, for the definition.
     """
-    values = {Path(name).stem: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
-    stems = [Path(name).stem for name in problem.names]
-    of_frame = np.array([values.get(stem, UNLABELLED) for stem in stems], object)
+    values = {name: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
+    # Masks are named by the stems of their frames, or end in .png.
+    by_stem = {picture_stem(name): value for name, value in values.items()}
+    of_frame = np.array(
+        [values.get(name) or by_stem.get(picture_stem(name), UNLABELLED) for name in problem.names], object
+    )
     return Slice(
         attribute,
         "frames",
         f"A row scores the frames whose attribute {attribute} has that value, and nothing else; {UNLABELLED!r} are the "
         f"frames without it. Attributes are those in {source}.",
-        _rows(of_frame, FRAME_ATTRIBUTES[attribute], problem.official),
+        [
+            Row(value, int(chosen.sum()), problem.official(chosen), problem.further(chosen))
+            for value, chosen in _choices(of_frame, FRAME_ATTRIBUTES[attribute])
+        ],
     )
 
 
@@ -73,21 +85,22 @@ def slice_by_box(problem: DetectionProblem, attribute: str) -> Slice:
         "boxes",
         f"A row scores, in all frames, the boxes of ground truth whose attribute {attribute} has that value; "
         f"{UNLABELLED!r} are the boxes without it. The other boxes count as crowds: a detection on them is neither "
-        "right nor wrong. A detection on the background is a false positive in every row.",
-        _rows(of_box, ("true", "false"), lambda boxes: problem.official(boxes=boxes)),
+        "right nor wrong. A detection on the background is a false positive in every row. Crowds and ignored boxes are "
+        "not counted.",
+        [
+            Row(value, int((chosen & ~problem.flags.crowd).sum()), problem.official(boxes=chosen), {})
+            for value, chosen in _choices(of_box, ("true", "false"))
+        ],
     )
 
 
-def _rows(values: np.ndarray, order: Sequence[str], score: Callable[[np.ndarray], Official]) -> list[Row]:
-    """A row a value that occurs: in the official order, then others by name, then the unlabelled."""
+def _choices(values: np.ndarray, order: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each value that occurs and where: in the official order, then others by name, then the unlabelled."""
     found = set(values.tolist())
-    known = [value for value in order if value in found]
     others = sorted(found - {*order, UNLABELLED})
-    rows = []
-    for value in [*known, *others, *({UNLABELLED} & found)]:
-        chosen = values == value
-        rows.append(Row(value, int(chosen.sum()), score(chosen)))
-    return rows
+    for value in (*order, *others, UNLABELLED):
+        if value in found:
+            yield value, values == value
 
 
 def slices_of(

@@ -64,7 +64,8 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
     assert len(box_columns._split(path)) > 10
     parts = read(path, processes)
     assert parts.names == whole.names
-    for ours, theirs in zip(parts[1:], whole[1:], strict=True):
+    assert parts.without_box == whole.without_box == 1
+    for ours, theirs in zip(parts[1:5], whole[1:5], strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert ours.dtype == theirs.dtype
 
@@ -113,11 +114,19 @@ def test_missing_and_extra_frames_are_counted(tmp_path: Path, caplog: pytest.Log
     write_frames([boxes[0], *predictions(("y.jpg", 1), ("x.jpg", 0))], found)
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
         problem = open_files(truth, found)
-    missing, extra = caplog.messages
+    swapped, missing, extra = caplog.messages
+    assert swapped == f"{truth}: the ground truth has scores; are ground truth and predictions swapped?"
     assert missing == f"{found}: 2 of 3 frames have no prediction and count as empty; the first is b.jpg."
     assert extra == f"{found}: 2 predicted frames are not in the ground truth and are left out; the first is x.jpg."
     # Three of six cars are found, all of them above the others that are not.
     assert problem.official()["AR100"][0]["car"] == pytest.approx(50)
+
+
+def test_predictions_without_a_box_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture, oracles: Path) -> None:
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        problem = open_files(oracles / "det/gt.json", oracles / "det/pred_empty.json")
+    assert caplog.messages[-1].endswith("pred_empty.json: 1 predictions have no box (box2d) and are left out.")
+    assert problem.official()["AP"][1] == {"OVERALL": 0}
 
 
 def test_predictions_of_another_split_are_refused(tmp_path: Path) -> None:
@@ -125,6 +134,9 @@ def test_predictions_of_another_split_are_refused(tmp_path: Path) -> None:
     write_frames(predictions(("a.jpg", 3)), truth)
     write_frames(predictions(("x.jpg", 3)), found)
     with pytest.raises(DataError, match=r"det.json: none of the 1 predicted frames is in .*truth.json \(x.jpg against"):
+        open_files(truth, found)
+    write_frames([], found)
+    with pytest.raises(DataError, match=r"det.json: no frame in it; give the predictions of the frames in"):
         open_files(truth, found)
     write_frames([], truth)
     with pytest.raises(DataError, match=r"truth.json: no frame of ground truth in it"):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bdd100k_d2.data import categories
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
-from bdd100k_d2.errors import DataError
+from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.compare import largest_difference
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.official import read_scores, summary, table
 
 TOOL = Path(__file__).parents[3] / "tools" / "evaluate.py"
@@ -93,7 +95,10 @@ def test_slices_are_printed_and_written_with_their_definitions(det: tuple[Path, 
 
 def test_the_vintage_and_the_missing_frames_are_told(det: tuple[Path, Path]) -> None:
     done = run("det", "--gt", det[0], "--pred", det[1])
-    assert f"INFO: {det[0]}: labels of the vintage 2018; scores on others are not comparable." in done.stderr
+    assert (
+        f"INFO: {det[0]}: labels of vintage 2018; scores on labels of another vintage are not comparable."
+        in done.stderr
+    )
     assert "WARNING: " in done.stderr and "1 of 2 frames have no prediction" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -119,10 +124,49 @@ def test_bad_files_end_in_one_line(det: tuple[Path, Path], content: bytes, messa
 def test_paths_and_slices_that_do_not_exist(det: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such file or folder"):
         evaluate_files("det", tmp_path / "nowhere", det[1])
-    with pytest.raises(DataError, match="sem_seg cannot be scored by occluded"):
+    with pytest.raises(ConfigError, match="sem_seg cannot be scored by 'occluded', but by weather, scene, timeofday"):
         evaluate_files("sem_seg", det[0], det[1], by=["occluded"])
+    with pytest.raises(ConfigError, match="no task 'lane'; there are det"):
+        evaluate_files("lane", det[0], det[1])
+    assert list(evaluate_files("det", *det, by="weather").slices) == ["weather"]
     done = run("det", "--gt", det[0])
     assert done.returncode == 2 and "give --gt and --pred, or --check-submission" in done.stderr
+
+
+def test_options_that_cannot_be_meant_are_refused(det: tuple[Path, Path], tmp_path: Path) -> None:
+    for options, message in (
+        (["--out", det[1]], "would overwrite what is to be read"),
+        (["--score-file", det[1]], "--score-file belongs to ins_seg"),
+        (["--attributes", det[0], "--by", "occluded"], "--attributes belongs to --by weather"),
+    ):
+        done = run("det", "--gt", det[0], "--pred", det[1], *options)
+        assert done.returncode == 2 and message in done.stderr
+    # What was computed is printed even where it cannot be written.
+    done = run("det", "--gt", det[0], "--pred", det[1], "--out", det[1] / "below a file" / "scores.json")
+    assert done.returncode == 1 and "OVERALL" in done.stdout and "cannot be written" in done.stderr
+
+
+def test_absent_classes_of_masks_are_named(oracles: Path) -> None:
+    evaluation = evaluate_files("sem_seg", *(oracles / f"sem_seg/sem_seg_{end}.json" for end in ("sample", "preds")))
+    assert "Not in the ground truth, and not in the average: wall, traffic light, terrain, person," in evaluation.text()
+    assert "nan" not in evaluation.text()
+
+
+@pytest.mark.parametrize(("theirs", "verdict"), [(100.0, "agrees in all 156 scores"), (50.0, "DIFFERS")])
+def test_the_verdict_beside_the_official_tool(
+    det: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, theirs: float, verdict: str
+) -> None:
+    from bdd100k_d2.evaluation.files import compare
+
+    names = [*categories.names("det"), "OVERALL"]
+    scores = {metric: [dict.fromkeys(names[:-1], 100.0), {"OVERALL": 100.0}] for metric in METRICS}
+    scores |= {"pAcc": 1.0} | {f"more{i}": 1.0 for i in range(23)}
+    official = json.loads(json.dumps(scores))
+    official["AP"][1]["OVERALL"] = theirs
+    monkeypatch.setattr(compare, "run_toolkit", lambda *arguments: official)
+    agrees, text = compare.compare_with_toolkit("det", *det, None, scores)
+    assert agrees is (theirs == 100) and verdict in text
+    assert agrees or ("by up to 50; docs/EVALUATION.md" in text and "OVERALL" in text)
 
 
 def test_masks_are_sliced_by_a_label_file(tmp_path: Path) -> None:
@@ -144,7 +188,9 @@ def test_masks_are_sliced_by_a_label_file(tmp_path: Path) -> None:
     )
     rows = evaluation.slices["scene"].rows
     assert [(row.value, row.count, summary(row.scores)["pAcc"]) for row in rows] == [("x", 1, 100), ("y", 1, 50)]
-    assert "by scene  frames   mIoU   mAcc   fIoU   pAcc" in evaluation.text()
+    written = evaluation.to_json()["slices"]["scene"]["rows"]["y"]
+    assert written["frames"] == 1 and written["further"]["Recall"][1] == {"AVERAGE": 50}
+    assert "by scene  frames   mIoU   mAcc   fIoU   pAcc  mRecall" in evaluation.text()
 
 
 def test_attributes_of_other_frames_are_refused(det: tuple[Path, Path], tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_bad_labels_are_named(tmp_path: Path) -> None:
             open_labels(tmp_path, truth, [Frame("a.jpg", labels=[label])])
     with pytest.raises(DataError, match=r"gt.json: frame a.jpg, label 1 \(car\): the mask has 720x1280.* 8x8"):
         open_labels(tmp_path, [Frame("a.jpg", size=image_size(_tiny()), labels=[good])], truth)
-    with pytest.raises(DataError, match="gt.json: no label has run lengths"):
+    with pytest.raises(DataError, match="gt.json: no label has a mask in run lengths"):
         open_labels(tmp_path, [Frame("a.jpg", labels=[Label(id="1", category="car")])], truth)
 
 

@@ -191,7 +191,7 @@ def test_bad_labels_are_named(tmp_path: Path) -> None:
 
 def test_polygons_are_named(real_root: Path) -> None:
     polygons = real_root / "bdd100k/labels/pan_seg/polygons"
-    with pytest.raises(DataError, match=r"polygons: no label has run lengths .rle.; give labels/<task>/rles/"):
+    with pytest.raises(DataError, match=r"polygons: no label has a mask in run lengths .rle.; give"):
         open_pan_seg(polygons, polygons, 1)
 
 

@@ -154,7 +154,7 @@ MASK = np.zeros((24, 32), np.uint8)
     [
         (MASK[:20], r"pred.a.png: the mask is 32x20, the ground truth 32x24 \(.*gt.a.png\)"),
         (np.dstack([MASK] * 3), "pred.a.png: a mask has one channel of 8-bit class ids, this picture is RGB"),
-        (MASK.astype(np.uint16), "pred.a.png: a mask has one channel of 8-bit class ids, this picture is"),
+        (MASK.astype(np.uint16), "8-bit class ids, this picture is grey of 16 bits; save it with 8 bits"),
     ],
 )
 def test_masks_that_cannot_be_scored_are_named(tmp_path: Path, found: np.ndarray, message: str) -> None:
@@ -163,12 +163,12 @@ def test_masks_that_cannot_be_scored_are_named(tmp_path: Path, found: np.ndarray
         open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"a": found}), 1)
 
 
-@pytest.mark.parametrize("keep", [0, 60])
-def test_cut_off_masks_are_named(tmp_path: Path, keep: int) -> None:
+@pytest.mark.parametrize(("keep", "reason"), [(0, "it is an empty file"), (60, "")])
+def test_cut_off_masks_are_named(tmp_path: Path, keep: int, reason: str) -> None:
     truth = write_masks(tmp_path / "gt", {"a": MASK})
     path = write_masks(tmp_path / "pred", {"a": MASK}) / "a.png"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match="pred.a.png: the mask cannot be read"):
+    with pytest.raises(DataError, match=f"pred.a.png: the mask cannot be read .{reason}"):
         open_masks("sem_seg", truth, tmp_path / "pred", 1)
 
 
@@ -186,12 +186,87 @@ def test_two_masks_of_a_frame_are_named(tmp_path: Path) -> None:
         open_masks("sem_seg", truth, tmp_path / "pred", 1)
 
 
+@pytest.mark.parametrize("side", ["gt", "pred"])
+def test_background_in_run_lengths_is_no_class_officially(tmp_path: Path, side: str) -> None:
+    """Painted over the others it takes nothing from them; the strict score has background where nothing else is."""
+    pytest.importorskip("scalabel", reason="the official toolkit is not installed: pip install -e .[toolkit]")
+    from bdd100k.common.utils import load_bdd100k_config
+    from bdd100k.label.to_scalabel import bdd100k_to_scalabel
+    from scalabel.eval.sem_seg import evaluate_sem_seg
+    from scalabel.label.io import load
+
+    mask = np.full((720, 1280), 2, np.uint8)
+    mask[:300], mask[300:500] = 0, 1
+    frames = {name: mask_frame("a", mask, "drivable") for name in ("gt", "pred")}
+    over = np.full_like(mask, 9)
+    over[200:400] = 2
+    frames[side].labels[2] = mask_frame("a", over, "drivable").labels[2]
+    for name, frame in frames.items():
+        write_frames([frame], tmp_path / f"{name}.json")
+    config = load_bdd100k_config("drivable")
+    theirs = [bdd100k_to_scalabel(load(str(tmp_path / f"{name}.json")).frames, config) for name in ("gt", "pred")]
+    problem = open_masks("drivable", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    assert summary(problem.official()) == pytest.approx(
+        evaluate_sem_seg(*theirs, config.scalabel, nproc=1).summary(), abs=1e-9, rel=0
+    )
+    assert summary(problem.further())["mIoU-strict"] == 100
+    # The same as masks, and without labels of the background at all.
+    frames["gt"].labels.pop()
+    write_frames([frames["gt"]], tmp_path / "gt.json")
+    masks = write_masks(tmp_path / "masks", {"a": mask})
+    for truth, found in ((tmp_path / "gt.json", masks), (masks, tmp_path / "gt.json")):
+        assert summary(open_masks("drivable", truth, found, 1).further())["mIoU-strict"] == 100
+
+
+def test_label_files_are_matched_by_whole_names_and_masks_by_stems(tmp_path: Path) -> None:
+    small = np.zeros((24, 32), np.uint8)
+    frames = [mask_frame("a", small + k, "sem_seg") for k in range(3)]
+    for frame, name in zip(frames, ("v1/a.jpg", "v2/a.jpg", "a.png"), strict=True):
+        frame.name = name
+    write_frames(frames, tmp_path / "gt.json")
+    write_frames(frames[:2], tmp_path / "pred.json")
+    problem = open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    assert problem.names == ["a.png", "v1/a.jpg", "v2/a.jpg"]
+    assert summary(problem.official())["mIoU"] == pytest.approx(200 / 3)
+    frames[1].name = "a.jpg"
+    write_frames(frames, tmp_path / "gt.json")
+    with pytest.raises(DataError, match="gt.json: two frames are called a; masks cannot be matched to both"):
+        open_masks("sem_seg", tmp_path / "gt.json", write_masks(tmp_path / "masks", {"a": small}), 1)
+
+
+def test_labels_without_a_mask_are_counted_and_not_scored_as_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, oracles: Path
+) -> None:
+    frame = mask_frame("a", MASK, "sem_seg")
+    frame.labels[1].rle = None
+    write_frames([frame], tmp_path / "gt.json")
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "gt.json", 1)
+    assert caplog.messages == [f"{tmp_path / 'gt.json'}: 1 labels have no mask (rle) and are left out."] * 2
+    boxes = oracles / "det/gt.json"
+    for task in ("sem_seg", "drivable"):
+        with pytest.raises(DataError, match="gt.json: no label has a mask in run lengths .rle.; give"):
+            open_masks(task, boxes, boxes, 1)
+
+
+def test_predicted_ids_that_are_no_class_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth = write_masks(tmp_path / "gt", dict.fromkeys("abc", MASK))
+    found = write_masks(tmp_path / "pred", {"a": MASK, "b": MASK + 19, "c": MASK + 255})
+    (found / "._a.png").write_bytes(b"macOS writes these")
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        problem = open_masks("sem_seg", truth, found, 1)
+    assert caplog.messages == [
+        f"{found}: 2 masks have pixels whose id is no class, which count as wrong; the first is {found / 'b.png'}."
+    ]
+    assert summary(problem.official())["pAcc"] == pytest.approx(100 / 3)
+
+
 def test_folders_without_a_match_are_refused(tmp_path: Path) -> None:
     truth = write_masks(tmp_path / "gt", {"a": MASK})
     with pytest.raises(DataError, match="none of the 1 predicted frames is in"):
         open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"b": MASK}), 1)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: no .json"):
+    with pytest.raises(DataError, match="empty: no .png and no .json file in the folder; give a folder of masks"):
         open_masks("sem_seg", truth, tmp_path / "empty", 1)
 
 
