@@ -9,6 +9,7 @@ from pathlib import Path
 from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
 from bdd100k_d2.evaluation.files.evaluate import TASKS, evaluate_files
+from bdd100k_d2.evaluation.files.memory import keep_freed_memory
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
 from bdd100k_d2.evaluation.official import write_scores
 
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _score(args: argparse.Namespace) -> int:
+    keep_freed_memory()
     if args.workers is not None:
         # hotcoco asks for it when its threads start, which is once.
         os.environ["RAYON_NUM_THREADS"] = str(args.workers)

@@ -71,13 +71,12 @@ def _evaluate(
         iscrowd=truth.crowd,
     )
     rows = np.empty((len(detections.frame), 7))
-    rows[:, 0], rows[:, 1:5], rows[:, 5], rows[:, 6] = (
-        detections.frame,
-        detections.box,
-        detections.score,
-        detections.category,
-    )
-    rows[:, [0, 6]] += 1
+    rows[:, 1:5] = detections.box
+    for column, values in ((0, detections.frame), (5, detections.score), (6, detections.category)):
+        rows[:, column] = values
+    # COCO's ids count from 1.
+    rows[:, 0] += 1
+    rows[:, 6] += 1
     results = dataset.load_res(rows)
     evaluation = COCOeval(dataset, results, "bbox")
     evaluation.evaluate()

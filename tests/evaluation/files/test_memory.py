@@ -1,0 +1,41 @@
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bdd100k_d2.evaluation.results import write_mask
+
+COUNT = """
+import resource, sys, threading
+from hotcoco.semantic import SemanticEval
+from bdd100k_d2.evaluation.files.memory import keep_freed_memory
+if sys.argv[2] == "keep":
+    keep_freed_memory()
+def count_masks(times):
+    for _ in range(times):
+        SemanticEval(19).update_png(sys.argv[1], sys.argv[1])
+def faults(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    thread = threading.Thread(target=count_masks, args=[times])
+    thread.start()
+    thread.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(3)
+print(faults(40))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+def test_masks_are_counted_in_memory_that_is_there(tmp_path: Path) -> None:
+    """Without asking, the system clears hundreds of pages for each pair."""
+    mask = np.kron(np.random.default_rng(0).integers(0, 19, (9, 16)), np.ones((80, 80))).astype(np.uint8)
+    write_mask(mask, tmp_path / "mask.png")
+    faults = {}
+    for word in ("keep", "give back"):
+        command = [sys.executable, "-c", COUNT, str(tmp_path / "mask.png"), word]
+        faults[word] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert faults["give back"] > 40 * 100
+    assert faults["keep"] < faults["give back"] / 3
