@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check = parser.add_argument_group("before an upload")
     check.add_argument("--check-submission", type=Path, metavar="PATH", help="is this file, folder or zip complete?")
-    check.add_argument("--split", default="test", help="split that PATH is for (default: test)")
+    check.add_argument(
+        "--split", default="test", choices=("train", "val", "test"), help="split that PATH is for (default: test)"
+    )
     check.add_argument(
         "--root", type=Path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
     )

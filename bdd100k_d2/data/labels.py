@@ -210,12 +210,26 @@ def diagnose(
     return _first_bad(parts) or f"not a label file ({error})."
 
 
+def _label_name(labels: list[Any], place: int) -> str:
+    named = isinstance(labels[place], dict) and labels[place].get("id") is not None
+    return f"{labels[place]['id']}" if named else f"number {place}"
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _first_bad(parts: list[Part]) -> str | None:
     for part in parts:
-        try:
-            json.dumps(part.value, allow_nan=False)
-        except ValueError:
-            return f"{part.name} holds a number that is NaN or infinite; mend or remove that label."
+        if not _is_finite(part.value):
+            labels = part.value.get("labels") if isinstance(part.value, dict) else None
+            places = [place for place, label in enumerate(labels or ()) if not _is_finite(label)]
+            where = f", label {_label_name(labels, places[0])}," if places else ""
+            return f"{part.name}{where} holds a number that is NaN or infinite; mend or remove it."
         try:
             msgspec.convert(part.value, part.type)
         except msgspec.ValidationError as error:

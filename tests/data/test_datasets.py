@@ -75,7 +75,7 @@ def test_a_box_of_nan(tmp_path: Path, images: Path) -> None:
     path = tmp_path / "labels.json"
     write_frames([make_frame("a.jpg", ("car", 1.25, 1, 2, 2))], path)
     path.write_text(path.read_text().replace("1.25", "NaN"))
-    with pytest.raises(DataError, match="labels.json: frame a.jpg holds a number that is NaN"):
+    with pytest.raises(DataError, match="labels.json: frame a.jpg.* holds a number that is NaN"):
         load_det(path, images)
 
 

@@ -68,7 +68,10 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         ([FRAME, FRAME], "frame a.jpg stands twice"),
         ([{"labels": []}], "frame number 0: .*missing required field `name`"),
         ([{"name": "a.jpg", "labels": [{"box2d": {"x1": "1", "y1": 0, "x2": 1, "y2": 1}}]}], "frame a.jpg: Expected"),
-        ('[{"name": "a.jpg", "labels": [{"box2d": {"x1": NaN, "y1": 0, "x2": 1, "y2": 1}}]}]', "a.jpg .*NaN"),
+        (
+            '[{"name": "a.jpg", "labels": [{"box2d": {"x1": NaN, "y1": 0, "x2": 1, "y2": 1}}]}]',
+            "a.jpg, label number 0, holds .*NaN",
+        ),
     ],
 )
 def test_bad_files_are_named_with_the_reason(tmp_path: Path, document: object, message: str) -> None:

@@ -255,8 +255,14 @@ def coco_with(**changes: object) -> dict:
         (json.dumps([frame("a.jpg")]) + " x", "not valid JSON .Extra data"),
         ([frame("a.jpg"), frame("a.jpg")], "frame a.jpg stands twice"),
         (COCO | {"images": [{"id": i, "file_name": f"{i}/b.jpg"} for i in (4, 5)]}, "frame b.jpg stands twice"),
-        ([frame("a.jpg", box("car", score=float("nan")))], "frame a.jpg holds a number that is NaN or infinite"),
-        ({"frames": [frame("a.jpg", box("car", score=float("inf")))]}, "frame a.jpg holds a number that is NaN"),
+        (
+            [frame("a.jpg", box("car", score=float("nan")))],
+            "frame a.jpg, label .* holds a number that is NaN",
+        ),
+        (
+            {"frames": [frame("a.jpg", box("car", score=float("inf")))]},
+            "frame a.jpg, label .* holds a number",
+        ),
         (FIRST_RELEASE | {"frames": [{"objects": [box("car", score=float("nan"))]}]}, "0a0a0b1a-7c39d841.jpg .*NaN"),
         (coco_with(score=float("nan")), "frame video/a.jpg, annotation 1 holds a number that is NaN"),
         (coco_with(bbox=[1, 2, 3]), "frame video/a.jpg, annotation 1: .*length 4"),

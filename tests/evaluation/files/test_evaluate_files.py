@@ -17,6 +17,7 @@ from bdd100k_d2.evaluation.files.compare import largest_difference
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.official import read_scores, summary, table
+from bdd100k_d2.evaluation.submission import check_split
 
 TOOL = Path(__file__).parents[3] / "tools" / "evaluate.py"
 
@@ -209,7 +210,9 @@ def test_a_submission_is_checked_against_the_split(tiny_root: Path, tmp_path: Pa
     done = run("det", "--check-submission", tmp_path / "det.json", "--root", tiny_root)
     assert done.returncode == 1 and "missing frame: 1\n" in done.stdout and "test2.jpg" in done.stdout
     done = run("det", "--check-submission", tmp_path / "det.json", "--root", tiny_root, "--split", "valid")
-    assert done.returncode == 1 and "no dataset 'bdd100k_det_valid'; there are bdd100k_det_train" in done.stderr
+    assert done.returncode == 2 and "invalid choice: 'valid'" in done.stderr
+    with pytest.raises(ConfigError, match="no dataset 'bdd100k_det_valid'; there are bdd100k_det_train"):
+        check_split("det", tmp_path / "det.json", "valid", tiny_root)
 
 
 def test_the_command_imports_no_torch(det: tuple[Path, Path]) -> None:
