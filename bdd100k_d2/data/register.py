@@ -38,14 +38,17 @@ class Split(NamedTuple):
 
         Looks whether the paths exist, and reads nothing. Where neither is there, the official places stay.
         """
-        images, labels = self.images, self.labels
-        if self.other_labels is not None and not labels.exists() and self.other_labels.exists():
-            labels = self.other_labels
+        images, labels = self.images, existing(self.labels, self.other_labels)
         # Labels of another download go with its pictures.
         moved = labels is not self.labels or not images.exists()
         if self.other_images is not None and moved and self.other_images.exists():
             images = self.other_images
         return Split(self.task, self.split, images, labels)
+
+
+def existing(path: Path | None, other: Path | None) -> Path | None:
+    """The first of two places that is on the disk; ``path`` where neither is."""
+    return other if other is not None and not path.exists() and other.exists() else path
 
 
 def _rows(
@@ -122,6 +125,7 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
             evaluator_type=f"bdd100k_{split.task}",
             image_root=str(split.images),
             label_path=None if split.labels is None else str(split.labels),
+            # Where another download has the same labels; evaluators take what is there.
             other_label_path=None if split.other_labels is None else str(split.other_labels),
             ignore_label=IGNORE_LABEL,
             **_classes(split.task),

@@ -105,8 +105,8 @@ def ground_truth_columns(
         DataError: an unknown category.
     """
     frames = list(frames)
-    boxes = _columns(frames, source)
     labels = _boxed(frames)
+    boxes = _columns(frames, labels, source)
     attributes = [label.attributes or _NO_ATTRIBUTES for label in labels]
     flags = LabelFlags(
         np.array([_IGNORED[label.category] for label in labels], bool)
@@ -124,10 +124,11 @@ def predicted_boxes(frames: Iterable[Frame], source: str | os.PathLike[str] = "p
         DataError: an unknown category, or a box without a score; the message names ``source`` and the frame.
     """
     frames = list(frames)
-    boxes = _columns(frames, source)
+    labels = _boxed(frames)
+    boxes = _columns(frames, labels, source)
     missing = np.flatnonzero(np.isnan(boxes.score))
     if len(missing):
-        label = _boxed(frames)[missing[0]]
+        label = labels[missing[0]]
         raise DataError(
             f"{source}: frame {boxes.names[boxes.frame[missing[0]]]}: prediction {label.id} ({label.category}) has no "
             "score; write a finite number between 0 and 1."
@@ -200,7 +201,7 @@ def _read_part(path: Path, start: int, end: int) -> Boxes | None:
 def join_boxes(parts: Sequence[Boxes]) -> Boxes:
     """The boxes of all parts, one after the other."""
     if not parts:
-        return _columns([], "")
+        return _columns([], [], "")
     starts = np.cumsum([0, *(len(part.names) for part in parts[:-1])])
     return Boxes(
         [name for part in parts for name in part.names],
@@ -214,8 +215,8 @@ def _boxed(frames: Sequence[Frame]) -> list[Label]:
     return [label for frame in frames for label in frame.labels or () if label.box2d is not None]
 
 
-def _columns(frames: Sequence[Frame], source: str | os.PathLike[str]) -> Boxes:
-    labels = _boxed(frames)
+def _columns(frames: Sequence[Frame], labels: Sequence[Label], source: str | os.PathLike[str]) -> Boxes:
+    """Columns of ``labels``, which are those of ``frames`` that have a box, in order."""
     counts = [sum(label.box2d is not None for label in frame.labels or ()) for frame in frames]
     boxes = [label.box2d for label in labels]
     corners = np.empty((len(boxes), 4))

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Boxes, Instances
 from PIL import Image
 
@@ -226,6 +226,15 @@ def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path / "file" / "inference")
     with pytest.raises(OutputError, match=r"det\.json: cannot be written .*choose another output folder"):
         evaluator.evaluate()
+
+
+def test_a_dataset_that_a_user_registers_is_scored(tiny_root: Path, tmp_path: Path) -> None:
+    labels = tiny_root / "bdd100k/labels/det_20/det_val.json"
+    MetadataCatalog.get("my_frames").set(evaluator_type="bdd100k_det", label_path=str(labels))
+    try:
+        assert BDD100KDetEvaluator("my_frames", tmp_path).label_path == labels
+    finally:
+        MetadataCatalog.remove("my_frames")
 
 
 def test_evaluators_are_chosen_by_the_dataset(tmp_path: Path) -> None:

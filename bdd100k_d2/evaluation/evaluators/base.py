@@ -9,6 +9,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
 from ...data.categories import names
+from ...data.register import existing
 from ..official import Official, summary, table, write_scores
 from ..results import write_submission
 
@@ -43,8 +44,9 @@ class OfficialEvaluator(DatasetEvaluator):
         self.output_dir = output_dir
         self.names = names(self.task)
         metadata = MetadataCatalog.get(dataset_name)
-        places = [Path(path) for path in (metadata.label_path, metadata.other_label_path) if path is not None]
-        self.label_path = next((path for path in places if path.exists()), places[0] if places else None)
+        # A dataset that users register themselves has no second place.
+        places = (metadata.label_path, metadata.get("other_label_path", None))
+        self.label_path = existing(*(None if path is None else Path(path) for path in places))
 
     def reset(self) -> None:
         """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind."""

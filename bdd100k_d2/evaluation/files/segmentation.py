@@ -213,7 +213,7 @@ def _count(pair: tuple[Mask, Mask | None], num_classes: int) -> np.ndarray:
     true = truth.read()
     if prediction is None:
         # Officially, no prediction is one of no class.
-        return confusion_matrix(true, np.full_like(true, 255), num_classes)
+        return confusion_matrix(true, np.full_like(true, IGNORE_LABEL), num_classes)
     found = prediction.read()
     if found.shape != true.shape:
         raise DataError(

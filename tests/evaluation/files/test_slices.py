@@ -7,6 +7,7 @@ import pytest
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, attributes_of, write_frames
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.evaluation.files.detection import DetectionProblem, open_det
+from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.files.segmentation import SegmentationProblem
 from bdd100k_d2.evaluation.files.slices import slice_by_box, slice_by_frame, slices_of
 from bdd100k_d2.evaluation.official import summary
@@ -108,6 +109,14 @@ def test_mask_problems_are_sliced_by_the_frames_stem() -> None:
         ("undefined", 1, 0),
         ("unlabelled", 1, 100),
     ]
+
+
+def test_bitmasks_are_sliced_by_the_frames_stem(oracles: Path) -> None:
+    folder = oracles / "ins_seg_bitmask"
+    problem = open_ins_seg(folder / "gt", folder / "pred", folder / "pred.json", 1)
+    assert problem.names == ["a.png"]
+    (row,) = slice_by_frame(problem, "weather", ATTRIBUTES, SOURCE).rows
+    assert (row.value, row.count) == ("rainy", 1) and str(row.scores) == str(problem.official())
 
 
 def test_the_definition_is_written_with_the_scores(problem: DetectionProblem) -> None:
