@@ -162,9 +162,10 @@ def test_the_metadata_name_the_panoptic_classes(tmp_path: Path, images: Path) ->
     assert MetadataCatalog.get("bdd100k_ins_seg_train").thing_classes[7] == "bicycle"
     write_bitmask(tmp_path / "labels/a.png", (1, 7, 0, TOP), (31, 35, 0, LEFT))
     (record,) = load_panoptic(tmp_path / "labels", images)
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    # No colour of Detectron2's palette, from which the Visualizer draws at random.
+    picture = np.full((HEIGHT, WIDTH, 3), (10, 80, 160), np.uint8)
     drawn = Visualizer(picture, metadata).draw_dataset_dict(record).get_image()
-    assert drawn[LEFT].any()
+    assert (drawn[LEFT] != picture[LEFT]).any()
 
 
 @pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])
