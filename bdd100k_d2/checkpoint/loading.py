@@ -1,31 +1,23 @@
 """Loading weights into a model, with errors that say what is wrong with them."""
 
-import pickle
+import logging
+from pathlib import Path
 from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
 from ..errors import WeightsError
-from .pickles import load_arrays
+from .convert import convert_state, is_foreign, shortened
+from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
 
-# What torch.load and pickle raise for files that are cut off, are no checkpoints, or want to run code.
-_DAMAGED = (
-    pickle.UnpicklingError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+logger = logging.getLogger(__name__)
 
 
 def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
-    """Loads a Detectron2 checkpoint or a model-zoo file into ``model``; an empty ``path`` leaves it as initialised.
+    """Loads weights into ``model``; an empty ``path`` leaves it as initialised.
+
+    A checkpoint of another framework is converted first, see `convert.convert_state`.
 
     Args:
         model: filled in place.
@@ -66,32 +58,31 @@ class _CheckingCheckpointer(DetectionCheckpointer):
         self.path = path
         try:
             local = self.path_manager.get_local_path(path)
+        except WeightsError:
+            raise
         except (OSError, ValueError) as error:
             raise WeightsError(
                 f"{path}: the weights cannot be fetched ({error}). Fetch the file by hand and give its path as "
                 "MODEL.WEIGHTS, or train from random weights with MODEL.WEIGHTS ''."
             ) from error
-        if not self.path_manager.isfile(local):
-            raise WeightsError(f"{path}: no such file of weights; check MODEL.WEIGHTS.")
+        check_file(local, path)
         return super().load(local, *args, **kwargs)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
-        try:
-            if filename.endswith(".pkl"):
-                # Detectron2 would unpickle anything; what passes here, it may read.
-                load_arrays(filename)
-            return super()._load_file(filename)
-        except _DAMAGED as error:
-            raise WeightsError(
-                f"{self.path}: not a checkpoint, or a damaged one ({_reason(error)}). Fetch or write it again."
-            ) from error
+        content = read_checkpoint(filename, self.path)
+        state = tensors_of(content)
+        if is_foreign(state):
+            converted = convert_state(state, self.path)
+            logger.info("%s: converted from %s.", self.path, converted.describe())
+            return converted.checkpoint()
+        return _native(content, Path(filename).suffix)
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
         try:
             incompatible = super()._load_model(checkpoint)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise WeightsError(
-                f"{self.path}: not a checkpoint of Detectron2 ({_reason(error)}). Is it of another framework?"
+                f"{self.path}: not a checkpoint of Detectron2 ({reason(error)}). Is it of another framework?"
             ) from error
         shapes = [
             f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})"
@@ -103,20 +94,25 @@ class _CheckingCheckpointer(DetectionCheckpointer):
             [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
         )
         if nothing_fits or (self.exact and (shapes or missing or unexpected)):
+            lists = (("of another shape", shapes), ("missing", missing), ("not in the model", unexpected))
             raise WeightsError(
                 f"{self.path}: these weights are not of this model"
-                f"{_list('of another shape', shapes)}{_list('missing', missing)}{_list('not in the model', unexpected)}"
+                f"{''.join(shortened(what, keys) for what, keys in lists)}"
                 ". Give the config that they were trained with."
             )
         return incompatible
 
 
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _native(content: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """The content of a file of Detectron2, Detectron, pycls, or of tensors alone, as Detectron2's checkpointer wants.
 
-
-def _list(what: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-    return f"; {what}: {', '.join(keys[:5])}{more}"
+    The rules are those of `DetectionCheckpointer`, which would read the file again, and any pickle.
+    """
+    if suffix == ".pkl" and not {"model", "__author__"} <= content.keys():
+        arrays = content.get("blobs", content)
+        arrays = {key: value for key, value in arrays.items() if not key.endswith("_momentum")}
+        return {"model": arrays, "__author__": "Caffe2", "matching_heuristics": True}
+    if "model_state" in content:
+        arrays = {key: value for key, value in content["model_state"].items() if "num_batches_tracked" not in key}
+        return {"model": arrays, "__author__": "pycls", "matching_heuristics": True}
+    return content if "model" in content else {"model": dict(tensors_of(content))}

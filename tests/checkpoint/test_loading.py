@@ -1,10 +1,17 @@
+import logging
+import os
 import pickle
 from pathlib import Path
 
+import module_trees as trees
 import pytest
 import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
 from torch import nn
 
+import bdd100k_d2
+from bdd100k_d2.checkpoint.convert import convert_state
 from bdd100k_d2.checkpoint.loading import check_resumable, load_weights
 from bdd100k_d2.errors import WeightsError
 
@@ -67,11 +74,15 @@ def test_files_that_do_not_exist(tmp_path: Path, path: str) -> None:
         load_weights(model(), str(tmp_path / path))
 
 
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=rf"^{tmp_path}: a folder, not a file of weights"):
+        load_weights(model(), str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["a.pth", "a.pkl"])
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>not found</html>", b"PK\x03\x04 cut off"])
-def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsError, match=r"a\.p.*: not a checkpoint, or a damaged one"):
+def test_files_that_are_no_weights(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"<!DOCTYPE html><html>not found</html>")
+    with pytest.raises(WeightsError, match=rf"^{tmp_path / name}: a web page, not weights"):
         load_weights(model(), str(tmp_path / name))
 
 
@@ -87,20 +98,27 @@ class Malicious:
         self.trace = trace
 
     def __reduce__(self) -> tuple:
-        return Path.touch, (self.trace,)
+        return os.system, (f"touch {self.trace}",)
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.pkl"])
 def test_checkpoints_run_no_code(tmp_path: Path, name: str) -> None:
     trace = tmp_path / "was_here"
     (tmp_path / name).write_bytes(pickle.dumps({"model": Malicious(trace), "__author__": "x"}))
-    with pytest.raises(WeightsError, match=r"a\.p"):
+    with pytest.raises(WeightsError, match=r"a\.p.*: refused, because reading it would run posix\.system"):
         load_weights(model(), str(tmp_path / name))
     assert not trace.exists()
 
 
-def test_checkpoints_of_other_frameworks_are_named(tmp_path: Path) -> None:
-    torch.save({"state_dict": model().state_dict(), "meta": {"epoch": 12}}, tmp_path / "a.pth")
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_checkpoints_of_other_models_are_named(tmp_path: Path, key: str) -> None:
+    torch.save({key: {"encoder.0.weight": torch.zeros(1)}, "meta": {"epoch": 12}}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"a\.pth: these weights are not of this.*in the model: encoder\.0\.weight"):
+        load_weights(model(), str(tmp_path / "a.pth"))
+
+
+def test_a_model_that_holds_no_tensors(tmp_path: Path) -> None:
+    torch.save({"model": {"0.weight": "text"}}, tmp_path / "a.pth")
     with pytest.raises(WeightsError, match=r"a\.pth: not a checkpoint of Detectron2 .*Is it of another framework\?"):
         load_weights(model(), str(tmp_path / "a.pth"))
 
@@ -121,3 +139,94 @@ def test_a_model_zoo_pickle_loads(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"model": arrays, "__author__": "torchvision"}, protocol=2))
     load_weights(target, str(tmp_path / "a.pkl"))
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+
+
+def test_caffe2s_and_pycls_files_load_as_detectron2_does(tmp_path: Path) -> None:
+    # Both are matched by the ends of names: Caffe2's "res2_0_branch2a_w" is Detectron2's "res2.0.conv1.weight".
+    target = nn.ModuleDict({"res2": nn.ModuleList([nn.ModuleDict({"conv1": nn.Conv2d(3, 4, 1, bias=False)})])})
+    weight = torch.rand(4, 3, 1, 1)
+    arrays = {"res2_0_branch2a_w": weight.numpy(), "res2_0_branch2a_w_momentum": weight.numpy()}
+    for content in (arrays, {"blobs": arrays}):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol=2))
+        nn.init.zeros_(target["res2"][0]["conv1"].weight)
+        load_weights(target, str(tmp_path / "a.pkl"), exact=True)
+        assert torch.equal(target["res2"][0]["conv1"].weight, weight)
+    nn.init.zeros_(target["res2"][0]["conv1"].weight)
+    torch.save({"model_state": {"conv1.weight": weight}}, tmp_path / "a.pyth")
+    load_weights(target, str(tmp_path / "a.pyth"), exact=True)
+    assert torch.equal(target["res2"][0]["conv1"].weight, weight)
+
+
+def small_detector() -> CfgNode:
+    """The shipped Faster R-CNN in the widths of `module_trees`."""
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.WIDTH_PER_GROUP = trees.WIDTH
+    cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 4 * trees.WIDTH
+    cfg.MODEL.FPN.OUT_CHANNELS = trees.FPN
+    cfg.MODEL.ROI_BOX_HEAD.FC_DIM = trees.FC
+    return cfg
+
+
+@pytest.mark.parametrize("layout", ["mmdet", "Vis4D"])
+def test_weights_of_another_framework_are_converted_and_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, layout: str
+) -> None:
+    state = trees.random_tensors(trees.faster_rcnn())
+    expected = convert_state(state, "a.pth").model
+    if layout == "Vis4D":
+        names = trees.as_vis4d(trees.faster_rcnn())
+        state = {f"model.{name}": value for name, value in zip(names, state.values(), strict=True)}
+    wrong = {key: torch.zeros_like(value) for key, value in state.items()}
+    beside = {"meta": {"epoch": 12}, "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}}}
+    torch.save({"state_dict": state, "ema_state_dict": wrong, **beside}, tmp_path / "a.pth")
+    target = build_model(small_detector())
+    with caplog.at_level(logging.INFO, logger="bdd100k_d2"):
+        load_weights(target, str(tmp_path / "a.pth"), exact=True)
+    found = target.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("bdd100k_d2")]
+    assert line == (
+        f"{tmp_path / 'a.pth'}: converted from {layout} Faster R-CNN, 295 tensors used, 53 dropped "
+        "(53 counters of batches)."
+    )
+
+
+def test_foreign_weights_of_another_class_count(tmp_path: Path) -> None:
+    torch.save({"state_dict": trees.random_tensors(trees.faster_rcnn(80))}, tmp_path / "coco.pth")
+    target = build_model(small_detector())
+    predictor = "roi_heads.box_predictor"
+    with pytest.raises(
+        WeightsError,
+        match=rf"coco\.pth: .*of another shape: {predictor}\.cls_score\.weight "
+        r"\(checkpoint \(81, 24\), model \(11, 24\)\)",
+    ):
+        load_weights(target, str(tmp_path / "coco.pth"), exact=True)
+    # Fine-tuning takes the rest.
+    load_weights(target, str(tmp_path / "coco.pth"))
+    expected = convert_state(trees.random_tensors(trees.faster_rcnn(80)), "coco.pth").model
+    assert torch.equal(target.state_dict()["roi_heads.box_head.fc1.weight"], expected["roi_heads.box_head.fc1.weight"])
+
+
+def test_foreign_weights_of_another_depth(tmp_path: Path) -> None:
+    deeper = trees.faster_rcnn() | trees.resnet("backbone.", depth=101)
+    torch.save({"state_dict": trees.random_tensors(deeper)}, tmp_path / "r101.pth")
+    with pytest.raises(
+        WeightsError, match=r"r101\.pth: .*not in the model: backbone\.bottom_up\.res4\.6\..* and \d+ more"
+    ):
+        load_weights(build_model(small_detector()), str(tmp_path / "r101.pth"), exact=True)
+    shallower = {key: shape for key, shape in trees.faster_rcnn().items() if "backbone.layer4.2." not in key}
+    torch.save({"state_dict": trees.random_tensors(shallower)}, tmp_path / "short.pth")
+    with pytest.raises(WeightsError, match=r"short\.pth: .*missing: backbone\.bottom_up\.res5\.2\.conv1\.weight"):
+        load_weights(build_model(small_detector()), str(tmp_path / "short.pth"), exact=True)
+
+
+def test_foreign_weights_of_another_model(tmp_path: Path) -> None:
+    torch.save({"state_dict": trees.random_tensors(trees.retinanet())}, tmp_path / "retinanet.pth")
+    with pytest.raises(WeightsError, match=r"missing: .*proposal_generator.*not in the model: head\.cls_subnet"):
+        load_weights(build_model(small_detector()), str(tmp_path / "retinanet.pth"), exact=True)
+    torch.save(
+        {"state_dict": {"backbone.layer1.0.conv1.weight": torch.zeros(1), "query": torch.zeros(1)}}, tmp_path / "d"
+    )
+    with pytest.raises(WeightsError, match=r"d: looks like an OpenMMLab model with a ResNet, .*: query\."):
+        load_weights(build_model(small_detector()), str(tmp_path / "d"))

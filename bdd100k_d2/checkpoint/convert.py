@@ -1,0 +1,216 @@
+"""Checkpoints of other frameworks as Detectron2's, and Detectron2's as OpenMMLab's; every tensor is accounted for."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..atomic import atomic_path
+from ..errors import OutputError, WeightsError
+from . import from_openmmlab, from_torchvision, from_vis4d
+from .reading import read_checkpoint, tensors_of
+from .rules import PARAMETERS, Layout
+
+TARGETS = ("detectron2", "mmdet")
+FRAMEWORKS = "mmdet, mmseg, open-mmlab, Vis4D, torchvision and timm"
+_COUNTER = "num_batches_tracked"
+# What wrappers put before all names: PyTorch's data parallelism, Lightning.
+_PREFIXES = ("module.", "model.")
+# Buffers of old Detectron2 checkpoints, which mmdet computes.
+_COMPUTED = ("pixel_mean", "pixel_std", "anchor_generator.cell_anchors")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Tensors under the names of another framework."""
+
+    # What they were taken for, e.g. "mmdet Faster R-CNN".
+    source: str
+    # Tensors by their new names.
+    model: dict[str, Tensor]
+    # Tensors that were left out, by their old names -> why.
+    dropped: dict[str, str]
+    # Whether they are a classifier's, whose backbone Detectron2 has to find in its model by the ends of the names.
+    matching_heuristics: bool
+
+    def checkpoint(self) -> dict[str, Any]:
+        """What Detectron2's checkpointer loads."""
+        content = {"model": self.model, "__author__": self.source}
+        return content | ({"matching_heuristics": True} if self.matching_heuristics else {})
+
+    def describe(self) -> str:
+        """One line: what it was taken for, how many tensors were used, how many dropped and why."""
+        reasons = ", ".join(f"{number} {reason}" for reason, number in Counter(self.dropped.values()).items())
+        dropped = f"{len(self.dropped)} dropped" + (f" ({reasons})" if reasons else "")
+        return f"{self.source}, {len(self.model)} tensors used, {dropped}"
+
+
+def is_foreign(state: Mapping[str, Any]) -> bool:
+    """Whether the names are those of a framework that `convert_state` knows."""
+    return _recognise(_modules(_without_prefix(state))) is not None
+
+
+def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
+    """Gives a foreign model's tensors Detectron2's names and channel orders.
+
+    Args:
+        state: tensors by name, with or without the ``module.`` and ``model.`` of wrappers.
+        name: of the file, for messages.
+
+    Raises:
+        WeightsError: unknown names, or tensors that Detectron2's model has no place for; the message names them.
+    """
+    state = _without_prefix(state)
+    modules = _modules(state)
+    layout = _recognise(modules)
+    if layout is None:
+        if any(module.startswith(("backbone.bottom_up.", "res2.")) for module in modules):
+            raise WeightsError(f"{name}: has Detectron2's names already; use it as it is.")
+        raise WeightsError(
+            f"{name}: not a checkpoint of a framework that can be converted ({FRAMEWORKS}, with a ResNet)"
+            f"{shortened('it holds', list(state))}. Give one of those."
+        )
+    model, dropped = _rename(state, layout, name, "Detectron2")
+    return Converted(layout.source, model, dropped, layout.matching_heuristics)
+
+
+def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
+    """Gives the tensors of a Detectron2 model the names and channel orders of mmdet 3.x; a Semantic FPN's mmseg's.
+
+    A foreign model's tensors get Detectron2's names first.
+
+    Args:
+        state: tensors by name.
+        name: of the file, for messages.
+
+    Raises:
+        WeightsError: an architecture without counterpart, or tensors without place; the message names them.
+    """
+    state = _without_prefix(state)
+    dropped: dict[str, str] = {}
+    if is_foreign(state):
+        converted = convert_state(state, name)
+        state, dropped = converted.model, converted.dropped
+    layout = from_openmmlab.recognise_detectron2(state.keys())
+    if layout is None:
+        raise WeightsError(
+            f"{name}: not a Detectron2 checkpoint that has a counterpart in mmdet or mmseg (Faster, Mask, Cascade "
+            f"R-CNN, RetinaNet, Semantic FPN on a ResNet-FPN){shortened('it holds', list(state))}."
+        )
+    computed = {key: "buffers that mmdet computes" for key in state if any(part in key for part in _COMPUTED)}
+    used = {key: tensor for key, tensor in state.items() if key not in computed}
+    inverse = Layout(
+        f"Detectron2 {layout.source.partition(' ')[2]}",
+        {ours: theirs for theirs, ours in layout.modules.items()},
+        # RetinaNet's is the only one, and its own inverse.
+        {layout.modules[theirs]: reorder for theirs, reorder in layout.reorder.items()},
+    )
+    model, counters = _rename(used, inverse, name, layout.source)
+    return Converted(inverse.source, model, dropped | computed | counters, False)
+
+
+def convert_file(
+    source: Path | str, destination: Path | str, *, to: str = "detectron2", overwrite: bool = False
+) -> Converted:
+    """Writes a checkpoint under the names of another framework.
+
+    Args:
+        source: a checkpoint of a framework that `convert_state` knows; for ``mmdet`` also of Detectron2.
+        destination: the file to write, whose folder is made.
+        to: ``detectron2``, or ``mmdet`` for the names of mmdet 3.x and mmseg.
+        overwrite: replace ``destination`` where it exists.
+
+    Raises:
+        WeightsError: ``source`` cannot be read or converted.
+        OutputError: ``destination`` exists or cannot be written.
+    """
+    source, destination = Path(source), Path(destination)
+    if to not in TARGETS:
+        raise ValueError(f"{to}: convert to one of {', '.join(TARGETS)}")
+    if destination.is_dir():
+        raise OutputError(f"{destination}: a folder; give the name of the file to write.")
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise OutputError(f"{destination}: is the file to convert; choose another destination.")
+    if destination.exists() and not overwrite:
+        raise OutputError(f"{destination}: exists; choose another destination, or replace it with --overwrite.")
+    if destination.suffix == ".pkl":
+        raise OutputError(f"{destination}: Detectron2 reads .pkl as plain pickles; name the destination .pth.")
+    state = tensors_of(read_checkpoint(source))
+    if to == "detectron2":
+        converted = convert_state(state, str(source))
+        content = converted.checkpoint()
+    else:
+        converted = convert_state_to_mmdet(state, str(source))
+        content = {"meta": {"bdd100k_d2_version": __version__}, "state_dict": converted.model}
+    with atomic_path(destination) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+    return converted
+
+
+def shortened(what: str, keys: Sequence[str]) -> str:
+    """Words for a message: "; what: the first five keys and how many more", or nothing where there are no keys."""
+    if not keys:
+        return ""
+    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+    return f"; {what}: {', '.join(keys[:5])}{more}"
+
+
+def _without_prefix(state: Mapping[str, Any]) -> dict[str, Any]:
+    state = {key: value for key, value in state.items() if isinstance(key, str)}
+    for prefix in _PREFIXES:
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _modules(state: Mapping[str, Any]) -> set[str]:
+    return {key.rpartition(".")[0] for key in state}
+
+
+def _recognise(modules: Set[str]) -> Layout | None:
+    for framework in (from_vis4d, from_torchvision, from_openmmlab):
+        layout = framework.recognise(modules)
+        if layout is not None:
+            return layout
+    return None
+
+
+def _rename(
+    state: Mapping[str, Tensor], layout: Layout, name: str, target: str
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors that ``layout`` has a place for, by their new names, and the dropped ones with the reasons."""
+    model: dict[str, Tensor] = {}
+    dropped = {}
+    strange = []
+    for key, tensor in state.items():
+        module, _, parameter = key.rpartition(".")
+        new = f"{layout.modules.get(module)}.{parameter}"
+        if module in layout.dropped:
+            dropped[key] = layout.dropped[module]
+        elif module in layout.modules and parameter == _COUNTER:
+            dropped[key] = "counters of batches"
+        elif module not in layout.modules or parameter not in PARAMETERS or new in model:
+            strange.append(key)
+        else:
+            if module in layout.cut:
+                rows, reason = layout.cut[module]
+                # A view would keep the whole tensor, also in a file.
+                tensor = tensor[rows:].clone()
+                dropped[f"{key}[:{rows}]"] = reason
+            try:
+                model[new] = layout.reorder[module](tensor) if module in layout.reorder else tensor
+            except WeightsError as error:
+                raise WeightsError(f"{name}: {key}: {error}; the conversion knows no other.") from error
+    if strange:
+        parts = [what for part, what in from_openmmlab.UNSUPPORTED.items() if any(part in key for key in strange)]
+        raise WeightsError(
+            f"{name}: looks like {layout.source}, but has tensors without a place in {target}"
+            f"{shortened('among them' if parts else 'they are', strange)}. "
+            + (f"It uses {' and '.join(parts)}." if parts else "It is of another architecture.")
+        )
+    return model, dropped

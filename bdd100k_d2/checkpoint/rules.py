@@ -1,0 +1,85 @@
+"""How a foreign layout of tensors becomes Detectron2's and back: module names in pairs, and the few reorderings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..errors import WeightsError
+
+PARAMETERS = ("weight", "bias", "running_mean", "running_var")
+# Blocks in the longest stage there is, ResNet-152's third.
+_BLOCKS = 36
+_STAGES = 4
+
+# Takes and returns a tensor whose first dimension is a layer's output channels.
+Reorder = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names that a framework gives to the modules of one architecture."""
+
+    # What messages call it, e.g. "mmdet Faster R-CNN".
+    source: str
+    # Their module -> Detectron2's.
+    modules: Mapping[str, str]
+    # Their module -> what is done with its tensors on the way to Detectron2.
+    reorder: Mapping[str, Reorder] = field(default_factory=dict)
+    # Their modules that Detectron2 has no use for -> why.
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    # Their module -> how many first rows of its tensors Detectron2 has no use for, and why.
+    cut: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    # Whether it is a classifier, whose backbone Detectron2 finds inside its models by the ends of the names.
+    matching_heuristics: bool = False
+
+
+def resnet(theirs: str, ours: str, deep_stem: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The modules of a ResNet of any depth, named as torchvision does; ``theirs`` and ``ours`` are prefixes with dot.
+
+    Args:
+        theirs: e.g. ``backbone.``.
+        ours: e.g. ``backbone.bottom_up.``.
+        deep_stem: the modules of a stem of three convolutions, instead of ``conv1`` and ``bn1``.
+    """
+    names = deep_stem or {"conv1": "stem.conv1", "bn1": "stem.conv1.norm"}
+    modules = {f"{theirs}{a}": f"{ours}{b}" for a, b in names.items()}
+    for stage in range(1, _STAGES + 1):
+        for block in range(_BLOCKS):
+            a, b = f"{theirs}layer{stage}.{block}", f"{ours}res{stage + 1}.{block}"
+            for conv in (1, 2, 3):
+                modules[f"{a}.conv{conv}"] = f"{b}.conv{conv}"
+                modules[f"{a}.bn{conv}"] = f"{b}.conv{conv}.norm"
+            modules[f"{a}.downsample.0"] = f"{b}.shortcut"
+            modules[f"{a}.downsample.1"] = f"{b}.shortcut.norm"
+    return modules
+
+
+# The stem of ResNet-v1c in mmcv, mmseg and Vis4D.
+STEM_V1C = {f"stem.{i}": name for i, name in zip((0, 3, 6), ("stem.conv1", "stem.conv2", "stem.conv3"), strict=True)}
+STEM_V1C |= {f"stem.{i + 1}": f"{STEM_V1C[f'stem.{i}']}.norm" for i in (0, 3, 6)}
+
+ANCHOR_RATIOS = 3
+ANCHOR_SCALES = 3
+
+
+def swap_ratios_and_scales(tensor: Tensor) -> Tensor:
+    """Reorders RetinaNet's (A * C, ...) output channels between ratio-major and scale-major anchors.
+
+    A cell's A anchors are three ratios of height and width times three scales; C is 4 or the number of classes. mmdet
+    and Vis4D count scales fastest, Detectron2 ratios. There being three of each, it is its own inverse.
+
+    Raises:
+        WeightsError: the channels are not those of nine anchors.
+    """
+    anchors = ANCHOR_RATIOS * ANCHOR_SCALES
+    if len(tensor) % anchors:
+        raise WeightsError(f"{len(tensor)} channels are not those of {anchors} anchors a cell")
+    cells = tensor.reshape(ANCHOR_RATIOS, ANCHOR_SCALES, len(tensor) // anchors, *tensor.shape[1:])
+    return cells.transpose(0, 1).reshape(tensor.shape)
+
+
+def background_last(tensor: Tensor) -> Tensor:
+    """Moves the first of K + 1 classes, the background, behind the others: (K + 1, ...) to the same shape."""
+    return torch.cat([tensor[1:], tensor[:1]])

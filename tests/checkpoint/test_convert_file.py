@@ -1,0 +1,109 @@
+"""`convert_file` and `tools/convert_weights.py`: what is written, and what is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import module_trees as trees
+import pytest
+import torch
+
+from bdd100k_d2.checkpoint.convert import convert_file, convert_state
+from bdd100k_d2.errors import OutputError, WeightsError
+
+TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    content = {"meta": {"epoch": 12}, "state_dict": trees.random_tensors(trees.faster_rcnn())}
+    torch.save(content, tmp_path / "mmdet.pth")
+    return tmp_path / "mmdet.pth"
+
+
+def tool(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_file_for_detectron2(source: Path, tmp_path: Path) -> None:
+    converted = convert_file(source, tmp_path / "new" / "detectron2.pth")
+    content = torch.load(tmp_path / "new" / "detectron2.pth", weights_only=True)
+    assert content["__author__"] == converted.source == "mmdet Faster R-CNN"
+    assert "matching_heuristics" not in content
+    assert content["model"].keys() == converted.model.keys()
+    assert all(torch.equal(content["model"][key], value) for key, value in converted.model.items())
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["detectron2.pth"]
+
+
+def test_a_classifier_for_detectron2(tmp_path: Path) -> None:
+    torch.save(trees.random_tensors(trees.resnet(depth=18)), tmp_path / "resnet18.pth")
+    assert convert_file(tmp_path / "resnet18.pth", tmp_path / "R-18.pth").matching_heuristics
+    assert torch.load(tmp_path / "R-18.pth", weights_only=True)["matching_heuristics"] is True
+
+
+@pytest.mark.parametrize("shapes", [trees.faster_rcnn(), trees.semantic_fpn(group_norm=True)])
+def test_a_file_for_mmdet(tmp_path: Path, shapes: trees.Shapes) -> None:
+    state = trees.random_tensors(shapes)
+    torch.save({"model": convert_state(state, "a.pth").model, "iteration": 9}, tmp_path / "model_final.pth")
+    convert_file(tmp_path / "model_final.pth", tmp_path / "mm.pth", to="mmdet")
+    content = torch.load(tmp_path / "mm.pth", weights_only=True)
+    assert content.keys() == {"meta", "state_dict"}
+    names = {key for key in state if not key.endswith("num_batches_tracked")}
+    assert content["state_dict"].keys() == names
+    assert all(torch.equal(content["state_dict"][key], state[key]) for key in names)
+
+
+def test_a_destination_that_exists(source: Path, tmp_path: Path) -> None:
+    destination = tmp_path / "a.pth"
+    destination.write_bytes(b"precious")
+    with pytest.raises(OutputError, match=rf"^{destination}: exists; choose another .* replace it with --overwrite"):
+        convert_file(source, destination)
+    assert destination.read_bytes() == b"precious"
+    convert_file(source, destination, overwrite=True)
+    assert torch.load(destination, weights_only=True)["__author__"] == "mmdet Faster R-CNN"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_source_is_never_written(source: Path, tmp_path: Path, overwrite: bool) -> None:
+    before = source.read_bytes()
+    (tmp_path / "link.pth").symlink_to(source)
+    for destination in (source, tmp_path / "link.pth"):
+        with pytest.raises(OutputError, match=r"is the file to convert; choose another destination"):
+            convert_file(source, destination, overwrite=overwrite)
+    assert source.read_bytes() == before
+
+
+def test_destinations_that_cannot_be(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=rf"^{tmp_path}: a folder; give the name of the file"):
+        convert_file(source, tmp_path, overwrite=True)
+    with pytest.raises(OutputError, match=r"a\.pkl: Detectron2 reads \.pkl as plain pickles; name .* \.pth"):
+        convert_file(source, tmp_path / "a.pkl")
+    with pytest.raises(OutputError, match=r"cannot be written"):
+        convert_file(source, source / "a.pth")
+    with pytest.raises(ValueError, match=r"caffe: convert to one of detectron2, mmdet"):
+        convert_file(source, tmp_path / "a.pth", to="caffe")
+
+
+def test_a_failed_conversion_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "page.pth").write_text("<html>404</html>")
+    (tmp_path / "old.pth").write_bytes(b"precious")
+    with pytest.raises(WeightsError, match=r"page\.pth: a web page"):
+        convert_file(tmp_path / "page.pth", tmp_path / "old.pth", overwrite=True)
+    with pytest.raises(WeightsError, match=r"missing\.pth: no such file of weights"):
+        convert_file(tmp_path / "missing.pth", tmp_path / "old.pth", overwrite=True)
+    assert (tmp_path / "old.pth").read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.pth", "page.pth"]
+
+
+def test_the_tool_says_what_it_did(source: Path, tmp_path: Path) -> None:
+    done = tool(source, tmp_path / "a.pth")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        f"{source}: mmdet Faster R-CNN, 295 tensors used, 53 dropped (53 counters of batches)\n"
+        f"{tmp_path / 'a.pth'}: written for detectron2\n"
+    )
+    done = tool(tmp_path / "a.pth", tmp_path / "b.pth", "--to", "mmdet")
+    assert done.stdout.startswith(f"{tmp_path / 'a.pth'}: Detectron2 Faster R-CNN, 295 tensors used, 0 dropped\n")
+    done = tool(tmp_path / "a.pth", tmp_path / "b.pth", "--to", "mmdet")
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path / 'b.pth'}: exists")
+    assert "Traceback" not in done.stderr
