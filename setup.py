@@ -40,12 +40,16 @@ setup(
     # Said although it is the default: an editable install then puts the repository itself on the path. Setuptools'
     # import hook would come after the path, where a folder of the package's name, such as the clone, is found first.
     package_dir={"": "."},
-    package_data={"bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"]},
+    package_data={
+        "bdd100k_d2.checkpoint": ["*.json"],
+        "bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"],
+    },
     # What the package imports, except Detectron2: PyPI has no distribution of that name that runs on current PyTorch;
     # tools/install_detectron2.py makes one.
     install_requires=[
         "fvcore",
         "hotcoco>=1.3",
+        "iopath",
         "jinja2",
         "matplotlib",
         "msgspec>=0.18.6",

@@ -1,7 +1,8 @@
 """BDD100K for Detectron2: its data sets, recipes, metrics and file formats.
 
-Importing the package is light. The first use of a name that needs Detectron2 imports it, registers the models, and
-registers the data sets at ``$DETECTRON2_DATASETS`` (else ``datasets``) without reading anything from there.
+Importing the package is light. The first use of a name that needs Detectron2 imports it, registers the models and the
+names of published weights (``bdd100k://``, ``open-mmlab://``), and registers the data sets at ``$DETECTRON2_DATASETS``
+(else ``datasets``) without reading anything from there.
 """
 
 from importlib import import_module
@@ -31,6 +32,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_module(f"{__name__}.modeling")
     import_module(f"{__name__}.data.register").register_once()
+    import_module(f"{__name__}.checkpoint.published").register_handlers()
     return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
 
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
+from .checkpoint.zoo import ROWS, published_weights
 from .errors import ConfigError
 
 
@@ -17,14 +18,47 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # Detectron2's default is "cuda", which fails where there is none.
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
+    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not.
+    cfg.CUDNN_ALLOW_TF32 = True
+
     # Three 3x3 convolutions in place of the 7x7 one: the ResNet-v1c of the segmentation zoo.
     cfg.MODEL.RESNETS.DEEP_STEM = False
+
+    # Batch norm by the loaded statistics while its scale and shift are trained: Vis4D's and mmdet's detectors. With
+    # RESNETS.NORM "BN"; Detectron2's "FrozenBN" fixes scale and shift too.
+    cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS = False
+    # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
+    cfg.MODEL.FPN.RELU_BEFORE_P7 = True
+    # Clip RetinaNet's boxes to the picture and drop the empty ones before NMS, as mmdet does, or after it.
+    cfg.MODEL.RETINANET.CLIP_BEFORE_NMS = False
+
+    # Leave anchors that cross the picture's border by more pixels than this out of the RPN's training, before they are
+    # matched; -1 keeps all. Vis4D allows 0. (Detectron2's BOUNDARY_THRESH leaves them out after matching.)
+    cfg.MODEL.RPN.ALLOWED_BORDER = -1
+    # The best anchor of a box is positive only from this IoU on: 0.3 in Vis4D and mmdet, any in Detectron2.
+    cfg.MODEL.RPN.MIN_LOW_QUALITY_IOU = 0.0
+    # Divide the RPN's losses by the anchors that were sampled, as Vis4D and mmdet do, or by BATCH_SIZE_PER_IMAGE.
+    cfg.MODEL.RPN.AVERAGE_OVER_SAMPLED = False
+
+    # Limit how far a box may shrink, as Detectron2 limits how far it may grow: in Vis4D and mmdet both by 1000 / 16.
+    cfg.MODEL.CLIP_DELTAS_BELOW = False
+    # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False
+
+    # Initial values of the heads: "detectron2", or "vis4d" as the published recipes start.
+    cfg.MODEL.ROI_BOX_HEAD.INIT = "detectron2"
+    cfg.MODEL.SEM_SEG_HEAD.INIT = "detectron2"
 
     # Share of the head's feature channels that are zeroed in training.
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
     # Divide the loss by all pixels, as the zoo's recipe does, or by the ones that are not ignored, as Detectron2 does.
     cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED = False
 
+    # Resize by Pillow, which smooths when it shrinks, as Detectron2 does, or between the four nearest pixels, as Vis4D
+    # and mmdet do; in training and in evaluation.
+    cfg.INPUT.RESIZE_ANTIALIAS = True
+    # Clip the boxes to train with to the picture, as Detectron2 does, or leave them as labelled, as Vis4D does.
+    cfg.INPUT.CLIP_BOXES = True
     # Draw a segmentation crop again, at most ten times, while one class covers this share of its labelled pixels.
     cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA = 1.0
 
@@ -41,20 +75,30 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
     cfg.SOLVER.OPTIMIZER = "SGD"
     # LR_SCHEDULER_NAME "WarmupPolyLR" falls from BASE_LR to POLY_MIN_LR as (1 - iteration / MAX_ITER) ** POLY_POWER.
+    # The warm-up multiplies that, as in Vis4D; Detectron2's schedules reach their curve where it ends.
     cfg.SOLVER.POLY_POWER = 0.9
     cfg.SOLVER.POLY_MIN_LR = 0.0001
 
 
-def get_config(name: str) -> CfgNode:
+def get_config(name: str, trained: bool = False) -> CfgNode:
     """The config of a shipped model.
 
     Args:
         name: a path below ``configs/`` without its ending, e.g. ``det/faster_rcnn_R_50_FPN_1x``.
+        trained: set ``MODEL.WEIGHTS`` to the name of the weights that were published for the model; they are
+            fetched when they are loaded.
 
     Raises:
-        ConfigError: no such config; the message lists the names there are.
+        ConfigError: no such config, or none with published weights; the message lists the names there are.
     """
-    return load_config(config_folder() / f"{name}.yaml")
+    cfg = load_config(config_folder() / f"{name}.yaml")
+    if trained:
+        weights = published_weights(name)
+        if weights is None:
+            having = ", ".join(dict.fromkeys(row.config for row in ROWS if row.weights))
+            raise ConfigError(f"{name}: no weights were published for this config. There are some for {having}.")
+        cfg.MODEL.WEIGHTS = weights
+    return cfg
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CfgNode:

@@ -33,6 +33,7 @@ LIBRARIES = (
     ("hotcoco", "hotcoco"),
     ("msgspec", "msgspec"),
     ("fvcore", "fvcore"),
+    ("iopath", "iopath"),
     ("matplotlib", "matplotlib"),
     ("jinja2", "jinja2"),
     ("PyYAML", "yaml"),

@@ -1,9 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from detectron2.config import get_cfg
+from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 
 import bdd100k_d2
@@ -22,10 +23,15 @@ def test_every_config_builds_and_names_known_datasets(name: str) -> None:
     tasks = {known[dataset] for dataset in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)}
     assert len(tasks) == 1
     task = tasks.pop()
-    classes = cfg.MODEL.ROI_HEADS.NUM_CLASSES if task == "det" else cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    assert classes == len(TASKS[task])
-    cfg.MODEL.DEVICE = "cpu"
-    assert sum(p.numel() for p in build_model(cfg).parameters()) > 1e6
+    assert name.startswith((f"{task}/", "sample/"))
+    head = {"BDD100KRetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS", "SemanticFPN": "SEM_SEG_HEAD"}
+    assert len(TASKS[task]) == cfg.MODEL[head[cfg.MODEL.META_ARCHITECTURE]].NUM_CLASSES
+    assert (task == "ins_seg") == cfg.MODEL.MASK_ON and (not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT == "bitmask")
+    assert f"output/{name}" == cfg.OUTPUT_DIR
+    cfg.MODEL.DEVICE = "meta"
+    with torch.device("meta"):
+        model = build_model(cfg)
+    assert sum(p.numel() for p in model.parameters()) > 1e6
 
 
 @pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda path: path.stem)
@@ -60,22 +66,46 @@ def test_the_segmentation_recipe() -> None:
     assert cfg.SOLVER.WEIGHT_DECAY == cfg.SOLVER.WEIGHT_DECAY_NORM == 0.0005
 
 
+def test_the_recipes_of_the_zoo_that_vis4d_lacks() -> None:
+    retinanet = bdd100k_d2.get_config("det/retinanet_R_101_FPN_3x")
+    assert (retinanet.SOLVER.IMS_PER_BATCH, retinanet.SOLVER.BASE_LR) == (16, 0.01)
+    assert "R-101" in retinanet.MODEL.WEIGHTS and not retinanet.MODEL.FPN.RELU_BEFORE_P7
+    octaves = [[2 ** (5 + level + third / 3) for third in range(3)] for level in range(5)]
+    assert np.allclose(retinanet.MODEL.ANCHOR_GENERATOR.SIZES, octaves, rtol=1e-12, atol=0)
+    cascade = bdd100k_d2.get_config("det/cascade_rcnn_R_50_FPN_1x").MODEL
+    deviations = [[0.1, 0.1, 0.2, 0.2], [0.05, 0.05, 0.1, 0.1], [0.033, 0.033, 0.067, 0.067]]
+    assert np.allclose(cascade.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS, 1 / np.array(deviations), rtol=1e-12, atol=0)
+    assert cascade.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS and cascade.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG
+    assert (cascade.RPN.SMOOTH_L1_BETA, cascade.ROI_BOX_HEAD.SMOOTH_L1_BETA) == (1 / 9, 1.0)
+    batch_32 = bdd100k_d2.get_config("ins_seg/mask_rcnn_R_50_FPN_3x_32bs").SOLVER
+    assert (batch_32.IMS_PER_BATCH, batch_32.BASE_LR) == (32, 0.04)
+    assert bdd100k_d2.get_config("drivable/semantic_fpn_R_50_80k_gn").MODEL.RESNETS.NORM == "SyncBN"
+
+
+def test_a_trained_config_names_its_weights() -> None:
+    plain = bdd100k_d2.get_config("det/cascade_rcnn_R_50_FPN_3x")
+    trained = bdd100k_d2.get_config("det/cascade_rcnn_R_50_FPN_3x", trained=True)
+    assert trained.MODEL.WEIGHTS == "bdd100k://det/cascade_rcnn_r50_fpn_3x"
+    trained.MODEL.WEIGHTS = plain.MODEL.WEIGHTS
+    assert trained == plain
+    for name in ("ins_seg/mask_rcnn_R_50_FPN_5x", "sample/semantic_fpn_R_18"):
+        with pytest.raises(ConfigError, match=rf"{name}: no weights were published.*for det/faster_rcnn_R_50_FPN_1x, "):
+            bdd100k_d2.get_config(name, trained=True)
+    with pytest.raises(ConfigError, match="no such config"):
+        bdd100k_d2.get_config("det/faster_rcnn", trained=True)
+
+
+def shared(ours: CfgNode, stock: CfgNode) -> dict:
+    """What ``ours`` holds under the keys of ``stock``."""
+    return {key: shared(ours[key], value) if isinstance(value, CfgNode) else ours[key] for key, value in stock.items()}
+
+
 def test_our_keys_leave_a_stock_config_as_it_is() -> None:
     ours, stock = get_cfg(), get_cfg()
     add_bdd100k_config(ours)
+    assert ours != stock
     ours.MODEL.DEVICE = stock.MODEL.DEVICE
-    for node, key in (
-        (ours.MODEL.RESNETS, "DEEP_STEM"),
-        (ours.MODEL.SEM_SEG_HEAD, "DROPOUT"),
-        (ours.MODEL.SEM_SEG_HEAD, "AVERAGE_OVER_IGNORED"),
-        (ours.INPUT.CROP, "SINGLE_CATEGORY_MAX_AREA"),
-        (ours.INPUT, "COLOR_JITTER"),
-        (ours.SOLVER, "OPTIMIZER"),
-        (ours.SOLVER, "POLY_POWER"),
-        (ours.SOLVER, "POLY_MIN_LR"),
-    ):
-        del node[key]
-    assert ours == stock
+    assert shared(ours, stock) == shared(stock, stock)
 
 
 def test_the_device_is_what_there_is() -> None:
@@ -85,7 +115,7 @@ def test_the_device_is_what_there_is() -> None:
 
 
 def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Shipped are det/faster_rcnn_R_50_FPN_1x, "):
+    with pytest.raises(ConfigError, match="Shipped are det/cascade_rcnn_R_101_FPN_3x, "):
         bdd100k_d2.get_config("det/faster_rcnn")
     base = config_folder() / "det" / "faster_rcnn_R_50_FPN_1x.yaml"
     with pytest.raises(ConfigError, match=r"SOLVER\.BASE_RL\. Did you mean SOLVER\.BASE_LR\?"):

@@ -35,6 +35,7 @@ LAYERS = (
     ("report",),
     ("config",),
     ("engine",),
+    ("zoo",),
     ("doctor",),
 )
 NEVER = {"modeling": ("data", "evaluation"), "evaluation": ("modeling", "engine"), "data": ("evaluation", "modeling")}
@@ -56,8 +57,10 @@ LIGHT = (
     "evaluation.toolkit",
     "evaluation.files",
     "evaluation.submission",
+    "checkpoint.zoo",
     "benchmark",
     "report",
+    "zoo",
 )
 
 
@@ -173,6 +176,14 @@ def test_unknown_public_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Trainr'"):
         bdd100k_d2.Trainr  # noqa: B018
     assert {"get_config", "register_all", "Trainer", "__version__"} <= set(dir(bdd100k_d2))
+
+
+def test_the_first_use_makes_detectron2_know_published_weights() -> None:
+    code = (
+        "import bdd100k_d2; bdd100k_d2.load_config; from detectron2.utils.file_io import PathManager;"
+        "print(PathManager.isfile('bdd100k://det/faster_rcnn_r50_fpn_1x'), PathManager.isfile('bdd100k://det/other'))"
+    )
+    assert run(code) == "True False"
 
 
 COMMANDS = [*sorted((ROOT / "tools").glob("*.py")), ROOT / "datasets" / "make_sample.py"]

@@ -1,5 +1,8 @@
 """The recipes' augmentations, built from the config."""
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode
@@ -10,10 +13,23 @@ from torchvision.transforms.v2 import functional as color
 
 from .categories import IGNORE_LABEL
 
+# In this order the jitter numbers them.
+_COLOR_ADJUSTMENTS = {
+    "brightness": color.adjust_brightness,
+    "contrast": color.adjust_contrast,
+    "saturation": color.adjust_saturation,
+    "hue": color.adjust_hue,
+}
+
 
 def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
-    """Detectron2's resize and flip; in training also the crop, after the resize, and the colour jitter."""
+    """Resize and flip; in training also the crop, after the resize, and the colour jitter."""
     augmentations = detection_utils.build_augmentation(cfg, is_train)
+    if not cfg.INPUT.RESIZE_ANTIALIAS:
+        resize = augmentations[0]
+        augmentations[0] = LinearResizeShortestEdge(
+            resize.short_edge_length, resize.max_size, "range" if resize.is_range else "choice"
+        )
     if is_train and cfg.INPUT.CROP.ENABLED:
         crop = T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE)
         if cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA < 1.0:
@@ -32,6 +48,54 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
             )
         )
     return augmentations
+
+
+class LinearResizeShortestEdge(T.ResizeShortestEdge):
+    """Detectron2's `ResizeShortestEdge` by a `LinearResizeTransform`; a picture that has the size stays as it is."""
+
+    def get_transform(self, image: np.ndarray) -> Transform:
+        """Draws the size for an image (H, W, ...)."""
+        resize = super().get_transform(image)
+        if isinstance(resize, NoOpTransform) or (resize.h, resize.w) == (resize.new_h, resize.new_w):
+            return NoOpTransform()
+        return LinearResizeTransform(resize.h, resize.w, resize.new_h, resize.new_w)
+
+
+class LinearResizeTransform(Transform):
+    """Resizes by linear interpolation between the four nearest pixels, as PyTorch, Vis4D and mmdet do.
+
+    Detectron2's `ResizeTransform` leaves it to Pillow, which smooths when it shrinks (antialiasing).
+    """
+
+    def __init__(self, h: int, w: int, new_h: int, new_w: int) -> None:
+        """Takes the size before and after, in pixels."""
+        super().__init__()
+        self._set_attributes(locals())
+
+    def apply_image(self, img: np.ndarray) -> np.ndarray:
+        """Resizes an image (h, w, ...), uint8 or float32."""
+        # OpenCV takes no view of reversed channels.
+        resized = cv2.resize(np.ascontiguousarray(img), (self.new_w, self.new_h), interpolation=cv2.INTER_LINEAR)
+        # It drops a channel that is alone.
+        return resized.reshape(self.new_h, self.new_w, *img.shape[2:])
+
+    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
+        """Scales points (N, 2) of x and y."""
+        return coords * np.array([self.new_w / self.w, self.new_h / self.h])
+
+    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
+        """Resizes ids (h, w): each pixel takes the one that its upper left corner falls on, as PyTorch's "nearest"."""
+        rows, columns = _nearest(self.h, self.new_h), _nearest(self.w, self.new_w)
+        return segmentation[rows[:, None], columns]
+
+    def inverse(self) -> Transform:
+        """The resize back."""
+        return LinearResizeTransform(self.new_h, self.new_w, self.h, self.w)
+
+
+def _nearest(old: int, new: int) -> np.ndarray:
+    # In the precision that PyTorch works in, which decides between two pixels where a corner falls between them.
+    return np.minimum((np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(np.int64), old - 1)
 
 
 class BalancedCrop(T.Augmentation):
@@ -74,23 +138,30 @@ class ColorJitter(T.Augmentation):
         """Draws the changes for a uint8 image (H, W, 3)."""
         if self._rand_range() >= self.prob:
             return NoOpTransform()
+        names = tuple(_COLOR_ADJUSTMENTS)
         adjustments = []
-        for index in np.random.permutation(4):
-            adjust, spread, center = (
-                (color.adjust_brightness, self.brightness, 1.0),
-                (color.adjust_contrast, self.contrast, 1.0),
-                (color.adjust_saturation, self.saturation, 1.0),
-                (color.adjust_hue, self.hue, 0.0),
-            )[index]
-            adjustments.append((adjust, np.random.uniform(center - spread, center + spread)))
+        # The order first, then each amount in that order: the draws of Vis4D.
+        for index in np.random.permutation(len(names)):
+            name, spread = names[index], getattr(self, names[index])
+            center = 0.0 if name == "hue" else 1.0
+            adjustments.append((name, np.random.uniform(center - spread, center + spread)))
+        return ColorAdjustmentTransform(adjustments, self.image_format)
 
-        def apply(image: np.ndarray) -> np.ndarray:
-            bgr = self.image_format == "BGR"
-            pixels = torch.from_numpy(np.ascontiguousarray(image[..., ::-1] if bgr else image))
-            pixels = pixels.permute(2, 0, 1) / 255.0
-            for adjust, amount in adjustments:
-                pixels = adjust(pixels, amount)
-            changed = (pixels * 255.0).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-            return changed[..., ::-1] if bgr else changed
 
-        return T.ColorTransform(apply)
+class ColorAdjustmentTransform(T.ColorTransform):
+    """Adjusts colours one after the other in floating point, clips each result to 0..255 and rounds the last."""
+
+    def __init__(self, adjustments: Sequence[tuple[str, float]], image_format: str = "RGB") -> None:
+        """Takes pairs of "brightness", "contrast", "saturation" or "hue" and an amount, and RGB or BGR."""
+        super().__init__(self._adjust)
+        self.adjustments = adjustments
+        self.image_format = image_format
+
+    def _adjust(self, image: np.ndarray) -> np.ndarray:
+        bgr = self.image_format == "BGR"
+        pixels = torch.from_numpy(np.ascontiguousarray(image[..., ::-1] if bgr else image))
+        pixels = pixels.permute(2, 0, 1) / 255.0
+        for name, amount in self.adjustments:
+            pixels = _COLOR_ADJUSTMENTS[name](pixels, amount)
+        changed = (pixels * 255.0).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+        return changed[..., ::-1] if bgr else changed

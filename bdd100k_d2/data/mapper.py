@@ -2,9 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
-from detectron2.data.detection_utils import SizeMismatchError
+from detectron2.data.detection_utils import (
+    SizeMismatchError,
+    annotations_to_instances,
+    filter_empty_instances,
+    transform_instance_annotations,
+)
+from detectron2.data.transforms import TransformList
+from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
 from .augmentation import build_augmentation
@@ -15,10 +23,25 @@ class BDD100KDatasetMapper(DatasetMapper):
     """Turns a dataset dict into a model input: reads, augments and converts, as its parent does."""
 
     @configurable
-    def __init__(self, is_train: bool, *, num_mask_classes: int, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
-        """Takes the number of classes a semantic mask may hold and `DatasetMapper`'s arguments."""
+    def __init__(
+        self,
+        is_train: bool,
+        *,
+        num_mask_classes: int,
+        clip_boxes: bool = True,
+        **kwargs: Any,  # noqa: ANN401, the parent's
+    ) -> None:
+        """Builds the mapper.
+
+        Args:
+            is_train: map for training.
+            num_mask_classes: the number of classes a semantic mask may hold.
+            clip_boxes: clip the boxes to train with to the picture.
+            kwargs: of `DatasetMapper`.
+        """
         super().__init__(is_train, **kwargs)
         self.num_mask_classes = num_mask_classes
+        self.clip_boxes = clip_boxes
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -26,6 +49,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         arguments = super().from_config(cfg, is_train)
         arguments["augmentations"] = build_augmentation(cfg, is_train)
         arguments["num_mask_classes"] = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+        arguments["clip_boxes"] = cfg.INPUT.CLIP_BOXES
         return arguments
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
@@ -61,3 +85,26 @@ class BDD100KDatasetMapper(DatasetMapper):
         if mask is not None:
             check_mask(result["sem_seg"].numpy(), self.num_mask_classes, mask)
         return result
+
+    def _transform_annotations(
+        self, dataset_dict: dict[str, Any], transforms: TransformList, image_shape: tuple[int, int]
+    ) -> None:
+        # Boxes that are drawn anew around cropped masks lie inside the picture anyhow.
+        if self.clip_boxes or self.recompute_boxes:
+            super()._transform_annotations(dataset_dict, transforms, image_shape)
+            return
+        annotations = [one for one in dataset_dict.pop("annotations") if one.get("iscrowd", 0) == 0]
+        boxes = [BoxMode.convert(one["bbox"], one["bbox_mode"], BoxMode.XYXY_ABS) for one in annotations]
+        boxes = transforms.apply_box(np.array(boxes, np.float64).reshape(-1, 4))
+        for annotation in annotations:
+            for key, used in (("segmentation", self.use_instance_mask), ("keypoints", self.use_keypoint)):
+                if not used:
+                    annotation.pop(key, None)
+            transform_instance_annotations(
+                annotation, transforms, image_shape, keypoint_hflip_indices=self.keypoint_hflip_indices
+            )
+        instances = annotations_to_instances(annotations, image_shape, mask_format=self.instance_mask_format)
+        # What lies outside after a crop is left out as ever: only then are the boxes replaced.
+        instances, inside = filter_empty_instances(instances, return_mask=True)
+        instances.gt_boxes = Boxes(boxes[inside.numpy()])
+        dataset_dict["instances"] = instances

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine import default_setup
@@ -30,6 +31,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     _check_datasets(cfg)
     _check_output(Path(cfg.OUTPUT_DIR))
     default_setup(cfg, args)
+    torch.backends.cudnn.allow_tf32 = cfg.CUDNN_ALLOW_TF32
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="bdd100k_d2", abbrev_name="bdd100k")
     if cfg.MODEL.DEVICE == "cpu":
         logger.warning("Running on the CPU: PyTorch finds no GPU, or MODEL.DEVICE says so.")

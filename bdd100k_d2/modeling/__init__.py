@@ -1,6 +1,16 @@
 """What the recipes need beyond Detectron2's models; importing this registers it."""
 
-from . import backbone as _  # noqa: F401, registers the backbone
+from . import backbone as _  # noqa: F401, registers the backbones
+from .retinanet import BDD100KRetinaNet
+from .roi_heads import BDD100KCascadeROIHeads, BDD100KROIHeads
+from .rpn import BDD100KRPN
 from .semantic_fpn import SemanticFPN, SemanticFPNHead
 
-__all__ = ["SemanticFPN", "SemanticFPNHead"]
+__all__ = [
+    "BDD100KRPN",
+    "BDD100KCascadeROIHeads",
+    "BDD100KROIHeads",
+    "BDD100KRetinaNet",
+    "SemanticFPN",
+    "SemanticFPNHead",
+]

@@ -1,12 +1,15 @@
-"""Backbones of the recipes that Detectron2 lacks: the deep ResNet stem, and an FPN for pictures of any size."""
+"""Backbones of the recipes that Detectron2 lacks: a deep stem, norms of fixed statistics, FPNs of other details."""
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
-from detectron2.modeling import BACKBONE_REGISTRY, FPN, build_resnet_backbone
+from detectron2.modeling import BACKBONE_REGISTRY, FPN, ResNet, build_resnet_backbone
+from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from fvcore.nn import weight_init
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
+
+from .fixed_norm import FixedStatisticsBatchNorm2d
 
 
 class DeepStem(CNNBlockBase):
@@ -57,15 +60,46 @@ class AnySizeFPN(FPN):
         return dict(zip(self._out_features, results, strict=True))
 
 
+class LinearP6P7(LastLevelP6P7):
+    """RetinaNet's two coarsest levels, P6 from C5 and P7 from P6 without a ReLU between them, as mmdet has them."""
+
+    def forward(self, c5: Tensor) -> list[Tensor]:
+        """Maps C5 (N, C, h, w) to P6 and P7, each half the size of the one before."""
+        p6 = self.p6(c5)
+        return [p6, self.p7(p6)]
+
+
+@BACKBONE_REGISTRY.register()
+def build_bdd100k_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """Builds Detectron2's FPN with P2 to P6 over a ResNet with the package's keys."""
+    resnet, fpn = _build_resnet(cfg, input_shape), cfg.MODEL.FPN
+    return FPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, LastLevelMaxPool(), fpn.FUSE_TYPE)
+
+
+@BACKBONE_REGISTRY.register()
+def build_bdd100k_retinanet_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """Builds Detectron2's FPN with P3 to P7 over a ResNet with the package's keys."""
+    resnet, fpn = _build_resnet(cfg, input_shape), cfg.MODEL.FPN
+    last_levels = LastLevelP6P7 if fpn.RELU_BEFORE_P7 else LinearP6P7
+    top_block = last_levels(resnet.output_shape()["res5"].channels, fpn.OUT_CHANNELS)
+    return FPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, top_block, fpn.FUSE_TYPE)
+
+
 @BACKBONE_REGISTRY.register()
 def build_resnet_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> AnySizeFPN:
-    """Builds Detectron2's ResNet, with `DeepStem` where ``MODEL.RESNETS.DEEP_STEM`` says so, under an `AnySizeFPN`."""
+    """Builds an `AnySizeFPN` with P2 to P5 over a ResNet with the package's keys."""
+    resnet, fpn = _build_resnet(cfg, input_shape), cfg.MODEL.FPN
+    return AnySizeFPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fpn.FUSE_TYPE)
+
+
+def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     resnet = build_resnet_backbone(cfg, input_shape)
     if cfg.MODEL.RESNETS.DEEP_STEM:
         resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)
         resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
-    fpn = cfg.MODEL.FPN
-    return AnySizeFPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fpn.FUSE_TYPE)
+    if cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS:
+        FixedStatisticsBatchNorm2d.convert(resnet)
+    return resnet
 
 
 def _conv3x3(in_channels: int, out_channels: int, norm: str, stride: int = 1) -> Conv2d:

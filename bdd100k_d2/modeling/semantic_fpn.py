@@ -1,5 +1,6 @@
 """Semantic FPN (Kirillov et al., Panoptic Feature Pyramid Networks, 2019) for pictures of any size."""
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
+
+from .initial_values import starts_as_vis4d
 
 
 @META_ARCH_REGISTRY.register()
@@ -66,6 +69,7 @@ class SemanticFPNHead(SemSegFPNHead):
         *,
         dropout: float = 0.0,
         average_over_ignored: bool = False,
+        init_as_vis4d: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
         """Builds the head.
@@ -74,17 +78,25 @@ class SemanticFPNHead(SemSegFPNHead):
             input_shape: channels and stride of each feature map.
             dropout: the share of channels that are zeroed before the predictor in training.
             average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
+            init_as_vis4d: start the convolutions as Vis4D does instead of as Detectron2 does.
             kwargs: of `SemSegFPNHead`.
         """
         super().__init__(input_shape, **kwargs)
         self.dropout = nn.Dropout2d(dropout)
         self.average_over_ignored = average_over_ignored
+        if init_as_vis4d:
+            for module in nn.ModuleList(self.scale_heads).modules():
+                if isinstance(module, nn.Conv2d):
+                    # PyTorch's own start of a convolution.
+                    nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+            nn.init.kaiming_normal_(self.predictor.weight, mode="fan_out", nonlinearity="relu")
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg.MODEL.SEM_SEG_HEAD``."""
         arguments = super().from_config(cfg, input_shape)
         arguments["dropout"] = cfg.MODEL.SEM_SEG_HEAD.DROPOUT
+        arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
         arguments["average_over_ignored"] = cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED
         return arguments
 

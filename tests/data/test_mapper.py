@@ -2,6 +2,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pycocotools.mask
 import pytest
 import torch
 from conftest import write_image
@@ -74,6 +75,8 @@ def test_a_balanced_crop_avoids_one_class() -> None:
     assert np.mean(np.array(shares) < 0.75) > 0.9
     one_class = np.zeros((100, 200), np.uint8)
     assert crop.get_transform(image, one_class).apply_image(image).shape == (50, 100, 3)
+    unlabelled = np.full((100, 200), 255, np.uint8)
+    assert crop.get_transform(image, unlabelled).apply_image(image).shape == (50, 100, 3)
 
 
 def build_crop(size: tuple[int, int]) -> object:
@@ -88,9 +91,83 @@ def test_the_augmentations_of_each_recipe() -> None:
         return [type(one).__name__ for one in build_augmentation(bdd100k_d2.get_config(name), is_train)]
 
     det, seg = "det/faster_rcnn_R_50_FPN_1x", "sem_seg/semantic_fpn_R_50_40k"
-    assert kinds(det, True) == ["ResizeShortestEdge", "RandomFlip"]
-    assert kinds(seg, True) == ["ResizeShortestEdge", "BalancedCrop", "RandomFlip", "ColorJitter"]
-    assert kinds(det, False) == kinds(seg, False) == ["ResizeShortestEdge"]
+    assert kinds(det, True) == ["LinearResizeShortestEdge", "RandomFlip"]
+    assert kinds(seg, True) == ["LinearResizeShortestEdge", "BalancedCrop", "RandomFlip", "ColorJitter"]
+    assert kinds(det, False) == kinds(seg, False) == ["LinearResizeShortestEdge"]
+    # Detectron2's predictor resizes by Pillow, and these pictures are not of the models' size.
+    assert kinds("sample/faster_rcnn_R_18_FPN", False) == ["ResizeShortestEdge"]
+
+
+@pytest.fixture
+def boxed(record: dict) -> dict:
+    """Boxes inside, across the left border, across the lower right corner, and of an ignored class."""
+    boxes = [(100, 100, 50, 40), (-20, 300, 60, 60), (1200, 700, 100, 30), (10, 10, 20, 20)]
+    polygons = [[[x, y, x + w, y, x + w, y + h, x, y + h]] for x, y, w, h in boxes]
+    annotations = [
+        {"bbox": list(box), "bbox_mode": 1, "category_id": i, "iscrowd": int(i == 3), "segmentation": polygon}
+        for i, (box, polygon) in enumerate(zip(boxes, polygons, strict=True))
+    ]
+    del record["sem_seg_file_name"]
+    return {**record, "annotations": annotations}
+
+
+def instances(record: dict, **keys: object) -> object:
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.INPUT.RANDOM_FLIP = "none"
+    cfg.merge_from_list([part for key, value in keys.items() for part in (key.replace("__", "."), value)])
+    return BDD100KDatasetMapper(cfg, is_train=True)(record)["instances"]
+
+
+def test_boxes_are_clipped_or_not(boxed: dict) -> None:
+    clipped, labelled = (instances(boxed, INPUT__CLIP_BOXES=clip) for clip in (True, False))
+    assert clipped.gt_classes.tolist() == labelled.gt_classes.tolist() == [0, 1, 2]
+    assert clipped.gt_boxes.tensor.tolist()[1:] == [[0, 300, 40, 360], [1200, 700, 1280, 720]]
+    assert labelled.gt_boxes.tensor.tolist()[1:] == [[-20, 300, 40, 360], [1200, 700, 1300, 730]]
+    assert not labelled.has("gt_masks") and boxed["annotations"][1]["bbox"] == [-20, 300, 60, 60]
+    halved = instances(boxed, INPUT__CLIP_BOXES=False, INPUT__MIN_SIZE_TRAIN=(360,))
+    assert halved.gt_boxes.tensor.tolist()[1] == [-10, 150, 20, 180] and halved.image_size == (360, 640)
+    assert len(instances({**boxed, "annotations": []}, INPUT__CLIP_BOXES=False)) == 0
+
+
+def test_boxes_outside_of_a_crop_go_though_none_is_clipped(boxed: dict) -> None:
+    crop = {"INPUT__CROP__ENABLED": True, "INPUT__CROP__TYPE": "absolute", "INPUT__CROP__SIZE": [240, 240]}
+    del boxed["annotations"][2:]
+    seen = set()
+    for seed in range(60):
+        found = []
+        for clip in (True, False):
+            np.random.seed(seed)
+            found.append(instances(boxed, INPUT__CLIP_BOXES=clip, **crop))
+        clipped, labelled = found
+        assert clipped.gt_classes.tolist() == labelled.gt_classes.tolist()
+        for box, inside in zip(labelled.gt_boxes.tensor, clipped.gt_boxes.tensor, strict=True):
+            assert (box[2:] - box[:2]).tolist() in ([50, 40], [60, 60])
+            assert torch.equal(box.clamp(0, 240), inside)
+        seen.add(tuple(labelled.gt_classes.tolist()))
+    assert {(), (0,)} <= seen
+
+
+def test_masks_follow_their_boxes(boxed: dict) -> None:
+    found = instances(boxed, INPUT__CLIP_BOXES=False, MODEL__MASK_ON=True)
+    assert len(found.gt_masks) == len(found.gt_boxes) == 3
+    assert found.gt_boxes.tensor.tolist()[1] == [-20, 300, 40, 360]
+    assert found.gt_masks.polygons[1][0].tolist() == [-20, 300, 40, 300, 40, 360, -20, 360]
+
+
+def test_boxes_around_cropped_masks_are_the_masks_own(boxed: dict) -> None:
+    for annotation in boxed["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        mask = np.zeros((720, 1280), np.uint8, order="F")
+        mask[y : y + h, max(x, 0) : x + w] = 1
+        annotation["segmentation"] = pycocotools.mask.encode(mask)
+    crop = {"INPUT__CROP__ENABLED": True, "INPUT__CROP__TYPE": "absolute", "INPUT__CROP__SIZE": [500, 900]}
+    cut = 0
+    for seed in range(12):
+        np.random.seed(seed)
+        found = instances(boxed, INPUT__CLIP_BOXES=False, MODEL__MASK_ON=True, INPUT__MASK_FORMAT="bitmask", **crop)
+        assert torch.equal(found.gt_boxes.tensor, found.gt_masks.get_bounding_boxes().tensor)
+        cut += len(found) < 3
+    assert cut > 0
 
 
 def test_color_jitter() -> None:

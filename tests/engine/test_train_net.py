@@ -10,11 +10,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from detectron2.engine import default_argument_parser
 from detectron2.utils.logger import setup_logger
 
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all
+from bdd100k_d2.engine.setup import setup
 from bdd100k_d2.errors import BDD100KError, WeightsError
 
 ROOT = Path(bdd100k_d2.__file__).parents[1]
@@ -51,6 +53,18 @@ def arguments(task: str, out: Path, *more: str) -> list[str]:
 def train_net(command: ModuleType, root: Path, task: str, out: Path, *more: str) -> None:
     register_all(root)
     command.main(default_argument_parser().parse_args(arguments(task, out, *more)))
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_tf32_is_what_the_config_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allow: bool) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("detectron2.engine.defaults.collect_env_info", lambda: "")
+    # The zoo's recipes were trained without; it is put back afterwards.
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not allow)
+    more = ["CUDNN_ALLOW_TF32", "True"] if allow else []
+    config = ["--config-file", "configs/det/faster_rcnn_R_50_FPN_1x.yaml"]
+    setup(default_argument_parser().parse_args([*config, "OUTPUT_DIR", str(tmp_path), *more]))
+    assert torch.backends.cudnn.allow_tf32 is allow
 
 
 @pytest.mark.parametrize("task", ["det", "sem_seg"])

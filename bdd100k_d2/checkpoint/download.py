@@ -1,0 +1,97 @@
+"""Downloading one file, and checking what came."""
+
+import hashlib
+import http.client
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from ..errors import WeightsError
+
+# Seconds that a server may be silent.
+_TIMEOUT = 30
+_CHUNK = 1 << 20
+
+# urllib's own errors are OSErrors.
+_FAILED = (OSError, http.client.HTTPException)
+
+
+def download(address: str, destination: Path, label: str) -> None:
+    """Writes what ``address`` serves to ``destination``, with a progress bar where a person watches.
+
+    Args:
+        address: http or https.
+        destination: a file that is made or replaced; what is there after an error is not whole.
+        label: what the bar says.
+
+    Raises:
+        WeightsError: no connection, no such file, a web page, or fewer bytes than announced.
+    """
+    try:
+        response = _open(address)
+    except _FAILED as error:
+        raise WeightsError(f"{address} cannot be fetched ({_reason(error)}).") from error
+    with response:
+        if response.headers.get_content_type() == "text/html":
+            raise WeightsError(f"{address} serves a web page in place of weights.")
+        announced = int(length) if (length := response.headers["Content-Length"] or "").isdigit() else None
+        bar = tqdm(
+            total=announced, desc=label, unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty()
+        )
+        received = 0
+        with bar, destination.open("wb") as file:
+            for chunk in _chunks(response, address):
+                file.write(chunk)
+                received += len(chunk)
+                bar.update(len(chunk))
+    if announced is not None and received != announced:
+        raise WeightsError(f"{address}: {received} of {announced} bytes came.")
+
+
+def fetch_md5(address: str) -> str | None:
+    """The md5 in 32 hexadecimal digits that the text at ``address`` starts with; None if it cannot be had."""
+    try:
+        with _open(address) as response:
+            text = response.read(1000)
+    except _FAILED:
+        return None
+    found = re.match(rb"\s*([0-9a-fA-F]{32})\b", text)
+    return found[1].decode().lower() if found else None
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """The hexadecimal digest of a file by an algorithm of `hashlib`."""
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file starts as `torch.save` writes it: a zip archive, or a pickle from before PyTorch 1.6."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
+def _open(address: str) -> http.client.HTTPResponse:
+    return urlopen(Request(address, headers={"User-Agent": "bdd100k_d2"}), timeout=_TIMEOUT)
+
+
+def _chunks(response: http.client.HTTPResponse, address: str) -> Iterator[bytes]:
+    try:
+        while chunk := response.read(_CHUNK):
+            yield chunk
+    except http.client.IncompleteRead as error:
+        # From Python 3.12 on; the size is compared afterwards.
+        yield error.partial
+    except _FAILED as error:
+        raise WeightsError(f"{address}: the connection broke ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,175 @@
+"""Published weights by name: found, downloaded, checked, converted to Detectron2's layout, and kept.
+
+Detectron2 resolves ``MODEL.WEIGHTS`` through its `PathManager`; the handlers here add ``bdd100k://`` and
+``open-mmlab://`` to it. What they return is a Detectron2 checkpoint, so that `DefaultPredictor` and
+`DetectionCheckpointer`, which know no other framework, load it.
+"""
+
+import difflib
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detectron2.utils.file_io import PathHandler, PathManager
+from iopath.common.file_io import file_lock, get_cache_dir
+
+from ..atomic import atomic_path
+from ..errors import WeightsError
+from .convert import convert_file
+from .download import digest, download, fetch_md5, is_checkpoint
+from .zoo import PREFIX, check_weights_name
+
+logger = logging.getLogger(__name__)
+
+BDD100K_SERVER = "https://dl.cv.ethz.ch/bdd100k"
+OPEN_MMLAB_SERVER = "https://download.openmmlab.com/pretrain/third_party"
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file on a server.
+
+    Attributes:
+        path: below the server's address.
+        md5_path: of the file that holds its md5, where one may be published.
+        sha256_start: the first digits of its sha256, or nothing.
+    """
+
+    path: str
+    md5_path: str | None = None
+    sha256_start: str = ""
+
+
+# The name of a file of OpenMMLab ends with the first digits of its sha256.
+_OPEN_MMLAB = {
+    f"resnet{depth}_v1c": PublishedFile(f"resnet{depth}_v1c-{start}.pth", sha256_start=start)
+    for depth, start in ((50, "2cccc1ad"), (101, "e67eebb6"))
+}
+
+
+def zoo_file(name: str) -> PublishedFile:
+    """Where the weights ``name``, e.g. ``det/faster_rcnn_r50_fpn_1x``, are published.
+
+    Raises:
+        WeightsError: there are none of this name.
+    """
+    task, _, stem = check_weights_name(name).partition("/")
+    path = f"{task}/models/{stem}_{task}_bdd100k"
+    return PublishedFile(f"{path}.pth", md5_path=f"{path}.md5")
+
+
+def open_mmlab_file(name: str) -> PublishedFile:
+    """Where the ImageNet weights ``name``, e.g. ``resnet50_v1c``, are published.
+
+    Raises:
+        WeightsError: the package knows none of this name.
+    """
+    if name in _OPEN_MMLAB:
+        return _OPEN_MMLAB[name]
+    close = difflib.get_close_matches(name, _OPEN_MMLAB, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(_OPEN_MMLAB)}."
+    raise WeightsError(f"open-mmlab://{name}: no weights of this name. {hint}")
+
+
+class PublishedWeightsHandler(PathHandler):
+    """Resolves names of published weights to converted local files."""
+
+    def __init__(self, prefix: str, find: Callable[[str], PublishedFile], server: str) -> None:
+        """Takes what addresses start with, the function from the rest to the file, and the server's address."""
+        super().__init__()
+        self.prefix = prefix
+        self.find = find
+        self.server = server
+
+    def _get_supported_prefixes(self) -> list[str]:
+        return [self.prefix]
+
+    def _get_local_path(self, path: str, force: bool = False, **kwargs: Any) -> str:  # noqa: ANN401, the parent's
+        """A Detectron2 checkpoint under ``$FVCORE_CACHE``, made once; ``force`` downloads and converts again.
+
+        Raises:
+            WeightsError: an unknown name; weights that cannot be fetched, are damaged, or cannot be converted.
+        """
+        self._check_kwargs(kwargs)
+        file = self.find(path.removeprefix(self.prefix))
+        name = f"{self.server.split('://')[1].partition('/')[2]}/{file.path}".lstrip("/")
+        raw = Path(get_cache_dir(), name)
+        converted = raw.with_name(f"{raw.stem}_detectron2.pth")
+        # Every process of a training asks at once; the first makes the file, the others wait for it.
+        with file_lock(str(converted)):
+            if force or not converted.is_file():
+                self._make(path, file, raw, converted, force)
+        return str(converted)
+
+    def _open(self, path: str, mode: str = "r", buffering: int = -1, **kwargs: Any) -> Any:  # noqa: ANN401
+        self._check_kwargs(kwargs)
+        if mode not in ("r", "rb"):
+            raise WeightsError(f"{path}: published weights can be read only.")
+        return Path(self._get_local_path(path)).open(mode, buffering)
+
+    def _exists(self, path: str, **kwargs: Any) -> bool:  # noqa: ANN401, the parent's
+        self._check_kwargs(kwargs)
+        try:
+            self.find(path.removeprefix(self.prefix))
+        except WeightsError:
+            return False
+        return True
+
+    _isfile = _exists
+
+    def _make(self, path: str, file: PublishedFile, raw: Path, converted: Path, force: bool) -> None:
+        address = f"{self.server}/{file.path}"
+        if raw.is_file() and not force:
+            logger.info("%s: using %s", path, raw)
+            try:
+                self._check(raw, file, str(raw))
+                convert_file(raw, converted, to="detectron2", overwrite=True)
+            except WeightsError as error:
+                raise WeightsError(
+                    f"{path}: {error} Remove this file, or put there what {address} publishes."
+                ) from error
+        else:
+            self._fetch(path, file, address, raw)
+            try:
+                convert_file(raw, converted, to="detectron2", overwrite=True)
+            except WeightsError as error:
+                # Kept, it would be taken for a file that was put there by hand.
+                raw.unlink()
+                raise WeightsError(f"{path}: what {address} serves cannot be used: {error}") from error
+        logger.info("%s: converted to %s", path, converted)
+
+    def _fetch(self, path: str, file: PublishedFile, address: str, raw: Path) -> None:
+        try:
+            with atomic_path(raw) as temporary:
+                download(address, temporary, raw.name)
+                self._check(temporary, file, address)
+        except WeightsError as error:
+            raise WeightsError(
+                f"{path}: {error} Try again later, or fetch {address} by hand and put it at {raw}."
+            ) from error
+
+    def _check(self, local: Path, file: PublishedFile, subject: str) -> None:
+        if not is_checkpoint(local):
+            raise WeightsError(f"{subject}: no checkpoint, but a web page or another kind of file.")
+        if file.sha256_start and not (found := digest(local, "sha256")).startswith(file.sha256_start):
+            raise WeightsError(f"{subject}: its sha256 is {found}, and has to start with {file.sha256_start}.")
+        if file.md5_path is None:
+            return
+        expected = fetch_md5(f"{self.server}/{file.md5_path}")
+        if expected is None:
+            logger.info("%s: its md5 is not published, or cannot be fetched", local.name)
+        elif (found := digest(local, "md5")) != expected:
+            raise WeightsError(f"{subject}: its md5 is {found}, and {self.server}/{file.md5_path} says {expected}.")
+
+
+@functools.cache
+def register_handlers() -> None:
+    """Makes Detectron2's `PathManager` resolve ``bdd100k://`` and ``open-mmlab://``; a second call changes nothing."""
+    for prefix, find, server in (
+        (PREFIX, zoo_file, BDD100K_SERVER),
+        ("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
+    ):
+        PathManager.register_handler(PublishedWeightsHandler(prefix, find, server))

@@ -1,0 +1,77 @@
+"""Detectron2's ROI heads with the choices of the published recipes."""
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import ROI_HEADS_REGISTRY, StandardROIHeads
+from detectron2.modeling.roi_heads import CascadeROIHeads
+from detectron2.structures import Instances
+from torch import Tensor, nn
+
+from .box_regression import build_box2box_transform
+from .initial_values import starts_as_vis4d
+
+
+@ROI_HEADS_REGISTRY.register()
+class BDD100KROIHeads(StandardROIHeads):
+    """Detectron2's `StandardROIHeads`; with the package's keys at their defaults it equals its parent."""
+
+    @classmethod
+    def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        arguments = super()._init_box_head(cfg, input_shape)
+        _initialise(cfg, arguments["box_head"])
+        predictor = arguments["box_predictor"]
+        predictor.box2box_transform = build_box2box_transform(cfg, cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS)
+        return arguments
+
+
+@ROI_HEADS_REGISTRY.register()
+class BDD100KCascadeROIHeads(CascadeROIHeads):
+    """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent."""
+
+    @configurable
+    def __init__(self, *, average_logits: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
+        """Takes whether the stages' logits are averaged rather than their probabilities, and the parent's arguments."""
+        super().__init__(**kwargs)
+        self.average_logits = average_logits
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """The constructor's arguments from ``cfg``."""
+        arguments = super().from_config(cfg, input_shape)
+        arguments["average_logits"] = cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
+        return arguments
+
+    @classmethod
+    def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        arguments = super()._init_box_head(cfg, input_shape)
+        weights = cfg.MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS
+        for head, predictor, stage in zip(arguments["box_heads"], arguments["box_predictors"], weights, strict=True):
+            _initialise(cfg, head)
+            predictor.box2box_transform = build_box2box_transform(cfg, stage)
+        return arguments
+
+    def _forward_box(
+        self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances] | None = None
+    ) -> dict[str, Tensor] | list[Instances]:
+        if self.training or not self.average_logits:
+            return super()._forward_box(features, proposals, targets)
+        maps = [features[name] for name in self.box_in_features]
+        sizes = [instances.image_size for instances in proposals]
+        predictions = self._run_stage(maps, proposals, 0)
+        all_logits = [predictions[0]]
+        for stage in range(1, self.num_cascade_stages):
+            boxes = self.box_predictor[stage - 1].predict_boxes(predictions, proposals)
+            proposals = self._create_proposals_from_boxes(boxes, sizes)
+            predictions = self._run_stage(maps, proposals, stage)
+            all_logits.append(predictions[0])
+        logits = torch.stack(all_logits).mean(dim=0)
+        return self.box_predictor[-1].inference((logits, predictions[1]), proposals)[0]
+
+
+def _initialise(cfg: CfgNode, head: nn.Module) -> None:
+    if starts_as_vis4d(cfg, "ROI_BOX_HEAD"):
+        for layer in head.fcs:
+            nn.init.xavier_uniform_(layer.weight)

@@ -1,0 +1,115 @@
+"""What the measurements share: golden files, seeded models, and rows of the table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+from seeded import seeded_state
+from torch import Tensor, nn
+
+import bdd100k_d2
+from bdd100k_d2.checkpoint.convert import convert_state
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: the largest difference that was seen and the one that is allowed."""
+
+    model: str
+    quantity: str
+    tolerance: float
+    seen: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"| {self.model} | {self.quantity} | {self.tolerance:g}{unit} | {self.seen:.1g}{unit} |"
+
+
+def assert_within(rows: Sequence[Row]) -> None:
+    """Holds that no row is beyond its tolerance, and that docs/MODEL_ZOO.md has each with this tolerance."""
+    assert rows
+    assert not [str(row) for row in rows if not row.seen <= row.tolerance]
+    docs = (Path(__file__).parents[2] / "docs/MODEL_ZOO.md").read_text()
+    assert not [line for row in rows if (line := str(row).rsplit("|", 2)[0]) not in docs]
+
+
+def load_golden(name: str) -> dict[str, np.ndarray]:
+    """The arrays of one golden file."""
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def detector_config() -> CfgNode:
+    """The zoo's detector on the CPU."""
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.MODEL.DEVICE = "cpu"
+    return cfg
+
+
+def segmenter_config() -> CfgNode:
+    """The zoo's segmenter on the CPU, with norms that need no process group."""
+    cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
+    cfg.MODEL.DEVICE = "cpu"
+    return cfg
+
+
+def build_seeded(cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> nn.Module:
+    """Our model with the weights that Vis4D's had, which go through the package's own conversion."""
+    shapes = json.loads(str(golden["shapes"]))
+    state = {name: torch.from_numpy(np.asarray(value)) for name, value in seeded_state(shapes).items()}
+    return load_converted(build_model(cfg), convert_state(state, "seeded").model)
+
+
+def load_converted(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Fills every tensor of ``model`` but the norms' counters."""
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing), (missing, unexpected)
+    return model
+
+
+def our_names(golden: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Vis4D's names of tensors -> ours, as the conversion maps them."""
+    shapes = json.loads(str(golden["shapes"]))
+    numbered = {name: torch.full(shape, i, dtype=torch.float64) for i, (name, shape) in enumerate(shapes.items())}
+    by_number = {int(value.flatten()[0]): name for name, value in convert_state(numbered, "numbered").model.items()}
+    return {name: by_number[i] for i, name in enumerate(shapes) if i in by_number}
+
+
+def sampled(values: Tensor) -> Tensor:
+    flat = values.detach().flatten()
+    return flat[torch.linspace(0, len(flat) - 1, 500, dtype=torch.float64).long()]
+
+
+def difference(ours: Tensor, theirs: np.ndarray) -> float:
+    return float(np.abs(ours.detach().numpy() - theirs).max())
+
+
+def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours / theirs - 1).max())
+
+
+def match_boxes(
+    boxes: Tensor,
+    scores: Tensor,
+    classes: Tensor | None,
+    gt: np.ndarray,
+    gt_scores: np.ndarray,
+    gt_classes: np.ndarray | None,
+) -> tuple[float, float, np.ndarray]:
+    """The largest distance of boxes to their nearest golden ones, in pixels and in score, and which ones those are."""
+    assert len(boxes) == len(gt)
+    apart = (boxes[:, None] - torch.from_numpy(gt)).abs().amax(dim=2)
+    if classes is not None:
+        apart[classes[:, None] != torch.from_numpy(gt_classes.astype(np.int64))] = torch.inf
+    nearest = apart.argmin(dim=1)
+    assert len(nearest.unique()) == len(gt), "two boxes have the same nearest golden box"
+    nearest = nearest.numpy()
+    return float(apart.amin(dim=1).max()), difference(scores, gt_scores[nearest]), nearest

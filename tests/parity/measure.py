@@ -1,0 +1,24 @@
+"""Prints how far this package is from the code that produced the published numbers: the table of docs/MODEL_ZOO.md.
+
+    python tests/parity/measure.py
+
+The parity tests hold every row.
+"""
+
+from measure_converted import measure_converted_checkpoints
+from measure_models import MODEL_MEASUREMENTS
+from measure_recipe import measure_augmentations, measure_optimizers, measure_rates
+
+MEASUREMENTS = (
+    *MODEL_MEASUREMENTS,
+    measure_rates,
+    measure_optimizers,
+    measure_augmentations,
+    measure_converted_checkpoints,
+)
+
+if __name__ == "__main__":
+    print("| Model | Quantity | Tolerance | Seen |\n| --- | --- | --- | --- |")
+    for measurement in MEASUREMENTS:
+        for row in measurement():
+            print(row)

@@ -1,0 +1,110 @@
+"""Weights, pictures and labels from seeds, equal in every environment: NumPy only, nothing large to store."""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+# BDD100K's pictures.
+HEIGHT, WIDTH = 720, 1280
+
+# Layers whose default scale would give flat scores: part of the name -> standard deviation of the weights.
+_HEADS = {
+    "rpn_conv": 0.03,
+    "rpn_cls": 0.002,
+    "rpn_box": 0.004,
+    "rpn_reg": 0.004,
+    "fc_cls": 0.0005,
+    "fc_reg": 0.005,
+    "retina_cls": 0.001,
+    "retina_reg": 0.005,
+    "conv_seg": 0.05,
+    "conv_logits": 0.1,
+}
+
+
+def seeded_state(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str, np.ndarray]:
+    """Values for every tensor of a model, float32 but for counters (int64, zero).
+
+    A tensor's values depend on the seed, its name and its shape, not on its place. No tensor is constant: norms get
+    statistics, scales and shifts away from 0 and 1, the last norm of a residual branch included.
+    """
+    return {name: _seeded_tensor(name, tuple(shape), seed) for name, shape in shapes.items()}
+
+
+def seeded_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A picture (H, W, 3), uint8, with structure at several scales and some noise."""
+    random = np.random.default_rng(seed)
+    picture = np.zeros((height, width, 3))
+    for cell in (8, 32, 128):
+        coarse = random.uniform(0, 255, (math.ceil(height / cell), math.ceil(width / cell), 3))
+        picture += np.kron(coarse, np.ones((cell, cell, 1)))[:height, :width]
+    picture = picture / 3 + random.normal(0, 8, picture.shape)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def seeded_boxes(height: int, width: int, number: int, seed: int = 0) -> np.ndarray:
+    """Boxes (number, 4) of x1, y1, x2, y2 in pixels, float32, inside the picture, of many sizes."""
+    random = np.random.default_rng(seed)
+    size = np.exp(random.uniform(math.log(12), math.log(min(height, width) * 0.8), (number, 2)))
+    corner = random.uniform(0, 1, (number, 2)) * (np.array([width, height]) - size)
+    return np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+
+
+def seeded_mask(height: int, width: int, classes: int, seed: int = 0, ignored: int = 255) -> np.ndarray:
+    """Class ids (H, W), int64, in cells of 16 pixels, a tenth of them ``ignored``."""
+    random = np.random.default_rng(seed)
+    cells = random.integers(0, classes, (math.ceil(height / 16), math.ceil(width / 16)))
+    cells[random.uniform(size=cells.shape) < 0.1] = ignored
+    return np.kron(cells, np.ones((16, 16), np.int64))[:height, :width]
+
+
+def picture_of_colors() -> np.ndarray:
+    """A picture (90, 160, 3), uint8, with pure and grey colours."""
+    return np.clip(seeded_picture(90, 160, seed=3).astype(np.int64) * 2 - 128, 0, 255).astype(np.uint8)
+
+
+def mask_of_one_large_class() -> np.ndarray:
+    """Ids (720, 1280), uint8, of which about half of the crops hold too many of class 3."""
+    mask = seeded_mask(HEIGHT, WIDTH, 19, seed=4)
+    mask[80:, :900] = 3
+    return mask.astype(np.uint8)
+
+
+def sampled_pixels(picture: np.ndarray) -> np.ndarray:
+    """About 500 pixels of a picture (H, W, ...), spread over all of it, its last row and column included."""
+    height, width = picture.shape[:2]
+    rows = np.linspace(0, height - 1, 17).round().astype(int)
+    columns = np.linspace(0, width - 1, 29).round().astype(int)
+    return picture[rows[:, None], columns]
+
+
+def boxes_across_the_border() -> np.ndarray:
+    """Boxes (12, 4), float32, two of which leave the picture."""
+    boxes = seeded_boxes(HEIGHT, WIDTH, 12, seed=2)
+    boxes[0, 0], boxes[1, 2:] = -7.5, (WIDTH + 4.25, HEIGHT + 1.0)
+    return boxes
+
+
+def _seeded_tensor(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    if name.endswith("running_var"):
+        values = random.uniform(0.8, 1.2, shape)
+    elif name.endswith("running_mean") or (len(shape) == 1 and name.endswith("bias")):
+        values = random.normal(0, 0.05, shape)
+    elif len(shape) == 1:
+        # A residual branch adds less than it is given, as in a trained network.
+        low, high = (0.2, 0.4) if "bn3" in name else (0.8, 1.2)
+        values = random.uniform(low, high, shape)
+    else:
+        scale = next((std for part, std in _HEADS.items() if part in name), None)
+        # In single precision from the start: a ResNet has 40 million values.
+        values = random.standard_normal(shape, np.float32)
+        values *= np.float32(scale or math.sqrt(2 / math.prod(shape[1:])))
+        if scale:
+            # Inputs that went through a ReLU share a mean, by which one class would win everywhere.
+            values -= values.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return values.astype(np.float32)
