@@ -32,13 +32,12 @@ def test_every_shipped_config_of_the_tasks_has_a_row() -> None:
 
 
 def test_the_readme_quotes_the_rows() -> None:
-    quoted = re.findall(
-        r"^\| `(\S+)` \| ([\d.]+) [^|]+\| ([\d.]+): `bdd100k://(\S+)` \|$", README.read_text(), re.MULTILINE
-    )
+    line = r"^\| `(\S+)` \| ([\d.]+) [^|]+\| ([\d.]+): `bdd100k://(\S+)` \|$"
+    quoted = re.findall(line, README.read_text(), re.MULTILINE)
     assert len(quoted) == 3
-    for config, vis4d, zoo, weights in quoted:
+    for config, vis4d, mmdet, weights in quoted:
         rows = {row.weights: row.scores[0].val for row in ROWS if row.config == config}
-        assert (rows[None], rows[weights]) == (float(vis4d), float(zoo))
+        assert (rows[None], rows[weights]) == (float(vis4d), float(mmdet))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.weights or f"{row.config}-vis4d")
