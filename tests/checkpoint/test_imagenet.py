@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
+from module_trees import random_tensors, resnet
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.loading import load_weights
@@ -41,3 +42,18 @@ def test_imagenet_weights_start_the_recipes(tmp_path: Path, arrays: dict[str, np
     assert same == (not cfg.MODEL.RESNETS.DEEP_STEM)
     if same:
         assert torch.equal(loaded["stem.conv1.weight"], torch.from_numpy(arrays["stem.conv1.weight"]))
+
+
+def test_the_deep_stem_starts_from_openmmlabs_weights(tmp_path: Path) -> None:
+    # The segmenter's own address; what it serves has these names, and the layout of PyTorch before 1.6.
+    cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
+    assert cfg.MODEL.WEIGHTS == "open-mmlab://resnet50_v1c"
+    cfg.MODEL.DEVICE = "cpu"
+    state = random_tensors({**resnet(width=64, deep_stem=True), "fc.weight": (1000, 2048), "fc.bias": (1000,)})
+    torch.save(state, tmp_path / "v1c.pth", _use_new_zipfile_serialization=False)
+    model = build_model(cfg)
+    load_weights(model, str(tmp_path / "v1c.pth"))
+    loaded = model.backbone.bottom_up
+    assert torch.equal(loaded.stem.conv1.weight, state["stem.0.weight"])
+    assert torch.equal(loaded.stem.conv3.norm.running_var, state["stem.7.running_var"])
+    assert torch.equal(loaded.res4[5].conv3.weight, state["layer3.5.conv3.weight"])
