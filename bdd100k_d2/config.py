@@ -19,13 +19,14 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
     # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not.
+    # ``engine.setup`` applies it, so `tools/train_net.py` does; a script sets ``torch.backends.cudnn.allow_tf32``.
     cfg.CUDNN_ALLOW_TF32 = True
 
     # Three 3x3 convolutions in place of the 7x7 one: the ResNet-v1c of the segmentation zoo.
     cfg.MODEL.RESNETS.DEEP_STEM = False
 
     # Batch norm by the loaded statistics while its scale and shift are trained: Vis4D's and mmdet's detectors. With
-    # RESNETS.NORM "BN"; Detectron2's "FrozenBN" fixes scale and shift too.
+    # RESNETS.NORM "BN" and the package's backbones; Detectron2's "FrozenBN" fixes scale and shift too.
     cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS = False
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True

@@ -23,7 +23,18 @@ _HEADINGS = {
     "sem_seg": "Semantic segmentation",
     "drivable": "Drivable area",
 }
-_COLUMNS = ("Config", "Schedule", "Val", "Test", "Source", "Weights", "Parameters", "GFLOPs", "Its recipe", "Held by")
+_COLUMNS = (
+    "Config",
+    "Schedule",
+    "Val",
+    "Test",
+    "Source",
+    "Weights",
+    "Parameters",
+    "GFLOPs",
+    "Trained differently in",
+    "Held by",
+)
 
 
 def select(text: str) -> list[Row]:
@@ -33,12 +44,21 @@ def select(text: str) -> list[Row]:
 
 def plain_table(rows: Sequence[Row], sizes: dict[str, Size]) -> str:
     """The rows as text in aligned columns."""
-    header = ("task", "config", "schedule", "metric", "val", "test", "weights", "params", "GFLOPs")
+    header = ("config", "schedule", "metric", "val", "test", "source", "weights", "params", "GFLOPs", "its recipe")
     lines = [header]
     for row in rows:
         weights = PREFIX + row.weights if row.weights else "not published"
         lines.append(
-            (row.task, row.config, row.schedule, _metric(row), *_scores(row), weights, *_size(sizes.get(row.config)))
+            (
+                row.config,
+                row.schedule,
+                _metric(row),
+                *_scores(row),
+                row.source,
+                weights,
+                *_size(sizes.get(row.config)),
+                "yes" if row.is_recipe else "no",
+            )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -122,7 +142,7 @@ def _size(size: Size | None) -> tuple[str, str]:
 
 def _markdown_cells(row: Row, sizes: dict[str, Size]) -> list[str]:
     name = row.config.partition("/")[2]
-    tests = [f"[{PurePosixPath(test).stem.removeprefix('test_')}](../{test})" for test in row.tests]
+    tests = [f"[{PurePosixPath(test).stem.split('_')[1]}](../{test})" for test in row.tests]
     return [
         f"[`{name}`](../configs/{row.config}.yaml)",
         row.schedule,
@@ -130,7 +150,7 @@ def _markdown_cells(row: Row, sizes: dict[str, Size]) -> list[str]:
         row.source,
         f"`{PREFIX}{row.weights}`" if row.weights else "not published",
         *_size(sizes.get(row.config)),
-        row.difference or "yes",
+        row.difference or "-",
         ", ".join(tests) or "-",
     ]
 

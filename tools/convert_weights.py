@@ -8,19 +8,20 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.checkpoint.convert import TARGETS, convert_file
+from bdd100k_d2.checkpoint.published import local_path
 from bdd100k_d2.errors import BDD100KError
 
 
 def main() -> None:
     """Parses the command line, converts, and prints what the source was taken for and what became of its tensors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint to read")
+    parser.add_argument("source", metavar="SRC", help="checkpoint to read: a file, or a name such as bdd100k://det/...")
     parser.add_argument("destination", type=Path, metavar="DST", help="checkpoint to write, a .pth file")
     parser.add_argument("--to", choices=TARGETS, default=TARGETS[0], help="whose names to write (default: detectron2)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST where it exists")
     args = parser.parse_args()
     try:
-        converted = convert_file(args.source, args.destination, to=args.to, overwrite=args.overwrite)
+        converted = convert_file(local_path(args.source), args.destination, to=args.to, overwrite=args.overwrite)
     except BDD100KError as error:
         sys.exit(f"error: {error}")
     print(f"{args.source}: {converted.describe()}\n{args.destination}: written for {args.to}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +20,8 @@ from .rules import PARAMETERS, Layout
 TARGETS = ("detectron2", "mmdet")
 FRAMEWORKS = "mmdet, mmseg, open-mmlab, Vis4D, torchvision and timm"
 _COUNTER = "num_batches_tracked"
-# What wrappers put before all names: PyTorch's data parallelism, Lightning.
-_PREFIXES = ("module.", "model.")
+# What wrappers put before all names: PyTorch's compiler and data parallelism, Lightning.
+_PREFIXES = ("_orig_mod.", "module.", "model.")
 # Buffers of old Detectron2 checkpoints, which mmdet computes.
 _COMPUTED = ("pixel_mean", "pixel_std", "anchor_generator.cell_anchors")
 
@@ -52,6 +53,8 @@ class Converted:
 
 def is_foreign(state: Mapping[str, Any]) -> bool:
     """Whether the names are those of a framework that `convert_state` knows."""
+    if not all(isinstance(key, str) for key in state):
+        return False
     return _recognise(_modules(_without_prefix(state))) is not None
 
 
@@ -65,7 +68,7 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
     Raises:
         WeightsError: unknown names, or tensors that Detectron2's model has no place for; the message names them.
     """
-    state = _without_prefix(state)
+    state = _without_prefix(_tensors(state, name))
     modules = _modules(state)
     layout = _recognise(modules)
     if layout is None:
@@ -91,7 +94,7 @@ def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
     Raises:
         WeightsError: an architecture without counterpart, or tensors without place; the message names them.
     """
-    state = _without_prefix(state)
+    state = _without_prefix(_tensors(state, name))
     dropped: dict[str, str] = {}
     if is_foreign(state):
         converted = convert_state(state, name)
@@ -160,8 +163,20 @@ def shortened(what: str, keys: Sequence[str]) -> str:
     return f"; {what}: {', '.join(keys[:5])}{more}"
 
 
+def _tensors(state: Mapping[Any, Any], name: str) -> dict[str, Tensor]:
+    """The state with its arrays, as Detectron2's model zoo has them, made tensors."""
+    strange = [str(key) for key, value in state.items() if not _is_tensor(key, value)]
+    if strange:
+        raise WeightsError(f"{name}: not a checkpoint of tensors by name{shortened('among them are', strange)}.")
+    return {key: torch.as_tensor(value) for key, value in state.items()}
+
+
+def _is_tensor(key: object, value: object) -> bool:
+    return isinstance(key, str) and isinstance(value, (Tensor, np.ndarray))
+
+
 def _without_prefix(state: Mapping[str, Any]) -> dict[str, Any]:
-    state = {key: value for key, value in state.items() if isinstance(key, str)}
+    state = dict(state)
     for prefix in _PREFIXES:
         if state and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}

@@ -2,9 +2,8 @@
 
 from collections.abc import Set
 
-from .rules import STEM_V1C, Layout, resnet, swap_ratios_and_scales
+from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
-_CLASSIFIER = {"fc": "the ImageNet classifier"}
 # Part of a tensor's name -> what is behind it, for messages.
 UNSUPPORTED = {
     "conv_offset": "deformable convolutions, which the conversion does not do",
@@ -30,7 +29,7 @@ def recognise(modules: Set[str]) -> Layout | None:
             return faster_rcnn(deep)
         return Layout("an OpenMMLab model with a ResNet", _backbone(deep) | _fpn())
     if "stem.0" in modules and "layer1.0.conv1" in modules:
-        return Layout("open-mmlab ResNet-v1c", resnet("", "", STEM_V1C), dropped=_CLASSIFIER, matching_heuristics=True)
+        return Layout("open-mmlab ResNet-v1c", resnet("", "", STEM_V1C), dropped=CLASSIFIER, matching_heuristics=True)
     return None
 
 

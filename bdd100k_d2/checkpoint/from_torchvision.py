@@ -2,9 +2,8 @@
 
 from collections.abc import Set
 
-from .rules import Layout, background_last, resnet
+from .rules import CLASSIFIER, Layout, background_last, resnet
 
-_CLASSIFIER = {"fc": "the ImageNet classifier"}
 # timm's stem of three convolutions; the last norm is outside of it.
 _TIMM_DEEP_STEM = {
     "conv1.0": "stem.conv1",
@@ -24,9 +23,9 @@ def recognise(modules: Set[str]) -> Layout | None:
         return None
     if "conv1.0" in modules:
         modules = resnet("", "", _TIMM_DEEP_STEM)
-        return Layout("timm ResNet with a deep stem", modules, dropped=_CLASSIFIER, matching_heuristics=True)
+        return Layout("timm ResNet with a deep stem", modules, dropped=CLASSIFIER, matching_heuristics=True)
     if "conv1" in modules:
-        return Layout("torchvision or timm ResNet", resnet("", ""), dropped=_CLASSIFIER, matching_heuristics=True)
+        return Layout("torchvision or timm ResNet", resnet("", ""), dropped=CLASSIFIER, matching_heuristics=True)
     return None
 
 

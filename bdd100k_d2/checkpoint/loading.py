@@ -9,9 +9,13 @@ from torch import nn
 
 from ..errors import WeightsError
 from .convert import convert_state, is_foreign, shortened
+from .published import register_handlers
 from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
 
 logger = logging.getLogger(__name__)
+
+# What Detectron2 resolves detectron2:// to.
+_DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
 
 
 def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
@@ -28,6 +32,7 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
         WeightsError: no such file, not a checkpoint, or tensors that do not fit; the message names them.
     """
     if path:
+        register_handlers()
         _CheckingCheckpointer(model, exact).load(path, checkpointables=[])
     elif exact:
         raise WeightsError("No weights to evaluate: add MODEL.WEIGHTS and a file to the command.")
@@ -61,17 +66,25 @@ class _CheckingCheckpointer(DetectionCheckpointer):
         except WeightsError:
             raise
         except (OSError, ValueError) as error:
+            address = path.replace("detectron2://", _DETECTRON2, 1)
             raise WeightsError(
-                f"{path}: the weights cannot be fetched ({error}). Fetch the file by hand and give its path as "
+                f"{path}: the weights cannot be fetched ({error}). Fetch {address} by hand and give the file's path as "
                 "MODEL.WEIGHTS, or train from random weights with MODEL.WEIGHTS ''."
             ) from error
         check_file(local, path)
         return super().load(local, *args, **kwargs)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
-        content = read_checkpoint(filename, self.path)
+        try:
+            content = read_checkpoint(filename, self.path)
+        except WeightsError as error:
+            if filename == self.path:
+                raise
+            raise WeightsError(f"{error} What was fetched is in {filename}; remove it to fetch it again.") from error
         state = tensors_of(content)
-        if is_foreign(state):
+        # A model of the user's may hold a backbone of another framework under its names.
+        is_own = 2 * len(self.model.state_dict().keys() & state.keys()) > len(state)
+        if not is_own and is_foreign(state):
             converted = convert_state(state, self.path)
             logger.info("%s: converted from %s.", self.path, converted.describe())
             return converted.checkpoint()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy._core import multiarray, numeric
 
 
 class RefusedError(pickle.UnpicklingError):
@@ -18,11 +17,61 @@ class RefusedError(pickle.UnpicklingError):
         self.what = what
 
 
+class _DType:
+    """Stands for `numpy.dtype` while a pickle is read.
+
+    The real one takes any state from the file, and one that says that bytes are objects makes NumPy follow them as
+    addresses. This one knows numbers and text alone.
+    """
+
+    def __init__(self, code: str, *_: object) -> None:
+        if np.dtype(code).kind not in "biufcSU":
+            raise RefusedError(f"numpy.dtype({code!r})")
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, *structure = state
+        # Fields and subarrays would bring other types with them.
+        if any(part is not None for part in structure[:3]):
+            raise RefusedError("numpy.dtype with fields")
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array:
+    """Stands for `numpy.ndarray` while a pickle is read; `value` is the array."""
+
+    value: np.ndarray
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, data = state
+        self.value = _from_bytes(data, dtype, shape, "F" if fortran else "C")
+
+
 class HistoryBuffer:
     """Stands for mmengine's record of losses, which its checkpoints carry; keeps nothing and does nothing."""
 
     def __setstate__(self, state: object) -> None:
         pass
+
+
+def _from_bytes(data: bytes | str, dtype: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
+    # Python 2 wrote bytes as text.
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    return np.frombuffer(raw, dtype.value).reshape(shape, order=order).copy(order)
+
+
+def _reconstruct(*_: object) -> _Array:
+    return _Array()
+
+
+def _scalar(dtype: _DType, data: bytes | str) -> np.generic:
+    return _from_bytes(data, dtype, (1,), "C")[0]
+
+
+def _frombuffer(data: bytes, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
+    array = _Array()
+    array.value = _from_bytes(data, dtype, shape, order)
+    return array
 
 
 def _attribute(owner: object, name: str) -> None:
@@ -31,24 +80,20 @@ def _attribute(owner: object, name: str) -> None:
         raise RefusedError("builtins.getattr")
 
 
-# What dictionaries of arrays and numbers name, by both of NumPy's module layouts; nothing of it runs code of the file.
+# What dictionaries of arrays and numbers name, by both of NumPy's module layouts, and what is called in its place.
 ALLOWED: dict[str, Any] = {
     "_codecs.encode": codecs.encode,
     "collections.OrderedDict": OrderedDict,
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": np.dtype,
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _DType,
     "mmengine.logging.history_buffer.HistoryBuffer": HistoryBuffer,
     "builtins.bytes": bytes,
     "builtins.getattr": _attribute,
 }
 for _core in ("numpy.core", "numpy._core"):
-    ALLOWED[f"{_core}.multiarray._reconstruct"] = multiarray._reconstruct
-    ALLOWED[f"{_core}.multiarray.scalar"] = multiarray.scalar
-    ALLOWED[f"{_core}.numeric._frombuffer"] = numeric._frombuffer
-# The class of each dtype but that of objects, which PyTorch asks for when it fills in a dtype.
-for _kind in ("bool", *np.typecodes["AllInteger"], *np.typecodes["AllFloat"], *np.typecodes["Complex"], "S", "U"):
-    _class = type(np.dtype(_kind))
-    ALLOWED[f"{_class.__module__}.{_class.__name__}"] = _class
+    ALLOWED[f"{_core}.multiarray._reconstruct"] = _reconstruct
+    ALLOWED[f"{_core}.multiarray.scalar"] = _scalar
+    ALLOWED[f"{_core}.numeric._frombuffer"] = _frombuffer
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -69,4 +114,15 @@ def load_arrays(path: str | Path) -> Any:  # noqa: ANN401, what the file holds
         pickle.UnpicklingError: it is no pickle, or a damaged one; other exceptions too can say so.
     """
     with Path(path).open("rb") as file:
-        return _ArrayUnpickler(file, encoding="latin1").load()
+        return with_arrays(_ArrayUnpickler(file, encoding="latin1").load())
+
+
+def with_arrays(content: Any) -> Any:  # noqa: ANN401, what a file holds
+    """What was read by `ALLOWED`, with the arrays in place of what stood for them."""
+    if isinstance(content, (_Array, _DType)):
+        return content.value
+    if type(content) in (dict, OrderedDict):
+        return type(content)((key, with_arrays(value)) for key, value in content.items())
+    if type(content) in (list, tuple):
+        return type(content)(with_arrays(value) for value in content)
+    return content

@@ -5,13 +5,13 @@ Detectron2 resolves ``MODEL.WEIGHTS`` through its `PathManager`; the handlers he
 `DetectionCheckpointer`, which know no other framework, load it.
 """
 
-import difflib
 import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from detectron2.utils.file_io import PathHandler, PathManager
 from iopath.common.file_io import file_lock, get_cache_dir
@@ -20,7 +20,7 @@ from ..atomic import atomic_path
 from ..errors import WeightsError
 from .convert import convert_file
 from .download import digest, download, fetch_md5, is_checkpoint
-from .zoo import PREFIX, check_weights_name
+from .zoo import PREFIX, check_weights_name, suggest
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +69,7 @@ def open_mmlab_file(name: str) -> PublishedFile:
     """
     if name in _OPEN_MMLAB:
         return _OPEN_MMLAB[name]
-    close = difflib.get_close_matches(name, _OPEN_MMLAB, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(_OPEN_MMLAB)}."
-    raise WeightsError(f"open-mmlab://{name}: no weights of this name. {hint}")
+    raise WeightsError(f"open-mmlab://{name}: no weights of this name. {suggest(name, list(_OPEN_MMLAB))}")
 
 
 class PublishedWeightsHandler(PathHandler):
@@ -95,8 +93,7 @@ class PublishedWeightsHandler(PathHandler):
         """
         self._check_kwargs(kwargs)
         file = self.find(path.removeprefix(self.prefix))
-        name = f"{self.server.split('://')[1].partition('/')[2]}/{file.path}".lstrip("/")
-        raw = Path(get_cache_dir(), name)
+        raw = Path(get_cache_dir(), urlparse(f"{self.server}/{file.path}").path.lstrip("/"))
         converted = raw.with_name(f"{raw.stem}_detectron2.pth")
         # Every process of a training asks at once; the first makes the file, the others wait for it.
         with file_lock(str(converted)):
@@ -173,3 +170,13 @@ def register_handlers() -> None:
         ("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
     ):
         PathManager.register_handler(PublishedWeightsHandler(prefix, find, server))
+
+
+def local_path(address: str) -> Path:
+    """The local file of a path, or of an address that Detectron2 resolves.
+
+    Raises:
+        WeightsError: published weights of this name cannot be had.
+    """
+    register_handlers()
+    return Path(PathManager.get_local_path(address)) if "://" in address else Path(address)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import WeightsError
-from .pickles import ALLOWED, RefusedError, load_arrays
+from .pickles import ALLOWED, RefusedError, load_arrays, with_arrays
 
 # What torch.load and pickle raise for files that are cut off or are no checkpoints.
 DAMAGED = (
@@ -42,7 +42,7 @@ def check_file(path: str | Path, name: str) -> None:
     if Path(path).is_dir():
         raise WeightsError(f"{name}: a folder, not a file of weights; give the file in it.")
     if not Path(path).is_file():
-        raise WeightsError(f"{name}: no such file of weights; check MODEL.WEIGHTS.")
+        raise WeightsError(f"{name}: no such file of weights; check the path.")
 
 
 def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _load(path: Path) -> Any:  # noqa: ANN401, what the file holds
     allowed = [(value, name) for name, value in ALLOWED.items()]
     try:
         with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return with_arrays(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         found = re.search(rf"(?:GLOBAL|{_WANTS}) (\S+)", str(error))
         if found is None:

@@ -56,6 +56,9 @@ def resnet(theirs: str, ours: str, deep_stem: Mapping[str, str] | None = None) -
     return modules
 
 
+# What a backbone has no use for.
+CLASSIFIER = {"fc": "the ImageNet classifier"}
+
 # The stem of ResNet-v1c in mmcv, mmseg and Vis4D.
 STEM_V1C = {f"stem.{i}": name for i, name in zip((0, 3, 6), ("stem.conv1", "stem.conv2", "stem.conv3"), strict=True)}
 STEM_V1C |= {f"stem.{i + 1}": f"{STEM_V1C[f'stem.{i}']}.norm" for i in (0, 3, 6)}

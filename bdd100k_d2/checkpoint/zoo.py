@@ -67,11 +67,11 @@ _MODEL = "tests/parity/test_model_parity.py"
 _RECIPE = "tests/parity/test_recipe_parity.py"
 
 # How the zoo trains otherwise than the configs, which follow Vis4D; docs/MODEL_ZOO.md has the details.
-_BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border"
-_BORDER = "RPN trains anchors across the border"
+_BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border; boxes clipped"
+_BORDER = "RPN trains anchors across the border; boxes clipped"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
-_STRIKES_BACK = "AdamW, started from ResNet Strikes Back"
+_STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -171,11 +171,12 @@ def check_weights_name(name: str) -> str:
     names = [row.weights for row in ROWS if row.weights]
     if name in names:
         return name
-    raise WeightsError(f"{PREFIX}{name}: no published weights of this name. {_suggest(name, names)}")
+    raise WeightsError(f"{PREFIX}{name}: no published weights of this name. {suggest(name, names)}")
 
 
-def _suggest(name: str, names: list[str]) -> str:
+def suggest(name: str, names: list[str]) -> str:
+    """A sentence with the names that are close to ``name``, or where to find all."""
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"There are {', '.join(names)}."
+    return f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."

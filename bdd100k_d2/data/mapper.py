@@ -96,13 +96,20 @@ class BDD100KDatasetMapper(DatasetMapper):
         annotations = [one for one in dataset_dict.pop("annotations") if one.get("iscrowd", 0) == 0]
         boxes = [BoxMode.convert(one["bbox"], one["bbox_mode"], BoxMode.XYXY_ABS) for one in annotations]
         boxes = transforms.apply_box(np.array(boxes, np.float64).reshape(-1, 4))
-        for annotation in annotations:
-            for key, used in (("segmentation", self.use_instance_mask), ("keypoints", self.use_keypoint)):
-                if not used:
-                    annotation.pop(key, None)
+        unused = [
+            key
+            for key, used in (("segmentation", self.use_instance_mask), ("keypoints", self.use_keypoint))
+            if not used
+        ]
+        annotations = [
             transform_instance_annotations(
-                annotation, transforms, image_shape, keypoint_hflip_indices=self.keypoint_hflip_indices
+                {key: value for key, value in one.items() if key not in unused},
+                transforms,
+                image_shape,
+                keypoint_hflip_indices=self.keypoint_hflip_indices,
             )
+            for one in annotations
+        ]
         instances = annotations_to_instances(annotations, image_shape, mask_format=self.instance_mask_format)
         # What lies outside after a crop is left out as ever: only then are the boxes replaced.
         instances, inside = filter_empty_instances(instances, return_mask=True)

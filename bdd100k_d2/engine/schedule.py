@@ -64,13 +64,16 @@ def build_schedule(cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
     """Builds the schedule that ``SOLVER.LR_SCHEDULER_NAME`` names: "WarmupPolyLR", or one of Detectron2's.
 
     Raises:
-        ConfigError: "WarmupPolyLR" with a ``SOLVER.WARMUP_METHOD`` that is neither "linear" nor "constant".
+        ConfigError: "WarmupPolyLR" with a ``SOLVER.WARMUP_METHOD`` that is neither "linear" nor "constant", or with a
+            ``SOLVER.WARMUP_FACTOR`` of 0.
     """
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME != "WarmupPolyLR":
         return build_lr_scheduler(cfg, optimizer)
     if solver.WARMUP_METHOD not in ("linear", "constant"):
         raise ConfigError(f"SOLVER.WARMUP_METHOD is {solver.WARMUP_METHOD!r}; there are linear and constant.")
+    if solver.WARMUP_FACTOR <= 0:
+        raise ConfigError(f"SOLVER.WARMUP_FACTOR is {solver.WARMUP_FACTOR}; WarmupPolyLR needs one above 0.")
     schedule = WarmupPolyParamScheduler(
         solver.MAX_ITER,
         solver.POLY_POWER,

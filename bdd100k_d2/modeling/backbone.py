@@ -9,6 +9,7 @@ from fvcore.nn import weight_init
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
+from ..errors import ConfigError
 from .fixed_norm import FixedStatisticsBatchNorm2d
 
 
@@ -98,6 +99,10 @@ def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
         resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)
         resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
     if cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS:
+        if cfg.MODEL.RESNETS.NORM not in ("BN", "FrozenBN"):
+            raise ConfigError(
+                f"MODEL.RESNETS.NORM is {cfg.MODEL.RESNETS.NORM!r}; MODEL.BACKBONE.FIXED_NORM_STATISTICS needs BN."
+            )
         FixedStatisticsBatchNorm2d.convert(resnet)
     return resnet
 

@@ -63,6 +63,7 @@ class BDD100KRPN(RPN):
             arguments["anchor_matcher"] = MinQualityMatcher(rpn.IOU_THRESHOLDS, rpn.IOU_LABELS, rpn.MIN_LOW_QUALITY_IOU)
         return arguments
 
+    @torch.jit.unused
     @torch.no_grad()
     def label_and_sample_anchors(
         self, anchors: list[Boxes], gt_instances: list[Instances]
@@ -79,6 +80,7 @@ class BDD100KRPN(RPN):
             boxes.append(torch.zeros_like(anchors.tensor).masked_scatter_(inside[:, None], inside_boxes))
         return labels, boxes
 
+    @torch.jit.unused
     def losses(
         self,
         anchors: list[Boxes],

@@ -1,7 +1,9 @@
 """`convert_file` and `tools/convert_weights.py`: what is written, and what is refused."""
 
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import module_trees as trees
@@ -107,3 +109,27 @@ def test_the_tool_says_what_it_did(source: Path, tmp_path: Path) -> None:
     done = tool(tmp_path / "a.pth", tmp_path / "b.pth", "--to", "mmdet")
     assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path / 'b.pth'}: exists")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("model", [trees.faster_rcnn, trees.retinanet])
+def test_pickled_arrays_of_detectron2s_zoo_for_mmdet(tmp_path: Path, model: Callable[[], trees.Shapes]) -> None:
+    state = trees.random_tensors(model())
+    arrays = {key: value.numpy() for key, value in convert_state(state, "a.pth").model.items()}
+    (tmp_path / "zoo.pkl").write_bytes(pickle.dumps({"model": arrays, "__author__": "Detectron2 Model Zoo"}))
+    convert_file(tmp_path / "zoo.pkl", tmp_path / "mmdet.pth", to="mmdet")
+    found = torch.load(tmp_path / "mmdet.pth", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, state[key]) for key, value in found.items())
+    assert {key for key in state if not key.endswith("num_batches_tracked")} == set(found)
+
+
+@pytest.mark.parametrize("strange", [{7: torch.ones(1)}, {"note": "text"}, {"fc_cls.weight": 3}])
+def test_what_is_no_tensor_by_name_is_named(strange: dict) -> None:
+    state = trees.random_tensors(trees.faster_rcnn()) | strange
+    (name,) = strange
+    with pytest.raises(WeightsError, match=f"not a checkpoint of tensors by name; among them are: {name}"):
+        convert_state(state, "a.pth")
+
+
+def test_an_unknown_name_and_a_name_in_place_of_a_file(tmp_path: Path) -> None:
+    done = tool("bdd100k://det/nonsense", tmp_path / "a.pth")
+    assert done.returncode == 1 and "no published weights of this name" in done.stderr

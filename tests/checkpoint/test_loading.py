@@ -8,6 +8,7 @@ import pytest
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
+from detectron2.utils.file_io import PathManager
 from torch import nn
 
 import bdd100k_d2
@@ -70,7 +71,7 @@ def test_weights_of_another_model_are_refused_for_training_too(tmp_path: Path) -
 
 @pytest.mark.parametrize("path", ["missing.pth", "nowhere/missing.pkl"])
 def test_files_that_do_not_exist(tmp_path: Path, path: str) -> None:
-    with pytest.raises(WeightsError, match=r"missing\.p.*: no such file of weights; check MODEL\.WEIGHTS"):
+    with pytest.raises(WeightsError, match=r"missing\.p.*: no such file of weights; check the path"):
         load_weights(model(), str(tmp_path / path))
 
 
@@ -124,8 +125,9 @@ def test_a_model_that_holds_no_tensors(tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_fetched() -> None:
-    with pytest.raises(WeightsError, match=r"the weights cannot be fetched .*Fetch the file by hand"):
-        load_weights(model(), "https://localhost:9/weights.pth")
+    address = "https://localhost:9/weights.pth"
+    with pytest.raises(WeightsError, match=rf"the weights cannot be fetched .*Fetch {address} by hand"):
+        load_weights(model(), address)
 
 
 def test_a_checkpoint_to_resume_from_has_to_fit(tmp_path: Path) -> None:
@@ -230,3 +232,39 @@ def test_foreign_weights_of_another_model(tmp_path: Path) -> None:
     )
     with pytest.raises(WeightsError, match=r"d: looks like an OpenMMLab model with a ResNet, .*: query\."):
         load_weights(build_model(small_detector()), str(tmp_path / "d"))
+
+
+def test_what_was_fetched_and_is_no_weights_is_said_to_be_kept_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.pth").write_text("<html>gone</html>")
+    address = "https://example.org/weights.pth"
+    get = PathManager.get_local_path
+    monkeypatch.setattr(
+        type(PathManager),
+        "get_local_path",
+        lambda self, path, *more, **keys: str(tmp_path / "page.pth") if path == address else get(path, *more, **keys),
+    )
+    with pytest.raises(WeightsError, match=rf"{address}: a web page, not weights.*remove it to fetch it again"):
+        load_weights(model(), address)
+
+
+def test_a_name_of_detectron2_is_spelt_out_where_it_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(type(PathManager), "get_local_path", fail)
+    place = "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/torchvision/R-50.pkl"
+    with pytest.raises(WeightsError, match=f"no network.*Fetch {place} by hand"):
+        load_weights(model(), "detectron2://ImageNetPretrained/torchvision/R-50.pkl")
+
+
+def test_a_users_model_with_a_foreign_backbone_is_not_converted(tmp_path: Path) -> None:
+    class Users(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = nn.ModuleDict({"layer1": nn.ModuleList([nn.ModuleDict({"conv1": nn.Conv2d(3, 3, 1)})])})
+
+    source, target = Users(), Users()
+    load_weights(target, save(tmp_path / "a.pth", source.state_dict()), exact=True)
+    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))

@@ -98,7 +98,7 @@ def test_names_of_weights() -> None:
         WeightsError, match=r"bdd100k://det/faster_rcnn_r50_1x: .*Did you mean .*faster_rcnn_r50_fpn_1x"
     ):
         check_weights_name("det/faster_rcnn_r50_1x")
-    with pytest.raises(WeightsError, match=r"There are det/faster_rcnn_r50_fpn_1x, .*drivable/fpn_r50_gn_512x1024_80k"):
+    with pytest.raises(WeightsError, match=r"`python -m bdd100k_d2\.zoo` lists all"):
         check_weights_name("???")
 
 
@@ -149,20 +149,21 @@ def test_the_kept_operations_are_of_the_configs() -> None:
 def test_the_command_lists_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert zoo.main([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(ROWS) and lines[0].split()[:3] == ["task", "config", "schedule"]
+    assert len(lines) == 1 + len(ROWS) and lines[0].split()[:3] == ["config", "schedule", "metric"]
     assert zoo.main(["R_50_FPN_1x_32BS"]) == 0
     (_, line) = capsys.readouterr().out.splitlines()
     size = read_sizes()["ins_seg/mask_rcnn_R_50_FPN_1x_32bs"]
     assert re.split(r"  +", line) == [
-        "ins_seg",
         "ins_seg/mask_rcnn_R_50_FPN_1x_32bs",
         "1x",
         "mask / box AP",
         "16.15 / 21.54",
         "14.90 / 19.24",
+        "bdd100k-models",
         "bdd100k://ins_seg/mask_rcnn_r50_fpn_1x_32bs",
         f"{size.parameters / 1e6:.1f} M",
         f"{size.gflops:.1f}",
+        "no",
     ]
 
 

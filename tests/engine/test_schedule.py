@@ -74,6 +74,11 @@ def test_an_unknown_warm_up_is_named() -> None:
         rates("sem_seg/semantic_fpn_R_50_40k", 0, WARMUP_METHOD="slow")
 
 
+def test_a_warm_up_from_nothing_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"SOLVER\.WARMUP_FACTOR is 0\.0; WarmupPolyLR needs one above 0"):
+        rates("sem_seg/semantic_fpn_R_50_40k", 0, WARMUP_FACTOR=0.0)
+
+
 def test_other_schedules_are_those_of_detectron2() -> None:
     for name in ("WarmupMultiStepLR", "WarmupCosineLR"):
         cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")

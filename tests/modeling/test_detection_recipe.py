@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch import nn
 
@@ -206,3 +206,52 @@ def test_unknown_initial_values_are_named(name: str) -> None:
     cfg.MODEL[head].INIT = "caffe"
     with pytest.raises(ConfigError, match=f"MODEL.{head}.INIT is 'caffe'; there are detectron2 and vis4d"):
         build_model(cfg)
+
+
+def test_fixed_statistics_need_batch_norm() -> None:
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.MODEL.DEVICE, cfg.MODEL.RESNETS.NORM = "cpu", "SyncBN"
+    with pytest.raises(ConfigError, match="MODEL.RESNETS.NORM is 'SyncBN'; .*FIXED_NORM_STATISTICS needs BN"):
+        build_model(cfg)
+
+
+def test_our_retinanet_equals_detectron2s_without_our_keys() -> None:
+    results = []
+    for ours in (False, True):
+        cfg = get_cfg()
+        bdd100k_d2.add_bdd100k_config(cfg)
+        cfg = small(cfg)
+        cfg.MODEL.RESNETS.OUT_FEATURES = cfg.MODEL.FPN.IN_FEATURES = ["res3", "res4", "res5"]
+        cfg.MODEL.META_ARCHITECTURE = "BDD100KRetinaNet" if ours else "RetinaNet"
+        name = "build_bdd100k_retinanet_resnet_fpn_backbone" if ours else "build_retinanet_resnet_fpn_backbone"
+        cfg.MODEL.BACKBONE.NAME = name
+        cfg.MODEL.RETINANET.SCORE_THRESH_TEST = 0.0
+        results.append(losses_and_boxes(cfg))
+    (expected, boxes), (losses, found) = results
+    assert losses == expected and len(expected) == 2
+    assert torch.equal(found, boxes) and len(boxes) > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["det/retinanet_R_50_FPN_1x", "det/cascade_rcnn_R_50_FPN_1x", "ins_seg/mask_rcnn_R_50_FPN_1x"]
+)
+def test_the_further_recipes_train(name: str) -> None:
+    cfg = bdd100k_d2.get_config(name)
+    features = (cfg.MODEL.RESNETS.OUT_FEATURES, cfg.MODEL.FPN.IN_FEATURES, cfg.MODEL.ANCHOR_GENERATOR.SIZES)
+    cfg = small(cfg)
+    cfg.MODEL.RESNETS.OUT_FEATURES, cfg.MODEL.FPN.IN_FEATURES, cfg.MODEL.ANCHOR_GENERATOR.SIZES = features
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    inputs = batch()
+    for one in inputs:
+        one["instances"].gt_masks = BitMasks(torch.ones(3, 128, 192, dtype=torch.bool))
+    with EventStorage():
+        losses = model(inputs)
+    assert ("loss_mask" in losses) == cfg.MODEL.MASK_ON
+    sum(losses.values()).backward()
+    still = [
+        key
+        for key, value in model.named_parameters()
+        if value.requires_grad and (value.grad is None or not value.grad.isfinite().all())
+    ]
+    assert not still and all(value.isfinite() for value in losses.values())

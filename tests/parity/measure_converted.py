@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from comparing import Row, build_seeded, difference, load_golden, match_boxes, sampled
+from comparing import Line, build_seeded, difference, load_golden, match_boxes, sampled
 from seeded import seeded_picture
 
 import bdd100k_d2
@@ -20,7 +20,7 @@ CONVERTED = {
 }
 
 
-def measure_converted_checkpoints() -> Iterator[Row]:
+def measure_converted_checkpoints() -> Iterator[Line]:
     """Converted checkpoints of mmdet and mmseg against those frameworks on one picture of 192x320."""
     arrays = load_golden("zoo")
     picture = torch.from_numpy(seeded_picture(192, 320)).permute(2, 0, 1)
@@ -36,7 +36,7 @@ def measure_converted_checkpoints() -> Iterator[Row]:
         with torch.no_grad():
             (result,) = model([{"image": picture, "height": 192, "width": 320}])
         if "sem_seg" in result:
-            yield Row(title, "logits", 1e-4, difference(sampled(result["sem_seg"]), golden["logits"]))
+            yield Line(title, "logits", 1e-4, difference(sampled(result["sem_seg"]), golden["logits"]))
             continue
         found = result["instances"]
         far, apart, nearest = match_boxes(
@@ -47,9 +47,9 @@ def measure_converted_checkpoints() -> Iterator[Row]:
             golden["scores"],
             golden["classes"],
         )
-        yield Row(title, "100 of 100 detections", 0.05, far, "px")
-        yield Row(title, "their scores", 1e-5, apart)
+        yield Line(title, "100 of 100 detections", 0.05, far, "px")
+        yield Line(title, "their scores", 1e-5, apart)
         if "masks" in golden:
             masks = np.unpackbits(golden["masks"], axis=-1).astype(bool)[nearest]
             other = np.count_nonzero(found.pred_masks.numpy() != masks) / masks.sum()
-            yield Row(title, "mask pixels that differ, of those in masks", 1e-3, other)
+            yield Line(title, "mask pixels that differ, of those in masks", 1e-3, other)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from comparing import Row, load_golden, our_names
+from comparing import Line, load_golden, our_names
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 uses
 from detectron2.modeling import build_model
@@ -36,7 +36,7 @@ CONFIGS = {
 TITLES = {"det_1x": "Faster R-CNN 1x", "det_3x": "Faster R-CNN 3x", "sem_seg_40k": "Semantic FPN 40k"}
 
 
-def measure_rates() -> Iterator[Row]:
+def measure_rates() -> Iterator[Line]:
     """The learning rate of every iteration."""
     golden = load_golden("recipe")
     for recipe, title in TITLES.items():
@@ -44,10 +44,10 @@ def measure_rates() -> Iterator[Row]:
         assert golden[f"{recipe}/iterations"] == cfg.SOLVER.MAX_ITER
         expected = _chained_rates(golden) if recipe == "sem_seg_40k" else _held_rates(golden, recipe)
         apart = float(np.abs(rates(cfg, cfg.SOLVER.MAX_ITER) - expected).max())
-        yield Row(title, f"learning rate of each of {cfg.SOLVER.MAX_ITER:,} iterations", 1e-9, apart)
+        yield Line(title, f"learning rate of each of {cfg.SOLVER.MAX_ITER:,} iterations", 1e-9, apart)
 
 
-def measure_optimizers() -> Iterator[Row]:
+def measure_optimizers() -> Iterator[Line]:
     """Which parameters are trained and decayed, and by what; each has to be the same."""
     golden = load_golden("recipe")
     for recipe, title in TITLES.items():
@@ -70,10 +70,10 @@ def measure_optimizers() -> Iterator[Row]:
         theirs = {source[name]: (*values, *of_all) for trained, name, *values in zip(*columns, strict=True) if trained}
         assert len(theirs) > 150
         other = len(dict(ours.items() ^ theirs.items()))
-        yield Row(title, f"of {len(theirs)} trained parameters: otherwise decayed, trained or moved", 0, other)
+        yield Line(title, f"of {len(theirs)} trained parameters: otherwise decayed, trained or moved", 0, other)
 
 
-def measure_augmentations() -> Iterator[Row]:
+def measure_augmentations() -> Iterator[Line]:
     """Resize, crop and colours with equal draws, on one picture."""
     golden = load_golden("recipe")
     picture, boxes = seeded_picture(HEIGHT, WIDTH), boxes_across_the_border()
@@ -88,12 +88,12 @@ def measure_augmentations() -> Iterator[Row]:
         ids = np.ascontiguousarray(transform.apply_segmentation(noise))
         masks.append(zlib.crc32(ids) != golden["resize/mask_crc32"][i])
     title = "Augmentation"
-    yield Row(title, "resize to each of six sizes (OpenCV in bytes, PyTorch in floats)", 1, max(grey), "grey levels")
-    yield Row(title, "boxes resized and not clipped", 1e-3, max(pixels), "px")
-    yield Row(title, "masks resized otherwise, of six", 0, sum(masks))
+    yield Line(title, "resize to each of six sizes (OpenCV in bytes, PyTorch in floats)", 1, max(grey), "grey levels")
+    yield Line(title, "boxes resized and not clipped", 1e-3, max(pixels), "px")
+    yield Line(title, "masks resized otherwise, of six", 0, sum(masks))
     cfg = bdd100k_d2.get_config(CONFIGS["sem_seg_40k"])
-    yield Row(title, "crops elsewhere, of 200 seeds", 0, _crops_elsewhere(cfg, golden))
-    yield Row(title, "colour jitter, 24 seeds (rounded to bytes)", 0.51, _jitter(cfg, golden), "grey levels")
+    yield Line(title, "crops elsewhere, of 200 seeds", 0, _crops_elsewhere(cfg, golden))
+    yield Line(title, "colour jitter, 24 seeds (rounded to bytes)", 0.51, _jitter(cfg, golden), "grey levels")
 
 
 def in_256ths(grey_levels: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ HEIGHT, WIDTH = 720, 1280
 _HEADS = {
     "rpn_conv": 0.03,
     "rpn_cls": 0.002,
-    "rpn_box": 0.004,
-    "rpn_reg": 0.004,
+    "rpn_box": 0.01,
+    "rpn_reg": 0.01,
     "fc_cls": 0.0005,
     "fc_reg": 0.005,
     "retina_cls": 0.001,
@@ -85,6 +85,11 @@ def boxes_across_the_border() -> np.ndarray:
     boxes = seeded_boxes(HEIGHT, WIDTH, 12, seed=2)
     boxes[0, 0], boxes[1, 2:] = -7.5, (WIDTH + 4.25, HEIGHT + 1.0)
     return boxes
+
+
+def spread_places(size: int) -> np.ndarray:
+    """Indices of 500 evenly spaced values of a flattened tensor of ``size``."""
+    return np.linspace(0, size - 1, 500).astype(np.int64)
 
 
 def _seeded_tensor(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:

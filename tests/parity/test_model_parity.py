@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from comparing import GOLDEN, Row, assert_within
+from comparing import GOLDEN, Line, assert_within
 from measure_converted import measure_converted_checkpoints
 from measure_models import MODEL_MEASUREMENTS
 
 
 @pytest.mark.parametrize("measure", [*MODEL_MEASUREMENTS, measure_converted_checkpoints])
-def test_nothing_is_further_off_than_allowed(measure: Callable[[], Iterator[Row]]) -> None:
+def test_nothing_is_further_off_than_allowed(measure: Callable[[], Iterator[Line]]) -> None:
     assert_within(list(measure()))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from comparing import Row, assert_within, load_golden
+from comparing import Line, assert_within, load_golden
 from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 uses
 from measure_recipe import (
     CONFIGS,
@@ -45,7 +45,7 @@ def golden() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("measure", [measure_rates, measure_optimizers, measure_augmentations])
-def test_the_recipes_are_within_the_tolerances(measure: Callable[[], Iterator[Row]]) -> None:
+def test_the_recipes_are_within_the_tolerances(measure: Callable[[], Iterator[Line]]) -> None:
     assert_within(list(measure()))
 
 

@@ -12,7 +12,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS as SEG_MODELS
-from seeded import seeded_picture, seeded_state
+from seeded import seeded_picture, seeded_state, spread_places
 from torch import Tensor, nn
 
 SIZE = (192, 320)
@@ -80,7 +80,7 @@ def _segment(norm: dict[str, object]) -> dict[str, np.ndarray]:
     with torch.no_grad():
         logits = model.encode_decode(_picture(), [metainfo])
     flat = logits.flatten()
-    places = torch.linspace(0, len(flat) - 1, 500, dtype=torch.float64).long()
+    places = torch.from_numpy(spread_places(len(flat)))
     return {"shapes": shapes, "logits": flat[places].numpy()}
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from seeded import seeded_boxes, seeded_mask, seeded_picture, seeded_state
+from seeded import seeded_boxes, seeded_mask, seeded_picture, seeded_state, spread_places
 from torch import Tensor, nn
-from vis4d.engine.optim import PolyLR  # noqa: F401, fails early where Vis4D is not whole
 from vis4d.model.detect.faster_rcnn import FasterRCNN
 from vis4d.model.seg.semantic_fpn import SemanticFPN
 from vis4d.op.base import ResNet, ResNetV1c
@@ -19,7 +18,6 @@ from vis4d.op.detect.rpn import RPNLoss, get_default_rpn_box_codec
 from vis4d.op.loss import SegCrossEntropyLoss
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-SAMPLES = 500
 EVERYTHING = RandomSampler(batch_size=10**6, positive_fraction=1.0)
 
 
@@ -63,7 +61,7 @@ def _detect(model: FasterRCNN) -> Iterator[tuple[str, np.ndarray]]:
         for level, feature in enumerate(features[2:], start=2):
             yield f"p{level}", _sample(feature)
         head = model.faster_rcnn_head(features, [size])
-        for level, (logits, deltas) in enumerate(zip(head.rpn.cls, head.rpn.box), start=2):  # noqa: B905, Python 3.9
+        for level, (logits, deltas) in enumerate(zip(head.rpn.cls, head.rpn.box, strict=True), start=2):
             yield f"objectness{level}", _sample(logits)
             yield f"deltas{level}", _sample(deltas)
         yield "proposals", head.proposals.boxes[0].numpy()
@@ -158,7 +156,7 @@ def _fill(model: nn.Module) -> None:
 
 
 def _batch(sizes: list[tuple[int, int]], divisor: int = 32) -> Tensor:
-    height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes))  # noqa: B905, Python 3.9
+    height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, strict=True))
     batch = torch.zeros(len(sizes), 3, height, width)
     for i, (h, w) in enumerate(sizes):
         pixels = torch.from_numpy(seeded_picture(h, w, seed=i)).permute(2, 0, 1).float()
@@ -169,7 +167,7 @@ def _batch(sizes: list[tuple[int, int]], divisor: int = 32) -> Tensor:
 def _sample(values: Tensor) -> np.ndarray:
     """Values at evenly spaced places of the flattened tensor."""
     flat = values.detach().flatten()
-    return flat[torch.linspace(0, len(flat) - 1, SAMPLES, dtype=torch.float64).long()].numpy()
+    return flat[torch.from_numpy(spread_places(len(flat)))].numpy()
 
 
 def _shapes(model: nn.Module) -> np.ndarray:
