@@ -1,12 +1,13 @@
 """Detectron2's trainer with the package's data, schedules, evaluators and checks of weights."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader, build_detection_train_loader
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, TrainerBase
 from detectron2.evaluation import DatasetEvaluator
 from torch import nn
 from torch.optim import Optimizer
@@ -18,6 +19,8 @@ from ..evaluation.evaluators import build_evaluator
 from .optimizer import build_optimizer
 from .precision import train_in_bfloat16
 from .schedule import build_schedule
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
@@ -78,3 +81,16 @@ class Trainer(DefaultTrainer):
             super().resume_or_load(resume=True)
         else:
             load_weights(self.model, self.cfg.MODEL.WEIGHTS)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The iteration, the hooks' state, and the optimizer's and AMP's, which Detectron2 v0.6 leaves out."""
+        # The name that later versions of Detectron2 give it.
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the state of the run that goes on; a checkpoint of before has none of the optimizer's."""
+        TrainerBase.load_state_dict(self, state_dict)
+        if "_trainer" in state_dict:
+            self._trainer.load_state_dict(state_dict["_trainer"])
+        else:
+            logger.warning("The checkpoint holds no state of the optimizer: momentum and AMP's scale start anew.")

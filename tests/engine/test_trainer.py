@@ -68,6 +68,31 @@ def test_the_optimizer_is_what_the_config_names(cfg: CfgNode) -> None:
         build_optimizer(cfg, model)
 
 
+def test_a_resumed_run_keeps_the_optimizers_state(cfg: CfgNode, caplog: pytest.LogCaptureFixture) -> None:
+    cfg.SOLVER.AMP.ENABLED = False
+    first = bdd100k_d2.Trainer(cfg)
+    with EventStorage(0):
+        first.iter = 0
+        first.run_step()
+    first.checkpointer.save("model_0000000", iteration=0)
+    second = bdd100k_d2.Trainer(cfg)
+    second.resume_or_load(resume=True)
+    assert second.start_iter == 1
+    found, expected = (one.optimizer.state_dict()["state"] for one in (second, first))
+    assert found.keys() == expected.keys() and len(found) > 50
+    for key, state in expected.items():
+        assert state["exp_avg"].abs().max() > 0 or state["exp_avg"].numel() == 1
+        assert torch.equal(found[key]["exp_avg"], state["exp_avg"])
+    # As it was written before.
+    content = torch.load(first.checkpointer.get_checkpoint_file(), weights_only=True)
+    del content["trainer"]["_trainer"]
+    torch.save(content, first.checkpointer.get_checkpoint_file())
+    third = bdd100k_d2.Trainer(cfg)
+    with caplog.at_level("WARNING", "bdd100k_d2"):
+        third.resume_or_load(resume=True)
+    assert third.start_iter == 1 and "no state of the optimizer" in caplog.text
+
+
 def test_user_messages() -> None:
     assert user_message(DataError("a.jpg: missing")) == "a.jpg: missing"
     worker = "Caught DataError in DataLoader worker process 0.\nOriginal Traceback:\n  ...\n"
