@@ -15,7 +15,7 @@ from ..atomic import atomic_path
 from ..errors import OutputError, WeightsError
 from . import from_openmmlab, from_torchvision, from_vis4d
 from .reading import read_checkpoint, tensors_of
-from .rules import PARAMETERS, Layout
+from .rules import PARAMETERS, UNSUPPORTED, Layout
 
 TARGETS = ("detectron2", "mmdet")
 FRAMEWORKS = "mmdet, mmseg, open-mmlab, Vis4D, torchvision and timm"
@@ -222,7 +222,7 @@ def _rename(
             except WeightsError as error:
                 raise WeightsError(f"{name}: {key}: {error}; the conversion knows no other.") from error
     if strange:
-        parts = [what for part, what in from_openmmlab.UNSUPPORTED.items() if any(part in key for key in strange)]
+        parts = [what for part, what in UNSUPPORTED.items() if any(part in key for key in strange)]
         raise WeightsError(
             f"{name}: looks like {layout.source}, but has tensors without a place in {target}"
             f"{shortened('among them' if parts else 'they are', strange)}. "

@@ -4,14 +4,6 @@ from collections.abc import Set
 
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
-# Part of a tensor's name -> what is behind it, for messages.
-UNSUPPORTED = {
-    "conv_offset": "deformable convolutions, which the conversion does not do",
-    "context_block": "GCNet's context blocks, which Detectron2 has not",
-    "roi_head.mask_head.0.": "a mask head for each stage of the cascade, where Detectron2 has one for all",
-    "downsample.2": "average-pooled shortcuts (ResNet-D), which Detectron2 has not",
-}
-
 
 def recognise(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not OpenMMLab's."""

@@ -9,13 +9,10 @@ from torch import nn
 
 from ..errors import WeightsError
 from .convert import convert_state, is_foreign, shortened
-from .published import register_handlers
+from .published import local_path
 from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
 
 logger = logging.getLogger(__name__)
-
-# What Detectron2 resolves detectron2:// to.
-_DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
 
 
 def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
@@ -32,7 +29,6 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
         WeightsError: no such file, not a checkpoint, or tensors that do not fit; the message names them.
     """
     if path:
-        register_handlers()
         _CheckingCheckpointer(model, exact).load(path, checkpointables=[])
     elif exact:
         raise WeightsError("No weights to evaluate: add MODEL.WEIGHTS and a file to the command.")
@@ -61,16 +57,7 @@ class _CheckingCheckpointer(DetectionCheckpointer):
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, the parent's
         self.path = path
-        try:
-            local = self.path_manager.get_local_path(path)
-        except WeightsError:
-            raise
-        except (OSError, ValueError) as error:
-            address = path.replace("detectron2://", _DETECTRON2, 1)
-            raise WeightsError(
-                f"{path}: the weights cannot be fetched ({error}). Fetch {address} by hand and give the file's path as "
-                "MODEL.WEIGHTS, or train from random weights with MODEL.WEIGHTS ''."
-            ) from error
+        local = local_path(path)
         check_file(local, path)
         return super().load(local, *args, **kwargs)
 

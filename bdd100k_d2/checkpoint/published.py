@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 BDD100K_SERVER = "https://dl.cv.ethz.ch/bdd100k"
 OPEN_MMLAB_SERVER = "https://download.openmmlab.com/pretrain/third_party"
+# What Detectron2 itself resolves detectron2:// to.
+_DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,20 @@ def register_handlers() -> None:
         PathManager.register_handler(PublishedWeightsHandler(prefix, find, server))
 
 
-def local_path(address: str) -> Path:
-    """The local file of a path, or of an address that Detectron2 resolves.
+def local_path(address: str) -> str:
+    """The local file of a path, or of an address that Detectron2 resolves, which is fetched first.
 
     Raises:
-        WeightsError: published weights of this name cannot be had.
+        WeightsError: it cannot be fetched, or no published weights have this name.
     """
     register_handlers()
-    return Path(PathManager.get_local_path(address)) if "://" in address else Path(address)
+    try:
+        return PathManager.get_local_path(address)
+    except WeightsError:
+        raise
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{address}: the weights cannot be fetched ({error}). Fetch "
+            f"{address.replace('detectron2://', _DETECTRON2, 1)} by hand and give the file's path, as MODEL.WEIGHTS or "
+            "on the command line; or train from random weights with MODEL.WEIGHTS ''."
+        ) from error

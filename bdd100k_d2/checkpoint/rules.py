@@ -59,6 +59,14 @@ def resnet(theirs: str, ours: str, deep_stem: Mapping[str, str] | None = None) -
 # What a backbone has no use for.
 CLASSIFIER = {"fc": "the ImageNet classifier"}
 
+# Part of a tensor's name -> what is behind it, for messages.
+UNSUPPORTED = {
+    "conv_offset": "deformable convolutions, which the conversion does not do",
+    "context_block": "GCNet's context blocks, which Detectron2 has not",
+    "roi_head.mask_head.0.": "a mask head for each stage of the cascade, where Detectron2 has one for all",
+    "downsample.2": "average-pooled shortcuts (ResNet-D), which Detectron2 has not",
+}
+
 # The stem of ResNet-v1c in mmcv, mmseg and Vis4D.
 STEM_V1C = {f"stem.{i}": name for i, name in zip((0, 3, 6), ("stem.conv1", "stem.conv2", "stem.conv3"), strict=True)}
 STEM_V1C |= {f"stem.{i + 1}": f"{STEM_V1C[f'stem.{i}']}.norm" for i in (0, 3, 6)}
