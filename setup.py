@@ -65,6 +65,9 @@ setup(
     extras_require={
         # The official toolkit, to compare with. Its label classes are written for pydantic 1.
         "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic<2"],
+        # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
+        "tensorboard": ["tensorboard"],
+        "wandb": ["wandb"],
         "dev": ["pytest>=8", "ruff==0.17.6"],
     },
 )

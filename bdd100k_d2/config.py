@@ -22,6 +22,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # ``engine.setup`` applies it, so `tools/train_net.py` does; a script sets ``torch.backends.cudnn.allow_tf32``.
     cfg.CUDNN_ALLOW_TF32 = True
 
+    # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph; off as in
+    # Detectron2, where such a step ends the training.
+    cfg.MODEL.DDP_FIND_UNUSED_PARAMETERS = False
+
     # Three 3x3 convolutions in place of the 7x7 one: the ResNet-v1c of the segmentation zoo.
     cfg.MODEL.RESNETS.DEEP_STEM = False
 
@@ -60,6 +64,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.RESIZE_ANTIALIAS = True
     # Clip the boxes to train with to the picture, as Detectron2 does, or leave them as labelled, as Vis4D does.
     cfg.INPUT.CLIP_BOXES = True
+    # Train with another picture in place of one that cannot be read, or whose mask cannot, and count it in the log;
+    # otherwise it ends the run. A disk that is gone ends it anyhow.
+    cfg.INPUT.SKIP_UNREADABLE = False
     # Draw a segmentation crop again, at most ten times, while one class covers this share of its labelled pixels.
     cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA = 1.0
 
@@ -73,12 +80,51 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
 
+    # Share of the pictures that SAMPLER_TRAIN "RandomSubsetTrainingSampler" takes; Detectron2 v0.6 reads this key and
+    # does not have it.
+    cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
+
     # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
     cfg.SOLVER.OPTIMIZER = "SGD"
     # LR_SCHEDULER_NAME "WarmupPolyLR" falls from BASE_LR to POLY_MIN_LR as (1 - iteration / MAX_ITER) ** POLY_POWER.
     # The warm-up multiplies that, as in Vis4D; Detectron2's schedules reach their curve where it ends.
     cfg.SOLVER.POLY_POWER = 0.9
     cfg.SOLVER.POLY_MIN_LR = 0.0001
+
+    # Beside the weights keep their exponential moving average: in checkpoints (key "ema"), evaluated as "ema/...", at
+    # the end in model_final_ema.pth. Update n keeps min(DECAY, (1 + n) / (1 + WARMUP + n)) of it.
+    cfg.MODEL.EMA = CfgNode()
+    cfg.MODEL.EMA.ENABLED = False
+    cfg.MODEL.EMA.DECAY = 0.9998
+    cfg.MODEL.EMA.WARMUP = 10
+
+    # Every PERIOD iterations (0: never) the training losses on NUM_IMAGES labelled pictures of the first test set.
+    cfg.TEST.VAL_LOSS = CfgNode()
+    cfg.TEST.VAL_LOSS.PERIOD = 0
+    cfg.TEST.VAL_LOSS.NUM_IMAGES = 64
+    # At each evaluation draw the predictions on this many pictures, for TensorBoard and Weights & Biases.
+    cfg.TEST.NUM_PICTURES = 4
+    # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
+    # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.
+    cfg.TEST.EARLY_STOPPING = CfgNode()
+    cfg.TEST.EARLY_STOPPING.METRIC = ""
+    cfg.TEST.EARLY_STOPPING.PATIENCE = 5
+    cfg.TEST.EARLY_STOPPING.MIN_DELTA = 0.0
+
+    # Log to Weights & Biases, which has to be installed; NAME "" lets it choose one.
+    cfg.WANDB = CfgNode()
+    cfg.WANDB.ENABLED = False
+    cfg.WANDB.PROJECT = "bdd100k_d2"
+    cfg.WANDB.NAME = ""
+
+    # Of the checkpoints every CHECKPOINT_PERIOD iterations keep this many, the newest; 0 keeps all, as Detectron2 does.
+    # model_best and model_final stay besides.
+    cfg.SOLVER.CHECKPOINT_KEEP = 0
+    # Save model_best.pth whenever an evaluation gives this score its best value, e.g. "bbox/AP" or "sem_seg/mIoU"; with
+    # several test sets "bdd100k_det_val/bbox/AP". Empty saves none.
+    cfg.SOLVER.BEST_METRIC = ""
+    # Whether "max" or "min" is the best value.
+    cfg.SOLVER.BEST_MODE = "max"
 
 
 def get_config(name: str, trained: bool = False) -> CfgNode:

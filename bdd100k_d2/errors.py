@@ -25,9 +25,21 @@ class DataError(BDD100KError, ValueError):
     """A label file, picture or mask that cannot be used."""
 
 
+class UnreadableError(DataError):
+    """A picture or mask that is missing or damaged."""
+
+
 class OutputError(BDD100KError, OSError):
     """An output file or folder that cannot be written."""
 
 
 class WeightsError(BDD100KError, RuntimeError):
     """A checkpoint that is missing, unreadable or does not fit the model."""
+
+
+class LostProcessError(BDD100KError, RuntimeError):
+    """Another process of the training is gone."""
+
+
+class TrainingError(BDD100KError, FloatingPointError):
+    """A training that cannot go on: a loss or a gradient is not a finite number."""

@@ -1,13 +1,19 @@
 """Data that the tests make, and the real data where it is there."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
+import bdd100k_d2
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, ImageSize, Label, write_frames
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
 
 REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -74,3 +80,27 @@ def tiny_root(tmp_path: Path) -> Path:
                 mask = cv2.resize(ids, (1280, 720), interpolation=cv2.INTER_NEAREST)
                 cv2.imwrite(str(folder / f"{split}{i}.png"), mask)
     return root
+
+
+def small_config(root: Path, *overrides: object) -> "CfgNode":
+    """The config of a semantic segmenter that trains on ``root`` in seconds, with more keys and values in turn."""
+    bdd100k_d2.register_all(root)
+    cfg = bdd100k_d2.get_config("sample/semantic_fpn_R_18")
+    cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED = "cpu", False
+    # Fifty layers, because those of 18 have to be wide.
+    cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 50, 2
+    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 8
+    cfg.MODEL.FPN.OUT_CHANNELS = cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM = 8
+    cfg.MODEL.RESNETS.NORM = cfg.MODEL.SEM_SEG_HEAD.NORM = "BN"
+    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.CROP.SIZE = (72,), 72, [64, 96]
+    cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_WORKERS, cfg.SOLVER.WARMUP_ITERS = 2, 0, 1
+    cfg.DATASETS.TEST, cfg.SOLVER.CHECKPOINT_PERIOD = (), 1000
+    cfg.SOLVER.REFERENCE_WORLD_SIZE = 0
+    cfg.merge_from_list([*overrides])
+    return cfg
+
+
+@pytest.fixture
+def small_cfg(tiny_root: Path, tmp_path: Path) -> "Callable[..., CfgNode]":
+    """Makes the config of a small training on three pictures in ``tmp_path / "out"``."""
+    return lambda *overrides: small_config(tiny_root, "OUTPUT_DIR", str(tmp_path / "out"), *overrides)

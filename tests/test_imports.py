@@ -15,13 +15,13 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 
 # The parts of the package from the bottom up: each may import those above it in this list, and itself.
 LAYERS = (
-    ("errors", "atomic", "data.png"),
+    ("errors", "atomic", "cores", "memory", "data.png"),
     ("data.categories",),
     ("data.labels",),
     ("data.rle", "data.bitmasks", "data.vintages"),
-    ("data.masks", "data.sample", "data.augmentation"),
-    ("data.datasets", "data.mapper"),
-    ("data.instances",),
+    ("data.masks", "data.sample", "data.augmentation", "data.pictures", "data.randomness", "data.workers"),
+    ("data.datasets", "data.mapper", "data.order"),
+    ("data.instances", "data.loader"),
     ("data.register",),
     ("evaluation.metrics",),
     ("evaluation.boxes", "evaluation.official"),
@@ -40,6 +40,8 @@ LAYERS = (
 )
 NEVER = {"modeling": ("data", "evaluation"), "evaluation": ("modeling", "engine"), "data": ("evaluation", "modeling")}
 LIGHT = (
+    "cores",
+    "memory",
     "data.categories",
     "data.labels",
     "data.rle",

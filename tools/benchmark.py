@@ -2,6 +2,9 @@
 
 Both score the same problems of BDD100K's size, made by seed; the first time, the toolkit is installed into the user's
 cache folder. Takes some ten minutes; `--frames 200 --masks 200` a minute.
+
+`python tools/benchmark.py loader` loads training batches by Detectron2's own loader and by this package's. Takes some
+five minutes; `--frames 1000 --batches 20 --repeat 1` one.
 """
 
 import argparse
@@ -12,6 +15,7 @@ from pathlib import Path
 
 from bdd100k_d2.atomic import write_atomic
 from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, run_benchmark
+from bdd100k_d2.benchmark.loader import run_loader_benchmark
 from bdd100k_d2.errors import BDD100KError
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
@@ -40,6 +44,14 @@ def _evaluate(args: argparse.Namespace) -> bool:
     return report.exact()
 
 
+def _loader(args: argparse.Namespace) -> bool:
+    report = run_loader_benchmark(args.frames, args.workers, args.batch_size, args.batches, args.repeat, args.pictures)
+    print(report.text())
+    if args.out is not None:
+        write_atomic(args.out, json.dumps(report.to_json(), indent=2))
+    return True
+
+
 def main() -> None:
     """Parses the command line, measures and prints a table; exit status 1 where scores differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,6 +67,15 @@ def main() -> None:
     evaluate.add_argument("--repeat", type=_positive, default=3, help="runs of ours; their median counts (default: 3)")
     evaluate.add_argument("--out", type=Path, help="JSON file to write")
     evaluate.set_defaults(run=_evaluate)
+    loader = commands.add_parser("loader", help="training batches of det, beside Detectron2's own loader")
+    loader.add_argument("--frames", type=_positive, default=TRAIN_FRAMES, help="of the data set (default: all 69863)")
+    loader.add_argument("--workers", type=_positive, nargs="+", default=(4,), help="of the loader (default: 4)")
+    loader.add_argument("--batch-size", type=_positive, default=16, help="pictures of a batch (default: 16)")
+    loader.add_argument("--batches", type=_positive, default=60, help="of a run (default: 60)")
+    loader.add_argument("--repeat", type=_positive, default=3, help="runs of each; the median counts (default: 3)")
+    loader.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+    loader.add_argument("--out", type=Path, help="JSON file to write")
+    loader.set_defaults(run=_loader)
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:

@@ -9,9 +9,9 @@ from pathlib import Path
 from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
 from bdd100k_d2.evaluation.files.evaluate import TASKS, evaluate_files
-from bdd100k_d2.evaluation.files.memory import keep_freed_memory
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
 from bdd100k_d2.evaluation.official import write_scores
+from bdd100k_d2.memory import keep_freed_memory
 
 
 def _positive(text: str) -> int:

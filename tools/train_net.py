@@ -4,12 +4,13 @@ import argparse
 import sys
 from typing import Any
 
-from detectron2.engine import default_argument_parser, launch
+from detectron2.engine import default_argument_parser
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.loading import load_weights
+from bdd100k_d2.engine.launch import launch
 from bdd100k_d2.engine.setup import setup
 from bdd100k_d2.errors import user_message
 
@@ -32,14 +33,7 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
 if __name__ == "__main__":
     args = default_argument_parser().parse_args()
     try:
-        launch(
-            main,
-            args.num_gpus,
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-            args=(args,),
-        )
+        launch(main, args)
     except Exception as error:
         message = user_message(error)
         if message is None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from ..cores import cores
 from ..evaluation.files.compare import TOLERANCE, largest_difference
-from ..evaluation.files.parallel import cores
 from ..evaluation.official import read_scores
 from ..evaluation.toolkit import toolkit_command, toolkit_python
 from .problem import Problem, make_detections, make_labels, make_masks
@@ -101,7 +101,7 @@ class Report(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The same as numbers: seconds, bytes, percent."""
-        return _named(self)
+        return named(self)
 
 
 def run_benchmark(
@@ -130,7 +130,7 @@ def run_benchmark(
         OutputError: the toolkit's environment cannot be made, or a file cannot be written.
     """
     processes = processes or sorted({1, cores()})
-    machine = _machine()
+    place = machine("numpy", "hotcoco")
     if with_toolkit:
         # It is made before anything is measured.
         toolkit_python()
@@ -145,7 +145,7 @@ def run_benchmark(
         if masks > FEW_MASKS:
             few = make_masks(folder / "few", FEW_MASKS, processes=cores())
             comparisons.append(bench.ours_alone("sem_seg", few, FEW_MASKS, cores()))
-        return Report(machine, comparisons, _read_labels(folder, train_frames, repeat))
+        return Report(place, comparisons, _read_labels(folder, train_frames, repeat))
 
 
 class _Bench:
@@ -201,14 +201,14 @@ def _median(runs: Sequence[Usage]) -> Usage:
     return Usage(median(run.seconds for run in runs), max(run.peak for run in runs), runs[-1].output)
 
 
-def _machine() -> dict[str, str]:
+def machine(*packages: str) -> dict[str, str]:
+    """The processor, Python, and the versions of what was measured with."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     processor = models[0].partition(": ")[2] if models else platform.machine()
     return {
         "processor": f"{processor} ({cores()} cores)",
         "Python": platform.python_version(),
-        "NumPy": version("numpy"),
-        "hotcoco": version("hotcoco"),
+        **{package: version(package) for package in packages},
     }
 
 
@@ -216,10 +216,10 @@ def _cells(usage: Usage) -> list[str]:
     return [f"{usage.seconds:.2f} s", f"{usage.peak / 1e9:.2f} GB"]
 
 
-def _named(value: Any) -> Any:  # noqa: ANN401, records within records
+def named(value: Any) -> Any:  # noqa: ANN401, records within records
     """Records as dicts by the names of their fields, without what the commands printed."""
     if isinstance(value, list):
-        return [_named(item) for item in value]
+        return [named(item) for item in value]
     if not isinstance(value, tuple):
         return value
-    return {name: _named(item) for name, item in value._asdict().items() if name != "output"}
+    return {name: named(item) for name, item in value._asdict().items() if name != "output"}

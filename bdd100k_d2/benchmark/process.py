@@ -71,6 +71,17 @@ def measure(command: Sequence[str]) -> Usage:
         return Usage(float(seconds), max(watch.peak, int(kilobytes) * 1024), output.read())
 
 
+def memory_of(pid: int, kind: str = "Pss") -> int:
+    """Bytes of a process and all below it: the sum of their proportional shares, see `Usage`.
+
+    Args:
+        pid: of the process.
+        kind: "Pss" for all, or a part as Linux names it in ``smaps_rollup``: "Pss_Anon" for what belongs to no file and
+            is not shared memory either.
+    """
+    return sum(_share(one, kind) for one in _descendants(pid))
+
+
 class _Watch(threading.Thread):
     """Looks at the memory of what a process starts, without that process itself, until it is stopped."""
 
@@ -109,11 +120,11 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _share(pid: int) -> int:
+def _share(pid: int, kind: str = "Pss") -> int:
     """The proportional share of memory of a process, in bytes; 0 when it has ended."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    (share,) = (line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
+    (share,) = (line.split()[1] for line in rollup.splitlines() if line.startswith(f"{kind}:"))
     return int(share) * 1024

@@ -29,33 +29,35 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
         WeightsError: no such file, not a checkpoint, or tensors that do not fit; the message names them.
     """
     if path:
-        _CheckingCheckpointer(model, exact).load(path, checkpointables=[])
+        CheckingCheckpointer(model, exact=exact, save_to_disk=False).load(path, checkpointables=[])
     elif exact:
         raise WeightsError("No weights to evaluate: add MODEL.WEIGHTS and a file to the command.")
 
 
-def check_resumable(model: nn.Module, path: str) -> None:
-    """Holds that the checkpoint ``path`` is whole and of ``model``, into which it loads the weights.
+class CheckingCheckpointer(DetectionCheckpointer):
+    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it."""
 
-    Raises:
-        WeightsError: it is missing, damaged, or of another config.
-    """
-    try:
-        load_weights(model, path, exact=True)
-    except WeightsError as error:
-        raise WeightsError(
-            f"{error} It is the last checkpoint of the output folder: resume with the config that wrote it, choose "
-            "another OUTPUT_DIR, or start over without --resume."
-        ) from error
-
-
-class _CheckingCheckpointer(DetectionCheckpointer):
-    def __init__(self, model: nn.Module, exact: bool) -> None:
-        super().__init__(model, save_to_disk=False)
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        exact: bool,
+        save_to_disk: bool | None = None,
+        **checkpointables: Any,  # noqa: ANN401, the parent's
+    ) -> None:
+        """Takes what `DetectionCheckpointer` takes, and whether every tensor has to match (``exact``) or some."""
+        super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.exact = exact
+        # What messages call the file that is being loaded.
         self.path = ""
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, the parent's
+        """Loads a file or an address; see `fvcore.common.checkpoint.Checkpointer.load`.
+
+        Raises:
+            WeightsError: it cannot be fetched or read, or does not fit the model.
+        """
         self.path = path
         local = local_path(path)
         check_file(local, path)

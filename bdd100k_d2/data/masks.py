@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..errors import DataError
+from ..errors import DataError, UnreadableError
 from .categories import IGNORE_LABEL
 from .labels import Frame
 from .png import GREY, HEAD_BYTES, PALETTE, png_head
@@ -65,12 +65,6 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
         return np.asarray(image)
 
 
-def mask_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """The (height, width) of a mask in pixels, from the head of its file; errors as of :func:`read_mask`."""
-    with _open_mask(Path(path)) as image:
-        return image.height, image.width
-
-
 @contextmanager
 def _open_mask(path: Path) -> Iterator[Image.Image]:
     try:
@@ -91,7 +85,7 @@ def _open_mask(path: Path) -> Iterator[Image.Image]:
                 yield image
     except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG chunk a SyntaxError
         reason = "it is an empty file" if path.is_file() and not path.stat().st_size else error
-        raise DataError(f"{path}: the mask cannot be read ({reason}); download or write it again.") from error
+        raise UnreadableError(f"{path}: the mask cannot be read ({reason}); download or write it again.") from error
 
 
 def frame_to_mask(

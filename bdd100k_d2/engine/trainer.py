@@ -1,47 +1,105 @@
 """Detectron2's trainer with the package's data, schedules, evaluators and checks of weights."""
 
 import logging
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_test_loader, build_detection_train_loader
-from detectron2.engine import DefaultTrainer, TrainerBase
-from detectron2.evaluation import DatasetEvaluator
+from detectron2.data import build_detection_test_loader
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase
+from detectron2.evaluation import DatasetEvaluator, verify_results
+from detectron2.utils import comm
+from detectron2.utils.events import EventWriter
+from detectron2.utils.logger import setup_logger
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..checkpoint.loading import check_resumable, load_weights
+from ..checkpoint.loading import load_weights
+from ..checkpoint.saving import TrainingCheckpointer
+from ..data.loader import TrainLoader, build_train_loader, num_workers
 from ..data.mapper import BDD100KDatasetMapper
+from ..data.randomness import Purpose, seed_generators
 from ..evaluation.evaluators import build_evaluator
+from ..modeling.sync_norm import adapt_sync_norms
+from .disk import disk_errors_explained
+from .hooks.build import build_hooks
+from .hooks.stopping import StopTraining
+from .hooks.writers import build_writers
 from .optimizer import build_optimizer
+from .parallel import parallel_model, share_buffers
 from .precision import train_in_bfloat16
+from .scaling import scale_to_processes
 from .schedule import build_schedule
 
 logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
-    """A `DefaultTrainer` that trains and scores BDD100K's tasks from a config."""
+    """A `DefaultTrainer` that trains and scores BDD100K's tasks from a config.
+
+    What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
+    the seed and k, so that a run that was stopped and resumed is the run that was not.
+
+    Attributes:
+        last_batch: the model's input in the last step; None before the first.
+        seed: of the run, in all processes: ``SEED``, or what was drawn where that is -1, or the resumed checkpoint's.
+    """
+
+    last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
-        """Builds model, optimizer, loader and hooks from ``cfg``."""
+        """Builds model, optimizer, loader and hooks from ``cfg``, scaled to the processes there are."""
+        cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        self._seed_is_drawn = cfg.SEED < 0
         amp_on_cpu = cfg.SOLVER.AMP.ENABLED and cfg.MODEL.DEVICE == "cpu"
+        cfg, was_frozen = cfg.clone(), cfg.is_frozen()
+        cfg.defrost()
+        if self._seed_is_drawn:
+            cfg.SEED = int(comm.shared_random_seed())
         if amp_on_cpu:
             # Detectron2's AMP trainer needs CUDA.
-            cfg = cfg.clone()
-            cfg.defrost()
             cfg.SOLVER.AMP.ENABLED = False
-        super().__init__(cfg)
+        if was_frozen:
+            cfg.freeze()
+        self.seed: int = cfg.SEED
+        seed_generators(self.seed, Purpose.INITIAL_VALUES)
+        self._build(cfg)
+        logger.info("The run's seed is %d%s.", self.seed, ", drawn because SEED is -1" if self._seed_is_drawn else "")
         if amp_on_cpu:
             train_in_bfloat16(self.model)
+
+    def _build(self, cfg: CfgNode) -> None:
+        """What `DefaultTrainer`'s constructor builds; that one cannot train in several processes on the CPU."""
+        TrainerBase.__init__(self)
+        if not logging.getLogger("detectron2").isEnabledFor(logging.INFO):
+            setup_logger()
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        loader = self.build_train_loader(cfg)
+        model = parallel_model(cfg, model)
+        self._trainer = (AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer)(model, loader, optimizer)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.checkpointer = TrainingCheckpointer(
+            model, cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP, trainer=weakref.proxy(self)
+        )
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.cfg = cfg
+        self.register_hooks(self.build_hooks())
+
+    @staticmethod
+    def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
+        """``cfg`` from ``SOLVER.REFERENCE_WORLD_SIZE`` processes to ``num_workers``, by Detectron2's rule."""
+        return scale_to_processes(cfg, num_workers)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """Detectron2's model; on the CPU its convolutions keep channels last, which is faster there."""
         model = super().build_model(cfg)
+        adapt_sync_norms(model)
         return model.to(memory_format=torch.channels_last) if cfg.MODEL.DEVICE == "cpu" else model
 
     @classmethod
@@ -51,13 +109,14 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
-        """Detectron2's training loader with the recipes' augmentations."""
-        return build_detection_train_loader(cfg, mapper=BDD100KDatasetMapper(cfg, is_train=True))
+        """The training sets' pictures with the recipes' augmentations, in the order that ``cfg.SEED`` gives."""
+        return build_train_loader(cfg, comm.shared_random_seed() if cfg.SEED < 0 else cfg.SEED)
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
         """Detectron2's test loader, a picture a batch."""
-        return build_detection_test_loader(cfg, dataset_name, mapper=BDD100KDatasetMapper(cfg, is_train=False))
+        mapper = BDD100KDatasetMapper(cfg, is_train=False)
+        return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
@@ -69,28 +128,91 @@ class Trainer(DefaultTrainer):
         """The schedule that the config names."""
         return build_schedule(cfg, optimizer)
 
+    @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> dict[str, Any]:
+        """Detectron2's evaluation of the model of the first process, which is the one that is saved."""
+        share_buffers(model)
+        return super().test(cfg, model, evaluators)
+
     def resume_or_load(self, resume: bool = True) -> None:
-        """Continues from the last checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
+        """Continues from the last whole checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
 
         Raises:
-            WeightsError: the weights are missing, unreadable, or fit nowhere in the model; or the last checkpoint is
-                damaged or of another config.
+            WeightsError: the weights are missing, unreadable, or fit nowhere in the model; or the checkpoints are all
+                damaged, or of another config.
         """
-        if resume and self.checkpointer.has_checkpoint():
-            check_resumable(self.model, self.checkpointer.get_checkpoint_file())
-            super().resume_or_load(resume=True)
+        if resume and self.checkpointer.resume() is not None:
+            # The checkpoint holds the iteration that was finished.
+            self.start_iter = self.iter + 1
+            self._go_on_with_the_data()
         else:
             load_weights(self.model, self.cfg.MODEL.WEIGHTS)
 
+    def build_hooks(self) -> list[HookBase]:
+        """Detectron2's hooks and those that the config asks for, see :mod:`.hooks`."""
+        return build_hooks(self)
+
+    def build_writers(self) -> list[EventWriter]:
+        """Where the training is logged to; called when it starts, in the main process."""
+        return build_writers(self.cfg, self.start_iter, self.max_iter)
+
+    def train(self) -> dict[str, Any] | None:
+        """Trains to the last iteration, or until a hook raises `StopTraining`.
+
+        Returns:
+            The scores of the last evaluation if ``TEST.EXPECTED_RESULTS`` names some, in the main process.
+
+        Raises:
+            TrainingError: a loss or the gradient is not a finite number.
+            OutputError: a file cannot be written.
+            SystemExit: SIGTERM or SIGINT came, and the run was saved.
+        """
+        try:
+            with disk_errors_explained(self.cfg.OUTPUT_DIR):
+                return super().train()
+        except StopTraining:
+            if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
+                verify_results(self.cfg, self._last_eval_results)
+                return self._last_eval_results
+            return None
+
+    def run_step(self) -> None:
+        """One iteration. What the model draws in it does not depend on the iterations before."""
+        seed_generators(self.seed, Purpose.STEP, self.iter, comm.get_rank())
+        super().run_step()
+
     def state_dict(self) -> dict[str, Any]:
-        """The iteration, the hooks' state, and the optimizer's and AMP's, which Detectron2 v0.6 leaves out."""
-        # The name that later versions of Detectron2 give it.
-        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+        """The iteration, the hooks' state, the optimizer's and AMP's, and the run's seed.
+
+        Detectron2 v0.6 leaves the optimizer's and AMP's out, later versions have them under the same name.
+        """
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict(), "seed": self.seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the state of the run that goes on; a checkpoint of before has none of the optimizer's."""
+        """Takes the state and the seed of the run that goes on."""
         TrainerBase.load_state_dict(self, state_dict)
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
         else:
             logger.warning("The checkpoint holds no state of the optimizer: momentum and AMP's scale start anew.")
+        if "seed" not in state_dict:
+            logger.warning(
+                "The checkpoint holds no seed: it was written by Detectron2 or by an earlier version. The pictures go "
+                "on in an order of seed %d, not in the one of the run so far.",
+                self.seed,
+            )
+            return
+        if state_dict["seed"] != self.seed:
+            (logger.info if self._seed_is_drawn else logger.warning)(
+                "The run goes on with its own seed, %d, instead of %d.", state_dict["seed"], self.seed
+            )
+        self.seed = state_dict["seed"]
+
+    def _go_on_with_the_data(self) -> None:
+        if isinstance(self.data_loader, TrainLoader):
+            self.data_loader.restart(self.seed, self.start_iter)
+        else:
+            logger.warning(
+                "%s cannot go on where the run stopped; the pictures start over in a new order.",
+                type(self.data_loader).__name__,
+            )

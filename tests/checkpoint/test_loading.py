@@ -13,7 +13,7 @@ from torch import nn
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.convert import convert_state
-from bdd100k_d2.checkpoint.loading import check_resumable, load_weights
+from bdd100k_d2.checkpoint.loading import load_weights
 from bdd100k_d2.errors import WeightsError
 
 
@@ -128,11 +128,6 @@ def test_weights_that_cannot_be_fetched() -> None:
     address = "https://localhost:9/weights.pth"
     with pytest.raises(WeightsError, match=rf"the weights cannot be fetched .*Fetch {address} by hand"):
         load_weights(model(), address)
-
-
-def test_a_checkpoint_to_resume_from_has_to_fit(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"of another shape: 0\.weight.*choose another OUTPUT_DIR"):
-        check_resumable(model(), save(tmp_path / "a.pth", model(5).state_dict()))
 
 
 def test_a_model_zoo_pickle_loads(tmp_path: Path) -> None:

@@ -189,11 +189,11 @@ def test_color_jitter() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda r: Path(r["file_name"]).unlink(), r"a\.jpg or .*a\.png: the picture cannot be read"),
-        (lambda r: Path(r["file_name"]).write_bytes(b"<html>"), r"a\.jpg or .*a\.png: the picture cannot be read"),
+        (lambda r: Path(r["file_name"]).unlink(), r"a\.jpg: the picture cannot be read"),
+        (lambda r: Path(r["file_name"]).write_bytes(b"<html>"), r"a\.jpg: the picture cannot be read"),
         (
             lambda r: Path(r["file_name"]).write_bytes(Path(r["file_name"]).read_bytes()[:5000]),
-            r"a\.jpg or .*a\.png: the picture cannot be read",
+            r"a\.jpg: the picture cannot be read",
         ),
         (lambda r: write_image(Path(r["file_name"]), 360, 640), r"a\.jpg: .*Mismatched image shape.*another size"),
         (lambda r: Path(r["sem_seg_file_name"]).unlink(), r"a\.png: the mask cannot be read"),

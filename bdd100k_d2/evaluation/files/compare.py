@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...cores import cores
 from ..official import Official, table
 from ..toolkit import run_toolkit
-from .parallel import cores
 
 TOLERANCE = 1e-9
 """Percent; scores that differ by more are not the same."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...cores import cores
 from ...data.labels import FrameAttributes, attributes_of, picture_stem, without_collection
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError
 from ..official import Official, summary, table
 from .detection import open_det
-from .parallel import cores
 from .problem import Problem
 from .slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES, Slice, slices_of
 

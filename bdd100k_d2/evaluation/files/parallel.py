@@ -1,6 +1,5 @@
 """A function over all frames, in order, on several processes or threads."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pool
@@ -9,11 +8,6 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_frames(

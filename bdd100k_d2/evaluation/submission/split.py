@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
+from ...cores import cores
 from ...data.datasets import load_images
 from ...data.register import locate
 from ...errors import ConfigError
-from ..files.parallel import cores
 from .check import check_submission
 from .finding import Finding
 

@@ -11,7 +11,7 @@ from bdd100k_d2.evaluation.results import write_mask
 COUNT = """
 import resource, sys, threading
 from hotcoco.semantic import SemanticEval
-from bdd100k_d2.evaluation.files.memory import keep_freed_memory
+from bdd100k_d2.memory import keep_freed_memory
 if sys.argv[2] == "keep":
     keep_freed_memory()
 def count_masks(times):
@@ -39,3 +39,23 @@ def test_masks_are_counted_in_memory_that_is_there(tmp_path: Path) -> None:
         faults[word] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert faults["give back"] > 40 * 100
     assert faults["keep"] < faults["give back"] / 3
+
+
+GIVE_BACK = """
+from pathlib import Path
+from bdd100k_d2.memory import give_back_freed_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+pieces = [bytes(2000) for _ in range(50_000)]
+# What was allocated last keeps the rest from going by itself.
+del pieces[:-1]
+before = resident()
+give_back_freed_memory()
+print((before - resident()) * 4096)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to give memory back")
+def test_freed_memory_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVE_BACK], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 50_000_000

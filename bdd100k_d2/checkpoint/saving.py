@@ -1,0 +1,266 @@
+"""The checkpoints of a run: each whole, the wanted ones kept, and a damaged one passed over."""
+
+import logging
+import re
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from detectron2.utils import comm
+from torch import nn
+
+from ..atomic import write_atomic
+from ..errors import OutputError, WeightsError
+from .checksum import is_as_written, read_checked, remove_checked, sha256, write_checked
+from .loading import CheckingCheckpointer
+from .reading import DAMAGED, reason
+
+logger = logging.getLogger(__name__)
+
+BEST = "model_best"
+"""The name of the checkpoint with the best score so far."""
+
+_TAG = "last_checkpoint"
+_NUMBERED = re.compile(r"model_(\d+)\.pth")
+# What a process that was killed while it saved leaves behind, see `atomic.atomic_path`.
+_LEFTOVER = re.compile(rf"\.(.+\.pth(\.sha256)?|{_TAG})\.\d+\.tmp")
+
+
+class _Found(NamedTuple):
+    path: Path
+    content: dict[str, Any]
+
+
+class TrainingCheckpointer(CheckingCheckpointer):
+    """Detectron2's checkpointer with checksums, for training.
+
+    Beside each ``<name>.pth`` stands ``<name>.pth.sha256``; ``last_checkpoint`` names a checkpoint only after both have
+    reached the disk.
+
+    Attributes:
+        run: names the run, from its start through every time it is resumed.
+        newest: the checkpoint that this process tagged last; None before.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        keep: int = 0,
+        save_to_disk: bool | None = None,
+        **checkpointables: Any,  # noqa: ANN401, whatever has state_dict and load_state_dict
+    ) -> None:
+        """Takes what `DetectionCheckpointer` takes.
+
+        Args:
+            model: saved and loaded; what wraps it for several processes is left out.
+            save_dir: the folder of the run.
+            keep: of the checkpoints ``model_<iteration>.pth`` keep this many, 0 for all. The best one,
+                ``model_final.pth`` and other names are not counted and stay.
+            save_to_disk: whether this process writes; by default the main process alone.
+            **checkpointables: saved and loaded with the model, such as ``trainer``.
+        """
+        super().__init__(model, save_dir, exact=True, save_to_disk=save_to_disk, **checkpointables)
+        self.keep = keep
+        self.run = uuid.uuid4().hex
+        self.newest: Path | None = None
+        self._cleared = False
+
+    def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:  # noqa: ANN401, what can be pickled
+        """Writes ``<name>.pth``, names it in ``last_checkpoint``, then deletes the checkpoints that are not kept.
+
+        Args:
+            name: of the file, without ending.
+            tag: whether the run is to go on from it when it is resumed.
+            **kwargs: saved too.
+
+        Raises:
+            OutputError: the disk is full or the folder cannot be written. What was there is as it was.
+        """
+        if not self.save_dir or not self.save_to_disk:
+            return
+        path = Path(self.save_dir, f"{name}.pth")
+        self._clear_leftovers()
+        content = {"model": self.model.state_dict(), "run": self.run}
+        content |= {key: value.state_dict() for key, value in self.checkpointables.items()} | kwargs
+        logger.info("Saving checkpoint to %s", path)
+        try:
+            write_checked(content, path)
+            if tag:
+                self.tag_last_checkpoint(path.name)
+        except OutputError as error:
+            raise OutputError(f"{error} {self._what_is_left()}") from error
+        if tag:
+            self.newest = path
+            self._delete_old(path)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Names the checkpoint that a resumed run goes on from.
+
+        Raises:
+            OutputError: ``last_checkpoint`` cannot be written; it is as it was.
+        """
+        write_atomic(Path(self.save_dir, _TAG), last_filename_basename)
+
+    def last_good(self) -> Path | None:
+        """The checkpoint to go on from: the one in ``last_checkpoint``, or if it is damaged the newest one before it.
+
+        Each damaged one is named in a warning. None where there is no checkpoint.
+
+        Raises:
+            WeightsError: there are checkpoints, and all are damaged.
+        """
+        found = self._last_good()
+        return None if found is None else found.path
+
+    def resume(self) -> dict[str, Any] | None:
+        """Loads model and checkpointables from :meth:`last_good`; to be called in all processes.
+
+        The main process chooses. One that does not find the same file, on another machine's disk, is sent its content.
+
+        Returns:
+            What else the checkpoint holds, such as ``iteration``; None where there is no checkpoint.
+
+        Raises:
+            WeightsError: no checkpoint is whole, or it is of another config.
+        """
+        found = self._agree()
+        if found is None:
+            return None
+        self.path, content = str(found.path), found.content
+        remedy = (
+            "It is the last checkpoint of the output folder: resume with the config that wrote it, choose another "
+            "OUTPUT_DIR, or start over without --resume."
+        )
+        logger.info("Going on from %s", self.path)
+        try:
+            self._load_model(content)
+            for key, value in self.checkpointables.items():
+                if key in content:
+                    value.load_state_dict(content.pop(key))
+        except WeightsError as error:
+            raise WeightsError(f"{error} {remedy}") from error
+        except DAMAGED as error:
+            raise WeightsError(
+                f"{self.path}: its training state is of another config ({type(error).__name__}: {reason(error)}). "
+                f"{remedy}"
+            ) from error
+        self.run = content.pop("run", self.run)
+        return content
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
+        """Detectron2's: resumes where there is a checkpoint, else loads the weights of ``path`` alone."""
+        rest = self.resume() if resume else None
+        return self.load(path, checkpointables=[]) if rest is None else rest
+
+    def _candidates(self) -> list[Path]:
+        """The checkpoints that a run can go on from, in the order in which they are tried."""
+        folder = Path(self.save_dir)
+        if not (folder / _TAG).is_file():
+            return []
+        numbered = {path: number for path in folder.glob("model_*.pth") if (number := _number(path)) is not None}
+        tag = self._tagged()
+        if tag is None:
+            logger.warning("%s: empty or unreadable; the newest checkpoint is tried.", folder / _TAG)
+        elif (last := _number(tag)) is not None:
+            # Later ones are of an earlier run in this folder.
+            numbered = {path: number for path, number in numbered.items() if number < last}
+        found = [] if tag is None else [tag]
+        found += sorted(numbered, key=numbered.__getitem__, reverse=True)
+        best = folder / f"{BEST}.pth"
+        return [*found, best] if best.is_file() else found
+
+    def _tagged(self) -> Path | None:
+        try:
+            name = Path(self.save_dir, _TAG).read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return Path(self.save_dir, Path(name).name) if name else None
+
+    def _last_good(self) -> _Found | None:
+        problems = []
+        for path in self._candidates():
+            try:
+                content = read_checked(path)
+                if "trainer" in self.checkpointables and "trainer" not in content:
+                    raise WeightsError(
+                        f"{path}: holds weights without the state of a training; give it as MODEL.WEIGHTS."
+                    )
+            except WeightsError as error:
+                logger.warning("%s It is passed over; the checkpoint before it is tried.", error)
+                problems.append(str(error))
+            else:
+                if problems:
+                    logger.warning("%s is whole: the run goes on from it.", path)
+                return _Found(path, content)
+        if problems:
+            raise WeightsError(
+                f"{self.save_dir}: no checkpoint to resume from is whole. {' '.join(problems)} Copy a good one into "
+                f"the folder and write its name into {_TAG}, or start over without --resume."
+            )
+        return None
+
+    def _agree(self) -> _Found | None:
+        """What the main process finds, in every process."""
+        if comm.get_world_size() == 1:
+            return self._last_good()
+        found, name, digest, problem = None, None, None, None
+        if comm.is_main_process():
+            try:
+                found = self._last_good()
+            except WeightsError as error:
+                problem = str(error)
+            if found is not None:
+                name, digest = found.path.name, sha256(found.path)
+        name, digest, problem = comm.all_gather((name, digest, problem))[0]
+        if problem is not None:
+            raise WeightsError(problem)
+        if name is None:
+            return None
+        path = Path(self.save_dir, name)
+        if found is None and path.is_file() and sha256(path) == digest:
+            found = _Found(path, read_checked(path))
+        if not all(comm.all_gather(found is not None)):
+            logger.info("Sending the checkpoint to the processes that have no %s", path)
+            contents = [None if found is None else found.content]
+            torch.distributed.broadcast_object_list(contents, src=0)
+            found = found or _Found(path, contents[0])
+        return found
+
+    def _delete_old(self, newest: Path) -> None:
+        number = _number(newest)
+        if self.keep <= 0 or number is None:
+            return
+        numbers = {path: _number(path) for path in newest.parent.glob("model_*.pth")}
+        # Later ones than the newest are of an earlier run, and not this one's to delete.
+        own = sorted((n, path) for path, n in numbers.items() if n is not None and n <= number)
+        try:
+            if own[: -self.keep] and not is_as_written(newest):
+                logger.warning("%s: reads otherwise than it was written; no older checkpoint is deleted.", newest)
+                return
+            for _, path in own[: -self.keep]:
+                remove_checked(path)
+        except OSError as error:
+            logger.warning("Old checkpoints of %s are left: %s", newest.parent, error)
+
+    def _clear_leftovers(self) -> None:
+        if self._cleared:
+            return
+        self._cleared = True
+        for path in Path(self.save_dir).glob(".*.tmp"):
+            if _LEFTOVER.fullmatch(path.name):
+                logger.info("Deleting %s, which a process left that was stopped while it saved.", path)
+                path.unlink(missing_ok=True)
+
+    def _what_is_left(self) -> str:
+        tag = self._tagged()
+        if tag is None:
+            return "No checkpoint of the run was written yet."
+        return f"{tag} is as it was: once there is room, go on from it with --resume."
+
+
+def _number(path: Path) -> int | None:
+    found = _NUMBERED.fullmatch(path.name)
+    return int(found[1]) if found else None

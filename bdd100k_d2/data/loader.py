@@ -1,0 +1,240 @@
+"""The training loader: any batch of a run, with the same content for any number of workers."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import get_detection_dataset_dicts
+from detectron2.data.build import trivial_batch_collator
+from detectron2.data.common import DatasetFromList
+from detectron2.data.samplers import RepeatFactorTrainingSampler
+from detectron2.utils import comm
+from torch.utils.data import DataLoader, Dataset
+
+from ..cores import cores
+from ..errors import ConfigError, DataError, UnreadableError
+from ..memory import give_back_freed_memory
+from .mapper import BDD100KDatasetMapper
+from .order import Sample, TrainingOrder
+from .randomness import Purpose, drawing, generator
+from .workers import outlive_signals
+
+logger = logging.getLogger(__name__)
+
+_SAMPLERS = ("TrainingSampler", "RepeatFactorTrainingSampler", "RandomSubsetTrainingSampler")
+
+# What replaces an unreadable picture may be unreadable too; so many in a row are no accident.
+_ATTEMPTS = 10
+
+# Each worker holds two batches ahead: 16 of them feed any GPU, more would only take memory.
+_MOST_WORKERS = 16
+
+_SKIPPED = "skipped"
+
+
+class TrainLoader:
+    """Endless batches of mapped records from iteration ``start_iter`` on; :meth:`restart` moves to another.
+
+    Batch k is a function of the seed and k: which records it holds (`TrainingOrder`), and the augmentations' draws,
+    which are seeded for each sample of each epoch and not for each worker.
+
+    An iterator reads nothing and starts no worker before its first batch is asked for: Detectron2 v0.6 makes the
+    iterator before it loads the checkpoint that says where to start.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        mapper: Callable[[dict[str, Any]], dict[str, Any] | None],
+        order: Callable[[int], TrainingOrder],
+        *,
+        seed: int,
+        start_iter: int = 0,
+        num_workers: int = 0,
+        skip_unreadable: bool = False,
+    ) -> None:
+        """Builds the loader.
+
+        Args:
+            dataset: records in Detectron2's dataset format, by index.
+            mapper: turns a record into a model input; None leaves the sample to another record.
+            order: makes the order of batches from a seed.
+            seed: of the run, 0 or more.
+            start_iter: the first batch.
+            num_workers: processes that map records; 0 maps in this one.
+            skip_unreadable: another record takes the place of one whose picture or mask cannot be read.
+        """
+        self.seed = seed
+        self.start_iter = start_iter
+        self.num_workers = num_workers
+        # File name -> how often it was skipped.
+        self.skipped: Counter[str] = Counter()
+        self._dataset = dataset
+        self._mapper = mapper
+        self._order = order
+        self._skip_unreadable = skip_unreadable
+        self._restarts = 0
+
+    def restart(self, seed: int, start_iter: int) -> None:
+        """Goes on at batch ``start_iter`` of the run of ``seed``; iterators that there are follow."""
+        self.seed, self.start_iter = seed, start_iter
+        self._restarts += 1
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        while True:
+            restarts = self._restarts
+            batches = iter(self._build())
+            while restarts == self._restarts:
+                batch = next(batches)
+                self._report_skipped(batch)
+                yield batch
+            # Its workers end before the new ones start.
+            del batches
+
+    def _build(self) -> DataLoader:
+        order = self._order(self.seed)
+        return DataLoader(
+            _Samples(self._dataset, self._mapper, order, self._skip_unreadable),
+            batch_sampler=_Batches(order, self.start_iter),
+            num_workers=self.num_workers,
+            collate_fn=trivial_batch_collator,
+            worker_init_fn=outlive_signals,
+            # It draws a seed for the workers, which would otherwise come from the generator that the model uses.
+            generator=torch.Generator(),
+        )
+
+    def _report_skipped(self, batch: list[dict[str, Any]]) -> None:
+        for sample in batch:
+            for file_name, reason in sample.pop(_SKIPPED, ()):
+                self.skipped[file_name] += 1
+                logger.warning(
+                    "%s Another one was taken in its place; %d so far, %d files.",
+                    reason,
+                    self.skipped.total(),
+                    len(self.skipped),
+                )
+
+
+class _Batches:
+    """This process's share of each batch, as Detectron2's samplers deal them out."""
+
+    def __init__(self, order: TrainingOrder, start: int) -> None:
+        self.order = order
+        self.start = start
+        self.rank, self.world_size = comm.get_rank(), comm.get_world_size()
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        for number in count(self.start):
+            yield self.order.batch(number)[self.rank :: self.world_size]
+
+
+class _Samples(Dataset):
+    """Mapped samples; where one cannot be had, of another record that is trained with."""
+
+    def __init__(
+        self, dataset: Dataset, mapper: Callable[..., Any], order: TrainingOrder, skip_unreadable: bool
+    ) -> None:
+        self.dataset = dataset
+        self.mapper = mapper
+        self.seed = order.seed
+        self.spare = order.indices
+        self.skip_unreadable = skip_unreadable
+
+    def __getitem__(self, sample: Sample) -> dict[str, Any]:
+        skipped = []
+        for index in self._candidates(sample):
+            record = self.dataset[index]
+            reason = f"{record['file_name']}: the mapper leaves it out."
+            try:
+                with drawing(self.seed, Purpose.AUGMENTATION, sample.epoch, index, sample.copy):
+                    result = self.mapper(record)
+            except UnreadableError as error:
+                if not self.skip_unreadable:
+                    raise
+                result, reason = None, str(error)
+            if result is not None:
+                return {**result, _SKIPPED: skipped} if skipped else result
+            skipped.append((record["file_name"], reason))
+        raise DataError(f"{len(skipped)} pictures drawn one after the other cannot be used, the last: {reason}")
+
+    def _candidates(self, sample: Sample) -> Iterator[int]:
+        yield sample.index
+        random = generator(self.seed, Purpose.REPLACEMENT, *sample)
+        for _ in range(_ATTEMPTS - 1):
+            yield int(random.choice(self.spare))
+
+
+def build_train_loader(
+    cfg: CfgNode, seed: int, start_iter: int = 0, mapper: Callable[[dict[str, Any]], Any] | None = None
+) -> TrainLoader:
+    """The loader of the config's training sets: the records that Detectron2's own loader takes, in exact order.
+
+    Args:
+        cfg: its keys ``DATASETS``, ``DATALOADER``, ``INPUT`` and ``SOLVER.IMS_PER_BATCH``.
+        seed: of the run, 0 or more, the same in all processes.
+        start_iter: the first iteration.
+        mapper: in place of a `BDD100KDatasetMapper`.
+
+    Raises:
+        ConfigError: the batch cannot be dealt out to the processes, or there is no such sampler.
+    """
+    if cfg.SOLVER.IMS_PER_BATCH < 1 or cfg.SOLVER.IMS_PER_BATCH % comm.get_world_size():
+        raise ConfigError(
+            f"SOLVER.IMS_PER_BATCH is {cfg.SOLVER.IMS_PER_BATCH}: it has to be a multiple of the number of processes, "
+            f"{comm.get_world_size()}."
+        )
+    records = get_detection_dataset_dicts(
+        cfg.DATASETS.TRAIN,
+        filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+        min_keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE if cfg.MODEL.KEYPOINT_ON else 0,
+        proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
+    )
+    choice = _choice(cfg, records)
+    dataset = DatasetFromList(records, copy=False) if isinstance(records, list) else records
+    # The records themselves go; in the workers they would stay as freed memory, as large as the dataset that is kept.
+    del records
+    give_back_freed_memory()
+
+    def order(seed: int) -> TrainingOrder:
+        return TrainingOrder(seed, cfg.SOLVER.IMS_PER_BATCH, len(dataset), **choice)
+
+    return TrainLoader(
+        dataset,
+        mapper or BDD100KDatasetMapper(cfg, is_train=True),
+        order,
+        seed=seed,
+        start_iter=start_iter,
+        num_workers=num_workers(cfg),
+        skip_unreadable=cfg.INPUT.SKIP_UNREADABLE,
+    )
+
+
+def num_workers(cfg: CfgNode) -> int:
+    """``DATALOADER.NUM_WORKERS``; -1 gives each process its share of this machine's cores, at most 16."""
+    if cfg.DATALOADER.NUM_WORKERS < -1:
+        raise ConfigError(f"DATALOADER.NUM_WORKERS is {cfg.DATALOADER.NUM_WORKERS}; -1 follows the cores.")
+    if cfg.DATALOADER.NUM_WORKERS >= 0:
+        return cfg.DATALOADER.NUM_WORKERS
+    return min(max(cores() // comm.get_local_size(), 1), _MOST_WORKERS)
+
+
+def _choice(cfg: CfgNode, records: list[dict[str, Any]] | Dataset) -> dict[str, Any]:
+    """What a `TrainingOrder` takes: the sampler's choice of records, and their groups."""
+    keys = cfg.DATALOADER
+    if keys.SAMPLER_TRAIN not in _SAMPLERS:
+        raise ConfigError(f"DATALOADER.SAMPLER_TRAIN is {keys.SAMPLER_TRAIN!r}; there are {', '.join(_SAMPLERS)}.")
+    choice: dict[str, Any] = {}
+    if keys.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
+        factors = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(records, keys.REPEAT_THRESHOLD)
+        choice["repeat_factors"] = factors.numpy().astype(np.float64)
+    if keys.SAMPLER_TRAIN == "RandomSubsetTrainingSampler":
+        choice["subset"] = keys.RANDOM_SUBSET_RATIO
+    if keys.ASPECT_RATIO_GROUPING:
+        sizes = (records[i] for i in range(len(records)))
+        choice["groups"] = np.array([one["width"] > one["height"] for one in sizes])
+    return choice

@@ -1,0 +1,46 @@
+"""Reading a picture: Detectron2's pixels, in little more than half the time for JPEG."""
+
+import io
+import os
+
+import cv2
+import numpy as np
+from detectron2.data.detection_utils import read_image
+from detectron2.utils.file_io import PathManager
+from PIL import Image
+
+_END_OF_JPEG = b"\xff\xd9"
+
+
+def read_picture(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
+    """Reads what Detectron2's `read_image` reads, turned as its EXIF data say.
+
+    OpenCV decodes JPEG to the same pixels as Pillow; docs/PERFORMANCE.md has the times of the decoders. What is not a
+    whole JPEG file of three channels is left to Detectron2: other decoders convert grey and CMYK in their own way, and
+    some fill up what is cut off.
+
+    Args:
+        path: local, or an address that Detectron2's `PathManager` resolves.
+        image_format: "RGB", "BGR", or another that `read_image` takes.
+
+    Returns:
+        uint8 array (H, W, 3) for RGB and BGR.
+
+    Raises:
+        OSError: the file is missing, cut off, or no picture.
+    """
+    path = os.fspath(path)
+    if image_format in ("RGB", "BGR"):
+        with PathManager.open(path, "rb") as file:
+            content = file.read()
+        if content.endswith(_END_OF_JPEG) and _is_jpeg_of_three_channels(content):
+            picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            if picture is not None:
+                return picture[..., ::-1] if image_format == "RGB" else picture
+    return read_image(path, image_format)
+
+
+def _is_jpeg_of_three_channels(content: bytes) -> bool:
+    # It reads the head alone.
+    with Image.open(io.BytesIO(content)) as image:
+        return image.format == "JPEG" and image.mode == "RGB"

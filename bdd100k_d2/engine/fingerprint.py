@@ -1,0 +1,105 @@
+"""What data a run reads, in a few numbers that change when the data do."""
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from detectron2.data import MetadataCatalog
+
+from ..data.register import SPLITS, locate
+
+_CHUNK = 1 << 22
+
+
+def fingerprint(dataset: str) -> dict[str, Any]:
+    """The fingerprint of a registered dataset.
+
+    Returns:
+        ``images`` and ``labels``, the paths, None where there is none; ``pictures``, the files below ``images``; and of
+        the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names and sizes of its
+        files, which are its frames. A file's frames are those it lists; None if it lists none.
+    """
+    images, labels = _places(dataset)
+    found: dict[str, Any] = {"images": _text(images), "labels": _text(labels)}
+    found["pictures"] = None if images is None or not images.is_dir() else sum(1 for _ in _files(images))
+    if labels is not None and labels.exists():
+        found |= _of_folder(labels) if labels.is_dir() else _of_file(labels)
+    return found
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Says what differs between two fingerprints of a dataset; the paths may. Empty where nothing does."""
+    found = []
+    if before.get("sha256") != now.get("sha256"):
+        what = [f"{before.get(key)} {key} before, {now.get(key)} now" for key in ("frames", "bytes")]
+        hashes = f"sha256 {_short(before)} before, {_short(now)} now"
+        found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
+    if before.get("pictures") != now.get("pictures"):
+        found.append(f"{now['images']} has {now.get('pictures')} pictures, {before.get('pictures')} before")
+    return found
+
+
+def _places(dataset: str) -> tuple[Path | None, Path | None]:
+    metadata = MetadataCatalog.get(dataset)
+    images = metadata.get("image_root")
+    for row in SPLITS:
+        if row.name == dataset and images is not None:
+            # <root>/bdd100k/<images of the row>
+            found = locate(dataset, Path(images).parents[len(row.images.parts)]).present()
+            return found.images, found.labels
+    # The names that Detectron2's own datasets have.
+    labels = next(filter(None, (metadata.get(key) for key in ("label_path", "json_file", "sem_seg_root"))), None)
+    return images and Path(images), labels and Path(labels)
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        size = file.tell()
+        frames = _count(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size else None
+    return {"bytes": size, "sha256": digest.hexdigest(), "frames": frames}
+
+
+def _of_folder(folder: Path) -> dict[str, Any]:
+    files = sorted((str(Path(entry.path).relative_to(folder)), entry.stat().st_size) for entry in _files(folder))
+    digest = hashlib.sha256("".join(f"{name}\0{size}\n" for name, size in files).encode())
+    return {"bytes": sum(size for _, size in files), "sha256": digest.hexdigest(), "frames": len(files)}
+
+
+class _Document(msgspec.Struct):
+    frames: list[msgspec.Raw] | None = None
+    images: list[msgspec.Raw] | None = None
+
+
+def _count(content: mmap.mmap) -> int | None:
+    """The frames of a JSON document: those of a list, or under "frames" or "images"."""
+    try:
+        found = msgspec.json.decode(content, type=list[msgspec.Raw] | _Document)
+    except msgspec.MsgspecError:
+        return None
+    if isinstance(found, _Document):
+        found = found.images if found.frames is None else found.frames
+    return None if found is None else len(found)
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(Path(entry.path))
+            elif not entry.name.startswith("."):
+                yield entry
+
+
+def _short(fingerprint: Mapping[str, Any]) -> str:
+    return str(fingerprint.get("sha256"))[:12]
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,1 @@
+"""What watches a training: hooks and event writers, one idea a module."""

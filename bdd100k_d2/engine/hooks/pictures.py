@@ -1,0 +1,128 @@
+"""Predictions drawn on a few test pictures, for TensorBoard and Weights & Biases."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import Metadata, MetadataCatalog
+from detectron2.data.detection_utils import read_image
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
+from torch import nn
+
+from ...data.mapper import BDD100KDatasetMapper
+from ...data.randomness import Purpose, drawing
+from ...report.draw import Box, Color, draw_boxes, overlay_mask
+from .subset import fixed_subset
+
+_WIDTH = 640
+_MIN_SCORE = 0.3
+_NOTHING = 255
+
+
+class PredictionPictures:
+    """Draws what the model sees in ``TEST.NUM_PICTURES`` pictures of the first test set, always the same.
+
+    Boxes and instances below a score of 0.3 are left out; pictures wider than 640 pixels are made smaller. The main
+    process works alone, on the model without a wrapper. The data is read at the first call.
+    """
+
+    def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
+        """Takes the config, and the model without a wrapper."""
+        self._cfg = cfg
+        self._model = model
+        self._records: list[dict[str, Any]] | None = None
+
+    def __call__(self) -> None:
+        """Puts the pictures into the storage as ``predictions/<number>_<name>``.
+
+        Raises:
+            ConfigError: there is no test set.
+            DataError: a picture is missing or unreadable.
+        """
+        if not comm.is_main_process():
+            return
+        if self._records is None:
+            names = self._cfg.DATASETS.TEST
+            self._records = fixed_subset(names, self._cfg.TEST.NUM_PICTURES, "TEST.NUM_PICTURES")
+        metadata = MetadataCatalog.get(self._cfg.DATASETS.TEST[0])
+        mapper = BDD100KDatasetMapper(self._cfg, is_train=False)
+        training = self._model.training
+        self._model.eval()
+        try:
+            # Detectron2's resize draws one of its sizes even where there is but one.
+            with torch.no_grad(), drawing(0, Purpose.AUGMENTATION):
+                for number, record in enumerate(self._records):
+                    (output,) = self._model([mapper(record)])
+                    picture = draw_prediction(read_image(record["file_name"], "RGB"), output, metadata)
+                    name = f"predictions/{number}_{record['file_name'].rsplit('/', 1)[-1]}"
+                    get_event_storage().put_image(name, _small(picture).transpose(2, 0, 1))
+        finally:
+            self._model.train(training)
+
+
+def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadata) -> np.ndarray:
+    """Draws an output of a model.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        output: with "panoptic_seg", "instances" or "sem_seg" at the picture's size, as Detectron2's models give them.
+        metadata: names and colours of the classes.
+
+    Returns:
+        A new array like ``image``.
+    """
+    if "panoptic_seg" in output:
+        segments, info = output["panoptic_seg"]
+        return _panoptic(image, segments.cpu().numpy(), info, metadata)
+    if "instances" in output:
+        return _instances(image, output["instances"].to("cpu"), metadata)
+    ids = output["sem_seg"].argmax(dim=0).to("cpu", torch.uint8).numpy()
+    return overlay_mask(image, ids, _visible(metadata.stuff_classes, metadata.stuff_colors))
+
+
+def _visible(names: Sequence[str], colors: Sequence[Sequence[int]]) -> list[Color | None]:
+    # Over the background a colour would only darken the picture.
+    return [None if name == "background" else tuple(color) for name, color in zip(names, colors, strict=True)]
+
+
+def _instances(image: np.ndarray, instances: Instances, metadata: Metadata) -> np.ndarray:
+    instances = instances[instances.scores >= _MIN_SCORE]
+    colors = [tuple(color) for color in metadata.thing_colors]
+    classes, scores = instances.pred_classes.tolist(), instances.scores.tolist()
+    if instances.has("pred_masks"):
+        ids = np.full(image.shape[:2], _NOTHING, np.uint8)
+        # The surest lie on top.
+        for index in instances.scores.argsort().tolist():
+            ids[instances.pred_masks[index].numpy()] = classes[index]
+        image = overlay_mask(image, ids, colors)
+    corners = instances.pred_boxes.tensor.numpy().astype(np.float64)
+    # Detectron2's boxes end where the next pixel begins, those that are drawn with their last pixel.
+    corners[:, 2:] -= 1
+    boxes = [
+        Box(tuple(one), colors[k], f"{metadata.thing_classes[k]} {score:.2f}", score)
+        for one, k, score in zip(corners.tolist(), classes, scores, strict=True)
+    ]
+    return draw_boxes(image, boxes)
+
+
+def _panoptic(
+    image: np.ndarray, segments: np.ndarray, info: Sequence[dict[str, Any]], metadata: Metadata
+) -> np.ndarray:
+    ids = np.full(image.shape[:2], _NOTHING, np.uint8)
+    things = len(metadata.thing_classes)
+    for segment in info:
+        ids[segments == segment["id"]] = segment["category_id"] + (0 if segment["isthing"] else things)
+    names = [*metadata.thing_classes, *metadata.stuff_classes]
+    return overlay_mask(image, ids, _visible(names, [*metadata.thing_colors, *metadata.stuff_colors]))
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    if width <= _WIDTH:
+        return image
+    return cv2.resize(image, (_WIDTH, round(height * _WIDTH / width)), interpolation=cv2.INTER_AREA)

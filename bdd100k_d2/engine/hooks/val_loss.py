@@ -1,0 +1,102 @@
+"""The training losses on pictures that the model is not trained with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
+from torch import nn
+
+from ...data.augmentation import build_augmentation
+from ...data.mapper import BDD100KDatasetMapper
+from ...data.randomness import Purpose, drawing, seed_generators
+from ..parallel import share_buffers
+from .subset import fixed_subset
+
+
+class ValidationLoss:
+    """Means of the losses over ``TEST.VAL_LOSS.NUM_IMAGES`` pictures of the first test set, always the same.
+
+    Pictures are resized as in evaluation and not augmented. Norms use their statistics and leave them alone, and
+    nothing is dropped out. What training draws at random, such as the anchors to be sampled, is seeded by the picture,
+    and the random state of the training stays as it is. Each picture is a batch, so that neither batch size nor number
+    of processes changes the result. The data is read at the first call.
+    """
+
+    def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
+        """Takes the config, and the model without a wrapper."""
+        self._cfg = cfg
+        self._model = model
+        self._records: list[dict[str, Any]] | None = None
+
+    def __call__(self) -> dict[str, dict[str, float]]:
+        """Measures.
+
+        Returns:
+            On the main process ``{"val_loss": {...}}`` with the mean of each loss and of their sum, ``total_loss``;
+            empty elsewhere.
+
+        Raises:
+            ConfigError: there is no labelled picture.
+        """
+        if self._records is None:
+            count = self._cfg.TEST.VAL_LOSS.NUM_IMAGES
+            self._records = fixed_subset(self._cfg.DATASETS.TEST, count, "TEST.VAL_LOSS.PERIOD", labelled=True)
+        augmentations = build_augmentation(self._cfg, is_train=False)
+        mapper = BDD100KDatasetMapper(self._cfg, is_train=True, augmentations=augmentations)
+        numbers = range(comm.get_rank(), len(self._records), comm.get_world_size())
+        losses = {}
+        # Norm statistics differ between processes unless they are synchronised.
+        share_buffers(self._model)
+        # The storage takes what the model logs of its own, which is not the training's.
+        with EventStorage(), torch.no_grad(), _losses_without_traces(self._model), self._autocast():
+            for number in numbers:
+                with _seeded(number, self._model):
+                    batch = [mapper(self._records[number])]
+                    losses[number] = {name: value.item() for name, value in self._model(batch).items()}
+        gathered = comm.gather(losses)
+        if not comm.is_main_process():
+            return {}
+        # Added in the order of the pictures, whichever process had them.
+        each = [
+            one for _, one in sorted((item for rank in gathered for item in rank.items()), key=lambda item: item[0])
+        ]
+        means = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
+        return {"val_loss": {**means, "total_loss": sum(means.values())}}
+
+    def _autocast(self) -> torch.autocast:
+        # As Detectron2's AMP trainer; on the CPU the model does it by itself.
+        return torch.autocast("cuda", enabled=self._cfg.SOLVER.AMP.ENABLED and _device(self._model).type == "cuda")
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+@contextmanager
+def _losses_without_traces(model: nn.Module) -> Iterator[None]:
+    """Lets ``model`` return losses while its norms and dropouts work as in evaluation."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.train()
+        for module in modes:
+            if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd):
+                module.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def _seeded(number: int, model: nn.Module) -> Iterator[None]:
+    device = _device(model)
+    with (
+        drawing(0, Purpose.STEP, number),
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+    ):
+        seed_generators(0, Purpose.STEP, number)
+        yield

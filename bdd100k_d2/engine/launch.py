@@ -1,0 +1,181 @@
+"""Starting a training: in this process, in a process a GPU, or as one of the processes that torchrun started."""
+
+import argparse
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from detectron2.config import CfgNode
+from detectron2.engine import launch as launch_gpus
+from detectron2.engine.launch import DEFAULT_TIMEOUT
+from detectron2.utils import comm
+
+from ..atomic import write_atomic
+from ..config import load_config
+from ..errors import ConfigError, LostProcessError, OutputError
+from .meeting import fresh_store
+
+logger = logging.getLogger(__name__)
+
+Main = Callable[[argparse.Namespace], object]
+
+# What torchrun, and nobody else, sets together.
+_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+# What gloo and NCCL say when the process at the other end is gone.
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
+
+
+def launch(main: Main, args: argparse.Namespace) -> None:
+    """Calls ``main(args)`` in each process of a training.
+
+    Under torchrun this is one of the processes; one that torchrun started again resumes from the last checkpoint.
+    Otherwise Detectron2 starts one a GPU, as ``args.num_gpus`` and ``args.num_machines`` say.
+
+    Args:
+        main: runs in each process; a function that can be pickled.
+        args: of Detectron2's `default_argument_parser`.
+
+    Raises:
+        ConfigError: the arguments ask for GPUs that are not there, or are for another way to start.
+        LostProcessError: another process ended without saying why.
+        SystemExit: in the processes that end because another one failed, and says why.
+    """
+    if all(name in os.environ for name in _TORCHRUN):
+        _run_in_group(main, args)
+        return
+    if args.num_gpus * args.num_machines > 1:
+        _check_gpus(load_config(args.config_file, args.opts), args.num_gpus, f"--num-gpus {args.num_gpus}")
+    launch_gpus(
+        main,
+        args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
+    )
+
+
+def _run_in_group(main: Main, args: argparse.Namespace) -> None:
+    store, rank, processes = next(dist.rendezvous("env://", timeout=DEFAULT_TIMEOUT))
+    store = fresh_store(store, rank, processes)
+    try:
+        cfg = load_config(args.config_file, args.opts)
+        _check_arguments(args)
+        if processes > 1:
+            _join(cfg, store, rank, processes)
+        main(_resume_if_restarted(args, Path(cfg.OUTPUT_DIR)))
+        if processes > 1:
+            # Not before all are done: the others may still wait for this one.
+            comm.synchronize()
+            dist.destroy_process_group()
+    except Exception as error:
+        if not _is_first(store):
+            logger.error("Another process failed and says why; this one ends.")
+            raise SystemExit(1) from error
+        if _is_lost_connection(error):
+            raise LostProcessError(
+                "another process of the training ended without a message: killed, out of memory, or its machine is "
+                "gone. With torchrun's --max-restarts the training goes on from the last checkpoint by itself; "
+                "otherwise start it again with --resume."
+            ) from error
+        raise
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if args.num_machines != 1 or args.num_gpus not in (1, int(os.environ["LOCAL_WORLD_SIZE"])):
+        raise ConfigError(
+            "torchrun has started the processes already: leave out --num-gpus and --num-machines, and give "
+            "torchrun --nproc-per-node and --nnodes."
+        )
+
+
+def _resume_if_restarted(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
+    """Lets a training that torchrun started again go on from its last checkpoint, and not from an earlier training's.
+
+    The first process decides, which is the one that writes checkpoints.
+    """
+    attempts = comm.all_gather(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
+    if args.eval_only or args.resume:
+        return args
+    resume = False
+    if comm.is_main_process():
+        try:
+            resume = _goes_on(folder, max(attempts) > 0)
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: the output folder cannot be written ({error.strerror}); set OUTPUT_DIR to another one."
+            ) from error
+    return argparse.Namespace(**vars(args) | {"resume": comm.all_gather(resume)[0]})
+
+
+def _goes_on(folder: Path, restarted: bool) -> bool:
+    tag, job = folder / "last_checkpoint", folder / ".torchrun"
+    # A machine that joins or leaves is no restart that torchrun counts, but then all have one name of the job.
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+    if restarted or (name != "none" and job.is_file() and job.read_text() == name):
+        how = "goes on from the last checkpoint" if tag.is_file() else "starts over, there is no checkpoint yet"
+        logger.warning("torchrun started the training again: it %s.", how)
+        return tag.is_file()
+    write_atomic(job, name)
+    if tag.is_file():
+        aside = tag.replace(tag.with_name("last_checkpoint.earlier"))
+        logger.warning("%s is of an earlier training, which --resume goes on with; it is now %s.", tag, aside.name)
+    return False
+
+
+def _join(cfg: CfgNode, store: dist.Store, rank: int, processes: int) -> None:
+    """Makes the process group, the group of the processes on this machine, and takes this process's GPU."""
+    local, local_rank = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
+    on_gpu = cfg.MODEL.DEVICE != "cpu"
+    if on_gpu:
+        _check_gpus(cfg, local, f"--nproc-per-node {local}")
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group(
+        "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=processes, timeout=DEFAULT_TIMEOUT
+    )
+    if set(comm.all_gather(local)) != {local}:
+        raise ConfigError("each machine has to start the same number of processes: give all the same --nproc-per-node.")
+    _make_local_groups(local)
+    comm.synchronize()
+
+
+def _make_local_groups(local: int) -> None:
+    if hasattr(comm, "create_local_process_group"):
+        comm.create_local_process_group(local)
+        return
+    # Detectron2 v0.6 has it in its `launch` only. torchrun numbers the processes machine by machine.
+    for first in range(0, comm.get_world_size(), local):
+        group = dist.new_group(list(range(first, first + local)))
+        if first <= comm.get_rank() < first + local:
+            comm._LOCAL_PROCESS_GROUP = group
+
+
+def _check_gpus(cfg: CfgNode, wanted: int, argument: str) -> None:
+    if cfg.MODEL.DEVICE == "cpu":
+        raise ConfigError(
+            f"{argument}: the model runs on the CPU (MODEL.DEVICE). Several processes there are started by "
+            f"torchrun --nproc-per-node {wanted} tools/train_net.py ..."
+        )
+    if cfg.MODEL.DEVICE != "cuda":
+        raise ConfigError(
+            f"MODEL.DEVICE is {cfg.MODEL.DEVICE!r}, which all processes would share; with several give cuda."
+        )
+    if wanted > torch.cuda.device_count():
+        raise ConfigError(f"{argument}: there are {torch.cuda.device_count()} GPUs here; give at most so many.")
+
+
+def _is_first(store: dist.Store) -> bool:
+    """Whether no other process failed before this one, as far as can be known."""
+    try:
+        return store.add("failed", 1) == 1
+    except RuntimeError:
+        # The store went with the process or machine that held it.
+        return False
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST)

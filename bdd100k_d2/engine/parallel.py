@@ -1,0 +1,30 @@
+"""A model that several processes train together."""
+
+import torch.distributed as dist
+from detectron2.config import CfgNode
+from detectron2.engine import create_ddp_model
+from detectron2.utils import comm
+from torch import nn
+
+
+def parallel_model(cfg: CfgNode, model: nn.Module) -> nn.Module:
+    """Wraps ``model`` for the processes there are: Detectron2's DDP, also on the CPU; a process alone needs none.
+
+    Frozen parameters take no part. Parameters that a step may leave unused need
+    ``MODEL.DDP_FIND_UNUSED_PARAMETERS``, or the second step fails.
+    """
+    # Detectron2 would name a device, which DDP refuses on the CPU.
+    where = {"device_ids": None} if cfg.MODEL.DEVICE == "cpu" else {}
+    unused = cfg.MODEL.DDP_FIND_UNUSED_PARAMETERS
+    return create_ddp_model(model, broadcast_buffers=False, find_unused_parameters=unused, **where)
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Gives ``model`` the buffers of the first process in all of them.
+
+    Norm statistics that are not synchronised differ between the processes. Checkpoints hold those of the first, so an
+    evaluation has to use them too.
+    """
+    if comm.get_world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)

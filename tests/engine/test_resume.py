@@ -1,0 +1,202 @@
+"""A run that was stopped and resumed is the run that was not, bit for bit."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import HookBase, SimpleTrainer
+from detectron2.utils.events import EventStorage
+
+import bdd100k_d2
+from bdd100k_d2.data.loader import TrainLoader
+from bdd100k_d2.data.register import register_all
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The models are too small for more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+CONFIGS = {"det": "sample/faster_rcnn_R_18_FPN", "sem_seg": "sample/semantic_fpn_R_18"}
+ITERATIONS, PERIOD = 6, 2
+
+
+def make_config(root: Path, task: str, out: Path, workers: int = 0, seed: int = 3) -> CfgNode:
+    """Six iterations with a checkpoint after each second; dropout and colour jitter on."""
+    register_all(root)
+    cfg = bdd100k_d2.get_config(CONFIGS[task])
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.COLOR_JITTER.PROB = (64,), 0.5
+    if task == "sem_seg":
+        cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.CROP.SIZE = (72,), [64, 96]
+    cfg.SOLVER.AMP.ENABLED, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.WARMUP_ITERS = False, 2, 3
+    cfg.SOLVER.MAX_ITER, cfg.SOLVER.CHECKPOINT_PERIOD = ITERATIONS, PERIOD
+    cfg.DATALOADER.NUM_WORKERS, cfg.SEED, cfg.OUTPUT_DIR = workers, seed, str(out)
+    cfg.DATASETS.TEST = ()
+    return cfg
+
+
+class Stop(HookBase):
+    """Ends the run within iteration ``at``."""
+
+    def __init__(self, at: int, how: object) -> None:
+        self.at, self.how = at, how
+
+    def before_step(self) -> None:
+        if self.trainer.iter == self.at:
+            self.how()
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop() -> None:
+    raise StoppedError
+
+
+def train(cfg: CfgNode, resume: bool = False, stop_at: int | None = None, how: object = stop) -> bdd100k_d2.Trainer:
+    trainer = bdd100k_d2.Trainer(cfg)
+    trainer.resume_or_load(resume=resume)
+    if stop_at is not None:
+        trainer.register_hooks([Stop(stop_at, how)])
+    trainer.train()
+    return trainer
+
+
+def assert_same(first: bdd100k_d2.Trainer, second: bdd100k_d2.Trainer) -> None:
+    mine, others = first.model.state_dict(), second.model.state_dict()
+    assert mine.keys() == others.keys()
+    different = [name for name in mine if not torch.equal(mine[name], others[name])]
+    assert not different
+    assert repr(first.optimizer.state_dict()) == repr(second.optimizer.state_dict())
+
+
+@pytest.mark.parametrize("task", ["det", "sem_seg"])
+def test_a_resumed_run_ends_like_one_that_was_not_stopped(tiny_root: Path, tmp_path: Path, task: str) -> None:
+    cfg = make_config(tiny_root, task, tmp_path / "whole")
+    assert task == "det" or cfg.MODEL.SEM_SEG_HEAD.DROPOUT > 0
+    whole = train(cfg)
+    with pytest.raises(AssertionError):
+        assert_same(whole, bdd100k_d2.Trainer(cfg))
+    # Another run of the same seed, and with workers.
+    assert_same(whole, train(make_config(tiny_root, task, tmp_path / "again", workers=2)))
+    for workers, at in ((0, 3), (2, 5)):
+        cfg = make_config(tiny_root, task, tmp_path / f"stopped{workers}", workers)
+        with pytest.raises(StoppedError):
+            train(cfg, stop_at=at)
+        resumed = train(cfg, resume=True)
+        # What was done since the last checkpoint is done again.
+        assert resumed.start_iter == at - 1 and resumed.iter == ITERATIONS
+        assert_same(whole, resumed)
+
+
+_KILLED = """
+import os, signal, sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from test_resume import make_config, train
+train(make_config(Path(sys.argv[2]), "sem_seg", Path(sys.argv[3]), workers=2), stop_at=5,
+      how=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_killed_run_is_resumed(tiny_root: Path, tmp_path: Path) -> None:
+    whole = train(make_config(tiny_root, "sem_seg", tmp_path / "whole"))
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", _KILLED, str(Path(__file__).parent), str(tiny_root), str(out)]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    resumed = train(make_config(tiny_root, "sem_seg", out), resume=True)
+    assert resumed.start_iter == 4
+    assert_same(whole, resumed)
+
+
+def test_the_seed_that_was_drawn_is_kept(tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cfg = make_config(tiny_root, "sem_seg", tmp_path / "drawn", seed=-1)
+    # A run of Detectron2's command seeds the generators of processes anew; here the draws go on.
+    with caplog.at_level(logging.INFO, "bdd100k_d2"), pytest.raises(StoppedError):
+        train(cfg, stop_at=3)
+    (message,) = (one for one in caplog.messages if one.startswith("The run's seed is"))
+    resumed = train(cfg, resume=True)
+    assert message == f"The run's seed is {resumed.seed}, drawn because SEED is -1."
+    assert cfg.SEED == -1
+    named = train(make_config(tiny_root, "sem_seg", tmp_path / "named", seed=resumed.seed))
+    assert_same(named, resumed)
+
+
+def test_a_run_goes_on_with_its_own_seed(tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StoppedError):
+        train(make_config(tiny_root, "sem_seg", tmp_path), stop_at=3)
+    trainer = bdd100k_d2.Trainer(make_config(tiny_root, "sem_seg", tmp_path, seed=8))
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        trainer.resume_or_load(resume=True)
+    assert trainer.seed == trainer.data_loader.seed == 3
+    assert "The run goes on with its own seed, 3, instead of 8." in caplog.messages
+
+
+def test_a_checkpoint_without_a_seed_says_that_the_data_start_anew(
+    tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = bdd100k_d2.Trainer(make_config(tiny_root, "sem_seg", tmp_path))
+    state = trainer.state_dict()
+    assert state.pop("seed") == 3
+    trainer.load_state_dict(state)
+    assert trainer.seed == 3 and "The checkpoint holds no seed" in caplog.text
+
+
+def test_workers_start_once(tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = []
+    build = TrainLoader._build
+    monkeypatch.setattr(TrainLoader, "_build", lambda self: starts.append(self.start_iter) or build(self))
+    cfg = make_config(tiny_root, "sem_seg", tmp_path)
+    with pytest.raises(StoppedError):
+        train(cfg, stop_at=5)
+    train(cfg, resume=True)
+    assert starts == [0, 4]
+
+
+def test_an_iterator_that_is_made_with_the_first_batch_resumes_too(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in later versions of Detectron2's `SimpleTrainer`, and with a checkpoint's position set before it is made."""
+    whole = train(make_config(tiny_root, "sem_seg", tmp_path / "whole"))
+    run_step = SimpleTrainer.run_step
+
+    def late(self: SimpleTrainer) -> None:
+        if not hasattr(self, "made"):
+            self.made, self._data_loader_iter = True, iter(self.data_loader)
+        run_step(self)
+
+    monkeypatch.setattr(SimpleTrainer, "run_step", late)
+    cfg = make_config(tiny_root, "sem_seg", tmp_path / "stopped")
+    with pytest.raises(StoppedError):
+        train(cfg, stop_at=3)
+    assert_same(whole, train(cfg, resume=True))
+
+
+def test_what_is_drawn_between_the_iterations_changes_nothing(tiny_root: Path, tmp_path: Path) -> None:
+    def steps(disturb: bool) -> list[float]:
+        trainer = bdd100k_d2.Trainer(make_config(tiny_root, "sem_seg", tmp_path))
+        with EventStorage(0) as storage:
+            losses = []
+            for trainer.iter in range(3):
+                if disturb:
+                    torch.rand(5)
+                trainer.run_step()
+                losses.append(storage.latest()["total_loss"][0])
+        return losses
+
+    assert steps(False) == steps(True)
