@@ -16,6 +16,7 @@ _PUBLIC = {
     "get_config": "config",
     "load_config": "config",
     "register_all": "data.register",
+    "Predictor": "engine.predictor",
     "Trainer": "engine.trainer",
 }
 
@@ -24,6 +25,7 @@ __all__ = ["__version__", *_PUBLIC]
 if TYPE_CHECKING:
     from .config import add_bdd100k_config, get_config, load_config
     from .data.register import register_all
+    from .engine.predictor import Predictor
     from .engine.trainer import Trainer
 
 

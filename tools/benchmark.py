@@ -5,6 +5,9 @@ cache folder. Takes some ten minutes; `--frames 200 --masks 200` a minute.
 
 `python tools/benchmark.py loader` loads training batches by Detectron2's own loader and by this package's. Takes some
 five minutes; `--frames 1000 --batches 20 --repeat 1` one.
+
+`python tools/benchmark.py train` and `predict` run the models by stock Detectron2 and by this package; `--levers` adds
+what each lever does alone. Takes some ten minutes for both on a GPU, or on two cores of a CPU with `--levers` an hour.
 """
 
 import argparse
@@ -14,8 +17,9 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.atomic import write_atomic
-from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, run_benchmark
-from bdd100k_d2.benchmark.loader import run_loader_benchmark
+from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, Report, run_benchmark
+from bdd100k_d2.benchmark.loader import LoaderReport, run_loader_benchmark
+from bdd100k_d2.benchmark.models import CONFIGS, SpeedReport, run_predicting_benchmark, run_training_benchmark
 from bdd100k_d2.errors import BDD100KError
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
@@ -38,14 +42,27 @@ def _evaluate(args: argparse.Namespace) -> bool:
         not args.skip_toolkit,
         args.repeat,
     )
-    print(report.text())
-    if args.out is not None:
-        write_atomic(args.out, json.dumps(report.to_json(), indent=2))
-    return report.exact()
+    return _show(args, report) and report.exact()
 
 
 def _loader(args: argparse.Namespace) -> bool:
-    report = run_loader_benchmark(args.frames, args.workers, args.batch_size, args.batches, args.repeat, args.pictures)
+    sizes = (args.frames, args.workers, args.batch_size, args.batches)
+    return _show(args, run_loader_benchmark(*sizes, args.repeat, args.pictures))
+
+
+def _train(args: argparse.Namespace) -> bool:
+    return _show(args, run_training_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
+
+
+def _predict(args: argparse.Namespace) -> bool:
+    return _show(args, run_predicting_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
+
+
+def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None, int]:
+    return args.config, args.batch_size, args.count, args.repeat
+
+
+def _show(args: argparse.Namespace, report: Report | LoaderReport | SpeedReport) -> bool:
     print(report.text())
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -76,6 +93,18 @@ def main() -> None:
     loader.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
     loader.add_argument("--out", type=Path, help="JSON file to write")
     loader.set_defaults(run=_loader)
+    for name, what, run in (("train", "iterations", _train), ("predict", "frames", _predict)):
+        models = commands.add_parser(name, help=f"{name} beside stock Detectron2")
+        models.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")
+        models.add_argument("--batch-size", type=_positive, help="pictures (default: 16 on a GPU, few on the CPU)")
+        models.add_argument(f"--{what}", type=_positive, dest="count", help="to measure (default: few on the CPU)")
+        models.add_argument("--repeat", type=_positive, default=1, help="runs; the median counts (default: 1)")
+        models.add_argument("--levers", action="store_true", help="measure each lever alone, too")
+        models.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+        models.add_argument("--weights", type=Path, help="of the model (default: drawn by seed)")
+        models.add_argument("--keys", nargs="+", default=(), help="config keys and values in turn, for all variants")
+        models.add_argument("--out", type=Path, help="JSON file to write")
+        models.set_defaults(run=run)
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:

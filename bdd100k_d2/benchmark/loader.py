@@ -10,22 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
-
-from ..data.labels import HEIGHT, WIDTH
-from ..errors import DataError
 from .evaluate import TRAIN_BOXES, TRAIN_FRAMES, machine, named
-from .problem import make_labels
+from .problem import draw_pictures, find_pictures, make_labels
 from .process import measure
 
 logger = logging.getLogger(__name__)
 
 FEW_FRAMES = 1_000
 """Frames of the smaller data set: what the full one takes more is what its records take."""
-
-# Pictures that are drawn where no folder of real ones is given; each frame shows one of them.
-_DRAWN = 64
 
 
 class Load(NamedTuple):
@@ -98,7 +90,7 @@ def run_loader_benchmark(
     """
     with tempfile.TemporaryDirectory(prefix="benchmark") as name:
         folder = Path(name)
-        shown = _pictures(pictures, folder / "drawn")
+        shown = find_pictures(pictures) if pictures else draw_pictures(folder / "drawn")
         sizes = sorted({min(FEW_FRAMES, frames), frames})
         problems = {size: _make_problem(folder / str(size), size, shown) for size in sizes}
         loads = []
@@ -130,23 +122,3 @@ def _make_problem(folder: Path, frames: int, pictures: Sequence[Path]) -> tuple[
         image.unlink()
         image.symlink_to(picture)
     return labels, images
-
-
-def _pictures(folder: Path | None, drawn: Path) -> list[Path]:
-    if folder is not None:
-        found = sorted(path.resolve() for path in folder.glob("*.jpg"))
-        if not found:
-            raise DataError(f"{folder}: no JPEG files (*.jpg); name a folder of pictures of 1280x720.")
-        return found
-    drawn.mkdir()
-    for place in range(_DRAWN):
-        cv2.imwrite(str(drawn / f"{place}.jpg"), _draw_picture(place))
-    return sorted(drawn.iterdir())
-
-
-def _draw_picture(seed: int) -> np.ndarray:
-    """Blurred patches with grain, (720, 1280, 3): as a JPEG file about as large as a frame of BDD100K."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (HEIGHT // 40, WIDTH // 40, 3)).astype(np.float32)
-    smooth = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    return np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Problems of the size of BDD100K's, made by seed: boxes with predictions, and masks with predictions."""
+"""Problems of the size of BDD100K's, made by seed: pictures, boxes and masks with predictions."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.categories import names
 from ..data.labels import HEIGHT, WIDTH, Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes
+from ..errors import DataError
 from ..evaluation.files.parallel import map_frames
 from ..evaluation.results import mask_path, write_detections, write_mask
 
@@ -17,6 +18,9 @@ from ..evaluation.results import mask_path, write_detections, write_mask
 CLASS_COUNTS = (13262, 649, 102506, 4245, 1597, 15, 452, 1007, 26885, 34908)
 BOXES_PER_FRAME = 18.5
 DETECTIONS_PER_FRAME = 100
+
+# Pictures that are drawn where no real ones are given; frames show them in turn.
+_DRAWN = 64
 
 _ATTRIBUTES = [LabelAttributes(bool(i & 1), bool(i & 2), "NA") for i in range(4)]
 
@@ -55,6 +59,26 @@ def make_labels(folder: Path, frames: int, boxes: int, seed: int = 0) -> tuple[P
     return labels, images
 
 
+def find_pictures(folder: Path) -> list[Path]:
+    """The JPEG files of a folder, to show in place of drawn pictures.
+
+    Raises:
+        DataError: there are none.
+    """
+    found = sorted(path.resolve() for path in folder.glob("*.jpg"))
+    if not found:
+        raise DataError(f"{folder}: no JPEG files (*.jpg); name a folder of pictures of 1280x720.")
+    return found
+
+
+def draw_pictures(folder: Path) -> list[Path]:
+    """Writes 64 JPEG files of 1280x720 to a new folder."""
+    folder.mkdir()
+    for place in range(_DRAWN):
+        cv2.imwrite(str(folder / f"{place}.jpg"), _draw_picture(place))
+    return sorted(folder.iterdir())
+
+
 def make_masks(folder: Path, frames: int, seed: int = 0, processes: int = 1) -> Problem:
     """Writes pairs of sem_seg masks of street-like regions, which compress as real ones do (about 10 kB each)."""
     problem = Problem(folder / "masks" / "val", folder / "predicted")
@@ -63,6 +87,14 @@ def make_masks(folder: Path, frames: int, seed: int = 0, processes: int = 1) -> 
     for _ in map_frames(partial(_write_pair, problem), jobs, processes, "making masks"):
         pass
     return problem
+
+
+def _draw_picture(seed: int) -> np.ndarray:
+    """Blurred patches with grain, (720, 1280, 3): as a JPEG file about as large as a frame of BDD100K."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (HEIGHT // 40, WIDTH // 40, 3)).astype(np.float32)
+    smooth = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
 
 
 def _name(place: int) -> str:

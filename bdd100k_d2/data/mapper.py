@@ -18,7 +18,7 @@ from detectron2.data.detection_utils import (
 from detectron2.data.transforms import AugInput, TransformList
 from detectron2.structures import Boxes, BoxMode
 
-from ..errors import DataError, UnreadableError
+from ..errors import DataError
 from .augmentation import build_augmentation
 from .masks import check_mask, read_mask
 from .pictures import read_picture
@@ -91,10 +91,6 @@ class BDD100KDatasetMapper(DatasetMapper):
             raise DataError(
                 f"{record['file_name']}: {' '.join(str(error).split())}. The labels are for another size: take "
                 "the original picture, or write its size into the label file."
-            ) from error
-        except OSError as error:
-            raise UnreadableError(
-                f"{record['file_name']}: the picture cannot be read ({error}); download it again."
             ) from error
         return image
 

@@ -9,6 +9,8 @@ from detectron2.data.detection_utils import read_image
 from detectron2.utils.file_io import PathManager
 from PIL import Image
 
+from ..errors import UnreadableError
+
 _END_OF_JPEG = b"\xff\xd9"
 
 
@@ -27,9 +29,16 @@ def read_picture(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
         uint8 array (H, W, 3) for RGB and BGR.
 
     Raises:
-        OSError: the file is missing, cut off, or no picture.
+        UnreadableError: the file is missing, cut off, or no picture.
     """
     path = os.fspath(path)
+    try:
+        return _read(path, image_format)
+    except OSError as error:
+        raise UnreadableError(f"{path}: the picture cannot be read ({error}); download it again.") from error
+
+
+def _read(path: str, image_format: str) -> np.ndarray:
     if image_format in ("RGB", "BGR"):
         with PathManager.open(path, "rb") as file:
             content = file.read()

@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
 from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase
@@ -24,13 +23,14 @@ from ..data.mapper import BDD100KDatasetMapper
 from ..data.randomness import Purpose, seed_generators
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.sync_norm import adapt_sync_norms
+from .acceleration import accelerate
 from .disk import disk_errors_explained
 from .hooks.build import build_hooks
 from .hooks.stopping import StopTraining
 from .hooks.writers import build_writers
 from .optimizer import build_optimizer
 from .parallel import parallel_model, share_buffers
-from .precision import train_in_bfloat16
+from .precision import is_in_bfloat16, train_in_bfloat16
 from .scaling import scale_to_processes
 from .schedule import build_schedule
 
@@ -54,22 +54,16 @@ class Trainer(DefaultTrainer):
         """Builds model, optimizer, loader and hooks from ``cfg``, scaled to the processes there are."""
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
-        amp_on_cpu = cfg.SOLVER.AMP.ENABLED and cfg.MODEL.DEVICE == "cpu"
-        cfg, was_frozen = cfg.clone(), cfg.is_frozen()
-        cfg.defrost()
         if self._seed_is_drawn:
+            cfg, was_frozen = cfg.clone(), cfg.is_frozen()
+            cfg.defrost()
             cfg.SEED = int(comm.shared_random_seed())
-        if amp_on_cpu:
-            # Detectron2's AMP trainer needs CUDA.
-            cfg.SOLVER.AMP.ENABLED = False
-        if was_frozen:
-            cfg.freeze()
+            if was_frozen:
+                cfg.freeze()
         self.seed: int = cfg.SEED
         seed_generators(self.seed, Purpose.INITIAL_VALUES)
         self._build(cfg)
         logger.info("The run's seed is %d%s.", self.seed, ", drawn because SEED is -1" if self._seed_is_drawn else "")
-        if amp_on_cpu:
-            train_in_bfloat16(self.model)
 
     def _build(self, cfg: CfgNode) -> None:
         """What `DefaultTrainer`'s constructor builds; that one cannot train in several processes on the CPU."""
@@ -80,7 +74,11 @@ class Trainer(DefaultTrainer):
         optimizer = self.build_optimizer(cfg, model)
         loader = self.build_train_loader(cfg)
         model = parallel_model(cfg, model)
-        self._trainer = (AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer)(model, loader, optimizer)
+        if is_in_bfloat16(cfg):
+            train_in_bfloat16(model)
+            self._trainer = SimpleTrainer(model, loader, optimizer)
+        else:
+            self._trainer = (AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer)(model, loader, optimizer)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = TrainingCheckpointer(
             model, cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP, trainer=weakref.proxy(self)
@@ -97,10 +95,10 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Detectron2's model; on the CPU its convolutions keep channels last, which is faster there."""
+        """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`."""
         model = super().build_model(cfg)
         adapt_sync_norms(model)
-        return model.to(memory_format=torch.channels_last) if cfg.MODEL.DEVICE == "cpu" else model
+        return accelerate(cfg, model)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> Optimizer:

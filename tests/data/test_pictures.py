@@ -10,6 +10,7 @@ from PIL import Image
 
 from bdd100k_d2.data import pictures
 from bdd100k_d2.data.pictures import read_picture
+from bdd100k_d2.errors import UnreadableError
 
 RNG = np.random.default_rng(0)
 # A smooth picture with some noise, of no round size.
@@ -81,5 +82,5 @@ def test_what_is_no_picture(tmp_path: Path, content: str) -> None:
     whole = io.BytesIO()
     Image.fromarray(PIXELS).save(whole, "JPEG")
     (tmp_path / "a.jpg").write_bytes({"": b"", "cut": whole.getvalue()[:2000], "text": b"<html>"}[content])
-    with pytest.raises(OSError):
+    with pytest.raises(UnreadableError, match=r"a\.jpg: the picture cannot be read .*; download it again"):
         read_picture(tmp_path / "a.jpg", "RGB")
