@@ -58,6 +58,7 @@ setup(
         "pillow>=10",
         "pycocotools>=2.0.8",
         "PyYAML",
+        "tabulate",
         "torch>=2.6",  # the first whose torch.load runs no code from a checkpoint unless asked to
         "torchvision>=0.21",
         "tqdm",
@@ -68,6 +69,6 @@ setup(
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
         "tensorboard": ["tensorboard"],
         "wandb": ["wandb"],
-        "dev": ["pytest>=8", "ruff==0.17.6"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.6"],
     },
 )

@@ -37,6 +37,7 @@ LIBRARIES = (
     ("matplotlib", "matplotlib"),
     ("jinja2", "jinja2"),
     ("PyYAML", "yaml"),
+    ("tabulate", "tabulate"),
     ("tqdm", "tqdm"),
 )
 

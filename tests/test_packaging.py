@@ -118,7 +118,9 @@ def test_declared_dependencies_are_those_imported(description: Message) -> None:
 
 
 def test_tests_import_only_what_is_declared(description: Message) -> None:
-    declared = requirements(description) | requirements(description, "dev") | requirements(description, "toolkit")
+    declared = requirements(description)
+    for extra in ("dev", "toolkit", "tensorboard"):
+        declared |= requirements(description, extra)
     assert distributions(imported_modules("tests", "bdd100k_d2", "tools", "datasets")) <= declared
 
 

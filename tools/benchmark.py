@@ -6,6 +6,8 @@ cache folder. Takes some ten minutes; `--frames 200 --masks 200` a minute.
 `python tools/benchmark.py loader` loads training batches by Detectron2's own loader and by this package's. Takes some
 five minutes; `--frames 1000 --batches 20 --repeat 1` one.
 
+`python tools/benchmark.py decoders` reads JPEG files by each library that can.
+
 `python tools/benchmark.py train` and `predict` run the models by stock Detectron2 and by this package; `--levers` adds
 what each lever does alone. Takes some ten minutes for both on a GPU, or on two cores of a CPU with `--levers` an hour.
 """
@@ -17,6 +19,7 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.atomic import write_atomic
+from bdd100k_d2.benchmark.decoders import DecoderReport, run_decoder_benchmark
 from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, Report, run_benchmark
 from bdd100k_d2.benchmark.loader import LoaderReport, run_loader_benchmark
 from bdd100k_d2.benchmark.models import CONFIGS, SpeedReport, run_predicting_benchmark, run_training_benchmark
@@ -50,6 +53,10 @@ def _loader(args: argparse.Namespace) -> bool:
     return _show(args, run_loader_benchmark(*sizes, args.repeat, args.pictures))
 
 
+def _decoders(args: argparse.Namespace) -> bool:
+    return _show(args, run_decoder_benchmark(args.repeat, args.pictures))
+
+
 def _train(args: argparse.Namespace) -> bool:
     return _show(args, run_training_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
 
@@ -62,7 +69,7 @@ def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None
     return args.config, args.batch_size, args.count, args.repeat
 
 
-def _show(args: argparse.Namespace, report: Report | LoaderReport | SpeedReport) -> bool:
+def _show(args: argparse.Namespace, report: Report | DecoderReport | LoaderReport | SpeedReport) -> bool:
     print(report.text())
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -93,6 +100,11 @@ def main() -> None:
     loader.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
     loader.add_argument("--out", type=Path, help="JSON file to write")
     loader.set_defaults(run=_loader)
+    decoders = commands.add_parser("decoders", help="reading a JPEG file, on one core")
+    decoders.add_argument("--repeat", type=_positive, default=5, help="rounds; the median counts (default: 5)")
+    decoders.add_argument("--pictures", type=Path, help="folder of JPEG files (default: some are drawn)")
+    decoders.add_argument("--out", type=Path, help="JSON file to write")
+    decoders.set_defaults(run=_decoders)
     for name, what, run in (("train", "iterations", _train), ("predict", "frames", _predict)):
         models = commands.add_parser(name, help=f"{name} beside stock Detectron2")
         models.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")

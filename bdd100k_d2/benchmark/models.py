@@ -103,22 +103,23 @@ class SpeedReport(NamedTuple):
 def training_variants(on_gpu: bool, levers: bool) -> list[Variant]:
     """What is compared in training; with ``levers`` each of them alone."""
     amp = ("SOLVER.AMP.ENABLED", "True")
-    variants = [Variant("stock", "stock")]
+    plain = ("SOLVER.AMP.ENABLED", "False")
+    variants = [Variant("stock", "stock", plain)]
     if on_gpu:
         variants.append(Variant("stock, AMP", "stock", amp))
-    variants += [Variant("ours", "ours"), Variant("ours, AMP", "ours", amp)]
+    variants += [Variant("ours", "ours", plain), Variant("ours, AMP", "ours", amp)]
     if on_gpu:
         variants.append(Variant("ours, AMP in bfloat16", "ours", (*amp, "SOLVER.AMP.DTYPE", "bfloat16")))
     if levers:
         variants += [
-            Variant("ours, no lever", "ours", _WITHOUT_LEVERS),
-            Variant("channels last alone", "ours", ("MODEL.CHANNELS_LAST", "True")),
+            Variant("ours, no lever", "ours", (*plain, *_WITHOUT_LEVERS)),
+            Variant("channels last alone", "ours", (*plain, "MODEL.CHANNELS_LAST", "True")),
             Variant("AMP alone", "ours", (*_WITHOUT_LEVERS, *amp)),
-            Variant("compiled alone", "ours", (*_WITHOUT_LEVERS, "MODEL.COMPILE", "True")),
+            Variant("compiled alone", "ours", (*plain, *_WITHOUT_LEVERS, "MODEL.COMPILE", "True")),
         ]
         if on_gpu:
             variants += [
-                Variant("cuDNN's autotuning alone", "ours", (*_WITHOUT_LEVERS, "CUDNN_BENCHMARK", "True")),
+                Variant("cuDNN's autotuning alone", "ours", (*plain, *_WITHOUT_LEVERS, "CUDNN_BENCHMARK", "True")),
                 Variant("all", "ours", (*amp, "MODEL.COMPILE", "True", "CUDNN_BENCHMARK", "True")),
             ]
     return variants
@@ -306,18 +307,15 @@ def _draw_weights(config: str, path: Path) -> Path:
 def _make_root(root: Path, pictures: Sequence[Path]) -> None:
     """A training set of det and one of sem_seg with these pictures, where the official downloads put them."""
     base = root / "bdd100k"
-    labels, images = make_labels(base, len(pictures), round(len(pictures) * _BOXES_PER_FRAME))
-    (base / "labels/det_20").mkdir(parents=True)
-    labels.rename(base / "labels/det_20/det_train.json")
-    (base / "images/10k/train").mkdir(parents=True)
-    (base / "images/100k").mkdir()
-    images.rename(base / "images/100k/train")
-    for place, (image, picture) in enumerate(
-        zip(sorted((base / "images/100k/train").iterdir()), pictures, strict=True)
-    ):
-        image.unlink()
-        image.symlink_to(picture)
-        (base / "images/10k/train" / image.name).symlink_to(picture)
+    made, images = make_labels(root / "made", len(pictures), round(len(pictures) * _BOXES_PER_FRAME))
+    labels = base / "labels/det_20/det_train.json"
+    folders = base / "images/100k/train", base / "images/10k/train"
+    for folder in (labels.parent, *folders):
+        folder.mkdir(parents=True)
+    made.rename(labels)
+    for place, (image, picture) in enumerate(zip(sorted(images.iterdir()), pictures, strict=True)):
+        for folder in folders:
+            (folder / image.name).symlink_to(picture)
         write_mask(draw_masks(place)[0], mask_path(base / "labels/sem_seg/masks/train", image.name))
 
 

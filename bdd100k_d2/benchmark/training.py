@@ -31,6 +31,7 @@ def measure_training(
     # Each costs seconds, and the package's benchmarks are light to import.
     import torch
     from detectron2.engine import DefaultTrainer, HookBase
+    from detectron2.utils.events import EventStorage
 
     from .. import Trainer, get_config, register_all
     from ..data.loader import build_train_loader
@@ -52,7 +53,8 @@ def measure_training(
 
     batch = next(iter(build_train_loader(cfg, seed=0)))
     torch.manual_seed(0)
-    with torch.no_grad(), torch.autocast("cuda", enabled=on_gpu and hasattr(trainer._trainer, "grad_scaler")):
+    amp = on_gpu and hasattr(trainer._trainer, "grad_scaler")
+    with EventStorage(), torch.no_grad(), torch.autocast("cuda", enabled=amp):
         losses = {name: value.item() for name, value in trainer.model(batch).items()}
 
     class Clock(HookBase):

@@ -168,7 +168,8 @@ class TrainingCheckpointer(CheckingCheckpointer):
             # Later ones are of an earlier run in this folder.
             numbered = {path: number for path, number in numbered.items() if number < last}
         found = [] if tag is None else [tag]
-        found += sorted(numbered, key=numbered.__getitem__, reverse=True)
+        # By when they were written: a run that was started in this folder before may have left others between them.
+        found += sorted(numbered, key=lambda path: (path.stat().st_mtime_ns, numbered[path]), reverse=True)
         best = folder / f"{BEST}.pth"
         return [*found, best] if best.is_file() else found
 

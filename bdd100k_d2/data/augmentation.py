@@ -1,6 +1,7 @@
 """The recipes' augmentations, built from the config."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -48,6 +49,17 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
             )
         )
     return augmentations
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Lets PyTorch add as it does in a loader's worker: a mean over more threads is rounded otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class LinearResizeShortestEdge(T.ResizeShortestEdge):
@@ -161,7 +173,8 @@ class ColorAdjustmentTransform(T.ColorTransform):
         bgr = self.image_format == "BGR"
         pixels = torch.from_numpy(np.ascontiguousarray(image[..., ::-1] if bgr else image))
         pixels = pixels.permute(2, 0, 1) / 255.0
-        for name, amount in self.adjustments:
-            pixels = _COLOR_ADJUSTMENTS[name](pixels, amount)
+        with _one_thread():
+            for name, amount in self.adjustments:
+                pixels = _COLOR_ADJUSTMENTS[name](pixels, amount)
         changed = (pixels * 255.0).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
         return changed[..., ::-1] if bgr else changed

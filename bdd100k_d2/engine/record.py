@@ -1,4 +1,4 @@
-"""What a run was started with: ``run.json`` in its output folder."""
+"""What a run was started with: ``run.json`` and ``config.yaml`` in its output folder."""
 
 import json
 import logging
@@ -52,8 +52,10 @@ class RunRecord(HookBase):
 def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = None) -> dict[str, Any]:
     """Appends an entry to ``run.json`` in ``cfg.OUTPUT_DIR``, and compares the data with the entry before.
 
+    ``config.yaml`` beside it is written anew: scaled to the processes there are, and with the seed that was drawn.
+
     Args:
-        cfg: of the run; ``config.yaml`` beside the record holds all of it.
+        cfg: of the run.
         seed: of the run.
         start_iter: the first iteration; over 0 the run is resumed.
         run: what names the run in its checkpoints.
@@ -85,6 +87,10 @@ def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = 
     if start_iter > 0 and entries:
         _compare(entries[-1].get("data", {}), data)
     write_atomic(path, json.dumps([*entries, entry], indent=2) + "\n")
+    trained = cfg.clone()
+    trained.defrost()
+    trained.SEED = seed
+    write_atomic(path.with_name("config.yaml"), trained.dump())
     return entry
 
 

@@ -39,13 +39,20 @@ def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
     scaled.defrost()
     if cfg.SOLVER.LR_SCHEDULER_NAME == "WarmupPolyLR":
         scaled.SOLVER.POLY_MIN_LR = cfg.SOLVER.POLY_MIN_LR * processes / reference
-    for section, key in (("SOLVER", "MAX_ITER"), ("SOLVER", "CHECKPOINT_PERIOD"), ("TEST", "EVAL_PERIOD")):
+    validation, scaled_validation = cfg.TEST.VAL_LOSS, scaled.TEST.VAL_LOSS
+    scaled_validation.PERIOD = round(validation.PERIOD * reference / processes)
+    for before, after, key in (
+        (cfg.SOLVER, scaled.SOLVER, "MAX_ITER"),
+        (cfg.SOLVER, scaled.SOLVER, "CHECKPOINT_PERIOD"),
+        (cfg.TEST, scaled.TEST, "EVAL_PERIOD"),
+        (validation, scaled_validation, "PERIOD"),
+    ):
         # A period that is shorter than an iteration of so many processes would be rounded to 0, which means never.
-        scaled[section][key] = max(scaled[section][key], min(cfg[section][key], 1))
+        after[key] = max(after[key], min(before[key], 1))
     if frozen:
         scaled.freeze()
-    after = dict(_leaves(scaled))
-    rows = [(key, value, after[key]) for key, value in _leaves(cfg) if after[key] != value]
+    new = dict(_leaves(scaled))
+    rows = [(key, value, new[key]) for key, value in _leaves(cfg) if new[key] != value]
     headers = ("key", f"for {reference}", f"for {processes}")
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     logger.info("The config is for %d processes and was scaled to %d:\n%s", reference, processes, table)

@@ -157,6 +157,13 @@ def test_checkpoints_of_an_earlier_run_in_the_folder_are_not_gone_on_from(tmp_pa
     assert checkpointer(tmp_path).last_good() is None
 
 
+def test_the_one_before_is_the_one_that_was_written_before(tmp_path: Path) -> None:
+    save(checkpointer(tmp_path), 7)
+    save(checkpointer(tmp_path), 4, 9)
+    flip(tmp_path / "model_0000009.pth")
+    assert checkpointer(tmp_path).last_good() == tmp_path / "model_0000004.pth"
+
+
 def test_an_unreadable_last_checkpoint_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(checkpointer(tmp_path), 9, 19)
     (tmp_path / "last_checkpoint").write_bytes(b"")

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
+import torch
 from detectron2.config import get_cfg
 from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 uses
 
 from bdd100k_d2.config import add_bdd100k_config
-from bdd100k_d2.data.augmentation import LinearResizeShortestEdge, LinearResizeTransform, build_augmentation
+from bdd100k_d2.data.augmentation import (
+    ColorAdjustmentTransform,
+    LinearResizeShortestEdge,
+    LinearResizeTransform,
+    build_augmentation,
+)
 
 
 def image(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -85,3 +91,21 @@ def test_the_key_chooses() -> None:
         assert tuple(resize.short_edge_length) == sizes and resize.max_size == 1333 and not resize.is_range
     cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = (600, 720), "range"
     assert build_augmentation(cfg, True)[0].is_range
+
+
+def test_colours_are_the_same_in_a_loaders_worker_and_beside_the_model() -> None:
+    """Workers have one thread; with two, means are rounded otherwise."""
+    rng = np.random.default_rng(0)
+    threads = torch.get_num_threads()
+    try:
+        for i in range(12):
+            picture = rng.integers(0, 256, (512, 1024, 3), np.uint8)
+            transform = ColorAdjustmentTransform([("brightness", 1.1), ("contrast", 0.7 + i / 50), ("saturation", 0.8)])
+            found = []
+            for count in (1, 2):
+                torch.set_num_threads(count)
+                found.append(transform.apply_image(picture))
+                assert torch.get_num_threads() == count
+            np.testing.assert_array_equal(*found)
+    finally:
+        torch.set_num_threads(threads)

@@ -10,6 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 import bdd100k_d2
+from bdd100k_d2.config import load_config
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.engine import record
 from bdd100k_d2.engine.disk import disk_errors_explained
@@ -51,6 +52,7 @@ def test_an_entry_a_start(cfg: CfgNode, monkeypatch: pytest.MonkeyPatch, caplog:
     assert first["host"] and first["processes"] == 1 and first["devices"][0].startswith("cpu: ")
     assert list(first["data"]["TRAIN"]) == ["bdd100k_det_train"] and list(first["data"]["TEST"]) == ["bdd100k_det_val"]
     assert not caplog.messages
+    assert load_config(Path(cfg.OUTPUT_DIR) / "config.yaml").SEED == 7 and cfg.SEED == -1
 
 
 def test_the_fingerprint_of_a_label_file(cfg: CfgNode, tiny_root: Path) -> None:

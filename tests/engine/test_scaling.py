@@ -80,6 +80,9 @@ def test_periods_do_not_become_never() -> None:
     assert (scaled["MAX_ITER"], scaled["CHECKPOINT_PERIOD"], scaled["EVAL_PERIOD"]) == (1, 1, 1)
     cfg.TEST.EVAL_PERIOD = 0
     assert solver(scale_to_processes(cfg, 16))["EVAL_PERIOD"] == 0
+    for period, expected in ((0, 0), (1, 1), (48, 3)):
+        cfg.TEST.VAL_LOSS.PERIOD = period
+        assert expected == scale_to_processes(cfg, 16).TEST.VAL_LOSS.PERIOD
 
 
 def test_a_batch_that_cannot_be_shared() -> None:

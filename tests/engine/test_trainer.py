@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import CfgNode
+from detectron2.engine import DefaultTrainer
 from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 
 import bdd100k_d2
+from bdd100k_d2.checkpoint.checksum import write_checked
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.engine import precision
 from bdd100k_d2.engine.optimizer import build_optimizer
@@ -86,11 +88,52 @@ def test_a_resumed_run_keeps_the_optimizers_state(cfg: CfgNode, caplog: pytest.L
     # As it was written before.
     content = torch.load(first.checkpointer.get_checkpoint_file(), weights_only=True)
     del content["trainer"]["_trainer"]
-    torch.save(content, first.checkpointer.get_checkpoint_file())
+    write_checked(content, Path(first.checkpointer.get_checkpoint_file()))
     third = bdd100k_d2.Trainer(cfg)
     with caplog.at_level("WARNING", "bdd100k_d2"):
         third.resume_or_load(resume=True)
     assert third.start_iter == 1 and "no state of the optimizer" in caplog.text
+
+
+def test_no_such_precision(cfg: CfgNode) -> None:
+    cfg.SOLVER.AMP.DTYPE = "half"
+    with pytest.raises(ConfigError, match="SOLVER.AMP.DTYPE is 'half'; there are float16 and bfloat16"):
+        bdd100k_d2.Trainer(cfg)
+
+
+@pytest.mark.parametrize("key", ["CHANNELS_LAST", "COMPILE"])
+def test_what_makes_a_step_faster_changes_it_by_rounding(cfg: CfgNode, key: str) -> None:
+    cfg.SOLVER.AMP.ENABLED, cfg.SEED = False, 3
+    losses = {}
+    for value in (False, True):
+        cfg.MODEL[key] = value
+        trainer = bdd100k_d2.Trainer(cfg)
+        names = list(trainer.model.state_dict())
+        with EventStorage(0) as storage:
+            trainer.iter = 0
+            trainer.run_step()
+            losses[value] = storage.latest()["total_loss"][0]
+        is_channels_last = trainer.model.backbone.fpn_output2.weight.is_contiguous(memory_format=torch.channels_last)
+        assert is_channels_last == cfg.MODEL.CHANNELS_LAST and names == list(trainer.model.state_dict())
+        if key == "COMPILE":
+            assert (trainer.model.backbone._compiled_call_impl is not None) == value
+    assert losses[True] == pytest.approx(losses[False], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sample/faster_rcnn_R_18_FPN", "sample/semantic_fpn_R_18"])
+def test_detectron2s_own_trainer_takes_our_config(name: str, tiny_root: Path, tmp_path: Path) -> None:
+    register_all(tiny_root)
+    cfg = bdd100k_d2.get_config(name)
+    cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED, cfg.OUTPUT_DIR = "cpu", False, str(tmp_path)
+    # The poly schedule is the package's trainer's.
+    cfg.SOLVER.LR_SCHEDULER_NAME, cfg.SOLVER.IMS_PER_BATCH = "WarmupMultiStepLR", 2
+    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.CROP.SIZE, cfg.DATALOADER.NUM_WORKERS = (72,), [64, 96], 0
+    trainer = DefaultTrainer(cfg)
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    with EventStorage(0):
+        trainer.iter = 0
+        trainer.run_step()
+    assert any(not torch.equal(p, old) for p, old in zip(trainer.model.parameters(), before, strict=True))
 
 
 def test_user_messages() -> None:
