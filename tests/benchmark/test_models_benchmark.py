@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import write_image
 
 from bdd100k_d2.benchmark import models
 from bdd100k_d2.benchmark.decoders import run_decoder_benchmark
@@ -22,6 +23,13 @@ SMALL = [
     "INPUT.CROP.SIZE",
     "[32,64]",
 ]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for i in range(2):
+        write_image(tmp_path / "pictures" / f"{i}.jpg", 720, 1280, seed=i)
+    return tmp_path / "pictures"
 
 
 def test_the_report() -> None:
@@ -80,11 +88,11 @@ def test_agreement_of_boxes_and_pixels(tmp_path: Path) -> None:
     ("run", "variants"),
     [("run_training_benchmark", "training_variants"), ("run_predicting_benchmark", "predicting_variants")],
 )
-def test_both_are_measured(monkeypatch: pytest.MonkeyPatch, run: str, variants: str) -> None:
+def test_both_are_measured(monkeypatch: pytest.MonkeyPatch, pictures: Path, run: str, variants: str) -> None:
     all_variants = getattr(models, variants)
     monkeypatch.setattr(models, variants, lambda *args: all_variants(*args)[:2])
     monkeypatch.setattr(models, "_has_gpu", lambda: False)
-    report = getattr(models, run)(["sample/semantic_fpn_R_18"], 1, 1, keys=SMALL)
+    report = getattr(models, run)(["sample/semantic_fpn_R_18"], 1, 1, pictures=pictures, keys=SMALL)
     stock, ours = report.speeds
     assert (stock.variant, ours.variant, stock.ratio) == ("stock", "ours", 1.0)
     assert 0 < ours.images_per_second == pytest.approx(ours.ratio * stock.images_per_second)
@@ -95,8 +103,8 @@ def test_both_are_measured(monkeypatch: pytest.MonkeyPatch, run: str, variants: 
         assert stock.agreement == 1 and 0.99 < ours.agreement <= 1
 
 
-def test_decoders(tmp_path: Path) -> None:
-    arguments = ["decoders", "--repeat", "1", "--out", str(tmp_path / "out.json")]
+def test_decoders(tmp_path: Path, pictures: Path) -> None:
+    arguments = ["decoders", "--repeat", "1", "--pictures", str(pictures), "--out", str(tmp_path / "out.json")]
     subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, check=True)
     decoders = json.loads((tmp_path / "out.json").read_text())["decoders"]
     assert len(decoders) >= 4 and all(one["milliseconds"] > 0 for one in decoders)

@@ -1,3 +1,4 @@
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,11 @@ def test_no_such_precision(cfg: CfgNode) -> None:
 
 
 @pytest.mark.parametrize("key", ["CHANNELS_LAST", "COMPILE"])
-def test_what_makes_a_step_faster_changes_it_by_rounding(cfg: CfgNode, key: str) -> None:
+def test_what_makes_a_step_faster_changes_it_by_rounding(
+    cfg: CfgNode, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The graph is captured as ever; the code that is made of it takes a minute.
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
     cfg.SOLVER.AMP.ENABLED, cfg.SEED = False, 3
     losses = {}
     for value in (False, True):
