@@ -1,8 +1,12 @@
-"""How the loader's processes meet the signals that end a run."""
+"""The loader's processes: how they meet the signals that end a run, and what is said when one is gone."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import LostProcessError
 
 
 def outlive_signals(worker: int) -> None:
@@ -22,3 +26,23 @@ def _end_with_parent(parent: int) -> None:
     while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
         pass
     os._exit(0)
+
+
+@contextmanager
+def lost_workers_explained() -> Iterator[None]:
+    """Turns what PyTorch says of a worker that the system ended into an error that helps.
+
+    It may come out of any line, as PyTorch learns of the end by a signal.
+
+    Raises:
+        LostProcessError: a worker is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise LostProcessError(
+            f"{str(error).splitlines()[0].rstrip('. ')}: most often the system ended it because memory ran out. Lower "
+            "DATALOADER.NUM_WORKERS, and go on from the last checkpoint with --resume."
+        ) from error

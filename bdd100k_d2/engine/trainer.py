@@ -21,6 +21,7 @@ from ..checkpoint.saving import TrainingCheckpointer
 from ..data.loader import TrainLoader, build_train_loader, num_workers
 from ..data.mapper import BDD100KDatasetMapper
 from ..data.randomness import Purpose, seed_generators
+from ..data.workers import lost_workers_explained
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.sync_norm import adapt_sync_norms
 from .acceleration import accelerate
@@ -163,10 +164,11 @@ class Trainer(DefaultTrainer):
         Raises:
             TrainingError: a loss or the gradient is not a finite number.
             OutputError: a file cannot be written.
+            LostProcessError: a process of the loader is gone.
             SystemExit: SIGTERM or SIGINT came, and the run was saved.
         """
         try:
-            with disk_errors_explained(self.cfg.OUTPUT_DIR):
+            with disk_errors_explained(self.cfg.OUTPUT_DIR), lost_workers_explained():
                 return super().train()
         except StopTraining:
             if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():
