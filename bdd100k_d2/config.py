@@ -25,8 +25,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # Keep convolutions' weights and maps channels last in memory, which they are faster in: on the CPU, and on a GPU
     # with SOLVER.AMP.ENABLED.
     cfg.MODEL.CHANNELS_LAST = True
-    # Compile the backbone with its FPN by torch.compile, which takes a minute or more at the first step and at each new
-    # size of the pictures, and needs a C++ compiler.
+    # Compile the backbone with its FPN by torch.compile, which takes a minute or more at the first step and needs a C++
+    # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
     # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph; off as in

@@ -1,7 +1,9 @@
 """Data that the tests make, and the real data where it is there."""
 
+import logging
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,23 @@ from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, ImageSize, Lab
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
 
+_LOGGERS = ("bdd100k_d2", "detectron2", "fvcore")
+
 REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Detectron2's `setup_logger`, which commands and trainers call, changes loggers for good, and but once."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(one, one.level, one.propagate, one.handlers[:]) for one in loggers]
+    yield
+    for one, level, propagate, handlers in before:
+        one.setLevel(level)
+        one.propagate = propagate
+        one.handlers[:] = handlers
+    if "detectron2.utils.logger" in sys.modules:
+        sys.modules["detectron2.utils.logger"].setup_logger.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +57,14 @@ def write_image(path: Path, height: int = 96, width: int = 160, seed: int = 0) -
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     cv2.imwrite(str(path), pixels)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with two pictures of 1280x720, to measure with."""
+    for i in range(2):
+        write_image(tmp_path / "pictures" / f"{i}.jpg", 720, 1280, seed=i)
+    return tmp_path / "pictures"
 
 
 def make_frame(name: str, *boxes: tuple[str, float, float, float, float], **fields: object) -> Frame:

@@ -38,7 +38,7 @@ def write_checked(content: Mapping[str, Any], path: Path) -> None:
     between there is none, which :func:`read_checked` allows.
 
     Raises:
-        OutputError: it cannot be written; ``path`` and its checksum are as they were.
+        OutputError: it cannot be written; ``path`` is as it was.
     """
     checksum = checksum_file(path)
     with atomic_path(checksum) as note, atomic_path(path) as temporary:

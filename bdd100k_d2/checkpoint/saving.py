@@ -11,7 +11,7 @@ from detectron2.utils import comm
 from torch import nn
 
 from ..atomic import write_atomic
-from ..errors import OutputError, WeightsError
+from ..errors import ConfigError, OutputError, WeightsError
 from .checksum import is_as_written, read_checked, remove_checked, sha256, write_checked
 from .loading import CheckingCheckpointer
 from .reading import DAMAGED, reason
@@ -125,6 +125,7 @@ class TrainingCheckpointer(CheckingCheckpointer):
 
         Raises:
             WeightsError: no checkpoint is whole, or it is of another config.
+            ConfigError: the run cannot go on by the config.
         """
         found = self._agree()
         if found is None:
@@ -140,6 +141,8 @@ class TrainingCheckpointer(CheckingCheckpointer):
             for key, value in self.checkpointables.items():
                 if key in content:
                     value.load_state_dict(content.pop(key))
+        except ConfigError:
+            raise
         except WeightsError as error:
             raise WeightsError(f"{error} {remedy}") from error
         except DAMAGED as error:

@@ -53,7 +53,10 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Lets PyTorch add as it does in a loader's worker: a mean over more threads is rounded otherwise."""
+    """Lets PyTorch add as it does in a loader's worker: a mean over more threads is rounded otherwise.
+
+    It holds for the whole process, so not to be used in several threads at a time.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

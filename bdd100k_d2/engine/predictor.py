@@ -94,7 +94,7 @@ class Predictor:
         adapt_sync_norms(model)
         if fold:
             fold_norms(model)
-        self.model = accelerate(self.cfg, model)
+        self.model = accelerate(self.cfg, model, amp)
         self._augmentations = AugmentationList(build_augmentation(self.cfg, is_train=False))
 
     def __call__(self, frame: Frame) -> dict[str, Any]:
@@ -113,11 +113,12 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Predicts frame after frame, in their order; ``frames`` may be endless.
 
-        At most three batches and a frame a thread are in memory. Close the iterator, or exhaust it, to end its threads.
+        At most four batches and a frame a thread are in memory. Close the iterator, or exhaust it, to end its threads.
 
         Args:
-            frames: read as far ahead as that.
-            on_error: called with a frame that cannot be read, which is then left out; without it that is an error.
+            frames: read as far ahead as that. The results have the very objects.
+            on_error: called with a frame that cannot be read, which is then left out; without it that is an error, and
+                the frames of its batch have no result either.
 
         Raises:
             DataError: a frame cannot be read, or is no picture.

@@ -2,7 +2,7 @@
 
 import logging
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -22,6 +22,7 @@ from ..data.loader import TrainLoader, build_train_loader, num_workers
 from ..data.mapper import BDD100KDatasetMapper
 from ..data.randomness import Purpose, seed_generators
 from ..data.workers import lost_workers_explained
+from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.sync_norm import adapt_sync_norms
 from .acceleration import accelerate
@@ -74,12 +75,12 @@ class Trainer(DefaultTrainer):
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
         loader = self.build_train_loader(cfg)
-        model = parallel_model(cfg, model)
-        if is_in_bfloat16(cfg):
+        in_bfloat16 = is_in_bfloat16(cfg)
+        if in_bfloat16:
             train_in_bfloat16(model)
-            self._trainer = SimpleTrainer(model, loader, optimizer)
-        else:
-            self._trainer = (AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer)(model, loader, optimizer)
+        model = parallel_model(cfg, model)
+        scales_losses = cfg.SOLVER.AMP.ENABLED and not in_bfloat16
+        self._trainer = (AMPTrainer if scales_losses else SimpleTrainer)(model, loader, optimizer)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.checkpointer = TrainingCheckpointer(
             model, cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP, trainer=weakref.proxy(self)
@@ -99,7 +100,7 @@ class Trainer(DefaultTrainer):
         """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`."""
         model = super().build_model(cfg)
         adapt_sync_norms(model)
-        return accelerate(cfg, model)
+        return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> Optimizer:
@@ -182,19 +183,34 @@ class Trainer(DefaultTrainer):
         super().run_step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The iteration, the hooks' state, the optimizer's and AMP's, and the run's seed.
+        """The iteration, the hooks' state, the optimizer's and AMP's, the run's seed and its batch.
 
         Detectron2 v0.6 leaves the optimizer's and AMP's out, later versions have them under the same name.
         """
-        return {**super().state_dict(), "_trainer": self._trainer.state_dict(), "seed": self.seed}
+        own = {"seed": self.seed, "batch": self.cfg.SOLVER.IMS_PER_BATCH}
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the state and the seed of the run that goes on."""
+        """Takes the state and the seed of the run that goes on, but the learning rate of the config.
+
+        Raises:
+            ConfigError: the run had batches of another size.
+        """
+        batch = self.cfg.SOLVER.IMS_PER_BATCH
+        if state_dict.get("batch", batch) != batch:
+            raise ConfigError(
+                f"The run had batches of {state_dict['batch']} pictures, now they are {batch}: its iterations and its "
+                f"place in the data mean something else. Go on with {state_dict['batch']}; on another number of "
+                "processes add SOLVER.REFERENCE_WORLD_SIZE 0 and the run's own batch, rate and iterations, which are "
+                "in its config.yaml. Or start a new run from the weights, with MODEL.WEIGHTS and without --resume."
+            )
+        rates = [group["initial_lr"] for group in self.optimizer.param_groups]
         TrainerBase.load_state_dict(self, state_dict)
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
         else:
             logger.warning("The checkpoint holds no state of the optimizer: momentum and AMP's scale start anew.")
+        self._set_rates(rates)
         if "seed" not in state_dict:
             logger.warning(
                 "The checkpoint holds no seed: it was written by Detectron2 or by an earlier version. The pictures go "
@@ -207,6 +223,18 @@ class Trainer(DefaultTrainer):
                 "The run goes on with its own seed, %d, instead of %d.", state_dict["seed"], self.seed
             )
         self.seed = state_dict["seed"]
+
+    def _set_rates(self, rates: Sequence[float]) -> None:
+        """Goes on with the config's rates, of each of the optimizer's groups, where the checkpoint has others."""
+        groups = self.optimizer.param_groups
+        before = [group["initial_lr"] for group in groups]
+        if before == list(rates):
+            return
+        logger.warning("The learning rate is %g of what it was: SOLVER.BASE_LR has changed.", rates[0] / before[0])
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] *= rate / group["initial_lr"]
+            group["initial_lr"] = rate
+        self.scheduler.base_lrs = list(rates)
 
     def _go_on_with_the_data(self) -> None:
         if isinstance(self.data_loader, TrainLoader):

@@ -25,10 +25,10 @@ def test_the_report() -> None:
     assert report.to_json()["loads"][1]["anonymous"] == 750_000_000
 
 
-def test_both_loaders_are_measured(tmp_path: Path) -> None:
+def test_both_loaders_are_measured(tmp_path: Path, pictures: Path) -> None:
     out = tmp_path / "loader.json"
     arguments = ["--frames", "20", "--workers", "1", "--batch-size", "2", "--batches", "3", "--repeat", "1"]
-    command = [sys.executable, str(TOOL), "loader", *arguments, "--out", str(out)]
+    command = [sys.executable, str(TOOL), "loader", *arguments, "--pictures", str(pictures), "--out", str(out)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     loads = json.loads(out.read_text())["loads"]
     assert [(one["kind"], one["frames"], one["workers"]) for one in loads] == [("stock", 20, 1), ("ours", 20, 1)]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_image
 
 from bdd100k_d2.benchmark import models
 from bdd100k_d2.benchmark.decoders import run_decoder_benchmark
@@ -23,13 +22,6 @@ SMALL = [
     "INPUT.CROP.SIZE",
     "[32,64]",
 ]
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    for i in range(2):
-        write_image(tmp_path / "pictures" / f"{i}.jpg", 720, 1280, seed=i)
-    return tmp_path / "pictures"
 
 
 def test_the_report() -> None:
@@ -98,7 +90,7 @@ def test_both_are_measured(monkeypatch: pytest.MonkeyPatch, pictures: Path, run:
     assert 0 < ours.images_per_second == pytest.approx(ours.ratio * stock.images_per_second)
     assert all(1e8 < one.memory < 2e10 for one in report.speeds)
     if report.kind == "train":
-        assert stock.agreement == 0 and 0 <= ours.agreement < 1e-3
+        assert stock.agreement == 0 and 0 <= ours.agreement < 1e-2
     else:
         assert stock.agreement == 1 and 0.99 < ours.agreement <= 1
 

@@ -151,7 +151,6 @@ def test_an_unreadable_picture_is_skipped_and_counted(
     cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     cfg.INPUT.SKIP_UNREADABLE = True
-    loader = build_train_loader(cfg, seed=4)
     (tiny_root / "bdd100k" / broken).write_bytes(b"no picture")
     found = []
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
@@ -162,7 +161,8 @@ def test_an_unreadable_picture_is_skipped_and_counted(
             # Twelve samples are four epochs of three pictures; what is drawn in its place may be itself again.
             assert loader.skipped.total() >= 4 and [Path(name).name for name in loader.skipped] == ["train1.jpg"]
     assert same(*found) and {name for name, _, _ in found[0]} == {"train0.jpg", "train2.jpg"}
-    assert Path(broken).name in caplog.messages[0] and "Another one was taken in its place" in caplog.messages[0]
+    (first, *_) = (message for message in caplog.messages if "Another one was taken in its place" in message)
+    assert Path(broken).name in first
     later = build_train_loader(cfg, seed=4, start_iter=4)
     assert same(found[0][8:], take(later, 2))
 

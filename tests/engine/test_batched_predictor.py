@@ -93,14 +93,14 @@ def test_it_reads_no_further_than_it_has_to(cfg: CfgNode, pictures: list[Path]) 
             taken += 1
             yield pictures[0]
 
-    before = threading.active_count()
     stream = bdd100k_d2.Predictor(cfg, batch_size=2).stream(endless())
     for _ in range(6):
         next(stream)
+    assert [one for one in threading.enumerate() if one.name.startswith("read_")]
     # Three batches are out, two and a frame a thread are waiting.
     assert 6 <= taken <= 6 + 4 + 8
     stream.close()
-    assert threading.active_count() == before
+    assert not [one for one in threading.enumerate() if one.name.startswith("read_")]
 
 
 def test_a_frame_that_cannot_be_read(cfg: CfgNode, pictures: list[Path]) -> None:

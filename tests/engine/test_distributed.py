@@ -225,7 +225,6 @@ def test_sync_norm_is_batch_norm_of_the_whole_batch(tmp_path: Path) -> None:
 def test_sync_norm_is_batch_norm_in_a_single_process(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(nn.SyncBatchNorm(5), nn.Conv2d(5, 5, 1), nn.SyncBatchNorm(5))
     keys = model.state_dict().keys()
-    logging.getLogger("bdd100k_d2").propagate = True
     with caplog.at_level(logging.INFO, logger="bdd100k_d2"):
         adapt_sync_norms(model)
         adapt_sync_norms(nn.Sequential(nn.BatchNorm2d(5)))

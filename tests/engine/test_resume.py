@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import HookBase, SimpleTrainer
+from detectron2.engine import AMPTrainer, HookBase, SimpleTrainer
 from detectron2.utils.events import EventStorage
 
 import bdd100k_d2
 from bdd100k_d2.data.loader import TrainLoader
 from bdd100k_d2.data.register import register_all
+from bdd100k_d2.errors import ConfigError, UnreadableError
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +146,63 @@ def test_a_run_goes_on_with_its_own_seed(tiny_root: Path, tmp_path: Path, caplog
         trainer.resume_or_load(resume=True)
     assert trainer.seed == trainer.data_loader.seed == 3
     assert "The run goes on with its own seed, 3, instead of 8." in caplog.messages
+
+
+def test_the_rate_is_the_configs(tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StoppedError):
+        train(make_config(tiny_root, "sem_seg", tmp_path), stop_at=3)
+    rates = {}
+    for share in (1.0, 0.5):
+        cfg = make_config(tiny_root, "sem_seg", tmp_path)
+        cfg.SOLVER.BASE_LR *= share
+        trainer = bdd100k_d2.Trainer(cfg)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+            trainer.resume_or_load(resume=True)
+        with EventStorage(trainer.start_iter) as storage:
+            trainer.storage, trainer.iter = storage, trainer.start_iter
+            rates[share] = [trainer.optimizer.param_groups[0]["lr"]]
+            trainer.scheduler.step()
+            rates[share].append(trainer.optimizer.param_groups[0]["lr"])
+        assert any("The learning rate is 0.5 of what it was" in one for one in caplog.messages) == (share == 0.5)
+    assert rates[0.5] == pytest.approx([rate / 2 for rate in rates[1.0]])
+
+
+def test_a_batch_of_another_size_is_refused(tiny_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        train(make_config(tiny_root, "sem_seg", tmp_path), stop_at=3)
+    cfg = make_config(tiny_root, "sem_seg", tmp_path)
+    cfg.SOLVER.IMS_PER_BATCH = 1
+    trainer = bdd100k_d2.Trainer(cfg)
+    with pytest.raises(ConfigError, match="had batches of 2 pictures, now they are 1.*REFERENCE_WORLD_SIZE 0"):
+        trainer.resume_or_load(resume=True)
+
+
+def test_the_scale_of_the_losses_is_kept(tiny_root: Path, tmp_path: Path) -> None:
+    """The scaler works on the CPU, Detectron2's step with it does not."""
+    states = []
+    for scale in (4096.0, 2.0):
+        trainer = bdd100k_d2.Trainer(make_config(tiny_root, "sem_seg", tmp_path))
+        inner = trainer._trainer
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        trainer._trainer = AMPTrainer(inner.model, inner.data_loader, inner.optimizer, scaler)
+        states.append(scaler)
+        if scale > 2:
+            trainer.checkpointer.save("model_0000000", iteration=0)
+        else:
+            trainer.resume_or_load(resume=True)
+    assert states[1].get_scale() == 4096.0
+
+
+def test_a_picture_that_vanishes_ends_the_run_which_then_goes_on(tiny_root: Path, tmp_path: Path) -> None:
+    whole = train(make_config(tiny_root, "sem_seg", tmp_path / "whole"))
+    picture = tiny_root / "bdd100k/images/10k/train/train1.jpg"
+    content = picture.read_bytes()
+    cfg = make_config(tiny_root, "sem_seg", tmp_path / "out")
+    with pytest.raises(UnreadableError, match=r"train1\.jpg: the picture cannot be read .*No such file"):
+        train(cfg, stop_at=2, how=picture.unlink)
+    picture.write_bytes(content)
+    assert_same(whole, train(cfg, resume=True))
 
 
 def test_a_checkpoint_without_a_seed_says_that_the_data_start_anew(

@@ -23,7 +23,6 @@ def test_one_gpu(caplog: pytest.LogCaptureFixture) -> None:
     """The example of docs/GETTING_STARTED.md."""
     cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
     cfg.freeze()
-    logging.getLogger("bdd100k_d2").propagate = True
     with caplog.at_level(logging.INFO, logger="bdd100k_d2"):
         scaled = scale_to_processes(cfg, 1)
     assert solver(scaled) == {

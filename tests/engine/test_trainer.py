@@ -106,7 +106,7 @@ def test_no_such_precision(cfg: CfgNode) -> None:
 def test_what_makes_a_step_faster_changes_it_by_rounding(
     cfg: CfgNode, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The graph is captured as ever; the code that is made of it takes a minute.
+    # The graph is captured as ever; to make code of it would take a minute, and is PyTorch's to test.
     monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
     cfg.SOLVER.AMP.ENABLED, cfg.SEED = False, 3
     losses = {}

@@ -17,6 +17,7 @@ from .best_checkpoint import BestCheckpointer
 from .ema import UpdateAverage, WeightAverage
 from .evaluation import PeriodicEvaluation
 from .finite import NonFiniteGuard
+from .missed import MissedEvaluation
 from .pictures import PredictionPictures
 from .stopping import EarlyStopping
 from .termination import Termination
@@ -48,6 +49,7 @@ def build_hooks(trainer: "Trainer") -> list[HookBase]:
     if comm.is_main_process():
         built.append(RunRecord())
         built.append(hooks.PeriodicCheckpointer(trainer.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD))
+    before = len(built)
     if cfg.TEST.VAL_LOSS.PERIOD > 0:
         built.append(PeriodicEvaluation(cfg.TEST.VAL_LOSS.PERIOD, ValidationLoss(cfg, model)))
     built.append(PeriodicEvaluation(cfg.TEST.EVAL_PERIOD, _evaluation(trainer, average)))
@@ -57,7 +59,9 @@ def build_hooks(trainer: "Trainer") -> list[HookBase]:
     if cfg.TEST.NUM_PICTURES > 0 and _is_bdd100k(cfg) and shows_pictures(cfg):
         built.append(PeriodicEvaluation(cfg.TEST.EVAL_PERIOD, PredictionPictures(cfg, model)))
     if cfg.TEST.EARLY_STOPPING.METRIC:
-        built.append(EarlyStopping(cfg))
+        built.append(EarlyStopping(cfg, trainer.checkpointer))
+    periods = (cfg.TEST.EVAL_PERIOD, cfg.TEST.VAL_LOSS.PERIOD)
+    built.append(MissedEvaluation(built[before:], periods, Path(cfg.OUTPUT_DIR), trainer.checkpointer))
     if comm.is_main_process():
         built.append(WriteEvents([], period=20))
     built.append(Termination(trainer.checkpointer))
@@ -92,7 +96,15 @@ def _precise_bn(trainer: "Trainer") -> HookBase:
     # Its loader is a second one beside the training's.
     cfg.DATALOADER.NUM_WORKERS = 0
     loader = trainer.build_train_loader(cfg)
-    return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
+    return _PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
+
+
+class _PreciseBN(hooks.PreciseBN):
+    """Detectron2's, whose pictures follow from the iteration, so that a resumed run has those of one that was not."""
+
+    def update_stats(self) -> None:
+        self._data_loader.restart(self.trainer.seed, self.trainer.iter + 1)
+        super().update_stats()
 
 
 def _is_bdd100k(cfg: CfgNode) -> bool:

@@ -16,8 +16,11 @@ from .nan_report import NanReport
 
 _REMEDY = (
     "The checkpoints so far are not harmed. Look at these pictures and their labels; or resume with a lower "
-    "SOLVER.BASE_LR, a longer warm-up, or SOLVER.CLIP_GRADIENTS."
+    "SOLVER.BASE_LR or with SOLVER.CLIP_GRADIENTS; or start over with a longer warm-up."
 )
+
+# A scale of 65,536, which float16 begins with, is less than 1e-10 after so many.
+_MOST_SKIPPED = 50
 
 
 class NonFiniteGuard(HookBase):
@@ -25,7 +28,8 @@ class NonFiniteGuard(HookBase):
 
     It looks between the gradient and the optimizer's step, so that the weights are still those of the step before: no
     checkpoint can hold others. Any process may see it, and writes a report of its own before the main process stops.
-    Infinite gradients under a `torch.amp.GradScaler` are no error: it skips the step and scales less.
+    Infinite gradients under a `torch.amp.GradScaler` are no error: it skips the step and scales less. After 50 in a row
+    they are, for it would go on skipping.
 
     The norm, before clipping, is the scalar ``grad_norm``. Losses and norm come to the host together, where Detectron2
     fetches each loss by itself: the guard adds no synchronisation, and saves some.
@@ -38,6 +42,8 @@ class NonFiniteGuard(HookBase):
         self._step: SimpleTrainer | None = None
         self._undo: list[Callable[[], object]] = []
         self._running = False
+        # Steps in a row whose gradient is not finite.
+        self._skipped = 0
 
     def before_train(self) -> None:
         """Puts itself between the trainer's backward pass and its optimizer."""
@@ -76,7 +82,8 @@ class NonFiniteGuard(HookBase):
         values = dict(zip((*losses, "grad_norm"), fetched.tolist(), strict=True))
         norm = values.pop("grad_norm")
         failed = {name: value for name, value in values.items() if not math.isfinite(value)}
-        if not math.isfinite(norm) and not self._scaled:
+        self._skipped = 0 if math.isfinite(norm) else self._skipped + 1
+        if self._skipped > (_MOST_SKIPPED if self._scaled else 0):
             failed["grad_norm"] = norm
         report = self._report(failed, values, norm) if failed else None
         try:

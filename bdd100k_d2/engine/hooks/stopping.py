@@ -12,6 +12,7 @@ from detectron2.engine import HookBase
 from detectron2.utils import comm
 
 from ...atomic import write_atomic
+from ...checkpoint.saving import TrainingCheckpointer
 from ...errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,13 @@ class EarlyStopping(HookBase):
     stays stopped, unless it is given more patience.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
-        """Takes the config, whose ``TEST.EARLY_STOPPING`` names a metric.
+    def __init__(self, cfg: CfgNode, checkpointer: TrainingCheckpointer) -> None:
+        """Takes the config, whose ``TEST.EARLY_STOPPING`` names a metric, and what knows the run's name.
 
         Raises:
             ConfigError: nothing evaluates the metric during the training, or the patience is not at least 1.
         """
+        self._checkpointer = checkpointer
         keys = cfg.TEST.EARLY_STOPPING
         self.metric, self.patience, self.min_delta = keys.METRIC, keys.PATIENCE, keys.MIN_DELTA
         key, self.period = "TEST.EVAL_PERIOD", cfg.TEST.EVAL_PERIOD
@@ -78,15 +80,22 @@ class EarlyStopping(HookBase):
         if after % self.period or after == self.trainer.max_iter:
             return
         if comm.is_main_process():
-            latest = self.trainer.storage.latest()
-            if self.metric not in latest:
-                known = ", ".join(sorted(name for name in latest if "/" in name))
-                raise ConfigError(f"TEST.EARLY_STOPPING.METRIC: there is no {self.metric!r}; there are {known}.")
-            self.scores.append(Score(self.trainer.iter, latest[self.metric][0]))
-            write_atomic(self.path, json.dumps({"metric": self.metric, "scores": self.scores}) + "\n")
+            self._count()
         self._decide()
         if self.stopped and comm.is_main_process():
             self.trainer.checkpointer.save("model_final", iteration=self.trainer.iter)
+
+    def _count(self) -> None:
+        iteration = self.trainer.iter
+        scores = {name: value for name, (value, at) in self.trainer.storage.latest().items() if at == iteration}
+        if self.metric not in scores:
+            known = ", ".join(sorted(name for name in scores if "/" in name))
+            raise ConfigError(f"TEST.EARLY_STOPPING.METRIC: there is no {self.metric!r}; there are {known}.")
+        # An evaluation that is made again replaces its score.
+        earlier = [score for score in self.scores if score.iteration < iteration]
+        self.scores = [*earlier, Score(iteration, scores[self.metric])]
+        content = {"run": self._checkpointer.run, "metric": self.metric, "scores": self.scores}
+        write_atomic(self.path, json.dumps(content) + "\n")
 
     def _decide(self) -> None:
         best, waited = judge(self.scores, self.min_delta, lower="loss" in self.metric)
@@ -107,6 +116,9 @@ class EarlyStopping(HookBase):
             return []
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
+            if content["run"] != self._checkpointer.run:
+                logger.warning("%s is of an earlier run: early stopping starts anew.", self.path)
+                return []
             if content["metric"] != self.metric:
                 logger.warning("%s is about %s: early stopping starts anew.", self.path, content["metric"])
                 return []

@@ -98,7 +98,7 @@ class Tiny(TrainerBase):
         super().__init__()
         model = nn.Linear(2, 1)
         model.forward = lambda batch, forward=model.forward: {"loss_a": forward(batch[0]["x"]).sum()}
-        self._trainer = SimpleTrainer(model, [[{"x": torch.ones(3, 2), "file_name": "a.jpg"}]] * 9, None)
+        self._trainer = SimpleTrainer(model, [[{"x": torch.ones(3, 2), "file_name": "a.jpg"}]] * 60, None)
         self._trainer.optimizer = torch.optim.SGD(model.parameters(), 0.1)
         self.register_hooks([NonFiniteGuard(cfg)])
         if scale is not None:
@@ -126,6 +126,13 @@ def test_a_gradient_that_the_scaler_overflows_is_no_error(small_cfg: Make) -> No
     (norm, iteration), *rest = tiny.storage.history("grad_norm").values()
     assert iteration == 1 and not rest
     assert norm == pytest.approx(math.sqrt(27), rel=1e-5)
+
+
+def test_gradients_that_are_skipped_without_end(small_cfg: Make) -> None:
+    tiny = Tiny(small_cfg(), scale=2.0**16)
+    tiny._trainer.model.weight.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(TrainingError, match="iteration 50: grad_norm is nan"):
+        tiny.train(0, 60)
 
 
 def test_a_check_inside_the_model_is_reported(small_cfg: Make, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -102,10 +103,13 @@ def test_a_stop_is_no_error_in_the_log(
 def test_a_run_that_was_killed_counts_on(cfg: CfgNode, tmp_path: Path) -> None:
     """The checkpoint of iteration 2 was written before the score after it, which counts; later ones do not."""
     cfg.SOLVER.MAX_ITER = 3
-    run(cfg, [3, 2, 5])
+    run_name = run(cfg, [3, 2, 5]).checkpointer.run
+    (tmp_path / "out/last_evaluation.json").write_text(json.dumps({"run": run_name, "iterations": 3}))
     (tmp_path / "out/last_checkpoint").write_text("model_0000002.pth")
     scores = [[0, 3.0], [1, 2.0], [2, 1.0], [3, 9.0]]
-    (tmp_path / "out/early_stopping.json").write_text(json.dumps({"metric": "bbox/AP", "scores": scores}))
+    (tmp_path / "out/early_stopping.json").write_text(
+        json.dumps({"run": run_name, "metric": "bbox/AP", "scores": scores})
+    )
     cfg.SOLVER.MAX_ITER = 8
     trainer = run(cfg, [7.0])
     assert trainer.iter == 3 and Scored.scores == []
@@ -113,7 +117,11 @@ def test_a_run_that_was_killed_counts_on(cfg: CfgNode, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [("{", "cannot be read"), ('{"metric": "sem_seg/mIoU", "scores": [[0, 1]]}', "is about sem_seg")],
+    [
+        ("{", "cannot be read"),
+        ('{"run": "mine", "metric": "sem_seg/mIoU", "scores": [[0, 1]]}', "is about sem_seg"),
+        ('{"run": "other", "metric": "bbox/AP", "scores": [[0, 1]]}', "is of an earlier run"),
+    ],
 )
 def test_scores_that_do_not_count(
     cfg: CfgNode,
@@ -123,8 +131,7 @@ def test_scores_that_do_not_count(
     word: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("bdd100k_d2"), "propagate", True)
-    hook = EarlyStopping(cfg)
+    hook = EarlyStopping(cfg, SimpleNamespace(run="mine"))
     hook.path.parent.mkdir()
     hook.path.write_text(content)
     assert hook._read() == [] and word in caplog.text and "starts anew" in caplog.text
@@ -141,7 +148,28 @@ def test_scores_that_do_not_count(
 def test_keys_that_make_no_sense(cfg: CfgNode, keys: list[object], message: str) -> None:
     cfg.merge_from_list(keys)
     with pytest.raises(ConfigError, match=message):
-        EarlyStopping(cfg)
+        EarlyStopping(cfg, SimpleNamespace(run="mine"))
+
+
+def test_a_run_that_was_killed_in_an_evaluation_makes_it_when_it_goes_on(cfg: CfgNode, tmp_path: Path) -> None:
+    """Its checkpoint is of the same iteration. The training ends as one that was left alone."""
+    cfg.SOLVER.CHECKPOINT_PERIOD, cfg.SOLVER.BEST_METRIC = 1, "bbox/AP"
+    scores = [3.0, 4.0, 2.0, 1.0]
+    with pytest.raises(IndexError):
+        run(cfg, scores[:1])
+    assert (tmp_path / "out/last_checkpoint").read_text() == "model_0000001.pth"
+    trainer = run(cfg, scores[1:])
+    assert trainer.iter == 4 and Scored.scores == []
+    assert json.loads((tmp_path / "out/early_stopping.json").read_text())["scores"] == [
+        [iteration, score] for iteration, score in enumerate(scores)
+    ]
+    best = torch.load(tmp_path / "out/model_best.pth", weights_only=True)["best"]
+    assert best == {"metric": "bbox/AP", "value": 4.0, "iteration": 1}
+    # What was finished is not made again.
+    cfg.SOLVER.MAX_ITER = 3
+    (tmp_path / "out/last_checkpoint").write_text("model_0000001.pth")
+    (tmp_path / "out/early_stopping.json").unlink()
+    assert run(cfg, [7.0]).iter == 3
 
 
 def test_a_metric_that_there_is_not(cfg: CfgNode) -> None:

@@ -104,7 +104,6 @@ def test_the_line_on_the_console(caplog: pytest.LogCaptureFixture) -> None:
 def test_without_tensorboard_there_is_a_line(
     small_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("bdd100k_d2"), "propagate", True)
     monkeypatch.setattr(writers, "has_tensorboard", lambda: False)
     cfg = small_cfg()
     with EventStorage() as storage, caplog.at_level(logging.INFO, "bdd100k_d2"):
