@@ -10,13 +10,18 @@ import yaml
 from detectron2.config import CfgNode, get_cfg
 
 from .checkpoint.zoo import ROWS, published_weights
+from .cores import loader_workers
 from .errors import ConfigError
 
 
 def add_bdd100k_config(cfg: CfgNode) -> None:
-    """Adds the package's keys to ``cfg``. Their defaults change nothing in a stock Detectron2 config but the device."""
+    """Adds the package's keys to ``cfg``; their defaults change nothing in a stock config but device and workers."""
     # Detectron2's default is "cuda", which fails where there is none.
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+    # Detectron2's default is 4: here each GPU has its share of the machine's cores, at most 16. In several processes on
+    # the CPU -1 shares them; the order of the data and its augmentations are the same for any number.
+    cfg.DATALOADER.NUM_WORKERS = loader_workers(max(torch.cuda.device_count(), 1))
 
     # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not.
     # ``engine.setup`` applies it, so `tools/train_net.py` does; a script sets ``torch.backends.cudnn.allow_tf32``.

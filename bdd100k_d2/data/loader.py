@@ -16,7 +16,7 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler
 from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset
 
-from ..cores import cores
+from ..cores import loader_workers
 from ..errors import ConfigError, DataError, UnreadableError
 from ..memory import give_back_freed_memory
 from .mapper import BDD100KDatasetMapper
@@ -30,9 +30,6 @@ _SAMPLERS = ("TrainingSampler", "RepeatFactorTrainingSampler", "RandomSubsetTrai
 
 # What replaces an unreadable picture may be unreadable too; so many in a row are no accident.
 _ATTEMPTS = 10
-
-# Each worker holds two batches ahead: 16 of them feed any GPU, more would only take memory.
-_MOST_WORKERS = 16
 
 _SKIPPED = "skipped"
 
@@ -220,7 +217,7 @@ def num_workers(cfg: CfgNode) -> int:
         raise ConfigError(f"DATALOADER.NUM_WORKERS is {cfg.DATALOADER.NUM_WORKERS}; -1 follows the cores.")
     if cfg.DATALOADER.NUM_WORKERS >= 0:
         return cfg.DATALOADER.NUM_WORKERS
-    return min(max(cores() // comm.get_local_size(), 1), _MOST_WORKERS)
+    return loader_workers(comm.get_local_size())
 
 
 def _choice(cfg: CfgNode, records: list[dict[str, Any]] | Dataset) -> dict[str, Any]:

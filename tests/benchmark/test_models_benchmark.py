@@ -8,7 +8,8 @@ import pytest
 
 from bdd100k_d2.benchmark import models
 from bdd100k_d2.benchmark.decoders import run_decoder_benchmark
-from bdd100k_d2.benchmark.models import Speed, SpeedReport, agreement, predicting_variants, training_variants
+from bdd100k_d2.benchmark.models import Speed, SpeedReport, agreement
+from bdd100k_d2.benchmark.variants import predicting_variants, training_variants
 from bdd100k_d2.errors import DataError
 
 TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
