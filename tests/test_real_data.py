@@ -51,7 +51,7 @@ def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Pat
     # The same whole pictures again and again: learning by heart is what is wanted.
     keys = ["DATASETS.TEST", "('bdd100k_sem_seg_train',)", "INPUT.CROP.ENABLED", "False", "INPUT.RANDOM_FLIP", "none"]
     keys += ["INPUT.MIN_SIZE_TRAIN", "(288,)", "INPUT.MIN_SIZE_TEST", "288", "MODEL.SEM_SEG_HEAD.DROPOUT", "0.0"]
-    keys += ["SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "600", "SOLVER.BASE_LR", "0.004"]
+    keys += ["SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "600", "SOLVER.BASE_LR", "0.002"]
     keys += ["SOLVER.WEIGHT_DECAY", "0.0001"]
     train_net(real_root, "sample/semantic_fpn_R_18", tmp_path, keys)
     scores = json.loads((tmp_path / "inference/scores.json").read_text())
