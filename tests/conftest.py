@@ -22,6 +22,11 @@ _LOGGERS = ("bdd100k_d2", "detectron2", "fvcore")
 REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process is left alone with it in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("trained") is None)
+
+
 @pytest.fixture(autouse=True)
 def loggers_as_they_were() -> Iterator[None]:
     """Detectron2's `setup_logger`, which commands and trainers call, changes loggers for good, and but once."""
