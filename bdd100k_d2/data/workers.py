@@ -42,7 +42,12 @@ def lost_workers_explained() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        raise LostProcessError(
-            f"{str(error).splitlines()[0].rstrip('. ')}: most often the system ended it because memory ran out. Lower "
-            "DATALOADER.NUM_WORKERS, and go on from the last checkpoint with --resume."
-        ) from error
+        raise lost_worker(str(error).splitlines()[0].rstrip(". ")) from error
+
+
+def lost_worker(what: str = "DataLoader worker is gone") -> LostProcessError:
+    """The error to raise for a worker that the system ended; ``what`` says so."""
+    return LostProcessError(
+        f"{what}: most often the system ended it because memory ran out. Lower DATALOADER.NUM_WORKERS, and go on from "
+        "the last checkpoint with --resume."
+    )

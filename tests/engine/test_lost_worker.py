@@ -24,10 +24,24 @@ def test_it_is_named_and_the_run_can_go_on(small_cfg: Callable[..., CfgNode]) ->
     cfg = small_cfg("DATALOADER.NUM_WORKERS", 1, "SOLVER.MAX_ITER", 200, "SOLVER.CHECKPOINT_PERIOD", 1, "SEED", 1)
     trainer = bdd100k_d2.Trainer(cfg)
     trainer.register_hooks([KillWorker()])
-    with pytest.raises(LostProcessError, match=r"DataLoader worker \(pid.*memory ran out.*NUM_WORKERS") as caught:
+    with pytest.raises(LostProcessError, match=r"DataLoader worker .*memory ran out.*NUM_WORKERS") as caught:
         trainer.train()
     assert user_message(caught.value) and "\n" not in str(caught.value)
     assert trainer.checkpointer.last_good() is not None
+
+
+def test_a_batch_that_went_with_its_worker(small_cfg: Callable[..., CfgNode], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Batches:
+        def __iter__(self) -> "Batches":
+            return self
+
+        def __next__(self) -> None:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    loader = bdd100k_d2.Trainer.build_train_loader(small_cfg())
+    monkeypatch.setattr(loader, "_build", Batches)
+    with pytest.raises(LostProcessError, match="DataLoader worker is gone: .*NUM_WORKERS"):
+        next(iter(loader))
 
 
 def test_other_errors_stay(small_cfg: Callable[..., CfgNode]) -> None:
