@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -116,11 +116,12 @@ def run_training_benchmark(
         speeds = []
         for config in configs:
             drawn = weights or _draw_weights(config, root / "weights.pth")
-            runs: dict[Variant, list[dict[str, Any]]] = {one: [] for one in training_variants(on_gpu, levers)}
-            for _ in range(repeat):
-                for variant, answers in runs.items():
-                    arguments = (variant.kind, config, root, drawn, root / "out", warmup, iterations)
-                    answers.append(_run("training", *arguments, *keys, *variant.keys))
+            sizes = (warmup, iterations)
+            commands = {
+                one: ("training", one.kind, config, root, drawn, root / "out", *sizes, *keys, *one.keys)
+                for one in training_variants(on_gpu, levers)
+            }
+            runs = _in_turn(commands, repeat)
             stock: dict[str, float] = {}
             rates = []
             for variant, answers in runs.items():
@@ -172,14 +173,12 @@ def run_predicting_benchmark(
         for config in configs:
             drawn = weights or _draw_weights(config, folder / "weights.pth")
             variants = predicting_variants(on_gpu, levers, batch_size)
-            runs: dict[Variant, list[dict[str, Any]]] = {one: [] for one in variants}
             results = {one: folder / f"{number}.npz" for number, one in enumerate(variants)}
-            for _ in range(repeat):
-                for variant, answers in runs.items():
-                    sizes = (batch_size, frames, variant.batch_size)
-                    arguments = (variant.kind, config, links, drawn, results[variant], *sizes)
-                    more = (variant.amp, variant.fold, *keys, *variant.keys)
-                    answers.append(_run("predicting", *arguments, *more))
+            commands = {}
+            for one in variants:
+                files, sizes = (links, drawn, results[one]), (batch_size, frames, one.batch_size)
+                commands[one] = ("predicting", one.kind, config, *files, *sizes, one.amp, one.fold, *keys, *one.keys)
+            runs = _in_turn(commands, repeat)
             rates = []
             for variant, answers in runs.items():
                 rates.append(median(answer["images_per_second"] for answer in answers))
@@ -246,6 +245,15 @@ def _make_root(root: Path, pictures: Sequence[Path]) -> None:
         for folder in folders:
             (folder / image.name).symlink_to(picture)
         write_mask(draw_masks(place)[0], mask_path(base / "labels/sem_seg/masks/train", image.name))
+
+
+def _in_turn(commands: Mapping[Variant, Sequence[object]], repeat: int) -> dict[Variant, list[dict[str, Any]]]:
+    """The answers of each variant, one a round, so that what disturbs the machine does not hit one of them alone."""
+    answers: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in commands}
+    for _ in range(repeat):
+        for variant, command in commands.items():
+            answers[variant].append(_run(*command))
+    return answers
 
 
 def _run(module: str, *arguments: object) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from ..data.augmentation import build_augmentation
 from ..data.pictures import read_picture
 from ..errors import ConfigError, DataError
 from ..modeling.folding import fold_norms
-from ..modeling.sync_norm import adapt_sync_norms
 from .acceleration import accelerate
 from .precision import autocast
 
@@ -91,7 +90,6 @@ class Predictor:
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
         model = build_model(self.cfg).eval()
         load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True)
-        adapt_sync_norms(model)
         if fold:
             fold_norms(model)
         self.model = accelerate(self.cfg, model, amp)
