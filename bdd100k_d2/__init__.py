@@ -17,6 +17,7 @@ _PUBLIC = {
     "load_config": "config",
     "register_all": "data.register",
     "Predictor": "engine.predictor",
+    "register_slice": "data.slices",
     "Trainer": "engine.trainer",
 }
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .config import add_bdd100k_config, get_config, load_config
     from .data.register import register_all
     from .engine.predictor import Predictor
+    from .data.slices import register_slice
     from .engine.trainer import Trainer
 
 

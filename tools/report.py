@@ -1,4 +1,7 @@
-"""Writes an HTML page about results: `python tools/report.py runs output/demo/det output/demo/sem_seg --out DIR`."""
+"""Writes an HTML page about results: `python tools/report.py det --gt G --pred P --images I --out DIR`.
+
+`runs` shows what trainings left behind: `python tools/report.py runs output/demo/det output/demo/sem_seg --out DIR`.
+"""
 
 import argparse
 import logging
@@ -6,7 +9,9 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.errors import BDD100KError
-from bdd100k_d2.report.page import write_runs_page
+from bdd100k_d2.memory import keep_freed_memory
+
+TASKS = {"det": "detections", "sem_seg": "semantic masks", "drivable": "masks of drivable areas"}
 
 
 def _share(text: str) -> float:
@@ -23,14 +28,64 @@ def _count(text: str) -> int:
     return value
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
 def _runs(args: argparse.Namespace) -> Path:
+    from bdd100k_d2.report.page import write_runs_page
+
     return write_runs_page(args.folders, args.out, args.root, args.score_thr, args.frames)
+
+
+def _results(args: argparse.Namespace) -> Path:
+    from bdd100k_d2.report.results.page import Options, write_results_page
+
+    keep_freed_memory()
+    options = Options(args.score_thr, args.frames, args.frames_each, args.bootstrap, args.attributes, args.workers)
+    return write_results_page(args.task, args.gt, args.pred, args.out, args.images, args.baseline, options)
+
+
+def _add_results(commands: argparse._SubParsersAction, task: str, what: str) -> None:
+    parser = commands.add_parser(task, help=f"scores, errors and the worst frames of {what}")
+    labels = "label file or folder" if task == "det" else "folder of masks, or label files with run lengths"
+    parser.add_argument("--gt", required=True, type=Path, help=f"ground truth: {labels}")
+    parser.add_argument("--pred", required=True, type=Path, help="predictions, in the same forms")
+    parser.add_argument("--images", type=Path, help="folder of the pictures, as images/100k/val")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the page")
+    parser.add_argument("--baseline", type=Path, metavar="PRED", help="predictions of another run, to compare with")
+    parser.add_argument("--frames", type=_count, default=60, help="worst frames in the gallery (default: 60)")
+    parser.add_argument(
+        "--frames-each",
+        type=_count,
+        default=4,
+        metavar="N",
+        help="and so many of each class, error type and slice (default: 4)",
+    )
+    parser.add_argument(
+        "--bootstrap", type=_count, default=500, metavar="ROUNDS", help="of the intervals; 0 for none (default: 500)"
+    )
+    parser.add_argument("--workers", type=_positive, help="processes or threads (default: all cores)")
+    if task == "det":
+        parser.add_argument(
+            "--score-thr", type=_share, default=0.3, help="count and draw detections from this score (default: 0.3)"
+        )
+        parser.set_defaults(attributes=None)
+    else:
+        parser.add_argument("--attributes", type=Path, help="label file with the frames' attributes")
+        parser.set_defaults(score_thr=0.3)
+    parser.set_defaults(run=_results, task=task)
 
 
 def main() -> None:
     """Parses the command line, writes the page and prints its path."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
+    for task, what in TASKS.items():
+        _add_results(commands, task, what)
     runs = commands.add_parser("runs", help="scores, curves, ground truth beside prediction")
     runs.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="OUTPUT_DIR of a run of tools/train_net.py")
     runs.add_argument("--out", required=True, type=Path, help="folder of the page")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .categories import IGNORE_LABEL, TASKS, colors, names
+from .slices import attribute_files, register_known_slices
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
 def register_all(root: str | os.PathLike[str] | None = None) -> None:
     """Registers every dataset of the table under ``root``, in place of what was registered before; reads nothing.
 
+    So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like.
+
     Args:
         root: the folder that holds ``bdd100k/``; default :func:`default_root`.
     """
@@ -128,8 +131,11 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
             # Where another download has the same labels; evaluators take what is there.
             other_label_path=None if split.other_labels is None else str(split.other_labels),
             ignore_label=IGNORE_LABEL,
+            # <root>/bdd100k/<images of the row>
+            attribute_files=attribute_files(split.images.parents[len(row.images.parts) - 1], split.task, split.split),
             **_classes(split.task),
         )
+    register_known_slices([split.name for split in SPLITS if split.labels is not None])
 
 
 def _load(split: Split) -> list[dict[str, Any]]:

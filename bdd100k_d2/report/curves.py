@@ -1,29 +1,14 @@
 """Plots of a training run as SVG, for a light and a dark page."""
 
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from .figure import Theme, draw_svg
 from .history import History
-
-
-class Theme(NamedTuple):
-    """Colours of text, of the grid, and of the lines in their order. The ground is transparent."""
-
-    ink: str
-    grid: str
-    lines: tuple[str, ...]
-
-
-THEMES = {
-    "light": Theme("#3c4450", "#e3e6ea", ("#2563a8", "#c2571a", "#2e7d4f", "#8a4fa3", "#b3912a", "#5a6675")),
-    "dark": Theme("#b9c2cd", "#333b45", ("#6aa9e9", "#f0935a", "#67bd8b", "#c490da", "#dcbb5c", "#97a4b4")),
-}
 
 
 class Line(NamedTuple):
@@ -74,10 +59,8 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 def plot(panel: Panel, theme: Theme, last_iteration: int) -> str:
     """Draws ``panel`` over iterations 0 to ``last_iteration`` and returns the SVG, always the same text."""
-    settings = {"svg.hashsalt": "bdd100k_d2", "font.family": "sans-serif", "font.size": 10.5, "text.color": theme.ink}
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(5.0, 3.1), layout="constrained")
-        axes = figure.subplots()
+
+    def draw(axes: Axes) -> None:
         for number, line in enumerate(panel.lines):
             color = theme.lines[number % len(theme.lines)]
             if panel.scores:
@@ -91,22 +74,15 @@ def plot(panel: Panel, theme: Theme, last_iteration: int) -> str:
         top = max(line.values.max() for line in panel.lines)
         axes.set_ylim(0, top * (1.2 if panel.scores else 1.05) or 1)
         axes.set_xlim(0, max(last_iteration, 1) * 1.02)
-        axes.set_xlabel("iteration", color=theme.ink)
-        axes.set_ylabel(panel.y_label, color=theme.ink)
+        axes.set_xlabel("iteration")
+        axes.set_ylabel(panel.y_label)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.tick_params(colors=theme.ink, length=0)
-        axes.grid(color=theme.grid, linewidth=0.8)
-        axes.set_axisbelow(True)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
         if len(panel.lines) > 1:
             axes.legend(frameon=False, labelcolor=theme.ink, ncols=2)
-        text = io.StringIO()
-        # Without a date the file does not change from one time to the next.
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+
+    return draw_svg(theme, 5.0, 3.1, draw)
 
 
 def _line(history: History, key: str, name: str) -> Line:

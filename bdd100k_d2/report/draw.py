@@ -12,7 +12,7 @@ import numpy as np
 
 Color = tuple[int, int, int]
 
-_FONT = cv2.FONT_HERSHEY_DUPLEX
+FONT = cv2.FONT_HERSHEY_DUPLEX
 _FONT_SCALE = 0.45  # at a picture height of 720; the smallest size that is read without effort
 _PADDING = 3
 # A chip is about 16 pixels high: on a box smaller than this it would hide more than it tells.
@@ -62,7 +62,7 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     Raises:
         ValueError: ``image`` is of another shape or type.
     """
-    _check_image(image)
+    check_image(image)
     canvas = image.copy()
     height, width = canvas.shape[:2]
     clipped = [(corners, box) for box in boxes if (corners := _clip(box.corners, width, height))]
@@ -99,7 +99,7 @@ def overlay_mask(
     Raises:
         ValueError: ``image`` or ``mask`` is of another shape or type.
     """
-    _check_image(image)
+    check_image(image)
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
         raise ValueError(f"expected a uint8 mask of shape {image.shape[:2]}, not {mask.dtype} {mask.shape}")
     table = np.zeros((256, 1, 3), dtype=np.uint8)
@@ -107,21 +107,35 @@ def overlay_mask(
     for index, color in enumerate(colors):
         if color is not None:
             table[index], painted[index] = color, 255
-    colored = cv2.LUT(cv2.merge([mask, mask, mask]), table)
+    colored = cv2.applyColorMap(mask, table)
     canvas = image.copy()
     cv2.copyTo(cv2.addWeighted(image, 1 - opacity, colored, opacity, 0), cv2.LUT(mask, painted), canvas)
     return canvas
 
 
 def text_color(background: Color) -> Color:
-    """Black or white, whichever has more contrast on ``background`` (relative luminance as in WCAG 2.2)."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in background)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    """Black or white, whichever has more contrast on ``background``."""
     # (1 + 0.05) / (L + 0.05) = (L + 0.05) / (0 + 0.05) at L = 0.179.
-    return (0, 0, 0) if luminance > 0.179 else (255, 255, 255)
+    return (0, 0, 0) if luminance(background) > 0.179 else (255, 255, 255)
 
 
-def _check_image(image: np.ndarray) -> None:
+def luminance(color: Color) -> float:
+    """Relative luminance as in WCAG 2.2, 0 (black) to 1 (white)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in color)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def font_scale(height: int) -> float:
+    """OpenCV's scale of `FONT` for a text on a picture of ``height`` pixels."""
+    return _FONT_SCALE * max(1.0, height / 720)
+
+
+def check_image(image: np.ndarray) -> None:
+    """Holds that ``image`` is (H, W, 3) uint8.
+
+    Raises:
+        ValueError: it is not.
+    """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"expected a uint8 RGB picture of shape (H, W, 3), not {image.dtype} {image.shape}")
 
@@ -157,10 +171,6 @@ def _outline(region: np.ndarray, line: int, color: Color, dashed: bool) -> None:
             edge[...] = color
 
 
-def _font_scale(height: int) -> float:
-    return _FONT_SCALE * max(1.0, height / 720)
-
-
 def _place_chip(
     text: str, index: int, corners: np.ndarray, taken: Sequence[_Chip], width: int, height: int
 ) -> _Chip | None:
@@ -168,7 +178,7 @@ def _place_chip(
     x1, y1, x2, y2 = corners[index].tolist()
     if not text or _area((x1, y1, x2, y2)) < _SMALLEST_AREA_WITH_CHIP:
         return None
-    (text_width, text_height), baseline = cv2.getTextSize(text, _FONT, _font_scale(height), 1)
+    (text_width, text_height), baseline = cv2.getTextSize(text, FONT, font_scale(height), 1)
     chip_width, chip_height = text_width + 2 * _PADDING, text_height + baseline + _PADDING
     if chip_width > width or chip_height > height:
         return None
@@ -205,7 +215,7 @@ def _hides_any(chip: _Chip, corners: np.ndarray) -> bool:
 def _draw_chip(canvas: np.ndarray, chip: _Chip, box: Box) -> None:
     region = canvas[chip.y : chip.y + chip.height, chip.x : chip.x + chip.width]
     region[...] = box.color
-    scale = _font_scale(canvas.shape[0])
-    baseline = cv2.getTextSize(box.text, _FONT, scale, 1)[1]
+    scale = font_scale(canvas.shape[0])
+    baseline = cv2.getTextSize(box.text, FONT, scale, 1)[1]
     origin = (chip.x + _PADDING, chip.y + chip.height - baseline - 1)
-    cv2.putText(canvas, box.text, origin, _FONT, scale, text_color(box.color), 1, cv2.LINE_AA)
+    cv2.putText(canvas, box.text, origin, FONT, scale, text_color(box.color), 1, cv2.LINE_AA)

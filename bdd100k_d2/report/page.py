@@ -1,17 +1,18 @@
 """The page: what was read of the runs, plots and pictures, put into the template and written as one folder."""
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ..atomic import write_atomic
 from ..data.categories import TASKS
-from .curves import THEMES, panels, plot
+from .curves import panels, plot
+from .figure import THEMES
 from .gallery import make_gallery, mask_colors
 from .history import History
 from .run import Evaluation, Run, read_run
+from .template import render
+
+_SCRIPTS = ("sort.js", "viewer.js")
 
 # The scores that the plot of the evaluations shows: as Detectron2's log ends their keys.
 _PLOTTED_SCORES = {"det": ("AP", "AP50"), "sem_seg": ("mIoU", "pAcc"), "drivable": ("mIoU", "pAcc")}
@@ -40,7 +41,7 @@ def write_runs_page(
     runs = [read_run(folder, root) for folder in folders]
     sections = [_section(run, f"run-{number}", out, score_threshold, max_frames) for number, run in enumerate(runs, 1)]
     page = out / "index.html"
-    write_atomic(page, _environment().get_template("runs.html").render(sections=sections, threshold=score_threshold))
+    write_atomic(page, render("runs.html", _SCRIPTS, sections=sections, threshold=score_threshold))
     return page
 
 
@@ -100,17 +101,3 @@ def _score_keys(history: History, evaluation: Evaluation, num_evaluations: int) 
         if of_this and score in _PLOTTED_SCORES[evaluation.split.task]:
             pairs.append((key, f"{score}, {name}" if several else score))
     return pairs
-
-
-def _environment() -> Environment:
-    folder = resources.files(__package__).joinpath("templates")
-    environment = Environment(
-        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda value: "-" if value is None else f"{value:.1f}"
-    environment.filters["rgb"] = lambda color: "rgb({}, {}, {})".format(*color)
-    return environment

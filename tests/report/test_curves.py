@@ -3,7 +3,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from bdd100k_d2.report.curves import THEMES, Line, Panel, panels, plot, smooth
+from bdd100k_d2.report.curves import Line, Panel, panels, plot, smooth
+from bdd100k_d2.report.figure import THEMES
 from bdd100k_d2.report.history import History
 
 

@@ -16,11 +16,11 @@ from torch import nn
 
 from ...data.mapper import BDD100KDatasetMapper
 from ...data.randomness import Purpose, drawing
-from ...report.draw import Box, Color, draw_boxes, overlay_mask
+from ...report.overlay import Objects, draw_objects, paint_classes, stack_masks, visible_classes
+from ..prediction.frame_result import MIN_SCORE, object_columns
 from .subset import fixed_subset
 
 _WIDTH = 640
-_MIN_SCORE = 0.3
 _NOTHING = 255
 
 
@@ -82,32 +82,17 @@ def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadat
     if "instances" in output:
         return _instances(image, output["instances"].to("cpu"), metadata)
     ids = output["sem_seg"].argmax(dim=0).to("cpu", torch.uint8).numpy()
-    return overlay_mask(image, ids, _visible(metadata.stuff_classes, metadata.stuff_colors))
-
-
-def _visible(names: Sequence[str], colors: Sequence[Sequence[int]]) -> list[Color | None]:
-    # Over the background a colour would only darken the picture.
-    return [None if name == "background" else tuple(color) for name, color in zip(names, colors, strict=True)]
+    return paint_classes(image, ids, visible_classes(metadata.stuff_classes, metadata.stuff_colors))
 
 
 def _instances(image: np.ndarray, instances: Instances, metadata: Metadata) -> np.ndarray:
-    instances = instances[instances.scores >= _MIN_SCORE]
-    colors = [tuple(color) for color in metadata.thing_colors]
-    classes, scores = instances.pred_classes.tolist(), instances.scores.tolist()
+    instances = instances[instances.scores >= MIN_SCORE]
+    corners, classes, scores = object_columns(instances)
+    owners = None
     if instances.has("pred_masks"):
-        ids = np.full(image.shape[:2], _NOTHING, np.uint8)
-        # The surest lie on top.
-        for index in instances.scores.argsort().tolist():
-            ids[instances.pred_masks[index].numpy()] = classes[index]
-        image = overlay_mask(image, ids, colors)
-    corners = instances.pred_boxes.tensor.numpy().astype(np.float64)
-    # Detectron2's boxes end where the next pixel begins, those that are drawn with their last pixel.
-    corners[:, 2:] -= 1
-    boxes = [
-        Box(tuple(one), colors[k], f"{metadata.thing_classes[k]} {score:.2f}", score)
-        for one, k, score in zip(corners.tolist(), classes, scores, strict=True)
-    ]
-    return draw_boxes(image, boxes)
+        owners = stack_masks(instances.pred_masks.numpy(), corners, scores)
+    objects = Objects(corners, classes, scores, owners)
+    return draw_objects(image, objects, visible_classes(metadata.thing_classes, metadata.thing_colors))
 
 
 def _panoptic(
@@ -118,7 +103,8 @@ def _panoptic(
     for segment in info:
         ids[segments == segment["id"]] = segment["category_id"] + (0 if segment["isthing"] else things)
     names = [*metadata.thing_classes, *metadata.stuff_classes]
-    return overlay_mask(image, ids, _visible(names, [*metadata.thing_colors, *metadata.stuff_colors]))
+    classes = visible_classes(names, [*metadata.thing_colors, *metadata.stuff_colors])
+    return paint_classes(image, ids, classes, segments)
 
 
 def _small(image: np.ndarray) -> np.ndarray:

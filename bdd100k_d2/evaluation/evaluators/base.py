@@ -10,6 +10,7 @@ from detectron2.utils import comm
 
 from ...data.categories import names
 from ...data.register import existing
+from ...data.slices import slice_frames
 from ..official import Official, summary, table, write_scores
 from ..results import write_submission
 
@@ -33,6 +34,7 @@ class OfficialEvaluator(DatasetEvaluator):
         output_dir: of all files.
         names: of the task's classes.
         label_path: of the ground truth, which is there; None for a split without public labels.
+        frames: of a slice, by the stems of their pictures: the only ones that are scored; None for a whole split.
     """
 
     task: str
@@ -47,6 +49,7 @@ class OfficialEvaluator(DatasetEvaluator):
         # A dataset that users register themselves has no second place.
         places = (metadata.label_path, metadata.get("other_label_path", None))
         self.label_path = existing(*(None if path is None else Path(path) for path in places))
+        self.frames = slice_frames(dataset_name)
 
     def reset(self) -> None:
         """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind."""

@@ -25,7 +25,7 @@ class BitmaskEvaluator(OfficialEvaluator):
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
         """Takes a registered dataset of the task and the folder to write into."""
         super().__init__(dataset_name, output_dir)
-        self.truth = None if self.label_path is None else BitmaskTruth(self.label_path, self.task)
+        self.truth = None if self.label_path is None else BitmaskTruth(self.label_path, self.task, self.frames)
 
     def write(self, pixels: np.ndarray, image_name: str) -> tuple[Bitmask, Bitmask] | None:
         """Writes the bitmask (H, W, 4) uint8 of a picture.

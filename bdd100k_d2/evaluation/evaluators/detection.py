@@ -62,5 +62,5 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
         if self.label_path is None:
             return self.no_scores()
-        problem = match_boxes(self.label_path, boxes, path)
+        problem = match_boxes(self.label_path, boxes, path, self.frames)
         return self.report("bbox", problem.official(), problem.further(), "AP")

@@ -31,6 +31,8 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         """Takes a registered segmentation dataset and the folder to write into."""
         super().__init__(dataset_name, output_dir)
         self.truth = {} if self.label_path is None else list_masks(self.label_path)
+        if self.frames is not None:
+            self.truth = {stem: path for stem, path in self.truth.items() if stem in self.frames}
         self._matrix = self._no_pixels()
         self._names: list[str] = []
 

@@ -1,6 +1,7 @@
 """The ground truth of instance and panoptic segmentation, frame by frame, as bitmasks."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,16 @@ from ...errors import DataError
 class BitmaskTruth:
     """Reads the ground truth of one picture at a time from a folder of bitmasks, or from run lengths."""
 
-    def __init__(self, path: Path, task: str) -> None:
+    def __init__(self, path: Path, task: str, chosen: AbstractSet[str] | None = None) -> None:
         """Takes the labels of ``task``, "ins_seg" or "pan_seg"; reads a label file, but no bitmask.
+
+        Of the labels only the frames ``chosen``, stems of pictures, count; all without it.
 
         Raises:
             DataError: a label file that cannot be read.
         """
         self.path = path
+        self._chosen = chosen
         self._category = _instance_category if task == "ins_seg" else _panoptic_category
         self._frames: dict[str, Frame] | None = None
         if path.is_file() or not any(path.glob("*.png")):
@@ -32,9 +36,10 @@ class BitmaskTruth:
     @property
     def stems(self) -> list[str]:
         """The frames, sorted, without the endings of their pictures."""
-        if self._frames is not None:
-            return sorted(self._frames)
-        return sorted(picture_stem(path.name) for path in self.path.glob("*.png") if path.name[0] != ".")
+        stems = self._frames
+        if stems is None:
+            stems = [picture_stem(path.name) for path in self.path.glob("*.png") if path.name[0] != "."]
+        return sorted(stems if self._chosen is None else self._chosen & set(stems))
 
     def read(self, image_name: str, size: tuple[int, int] | None = None) -> Bitmask:
         """The instances of a picture; its predictions, if there are any, have ``size``, (height, width) in pixels.

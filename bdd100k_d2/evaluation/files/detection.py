@@ -1,14 +1,14 @@
 """Detection: two label files -> a problem to be scored."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ...data.categories import names
-from ...data.labels import FrameAttributes, attributes_of
+from ...data.labels import FrameAttributes, attributes_of, picture_stem
 from ...data.vintages import Vintage, read_labels
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
@@ -96,12 +96,16 @@ def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
     return DetectionFiles(DetectionProblem(names, *columns, found.detections(names)), attributes, vintage)
 
 
-def match_boxes(truth: Path, boxes: Boxes, predicted: Path) -> DetectionProblem:
+def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> DetectionProblem:
     """Matches predictions in memory, which are those of ``predicted``, to the frames of a label file.
+
+    Of the label file only the frames ``chosen``, stems of pictures, count; all without it.
 
     Raises:
         DataError: a bad label file, an unknown category, or predictions of other frames.
     """
     frames = read_labels(truth).frames
+    if chosen is not None:
+        frames = [frame for frame in frames if picture_stem(frame.name) in chosen]
     names = match_frames([frame.name for frame in frames], boxes.names, truth, predicted)
     return DetectionProblem(names, *ground_truth_columns(frames, names, truth), boxes.detections(names))

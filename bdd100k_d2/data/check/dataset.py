@@ -1,0 +1,212 @@
+"""The whole check: labels, then the pictures they need, then masks beside their pictures."""
+
+from collections.abc import Mapping, Sequence
+from multiprocessing.pool import Pool
+from pathlib import Path
+
+from ...cores import cores
+from ...errors import DataError
+from ..categories import TASKS
+from ..datasets import MASKS_WITHOUT_IMAGE
+from ..labels import HEIGHT, WIDTH, Frame, picture_stem
+from ..register import SPLITS, Split, default_root, locate
+from .finding import EXAMPLES, Findings
+from .labels import check_det, read_det
+from .masks import BITMASK_TASKS, MaskFolder, check_masks, check_run_lengths, find_empty, list_masks, match_masks
+from .official import COUNTS, PICTURES_WITHOUT_LABELS, SplitCounts
+from .parallel import readers
+from .pictures import catch_messages, list_files, missing_content, verify_pictures
+from .report import Report, SplitFacts
+from .statistics import Statistics
+from .vintages import compare_vintages, other_labels
+
+Size = tuple[int, int]
+_RELEASED_SIZE = (WIDTH, HEIGHT)
+
+
+def check_dataset(
+    root: str | Path | None = None,
+    tasks: Sequence[str] = (),
+    fast: bool = False,
+    workers: int | None = None,
+    released: Mapping[str, Mapping[str, SplitCounts]] = COUNTS,
+    statistics: Statistics | None = None,
+) -> Report:
+    """Checks a copy of the data; nothing is written.
+
+    Args:
+        root: the folder that holds ``bdd100k/``; default as in training.
+        tasks: to check, whose training and validation data then have to be there; default: what is there.
+        fast: look only whether the pictures and masks are there and not empty; labels are read all the same.
+        workers: processes that read pictures; default: all cores. A script of your own needs a ``__main__`` guard for
+            them, as any use of multiprocessing does.
+        released: how many pictures and frames the release has, by task and split.
+        statistics: is filled with what the labels hold.
+
+    Raises:
+        DataError: there is no folder ``bdd100k``, or a task does not exist.
+    """
+    root = default_root() if root is None else Path(root).expanduser()
+    for task in tasks:
+        if task not in TASKS:
+            raise DataError(f"no task {task!r}; there are {', '.join(TASKS)}.")
+    if not (root / "bdd100k").is_dir():
+        raise DataError(f"{root}: no folder bdd100k in it; give the folder that holds it, see datasets/README.md.")
+    check = _Check(root, released, Statistics() if statistics is None else statistics)
+    rows = [locate(row.name, root).present() for row in SPLITS if row.task in (tasks or TASKS)]
+    there = {row.task for row in rows if row.labels is not None and row.labels.exists()} | {*tasks}
+    for row in rows:
+        check.split(row, required=row.task in there)
+    if fast:
+        check.find_empty()
+    else:
+        with readers(workers or cores(), catch_messages) as pool:
+            check.read_pictures(pool)
+            check.read_masks(pool)
+    return Report(str(root), fast, check.facts, check.findings.sorted())
+
+
+class _Check:
+    """A check at work.
+
+    Attributes:
+        facts: of the data sets so far.
+        findings: so far.
+    """
+
+    def __init__(self, root: Path, released: Mapping[str, Mapping[str, SplitCounts]], statistics: Statistics) -> None:
+        self.facts: list[SplitFacts] = []
+        self.findings = Findings()
+        self._root, self._released, self._statistics = root, released, statistics
+        self._files: dict[Path, dict[str, int]] = {}
+        # Of the pictures that labels need the size (width, height) they have to have; None for any.
+        self._needed: dict[Path, dict[str, Size | None]] = {}
+        self._sizes: dict[Path, dict[str, Size]] = {}
+        self._masks: list[tuple[Split, MaskFolder, list[str]]] = []
+
+    def split(self, row: Split, required: bool) -> None:
+        """Takes up a data set: lists its pictures, reads its label file; masks are read later."""
+        released = self._released[row.task][row.split]
+        listed = row.images in self._files
+        files = self._files.setdefault(row.images, list_files(row.images, ".jpg"))
+        facts = SplitFacts(row.name, str(row.images), row.labels and str(row.labels), len(files), released.pictures)
+        self.facts.append(facts)
+        present = row.labels is not None and row.labels.exists()
+        if not files and (present or (required and row.labels is not None)):
+            self.findings.add("no pictures", row.images, row.name)
+        if files and not listed:
+            self._compare(len(files), released.pictures, "pictures", row.images)
+            self._find_leaks(row.images)
+        if not present:
+            if required and row.labels is not None:
+                self.findings.add("no labels", row.labels, row.name)
+            return
+        facts.released_frames = released.frames
+        needed = self._needed.setdefault(row.images, {})
+        if row.task == "det":
+            self._det(row, facts, needed)
+        elif row.task in BITMASK_TASKS and not any(row.labels.glob("*.png")):
+            frames, content = check_run_lengths(row.task, row.labels, self.findings)
+            self._statistics.add_content(row.task, row.split, content)
+            facts.frames, facts.objects = len(frames), int(content.sum())
+            self._need(frames, needed, row)
+        else:
+            masks = list_masks(row.labels, self.findings)
+            facts.frames = len(masks.files)
+            stems = match_masks(masks, {picture_stem(name) for name in files}, self.findings) if files else []
+            expected = None if row.task in BITMASK_TASKS else _RELEASED_SIZE
+            for stem in stems:
+                needed[f"{stem}.jpg"] = needed.get(f"{stem}.jpg") or expected
+            self._masks.append((row, masks, stems))
+        if facts.frames is not None:
+            self._compare(facts.frames, released.frames, "frames", row.labels)
+
+    def _det(self, row: Split, facts: SplitFacts, needed: dict[str, Size | None]) -> None:
+        labels = read_det(row.labels, self.findings)
+        if labels is None:
+            return
+        check_det(labels, row.split, self.findings)
+        compare_vintages(labels, other_labels(self._root / "bdd100k", row.split, row.labels), self.findings)
+        frames = labels.boxes.frames
+        facts.frames, facts.objects, facts.vintage = len(frames), len(labels.boxes.labels), labels.vintage.value
+        self._statistics.add_boxes(row.split, labels.boxes)
+        self._need(frames, needed, row)
+
+    def _need(self, frames: Sequence[Frame], needed: dict[str, Size | None], row: Split) -> None:
+        """Notes the pictures of a label file; finds those that are missing and those that no frame is of."""
+        files = self._files[row.images]
+        missing = [frame.name for frame in frames if frame.name not in files] if files else []
+        # The loader leaves these out, of run lengths; of boxes there are none such.
+        known = [name for name in missing if row.task != "det" and picture_stem(name) in MASKS_WITHOUT_IMAGE]
+        for kind, which in (
+            ("missing picture", [name for name in missing if name not in known]),
+            ("mask without picture, as released", known),
+        ):
+            if which:
+                self.findings.add(kind, row.images, *which[:EXAMPLES], count=len(which))
+        for frame in frames:
+            height, width = frame.height_width
+            needed[frame.name] = (width, height)
+        named = {frame.name for frame in frames}
+        without = [name for name in files if name not in named]
+        if without:
+            released = row.split == "train" and len(without) == PICTURES_WITHOUT_LABELS
+            kind = "picture without labels" + (", as released" if released and row.task == "det" else "")
+            self.findings.add(kind, row.labels, *without[:EXAMPLES], count=len(without))
+
+    def _compare(self, found: int, released: int | None, what: str, place: Path) -> None:
+        if released is not None and found != released:
+            kind = "incomplete" if found < released else "more than released"
+            self.findings.add(kind, place, f"{found:,} {what}, released {released:,}")
+
+    def _find_leaks(self, folder: Path) -> None:
+        """Finds pictures that another split of the same set has too."""
+        for other, files in self._files.items():
+            if other != folder and other.parent == folder.parent:
+                both = sorted(files.keys() & self._files[folder].keys())
+                if both:
+                    text = [f"{name}, also in {other.name}" for name in both[:EXAMPLES]]
+                    self.findings.add("frame in two splits", folder, *text, count=len(both))
+
+    def find_empty(self) -> None:
+        """Finds the files that hold nothing; reads none."""
+        for folder, files in self._files.items():
+            for name, size in files.items():
+                self._unreadable(folder, name, missing_content(size))
+        for _, masks, stems in self._masks:
+            find_empty(masks, stems, self.findings)
+
+    def read_pictures(self, pool: Pool) -> None:
+        """Reads every picture of every folder once."""
+        for folder, files in self._files.items():
+            sizes = self._sizes.setdefault(folder, {})
+            verdicts = verify_pictures([str(folder / name) for name in files], pool)
+            for name, verdict in zip(files, verdicts, strict=True):
+                self._unreadable(folder, name, verdict.unreadable)
+                if verdict.damaged is not None:
+                    self.findings.add("damaged picture", folder, f"{name}: {verdict.damaged}")
+                if verdict.size is not None:
+                    sizes[picture_stem(name)] = verdict.size
+                    self._check_size(folder, name, verdict.size)
+
+    def _unreadable(self, folder: Path, name: str, why: str | None) -> None:
+        if why is not None:
+            needed = name in self._needed.get(folder, {})
+            kind = "unreadable picture" if needed else "unreadable picture, not trained on"
+            self.findings.add(kind, folder, f"{name}: {why}")
+
+    def _check_size(self, folder: Path, name: str, size: Size) -> None:
+        expected = self._needed.get(folder, {}).get(name, _RELEASED_SIZE)
+        if expected is not None and size != expected:
+            kind = "picture of another size" + ("" if name in self._needed.get(folder, {}) else ", not trained on")
+            self.findings.add(kind, folder, f"{name}: {size[0]}x{size[1]}, not {expected[0]}x{expected[1]}")
+
+    def read_masks(self, pool: Pool) -> None:
+        """Reads the masks of every data set that has some."""
+        for row, masks, stems in self._masks:
+            sizes = self._sizes.get(row.images, {})
+            content = check_masks(row.task, masks, stems, sizes, pool, self.findings)
+            self._statistics.add_content(row.task, row.split, content)
+            if row.task in BITMASK_TASKS:
+                facts = next(facts for facts in self.facts if facts.name == row.name)
+                facts.objects = int(content.sum())

@@ -1,0 +1,87 @@
+"""What the complete release holds, to compare a copy with. Sources: https://doc.bdd100k.com and the released files."""
+
+from typing import NamedTuple
+
+
+class SplitCounts(NamedTuple):
+    """The number of pictures of a split and of the frames that its labels have; None where that is not known."""
+
+    pictures: int
+    frames: int | None
+
+
+DET = {"train": SplitCounts(70_000, 69_863), "val": SplitCounts(10_000, 10_000), "test": SplitCounts(20_000, None)}
+_SEGMENTATION = {"train": SplitCounts(7_000, 7_000), "val": SplitCounts(1_000, 1_000), "test": SplitCounts(2_000, None)}
+
+COUNTS: dict[str, dict[str, SplitCounts]] = {
+    "det": DET,
+    "drivable": {split: SplitCounts(each.pictures, None) for split, each in DET.items()},
+    "sem_seg": _SEGMENTATION,
+    "ins_seg": _SEGMENTATION,
+    "pan_seg": _SEGMENTATION,
+}
+"""By task and split."""
+
+BOXES_2018 = {
+    "train": {
+        "car": 713_211,
+        "traffic sign": 239_686,
+        "traffic light": 186_117,
+        "person": 91_349,
+        "truck": 29_971,
+        "bus": 11_672,
+        "bike": 7_210,
+        "rider": 4_517,
+        "motor": 3_002,
+        "train": 136,
+    },
+    "val": {
+        "car": 102_506,
+        "traffic sign": 34_908,
+        "traffic light": 26_885,
+        "person": 13_262,
+        "truck": 4_245,
+        "bus": 1_597,
+        "bike": 1_007,
+        "rider": 649,
+        "motor": 452,
+        "train": 15,
+    },
+}
+"""The boxes of the lists of 2018, by split and the category names of that release."""
+
+VAL_FRAMES = {
+    "weather": {
+        "clear": 5_346,
+        "overcast": 1_239,
+        "undefined": 1_157,
+        "snowy": 769,
+        "rainy": 738,
+        "partly cloudy": 738,
+        "foggy": 13,
+    },
+    "scene": {
+        "city street": 6_112,
+        "highway": 2_499,
+        "residential": 1_253,
+        "undefined": 53,
+        "parking lot": 49,
+        "tunnel": 27,
+        "gas stations": 7,
+    },
+    "timeofday": {"daytime": 5_258, "night": 3_929, "dawn/dusk": 778, "undefined": 35},
+}
+"""The detection frames of val by the value of each attribute: what each slice of val holds."""
+
+PICTURES_WITHOUT_LABELS = 137
+"""Of the training pictures these have no detection labels (https://github.com/bdd100k/bdd100k/issues/210)."""
+
+# Of the released segmentation set these pictures have no mask (https://github.com/bdd100k/bdd100k/issues/103).
+PICTURES_WITHOUT_MASK = {
+    "3d581db5-2564fb7e",
+    "52e3fd10-c205dec2",
+    "781756b0-61e0a182",
+    "78ac84ba-07bd30c2",
+    "80a9e37d-e4548ac1",
+    "9342e334-33d167eb",
+}

@@ -1,0 +1,161 @@
+"""Statistics as pictures."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ...atomic import atomic_path, write_atomic
+from ..categories import colors, names
+from ..labels import HEIGHT, WIDTH
+from ..slices import FRAME_ATTRIBUTES
+from .masks import BITMASK_TASKS
+from .statistics import COCO_EDGES, SIZE_EDGES, BoxStatistics, Statistics
+
+_SPLIT_COLORS = {"train": "#2563a8", "val": "#c2571a"}
+_INK = "#3c4450"
+
+
+def write_statistics(statistics: Statistics, folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes ``statistics.json`` and the pictures of what there is into ``folder``.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: ``folder`` cannot be written.
+    """
+    folder = Path(folder)
+    paths = [folder / "statistics.json"]
+    write_atomic(paths[0], msgspec.json.format(msgspec.json.encode(statistics.to_json()), indent=1) + b"\n")
+    for name, figure in _figures(statistics):
+        paths.append(folder / f"{name}.png")
+        with atomic_path(paths[-1]) as temporary:
+            figure.savefig(temporary, dpi=110, format="png")
+    return paths
+
+
+def _figures(statistics: Statistics) -> Iterator[tuple[str, Figure]]:
+    boxes = {split: one for split, one in statistics.boxes.items() if one.classes.any()}
+    if boxes:
+        counts = {split: one.classes for split, one in boxes.items()}
+        yield "boxes_per_class", _bars("Boxes per class", names("det"), counts, "boxes")
+        yield "box_sizes", _sizes(boxes)
+        yield "box_positions", _positions(boxes)
+        yield "boxes_per_frame", _boxes_per_frame(boxes)
+    if any(counts for one in statistics.boxes.values() for counts in one.attributes.values()):
+        yield "attributes", _attributes(statistics.boxes)
+    for task in dict.fromkeys(task for task, _ in statistics.content):
+        what = "instances" if task in BITMASK_TASKS else "pixels"
+        counts = {split: content for (of, split), content in statistics.content.items() if of == task}
+        yield f"{task}_{what}_per_class", _bars(f"{task}: {what} per class", names(task), counts, what)
+
+
+def _bars(title: str, labels: Sequence[str], counts: dict[str, np.ndarray], what: str) -> Figure:
+    figure = Figure(figsize=(9, 1.4 + 0.3 * len(labels) * max(1, 0.6 * len(counts))), layout="constrained")
+    _draw_bars(figure.add_subplot(), title, labels, counts, f"{what} (logarithmic)")
+    return figure
+
+
+def _draw_bars(axes: Axes, title: str, labels: Sequence[str], counts: dict[str, np.ndarray], x_label: str) -> None:
+    """A row a label, a bar a split, with the number and the share of the split written beside."""
+    height = 0.8 / len(counts)
+    for i, (split, values) in enumerate(counts.items()):
+        places = np.arange(len(labels)) + (i - (len(counts) - 1) / 2) * height
+        axes.barh(places, values, height * 0.92, color=_SPLIT_COLORS.get(split, "#777777"), label=split)
+        total = max(values.sum(), 1)
+        for place, value in zip(places, values.tolist(), strict=True):
+            share = 100 * value / total
+            text = f" {value:,} ({share:.{0 if share >= 10 else 1 if share >= 0.1 else 3}f} %)" if value else " 0"
+            axes.text(max(value, 0.6), place, text, va="center", fontsize=7.5, color=_INK)
+    top = max((values.max() for values in counts.values()), default=1)
+    axes.set_xscale("log")
+    axes.set_xlim(0.6, max(top, 1) ** 1.25 * 3)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlabel(x_label)
+    axes.set_title(title, loc="left", color=_INK)
+    axes.legend(loc="lower right", frameon=False)
+    _plain(axes)
+
+
+def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
+    """A panel a split: boxes by the root of their area, stacked by class."""
+    figure = Figure(figsize=(9, 3.4 * len(boxes)), layout="constrained")
+    for axes, (split, one) in zip(np.atleast_1d(figure.subplots(len(boxes), 1)), boxes.items(), strict=True):
+        below = np.zeros(one.sizes.shape[1])
+        for label, color, counts in zip(names("det"), colors("det"), one.sizes, strict=True):
+            rgb = to_rgb([channel / 255 for channel in color])
+            left, width = SIZE_EDGES[:-1], np.diff(SIZE_EDGES)
+            axes.bar(left, counts, width, below, align="edge", color=rgb, label=label, edgecolor="white", lw=0.3)
+            below += counts
+        shares = 100 * one.small_medium_large / one.small_medium_large.sum()
+        for edge in COCO_EDGES:
+            axes.axvline(edge, color=_INK, ls="--", lw=0.8)
+        axes.set_title(
+            f"Box sizes, {split}: {shares[0]:.0f} % small, {shares[1]:.0f} % medium, {shares[2]:.0f} % large (COCO's)",
+            loc="left",
+            color=_INK,
+        )
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(2, SIZE_EDGES[-1])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_xlabel("square root of the area, pixels")
+        axes.set_ylabel("boxes")
+        axes.legend(frameon=False, fontsize=8, loc="upper right")
+        _plain(axes)
+    return figure
+
+
+def _positions(boxes: dict[str, BoxStatistics]) -> Figure:
+    figure = Figure(figsize=(7 * len(boxes), 3.7), layout="constrained")
+    for axes, (split, one) in zip(np.atleast_1d(figure.subplots(1, len(boxes))), boxes.items(), strict=True):
+        image = axes.imshow(one.places / max(one.frames, 1), cmap="magma", extent=(0, WIDTH, HEIGHT, 0), vmin=0)
+        axes.set_title(f"Boxes that cover a place, {split}", loc="left", color=_INK)
+        axes.set_xlabel("x, pixels")
+        axes.set_ylabel("y, pixels")
+        figure.colorbar(image, ax=axes, label="boxes a frame", shrink=0.75)
+    return figure
+
+
+def _boxes_per_frame(boxes: dict[str, BoxStatistics]) -> Figure:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for split, one in boxes.items():
+        mean = one.classes.sum() / max(one.frames, 1)
+        share = 100 * one.boxes_a_frame / max(one.frames, 1)
+        axes.step(range(101), share, where="mid", color=_SPLIT_COLORS.get(split), label=f"{split}, mean {mean:.1f}")
+    axes.set_title("Boxes per frame", loc="left", color=_INK)
+    axes.set_xlabel("boxes in a frame (100 and more at the end)")
+    axes.set_ylabel("frames, percent")
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0)
+    axes.legend(frameon=False)
+    _plain(axes)
+    return figure
+
+
+def _attributes(boxes: dict[str, BoxStatistics]) -> Figure:
+    figure = Figure(figsize=(9, 10), layout="constrained")
+    heights = [len(values) for values in FRAME_ATTRIBUTES.values()]
+    panels = figure.subplots(len(heights), 1, height_ratios=heights)
+    for axes, (attribute, values) in zip(panels, FRAME_ATTRIBUTES.items(), strict=True):
+        counts = {
+            split: np.array([one.attributes[attribute].get(value, 0) for value in values])
+            for split, one in boxes.items()
+        }
+        _draw_bars(axes, attribute, values, counts, "frames (logarithmic)")
+    return figure
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8.5)

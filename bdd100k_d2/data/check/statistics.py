@@ -1,0 +1,124 @@
+"""What the labels hold, in numbers: boxes by class, size and place, attributes, pixels by class."""
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..categories import TASKS, names
+from ..labels import HEIGHT, WIDTH
+from .boxes import BoxTable
+from .labels import frame_attributes
+
+SIZE_EDGES = 2.0 ** np.arange(0, 10.6, 0.5)
+"""Edges of the size histogram: the square root of a box's area, in pixels."""
+
+GRID = (36, 64)
+"""Rows and columns of the heat map; a cell is 20 pixels of a released picture."""
+
+COCO_EDGES = (32, 96)
+"""COCO's small, medium and large boxes are told apart by these roots of their area."""
+
+
+class BoxStatistics(NamedTuple):
+    """The detection boxes of a split.
+
+    Attributes:
+        frames: how many there are.
+        classes: (10,) int64 boxes of each class; ignored categories are those they stand for.
+        sizes: (10, len(SIZE_EDGES) - 1) int64 boxes of each class by the root of their area.
+        small_medium_large: (3,) int64 boxes by COCO's sizes.
+        places: `GRID` int64: how many boxes cover the middle of each cell.
+        boxes_a_frame: (101,) int64 frames with 0 to 99 boxes, and with more.
+        flags: of "occluded", "truncated" and "crowd" how many boxes have it.
+        attributes: frames by the value of each attribute.
+    """
+
+    frames: int
+    classes: np.ndarray
+    sizes: np.ndarray
+    small_medium_large: np.ndarray
+    places: np.ndarray
+    boxes_a_frame: np.ndarray
+    flags: dict[str, int]
+    attributes: dict[str, Counter[str]]
+
+
+class Statistics:
+    """Collects statistics split by split.
+
+    Attributes:
+        boxes: by split.
+        content: by task and split (K,) int64 the pixels of each class, or of bitmasks the instances.
+    """
+
+    def __init__(self) -> None:
+        """Starts with none."""
+        self.boxes: dict[str, BoxStatistics] = {}
+        self.content: dict[tuple[str, str], np.ndarray] = {}
+
+    def add_content(self, task: str, split: str, content: np.ndarray) -> None:
+        """Adds what masks hold by class, if anything."""
+        if content.any():
+            self.content[task, split] = content
+
+    def add_boxes(self, split: str, table: BoxTable) -> None:
+        """Adds the boxes of a label file; unknown categories and degenerate boxes are left out."""
+        whole = (table.category >= 0) & (table.width_height >= 1).all(axis=1) & np.isfinite(table.corners).all(axis=1)
+        category, sides = table.category[whole], table.width_height[whole]
+        root = np.sqrt(sides.prod(axis=1))
+        size = np.clip(np.searchsorted(SIZE_EDGES, root, "right") - 1, 0, len(SIZE_EDGES) - 2)
+        sizes = np.zeros((len(TASKS["det"]), len(SIZE_EDGES) - 1), np.int64)
+        np.add.at(sizes, (category, size), 1)
+        each = np.bincount(table.frame, minlength=len(table.frames))
+        given = [label.attributes for label in table.labels if label.attributes is not None]
+        self.boxes[split] = BoxStatistics(
+            len(table.frames),
+            np.bincount(category, minlength=len(TASKS["det"])),
+            sizes,
+            np.bincount(np.digitize(root, COCO_EDGES), minlength=3),
+            _places(table.corners[whole], table.size[table.frame[whole]]),
+            np.bincount(np.minimum(each, 100), minlength=101),
+            {flag: sum(bool(getattr(one, flag)) for one in given) for flag in ("occluded", "truncated", "crowd")},
+            frame_attributes(table.frames),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as a file holds it; sizes are in pixels."""
+        return {
+            "det": {
+                split: {
+                    "frames": one.frames,
+                    "boxes": dict(zip(names("det"), one.classes.tolist(), strict=True)),
+                    "root_area_edges": SIZE_EDGES.round(2).tolist(),
+                    "boxes_by_root_area": dict(zip(names("det"), one.sizes.tolist(), strict=True)),
+                    "small_medium_large": one.small_medium_large.tolist(),
+                    "boxes_covering_a_cell": one.places.tolist(),
+                    "frames_by_boxes": one.boxes_a_frame.tolist(),
+                    "flags": one.flags,
+                    "attributes": {attribute: dict(counts) for attribute, counts in one.attributes.items()},
+                }
+                for split, one in self.boxes.items()
+            },
+            **{
+                f"{task}_{split}": dict(zip(names(task), content.tolist(), strict=True))
+                for (task, split), content in self.content.items()
+            },
+        }
+
+
+def _places(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """How many boxes cover the middle of each cell of `GRID`, laid over pictures of any size."""
+    scale = np.array([WIDTH, HEIGHT]) / np.maximum(size, 1)
+    rows, columns = GRID
+    cell = np.array([WIDTH / columns, HEIGHT / rows])
+    # A cell is covered when the box reaches from before its middle to behind it.
+    first = np.ceil(corners[:, :2] * scale / cell - 0.5).astype(int).clip(0, [columns, rows])
+    last = np.floor((corners[:, 2:] + 1) * scale / cell - 0.5).astype(int).clip(-1, [columns - 1, rows - 1]) + 1
+    seen = (last > first).all(axis=1)
+    (x1, y1), (x2, y2) = first[seen].T, last[seen].T
+    # Corners of the differences; two running sums fill the boxes between them.
+    grid = np.zeros((rows + 1, columns + 1), np.int64)
+    for y, x, sign in ((y1, x1, 1), (y1, x2, -1), (y2, x1, -1), (y2, x2, 1)):
+        np.add.at(grid, (y, x), sign)
+    return grid.cumsum(axis=0).cumsum(axis=1)[:-1, :-1]

@@ -1,0 +1,72 @@
+"""What a target format cannot hold, counted while it is written."""
+
+from collections import Counter
+from threading import Lock
+
+from ..labels import Frame, FrameAttributes, Label, LabelAttributes
+from .scalabel import has_polygon
+
+
+class Losses:
+    """Counts by kind; a kind is a phrase that follows its count, as "labels whose score is not kept".
+
+    Several threads may count.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def add(self, kind: str, count: int = 1) -> None:
+        """Counts ``count`` more of ``kind``."""
+        if count:
+            with self._lock:
+                self._counts[kind] += count
+
+    def counts(self) -> dict[str, int]:
+        """The counts by kind, the largest first; kinds that did not occur are not in it."""
+        return dict(self._counts.most_common())
+
+
+FRAME_ATTRIBUTES = "frames whose weather, scene and time of day are not kept"
+VIDEO = "frames whose video, index or timestamp are not kept"
+LABEL_ATTRIBUTES = "labels whose attributes (occluded, truncated, traffic light colour) are not kept"
+LIGHT_COLOR = "labels whose traffic light colour is not kept"
+SCORES = "labels whose score is not kept"
+IDS = "labels whose id is not kept"
+MASKS = "labels whose mask is not kept, only its box"
+BOXES = "labels whose own box is not kept but replaced by the box around the mask"
+POLYGONS = "labels whose polygon (poly2d) is not kept"
+NO_BOX = "labels without a box are left out"
+NO_MASK = "labels without a mask (rle) are left out"
+OTHER_TASK = "labels of classes that the task does not have are left out"
+RENAMED = "labels under another name of their class (bike, motor, person, van, ...) get the official one"
+IGNORED_CLASS = "labels of ignored classes (other person, other vehicle, trailer) become crowds of the nearest class"
+IGNORED_AS_CROWD = "ignored labels become crowds, the two cannot be told apart"
+CROWDS_LEFT_OUT = "crowds and ignored labels are left out: they would be trained on as plain objects"
+
+
+def count_frame(frame: Frame, losses: Losses, attributes: bool = True) -> None:
+    """Counts what a frame says of itself; ``attributes`` says whether those too are not kept."""
+    if attributes and frame.attributes not in (None, FrameAttributes()):
+        losses.add(FRAME_ATTRIBUTES)
+    if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
+        losses.add(VIDEO)
+
+
+def count_attributes(label: Label, losses: Losses) -> None:
+    """Counts a label's attributes, if they say anything: false is what is read of labels without attributes."""
+    attributes = label.attributes
+    if attributes is not None and (attributes.occluded or attributes.truncated or has_light(attributes)):
+        losses.add(LABEL_ATTRIBUTES)
+
+
+def has_light(attributes: LabelAttributes) -> bool:
+    """Whether the colour of a traffic light is known."""
+    return attributes.trafficLightColor not in (None, "NA", "none")
+
+
+def count_extras(label: Label, losses: Losses) -> None:
+    """Counts what Scalabel alone holds of a label."""
+    if has_polygon(label):
+        losses.add(POLYGONS)

@@ -1,0 +1,105 @@
+"""Where a conversion goes: nothing is overwritten unasked, and a folder is there whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import DataError, OutputError
+from ..labels import Frame, check_file_name, picture_stem
+
+
+def check_new(path: Path, source: Path, overwrite: bool) -> None:
+    """Holds that ``path`` may be written.
+
+    Raises:
+        OutputError: it is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
+    """
+    target, origin = path.resolve(), source.resolve()
+    if target == origin or target in origin.parents:
+        raise OutputError(f"{path}: would overwrite what is to be read, {source}; give another place.")
+    if origin in target.parents:
+        # The next reader of the folder would take it for one of the labels.
+        raise OutputError(f"{path}: lies in the folder that is to be read, {source}; give another place.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; give another place, or --overwrite to replace it.")
+
+
+def check_json(path: Path) -> None:
+    """Holds that ``path`` is a place for a JSON file.
+
+    Raises:
+        OutputError: it is a folder, or it ends otherwise.
+    """
+    if path.is_dir() or path.suffix != ".json":
+        raise OutputError(f"{path}: the target is one JSON file; give a path that ends in .json.")
+
+
+@contextmanager
+def new_folder(path: Path, suffix: str) -> Iterator[Path]:
+    """Yields a temporary folder, which becomes ``path`` when all went well; an old folder there is replaced.
+
+    Args:
+        path: of the folder.
+        suffix: of the files that conversions write. An old folder that holds anything else is not replaced.
+
+    Raises:
+        OutputError: a file is there, or a folder with other files, or it cannot be written.
+    """
+    if path.exists():
+        others = [one.name for one in path.iterdir() if one.suffix != suffix] if path.is_dir() else [path.name]
+        if others:
+            raise OutputError(
+                f"{path}: holds {sorted(others)[0]}, which no conversion wrote, so it is not replaced; give another "
+                "place."
+            )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rename(old)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OutputError:
+        # Of a file inside this one, which it names.
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class Stems:
+    """The stems of the frames of a folder, one file each."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self._names: dict[str, str] = {}
+        self._source, self._folder = source, folder
+
+    def take(self, frame: Frame) -> str:
+        """The stem that a frame's file has.
+
+        Raises:
+            DataError: its name leads out of the folder, or another frame has the same stem.
+        """
+        try:
+            check_file_name(frame.name, self._folder)
+        except DataError as error:
+            raise DataError(f"{self._source}: {error} Rename it in the label file.") from error
+        stem = picture_stem(frame.name)
+        other = self._names.setdefault(stem, frame.name)
+        if other != frame.name:
+            raise DataError(
+                f"{self._source}: frames {other} and {frame.name} would have the same file {stem}; rename one of them."
+            )
+        return stem

@@ -1,0 +1,188 @@
+"""Slices: data sets of the frames of another one that have certain attributes, such as the pictures taken at night.
+
+A slice reads nothing when it is registered. Its frames are chosen when it is loaded or evaluated, by the attributes
+``weather``, ``scene`` and ``timeofday`` in a label file; the frames without an attribute are in none of its slices.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError
+from .categories import SCENE, TIME_OF_DAY, WEATHER
+from .labels import attributes_of, picture_stem
+from .vintages import read_labels
+
+logger = logging.getLogger(__name__)
+
+FRAME_ATTRIBUTES = {"weather": WEATHER, "scene": SCENE, "timeofday": TIME_OF_DAY}
+"""The values that each attribute of a frame has."""
+
+# Masks carry no attributes. Relative to <root>/bdd100k; the first that is there is read.
+_ATTRIBUTE_FILES = {
+    "det": ("labels/det_20/det_{split}.json",),
+    "drivable": ("labels/det_20/det_{split}.json", "labels/drivable/polygons/drivable_{split}.json"),
+    "sem_seg": ("labels/sem_seg/polygons/sem_seg_{split}.json", "labels/sem_seg/rles/sem_seg_{split}.json"),
+    "ins_seg": ("labels/ins_seg/polygons/ins_seg_{split}.json", "labels/ins_seg/rles/ins_seg_{split}.json"),
+    "pan_seg": ("labels/pan_seg/polygons/pan_seg_{split}.json", "labels/pan_seg/rles/pan_seg_{split}.json"),
+}
+
+# Every attribute has the value "undefined", so only those names need the attribute's.
+KNOWN_SLICES = {
+    f"undefined_{attribute}" if value == "undefined" else value.replace(" ", "_").replace("/", "_"): (attribute, value)
+    for attribute, values in FRAME_ATTRIBUTES.items()
+    for value in values
+}
+"""What the names that are always registered have after ``bdd100k_<task>_<split>_``, and the attribute and its value."""
+
+
+def attribute_files(folder: Path, task: str, split: str) -> tuple[str, ...]:
+    """Where the attributes of a split's frames may be, below ``folder``, which is ``<root>/bdd100k``."""
+    return tuple(str(folder / path.format(split=split)) for path in _ATTRIBUTE_FILES[task])
+
+
+def register_slice(name: str, base: str, attributes_file: str | Path | None = None, **attributes: Any) -> None:  # noqa: ANN401, checked below
+    """Registers the frames of a data set that have certain attributes, for training or evaluation; reads nothing.
+
+    ``register_slice("night_rain", "bdd100k_det_val", timeofday="night", weather=("rainy", "snowy"))`` has the frames
+    whose every attribute has one of the values that are given for it. A slice of the same name is replaced; after
+    ``register_all(root)`` a slice is one of the data at the new root.
+
+    Args:
+        name: of the new data set, in Detectron2's catalogs.
+        base: a registered data set; of a slice the attributes are added to its own.
+        attributes_file: a label file with the frames' attributes, or a folder of them; default: the labels of ``base``
+            or, of masks, the released label files of the same frames.
+        attributes: ``weather``, ``scene`` and ``timeofday``, a value or several of them.
+
+    Raises:
+        ConfigError: ``base`` is not registered, ``name`` is and is no slice, or an attribute or value does not exist.
+    """
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    if base not in DatasetCatalog.list():
+        raise ConfigError(
+            f"slice {name}: no data set {base!r} is registered; register it first, BDD100K by bdd100k_d2.register_all."
+        )
+    if name in DatasetCatalog.list() and _slice_of(name) is None:
+        raise ConfigError(f"slice {name}: a data set of that name is registered; choose another name.")
+    wanted = {attribute: _values(name, attribute, given) for attribute, given in attributes.items()}
+    if not wanted:
+        raise ConfigError(f"slice {name}: name an attribute, of {', '.join(FRAME_ATTRIBUTES)}.")
+    fields = {key: value for key, value in MetadataCatalog.get(base).as_dict().items() if key != "name"}
+    if _slice_of(base) is not None:
+        base, inherited = fields["slice_of"], fields["slice_attributes"]
+        for attribute in inherited.keys() & wanted.keys():
+            raise ConfigError(f"slice {name}: its base is a slice by {attribute} already; name another attribute.")
+        wanted |= inherited
+    if attributes_file is not None:
+        fields |= {"attributes_file": str(attributes_file)}
+    _replace(name, fields | {"slice_of": base, "slice_attributes": wanted})
+
+
+def register_known_slices(bases: Sequence[str]) -> None:
+    """Registers the `KNOWN_SLICES` of each of ``bases``, and every other slice anew on what its base is now."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    for name in [name for name in MetadataCatalog.list() if _slice_of(name) in DatasetCatalog.list()]:
+        old = MetadataCatalog.get(name)
+        register_slice(name, old.slice_of, old.get("attributes_file", None), **old.slice_attributes)
+    for base in bases:
+        for suffix, (attribute, value) in KNOWN_SLICES.items():
+            register_slice(f"{base}_{suffix}", base, **{attribute: value})
+
+
+def slice_frames(name: str) -> frozenset[str] | None:
+    """The frames of a registered slice by the stems of their pictures; None for a data set that is no slice.
+
+    Raises:
+        DataError: the attributes cannot be read, or no frame has them.
+    """
+    from detectron2.data import MetadataCatalog
+
+    if _slice_of(name) is None:
+        return None
+    metadata = MetadataCatalog.get(name)
+    wanted, source = metadata.slice_attributes, _source(name)
+    attributes = attributes_of(read_labels(source).frames)
+    stems = frozenset(
+        picture_stem(frame)
+        for frame, of_frame in attributes.items()
+        if all(getattr(of_frame, attribute) in values for attribute, values in wanted.items())
+    )
+    if not stems:
+        there = Counter(tuple(getattr(one, attribute) for attribute in wanted) for one in attributes.values())
+        having = ", ".join(f"{' and '.join(map(str, values))} ({count:,})" for values, count in there.most_common(8))
+        given = " and ".join(f"{attribute} {' or '.join(values)}" for attribute, values in wanted.items())
+        raise DataError(
+            f"{source}: no frame has {given}, so {name} is empty; "
+            + (
+                f"its frames have {having}."
+                if having
+                else "none of its frames has attributes, so give register_slice an attributes_file whose frames have."
+            )
+        )
+    return stems
+
+
+def _slice_of(name: str) -> str | None:
+    from detectron2.data import MetadataCatalog
+
+    # To ask for the metadata of an unknown name makes it known.
+    return MetadataCatalog.get(name).get("slice_of", None) if name in MetadataCatalog.list() else None
+
+
+def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: ANN401, checked here
+    if attribute not in FRAME_ATTRIBUTES:
+        raise ConfigError(f"slice {name}: frames have no attribute {attribute!r}, but {', '.join(FRAME_ATTRIBUTES)}.")
+    values = (given,) if isinstance(given, str) else tuple(given)
+    unknown = [value for value in values if value not in FRAME_ATTRIBUTES[attribute]]
+    if unknown or not values:
+        what = f"{attribute} is never {unknown[0]!r}" if unknown else f"no value of {attribute} is given"
+        raise ConfigError(f"slice {name}: {what}; there are {', '.join(FRAME_ATTRIBUTES[attribute])}.")
+    return values
+
+
+def _replace(name: str, fields: dict[str, Any]) -> None:
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    # Metadata refuses to change a value, so what an earlier registration left goes first.
+    for catalog in (DatasetCatalog, MetadataCatalog):
+        if name in catalog.list():
+            catalog.remove(name)
+    DatasetCatalog.register(name, partial(_load, name))
+    MetadataCatalog.get(name).set(**fields)
+
+
+def _load(name: str) -> list[dict[str, Any]]:
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    stems, base = slice_frames(name), MetadataCatalog.get(name).slice_of
+    records = DatasetCatalog.get(base)
+    chosen = [record for record in records if picture_stem(Path(record["file_name"]).name) in stems]
+    if not chosen:
+        raise DataError(f"{name}: none of the {len(stems):,} frames with its attributes is in {base}, so it is empty.")
+    logger.info("%s: %d of the %d frames of %s.", name, len(chosen), len(records), base)
+    return chosen
+
+
+def _source(name: str) -> Path:
+    from detectron2.data import MetadataCatalog
+
+    metadata = MetadataCatalog.get(name)
+    chosen = metadata.get("attributes_file", None)
+    if chosen is not None:
+        return Path(chosen)
+    # A data set that users register themselves has no other files than its labels.
+    labels = metadata.get("label_path", None)
+    files = [Path(path) for path in metadata.get("attribute_files", () if labels is None else (labels,))]
+    found = next((path for path in files if path.exists()), None)
+    if found is None:
+        raise DataError(
+            f"{name}: the attributes of its frames are in none of {', '.join(map(str, files)) or 'its files'}; put the "
+            "label file there or give register_slice an attributes_file."
+        )
+    return found

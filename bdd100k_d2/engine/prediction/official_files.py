@@ -1,0 +1,55 @@
+"""The record of a run -> the files that the official tool takes."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...data.categories import names
+from ...data.labels import Frame
+from ...evaluation.boxes import Boxes, join_boxes
+from ...evaluation.results import detection_frames, scored_frame, write_detections, write_instance_scores
+from .frame_result import PIXEL_FOLDERS
+from .journal import FrameLine
+
+
+def write_official_files(task: str, lines: Sequence[FrameLine], folder: Path, video: str | None = None) -> list[Path]:
+    """Writes ``det.json`` or ``score.json``; masks and bitmasks are there already.
+
+    Args:
+        task: of the run.
+        lines: of the frames that are done, in the order of the file.
+        folder: of the results.
+        video: the name of the film that the frames are from.
+
+    Returns:
+        The result files, and the folder of masks or bitmasks.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    files = [folder / PIXEL_FOLDERS[task]] if task in PIXEL_FOLDERS else []
+    if task == "det":
+        files.append(folder / "det.json")
+        frames = detection_frames(join_boxes([_boxes(line) for line in lines]), names("det"))
+        write_detections(frames if video is None else _of_video(frames, video), files[-1])
+    elif task == "ins_seg":
+        files.append(folder / "score.json")
+        write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
+    return files
+
+
+def _boxes(line: FrameLine) -> Boxes:
+    return Boxes(
+        [line.name],
+        np.zeros(len(line.classes), np.int64),
+        np.array(line.classes, np.int64),
+        np.array(line.corners, np.float64).reshape(-1, 4),
+        np.array(line.scores, np.float64),
+    )
+
+
+def _of_video(frames: Iterator[Frame], video: str) -> Iterator[Frame]:
+    for index, frame in enumerate(frames):
+        frame.videoName, frame.frameIndex = video, index
+        yield frame

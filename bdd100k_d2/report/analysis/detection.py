@@ -1,0 +1,168 @@
+"""Detections against ground truth: two label files -> everything that the report says of them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ...cores import cores
+from ...data.categories import names
+from ...data.labels import without_collection
+from ...errors import ConfigError
+from ...evaluation.files.detection import open_det
+from ...evaluation.metrics.coco import IOU_THRESHOLDS
+from ...evaluation.official import Official, summary
+from .arguments import check_numbers, check_paths
+from .confusion import detection_confusion
+from .detection_frames import describe_ranking, detection_frames
+from .errors import classify, count_errors
+from .matching import Matches, match
+from .precision import WeightedPrecision, precision_recall
+from .records import DetectionAnalysis, DetectionClass, Estimate
+from .resampling import describe, estimates, resample
+from .sizes import size_histograms
+from .slices import box_tables, frame_tables, size_table
+
+_METRICS = ("AP", "AP50", "AP75", "AR100")
+_CURVES = tuple(int(np.argmin(abs(IOU_THRESHOLDS - iou))) for iou in (0.5, 0.75))
+_CURVE_POINTS = 300
+
+
+def analyse_detection(
+    truth: Path,
+    predicted: Path,
+    images: Path | None = None,
+    *,
+    score_threshold: float = 0.3,
+    bootstrap: int = 500,
+    seed: int = 0,
+    worst: int = 60,
+    worst_each: int = 4,
+    workers: int | None = None,
+) -> DetectionAnalysis:
+    """Scores detections officially, and says where and how they fail.
+
+    Args:
+        truth: a label file of any vintage, or a folder of them.
+        predicted: likewise.
+        images: the folder of the pictures, for the paths of the frames to show.
+        score_threshold: 0 to 1; the confusion matrix, the counts of errors, the histogram of sizes and the choice of
+            frames are of the detections with at least this score.
+        bootstrap: rounds, of which the intervals are made; 0 for none.
+        seed: of the bootstrap.
+        worst: frames to show,
+        worst_each: and so many of each class, error type and slice.
+        workers: processes or threads; all cores without it.
+
+    Raises:
+        ConfigError: a negative number, or a score threshold that is not between 0 and 1.
+        DataError: a bad file, an unknown category, a prediction without a score, predictions of other frames, or no
+            folder ``images``.
+    """
+    check_numbers(bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
+    if not 0 <= score_threshold <= 1:
+        raise ConfigError(f"a score threshold of {score_threshold} leaves nothing to count; give one from 0 to 1.")
+    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
+    check_paths(truth, predicted, images)
+    workers = workers or cores()
+    with without_collection():
+        problem, attributes, vintage = open_det(truth, predicted, workers)
+        classes = tuple(names("det"))
+        official = problem.official()
+        matches = match(problem._truth, problem._detections, len(problem.names), len(classes))
+        outcomes = classify(matches)
+        ends = _intervals(matches, bootstrap, seed, workers)
+        curves = (
+            precision_recall(matches, k, name, t, _CURVE_POINTS) for k, name in enumerate(classes) for t in _CURVES
+        )
+        num_frames, frames = len(problem.names), np.unique(matches.detections.frame)
+        return DetectionAnalysis(
+            truth,
+            predicted,
+            vintage.value,
+            num_frames,
+            int((~matches.ignored).sum()),
+            int(matches.ignored.sum()),
+            len(matches.detections.score),
+            num_frames - len(frames),
+            score_threshold,
+            official,
+            _headline(official, ends[:, : len(_METRICS)]),
+            describe(bootstrap, seed, num_frames),
+            _class_rows(matches, official, ends[:, len(_METRICS) :], classes, score_threshold),
+            tuple(curve for curve in curves if curve is not None),
+            frame_tables(problem, attributes, truth, _METRICS, "AP")
+            | {"size": size_table(matches, official)}
+            | box_tables(problem, truth, _METRICS, "AP"),
+            detection_confusion(matches, outcomes, classes, score_threshold),
+            count_errors(matches, outcomes, classes, score_threshold),
+            size_histograms(matches, outcomes, classes, score_threshold),
+            detection_frames(
+                matches,
+                outcomes,
+                problem.flags,
+                problem.names,
+                attributes,
+                images,
+                score_threshold,
+                worst,
+                worst_each,
+            ),
+            describe_ranking(score_threshold, worst, worst_each),
+        )
+
+
+def _intervals(matches: Matches, rounds: int, seed: int, workers: int) -> np.ndarray:
+    """(2, 4 + 2 K) the ends of the intervals of `_METRICS`, then of each class's AP, then of each class's AP50."""
+    precision = WeightedPrecision(matches)
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        average, recall = precision(weights)
+        present = ~np.isnan(average[:, 0])
+        overall = [average, average[:, 0], average[:, _CURVES[1]], recall]
+        means = [values[present].mean() if present.any() else np.nan for values in overall]
+        return np.concatenate([means, average.mean(axis=1), average[:, 0]])
+
+    return resample(score, matches.num_frames, rounds, seed, workers)
+
+
+def _headline(official: Official, ends: np.ndarray) -> dict[str, Estimate]:
+    values = summary(official)
+    known = estimates(np.array([values[metric] for metric in _METRICS]), ends)
+    return {metric: Estimate(value, math.nan, math.nan) for metric, value in values.items()} | dict(
+        zip(_METRICS, known, strict=True)
+    )
+
+
+def _class_rows(
+    matches: Matches, official: Official, ends: np.ndarray, classes: tuple[str, ...], score_threshold: float
+) -> tuple[DetectionClass, ...]:
+    num = len(classes)
+    ap, ap50 = (
+        estimates(np.array([official[metric][0][name] for name in classes]), part)
+        for metric, part in (("AP", ends[:, :num]), ("AP50", ends[:, num:]))
+    )
+    detections, truth = matches.detections, matches.truth
+    counts = np.column_stack(
+        [
+            np.bincount(category, minlength=num)
+            for category in (
+                truth.category[~matches.ignored],
+                truth.category[matches.ignored],
+                detections.category,
+                detections.category[detections.score >= score_threshold],
+            )
+        ]
+    ).tolist()
+    return tuple(
+        DetectionClass(
+            name,
+            ap[k],
+            ap50[k],
+            official["AP75"][0][name],
+            official["AR100"][0][name],
+            *counts[k],
+            {metric: values[0][name] for metric, values in official.items()},
+        )
+        for k, name in enumerate(classes)
+    )

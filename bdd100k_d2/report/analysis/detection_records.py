@@ -1,0 +1,252 @@
+"""What an analysis of detections holds.
+
+Scores and costs are in percent, coordinates in pixels with **inclusive** corners, class indices count from 0. NaN
+stands for what does not exist, as the score of a class without ground truth.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...data.labels import FrameAttributes
+from ...evaluation.official import Official
+from .score_records import Bootstrap, Estimate, SliceTable
+
+RIGHT = "right"
+"""A detection that finds a box of its class: a true positive."""
+
+IGNORED = "ignored"
+"""A detection on a crowd or an ignored box, or beyond the hundred best of a class and a frame: it is not counted."""
+
+DETECTION_ERRORS = ("classification", "localisation", "both", "duplicate", "background")
+"""What can be wrong with a detection; see :mod:`.errors` for their definitions."""
+
+MISSED = "missed"
+"""A box of ground truth that no detection finds, and that no classification or localisation error accounts for."""
+
+ERROR_TYPES = (*DETECTION_ERRORS, MISSED)
+
+
+class DetectionClass(NamedTuple):
+    """A row of the table of classes.
+
+    Attributes:
+        name: of the class.
+        ap: COCO's AP, the mean over ten IoU thresholds.
+        ap50: the AP at IoU 0.5.
+        ap75: the AP at IoU 0.75.
+        ar100: the recall with at most 100 detections a frame, the mean over ten IoU thresholds.
+        boxes: scored boxes of ground truth.
+        ignored: boxes that are crowds or ignored, which are neither found nor missed.
+        detections: of this class, at any score.
+        confident: of them, those at the score threshold or above.
+        official: all twelve official scores by name, "AP" to "ARl".
+    """
+
+    name: str
+    ap: Estimate
+    ap50: Estimate
+    ap75: float
+    ar100: float
+    boxes: int
+    ignored: int
+    detections: int
+    confident: int
+    official: Mapping[str, float]
+
+
+class PrecisionRecall(NamedTuple):
+    """A precision-recall curve, thinned to a few hundred points, by descending score.
+
+    Attributes:
+        name: of the class.
+        iou: at which a box is found.
+        recall: (P,) float64, 0 to 100, ascending.
+        precision: (P,) float64, 0 to 100, as measured, not made monotonous.
+        score: (P,) float64; keeping detections of at least this score gives this precision and recall.
+        ap: the area under the curve as COCO takes it, in percent.
+    """
+
+    name: str
+    iou: float
+    recall: np.ndarray
+    precision: np.ndarray
+    score: np.ndarray
+    ap: float
+
+
+class DetectionConfusion(NamedTuple):
+    """Boxes of ground truth by the class of the detection that lies on them.
+
+    Attributes:
+        names: K classes; the last row and column are "background".
+        matrix: (K + 1, K + 1) int64; rows are true classes, columns predicted ones. In the last column are missed
+            boxes, in the last row detections on nothing.
+        iou: a pair overlaps at least so much.
+        score_threshold: lower detections are left out.
+    """
+
+    names: tuple[str, ...]
+    matrix: np.ndarray
+    iou: float
+    score_threshold: float
+
+
+class DetectionErrors(NamedTuple):
+    """The errors of a class, or of all ("all classes").
+
+    Attributes:
+        name: of the class. A detection's error belongs to the detection's class, a missed box to its own.
+        counts: by error type (`ERROR_TYPES`), at the score threshold.
+        costs: by error type, the AP50 that is gained when all errors of that type, at any score, are mended, in percent
+            points. Costs do not add up.
+        right: detections that find a box, at the score threshold.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    costs: Mapping[str, float]
+    right: int
+
+
+class SizeHistogram(NamedTuple):
+    """Boxes of ground truth by size, the square root of their area.
+
+    Attributes:
+        name: of the class, or "all classes".
+        edges: (B + 1,) float64 pixels, growing by a constant factor; 32 and 96, COCO's limits, are among them.
+        truth: (B,) int64 scored boxes.
+        found: (B,) int64 of them, those that a detection finds at IoU 0.5 and the score threshold.
+        missed: (B,) int64 the others.
+    """
+
+    name: str
+    edges: np.ndarray
+    truth: np.ndarray
+    found: np.ndarray
+    missed: np.ndarray
+
+
+class TruthBox(NamedTuple):
+    """A box of ground truth of a shown frame.
+
+    At a score threshold t it is found if ``found_score`` >= t; else it is accounted for by an error if
+    ``blamed_score`` >= t; else it is missed. (A comparison with NaN is false.)
+
+    Attributes:
+        category: class index.
+        corners: x1, y1, x2, y2.
+        ignored: a crowd or an ignored box: never found, never missed.
+        occluded: whether it is; None where the label file does not say.
+        truncated: likewise.
+        found_by: place in the frame's ``predicted`` of the detection that finds it, at any score; -1 for none.
+        found_score: the score of that detection; NaN for none.
+        blamed_score: the highest score of the classification and localisation errors whose ``truth`` is this box; NaN
+            for none.
+    """
+
+    category: int
+    corners: tuple[float, float, float, float]
+    ignored: bool
+    occluded: bool | None
+    truncated: bool | None
+    found_by: int
+    found_score: float
+    blamed_score: float
+
+
+class PredictedBox(NamedTuple):
+    """A detection of a shown frame. Its outcome is the same at every score threshold: only higher scores decide it.
+
+    Attributes:
+        category: class index.
+        corners: x1, y1, x2, y2.
+        score: 0 to 1.
+        outcome: `RIGHT`, `IGNORED` or one of `DETECTION_ERRORS`.
+        truth: place in the frame's ``truth`` of the box that it finds, repeats, misnames or misplaces, or of the crowd
+            that it lies on; -1 for an error of type background.
+        iou: with that box; 0 for none.
+    """
+
+    category: int
+    corners: tuple[float, float, float, float]
+    score: float
+    outcome: str
+    truth: int
+    iou: float
+
+
+class DetectionFrame(NamedTuple):
+    """A frame of the gallery.
+
+    Attributes:
+        name: as in the label file.
+        image: its picture; None where no folder of pictures is given or the picture is not in it.
+        attributes: weather, scene and time of day; None where the label file has none.
+        errors: the sum of the counts of all error types; the frames are ranked by it.
+        counts: by error type and of `RIGHT`, at the score threshold.
+        f1: 2 right / (detections + boxes), of those that count, at the score threshold, in percent; NaN for a frame
+            without either.
+        truth: in the order of the label file.
+        predicted: by descending score.
+    """
+
+    name: str
+    image: Path | None
+    attributes: FrameAttributes | None
+    errors: int
+    counts: Mapping[str, int]
+    f1: float
+    truth: tuple[TruthBox, ...]
+    predicted: tuple[PredictedBox, ...]
+
+
+class DetectionAnalysis(NamedTuple):
+    """Everything that the report says of detections.
+
+    Attributes:
+        truth: the label file or folder.
+        predicted: the predictions.
+        vintage: of the labels, as "det_20"; scores on labels of another vintage are not comparable.
+        num_frames: of ground truth.
+        num_boxes: scored boxes.
+        num_ignored: crowds and ignored boxes.
+        num_detections: in these frames, at any score.
+        num_without_prediction: frames without any detection.
+        score_threshold: of the confusion matrix, error counts, size histogram and the ranking of frames.
+        official: the official scores, as ``tools/evaluate.py --out`` writes them.
+        headline: all twelve official scores over all classes, "AP" to "ARl"; "AP", "AP50", "AP75" and "AR100" have
+            intervals, the ends of the others' are NaN.
+        bootstrap: how the intervals were made.
+        classes: a row a class, in the official order.
+        curves: of each class with ground truth, at IoU 0.5 and 0.75.
+        slices: by attribute; an attribute that no frame or box has is left out.
+        confusion: of all classes.
+        errors: of all classes first, then a record a class.
+        sizes: likewise.
+        worst: the worst frames first.
+        ranking: how ``worst`` was chosen and ordered, in words.
+    """
+
+    truth: Path
+    predicted: Path
+    vintage: str
+    num_frames: int
+    num_boxes: int
+    num_ignored: int
+    num_detections: int
+    num_without_prediction: int
+    score_threshold: float
+    official: Official
+    headline: Mapping[str, Estimate]
+    bootstrap: Bootstrap
+    classes: tuple[DetectionClass, ...]
+    curves: tuple[PrecisionRecall, ...]
+    slices: Mapping[str, SliceTable]
+    confusion: DetectionConfusion
+    errors: tuple[DetectionErrors, ...]
+    sizes: tuple[SizeHistogram, ...]
+    worst: tuple[DetectionFrame, ...]
+    ranking: str

@@ -1,0 +1,182 @@
+"""Masks against ground truth: two folders -> everything that the report says of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...cores import cores
+from ...data.categories import names
+from ...data.labels import FrameAttributes, picture_stem
+from ...errors import ConfigError
+from ...evaluation.files.evaluate import _attributes as read_attributes
+from ...evaluation.files.segmentation import SegmentationProblem, list_masks, open_masks
+from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
+from ...evaluation.official import further_segmentation, official_segmentation, summary
+from .arguments import check_numbers, check_paths
+from .gallery import attributes_by_place, find_pictures, slice_masks, worst_of_each
+from .records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
+from .resampling import describe, estimates, resample
+from .slices import frame_tables
+
+TASKS = ("sem_seg", "drivable")
+_METRICS = ("mIoU", "mAcc", "fIoU", "pAcc")
+
+
+def analyse_segmentation(
+    task: str,
+    truth: Path,
+    predicted: Path,
+    images: Path | None = None,
+    *,
+    attributes: Path | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    worst: int = 60,
+    worst_each: int = 4,
+    workers: int | None = None,
+) -> SegmentationAnalysis:
+    """Scores masks officially, and says where they fail.
+
+    Args:
+        task: "sem_seg" or "drivable".
+        truth: a folder of masks, or label files with run lengths.
+        predicted: likewise.
+        images: the folder of the pictures, for the paths of the frames to show.
+        attributes: a label file with the frames' attributes, where ``truth`` has none.
+        bootstrap: rounds, of which the intervals are made; 0 for none.
+        seed: of the bootstrap.
+        worst: frames to show,
+        worst_each: and so many of each class and slice.
+        workers: threads; all cores without it.
+
+    Raises:
+        ConfigError: another task, or a negative number.
+        DataError: a bad file, a mask of another size, predictions of other frames, attributes of other frames, or no
+            folder ``images``.
+    """
+    if task not in TASKS:
+        raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(TASKS)}.")
+    check_numbers(bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
+    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
+    check_paths(truth, predicted, images)
+    workers = workers or cores()
+    problem = open_masks(task, truth, predicted, workers)
+    source = Path(attributes) if attributes is not None else truth
+    files = [list_masks(folder) if folder.is_dir() else {} for folder in (truth, predicted)]
+    known: Mapping[str, FrameAttributes] = {}
+    if attributes is not None or not files[0]:
+        known = read_attributes(source, problem)
+
+    total = problem.matrices.sum(axis=0)
+    official, further = problem.official(), problem.further()
+    headline = summary(official) | summary(further)
+    ends = _intervals(task, problem.matrices, bootstrap, seed, workers)
+    confusion = SegmentationConfusion(tuple(names(task)), total)
+    num_frames = len(problem.names)
+    return SegmentationAnalysis(
+        task,
+        truth,
+        predicted,
+        num_frames,
+        official,
+        further,
+        dict(zip(headline, estimates(np.array(list(headline.values())), ends[:, : len(headline)]), strict=True)),
+        describe(bootstrap, seed, num_frames),
+        _class_rows(task, problem.matrices, ends[:, len(headline) :]),
+        confusion,
+        frame_tables(problem, known, source, _METRICS, "IoU"),
+        _frames(task, problem, files, images, known, worst, worst_each),
+        "Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; frames "
+        f"without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong pixels of "
+        f"each class, and the first {worst_each:,} of each weather, scene and time of day.",
+    )
+
+
+def _view(task: str, matrix: np.ndarray) -> np.ndarray:
+    """What of a matrix is scored officially."""
+    return without_background(matrix) if task == "drivable" else matrix
+
+
+def _all_ious(task: str, matrix: np.ndarray) -> np.ndarray:
+    """(K,) IoUs of all classes in percent: official ones, and after them drivable's background."""
+    scored = segmentation_scores(_view(task, matrix)).iou
+    return np.concatenate([scored, segmentation_scores(matrix).iou[len(scored) :]])
+
+
+def _intervals(task: str, matrices: np.ndarray, rounds: int, seed: int, workers: int) -> np.ndarray:
+    """(2, S + K) the ends of the intervals of the headline's S scores, then of each class's IoU."""
+    shape = matrices.shape[1:]
+    # Sums of pixels stay exact in float64 up to 2 ** 53: more than nine billion frames.
+    flat = matrices.reshape(len(matrices), -1).astype(float)
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        matrix = (weights @ flat).reshape(shape)
+        headline = summary(official_segmentation(task, matrix)) | summary(further_segmentation(task, matrix))
+        absent = matrix.sum(axis=1) == 0
+        return np.concatenate([list(headline.values()), np.where(absent, np.nan, _all_ious(task, matrix))])
+
+    return resample(score, len(matrices), rounds, seed, workers)
+
+
+def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[SegmentationClass, ...]:
+    total = matrices.sum(axis=0)
+    scored, every = segmentation_scores(_view(task, total)), segmentation_scores(total)
+    num_scored = len(scored.iou)
+
+    def both(values: Callable[[SegmentationScores], np.ndarray]) -> np.ndarray:
+        return np.concatenate([values(scored), values(every)[num_scored:]])
+
+    ious = estimates(both(lambda scores: scores.iou), ends)
+    columns = zip(
+        names(task),
+        ious,
+        both(lambda scores: scores.precision).tolist(),
+        both(lambda scores: scores.recall).tolist(),
+        total.sum(axis=1).tolist(),
+        total[:, :-1].sum(axis=0).tolist(),
+        np.count_nonzero(matrices.any(axis=2), axis=0).tolist(),
+        (scored.present.tolist() + [False] * (len(total) - num_scored)),
+        strict=True,
+    )
+    return tuple(SegmentationClass(*column) for column in columns)
+
+
+def _frames(
+    task: str,
+    problem: SegmentationProblem,
+    files: Sequence[Mapping[str, Path]],
+    images: Path | None,
+    attributes: Mapping[str, FrameAttributes],
+    overall: int,
+    each: int,
+) -> tuple[SegmentationFrame, ...]:
+    matrices = problem.matrices
+    views = np.stack([_view(task, matrix) for matrix in matrices])
+    scores = [segmentation_scores(view) for view in views]
+    means = np.array([one.mean(one.iou) for one in scores])
+    known = attributes_by_place(problem.names, attributes)
+    order = np.lexsort((np.array(problem.names), means))
+    order = order[~np.isnan(means[order])]
+    wrong = views.sum(axis=2) + views[..., :-1].sum(axis=1) - 2 * np.diagonal(views, axis1=1, axis2=2)
+    groups = [*wrong.T, *((100.0 - means + 1e-9) * mask for mask in slice_masks(known))]
+    worst = worst_of_each(order, groups, overall, each).tolist()
+
+    stems = [picture_stem(problem.names[place]) for place in worst]
+    pictures = find_pictures([f"{stem}.jpg" for stem in stems], images)
+    frames = []
+    for place, stem, picture in zip(worst, stems, pictures, strict=True):
+        seen = matrices[place].any(axis=1) | matrices[place][:, :-1].any(axis=0)
+        ious = _all_ious(task, matrices[place]).tolist()
+        frames.append(
+            SegmentationFrame(
+                stem,
+                picture,
+                *(masks.get(stem) for masks in files),
+                known[place],
+                float(means[place]),
+                scores[place].pixel_accuracy,
+                {name: iou for name, iou, is_seen in zip(names(task), ious, seen, strict=True) if is_seen},
+            )
+        )
+    return tuple(frames)

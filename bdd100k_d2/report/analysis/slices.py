@@ -1,0 +1,77 @@
+"""Scores by an attribute, as tables to be shown."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ...data.labels import FrameAttributes
+from ...evaluation.files.detection import DetectionProblem
+from ...evaluation.files.problem import Problem
+from ...evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES, Slice, slices_of
+from ...evaluation.metrics.coco import AREA_RANGES
+from ...evaluation.official import Official, summary
+from .matching import Matches
+from .records import SliceRow, SliceTable
+
+SIZE = "size"
+
+
+def frame_tables(
+    problem: Problem, attributes: Mapping[str, FrameAttributes], source: Path, metrics: tuple[str, ...], main: str
+) -> dict[str, SliceTable]:
+    """Tables by weather, scene and time of day; an attribute that no frame has is left out.
+
+    Args:
+        problem: what is scored.
+        attributes: of frames by name.
+        source: their file.
+        metrics: those of the summary that a row shows.
+        main: the official metric whose values a class a row shows.
+    """
+    known = [name for name in FRAME_ATTRIBUTES if any(getattr(one, name) for one in attributes.values())]
+    return _tables(slices_of(problem, known, attributes, source), metrics, main)
+
+
+def box_tables(problem: DetectionProblem, source: Path, metrics: tuple[str, ...], main: str) -> dict[str, SliceTable]:
+    """Tables by occlusion and truncation; an attribute that no box has is left out."""
+    known = [name for name in BOX_ATTRIBUTES if (getattr(problem.flags, name) >= 0).any()]
+    return _tables(slices_of(problem, known, {}, source), metrics, main)
+
+
+def size_table(matches: Matches, official: Official) -> SliceTable:
+    """The table by size of the boxes, from the official scores of COCO's three ranges."""
+    boxes = matches.truth.box[~matches.ignored]
+    area = boxes[:, 2] * boxes[:, 3]
+    ranges = dict(zip(("small", "medium", "large"), AREA_RANGES[1:].tolist(), strict=True))
+    rows = [
+        SliceRow(
+            name,
+            int(np.count_nonzero((area >= low) & (area <= high))),
+            {metric: official[f"{metric}{name[0]}"][-1]["OVERALL"] for metric in ("AP", "AR")},
+            official[f"AP{name[0]}"][0],
+        )
+        for name, (low, high) in ranges.items()
+    ]
+    small, large = (math.isqrt(int(ranges[name][1])) for name in ("small", "medium"))
+    return SliceTable(
+        SIZE,
+        "boxes",
+        f"COCO's ranges of area: small up to {small}x{small} pixels, large from {large}x{large}, medium between; a box "
+        "on a limit is in both. A row scores the boxes in its range; the others are neither found nor missed, and "
+        "detections of another size on the background are not counted.",
+        tuple(rows),
+    )
+
+
+def _tables(slices: Mapping[str, Slice], metrics: tuple[str, ...], main: str) -> dict[str, SliceTable]:
+    return {name: _table(one, metrics, main) for name, one in slices.items()}
+
+
+def _table(one: Slice, metrics: tuple[str, ...], main: str) -> SliceTable:
+    rows = []
+    for row in one.rows:
+        scores = summary(row.scores)
+        rows.append(SliceRow(row.value, row.count, {name: scores[name] for name in metrics}, row.scores[main][0]))
+    return SliceTable(one.attribute, one.counted, one.definition, tuple(rows))

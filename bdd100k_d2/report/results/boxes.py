@@ -1,0 +1,90 @@
+"""The frames of the detection gallery as the page's script reads them: pictures, and boxes as short lists."""
+
+import math
+from collections.abc import Sequence
+
+from ...data.categories import DET
+from ..analysis.records import (
+    DETECTION_ERRORS,
+    ERROR_TYPES,
+    IGNORED,
+    RIGHT,
+    DetectionFrame,
+    PredictedBox,
+    SegmentationFrame,
+    TruthBox,
+)
+from .compare import Pair
+from .pictures import Pictures
+
+OUTCOMES = (RIGHT, IGNORED, *DETECTION_ERRORS)
+ATTRIBUTES = (("weather", "Weather"), ("scene", "Scene"), ("timeofday", "Time of day"))
+_IGNORED_FLAG, _OCCLUDED_FLAG, _TRUNCATED_FLAG = 1, 2, 4
+
+
+def box_gallery(
+    frames: Sequence[Pair[DetectionFrame]], has_baseline: bool, pictures: Pictures, score_threshold: float
+) -> dict:
+    """Writes the pictures of frames and returns what the script draws over them.
+
+    Args:
+        frames: of the gallery, in its order.
+        has_baseline: whether two runs are compared.
+        pictures: copies them.
+        score_threshold: at which the slider stands first.
+    """
+    return {
+        "threshold": score_threshold,
+        "classes": [
+            {"name": category.name, "color": "#{:02x}{:02x}{:02x}".format(*category.color)} for category in DET
+        ],
+        "outcomes": OUTCOMES,
+        "errors": ERROR_TYPES,
+        "attributes": ATTRIBUTES,
+        "hasBaseline": has_baseline,
+        "frames": [_frame(pair, has_baseline, pictures) for pair in frames],
+    }
+
+
+def attributes_of_frame(frame: DetectionFrame | SegmentationFrame) -> dict[str, str | None]:
+    """Weather, scene and time of day of a frame of either gallery; None where they are not known."""
+    return {key: getattr(frame.attributes, key, None) for key, _ in ATTRIBUTES}
+
+
+def finite(value: float, digits: int = 3) -> float | None:
+    """A number as JSON can hold it: None for NaN."""
+    return None if math.isnan(value) else round(value, digits)
+
+
+def _frame(pair: Pair[DetectionFrame], has_baseline: bool, pictures: Pictures) -> dict:
+    frame = pair.either
+    picture = pictures.add(pictures.start_frame(frame.name), frame.name, frame.image)
+    return {
+        "name": frame.name,
+        **picture._asdict(),
+        "attributes": attributes_of_frame(frame),
+        "truth": [_truth(box) for box in frame.truth],
+        "runs": [run and _run(run) for run in ((pair.run, pair.baseline) if has_baseline else (pair.run,))],
+    }
+
+
+def _run(frame: DetectionFrame) -> dict:
+    return {
+        "predicted": [_predicted(box) for box in frame.predicted],
+        "found": [finite(box.found_score) for box in frame.truth],
+        "blamed": [finite(box.blamed_score) for box in frame.truth],
+    }
+
+
+def _truth(box: TruthBox) -> list:
+    flags = _IGNORED_FLAG * box.ignored + _OCCLUDED_FLAG * bool(box.occluded) + _TRUNCATED_FLAG * bool(box.truncated)
+    return [box.category, *_corners(box.corners), flags]
+
+
+def _predicted(box: PredictedBox) -> list:
+    outcome = OUTCOMES.index(box.outcome)
+    return [box.category, *_corners(box.corners), finite(box.score), outcome, box.truth, finite(box.iou)]
+
+
+def _corners(corners: Sequence[float]) -> list[float]:
+    return [round(value, 1) for value in corners]

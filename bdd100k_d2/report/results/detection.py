@@ -1,0 +1,240 @@
+"""The sections of the page about detections."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from ...data.categories import DET
+from ...data.vintages import Vintage
+from ..analysis.records import (
+    ERROR_TYPES,
+    DetectionAnalysis,
+    DetectionClass,
+    DetectionErrors,
+    PrecisionRecall,
+    SizeHistogram,
+)
+from ..scores import METRICS
+from .plots import Image, PlotGroup, as_figure, draw_precision_recall, draw_sizes, write_plot
+from .slices import slice_parts
+from .tables import (
+    Cell,
+    Column,
+    Part,
+    Row,
+    Score,
+    Section,
+    Table,
+    changed,
+    colors_of,
+    estimate,
+    interval,
+    matrix,
+    number,
+    percent,
+)
+
+_MEANINGS = {metric.key: metric.meaning for metric in METRICS["det"]}
+_TABLE_SCORES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
+_ERROR_MEANINGS = {
+    "classification": "a detection at the place of an object of another class",
+    "localisation": "a detection of the right class that is not exactly enough at its place",
+    "both": "a detection of a wrong class that is not exactly enough at its place",
+    "duplicate": "a further detection of an object that is found already",
+    "background": "a detection where there is no object",
+    "missed": "an object that no detection finds, and that no error of class or place accounts for",
+}
+# Labels whose scores differ from those of det_20 by more than the names of the classes.
+_NOT_COMPARABLE = {Vintage.LISTS_2018.value, Vintage.PER_IMAGE_2018.value, Vintage.TRACKING.value}
+_ALL = "all classes"
+_IOUS = (0.5, 0.75)
+
+
+def facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[tuple[str, str]]:
+    """What was compared with what, title and text."""
+    lines = [
+        ("Ground truth", str(analysis.truth)),
+        ("Labels", analysis.vintage),
+        ("Predictions", str(analysis.predicted)),
+        *([("Baseline", str(baseline.predicted))] if baseline else []),
+        ("Frames", f"{analysis.num_frames:,}"),
+        ("Objects", f"{analysis.num_boxes:,}, and {analysis.num_ignored:,} that are not counted"),
+        ("Detections", f"{analysis.num_detections:,}"),
+    ]
+    if analysis.num_without_prediction:
+        lines.append(("Frames without detections", f"{analysis.num_without_prediction:,}"))
+    return lines
+
+
+def headline(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Score]:
+    """The official scores over all classes."""
+    scores = []
+    for name, value in analysis.headline.items():
+        cell = percent(value.value, None if baseline is None else baseline.headline[name].value)
+        scores.append(Score(name, _MEANINGS[name], cell.text, interval(value), cell.change))
+    return scores
+
+
+def notes(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[str]:
+    """What is to be known of the scores."""
+    lines = [analysis.bootstrap.definition]
+    if analysis.vintage in _NOT_COMPARABLE:
+        lines.append(
+            f"The labels are of the vintage {analysis.vintage}; published scores are of det_20, and scores of "
+            "different labels are not comparable."
+        )
+    if not analysis.num_detections:
+        lines.append("There are no detections: every object is missed.")
+    return lines
+
+
+def sections(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> list[Section]:
+    """The sections below the headline; plots are written to ``page/assets``.
+
+    Raises:
+        OutputError: a plot cannot be written.
+    """
+    confusion = analysis.confusion
+    names = [*confusion.names, "background"]
+    counts = matrix("confusion-matrix", "boxes", names, names, confusion.matrix.tolist())
+    thresholds = (
+        f"IoU of at least {confusion.iou:.2f}, detections with a score of at least {confusion.score_threshold:.2f}"
+    )
+    return [
+        Section("classes", "Classes", [_class_table(analysis, baseline)]),
+        Section("curves", "Precision, recall and size", [_plots(analysis, baseline, page)]),
+        Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors_of(DET))),
+        Section("errors", "Errors", _error_tables(analysis, baseline)),
+        Section(
+            "confusion",
+            "Confusion",
+            [
+                Part(
+                    "matrix",
+                    counts,
+                    notes=(
+                        f"Pairs of an object and a detection with {thresholds}, whatever their classes. The column "
+                        "background holds objects that nothing lies on, the row background detections on nothing.",
+                    ),
+                )
+            ],
+        ),
+    ]
+
+
+def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> Part:
+    others = {row.name: row for row in baseline.classes} if baseline else {}
+    colors = colors_of(DET)
+    rows = [Row(row.name, _class_cells(row, others.get(row.name)), colors.get(row.name)) for row in analysis.classes]
+    columns = (
+        Column("Class"),
+        Column("Objects", "objects in the ground truth that count"),
+        Column("Detections", f"detections with a score of at least {analysis.score_threshold:.2f}"),
+        *(Column(name, _MEANINGS[name]) for name in _TABLE_SCORES),
+    )
+    foot = Row("Overall", _overall_cells(analysis, baseline))
+    notes = [
+        "Percent. A class that the ground truth lacks has no score (-) and is left out of the mean. Click a column's "
+        "title to sort by it."
+    ]
+    if baseline:
+        notes.append("Beside each score stands its difference to the baseline.")
+    return Part("table", Table(columns, rows, foot, "class-table"), notes=notes)
+
+
+def _overall_cells(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Cell]:
+    confident = sum(row.confident for row in analysis.classes)
+    before = baseline.headline if baseline else {}
+    scores = [estimate(analysis.headline[name], before.get(name)) for name in _TABLE_SCORES]
+    return [Cell(analysis.num_boxes, f"{analysis.num_boxes:,}"), Cell(confident, f"{confident:,}"), *scores]
+
+
+def _class_cells(row: DetectionClass, old: DetectionClass | None) -> list[Cell]:
+    before = old.official if old else {}
+    return [
+        Cell(row.boxes, f"{row.boxes:,}"),
+        Cell(row.confident, f"{row.confident:,}"),
+        estimate(row.ap, old and old.ap),
+        estimate(row.ap50, old and old.ap50),
+        *(percent(row.official[name], before.get(name)) for name in _TABLE_SCORES[2:]),
+    ]
+
+
+def _plots(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> Part:
+    names = list(dict.fromkeys(curve.name for curve in analysis.curves))
+    choices = [_ALL, *names]
+    figures = []
+    for iou in _IOUS:
+        curves = [curve for curve in analysis.curves if curve.iou == iou]
+        others = [curve for curve in baseline.curves if curve.iou == iou] if baseline else []
+        images = [_curve_plot(page, curves, [], iou, "all")]
+        for place, name in enumerate(names):
+            images.append(_curve_plot(page, _named(curves, name), _named(others, name), iou, str(place)))
+        figures.append(as_figure(f"Precision over recall at IoU {iou:.2f}, percent", images))
+    sizes = {one.name: one for one in analysis.sizes}
+    images = [_size_plot(page, sizes[name], place) for place, name in enumerate(choices) if name in sizes]
+    threshold = f"IoU 0.50 and score {analysis.score_threshold:.2f}"
+    figures.append(as_figure(f"Objects by size, found or not at {threshold}", images))
+    note = "In the legend: AP at that IoU. The dotted lines at 32 and 96 pixels part small, medium and large objects."
+    return Part("plots", PlotGroup("class-plots", choices, figures), notes=(note,))
+
+
+def _named(curves: Sequence[PrecisionRecall], name: str) -> list[PrecisionRecall]:
+    return [curve for curve in curves if curve.name == name]
+
+
+def _curve_plot(
+    page: Path, curves: Sequence[PrecisionRecall], others: Sequence[PrecisionRecall], iou: float, key: str
+) -> Image:
+    of = curves[0].name if len(curves) == 1 else _ALL
+    draw = partial(draw_precision_recall, curves=curves, baseline=others)
+    return write_plot(page, f"curve-{round(100 * iou)}-{key}", f"precision over recall of {of} at IoU {iou:.2f}", draw)
+
+
+def _size_plot(page: Path, sizes: SizeHistogram, place: int) -> Image:
+    return write_plot(page, f"sizes-{place}", f"sizes of {sizes.name}", partial(draw_sizes, sizes=sizes))
+
+
+def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Part]:
+    others: Mapping[str, DetectionErrors] = {row.name: row for row in baseline.errors} if baseline else {}
+    columns = [Column(name, _ERROR_MEANINGS[name]) for name in ERROR_TYPES]
+    colors = colors_of(DET)
+    counts, costs = [], []
+    for row in analysis.errors:
+        old = others.get(row.name)
+        most = max(row.counts.values(), default=0)
+        right = Cell(row.right, f"{row.right:,}", change=changed(row.right, old and old.right, digits=0))
+        counted = [number(row.counts[key], most, old and old.counts[key]) for key in ERROR_TYPES]
+        counts.append(Row(row.name, [right, *counted], colors.get(row.name)))
+        costs.append(
+            Row(row.name, [_cost(row.costs[key], old and old.costs[key]) for key in ERROR_TYPES], colors.get(row.name))
+        )
+    definitions = "; ".join(f"{name}: {meaning}" for name, meaning in _ERROR_MEANINGS.items())
+    threshold = f"Detections with a score of at least {analysis.score_threshold:.2f}."
+    return [
+        Part(
+            "table",
+            Table(
+                [Column("Class"), Column("right", "detections that find an object"), *columns],
+                counts[1:],
+                counts[0],
+                "error-table",
+            ),
+            "How many",
+            (f"{definitions[0].upper()}{definitions[1:]}. {threshold}",),
+        ),
+        Part(
+            "table",
+            Table([Column("Class"), *columns], costs[1:], costs[0], "cost-table"),
+            "What they cost",
+            (
+                "Percentage points of AP50 that would be gained if all errors of the type, at any score, were mended. "
+                "The costs do not add up.",
+            ),
+        ),
+    ]
+
+
+def _cost(value: float, old: float | None) -> Cell:
+    cell = percent(value)
+    return Cell(cell.value, cell.text, cell.share, change=changed(value, old, more_is_better=False))

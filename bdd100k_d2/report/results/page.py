@@ -1,0 +1,207 @@
+"""The one call behind ``tools/report.py det``: two paths and a folder of pictures -> a page in a folder."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from markupsafe import Markup
+
+from ...atomic import write_atomic
+from ...errors import ConfigError, OutputError
+from ..analysis.detection import analyse_detection
+from ..analysis.records import DetectionAnalysis, SegmentationAnalysis
+from ..analysis.segmentation import analyse_segmentation
+from ..template import render
+from . import detection, segmentation
+from .boxes import box_gallery
+from .compare import EVERY_FRAME, Pair, most_changed
+from .masks import mask_gallery
+from .pictures import Pictures
+
+logger = logging.getLogger(__name__)
+
+TASKS = ("det", "sem_seg", "drivable")
+
+_TITLES = {"det": "detection report", "sem_seg": "segmentation report", "drivable": "drivable area report"}
+
+_CHANGED = "The {:,} frames that are worst, or that got most better or most worse against the baseline."
+
+
+class Options(NamedTuple):
+    """How a report is made.
+
+    Attributes:
+        score_threshold: of detections that count as errors, and where the slider of the gallery stands first.
+        max_frames: worst frames in the gallery.
+        max_frames_each: and as many of each class, error type and slice; of a comparison ten times as many that got
+            better and that got worse.
+        bootstrap: rounds, of which the intervals are made; 0 for none.
+        attributes: a label file with the frames' attributes, where masks are compared.
+        workers: processes or threads; all cores without it.
+    """
+
+    score_threshold: float = 0.3
+    max_frames: int = 60
+    max_frames_each: int = 4
+    bootstrap: int = 500
+    attributes: Path | None = None
+    workers: int | None = None
+
+
+_DEFAULTS = Options()
+
+
+def write_results_page(
+    task: str,
+    truth: Path,
+    predicted: Path,
+    out: Path,
+    images: Path | None = None,
+    baseline: Path | None = None,
+    options: Options = _DEFAULTS,
+) -> Path:
+    """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
+
+    Args:
+        task: one of `TASKS`.
+        truth: label files of any vintage, or a folder of masks, as the task has it.
+        predicted: likewise.
+        out: the folder of the page; made if it is not there.
+        images: the folder of the pictures; without it the gallery shows boxes and masks alone.
+        baseline: predictions of another run, to compare with.
+        options: how the report is made.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ConfigError: another task, or an option that is out of its range.
+        DataError: bad files, which the message names with the frame and the remedy.
+        OutputError: a file cannot be written, or ``out`` is a folder that is to be read.
+    """
+    if task not in TASKS:
+        raise ConfigError(f"no report of {task!r}; there are {', '.join(TASKS)}.")
+    _check_out(out, [path for path in (truth, predicted, images, baseline) if path is not None])
+    pictures = Pictures(out)
+    # Everything is read before anything is written, so that a mistyped path leaves the old page alone.
+    if task == "det":
+        view = _detection(truth, predicted, out, images, baseline, options, pictures)
+    else:
+        view = _segmentation(task, truth, predicted, out, images, baseline, options, pictures)
+    view |= {
+        "task": task,
+        "title": _TITLES[task],
+        "name": predicted.resolve().stem,
+        "baseline": baseline and baseline.resolve().stem,
+        "gallery_notes": [*view["gallery_notes"], *_picture_notes(pictures, images)],
+        "data": _as_script_data(view["data"]),
+    }
+    script = "results_det.js" if task == "det" else "results_seg.js"
+    page = out / "index.html"
+    write_atomic(page, render("results.html", ("sort.js", "results.js", script), page=view))
+    return page
+
+
+def _check_out(out: Path, inputs: list[Path]) -> None:
+    for path in inputs:
+        if path.is_dir() and out.resolve() in (path.resolve(), path.resolve() / "assets"):
+            raise OutputError(f"{out}: the page would be written among the data that it reads; choose another --out.")
+
+
+def _detection(
+    truth: Path,
+    predicted: Path,
+    out: Path,
+    images: Path | None,
+    baseline: Path | None,
+    options: Options,
+    pictures: Pictures,
+) -> dict:
+    def analyse(path: Path) -> DetectionAnalysis:
+        return analyse_detection(
+            truth,
+            path,
+            images,
+            score_threshold=options.score_threshold,
+            bootstrap=options.bootstrap,
+            worst=EVERY_FRAME if baseline else options.max_frames,
+            worst_each=options.max_frames_each,
+            workers=options.workers,
+        )
+
+    analysis = analyse(predicted)
+    other = analyse(baseline) if baseline else None
+    frames = [Pair(frame, None) for frame in analysis.worst]
+    if other:
+        changed = 10 * options.max_frames_each
+        frames = most_changed(analysis.worst, other.worst, lambda frame: frame.errors, options.max_frames, changed)
+    return {
+        "facts": detection.facts(analysis, other),
+        "headline": detection.headline(analysis, other),
+        "score_notes": detection.notes(analysis, other),
+        "sections": detection.sections(analysis, other, out),
+        "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking],
+        "data": box_gallery(frames, other is not None, pictures, options.score_threshold),
+    }
+
+
+def _segmentation(
+    task: str,
+    truth: Path,
+    predicted: Path,
+    out: Path,
+    images: Path | None,
+    baseline: Path | None,
+    options: Options,
+    pictures: Pictures,
+) -> dict:
+    def analyse(path: Path) -> SegmentationAnalysis:
+        return analyse_segmentation(
+            task,
+            truth,
+            path,
+            images,
+            attributes=options.attributes,
+            bootstrap=options.bootstrap,
+            worst=EVERY_FRAME if baseline else options.max_frames,
+            worst_each=options.max_frames_each,
+            workers=options.workers,
+        )
+
+    analysis = analyse(predicted)
+    other = analyse(baseline) if baseline else None
+    frames = [Pair(frame, None) for frame in analysis.worst]
+    if other:
+        changed = 10 * options.max_frames_each
+        frames = most_changed(analysis.worst, other.worst, lambda frame: 100 - frame.score, options.max_frames, changed)
+    return {
+        "facts": segmentation.facts(analysis, other),
+        "headline": segmentation.headline(analysis, other),
+        "score_notes": [analysis.bootstrap.definition],
+        "sections": segmentation.sections(analysis, other, out),
+        "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking, *segmentation.notes(frames)],
+        "data": mask_gallery(task, frames, other is not None, pictures),
+    }
+
+
+def _picture_notes(pictures: Pictures, images: Path | None) -> list[str]:
+    notes = []
+    if images is None:
+        return ["No folder of pictures was given (--images), so none are shown."]
+    if pictures.missing:
+        notes.append(f"{_frames(pictures.missing)} no picture in {images}.")
+    if pictures.unreadable:
+        notes.append(f"{_frames(pictures.unreadable)} a damaged picture in {images}.")
+        logger.warning("%s: %d pictures are damaged, and not shown.", images, pictures.unreadable)
+    return notes
+
+
+def _frames(count: int) -> str:
+    return "1 frame has" if count == 1 else f"{count:,} frames have"
+
+
+def _as_script_data(value: dict) -> Markup:
+    """JSON that ends no script element, whatever names are in it."""
+    text = msgspec.json.encode(value).decode()
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,0 +1,183 @@
+"""tools/check_dataset.py as a user runs it, its JSON, and its statistics."""
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import check_roots as roots
+import cv2
+import numpy as np
+import pytest
+
+from bdd100k_d2.data.check.boxes import box_table
+from bdd100k_d2.data.check.dataset import check_dataset
+from bdd100k_d2.data.check.plots import write_statistics
+from bdd100k_d2.data.check.report import read_report, write_report
+from bdd100k_d2.data.check.statistics import GRID, SIZE_EDGES, Statistics
+from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize
+from bdd100k_d2.errors import DataError
+
+TOOL = Path(__file__).parents[3] / "tools/check_dataset.py"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return roots.make_sound_root(tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return roots.make_sound_root(tmp_path / "root")
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_sound_part_exits_with_0_and_what_breaks_training_with_1(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out/report.json"
+    done = run("--root", root, "--task", "det", "--json", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bdd100k_det_train" in done.stdout and "3 of 69,863" in done.stdout
+    assert "Every picture and mask was read. Nothing breaks training." in done.stdout
+    report = json.loads(out.read_text())
+    assert report["breaks_training"] is False and {f["kind"] for f in report["findings"]} == {"incomplete"}
+    done = run("--root", root, "--task", "sem_seg", "--stats", tmp_path / "stats")
+    assert str(tmp_path / "stats/sem_seg_pixels_per_class.png") in done.stdout.splitlines()
+    assert (tmp_path / "stats/sem_seg_pixels_per_class.png").exists()
+
+    roots.cut(roots.picture(root))
+    done = run("--root", root, "--task", "det", "--json", out)
+    assert done.returncode == 1
+    assert "BREAKS TRAINING\n* unreadable picture: 1." in done.stdout
+    assert "bdd100k/images/100k/train: train1.jpg: image file is truncated" in done.stdout
+    assert "Training would break: mend the 1 finding at the top." in done.stdout
+    assert json.loads(out.read_text())["breaks_training"] is True
+    # Of what cannot be decoded --fast knows nothing.
+    done = run("--root", root, "--task", "det", "--fast")
+    assert done.returncode == 0 and "not read (--fast)" in done.stdout
+
+
+def test_bad_arguments(sound: Path, tmp_path: Path) -> None:
+    done = run("--root", tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and "no folder bdd100k" in done.stderr
+    for option in ("--json", "--stats"):
+        done = run("--root", sound, option, sound / "bdd100k/labels/new")
+        assert done.returncode == 2 and "lies in the data, which is only read" in done.stderr
+    assert run("--root", sound, "--task", "boxes").returncode == 2
+
+
+def test_the_data_stay_as_they_are(root: Path, tmp_path: Path) -> None:
+    """All of it is read-only; what it holds and when it was changed stays."""
+    places = [root, *sorted(root.rglob("*"))]
+    for place in places:
+        place.chmod(place.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+    before = [(place, place.stat().st_mtime_ns, place.stat().st_size) for place in places]
+    try:
+        report = check_dataset(root, released=roots.RELEASED, workers=1)
+        assert report.findings == []
+        assert before == [(p, p.stat().st_mtime_ns, p.stat().st_size) for p in [root, *sorted(root.rglob("*"))]]
+    finally:
+        for place in places:
+            place.chmod(place.stat().st_mode | stat.S_IWUSR)
+
+
+def test_json_round_trip(root: Path, tmp_path: Path) -> None:
+    roots.add_box(root, "car", 50, 2, 30, 40)
+    report = check_dataset(root, fast=True)
+    assert len({finding.severity for finding in report.findings}) == 2
+    write_report(report, tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json") == report
+    (tmp_path / "report.json").write_text('{"root": 1}')
+    with pytest.raises(DataError, match="report.json: not a report of tools/check_dataset.py"):
+        read_report(tmp_path / "report.json")
+
+
+def test_the_messages_of_libjpeg_are_not_printed(root: Path) -> None:
+    roots.damage_jpeg(roots.picture(root))
+    done = run("--root", root, "--task", "det", "--workers", 1)
+    assert done.stderr == "" and "train1.jpg: Corrupt JPEG data" in done.stdout and done.returncode == 0
+
+
+def test_the_real_part(real_root: Path) -> None:
+    """What is there is sound; only the released rest is missing, and all labels of pan_seg val."""
+    report = check_dataset(real_root, workers=2)
+    kinds = {finding.kind for finding in report.findings}
+    assert kinds == {"no labels", "incomplete", "picture without labels", "picture without mask"}
+    assert [f.place for f in report.findings if f.kind == "no labels"] == [
+        str(real_root / "bdd100k/labels/pan_seg/bitmasks/val")
+    ]
+    facts = {facts.name: facts for facts in report.datasets}
+    assert (facts["bdd100k_det_val"].objects, facts["bdd100k_det_val"].vintage) == (34, "det_20")
+    assert not check_dataset(real_root, ["det", "sem_seg", "ins_seg"], fast=True).breaks_training
+
+
+# Statistics
+
+
+def test_statistics_count_by_hand() -> None:
+    frames = [
+        Frame(
+            "a.jpg",
+            attributes=FrameAttributes("clear", "highway", "night"),
+            labels=[
+                roots.label("0", "car", 0, 0, 639, 359),
+                roots.label("1", "bike", 100, 100, 115, 115),
+                roots.label("2", "trailer", 0, 0, 49, 49),
+                roots.label("3", "nothing", 0, 0, 49, 49),
+                roots.label("4", "car", 30, 0, 10, 49),
+            ],
+        ),
+        Frame("b.jpg", size=ImageSize(640, 360), labels=[roots.label("0", "car", 0, 0, 319, 179)]),
+        Frame("c.jpg"),
+    ]
+    statistics = Statistics()
+    statistics.add_boxes("val", box_table(frames))
+    one = statistics.boxes["val"]
+    # The trailer is a truck; the unknown and the reversed one are left out.
+    assert one.classes.tolist() == [0, 0, 2, 1, 0, 0, 0, 1, 0, 0] and one.frames == 3
+    assert one.small_medium_large.tolist() == [1, 1, 2]
+    assert one.sizes.sum(axis=1).tolist() == one.classes.tolist()
+    (place,) = np.flatnonzero(one.sizes[7])
+    assert SIZE_EDGES[place] <= 16 < SIZE_EDGES[place + 1]
+    # Both cars cover the upper left quarter, one of them of a picture of half the size.
+    assert one.places.shape == GRID
+    expected = np.zeros(GRID, np.int64)
+    expected[:18, :32] = 2
+    expected[:2, :2] += 1
+    assert one.places[10:, 10:].tolist() == expected[10:, 10:].tolist()
+    assert one.places[0, 0] == 3 and one.places[17, 31] == 2 and one.places[18, 32] == 0
+    assert one.boxes_a_frame[[0, 1, 5]].tolist() == [1, 1, 1]
+    assert one.attributes["timeofday"] == {"night": 1}
+    assert one.flags == {"occluded": 0, "truncated": 0, "crowd": 0}
+
+
+def test_statistics_are_written_with_pictures(sound: Path, tmp_path: Path) -> None:
+    statistics = Statistics()
+    check_dataset(sound, released=roots.RELEASED, workers=1, statistics=statistics)
+    paths = write_statistics(statistics, tmp_path / "stats")
+    assert sorted(path.name for path in paths) == sorted(
+        [
+            "statistics.json",
+            *("boxes_per_class.png", "box_sizes.png", "box_positions.png", "boxes_per_frame.png", "attributes.png"),
+            *("sem_seg_pixels_per_class.png", "drivable_pixels_per_class.png"),
+            *("ins_seg_instances_per_class.png", "pan_seg_instances_per_class.png"),
+        ]
+    )
+    for path in paths[1:]:
+        picture = cv2.imread(str(path))
+        # Wide enough to read, and drawn on: not a white page.
+        assert picture.shape[1] > 700 and picture.min() < 90 and picture.std() > 8, path
+    found = json.loads(paths[0].read_text())
+    # Another vehicle is an ignored car.
+    assert found["det"]["train"]["boxes"]["car"] == 6 and found["det"]["val"]["boxes"]["pedestrian"] == 3
+    assert found["det"]["train"]["attributes"]["weather"] == {"clear": 3}
+    assert found["sem_seg_train"]["pole"] == 3 * 720 * 1280
+    assert found["ins_seg_val"] == dict.fromkeys(found["ins_seg_val"], 0) | {"car": 3, "truck": 3}
+    assert found["drivable_val"] == {"direct": 0, "alternative": 3 * 720 * 1280, "background": 0}
+
+
+def test_no_labels_give_no_pictures(tmp_path: Path) -> None:
+    assert [path.name for path in write_statistics(Statistics(), tmp_path)] == ["statistics.json"]

@@ -1,0 +1,352 @@
+"""Slices of registered data sets: chosen by attributes, read lazily, and scored as a label file of their frames is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_frame, write_image
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import Boxes, Instances
+from pycocotools.mask import encode
+
+import bdd100k_d2
+from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
+from bdd100k_d2.data.categories import names
+from bdd100k_d2.data.check.official import VAL_FRAMES
+from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, write_frames
+from bdd100k_d2.data.register import register_all
+from bdd100k_d2.data.slices import FRAME_ATTRIBUTES, KNOWN_SLICES, register_slice, slice_frames
+from bdd100k_d2.data.vintages import read_labels
+from bdd100k_d2.errors import ConfigError, DataError
+from bdd100k_d2.evaluation.evaluators import build_evaluator
+from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+from bdd100k_d2.evaluation.official import summary
+from bdd100k_d2.evaluation.results import write_mask
+
+SIZE = (96, 160)
+TIMES = ("daytime", "night", "dawn/dusk")
+WEATHERS = ("clear", "rainy")
+
+
+def frame_name(i: int) -> str:
+    return f"frame{i:02}.jpg"
+
+
+def attributes(i: int) -> FrameAttributes | None:
+    """Of every seventh frame there are none."""
+    return None if i % 7 == 6 else FrameAttributes(WEATHERS[i % 2], "highway", TIMES[i % 3])
+
+
+def make_root(root: Path, count: int = 14) -> Path:
+    """Detection and three other tasks on the same names."""
+    base = root / "bdd100k"
+    rng = np.random.default_rng(count)
+    frames = []
+    for i in range(count):
+        for folder in ("100k", "10k"):
+            write_image(base / "images" / folder / "val" / frame_name(i), *SIZE, seed=i)
+        corners = rng.integers(0, 60, (5, 2))
+        boxes = [("car" if j % 2 else "rider", x, y, x + 40, y + 30 - j) for j, (x, y) in enumerate(corners.tolist())]
+        frames.append(make_frame(frame_name(i), *boxes, attributes=attributes(i)))
+        mask = rng.integers(0, 19, SIZE, np.uint8)
+        write_mask(mask, base / "labels/sem_seg/masks/val" / f"frame{i:02}.png")
+        write_mask(mask % 3, base / "labels/drivable/masks/val" / f"frame{i:02}.png")
+    (base / "labels/det_20").mkdir(parents=True)
+    write_frames(frames, base / "labels/det_20/det_val.json")
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    known = set(DatasetCatalog.list())
+    yield make_root(tmp_path / "root")
+    for name in set(DatasetCatalog.list()) - known - {n for n in DatasetCatalog.list() if n.startswith("bdd100k_")}:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+@pytest.fixture
+def label_file(root: Path) -> Path:
+    register_all(root)
+    return root / "bdd100k/labels/det_20/det_val.json"
+
+
+def chosen(**wanted: str | tuple[str, ...]) -> list[str]:
+    kept = []
+    for i in range(14):
+        of_frame = attributes(i)
+        if of_frame and all(getattr(of_frame, key) in np.atleast_1d(value) for key, value in wanted.items()):
+            kept.append(frame_name(i))
+    return kept
+
+
+def loaded(name: str) -> list[str]:
+    return [record["image_id"] for record in DatasetCatalog.get(name)]
+
+
+def test_known_slices_are_registered_for_every_value_and_read_nothing(tmp_path: Path) -> None:
+    register_all(tmp_path / "nowhere")
+    for task in ("det", "sem_seg", "drivable", "ins_seg", "pan_seg"):
+        for split in ("train", "val"):
+            base = MetadataCatalog.get(f"bdd100k_{task}_{split}")
+            for suffix in KNOWN_SLICES:
+                name = f"bdd100k_{task}_{split}_{suffix}"
+                assert name in DatasetCatalog.list()
+                assert MetadataCatalog.get(name).evaluator_type == base.evaluator_type
+    assert sorted(KNOWN_SLICES.values()) == sorted(
+        (key, value) for key, all_ in FRAME_ATTRIBUTES.items() for value in all_
+    )
+    assert {"night", "daytime", "dawn_dusk", "rainy", "partly_cloudy", "city_street", "undefined_weather"} <= set(
+        KNOWN_SLICES
+    )
+    # Of the test splits no attributes are public.
+    assert not any("_test_" in name for name in DatasetCatalog.list() if name.startswith("bdd100k_"))
+
+
+def test_a_slice_has_the_frames_with_the_value(label_file: Path) -> None:
+    assert loaded("bdd100k_det_val_night") == chosen(timeofday="night") != []
+    assert loaded("bdd100k_det_val_dawn_dusk") == chosen(timeofday="dawn/dusk")
+    assert loaded("bdd100k_drivable_val_rainy") == chosen(weather="rainy")
+    whole = {record["image_id"]: record for record in DatasetCatalog.get("bdd100k_det_val")}
+    assert all(record == whole[record["image_id"]] for record in DatasetCatalog.get("bdd100k_det_val_night"))
+    # The frames without attributes are in no slice.
+    assert sum(len(loaded(f"bdd100k_det_val_{time.replace('/', '_')}")) for time in TIMES) == 12
+
+
+def test_several_values_several_attributes_and_slices_of_slices(label_file: Path) -> None:
+    bdd100k_d2.register_slice("dark", "bdd100k_det_val", timeofday=("night", "dawn/dusk"))
+    assert loaded("dark") == chosen(timeofday=("night", "dawn/dusk"))
+    register_slice("dark_rain", "bdd100k_det_val", timeofday=("night", "dawn/dusk"), weather="rainy")
+    assert loaded("dark_rain") == chosen(timeofday=("night", "dawn/dusk"), weather="rainy") != loaded("dark")
+    register_slice("rain_of_dark", "dark", weather="rainy")
+    assert loaded("rain_of_dark") == loaded("dark_rain")
+    register_slice("dark", "bdd100k_det_val", timeofday="night")
+    assert loaded("dark") == chosen(timeofday="night")
+
+
+def test_slices_follow_to_another_root(label_file: Path, tmp_path: Path) -> None:
+    register_slice("rain", "bdd100k_det_val", weather="rainy")
+    register_slice("own_file", "bdd100k_det_val", label_file, weather="rainy")
+    before = loaded("rain")
+    other = make_root(tmp_path / "other", count=5)
+    register_all(other)
+    assert loaded("rain") == [frame_name(1), frame_name(3)] != before
+    assert loaded("bdd100k_det_val_rainy") == loaded("rain") == loaded("own_file")
+    assert MetadataCatalog.get("rain").image_root == str(other / "bdd100k/images/100k/val")
+    assert MetadataCatalog.get("own_file").attributes_file == str(label_file)
+    register_all(label_file.parents[3])
+    assert loaded("rain") == before
+
+
+def test_attributes_from_another_file(root: Path, label_file: Path) -> None:
+    """The labels of the 10K pictures may have no attributes; a file of the same frames is as good."""
+    with pytest.raises(
+        DataError, match=r"bdd100k_sem_seg_val_night: the attributes .* are in none of .*sem_seg_val.json"
+    ):
+        DatasetCatalog.get("bdd100k_sem_seg_val_night")
+    register_slice("seg_night", "bdd100k_sem_seg_val", attributes_file=label_file, timeofday="night")
+    assert loaded("seg_night") == chosen(timeofday="night")
+    polygons = root / "bdd100k/labels/sem_seg/polygons/sem_seg_val.json"
+    polygons.parent.mkdir()
+    polygons.write_bytes(label_file.read_bytes())
+    assert loaded("bdd100k_sem_seg_val_night") == chosen(timeofday="night")
+
+
+def test_a_set_of_ones_own(label_file: Path) -> None:
+    records = DatasetCatalog.get("bdd100k_det_val")[:3]
+    DatasetCatalog.register("mine", lambda: records)
+    MetadataCatalog.get("mine").set(evaluator_type="bdd100k_det", label_path=str(label_file))
+    register_slice("mine_at_night", "mine", timeofday="night")
+    assert loaded("mine_at_night") == [frame_name(1)]
+    register_slice("mine_in_the_rain", "mine", weather="rainy", timeofday="dawn/dusk")
+    with pytest.raises(DataError, match="none of the 2 frames with its attributes is in mine"):
+        DatasetCatalog.get("mine_in_the_rain")
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "attributes", "message"),
+    [
+        ("a", "bdd100k_det_vall", {"timeofday": "night"}, "slice a: no data set 'bdd100k_det_vall' is registered"),
+        ("a", "bdd100k_det_val", {"timeofday": "nite"}, "timeofday is never 'nite'; there are daytime, night"),
+        ("a", "bdd100k_det_val", {"weather": ("rainy", "wet")}, "weather is never 'wet'"),
+        ("a", "bdd100k_det_val", {"weather": ()}, "no value of weather is given"),
+        ("a", "bdd100k_det_val", {"hour": "night"}, "no attribute 'hour', but weather, scene, timeofday"),
+        ("a", "bdd100k_det_val", {}, "name an attribute, of weather, scene, timeofday"),
+        ("a", "bdd100k_det_val_night", {"timeofday": "daytime"}, "its base is a slice by timeofday already"),
+        ("bdd100k_det_train", "bdd100k_det_val", {"timeofday": "night"}, "a data set of that name is registered"),
+    ],
+)
+def test_bad_slices_are_refused(
+    label_file: Path, name: str, base: str, attributes: dict[str, str | tuple[str, ...]], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        register_slice(name, base, **attributes)
+
+
+def test_an_empty_slice_says_what_there_is(label_file: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"det_val.json: no frame has weather foggy, so .*_foggy is empty; .* rainy \(6\)"
+    ):
+        DatasetCatalog.get("bdd100k_det_val_foggy")
+    bare = [Frame(name=frame_name(0), labels=[])]
+    write_frames(bare, label_file)
+    with pytest.raises(DataError, match="none of its frames has attributes, so give register_slice an attributes_file"):
+        DatasetCatalog.get("bdd100k_det_val_night")
+
+
+# Evaluation
+
+
+def only(frames: list[Frame], kept: list[str], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_frames([frame for frame in frames if frame.name in kept], path)
+    return path
+
+
+def evaluator_of(name: str, folder: Path):  # noqa: ANN201
+    cfg = bdd100k_d2.get_config("sample/semantic_fpn_R_18")
+    cfg.OUTPUT_DIR, cfg.DATASETS.TEST = str(folder), (name,)
+    return build_evaluator(cfg, name)
+
+
+@pytest.mark.parametrize("suffix", ["night", "rainy", "clear", "dawn_dusk"])
+def test_detections_on_a_slice_score_as_on_its_label_file(label_file: Path, tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(7)
+    name = f"bdd100k_det_val_{suffix}"
+    evaluator = evaluator_of(name, tmp_path / "out")
+    records = DatasetCatalog.get(name)
+    for record in records[1:]:  # one frame without a prediction, which counts
+        found = Instances(SIZE)
+        boxes = np.array([[x, y, x + w, y + h] for x, y, w, h in (one["bbox"] for one in record["annotations"])])
+        found.pred_boxes = Boxes(torch.from_numpy(boxes + rng.normal(0, 2.5, boxes.shape)).float())
+        found.scores = torch.from_numpy(rng.random(len(boxes))).float()
+        found.pred_classes = torch.tensor([one["category_id"] for one in record["annotations"]])
+        evaluator.process([record], [{"instances": found}])
+    scores = evaluator.evaluate()["bbox"]
+    kept = [record["image_id"] for record in records]
+    truth = only(read_labels(label_file).frames, kept, tmp_path / "slice.json")
+    expected = summary(evaluate_files("det", truth, tmp_path / "out/inference/det.json").official)
+    assert 0 < expected["AP"] < 100
+    assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
+    # The whole label file would count the other frames as missed.
+    assert (
+        expected["AR100"]
+        > summary(evaluate_files("det", label_file, tmp_path / "out/inference/det.json").official)["AR100"]
+    )
+
+
+@pytest.mark.parametrize("task", ["sem_seg", "drivable"])
+def test_masks_on_a_slice_score_as_in_a_folder_of_their_own(
+    root: Path, label_file: Path, tmp_path: Path, task: str
+) -> None:
+    register_slice("night_masks", f"bdd100k_{task}_val", attributes_file=label_file, timeofday="night")
+    evaluator = evaluator_of("night_masks", tmp_path / "out")
+    evaluator.reset()
+    rng = torch.Generator().manual_seed(0)
+    kept = [Path(name).stem for name in chosen(timeofday="night")]
+    for stem in kept[1:]:
+        logits = torch.rand(len(names(task)), *SIZE, generator=rng)
+        evaluator.process([{"image_id": f"{stem}.jpg"}], [{"sem_seg": logits}])
+    scores = evaluator.evaluate()[task]
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for stem in kept:
+        (truth / f"{stem}.png").symlink_to(root / "bdd100k/labels" / task / "masks/val" / f"{stem}.png")
+    expected = summary(evaluate_files(task, truth, tmp_path / "out/inference/masks").official)
+    assert 0 < expected["mIoU"] < 100
+    assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0)
+
+
+@pytest.mark.parametrize("kind", ["bitmasks", "rles"])
+@pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])
+def test_bitmasks_on_a_slice_score_as_labels_of_their_own(
+    root: Path, label_file: Path, tmp_path: Path, task: str, kind: str
+) -> None:
+    truths = {frame_name(i): random_bitmask(i) for i in range(14)}
+    labels = root / "bdd100k/labels" / task
+    write_bitmasks(truths, labels / "bitmasks/val")
+    if kind == "rles":
+        for path in (labels / "bitmasks/val").iterdir():
+            path.unlink()
+        (labels / "bitmasks/val").rmdir()
+        (labels / "rles").mkdir()
+        write_frames([run_lengths(task, *item) for item in truths.items()], labels / f"rles/{task}_val.json")
+    register_all(root)
+    register_slice("night_bitmasks", f"bdd100k_{task}_val", attributes_file=label_file, timeofday="night")
+    evaluator = evaluator_of("night_bitmasks", tmp_path / "out")
+    kept = chosen(timeofday="night")
+    assert slice_frames("night_bitmasks") == {Path(name).stem for name in kept}
+    assert loaded("night_bitmasks") == kept
+    for name in kept[1:]:
+        mask = truths[name]
+        evaluator.process([{"image_id": name}], [predicted(task, mask)])
+    (scores,) = evaluator.evaluate().values()
+    write_bitmasks({name: truths[name] for name in kept}, tmp_path / "truth")
+    out = tmp_path / "out/inference"
+    expected = summary(
+        evaluate_files(
+            task,
+            tmp_path / "truth",
+            out / "bitmasks",
+            score_file=out / "score.json" if task == "ins_seg" else None,
+            workers=1,
+        ).official
+    )
+    assert 0 < expected.get("AP", expected.get("PQ")) < 100
+    assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
+
+
+def random_bitmask(i: int) -> Bitmask:
+    """Four blocks of things, ids and categories that both tasks know."""
+    instances = np.zeros(SIZE, np.int32)
+    for j in range(4):
+        instances[5 + 20 * j : 20 + 20 * j, 10 : 60 + 10 * ((i + j) % 5)] = j + 1
+    return Bitmask(instances, np.arange(1, 5), np.arange(3, 7), np.zeros(4, np.uint8))
+
+
+def write_bitmasks(truths: dict[str, Bitmask], folder: Path) -> None:
+    for name, mask in truths.items():
+        write_mask(encode_bitmask(mask), folder / name.replace(".jpg", ".png"))
+
+
+def run_lengths(task: str, name: str, mask: Bitmask) -> Frame:
+    regions = [encode(np.asfortranarray(mask.instances == i + 1)) for i in range(len(mask.ids))]
+    labels = [
+        Label(str(one), names(task)[category - 1], None, LabelAttributes(), None, RLE(region["counts"].decode(), SIZE))
+        for one, category, region in zip(mask.ids.tolist(), mask.categories.tolist(), regions, strict=True)
+    ]
+    return Frame(name, size=ImageSize(SIZE[1], SIZE[0]), labels=labels)
+
+
+def predicted(task: str, mask: Bitmask) -> dict[str, object]:
+    """The truth, moved by some pixels."""
+    moved = np.roll(mask.instances, 12, 1)
+    if task == "pan_seg":
+        from bdd100k_d2.data.instances import STUFF_IDS
+
+        infos = [{"id": i + 1, "isthing": False, "category_id": STUFF_IDS[k]} for i, k in enumerate(range(3, 7))]
+        return {"panoptic_seg": (torch.from_numpy(moved), infos)}
+    found = Instances(SIZE)
+    found.pred_masks = torch.from_numpy(np.stack([moved == i + 1 for i in range(4)]))
+    found.scores = torch.tensor([0.9, 0.8, 0.7, 0.6])
+    found.pred_classes = torch.arange(2, 6)
+    return {"instances": found}
+
+
+# The documentation
+
+
+def test_the_documentation_has_the_number_of_frames_of_every_slice() -> None:
+    text = (Path(__file__).parents[2] / "datasets/README.md").read_text(encoding="utf-8")
+    for suffix, (attribute, value) in KNOWN_SLICES.items():
+        row = f"| `{suffix}` | {attribute}: {value} | {VAL_FRAMES[attribute][value]:,} |"
+        assert row in text, row
+
+
+@pytest.mark.parametrize("attribute", FRAME_ATTRIBUTES)
+def test_the_slices_of_an_attribute_are_all_frames(attribute: str) -> None:
+    assert set(VAL_FRAMES[attribute]) == set(FRAME_ATTRIBUTES[attribute])
+    # The published counts of the scenes and of the hours add up to 10,000, and so do those of the weather.
+    assert sum(VAL_FRAMES[attribute].values()) == 10_000

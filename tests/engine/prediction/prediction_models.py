@@ -1,0 +1,66 @@
+"""Tiny models with random weights, of which predictions are of no use but the same each time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from detectron2.modeling import build_model
+
+import bdd100k_d2
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+
+
+def detector(folder: Path, task: str = "det") -> "CfgNode":
+    """A detector of ``task``, "det" or "ins_seg", that finds twelve objects in every picture."""
+    cfg = bdd100k_d2.get_config("sample/faster_rcnn_R_18_FPN")
+    cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 50, 2
+    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 8
+    cfg.MODEL.FPN.OUT_CHANNELS, cfg.MODEL.ROI_BOX_HEAD.FC_DIM = 16, 32
+    cfg.MODEL.RPN.PRE_NMS_TOPK_TEST = cfg.MODEL.RPN.POST_NMS_TOPK_TEST = 40
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, cfg.TEST.DETECTIONS_PER_IMAGE = 0.0, 12
+    cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = 96, 160
+    cfg.DATASETS.TEST = (f"bdd100k_{task}_val",)
+    if task == "ins_seg":
+        cfg.MODEL.MASK_ON, cfg.MODEL.ROI_HEADS.NUM_CLASSES = True, 8
+        cfg.MODEL.ROI_MASK_HEAD.CONV_DIM, cfg.MODEL.ROI_MASK_HEAD.NUM_CONV = 8, 1
+    return saved(cfg, folder)
+
+
+def saved(cfg: "CfgNode", folder: Path) -> "CfgNode":
+    """``cfg`` with weights of seed 0 in ``folder``."""
+    cfg.MODEL.DEVICE, cfg.MODEL.WEIGHTS = "cpu", ""
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    for key, value in model.state_dict().items():
+        if key.endswith("conv3.norm.weight"):
+            # Without training each block doubles the variance.
+            value.fill_(0.2)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{cfg.DATASETS.TEST[0]}.pth"
+    torch.save({"model": model.state_dict()}, path)
+    cfg.MODEL.WEIGHTS = str(path)
+    return cfg
+
+
+def config_file(cfg: "CfgNode", folder: Path) -> Path:
+    """``cfg`` as a file."""
+    path = folder / f"{cfg.DATASETS.TEST[0]}.yaml"
+    path.write_text(cfg.dump())
+    return path
+
+
+def write_film(path: Path, frames: int, rate: float = 12.5, height: int = 96, width: int = 160) -> Path:
+    """A film in which a bright square moves."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
+    random = np.random.default_rng(0)
+    scene = cv2.resize(random.integers(0, 255, (6, 10, 3), np.uint8), (width, height))
+    for i in range(frames):
+        frame = scene.copy()
+        frame[30:60, 4 * i : 4 * i + 30] = 255
+        writer.write(frame)
+    writer.release()
+    return path

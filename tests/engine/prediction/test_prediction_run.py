@@ -1,0 +1,383 @@
+"""Prediction runs: their files, and that a run that was killed and goes on leaves the same."""
+
+import json
+import logging
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import small_config, write_image
+from detectron2.config import CfgNode
+from detectron2.structures import Boxes, Instances
+from prediction_models import config_file, detector, saved, write_film
+
+import bdd100k_d2
+from bdd100k_d2.data.categories import names
+from bdd100k_d2.engine.prediction.inputs import Film, find_input
+from bdd100k_d2.engine.prediction.run import Options, PredictionRun, Summary
+from bdd100k_d2.engine.predictor import Prediction, Predictor
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.evaluation.evaluators import EVALUATORS
+
+TOOL = Path(__file__).parents[3] / "tools" / "predict.py"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Five pictures of 160x96, in two folders."""
+    for i in range(5):
+        write_image(tmp_path / "in" / "ab"[i % 2] / f"{i}.jpg", seed=i)
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def det(weights: Path) -> CfgNode:
+    return detector(weights)
+
+
+class Scripted:
+    """A predictor without a model: its boxes follow from the pixels. It can be killed after some frames."""
+
+    amp = False
+
+    def __init__(self, batch_size: int = 1, killed_after: int | None = None) -> None:
+        self.batch_size = batch_size
+        self.killed_after = killed_after
+        self.batches: list[int] = []
+
+    def stream(self, frames: Iterable[Any], on_error: Callable[[Any, DataError], object]) -> Iterator[Prediction]:
+        batch: list[tuple[Any, np.ndarray]] = []
+        for frame in frames:
+            image = frame if isinstance(frame, np.ndarray) else cv2.imread(str(frame))
+            if image is None:
+                on_error(frame, DataError(f"{frame}: damaged."))
+                continue
+            batch.append((frame, image))
+            if len(batch) == self.batch_size:
+                yield from self._predict(batch)
+                batch = []
+        yield from self._predict(batch)
+
+    def _predict(self, batch: list[tuple[Any, np.ndarray]]) -> Iterator[Prediction]:
+        for frame, image in batch:
+            if self.killed_after is not None and sum(self.batches) >= self.killed_after:
+                time.sleep(0.2)  # lets what was handed on be written
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.batches.append(1)
+            height, width = image.shape[:2]
+            found = Instances((height, width))
+            # As of a model whose digits depend on the frames beside it.
+            left = float(image.mean(dtype=np.float64)) / 8 + len(batch) / 7
+            found.pred_boxes = Boxes(torch.tensor([[left, 10.0, left + 60.5, 70.25]]))
+            found.scores, found.pred_classes = torch.tensor([left % 1 * 0.5 + 0.5]), torch.tensor([2])
+            found.pred_masks = torch.zeros(1, height, width, dtype=torch.bool)
+            found.pred_masks[0, 10:70, int(left) : int(left) + 60] = True
+            yield Prediction(frame, image[..., ::-1], {"instances": found})
+
+
+def run(cfg: CfgNode, source: Path, folder: Path, predictor: object = None, **options: object) -> Summary:
+    return PredictionRun(cfg, find_input(str(source), folder), folder, Options(**options)).run(
+        predictor or Predictor(cfg)
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def evaluated(cfg: CfgNode, task: str, paths: Iterable[Path], folder: Path) -> dict[str, bytes]:
+    """The files that the task's evaluator writes of the same pictures."""
+    bdd100k_d2.register_all("/nowhere")
+    predictor = Predictor(cfg)
+    evaluator = EVALUATORS[f"bdd100k_{task}"](f"bdd100k_{task}_test", folder)
+    evaluator.reset()
+    for path in paths:
+        evaluator.process([{"image_id": path.name}], [predictor(path)])
+    evaluator.evaluate()
+    return {name: content for name, content in contents(folder).items() if not name.endswith(".zip")}
+
+
+@pytest.mark.parametrize("task", ["det", "ins_seg"])
+def test_the_files_are_those_of_the_evaluator(weights: Path, pictures: Path, tmp_path: Path, task: str) -> None:
+    cfg = detector(weights, task)
+    summary = run(cfg, pictures, tmp_path / "out")
+    expected = evaluated(cfg, task, sorted(pictures.rglob("*.jpg"), key=lambda path: path.name), tmp_path / "expected")
+    found = contents(tmp_path / "out")
+    assert (summary.frames, summary.predicted, summary.unreadable) == (5, 5, {})
+    found.pop("frames.jsonl")
+    # Frames are in the order of their paths here, and their boxes numbered so.
+    lists = [name for name in found if name.endswith(".json")]
+    for name in lists:
+        frames, wanted = ({one["name"]: one for one in json.loads(files.pop(name))} for files in (found, expected))
+        assert list(frames) == ["0.jpg", "2.jpg", "4.jpg", "1.jpg", "3.jpg"]
+        for label in (label for each in (frames, wanted) for one in each.values() for label in one["labels"]):
+            label.pop("id", None)
+        assert frames == wanted and any(one["labels"] for one in frames.values())
+    assert found == expected and len(found) == (0 if task == "det" else 5)
+
+
+def test_masks_are_those_of_the_evaluator(tiny_root: Path, pictures: Path, tmp_path: Path) -> None:
+    cfg = saved(small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",)), tmp_path / "weights")
+    run(cfg, pictures / "a", tmp_path / "out", overlay=True)
+    found = contents(tmp_path / "out")
+    expected = evaluated(cfg, "sem_seg", sorted((pictures / "a").glob("*.jpg")), tmp_path / "expected")
+    assert {name: content for name, content in found.items() if name.startswith("masks")} == expected
+    assert [name for name in found if "overlays" in name] == [f"overlays/{i}.jpg" for i in (0, 2, 4)]
+    # Pixels of other classes than those that are wanted are of none.
+    most = int(np.bincount(cv2.imread(str(tmp_path / "out/masks/0.png"), 0).ravel()).argmax())
+    run(cfg, pictures / "a", tmp_path / "one", classes=(names("sem_seg")[most],))
+    every, one = (cv2.imread(str(tmp_path / folder / "masks/0.png"), 0) for folder in ("out", "one"))
+    np.testing.assert_array_equal(one, np.where(every == most, most, 255))
+
+
+def test_scores_and_classes_select(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    run(det, pictures, tmp_path / "all")
+    labels = [label for frame in json.loads((tmp_path / "all/det.json").read_bytes()) for label in frame["labels"]]
+    least = sorted(label["score"] for label in labels)[len(labels) // 2]
+    category = labels[0]["category"]
+    run(det, pictures, tmp_path / "some", min_score=least, classes=(category,))
+    some = [label for frame in json.loads((tmp_path / "some/det.json").read_bytes()) for label in frame["labels"]]
+    kept = [label for label in labels if label["score"] >= least and label["category"] == category]
+    assert [(one["score"], one["box2d"]) for one in some] == [(one["score"], one["box2d"]) for one in kept] and kept
+    assert [one["id"] for one in some] == [str(i) for i in range(len(some))]
+
+
+def test_limit_takes_the_first(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    assert run(det, pictures, tmp_path / "out", Scripted(), limit=2).frames == 2
+    assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == ["0.jpg", "2.jpg"]
+
+
+def test_unreadable_pictures_are_named_and_left_out(
+    det: CfgNode, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (pictures / "a" / "2.jpg").write_bytes(b"no picture")
+    (pictures / "b" / "9.jpg").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        summary = run(det, pictures, tmp_path / "out")
+    assert list(summary.unreadable) == ["2.jpg", "9.jpg"] and summary.frames == 4
+    assert "2.jpg: the picture cannot be read" in caplog.text
+    assert "2 frames could not be read, and no file has results of them" in summary.text()
+    assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == [
+        "0.jpg",
+        "4.jpg",
+        "1.jpg",
+        "3.jpg",
+    ]
+    # Once mended, they are predicted by a run that goes on.
+    write_image(pictures / "a" / "2.jpg", seed=2)
+    (pictures / "b" / "9.jpg").unlink()
+    again = run(det, pictures, tmp_path / "out", resume=True)
+    assert (again.frames, again.predicted, again.unreadable) == (5, 1, {})
+    run(det, pictures, tmp_path / "whole")
+    assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
+
+
+def killed(task: Callable[[], object]) -> None:
+    """Runs ``task`` in another process, which has to die of SIGKILL."""
+    child = os.fork()
+    if not child:
+        task()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("task", "batch_size", "after"), [("det", 1, 3), ("det", 2, 3), ("ins_seg", 2, 2)])
+def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
+    weights: Path, pictures: Path, tmp_path: Path, task: str, batch_size: int, after: int
+) -> None:
+    cfg = detector(weights, task)
+    run(cfg, pictures, tmp_path / "whole", Scripted(batch_size), overlay=True)
+    killed(lambda: run(cfg, pictures, tmp_path / "out", Scripted(batch_size, after), overlay=True))
+    left = contents(tmp_path / "out")
+    assert left["frames.jsonl"].count(b"\n") == 1 + after and "det.json" not in left
+    predictor = Scripted(batch_size)
+    summary = run(cfg, pictures, tmp_path / "out", predictor, overlay=True, resume=True)
+    assert (summary.frames, summary.predicted) == (5, 5 - after // batch_size * batch_size)
+    found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
+    # The record has the frames of a batch that was begun twice.
+    found.pop("frames.jsonl"), expected.pop("frames.jsonl")
+    assert found == expected and len(found) == (6 if task == "det" else 11)
+
+
+@pytest.mark.parametrize(("task", "batch_size"), [("det", 1), ("ins_seg", 3)])
+def test_a_film_that_was_killed_is_the_same_when_it_goes_on(
+    weights: Path, tmp_path: Path, task: str, batch_size: int
+) -> None:
+    cfg, film = detector(weights, task), write_film(tmp_path / "drive.mp4", 12)
+    run(cfg, film, tmp_path / "whole", Scripted(batch_size))
+    killed(lambda: run(cfg, film, tmp_path / "out", Scripted(batch_size, killed_after=7)))
+    assert (tmp_path / "out/.drive.partial.mp4").exists() and not (tmp_path / "out/drive.mp4").exists()
+    summary = run(cfg, film, tmp_path / "out", Scripted(batch_size), resume=True)
+    assert (summary.frames, summary.predicted) == (12, 12 - 7 // batch_size * batch_size)
+    found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
+    found.pop("frames.jsonl"), expected.pop("frames.jsonl")
+    assert found == expected
+    capture = cv2.VideoCapture(str(tmp_path / "out/drive.mp4"))
+    assert capture.get(cv2.CAP_PROP_FPS) == 12.5 and capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+
+
+def test_frames_of_a_film_are_named_as_in_bdd100k(det: CfgNode, tmp_path: Path) -> None:
+    summary = run(det, write_film(tmp_path / "drive.mp4", 4), tmp_path / "out", Scripted(), limit=3)
+    frames = json.loads((tmp_path / "out/det.json").read_bytes())
+    assert [(one["name"], one["videoName"], one["frameIndex"]) for one in frames] == [
+        (f"drive-000000{i + 1}.jpg", "drive", i) for i in range(3)
+    ]
+    assert summary.files == [tmp_path / "out/det.json", tmp_path / "out/drive.mp4"] and not summary.unreadable
+    drawn = cv2.VideoCapture(str(tmp_path / "out/drive.mp4")).read()[1]
+    assert drawn.shape[1] == 160 and drawn.shape[0] > 96  # with the legend
+
+
+def test_a_film_that_is_cut_off_is_told(det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = write_film(tmp_path / "drive.mp4", 5, rate=2.0)
+    from bdd100k_d2.engine.prediction import work
+
+    class Longer(work.FilmReader):
+        def __init__(self, source: Path) -> None:
+            super().__init__(source)
+            self.num_frames = 9
+
+    monkeypatch.setattr(work, "FilmReader", Longer)
+    summary = run(det, film, tmp_path / "out", Scripted())
+    assert summary.frames == 5 and list(summary.unreadable) == [f"drive-000000{i}.jpg" for i in (6, 7, 8, 9)]
+    assert "9 frames by its head, but it ends after 5; is it cut off?" in summary.unreadable["drive-0000006.jpg"]
+
+
+def test_a_cameras_film_ends_when_the_user_interrupts(
+    det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bdd100k_d2.engine.prediction import work
+
+    class Camera(work.FilmReader):
+        def __init__(self, source: int) -> None:
+            assert source == 0
+            super().__init__(write_film(tmp_path / "live.mp4", 6))
+
+        def frames(self) -> Iterator[np.ndarray]:
+            for i, frame in enumerate(super().frames()):
+                if i == 4:
+                    raise KeyboardInterrupt
+                yield frame
+
+    monkeypatch.setattr(work, "FilmReader", Camera)
+    summary = PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options()).run(Scripted())
+    assert (summary.frames, summary.unreadable) == (4, {}) and (tmp_path / "out/camera0.mp4").exists()
+    with pytest.raises(ConfigError, match="--resume: a camera does not show again what was"):
+        PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options(resume=True))
+
+
+def test_a_new_run_removes_what_an_earlier_one_wrote_and_nothing_else(
+    det: CfgNode, pictures: Path, tmp_path: Path
+) -> None:
+    run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
+    (tmp_path / "out/notes.txt").write_text("mine")
+    run(det, pictures, tmp_path / "out", Scripted(), limit=1)
+    assert sorted(contents(tmp_path / "out")) == ["det.json", "frames.jsonl", "notes.txt"]
+
+
+def test_results_that_no_run_wrote_stay(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(OutputError, match="masks is there, but no frames.jsonl, .* choose another output folder"):
+        run(det, pictures, tmp_path, Scripted())
+
+
+def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, pictures: Path, tmp_path: Path) -> None:
+    source = find_input(str(pictures))
+    for options, message in (
+        (Options(classes=("car", "lorry")), "--classes: det has no class 'lorry'; there are pedestrian, rider, car"),
+        (Options(resume=True, min_score=0.5), "the run had score_thr None, now it is 0.5"),
+    ):
+        run(det, pictures, tmp_path / "out", Scripted(), limit=1)
+        with pytest.raises(ConfigError, match=message):
+            PredictionRun(det, source, tmp_path / "out", options).run(Scripted())
+    masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))
+    with pytest.raises(ConfigError, match="--score-thr: sem_seg has no scores; they belong to det and ins_seg"):
+        PredictionRun(masks, source, tmp_path / "masks", Options(min_score=0.5))
+    with pytest.raises(
+        ConfigError, match="DATASETS.TEST is of sem_seg, but the model gives instances; take a config of sem_seg"
+    ):
+        PredictionRun(masks, source, tmp_path / "masks", Options()).run(Scripted())
+    for test_sets, message in (((), "DATASETS.TEST is empty"), (("coco_2017_val",), "tells no task of BDD100K")):
+        masks.DATASETS.TEST = test_sets
+        with pytest.raises(ConfigError, match=message):
+            PredictionRun(masks, source, tmp_path / "masks", Options())
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="the output folder cannot be written .* choose another one"):
+        PredictionRun(det, source, tmp_path / "file" / "out", Options())
+
+
+def command(cfg: CfgNode, folder: Path, source: object, *arguments: object) -> list[str]:
+    parts = [sys.executable, TOOL, "--config-file", config_file(cfg, folder), "--input", source, *arguments]
+    return [str(part) for part in parts]
+
+
+def test_the_command_on_the_real_pictures(
+    det: CfgNode,
+    real_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    images = real_root / "bdd100k" / "images" / "100k" / "test"
+    (tmp_path / "list.txt").write_text("\n".join(map(str, [*sorted(images.glob("*.jpg"))[:3], tmp_path / "gone.jpg"])))
+    arguments = ("--output", tmp_path / "out", "--overlay", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.01")
+    monkeypatch.setattr(sys, "argv", command(det, tmp_path, tmp_path / "list.txt", *arguments)[1:])
+    with pytest.raises(SystemExit) as exit_status:
+        runpy.run_path(str(TOOL), run_name="__main__")
+    assert exit_status.value.code == 3
+    printed = capsys.readouterr()
+    assert "3 frames (3 now" in printed.out and "1 frame could not be read" in printed.out
+    assert "gone.jpg: the picture cannot be read" in caplog.text and "frame/s" not in printed.err
+    assert len(json.loads((tmp_path / "out/det.json").read_bytes())) == 3
+    overlays = sorted((tmp_path / "out/overlays").iterdir())
+    assert [cv2.imread(str(path)).shape for path in overlays] == [(744, 1280, 3)] * 3
+
+
+def test_what_the_command_refuses(
+    det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "a.jpg")
+    start = command(det, tmp_path, tmp_path / "a.jpg", "--output", tmp_path / "out")[1:]
+    for arguments, message in (
+        (("--classes", "car,lorry"), "error: --classes: det has no class 'lorry'"),
+        (("--input", str(tmp_path / "gone")), "gone: no such picture, folder, film or list"),
+        (("MODEL.WEIGHTS", str(tmp_path / "gone.pth")), "gone.pth"),
+        (("--score-thr", "2"), 2),
+        (("--limit", "0"), 2),
+    ):
+        monkeypatch.setattr(sys, "argv", [*start, *arguments])
+        with pytest.raises(SystemExit) as exit_status:
+            runpy.run_path(str(TOOL), run_name="__main__")
+        code = exit_status.value.code
+        assert code == message if isinstance(message, int) else message in str(code)
+
+
+@pytest.mark.slow
+def test_the_command_killed_and_resumed(det: CfgNode, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "drive.mp4", 400)
+    start = command(det, tmp_path, film, "--batch-size", 2, "--output")
+    subprocess.run([*start, tmp_path / "whole"], check=True)
+    with subprocess.Popen([*start, tmp_path / "out"]) as process:
+        record = tmp_path / "out" / "frames.jsonl"
+        while process.poll() is None and (not record.exists() or record.read_bytes().count(b"\n") < 20):
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    subprocess.run([*start, tmp_path / "out", "--resume"], check=True)
+    found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
+    assert found.pop("frames.jsonl") and expected.pop("frames.jsonl") and found == expected

@@ -1,0 +1,242 @@
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import cv2
+import numpy as np
+import pytest
+from conftest import make_frame
+from result_files import HARD_NAME, HARD_SCENE, Files, write_better_run, write_det_files, write_mask_files
+
+from bdd100k_d2.data.labels import Frame, write_frames
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.report.results.page import Options, write_results_page
+
+PROJECT = Path(__file__).parents[2]
+TOOL = PROJECT / "tools/report.py"
+QUICK = Options(bootstrap=20, workers=1)
+
+
+@pytest.fixture
+def det(tmp_path: Path) -> Files:
+    return write_det_files(tmp_path / "det")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = write_det_files(tmp_path_factory.mktemp("det"))
+    return write_results_page("det", *files[:2], tmp_path_factory.mktemp("page"), files.images, options=QUICK)
+
+
+def data_of(page: Path) -> dict:
+    text = page.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def table(page: Path, key: str) -> dict[str, list[str]]:
+    """The rows of a table by name, without what only the pointer shows."""
+    text = page.read_text(encoding="utf-8")
+    body = re.search(rf'<table[^>]* id="{key}">.*?</table>', text, re.DOTALL)[0]
+    rows = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)[1:]:
+        name, *cells = re.findall(r"<(?:td|th)[^>]*>(.*?)</(?:td|th)>", row, re.DOTALL)
+        rows[re.sub(r"<[^>]*>", "", name).strip()] = [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in cells]
+    return rows
+
+
+def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, TOOL, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_the_page_needs_nothing_but_its_folder(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for word in ("http:", "https:", "//cdn", "@import", "url(", "fetch(", " onclick", " onload"):
+        # The name of SVG's elements looks like an address, and is none.
+        assert word not in text.replace('"http://www.w3.org/2000/svg"', "")
+    links = set(re.findall(r'(?:src|srcset|href)="([^"#]*)"', text)) - {"data:,"}
+    links |= {frame[size] for frame in data_of(page)["frames"] for size in ("small", "full")}
+    assert len(links) > 10
+    for link in links:
+        assert link.startswith("assets/") and ".." not in link
+        assert (page.parent / unquote(link)).stat().st_size > 0
+    assert {f"assets/{path.name}" for path in (page.parent / "assets").iterdir()} == links
+    assert "default-src 'none'" in text and "prefers-color-scheme: dark" in text
+
+
+def test_text_of_the_data_stays_text(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "<b>&" not in text and "<i>&" not in text
+    assert HARD_NAME in {frame["name"] for frame in data_of(page)["frames"]}
+    assert "&lt;i&gt;&amp;&#39;&#34;" in table(page, "slice-scene")
+    assert HARD_SCENE in {frame["attributes"]["scene"] for frame in data_of(page)["frames"]}
+
+
+def test_the_tables_hold_what_was_found(page: Path) -> None:
+    classes = table(page, "class-table")
+    assert (
+        classes["car"][:2] == ["3", "4"] and classes["pedestrian"][2].startswith("0.0") and classes["train"][2] == "-"
+    )
+    # right, classification, localisation, both, duplicate, background, missed
+    errors = table(page, "error-table")
+    assert errors["all classes"] == ["2", "1", "0", "0", "1", "1", "2"]
+    assert errors["bus"][1] == "1" and errors["rider"][5] == "1" and errors["pedestrian"][6] == "1"
+    confusion = table(page, "confusion-matrix")
+    assert confusion["truck"][4] == "100.0" and confusion["pedestrian"][-1] == "100.0"
+    assert table(page, "slice-weather")["rainy"][0] == "1"
+
+
+def test_a_baseline_gives_differences_with_their_signs(det: Files, tmp_path: Path) -> None:
+    better = write_better_run(tmp_path / "better.json")
+    page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", det.images, better, QUICK)
+    assert "\u2212100.0" in table(page, "class-table")["pedestrian"][2]
+    assert table(page, "error-table")["all classes"] == ["2 \u22123", "1 +1", "0 ±0", "0 ±0", "1 +1", "1 +1", "2 +2"]
+    frames = {frame["name"]: frame for frame in data_of(page)["frames"]}
+    assert frames[HARD_NAME]["runs"][0].keys() == {"predicted", "found", "blamed"}
+    assert data_of(page)["hasBaseline"]
+
+
+@pytest.mark.parametrize("task", ["sem_seg", "drivable"])
+def test_masks_are_shown_in_their_colours(task: str, tmp_path: Path) -> None:
+    files = write_mask_files(tmp_path / "data", task)
+    page = write_results_page(task, files.truth, files.predicted, tmp_path / "out", files.images, options=QUICK)
+    assert table(page, "class-table").keys() >= {"Overall"}
+    frames = {frame["name"]: frame for frame in data_of(page)["frames"]}
+    assert frames["b"]["runs"][0]["score"] == 0 and frames["b"]["runs"][0]["accuracy"] == 0
+    assert frames["a"]["runs"][0]["accuracy"] == pytest.approx(100 * 8 / 9, abs=0.01)
+    truth, predicted, errors = (
+        cv2.imread(str(tmp_path / "out" / mask["full"]), cv2.IMREAD_UNCHANGED) for mask in frames["a"]["masks"]
+    )
+    first = (128, 64, 128) if task == "sem_seg" else (219, 94, 86)
+    assert truth[300, 10].tolist() == [*first[::-1], 255]
+    # Unscored pixels, and drivable's background, let the picture through.
+    assert truth[10, 10, 3] == 0 and (predicted[700, 10, 3] == 0) == (task == "drivable")
+    assert errors[300, 10, 3] == 0 and errors[10, 10].tolist() == [150] * 3 + [255]
+    assert errors[700, 10].tolist() == [64, 64, 255, 255]
+    small = cv2.imread(str(tmp_path / "out" / frames["a"]["masks"][2]["small"]), cv2.IMREAD_UNCHANGED)
+    assert small.shape == (360, 640, 4)
+
+
+def test_a_run_of_masks_is_compared(tmp_path: Path) -> None:
+    files = write_mask_files(tmp_path / "data")
+    page = write_results_page(
+        "sem_seg", files.truth, files.truth, tmp_path / "out", files.images, files.predicted, QUICK
+    )
+    assert "+" in table(page, "class-table")["road"][2]
+    assert {len(frame["masks"]) for frame in data_of(page)["frames"]} == {5}
+    assert [run["score"] for run in next(f for f in data_of(page)["frames"] if f["name"] == "b")["runs"]] == [100, 0]
+
+
+def test_masks_in_label_files_are_scored_but_not_drawn(oracles: Path, tmp_path: Path) -> None:
+    paths = [oracles / f"sem_seg/sem_seg_{name}.json" for name in ("sample", "preds")]
+    page = write_results_page("sem_seg", *paths, tmp_path / "out", options=QUICK)
+    assert table(page, "class-table")["Overall"][2].startswith("77.7")
+    assert "Some masks are not drawn" in page.read_text(encoding="utf-8")
+    assert [frame["masks"] for frame in data_of(page)["frames"]] == [[None] * 3]
+
+
+def test_pictures_that_are_missing_or_damaged_are_counted(
+    det: Files, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (det.images / "a.jpg").unlink()
+    (det.images / "c.jpg").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", det.images, options=QUICK)
+    text = page.read_text(encoding="utf-8")
+    assert (
+        f"1 frame has no picture in {det.images}." in text and f"1 frame has a damaged picture in {det.images}." in text
+    )
+    frames = {frame["name"]: frame for frame in data_of(page)["frames"]}
+    assert frames["a.jpg"]["small"] is None and frames["c.jpg"]["full"] is None and frames[HARD_NAME]["small"]
+    assert "1 pictures are damaged" in caplog.text
+
+
+def test_a_name_leads_to_no_other_folder(det: Files, tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes((det.images / "a.jpg").read_bytes())
+    name = "../../secret.jpg"
+    write_frames([make_frame(name, ("car", 1, 1, 30, 30))], det.truth)
+    write_frames([Frame(name, labels=[])], det.predicted)
+    with pytest.raises(DataError, match="not a plain file name"):
+        write_results_page("det", det.truth, det.predicted, tmp_path / "out", det.images, options=QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_empty_predictions_without_pictures_give_a_page(det: Files, tmp_path: Path) -> None:
+    write_frames([Frame(name, labels=[]) for name in ("a.jpg", HARD_NAME, "c.jpg")], det.predicted)
+    page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", options=QUICK._replace(bootstrap=0))
+    text = page.read_text(encoding="utf-8")
+    assert "There are no detections: every object is missed." in text
+    assert table(page, "error-table")["all classes"] == ["0"] * 6 + ["5"]
+    assert "No folder of pictures was given (--images)" in text and 'class="interval"' not in text
+    assert {frame["small"] for frame in data_of(page)["frames"]} == {None}
+
+
+def test_a_mistyped_path_leaves_the_old_page(det: Files, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/index.html").write_text("old")
+    with pytest.raises(DataError, match="nowhere"):
+        write_results_page("det", det.truth, det.predicted, tmp_path / "out", det.images, tmp_path / "nowhere", QUICK)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+    assert (tmp_path / "out/index.html").read_text() == "old"
+
+
+def test_the_page_is_not_written_among_the_data(det: Files, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="choose another --out"):
+        write_results_page("det", det.truth, det.predicted, det.images, det.images, options=QUICK)
+    assert {path.name for path in det.images.iterdir()} == {"a.jpg", HARD_NAME, "c.jpg"}
+
+
+def test_other_tasks_have_no_report(det: Files, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no report of 'pan_seg'; there are det, sem_seg, drivable"):
+        write_results_page("pan_seg", det.truth, det.predicted, tmp_path / "out")
+
+
+def test_the_tool_prints_where_the_page_is(det: Files, tmp_path: Path) -> None:
+    arguments = ("det", "--gt", det.truth, "--pred", det.predicted, "--images", det.images, "--out", tmp_path / "out")
+    result = run_tool(*arguments, "--score-thr", "0.1", "--bootstrap", "0", "--frames", "0", "--frames-each", "0")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(tmp_path / "out/index.html")
+    data = data_of(tmp_path / "out/index.html")
+    assert data["threshold"] == 0.1 and data["frames"] == []
+    assert not list((tmp_path / "out/assets").glob("*.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--gt": "nowhere.json"}, "error: nowhere.json: no such file or folder"),
+        ({"--images": "nowhere"}, "error: nowhere: no such folder; give the folder of the pictures"),
+        ({"--score-thr": "2"}, "2 is not between 0 and 1"),
+        ({"--frames": "-1"}, "-1 is negative"),
+    ],
+)
+def test_the_tool_ends_with_a_message(change: dict[str, str], message: str, det: Files, tmp_path: Path) -> None:
+    options = {"--gt": det.truth, "--pred": det.predicted, "--out": tmp_path / "out", "--bootstrap": 0} | change
+    result = run_tool("det", *(part for pair in options.items() for part in pair))
+    assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_frames(real_root: Path, tmp_path: Path) -> None:
+    labels = real_root / "bdd100k/labels/det_20/det_train.json"
+    frames = json.loads(labels.read_text())
+    for frame in frames:
+        for label in frame.get("labels") or []:
+            label["score"] = 0.9
+    (tmp_path / "run.json").write_text(json.dumps(frames))
+    options = QUICK._replace(score_threshold=0.95)
+    images = real_root / "bdd100k/images/100k/train"
+    page = write_results_page("det", labels, tmp_path / "run.json", tmp_path / "out", images, options=options)
+    shown = data_of(page)["frames"]
+    assert shown and all((frame["width"], frame["height"]) == (1280, 720) for frame in shown)
+    for frame in shown:
+        # The full picture is the official file itself.
+        assert (page.parent / frame["full"]).read_bytes() == (images / frame["name"]).read_bytes()
+        assert cv2.imread(str(page.parent / frame["small"])).shape == (360, 640, 3)
+        assert np.isfinite([box[1:5] for box in frame["truth"]]).all()

@@ -1,0 +1,121 @@
+import logging
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+from conftest import write_image
+
+from bdd100k_d2.errors import DataError
+from bdd100k_d2.report.analysis.records import Estimate
+from bdd100k_d2.report.figure import THEMES, draw_svg, recolored
+from bdd100k_d2.report.results.compare import most_changed
+from bdd100k_d2.report.results.masks import error_map
+from bdd100k_d2.report.results.pictures import Pictures
+from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "text", "better", "worse"),
+    [
+        (31.25, 30.0, "+1.2", True, False),
+        (30.0, 31.25, "\u22121.2", False, True),
+        (30.04, 30.0, "\u00b10.0", False, False),
+        (1234.5, 0.0, "+1,234.5", True, False),
+    ],
+)
+def test_a_change_has_a_sign(new: float, old: float, text: str, better: bool, worse: bool) -> None:
+    change = changed(new, old)
+    assert (change.text, change.better, change.worse) == (text, better, worse)
+    fewer = changed(new, old, more_is_better=False)
+    assert (fewer.better, fewer.worse) == (worse, better)
+
+
+@pytest.mark.parametrize(("new", "old"), [(1.0, None), (math.nan, 1.0), (1.0, math.nan)])
+def test_what_does_not_exist_has_no_change(new: float, old: float | None) -> None:
+    assert changed(new, old) is None
+
+
+def test_cells() -> None:
+    assert percent(math.nan, 3.0).value is None and percent(math.nan).text == "-"
+    assert estimate(Estimate(40.04, 38.0, 42.06)).interval == "38.0 to 42.1"
+    assert estimate(Estimate(40.0, math.nan, math.nan)).interval == ""
+    cell = number(1200, 2400, 1000)
+    assert (cell.text, cell.share, cell.change.text, cell.change.worse) == ("1,200", 50, "+200", True)
+    assert number(0, 0).share is None
+
+
+def test_a_matrix_shows_shares_of_its_rows() -> None:
+    first, second = matrix("m", "boxes", ["a", "b"], ["a", "b"], [[3, 1], [0, 0]]).rows
+    assert [cell.text for cell in first.cells] == ["75.0", "25.0"]
+    assert [cell.kind for cell in first.cells] == ["diagonal strong", ""]
+    assert [(cell.share, cell.kind) for cell in second.cells] == [(0, "none"), (0, "diagonal none")]
+    assert first.cells[1].title == "a as b: 1"
+
+
+class Shown(NamedTuple):
+    name: str
+    errors: int
+
+
+def test_the_frames_that_changed_most_are_chosen() -> None:
+    run = [Shown("same", 9), Shown("worse", 8), Shown("little", 3), Shown("new", 2)]
+    baseline = [Shown("same", 9), Shown("mended", 7), Shown("little", 2), Shown("worse", 1)]
+    pairs = most_changed(run, baseline, lambda frame: frame.errors, overall=1, each=1)
+    assert [(pair.either.name, pair.run, pair.baseline) for pair in pairs] == [
+        ("same", run[0], baseline[0]),
+        ("worse", run[1], baseline[3]),
+        ("mended", None, baseline[1]),
+    ]
+    everything = most_changed(run, baseline, lambda frame: frame.errors, overall=10, each=0)
+    assert [pair.either.name for pair in everything] == ["same", "worse", "little", "new", "mended"]
+    assert most_changed([], [], lambda frame: frame.errors, 5, 5) == []
+
+
+def test_the_error_map() -> None:
+    truth = np.array([[0, 1, 255, 2]], np.uint8)
+    predicted = np.array([[0, 2, 255, 19]], np.uint8)
+    assert error_map(truth, predicted).tolist() == [[0, 1, 2, 1]]
+
+
+def test_another_theme_is_the_same_plot_in_its_colours() -> None:
+    light, dark = THEMES["light"], THEMES["dark"]
+    plots = [
+        draw_svg(theme, 2, 2, lambda axes, t=theme: axes.plot([1, 2], color=t.lines[3])) for theme in (light, dark)
+    ]
+    assert recolored(plots[0], light, dark) == plots[1] != plots[0]
+
+
+def test_pictures_are_copied_and_made_small(tmp_path: Path) -> None:
+    write_image(tmp_path / "images/a.jpg", 720, 1280)
+    write_image(tmp_path / "images/b.png", 90, 100)
+    pictures = Pictures(tmp_path / "out")
+    start = pictures.start_frame('<a>/&".jpg')
+    assert start == "assets/frame-0001-__"
+    first = pictures.add(start, "a.jpg", tmp_path / "images/a.jpg")
+    assert (first.width, first.height) == (1280, 720)
+    assert (tmp_path / "out" / first.full).read_bytes() == (tmp_path / "images/a.jpg").read_bytes()
+    assert cv2.imread(str(tmp_path / "out" / first.small)).shape == (360, 640, 3)
+    second = pictures.add(pictures.start_frame("b.png"), "b.png", tmp_path / "images/b.png")
+    assert (tmp_path / "out" / second.full).read_bytes()[:3] == b"\xff\xd8\xff"
+    assert cv2.imread(str(tmp_path / "out" / second.small)).shape == (90, 100, 3)
+
+
+def test_pictures_that_cannot_be_shown_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    pictures = Pictures(tmp_path / "out")
+    with caplog.at_level(logging.WARNING):
+        for name in ("text.jpg", "empty.jpg", "gone.jpg"):
+            assert pictures.add("assets/x", name, tmp_path / name, (96, 160)) == (None, None, 160, 96)
+    assert pictures.add("assets/x", "none.jpg", None).small is None
+    assert (pictures.missing, pictures.unreadable) == (2, 2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_lies_in_its_folder(tmp_path: Path) -> None:
+    write_image(tmp_path / "secret.jpg")
+    with pytest.raises(DataError, match="not a plain file name"):
+        Pictures(tmp_path / "out").add("assets/x", "../secret.jpg", tmp_path / "images/../secret.jpg")

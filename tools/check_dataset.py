@@ -1,0 +1,64 @@
+"""Is my copy of the data complete and sound? `python tools/check_dataset.py --root R [--json out.json]`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from bdd100k_d2.data.categories import TASKS
+from bdd100k_d2.data.check.dataset import check_dataset
+from bdd100k_d2.data.check.report import write_report
+from bdd100k_d2.data.check.statistics import Statistics
+from bdd100k_d2.data.register import default_root
+from bdd100k_d2.errors import BDD100KError
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--root", type=Path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
+    )
+    parser.add_argument(
+        "--task", nargs="+", default=[], choices=TASKS, help="whose data have to be there (default: what is there)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.add_argument("--fast", action="store_true", help="read no picture: are they there, and not empty?")
+    parser.add_argument("--stats", type=Path, metavar="DIR", help="also draw what the labels hold")
+    parser.add_argument("--workers", type=_positive, help="processes that read pictures (default: all cores)")
+    return parser
+
+
+def main() -> int:
+    """Parses the command line and prints the report; returns 1 for what breaks training."""
+    parser = _parser()
+    args = parser.parse_args()
+    data = (args.root.expanduser() / "bdd100k").resolve()
+    for path in (args.json, args.stats):
+        if path is not None and path.resolve().is_relative_to(data):
+            parser.error(f"{path} lies in the data, which is only read; choose another place")
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    statistics = Statistics()
+    try:
+        report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)
+        print(report.text())
+        if args.json is not None:
+            write_report(report, args.json)
+        if args.stats is not None:
+            from bdd100k_d2.data.check.plots import write_statistics
+
+            for path in write_statistics(statistics, args.stats):
+                print(path)
+    except BDD100KError as error:
+        sys.exit(f"error: {error}")
+    return 1 if report.breaks_training else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

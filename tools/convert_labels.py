@@ -1,0 +1,64 @@
+"""Converts labels between Scalabel, COCO, YOLO and masks: `python tools/convert_labels.py SRC DST --to coco`."""
+
+import argparse
+import logging
+import re
+import sys
+from pathlib import Path
+
+from bdd100k_d2.data.categories import TASKS
+from bdd100k_d2.data.conversion.convert import TARGETS, convert
+from bdd100k_d2.data.conversion.source import KINDS, Options
+from bdd100k_d2.data.labels import ImageSize
+from bdd100k_d2.errors import BDD100KError
+
+
+def _size(text: str) -> ImageSize:
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is no size; write width and height as 1280x720")
+    return ImageSize(int(found.group(1)), int(found.group(2)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, metavar="SRC", help="label file, or folder of label files or masks")
+    parser.add_argument(
+        "target", type=Path, metavar="DST", help=".json file; for masks a folder; for yolo the folder of the data set"
+    )
+    parser.add_argument("--to", required=True, choices=TARGETS, help="masks: bitmasks for ins_seg and pan_seg")
+    parser.add_argument("--from", dest="kind", choices=KINDS, help="what SRC holds (default: told by what is in it)")
+    parser.add_argument("--task", choices=TASKS, help="whose classes DST has (default: told by the labels)")
+    parser.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
+    parser.add_argument(
+        "--segmentation", default="rle", choices=("rle", "polygon"), help="how COCO holds masks (default: rle)"
+    )
+    yolo = parser.add_argument_group("YOLO")
+    yolo.add_argument("--split", help="train, val or test (default: told by the name of SRC, else train)")
+    yolo.add_argument("--images", type=Path, help="from yolo: folder of the pictures, for their names and sizes")
+    yolo.add_argument("--size", type=_size, help="size of all pictures as 1280x720, where the labels do not say")
+    yolo.add_argument("--classes", type=Path, help="from yolo: data.yaml or a file with a class name a line")
+    return parser
+
+
+def main() -> None:
+    """Parses the command line, converts, and prints what was written and what DST cannot hold."""
+    args = _parser().parse_args()
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    options = Options(args.task, args.split, args.images, args.size, args.classes)
+    try:
+        done = convert(
+            args.source, args.target, args.to, args.kind, options, args.segmentation == "polygon", args.overwrite
+        )
+    except BDD100KError as error:
+        sys.exit(f"error: {error}")
+    task = done.task or "unknown"
+    print(f"{done.path}: {done.frames:,} frames with {done.labels:,} labels from {done.kind}, task {task}.")
+    if done.losses:
+        print(f"What {args.to} does not hold of them:")
+        for kind, count in done.losses.items():
+            print(f"  {count:,} {kind}")
+
+
+if __name__ == "__main__":
+    main()

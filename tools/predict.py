@@ -1,0 +1,84 @@
+"""Predicts pictures and films: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
+
+X is a picture, a folder (those in it too), a pattern in quotes, a text file with a path a line, a film, or the number
+of a camera. DIR gets the results in the official format, with --overlay pictures, and of a film an annotated one.
+Exit status: 0, or 3 if all is done but for frames that cannot be read.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from bdd100k_d2.errors import BDD100KError
+
+SOME_UNREADABLE = 3
+INTERRUPTED = 130
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True, type=Path, help="of the model")
+    parser.add_argument("--input", required=True, metavar="X", help="what to predict")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
+    parser.add_argument("--overlay", action="store_true", help="draw the results on each picture, into DIR/overlays")
+    parser.add_argument(
+        "--score-thr", type=_share, help="write and draw objects from this score on (default: write all, draw from 0.3)"
+    )
+    parser.add_argument("--classes", type=_names, metavar="A,B", help='only these, as "car,traffic light"')
+    parser.add_argument("--limit", type=_positive, help="stop after so many frames")
+    parser.add_argument("--resume", action="store_true", help="go on with the run whose results are in DIR")
+    parser.add_argument("--batch-size", type=_positive, default=1, help="frames a step of the model (default: 1)")
+    parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
+    return parser
+
+
+def _predict(args: argparse.Namespace) -> int:
+    import bdd100k_d2
+    from bdd100k_d2.engine.prediction.inputs import find_input
+    from bdd100k_d2.engine.prediction.run import Options, PredictionRun
+    from bdd100k_d2.engine.predictor import Predictor
+
+    source = find_input(args.input, args.output)
+    cfg = bdd100k_d2.load_config(args.config_file, args.opts)
+    options = Options(args.score_thr, args.classes, args.overlay, args.limit, args.resume)
+    run = PredictionRun(cfg, source, args.output, options)
+    summary = run.run(Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
+    print(summary.text())
+    return SOME_UNREADABLE if summary.unreadable else 0
+
+
+def main() -> int:
+    """Parses the command line, predicts, and prints what was done."""
+    args = _parser().parse_intermixed_args()
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    try:
+        return _predict(args)
+    except BDD100KError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

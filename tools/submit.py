@@ -1,0 +1,71 @@
+"""Makes the file for the evaluation server and checks it.
+
+`python tools/submit.py det --config-file F MODEL.WEIGHTS W --split test --out submission.json` predicts all pictures of
+the test split; the other tasks take --out submission.zip. Exit status 1 if the file is not sound.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from bdd100k_d2.data.categories import TASKS
+from bdd100k_d2.errors import BDD100KError
+
+INTERRUPTED = 130
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--config-file", required=True, type=Path, help="of a model of the task")
+    parser.add_argument("--out", required=True, type=Path, help="the file: .json for det, .zip for the others")
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="(default: test)")
+    parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
+    parser.add_argument("--resume", action="store_true", help="go on with the frames beside --out")
+    parser.add_argument("--batch-size", type=_positive, default=1, help="frames a step of the model (default: 1)")
+    parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
+    return parser
+
+
+def _submit(args: argparse.Namespace) -> int:
+    import bdd100k_d2
+    from bdd100k_d2.engine.prediction.submission import SubmissionRun
+    from bdd100k_d2.engine.predictor import Predictor
+    from bdd100k_d2.evaluation.submission import describe
+
+    cfg = bdd100k_d2.load_config(args.config_file, args.opts)
+    run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume)
+    made = run.run(Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
+    print(made.summary.text())
+    if made.findings:
+        print(f"{made.path} is not sound:\n{describe(made.findings)}")
+        return 1
+    print(f"{made.path}: complete and well formed, {made.summary.frames:,} frames of {args.task} {args.split}.")
+    return 0
+
+
+def main() -> int:
+    """Parses the command line, predicts and checks."""
+    # Keys and values may stand among the options, as in the example.
+    args = _parser().parse_intermixed_args()
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    try:
+        return _submit(args)
+    except BDD100KError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

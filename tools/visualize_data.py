@@ -1,0 +1,64 @@
+"""Draws ground truth: `python tools/visualize_data.py --dataset bdd100k_det_val --out DIR`.
+
+With `--config-file F --source loader` it draws what the training loader yields, after augmentation.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from bdd100k_d2.errors import BDD100KError
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", help="a registered set, e.g. bdd100k_det_val, bdd100k_ins_seg_train")
+    parser.add_argument("--config-file", type=Path, help="of a training, for --source loader")
+    parser.add_argument(
+        "--source", choices=("dataset", "loader"), default="dataset", help="ground truth, or the training's samples"
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder of the pictures (PNG)")
+    parser.add_argument(
+        "--limit", type=_count, default=50, help="frames, taken at equal distances, or first samples; 0: all (50)"
+    )
+    parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
+    return parser
+
+
+def _draw(args: argparse.Namespace) -> list[Path]:
+    import bdd100k_d2
+    from bdd100k_d2.report.data_pictures import write_dataset_pictures, write_loader_pictures
+
+    bdd100k_d2.register_all(args.root)
+    if args.source == "dataset":
+        return write_dataset_pictures(args.dataset, args.out, args.limit or None)
+    return write_loader_pictures(bdd100k_d2.load_config(args.config_file, args.opts), args.out, args.limit)
+
+
+def main() -> None:
+    """Parses the command line, draws and prints the number of pictures and their folder."""
+    parser = _parser()
+    args = parser.parse_intermixed_args()
+    if args.source == "dataset" and (args.dataset is None or args.config_file is not None or args.opts):
+        parser.error("--source dataset takes --dataset, and no config")
+    if args.source == "loader" and (args.config_file is None or args.dataset is not None or not args.limit):
+        parser.error("--source loader takes --config-file, no --dataset, and a --limit: training never ends")
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    try:
+        count = len(_draw(args))
+        print(f"{count:,} {'picture is' if count == 1 else 'pictures are'} in {args.out}")
+    except BDD100KError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
