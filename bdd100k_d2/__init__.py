@@ -26,8 +26,8 @@ __all__ = ["__version__", *_PUBLIC]
 if TYPE_CHECKING:
     from .config import add_bdd100k_config, get_config, load_config
     from .data.register import register_all
-    from .engine.predictor import Predictor
     from .data.slices import register_slice
+    from .engine.predictor import Predictor
     from .engine.trainer import Trainer
 
 

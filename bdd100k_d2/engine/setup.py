@@ -43,7 +43,10 @@ def _check_datasets(cfg: CfgNode) -> None:
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in known:
             ours = ", ".join(split.name for split in SPLITS)
-            raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {ours}.")
+            raise ConfigError(
+                f"DATASETS: no dataset {name!r} is registered; there are {ours}, and slices of them such as "
+                "bdd100k_det_val_night."
+            )
 
 
 def _check_output(folder: Path) -> None:

@@ -16,12 +16,12 @@ from ..data.masks import check_mask, read_mask
 from ..data.vintages import read_labels
 from ..errors import DataError
 from .draw import Box, Color, draw_boxes, overlay_mask
+from .overlay import IGNORED_COLOR
 from .run import Evaluation
 
 _T = TypeVar("_T")
 
 _SMALL_WIDTH = 960
-_IGNORED_COLOR = (200, 200, 200)
 
 
 class Picture(NamedTuple):
@@ -195,7 +195,7 @@ def _box(label: Label, path: Path, frame: str) -> Box:
     if label.score is not None:
         return Box(corners, category.color, f"{category.name} {label.score:.2f}", label.score)
     if known.ignored or label.is_crowd:
-        return Box(corners, _IGNORED_COLOR, dashed=True)
+        return Box(corners, IGNORED_COLOR, dashed=True)
     return Box(corners, category.color, category.name)
 
 

@@ -16,8 +16,9 @@ from torch import nn
 
 from ...data.mapper import BDD100KDatasetMapper
 from ...data.randomness import Purpose, drawing
+from ...evaluation.evaluators.detection import object_columns
 from ...report.overlay import Objects, draw_objects, paint_classes, stack_masks, visible_classes
-from ..prediction.frame_result import MIN_SCORE, object_columns
+from ..prediction.frame_result import MIN_SCORE
 from .subset import fixed_subset
 
 _WIDTH = 640

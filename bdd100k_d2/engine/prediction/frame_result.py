@@ -14,6 +14,7 @@ from ...data.bitmasks import decode_bitmask
 from ...data.categories import IGNORE_LABEL, TASKS, colors, names
 from ...data.masks import read_mask
 from ...errors import ConfigError, DataError
+from ...evaluation.evaluators.detection import object_columns
 from ...evaluation.results import instance_bitmask, panoptic_bitmask
 from ...report.legend import add_legend
 from ...report.overlay import Classes, Objects, draw_objects, paint_classes, present_classes, visible_classes
@@ -81,15 +82,6 @@ def select(task: str, min_score: float | None, class_names: Collection[str] | No
     if unknown:
         raise ConfigError(f"--classes: {task} has no class {unknown[0]!r}; there are {', '.join(known)}.")
     return Selection(min_score, frozenset(map(known.index, class_names)))
-
-
-def object_columns(instances: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners (N, 4) x1, y1, x2, y2 in pixels, inclusive, classes (N,) int64 and scores (N,) float64."""
-    corners = instances.pred_boxes.tensor.cpu().numpy().astype(np.float64)
-    # Detectron2's boxes end where the next pixel begins, the official ones with their last pixel.
-    corners[:, 2:] -= 1
-    classes, scores = instances.pred_classes.cpu().numpy(), instances.scores.cpu().numpy()
-    return corners, classes.astype(np.int64), scores.astype(np.float64)
 
 
 def result_of(task: str, output: dict[str, Any], metadata: Metadata, selection: Selection) -> FrameResult:

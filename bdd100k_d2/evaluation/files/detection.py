@@ -24,14 +24,16 @@ class DetectionProblem:
     Attributes:
         names: the frames, sorted.
         flags: what the label file says of each box of ground truth.
+        truth: the boxes of ground truth.
+        detections: what was predicted.
     """
 
     def __init__(self, names: Sequence[str], truth: GroundTruth, flags: LabelFlags, detections: Detections) -> None:
         """Takes columns whose frames are places in ``names``."""
         self.names = names
         self.flags = flags
-        self._truth = truth
-        self._detections = detections
+        self.truth = truth
+        self.detections = detections
 
     def official(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> Official:
         """COCO's twelve scores.
@@ -41,7 +43,7 @@ class DetectionProblem:
             boxes: (N,) bool, the boxes of ground truth to score; the others count as crowds: detections on them are
                 neither right nor wrong.
         """
-        truth, detections = self._truth, self._detections
+        truth, detections = self.truth, self.detections
         if boxes is not None:
             truth = truth._replace(crowd=truth.crowd | ~boxes)
         if frames is not None:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from ...cores import cores
 from ...data.labels import FrameAttributes, attributes_of, picture_stem, without_collection
+from ...data.slices import FRAME_ATTRIBUTES
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError
 from ..official import Official, summary, table
 from .detection import open_det
 from .problem import Problem
-from .slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES, Slice, slices_of
+from .slices import BOX_ATTRIBUTES, Slice, slices_of
 
 logger = logging.getLogger(__name__)
 
@@ -131,12 +132,12 @@ def _evaluate(
     if by:
         source = truth if attributes is None else Path(attributes)
         if found is None or attributes is not None:
-            found = _attributes(source, problem)
+            found = read_attributes(source, problem)
         slices = slices_of(problem, by, found, source)
     return Evaluation(problem.official(), problem.further(), slices)
 
 
-def _attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttributes]:
+def read_attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttributes]:
     """The attributes of the frames in a label file, by name.
 
     Raises:

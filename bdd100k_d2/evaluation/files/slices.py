@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import SCENE, TIME_OF_DAY, WEATHER
 from ...data.labels import FrameAttributes, picture_stem
+from ...data.slices import FRAME_ATTRIBUTES
 from ..official import Official
 from .detection import DetectionProblem
 from .problem import Problem
 
-FRAME_ATTRIBUTES = {"weather": WEATHER, "scene": SCENE, "timeofday": TIME_OF_DAY}
 BOX_ATTRIBUTES = ("occluded", "truncated")
 
 UNLABELLED = "unlabelled"

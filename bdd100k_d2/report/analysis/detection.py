@@ -69,7 +69,7 @@ def analyse_detection(
         problem, attributes, vintage = open_det(truth, predicted, workers)
         classes = tuple(names("det"))
         official = problem.official()
-        matches = match(problem._truth, problem._detections, len(problem.names), len(classes))
+        matches = match(problem.truth, problem.detections, len(problem.names), len(classes))
         outcomes = classify(matches)
         ends = _intervals(matches, bootstrap, seed, workers)
         curves = (

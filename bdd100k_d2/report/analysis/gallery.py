@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ...data.labels import FrameAttributes, check_file_name, picture_stem
+from ...data.slices import FRAME_ATTRIBUTES
 from ...errors import DataError
-from ...evaluation.files.slices import FRAME_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from ...cores import cores
 from ...data.categories import names
 from ...data.labels import FrameAttributes, picture_stem
 from ...errors import ConfigError
-from ...evaluation.files.evaluate import _attributes as read_attributes
+from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import SegmentationProblem, list_masks, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 from ...evaluation.official import further_segmentation, official_segmentation, summary
