@@ -51,6 +51,7 @@ setup(
         "hotcoco>=1.3",
         "iopath",
         "jinja2",
+        "markupsafe",
         "matplotlib",
         "msgspec>=0.18.6",
         "numpy>=2",

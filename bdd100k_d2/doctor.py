@@ -34,6 +34,7 @@ LIBRARIES = (
     ("msgspec", "msgspec"),
     ("fvcore", "fvcore"),
     ("iopath", "iopath"),
+    ("markupsafe", "markupsafe"),
     ("matplotlib", "matplotlib"),
     ("jinja2", "jinja2"),
     ("PyYAML", "yaml"),
