@@ -92,6 +92,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
 
+    # Slices to register before TRAIN and TEST are looked up, each a mapping of the arguments of `register_slice`:
+    # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}.
+    cfg.DATASETS.SLICES = []
+
     # Share of the pictures that SAMPLER_TRAIN "RandomSubsetTrainingSampler" takes; Detectron2 v0.6 reads this key and
     # does not have it.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0

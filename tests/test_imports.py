@@ -196,6 +196,16 @@ def test_the_first_use_makes_detectron2_know_published_weights() -> None:
 COMMANDS = [*sorted((ROOT / "tools").glob("*.py")), ROOT / "datasets" / "make_sample.py"]
 
 
+@pytest.mark.parametrize("tool", ["check_dataset", "convert_labels", "evaluate", "report"])
+def test_commands_about_files_do_not_import_torch(tool: str) -> None:
+    """Nothing that they import, wherever in them the import stands."""
+    path = ROOT / "tools" / f"{tool}.py"
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    modules = sorted({node.module for node in nodes if node.module.startswith("bdd100k_d2.")})
+    heavy = run(f"import sys, {', '.join(modules)}; print(*({{'torch', 'detectron2'}} & set(sys.modules)))")
+    assert modules and heavy == ""
+
+
 @pytest.mark.parametrize("tool", [path for path in COMMANDS if "argparse" in path.read_text()], ids=lambda p: p.stem)
 def test_commands_answer_help(tool: Path) -> None:
     done = subprocess.run([sys.executable, tool, "--help"], capture_output=True, text=True, check=False)

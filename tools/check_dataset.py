@@ -53,8 +53,7 @@ def main() -> int:
         if args.stats is not None:
             from bdd100k_d2.data.check.plots import write_statistics
 
-            for path in write_statistics(statistics, args.stats):
-                print(path)
+            print(f"{len(write_statistics(statistics, args.stats))} files of statistics are in {args.stats}")
     except BDD100KError as error:
         sys.exit(f"error: {error}")
     return 1 if report.breaks_training else 0

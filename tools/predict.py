@@ -56,13 +56,12 @@ def _predict(args: argparse.Namespace) -> int:
     import bdd100k_d2
     from bdd100k_d2.engine.prediction.inputs import find_input
     from bdd100k_d2.engine.prediction.run import Options, PredictionRun
-    from bdd100k_d2.engine.predictor import Predictor
 
     source = find_input(args.input, args.output)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
     options = Options(args.score_thr, args.classes, args.overlay, args.limit, args.resume)
     run = PredictionRun(cfg, source, args.output, options)
-    summary = run.run(Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
+    summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(summary.text())
     return SOME_UNREADABLE if summary.unreadable else 0
 

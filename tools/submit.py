@@ -39,12 +39,11 @@ def _parser() -> argparse.ArgumentParser:
 def _submit(args: argparse.Namespace) -> int:
     import bdd100k_d2
     from bdd100k_d2.engine.prediction.submission import SubmissionRun
-    from bdd100k_d2.engine.predictor import Predictor
     from bdd100k_d2.evaluation.submission import describe
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
     run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume)
-    made = run.run(Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
+    made = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(made.summary.text())
     if made.findings:
         print(f"{made.path} is not sound:\n{describe(made.findings)}")

@@ -8,6 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
+from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
 
 
@@ -29,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--limit", type=_count, default=50, help="frames, taken at equal distances, or first samples; 0: all (50)"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures of the same names in --out")
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser
@@ -40,8 +42,9 @@ def _draw(args: argparse.Namespace) -> list[Path]:
 
     bdd100k_d2.register_all(args.root)
     if args.source == "dataset":
-        return write_dataset_pictures(args.dataset, args.out, args.limit or None)
-    return write_loader_pictures(bdd100k_d2.load_config(args.config_file, args.opts), args.out, args.limit)
+        return write_dataset_pictures(args.dataset, args.out, args.limit or None, args.overwrite)
+    cfg = bdd100k_d2.load_config(args.config_file, args.opts)
+    return write_loader_pictures(cfg, args.out, args.limit, args.overwrite)
 
 
 def main() -> None:
@@ -52,6 +55,9 @@ def main() -> None:
         parser.error("--source dataset takes --dataset, and no config")
     if args.source == "loader" and (args.config_file is None or args.dataset is not None or not args.limit):
         parser.error("--source loader takes --config-file, no --dataset, and a --limit: training never ends")
+    data = (default_root() if args.root is None else args.root.expanduser()) / "bdd100k"
+    if args.out.resolve().is_relative_to(data.resolve()):
+        parser.error(f"{args.out} lies in the data, which is only read; choose another place")
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         count = len(_draw(args))

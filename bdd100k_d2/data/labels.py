@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..atomic import write_atomic
+from ..atomic import atomic_path
 from ..errors import DataError
 
 HEIGHT, WIDTH = 720, 1280
@@ -157,12 +157,27 @@ def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
 
 
 def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
-    """Writes frames as a Scalabel list to ``path``, whole or not at all.
+    """Writes frames as a Scalabel list to ``path``, frame by frame, whole or not at all.
 
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    write_atomic(path, msgspec.json.encode(list(frames)))
+    write_list(frames, path)
+
+
+def write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
+    """Writes a JSON list to ``path``, an item a line, whole or not at all; one item is in memory at a time.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    encoder = msgspec.json.Encoder()
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        separator = b"["
+        for item in items:
+            file.write(separator + encoder.encode(item))
+            separator = b",\n"
+        file.write(b"]" if separator != b"[" else b"[]")
 
 
 class Part(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .categories import IGNORE_LABEL, TASKS, colors, names
-from .slices import attribute_files, register_known_slices
+from .slices import KNOWN_SLICES, attribute_files, register_known_slices
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,20 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
         if split.name == name:
             folder = (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
             return Split(*split[:2], *(None if path is None else folder / path for path in split[2:]))
-    raise KeyError(f"no dataset {name!r}; there are {', '.join(split.name for split in SPLITS)}")
+    raise KeyError(f"no dataset {name!r}; there are {known_names()}")
+
+
+def known_names() -> str:
+    """The registered datasets, for messages; of their slices, hundreds, an example."""
+    return f"{', '.join(split.name for split in SPLITS)}, and slices of them such as bdd100k_det_val_night"
+
+
+def base_of(name: str) -> str:
+    """The dataset that ``name`` is a slice of, if it is one of those that are always registered, else ``name``."""
+    for split in SPLITS:
+        if split.labels is not None and name.startswith(f"{split.name}_"):
+            return split.name if name.removeprefix(f"{split.name}_") in KNOWN_SLICES else name
+    return name
 
 
 def register_all(root: str | os.PathLike[str] | None = None) -> None:

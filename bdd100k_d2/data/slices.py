@@ -6,15 +6,18 @@ A slice reads nothing when it is registered. Its frames are chosen when it is lo
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
 from .categories import SCENE, TIME_OF_DAY, WEATHER
-from .labels import attributes_of, picture_stem
+from .labels import FrameAttributes, attributes_of, picture_stem
 from .vintages import read_labels
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +86,24 @@ def register_slice(name: str, base: str, attributes_file: str | Path | None = No
     _replace(name, fields | {"slice_of": base, "slice_attributes": wanted})
 
 
+def register_config_slices(cfg: "CfgNode") -> None:
+    """Registers the slices that ``DATASETS.SLICES`` of a config describes, in order; reads nothing.
+
+    Each is a mapping of the arguments of :func:`register_slice`, in YAML such as
+    ``{name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}``.
+
+    Raises:
+        ConfigError: an entry without a name or a base, or one that :func:`register_slice` refuses.
+    """
+    for row in cfg.DATASETS.SLICES:
+        if not isinstance(row, Mapping) or not all(isinstance(row.get(key), str) for key in ("name", "base")):
+            raise ConfigError(
+                f"DATASETS.SLICES: {row!r} is no slice; write each as {{name: wet_night, base: bdd100k_det_val, "
+                "timeofday: night, weather: [rainy, snowy]}."
+            )
+        register_slice(**{str(key): value for key, value in row.items()})
+
+
 def register_known_slices(bases: Sequence[str]) -> None:
     """Registers the `KNOWN_SLICES` of each of ``bases``, and every other slice anew on what its base is now."""
     from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -107,7 +128,7 @@ def slice_frames(name: str) -> frozenset[str] | None:
         return None
     metadata = MetadataCatalog.get(name)
     wanted, source = metadata.slice_attributes, _source(name)
-    attributes = attributes_of(read_labels(source).frames)
+    attributes = _attributes(source, _state(source))
     stems = frozenset(
         picture_stem(frame)
         for frame, of_frame in attributes.items()
@@ -128,6 +149,24 @@ def slice_frames(name: str) -> frozenset[str] | None:
     return stems
 
 
+@lru_cache(maxsize=4)
+def _attributes(source: Path, state: tuple[int, ...]) -> dict[str, FrameAttributes]:
+    """The frames' attributes; kept, because a slice is loaded, then evaluated, and often is one of several."""
+    return attributes_of(read_labels(source).frames)
+
+
+def _state(source: Path) -> tuple[int, ...]:
+    """Numbers that change when a label file, or a file in a folder of them, is written; empty where nothing is."""
+    try:
+        found = source.stat()
+        if not source.is_dir():
+            return found.st_mtime_ns, found.st_size, found.st_ino
+        inside = [path.stat() for path in source.iterdir()]
+    except OSError:
+        return ()
+    return len(inside), sum(one.st_size for one in inside), max((one.st_mtime_ns for one in inside), default=0)
+
+
 def _slice_of(name: str) -> str | None:
     from detectron2.data import MetadataCatalog
 
@@ -138,7 +177,8 @@ def _slice_of(name: str) -> str | None:
 def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: ANN401, checked here
     if attribute not in FRAME_ATTRIBUTES:
         raise ConfigError(f"slice {name}: frames have no attribute {attribute!r}, but {', '.join(FRAME_ATTRIBUTES)}.")
-    values = (given,) if isinstance(given, str) else tuple(given)
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    values = tuple(given) if several else (given,)
     unknown = [value for value in values if value not in FRAME_ATTRIBUTES[attribute]]
     if unknown or not values:
         what = f"{attribute} is never {unknown[0]!r}" if unknown else f"no value of {attribute} is given"

@@ -11,6 +11,8 @@ import msgspec
 from detectron2.data import MetadataCatalog
 
 from ..data.register import SPLITS, locate
+from ..data.slices import slice_frames
+from ..errors import DataError
 
 _CHUNK = 1 << 22
 
@@ -21,13 +23,17 @@ def fingerprint(dataset: str) -> dict[str, Any]:
     Returns:
         ``images`` and ``labels``, the paths, None where there is none; ``pictures``, the files below ``images``; and of
         the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names and sizes of its
-        files, which are its frames. A file's frames are those it lists; None if it lists none.
+        files, which are its frames. A file's frames are those it lists; None if it lists none. All this is of the
+        whole data set where ``dataset`` is a slice, which has ``slice_frames`` and ``slice_sha256`` (of their names)
+        besides, None if they cannot be read.
     """
     images, labels = _places(dataset)
     found: dict[str, Any] = {"images": _text(images), "labels": _text(labels)}
     found["pictures"] = None if images is None or not images.is_dir() else sum(1 for _ in _files(images))
     if labels is not None and labels.exists():
         found |= _of_folder(labels) if labels.is_dir() else _of_file(labels)
+    if MetadataCatalog.get(dataset).get("slice_of") is not None:
+        found |= _of_slice(dataset)
     return found
 
 
@@ -40,16 +46,20 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
         found.append(f"{now['images']} has {now.get('pictures')} pictures, {before.get('pictures')} before")
+    if before.get("slice_sha256") != now.get("slice_sha256"):
+        counts = f"{before.get('slice_frames')} before, {now.get('slice_frames')} now"
+        found.append(f"the frames of the slice have changed ({counts})")
     return found
 
 
 def _places(dataset: str) -> tuple[Path | None, Path | None]:
     metadata = MetadataCatalog.get(dataset)
     images = metadata.get("image_root")
+    base = metadata.get("slice_of") or dataset
     for row in SPLITS:
-        if row.name == dataset and images is not None:
+        if row.name == base and images is not None:
             # <root>/bdd100k/<images of the row>
-            found = locate(dataset, Path(images).parents[len(row.images.parts)]).present()
+            found = locate(base, Path(images).parents[len(row.images.parts)]).present()
             return found.images, found.labels
     # The names that Detectron2's own datasets have.
     labels = next(filter(None, (metadata.get(key) for key in ("label_path", "json_file", "sem_seg_root"))), None)
@@ -64,6 +74,15 @@ def _of_file(path: Path) -> dict[str, Any]:
         size = file.tell()
         frames = _count(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size else None
     return {"bytes": size, "sha256": digest.hexdigest(), "frames": frames}
+
+
+def _of_slice(dataset: str) -> dict[str, Any]:
+    try:
+        stems = sorted(slice_frames(dataset))
+    except DataError:
+        # Loading the slice says what is wrong; a fingerprint of labels that are not there is no error either.
+        return {"slice_frames": None, "slice_sha256": None}
+    return {"slice_frames": len(stems), "slice_sha256": hashlib.sha256("\n".join(stems).encode()).hexdigest()}
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from ..config import load_config
-from ..data.register import SPLITS, register_once
+from ..data.register import known_names, register_once
+from ..data.slices import register_config_slices
 from ..errors import ConfigError, OutputError
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,14 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """Builds the config from ``args`` of Detectron2's `default_argument_parser` and starts logging.
 
     Raises:
-        ConfigError: the config file does not exist, has an unknown key, or names a dataset that is not registered.
+        ConfigError: the config file does not exist, has an unknown key, names a dataset that is not registered, or
+            describes a slice that cannot be.
         OutputError: nothing can be written to the output folder.
     """
     register_once()
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
+    register_config_slices(cfg)
     _check_datasets(cfg)
     _check_output(Path(cfg.OUTPUT_DIR))
     default_setup(cfg, args)
@@ -42,11 +45,7 @@ def _check_datasets(cfg: CfgNode) -> None:
     known = DatasetCatalog.list()
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in known:
-            ours = ", ".join(split.name for split in SPLITS)
-            raise ConfigError(
-                f"DATASETS: no dataset {name!r} is registered; there are {ours}, and slices of them such as "
-                "bdd100k_det_val_night."
-            )
+            raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
 
 
 def _check_output(folder: Path) -> None:

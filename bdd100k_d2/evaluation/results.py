@@ -7,7 +7,6 @@ pan_seg is bitmasks. Source: https://doc.bdd100k.com/evaluate.html.
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from PIL import Image
 from ..atomic import atomic_path
 from ..data.bitmasks import Bitmask, encode_bitmask
 from ..data.categories import TASKS
-from ..data.labels import Box2D, Frame, Label
+from ..data.labels import Box2D, Frame, Label, write_frames, write_list
+from ..data.png import PNG_OPTIONS
 from ..errors import DataError
 from .boxes import Boxes
 
@@ -127,7 +127,7 @@ def write_detections(frames: Iterable[Frame], path: str | os.PathLike[str]) -> N
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    _write_list(frames, path)
+    write_frames(frames, path)
 
 
 def write_instance_scores(frames: Iterable[ScoredFrame], path: str | os.PathLike[str]) -> None:
@@ -136,17 +136,7 @@ def write_instance_scores(frames: Iterable[ScoredFrame], path: str | os.PathLike
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    _write_list(frames, path)
-
-
-def _write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
-    encoder = msgspec.json.Encoder()
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        separator = b"["
-        for item in items:
-            file.write(separator + encoder.encode(item))
-            separator = b",\n"
-        file.write(b"]" if separator != b"[" else b"[]")
+    write_list(frames, path)
 
 
 def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
@@ -161,9 +151,8 @@ def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    # Run lengths make masks smaller than zlib's default does (8.0 against 8.8 kB), in three quarters of the time.
     with atomic_path(path) as temporary:
-        Image.fromarray(mask).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
+        Image.fromarray(mask).save(temporary, **PNG_OPTIONS)
 
 
 def mask_path(folder: str | os.PathLike[str], image_name: str) -> Path:

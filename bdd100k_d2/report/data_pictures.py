@@ -3,6 +3,7 @@
 Detectron2 is imported when it is needed, as in :mod:`bdd100k_d2.data.register`.
 """
 
+import difflib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from ..atomic import write_atomic
 from ..data.bitmasks import read_bitmask
 from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
-from ..errors import ConfigError, DataError
+from ..data.register import known_names
+from ..data.slices import register_config_slices
+from ..errors import ConfigError, DataError, OutputError
 from .legend import add_legend
 from .overlay import Classes, Objects, draw_objects, paint_classes, present_classes, stack_masks, visible_classes
 
@@ -25,17 +28,21 @@ if TYPE_CHECKING:
     from detectron2.config import CfgNode
     from detectron2.data import Metadata
 
+# The keys of a dataset dict that name files.
+_FILES = ("file_name", "sem_seg_file_name", "bitmask_file_name", "pan_seg_file_name")
+
 # Detectron2's BoxMode.XYXY_ABS and XYWH_ABS; to import it takes seconds.
 _CORNERS, _WITH_SIZE = 0, 1
 
 
-def write_dataset_pictures(name: str, folder: Path, limit: int | None = 50) -> list[Path]:
+def write_dataset_pictures(name: str, folder: Path, limit: int | None = 50, overwrite: bool = False) -> list[Path]:
     """Draws the ground truth of a registered data set: boxes, masks of objects, or classes of pixels.
 
     Args:
         name: in Detectron2's catalogs.
         folder: of the pictures, ``<name of the frame>.png``.
         limit: of more frames, this many are taken at equal distances; None draws all.
+        overwrite: replace pictures of the same names there.
 
     Returns:
         The pictures' paths.
@@ -43,42 +50,47 @@ def write_dataset_pictures(name: str, folder: Path, limit: int | None = 50) -> l
     Raises:
         ConfigError: no such data set, or one without classes.
         DataError: labels or pictures that cannot be read, or that the loaders refuse.
-        OutputError: ``folder`` cannot be written.
+        OutputError: ``folder`` cannot be written or holds files of the data set, or a picture of the same name and
+            ``overwrite`` is false.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     from ..data.pictures import read_picture
 
-    if name not in DatasetCatalog.list():
-        ours = ", ".join(one for one in DatasetCatalog.list() if one.startswith("bdd100k_"))
-        raise ConfigError(f"no data set {name!r} is registered; of BDD100K there are {ours}.")
+    _check_registered(name)
     records = DatasetCatalog.get(name)
     metadata = MetadataCatalog.get(name)
     _check_classes(name, metadata)
+    files = [record[key] for record in records for key in _FILES if record.get(key)]
     if limit is not None and len(records) > limit:
         records = [records[int(i)] for i in np.linspace(0, len(records) - 1, limit).round()]
+    _check_folder(folder, _places(name, files))
+    for record in records:
+        _check_new(_picture(folder, Path(record["file_name"]).stem), overwrite)
     drawn = (
         (Path(record["file_name"]).stem, draw_record(read_picture(record["file_name"], "RGB"), record, metadata))
         for record in records
     )
-    return _write(drawn, folder, len(records))
+    return _write(drawn, folder, len(records), overwrite)
 
 
-def write_loader_pictures(cfg: "CfgNode", folder: Path, limit: int = 50) -> list[Path]:
+def write_loader_pictures(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite: bool = False) -> list[Path]:
     """Draws the first samples that a training with ``cfg`` takes, as the model gets them.
 
     Args:
         cfg: of the training; ``SEED`` of -1, which lets a training draw one, is 0 here.
         folder: of the pictures, ``<number>_<name of the frame>.png``.
         limit: number of samples.
+        overwrite: replace pictures of the same names there.
 
     Returns:
         The pictures' paths.
 
     Raises:
-        ConfigError: a data set without classes.
+        ConfigError: no data set to train on, one that is not registered, or one without classes.
         DataError: labels or pictures that cannot be read.
-        OutputError: ``folder`` cannot be written.
+        OutputError: ``folder`` cannot be written or holds files of a data set, or a picture of the same name and
+            ``overwrite`` is false.
     """
     from detectron2.data import MetadataCatalog
 
@@ -87,6 +99,12 @@ def write_loader_pictures(cfg: "CfgNode", folder: Path, limit: int = 50) -> list
     cfg = cfg.clone()
     # The loader's samples do not depend on the number of workers, and these few need none.
     cfg.DATALOADER.NUM_WORKERS = 0
+    if not cfg.DATASETS.TRAIN:
+        raise ConfigError("DATASETS.TRAIN is empty, so there is nothing to train on; name a data set there.")
+    register_config_slices(cfg)
+    for name in cfg.DATASETS.TRAIN:
+        _check_registered(name)
+        _check_folder(folder, _places(name))
     metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
     _check_classes(cfg.DATASETS.TRAIN[0], metadata)
     loader = build_train_loader(cfg, max(cfg.SEED, 0))
@@ -95,7 +113,7 @@ def write_loader_pictures(cfg: "CfgNode", folder: Path, limit: int = 50) -> list
         (f"{number:04d}_{Path(sample['file_name']).stem}", draw_sample(sample, cfg.INPUT.FORMAT, metadata))
         for number, sample in zip(range(limit), samples, strict=False)
     )
-    return _write(drawn, folder, limit)
+    return _write(drawn, folder, limit, overwrite)
 
 
 def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
@@ -158,6 +176,39 @@ def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata")
             found = masks.tensor.numpy().astype(bool)
         owners = stack_masks(np.asarray(found), corners)
     return _draw_objects(image, Objects(corners, instances.gt_classes.numpy(), None, owners), metadata)
+
+
+def _check_registered(name: str) -> None:
+    from detectron2.data import DatasetCatalog
+
+    known = DatasetCatalog.list()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"no data set {name!r} is registered.{meant} Of BDD100K there are {known_names()}.")
+
+
+def _places(name: str, files: Iterable[str] = ()) -> set[Path]:
+    """The folders that the files of a data set lie in, ``files`` among them."""
+    from detectron2.data import MetadataCatalog
+
+    metadata = MetadataCatalog.get(name)
+    found = {Path(place) for key in ("image_root", "label_path", "sem_seg_root") if (place := metadata.get(key, None))}
+    return {place.resolve() for place in found | {Path(file).parent for file in files}}
+
+
+def _check_folder(folder: Path, places: set[Path]) -> None:
+    if folder.resolve() in places:
+        raise OutputError(f"{folder}: holds files of the data set, which are only read; choose another folder.")
+
+
+def _check_new(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; choose another folder, or --overwrite to replace it.")
+
+
+def _picture(folder: Path, name: str) -> Path:
+    return folder / f"{name}.png"
 
 
 def _check_classes(name: str, metadata: "Metadata") -> None:
@@ -230,10 +281,11 @@ def _size(image: np.ndarray) -> str:
     return f"its picture {image.shape[1]}x{image.shape[0]}; download or write it again."
 
 
-def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int) -> list[Path]:
+def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int, overwrite: bool) -> list[Path]:
     def written() -> Iterator[Path]:
         for name, picture in drawn:
-            path = folder / f"{name}.png"
+            path = _picture(folder, name)
+            _check_new(path, overwrite)
             content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
             write_atomic(path, content.tobytes())
             yield path

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
-from ..data.categories import DET, TASKS, DetClass, det_class
+from ..data.categories import DET, DetClass, colors, det_class, names
 from ..data.labels import Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
 from ..data.vintages import read_labels
 from ..errors import DataError
 from .draw import Box, Color, draw_boxes, overlay_mask
-from .overlay import IGNORED_COLOR
+from .overlay import IGNORED_COLOR, visible_classes
 from .run import Evaluation
 
 _T = TypeVar("_T")
@@ -69,11 +69,11 @@ class _Writer:
         if width > _SMALL_WIDTH:
             size = (_SMALL_WIDTH, round(height * _SMALL_WIDTH / width))
             small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        names = (f"{start}.jpg", f"{start}-full.jpg")
-        for name, pixels in zip(names, (small, image), strict=True):
+        files = (f"{start}.jpg", f"{start}-full.jpg")
+        for name, pixels in zip(files, (small, image), strict=True):
             encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 88))[1]
             write_atomic(self._page / name, encoded.tobytes())
-        return Picture(*names, small.shape[1], small.shape[0])
+        return Picture(*files, small.shape[1], small.shape[0])
 
 
 def make_gallery(
@@ -102,13 +102,16 @@ def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score
     predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
     predicted = {frame.name: frame for frame in read_labels(predictions_path).frames}
     truth = {frame.name: frame for frame in read_labels(labels_path).frames} if labels_path else None
-    counts = None if truth is None else _count_objects(truth.values(), labels_path)
     if truth is not None and predicted and not predicted.keys() & truth.keys():
         raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
+    if truth is not None and evaluation.is_slice:
+        # The evaluator writes every frame of the slice, also those without detections.
+        truth = {name: frame for name, frame in truth.items() if name in predicted}
+    counts = None if truth is None else _count_objects(truth.values(), labels_path)
     # A frame without detections may be left out of det.json, but not one of the labels.
-    names = sorted(predicted if truth is None else truth)
+    shown = sorted(predicted if truth is None else truth)
     pairs = []
-    for name in _spread(names, max_frames):
+    for name in _spread(shown, max_frames):
         image = _read_picture(evaluation.split.images, name)
         start = writer.start_frame(name)
         frame = predicted.get(name, Frame(name))
@@ -123,7 +126,7 @@ def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score
             left = writer.write(f"{start}-truth", draw_boxes(image, objects))
         right = writer.write(f"{start}-prediction", draw_boxes(image, boxes))
         pairs.append(Pair(name, (*_attributes(frame), *notes), left, right))
-    return Gallery(tuple(pairs), len(names), counts)
+    return Gallery(tuple(pairs), len(shown), counts)
 
 
 def _mask_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int) -> Gallery:
@@ -135,8 +138,8 @@ def _mask_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int) -> G
         # The folder may hold masks of another split that was predicted before.
         stems &= {path.stem for path in labels.glob("*.png")}
     if not stems:
-        raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.split.name}; evaluate again.")
-    colors = mask_colors(task)
+        raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
+    painted = mask_colors(task)
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
         name = f"{stem}.jpg"
@@ -144,15 +147,16 @@ def _mask_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int) -> G
         start = writer.start_frame(name)
         left = None
         if labels is not None:
-            left = writer.write(f"{start}-truth", _paint(image, labels / f"{stem}.png", colors, name))
-        right = writer.write(f"{start}-prediction", _paint(image, evaluation.predictions / f"{stem}.png", colors, name))
+            left = writer.write(f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
+        mask = evaluation.predictions / f"{stem}.png"
+        right = writer.write(f"{start}-prediction", _paint(image, mask, painted, name))
         pairs.append(Pair(name, (), left, right))
     return Gallery(tuple(pairs), len(stems), None)
 
 
 def mask_colors(task: str) -> list[Color | None]:
     """The overlay's colour of each class of ``task``; None for background, which would only darken the picture."""
-    return [None if category.name == "background" else category.color for category in TASKS[task]]
+    return list(visible_classes(names(task), colors(task)).colors)
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:

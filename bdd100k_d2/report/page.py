@@ -49,11 +49,11 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
     """What the template shows of a run; files in ``out/assets`` that belong to it begin with ``key``."""
     evaluations = []
     for evaluation in run.evaluations:
-        prefix = f"{key}-{evaluation.split.name}"
+        prefix = f"{key}-{evaluation.name}"
         evaluations.append(
             {
                 "title": evaluation.title,
-                "dataset": evaluation.split.name,
+                "dataset": evaluation.name,
                 "is_det": evaluation.split.task == "det",
                 "scores": evaluation.scores,
                 "gallery": make_gallery(evaluation, out, prefix, max_frames, score_threshold),
@@ -93,7 +93,7 @@ def _write_curves(run: Run, key: str, out: Path) -> list[dict[str, str]]:
 def _score_keys(history: History, evaluation: Evaluation, num_evaluations: int) -> list[tuple[str, str]]:
     """Detectron2 logs ``bbox/AP`` for the only test set, ``<name>/bbox/AP`` for one of several."""
     several = num_evaluations > 1
-    name = evaluation.split.name
+    name = evaluation.name
     pairs = []
     for key in history.names():
         *parts, score = key.split("/")

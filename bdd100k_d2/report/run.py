@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ..data.register import Split, locate
+from ..data.register import Split, base_of, locate
 from ..errors import DataError
 from .history import History, read_history
 from .scores import METRICS, Scores, read_scores
@@ -23,14 +23,21 @@ class Evaluation:
     """The results on one test set.
 
     Attributes:
-        split: the data set with the paths of its pictures and labels.
+        name: of the test set.
+        split: the data set with the paths of its pictures and labels; of a slice the one that it is a slice of.
         predictions: ``det.json``, or the folder of masks.
         scores: None for a set without public labels.
     """
 
+    name: str
     split: Split
     predictions: Path
     scores: Scores | None
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether the test set is a slice, so that the labels have further frames."""
+        return self.name != self.split.name
 
     @property
     def title(self) -> str:
@@ -111,7 +118,7 @@ def _get(config: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN40
 
 def _read_evaluation(name: str, inference: Path, root: Path | None, config_path: Path) -> Evaluation:
     try:
-        split = locate(name, root).present()
+        split = locate(base_of(name), root).present()
     except KeyError as error:
         raise DataError(f"{config_path}: DATASETS.TEST: {error.args[0]}.") from error
     if split.task not in METRICS:
@@ -124,7 +131,7 @@ def _read_evaluation(name: str, inference: Path, root: Path | None, config_path:
         )
     # Where no labels are public there are no scores either.
     scores = None if split.labels is None else read_scores(inference / "scores.json", split.task)
-    return Evaluation(split, predictions, scores)
+    return Evaluation(name, split, predictions, scores)
 
 
 def _facts(config: Mapping[str, Any], path: Path, history: History | None) -> list[tuple[str, str]]:

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_frame, write_image
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.engine import default_argument_parser
 from detectron2.structures import Boxes, Instances
 from pycocotools.mask import encode
 
 import bdd100k_d2
+from bdd100k_d2.data import slices
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.check.official import VAL_FRAMES
@@ -19,6 +22,7 @@ from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import FRAME_ATTRIBUTES, KNOWN_SLICES, register_slice, slice_frames
 from bdd100k_d2.data.vintages import read_labels
+from bdd100k_d2.engine.setup import setup
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.evaluators import build_evaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
@@ -194,6 +198,82 @@ def test_an_empty_slice_says_what_there_is(label_file: Path) -> None:
     write_frames(bare, label_file)
     with pytest.raises(DataError, match="none of its frames has attributes, so give register_slice an attributes_file"):
         DatasetCatalog.get("bdd100k_det_val_night")
+
+
+# In a config
+
+
+def config(tmp_path: Path, rows: str, test: str = "()") -> str:
+    (tmp_path / "config.yaml").write_text(
+        f"DATASETS:\n  TRAIN: ('bdd100k_det_val',)\n  TEST: {test}\n  SLICES:\n{rows}"
+    )
+    return str(tmp_path / "config.yaml")
+
+
+def set_up(tmp_path: Path, rows: str, test: str = "()", *opts: str) -> CfgNode:
+    arguments = ["--config-file", config(tmp_path, rows, test), *opts, "OUTPUT_DIR", str(tmp_path / "out")]
+    return setup(default_argument_parser().parse_args(arguments))
+
+
+def test_slices_of_a_config(label_file: Path, tmp_path: Path) -> None:
+    cfg = set_up(
+        tmp_path,
+        "    - {name: wet_night, base: bdd100k_det_val, timeofday: [night, dawn/dusk], weather: rainy}\n"
+        f"    - {{name: seg_night, base: bdd100k_sem_seg_val, attributes_file: {label_file}, timeofday: night}}\n"
+        "    - {name: dry_of_dark, base: bdd100k_det_val_night, weather: clear}\n",
+        "('wet_night', 'seg_night', 'dry_of_dark')",
+    )
+    assert loaded("wet_night") == chosen(timeofday=("night", "dawn/dusk"), weather="rainy") != []
+    assert loaded("seg_night") == chosen(timeofday="night")
+    assert loaded("dry_of_dark") == chosen(timeofday="night", weather="clear")
+    # What a run writes down of its config makes the same slices.
+    again = bdd100k_d2.load_config(tmp_path / "out/config.yaml")
+    assert again.DATASETS.SLICES == cfg.DATASETS.SLICES and len(cfg.DATASETS.SLICES) == 3
+
+
+def test_slices_on_the_command_line(label_file: Path, tmp_path: Path) -> None:
+    given = "[{'name': 'rain_at_dusk', 'base': 'bdd100k_det_val', 'timeofday': 'dawn/dusk', 'weather': 'rainy'}]"
+    set_up(tmp_path, "    []\n", "()", "DATASETS.SLICES", given, "DATASETS.TEST", "('rain_at_dusk',)")
+    assert loaded("rain_at_dusk") == chosen(timeofday="dawn/dusk", weather="rainy") != []
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{base: bdd100k_det_val, weather: rainy}", r"DATASETS.SLICES: {.*} is no slice; write each as {name: wet_nig"),
+        ("{name: a, weather: rainy}", "is no slice"),
+        ("a", "DATASETS.SLICES: 'a' is no slice"),
+        ("{name: a, base: bdd100k_det_val, weather: 3}", "slice a: weather is never 3; there are rainy"),
+        ("{name: a, base: bdd100k_det_val, 1: 3}", "slice a: frames have no attribute '1'"),
+        ("{name: a, base: bdd100k_det_vall, weather: rainy}", "slice a: no data set 'bdd100k_det_vall' is registered"),
+    ],
+)
+def test_bad_slices_of_a_config(label_file: Path, tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        set_up(tmp_path, f"    - {row}\n")
+
+
+def test_the_attributes_are_read_once_and_again_when_they_change(
+    label_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(slices, "read_labels", lambda path: read.append(path) or read_labels(path))
+    for _ in range(2):
+        night = slice_frames("bdd100k_det_val_night")
+        assert slice_frames("bdd100k_drivable_val_rainy") != night
+    assert read == [label_file]
+    frames = read_labels(label_file).frames
+    write_frames([frame for frame in frames if frame.name != f"{min(night)}.jpg"], label_file)
+    assert slice_frames("bdd100k_det_val_night") == night - {min(night)} and len(read) == 2
+    # A folder of files
+    folder = label_file.parent / "each"
+    folder.mkdir()
+    write_frames(frames[:7], folder / "a.json")
+    register_slice("of_folder", "bdd100k_det_val", folder, timeofday="night")
+    before = slice_frames("of_folder")
+    assert slice_frames("of_folder") == before and len(read) == 3
+    write_frames(frames[7:], folder / "b.json")
+    assert slice_frames("of_folder") > before and len(read) == 4
 
 
 # Evaluation

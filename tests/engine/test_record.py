@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 
 import bdd100k_d2
 from bdd100k_d2.config import load_config
 from bdd100k_d2.data.register import register_all
+from bdd100k_d2.data.slices import register_slice
 from bdd100k_d2.engine import record
 from bdd100k_d2.engine.disk import disk_errors_explained
 from bdd100k_d2.engine.fingerprint import fingerprint
@@ -95,6 +96,44 @@ def test_the_fingerprint_of_other_places_and_datasets(cfg: CfgNode, tiny_root: P
     MetadataCatalog.get("mine").set(json_file=str(tmp_path / "coco.json"), image_root=str(tmp_path))
     assert fingerprint("mine")["frames"] == 1
     MetadataCatalog.remove("mine")
+
+
+def test_the_fingerprint_of_a_slice(cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labels = tiny_root / "bdd100k/labels/det_20/det_val.json"
+    names = hashlib.sha256(b"val0").hexdigest()
+    assert fingerprint("bdd100k_det_val_night") == fingerprint("bdd100k_det_val") | {
+        "slice_frames": 1,
+        "slice_sha256": names,
+    }
+    # Masks carry no attributes, so their slice can change where they do not.
+    masks = fingerprint("bdd100k_drivable_val_night")
+    assert (masks["frames"], masks["slice_frames"], masks["slice_sha256"]) == (3, 1, names)
+    cfg.DATASETS.TEST = ("bdd100k_drivable_val_night",)
+    record_start(cfg, seed=7, start_iter=0)
+    frames = json.loads(labels.read_text())
+    frames[1]["attributes"] = {"timeofday": "night"}
+    labels.write_text(json.dumps(frames))
+    with caplog.at_level(logging.WARNING, logger="bdd100k_d2"):
+        record_start(cfg, seed=7, start_iter=10)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith("the frames of the slice have changed (1 before, 2 now).")
+    # To say that nothing has the attribute is for what loads the slice.
+    assert fingerprint("bdd100k_det_val_foggy")["slice_frames"] is None
+    labels.unlink()
+    assert fingerprint("bdd100k_det_val_night")["slice_frames"] is None
+
+
+def test_the_fingerprint_of_a_slice_of_the_download_of_2018(cfg: CfgNode, tiny_root: Path) -> None:
+    base = tiny_root / "bdd100k"
+    (base / "seg").mkdir()
+    (base / "images/10k").rename(base / "seg/images")
+    register_slice("night", "bdd100k_sem_seg_val", base / "labels/det_20/det_val.json", timeofday="night")
+    try:
+        found = fingerprint("night")
+    finally:
+        MetadataCatalog.remove("night")
+        DatasetCatalog.remove("night")
+    assert (found["images"], found["pictures"], found["slice_frames"]) == (str(base / "seg/images/val"), 3, 1)
 
 
 def test_data_that_changed_between_two_starts(cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,7 @@
 """Small sets of predictions with known mistakes, and their pictures."""
 
+import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,3 +88,9 @@ def write_mask_files(folder: Path, task: str = "sem_seg") -> Files:
         cv2.imwrite(str(files.predicted / f"{name}.png"), found)
         write_image(files.images / f"{name}.jpg", 720, 1280, seed)
     return files
+
+
+def data_of(page: Path) -> dict:
+    """What a page's script reads."""
+    text = page.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])

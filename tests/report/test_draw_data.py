@@ -13,7 +13,7 @@ from detectron2.config import CfgNode
 
 import bdd100k_d2
 from bdd100k_d2.data.categories import colors
-from bdd100k_d2.errors import ConfigError, DataError
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.report.data_pictures import draw_record, draw_sample, write_dataset_pictures, write_loader_pictures
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize_data.py"
@@ -106,15 +106,74 @@ def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_p
 
     bdd100k_d2.register_all(tiny_root)
     with pytest.raises(
-        ConfigError, match="no data set 'bdd100k_det' is registered; of BDD100K there are bdd100k_det_tr"
-    ):
-        write_dataset_pictures("bdd100k_det", tmp_path)
+        ConfigError, match="'bdd100k_det_nite' is registered. Did you mean .* Of BDD100K there are bdd100k_det_tr"
+    ) as caught:
+        write_dataset_pictures("bdd100k_det_nite", tmp_path)
+    # Of hundreds of slices one is named.
+    assert str(caught.value).endswith("bdd100k_pan_seg_test, and slices of them such as bdd100k_det_val_night.")
+    assert str(caught.value).count("bdd100k_") == 1 + 1 + 15 + 1
+    with pytest.raises(ConfigError, match=r"val_nigth' is registered. Did you mean bdd100k_det_val_night\?"):
+        write_dataset_pictures("bdd100k_det_val_nigth", tmp_path)
     DatasetCatalog.register("bare", lambda: [{"file_name": "a.jpg", "annotations": []}])
     try:
         with pytest.raises(ConfigError, match="bare: its metadata have no thing_colors or stuff_colors"):
             write_dataset_pictures("bare", tmp_path)
     finally:
         DatasetCatalog.remove("bare")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_labels_are_not_drawn_over(tiny_root: Path, overwrite: bool) -> None:
+    bdd100k_d2.register_all(tiny_root)
+    masks = tiny_root / "bdd100k/labels/sem_seg/masks/val"
+    before = {path: path.read_bytes() for path in masks.iterdir()}
+    (tiny_root / "link").symlink_to(masks)
+    for folder in (masks, masks / ".." / "val", tiny_root / "link"):
+        with pytest.raises(OutputError, match="holds files of the data set, which are only read; choose another fold"):
+            write_dataset_pictures("bdd100k_sem_seg_val", folder, None, overwrite)
+    with pytest.raises(OutputError, match="holds files of the data set"):
+        write_dataset_pictures("bdd100k_sem_seg_val", tiny_root / "bdd100k/images/10k/val", None, overwrite)
+    assert {path: path.read_bytes() for path in masks.iterdir()} == before
+
+
+def test_pictures_are_not_replaced_unasked(tiny_root: Path, tmp_path: Path) -> None:
+    bdd100k_d2.register_all(tiny_root)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "val2.png").write_text("mine")
+    with pytest.raises(OutputError, match=r"val2.png: exists; choose another folder, or --overwrite to replace it"):
+        write_dataset_pictures("bdd100k_det_val", out, None)
+    assert [path.read_text() for path in out.iterdir()] == ["mine"]
+    assert len(write_dataset_pictures("bdd100k_det_val", out, None, overwrite=True)) == 3
+    assert cv2.imread(str(out / "val2.png")) is not None
+
+
+def test_the_loaders_pictures_spare_the_data_and_what_is_there(
+    small_cfg: Callable[..., CfgNode], tmp_path: Path
+) -> None:
+    from detectron2.data import MetadataCatalog
+
+    cfg = small_cfg("SEED", 5)
+    labels = Path(MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).label_path)
+    with pytest.raises(OutputError, match="holds files of the data set"):
+        write_loader_pictures(cfg, labels, 1)
+    (path,) = write_loader_pictures(cfg, tmp_path / "out", 1)
+    path.write_text("mine")
+    with pytest.raises(OutputError, match=rf"{path.name}: exists; choose another folder"):
+        write_loader_pictures(cfg, tmp_path / "out", 1)
+    assert path.read_text() == "mine"
+    assert write_loader_pictures(cfg, tmp_path / "out", 1, overwrite=True) == [path]
+    assert path.read_bytes() != b"mine"
+
+
+def test_the_loader_needs_a_registered_training_set(small_cfg: Callable[..., CfgNode], tmp_path: Path) -> None:
+    cfg = small_cfg()
+    cfg.DATASETS.TRAIN = ()
+    with pytest.raises(ConfigError, match="DATASETS.TRAIN is empty, so there is nothing to train on"):
+        write_loader_pictures(cfg, tmp_path)
+    cfg.DATASETS.TRAIN = ("bdd100k_sem_seg_trian",)
+    with pytest.raises(ConfigError, match=r"trian' is registered. Did you mean bdd100k_sem_seg_train\?"):
+        write_loader_pictures(cfg, tmp_path)
 
 
 def test_the_loaders_samples_are_drawn_as_they_are(small_cfg: Callable[..., CfgNode], tmp_path: Path) -> None:
@@ -164,6 +223,7 @@ def test_the_command_on_the_real_pictures(
     for wrong, message in (
         (["--source", "loader"], "--source loader takes --config-file, no --dataset"),
         (["--config-file", "a.yaml"], "--source dataset takes --dataset, and no config"),
+        (["--out", real_root / "bdd100k/new"], "lies in the data, which is only read"),
     ):
         monkeypatch.setattr(sys, "argv", [str(part) for part in (*command, *wrong)])
         with pytest.raises(SystemExit):

@@ -3,6 +3,7 @@
 import statistics
 import time
 
+import cv2
 import numpy as np
 import pytest
 
@@ -152,17 +153,28 @@ def test_masks_must_fit_the_picture() -> None:
         add_legend(IMAGE[..., 0], CLASSES, [])
 
 
-def test_thirty_objects_are_drawn_in_ten_milliseconds() -> None:
+@pytest.mark.parametrize("masked", [False, True])
+def test_thirty_objects_are_drawn_in_ten_milliseconds_of_one_core(masked: bool) -> None:
     random = np.random.default_rng(0)
     image = random.integers(0, 255, (720, 1280, 3), np.uint8)
-    starts = random.uniform((0, 200), (1100, 500), (30, 2))
-    corners = np.concatenate([starts, starts + random.uniform(15, 180, (30, 2))], axis=1)
-    found = Objects(corners, random.integers(0, 10, 30), random.uniform(0.3, 1, 30))
+    starts = random.uniform((0, 200), (1100, 500), (30, 2)).round()
+    corners = np.concatenate([starts, starts + random.uniform(15, 180, (30, 2)).round()], axis=1)
+    scores = random.uniform(0.3, 1, 30)
+    regions = np.zeros((30, 720, 1280), bool)
+    for region, (left, top, right, bottom) in zip(regions, corners.astype(int), strict=True):
+        region[top : bottom + 1, left : right + 1] = True
+    owners = stack_masks(regions, corners, scores) if masked else None
+    found = Objects(corners, random.integers(0, 10, 30), scores, owners)
     classes = visible_classes(names("det"), colors("det"))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     times = []
-    for _ in range(15):
-        start = time.perf_counter()
-        add_legend(draw_objects(image, found, classes), classes, found.classes.tolist())
-        times.append(time.perf_counter() - start)
-    # 1.5 ms on a quiet core; another's work on it may take the rest.
-    assert statistics.median(times) < 0.05
+    try:
+        for _ in range(15):
+            # Of the processor, not of the clock: others may be at work beside the test.
+            start = time.process_time()
+            add_legend(draw_objects(image, found, classes), classes, found.classes.tolist())
+            times.append(time.process_time() - start)
+    finally:
+        cv2.setNumThreads(threads)
+    assert statistics.median(times) < 0.01, times

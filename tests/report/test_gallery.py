@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import make_frame, write_image
-from run_folders import det_color, write_det_predictions, write_det_run, write_mask_run
+from run_folders import det_color, write_config, write_det_predictions, write_det_run, write_mask_run
 
 from bdd100k_d2.data.labels import Frame, Label, write_frames
 from bdd100k_d2.data.vintages import read_labels
@@ -48,6 +48,18 @@ def test_notes_and_counts(tiny_root: Path, tmp_path: Path) -> None:
     ]
     assert result.num_frames == 3
     assert result.counts == {"car": 1, "pedestrian": 1, "motorcycle": 1}
+
+
+@pytest.mark.parametrize("task", ["det", "sem_seg"])
+def test_of_a_slice_only_its_frames_are_shown(tiny_root: Path, tmp_path: Path, task: str) -> None:
+    folder = write_det_run(tmp_path / "run") if task == "det" else write_mask_run(tmp_path / "run")
+    write_config(folder, f"bdd100k_{task}_val_night")
+    write_det_predictions(folder, Frame("val0.jpg", labels=[]))
+    for name in ("val1.png", "val2.png") if task == "sem_seg" else ():
+        (folder / "inference/masks" / name).unlink()
+    result = gallery(folder, tiny_root, tmp_path / "page")
+    assert [Path(pair.name).stem for pair in result.pairs] == ["val0"] and result.num_frames == 1
+    assert result.counts == ({"car": 1, "pedestrian": 1} if task == "det" else None)
 
 
 def test_the_score_threshold(tiny_root: Path, tmp_path: Path) -> None:

@@ -1,22 +1,20 @@
 """The pages in a real browser, as a person uses them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser, browser
-from conftest import write_image
-from result_files import HARD_NAME, write_better_run, write_det_files, write_mask_files
-from run_folders import write_det_run
+from conftest import make_frame
+from gallery_view import card, move_slider, outcomes, show_frames
+from result_files import HARD_NAME, detected, write_better_run, write_det_files
 
-from bdd100k_d2.report.page import write_runs_page
+from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.report.results.page import Options, write_results_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 QUICK = Options(bootstrap=20, workers=1)
-SEEN = "document.querySelector('.frame:first-child svg, .frame:first-child .drawing img') !== null"
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +37,6 @@ def det(tab: Browser, det_page: Path) -> Browser:
     tab.open(det_page)
     show_frames(tab)
     return tab
-
-
-def show_frames(tab: Browser) -> None:
-    tab.run("document.getElementById('frames').scrollIntoView({behavior: 'instant'})")
-    tab.wait_for(SEEN)
-
-
-def card(name: str) -> str:
-    return (
-        f"[...document.querySelectorAll('.frame')].find((f) => f.querySelector('b').innerText === {json.dumps(name)})"
-    )
-
-
-def outcomes(tab: Browser, name: str, side: int) -> list[str]:
-    """What the boxes of a side of a frame are drawn as."""
-    tab.wait_for(f"{card(name)}.querySelectorAll('svg').length > 1")
-    find = f"{card(name)}.querySelectorAll('svg')[{side}].querySelectorAll('rect')"
-    return sorted(tab.run(f"[...{find}].map((r) => r.dataset.outcome)"))
-
-
-def move_slider(tab: Browser, key: str, value: float) -> None:
-    tab.choose(f"[data-tool={key}]", str(value))
 
 
 def names_of_rows(tab: Browser) -> list[str]:
@@ -146,7 +122,7 @@ def test_filters(tool: str, value: str, names: set[str], det: Browser) -> None:
 def test_a_run_without_errors_says_so(tab: Browser, det_page: Path, tmp_path: Path) -> None:
     tab.open(det_page)
     show_frames(tab)
-    assert set(tab.texts(".veil")) == {"no errors at a score of 0.30"} and len(tab.texts(".veil")) == 3
+    assert outcomes(tab, HARD_NAME, 2) == ["right", "right"]
     files = write_det_files(tmp_path / "det")
     better = write_better_run(tmp_path / "better.json")
     options = QUICK._replace(bootstrap=0)
@@ -159,6 +135,38 @@ def test_a_run_without_errors_says_so(tab: Browser, det_page: Path, tmp_path: Pa
         "no errors" in tab.texts(".frame figcaption")[0] and "3 errors less than" in tab.texts(".frame figcaption")[0]
     )
     assert tab.errors == []
+
+
+def test_the_slider_compares_both_runs(det: Browser) -> None:
+    assert "3 errors more than the baseline" in det.run(f"{card(HARD_NAME)}.innerText")
+    # Of the baseline, which has no error at 0.3, only the truck is found at 0.85.
+    move_slider(det, "threshold", 0.85)
+    assert outcomes(det, HARD_NAME, 2) == ["right"]
+    assert "1 error more than the baseline" in det.run(f"{card(HARD_NAME)}.innerText")
+    # And nothing in both runs at 0.95: the same errors.
+    move_slider(det, "threshold", 0.95)
+    assert outcomes(det, HARD_NAME, 1) == outcomes(det, HARD_NAME, 2) == []
+    assert "the baseline" not in " ".join(det.texts(".frame figcaption"))
+    for order in ("worse", "better"):
+        det.choose("[data-tool=order]", order)
+        assert det.texts(".frame") == []
+    move_slider(det, "threshold", 0.85)
+    det.choose("[data-tool=order]", "worse")
+    # Of each frame the run finds one object less: a's pedestrian, the truck, and c's car.
+    assert set(det.texts(".frame figcaption b")) == {"a.jpg", HARD_NAME, "c.jpg"}
+
+
+def test_the_limits_of_sizes_and_scores_are_those_of_the_tables(tab: Browser, tmp_path: Path) -> None:
+    write_frames([make_frame("a.jpg", ("car", 10, 10, 41, 41))], tmp_path / "truth.json")
+    write_frames([detected("a.jpg", ("rider", 0.2996, (60, 60, 90, 90)))], tmp_path / "run.json")
+    page = write_results_page("det", tmp_path / "truth.json", tmp_path / "run.json", tmp_path / "out", options=QUICK)
+    tab.open(page)
+    show_frames(tab)
+    assert outcomes(tab, "a.jpg", 0) == ["missed"] and outcomes(tab, "a.jpg", 1) == []
+    # COCO counts a box of 32 x 32 pixels among the small and among the medium ones.
+    for size, names in (("small", ["a.jpg"]), ("medium", ["a.jpg"]), ("large", [])):
+        tab.choose("[data-tool=boxes]", size)
+        assert tab.texts(".frame figcaption b") == names
 
 
 def test_boxes_that_are_not_asked_for_are_dimmed(det: Browser) -> None:
@@ -256,44 +264,3 @@ def test_the_policy_runs_no_other_code(det: Browser) -> None:
     det.wait_for("document.images.length > 0")
     assert any("Content Security Policy" in error for error in det.errors)
     assert det.run("window.ran === undefined")
-
-
-def test_masks_follow_the_opacity_and_the_class(tab: Browser, tmp_path: Path) -> None:
-    files = write_mask_files(tmp_path / "data")
-    tab.open(write_results_page("sem_seg", *files[:2], tmp_path / "out", files.images, options=QUICK))
-    show_frames(tab)
-    assert tab.texts(".frame figcaption b") == ["b", "a"]
-    assert tab.texts(".frame:first-child .side") == ["ground truth", "prediction", "errors"]
-    move_slider(tab, "opacity", 0.25)
-    opacity = "[...document.querySelectorAll('.frame:first-child .drawing img')].map((i) => i.style.opacity)"
-    assert tab.run(opacity) == ["0.25"] * 3
-    tab.choose("[data-tool=category]", "2")
-    assert tab.texts(".frame figcaption b") == ["a"]
-    tab.click(".view", 2)
-    tab.wait_for("document.querySelector('.stage .drawing img')?.naturalWidth === 1280")
-    assert tab.texts(".stage .side") == ["errors"]
-    tab.press("Escape")
-    tab.wait_for("!document.getElementById('viewer').open")
-    assert tab.errors == []
-
-
-def test_more_frames_are_shown_on_demand(tab: Browser, tmp_path: Path) -> None:
-    files = write_mask_files(tmp_path / "data")
-    for number in range(30):
-        for folder in files[:2]:
-            (folder / f"n{number:02}.png").write_bytes((folder / "a.png").read_bytes())
-    tab.open(write_results_page("sem_seg", *files[:2], tmp_path / "out", options=QUICK))
-    assert len(tab.texts(".frame")) == 24
-    tab.click("#more")
-    assert len(tab.texts(".frame")) == 32 and tab.run("document.getElementById('more').hidden")
-
-
-def test_the_page_of_runs_works_under_its_policy(tab: Browser, tiny_root: Path, tmp_path: Path) -> None:
-    write_image(tiny_root / "bdd100k/images/100k/val/val0.jpg")
-    tab.open(write_runs_page([write_det_run(tmp_path / "det")], tmp_path / "page", tiny_root))
-    tab.click("table.sortable thead button", 2)
-    assert tab.texts("tbody th")[0] == "car"
-    tab.click("a.zoom")
-    tab.wait_for("document.getElementById('viewer').open && document.querySelector('#viewer img').naturalWidth > 0")
-    tab.press("Escape")
-    assert tab.errors == []

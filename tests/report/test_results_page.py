@@ -11,10 +11,21 @@ import cv2
 import numpy as np
 import pytest
 from conftest import make_frame
-from result_files import HARD_NAME, HARD_SCENE, Files, write_better_run, write_det_files, write_mask_files
+from result_files import (
+    HARD_NAME,
+    HARD_SCENE,
+    OBJECT,
+    OTHER,
+    Files,
+    data_of,
+    detected,
+    write_better_run,
+    write_det_files,
+    write_mask_files,
+)
 
 from bdd100k_d2.data.labels import Frame, write_frames
-from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.report.results.page import Options, write_results_page
 
 PROJECT = Path(__file__).parents[2]
@@ -31,11 +42,6 @@ def det(tmp_path: Path) -> Files:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = write_det_files(tmp_path_factory.mktemp("det"))
     return write_results_page("det", *files[:2], tmp_path_factory.mktemp("page"), files.images, options=QUICK)
-
-
-def data_of(page: Path) -> dict:
-    text = page.read_text(encoding="utf-8")
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
 
 
 def table(page: Path, key: str) -> dict[str, list[str]]:
@@ -98,8 +104,42 @@ def test_a_baseline_gives_differences_with_their_signs(det: Files, tmp_path: Pat
     assert "\u2212100.0" in table(page, "class-table")["pedestrian"][2]
     assert table(page, "error-table")["all classes"] == ["2 \u22123", "1 +1", "0 ±0", "0 ±0", "1 +1", "1 +1", "2 +2"]
     frames = {frame["name"]: frame for frame in data_of(page)["frames"]}
-    assert frames[HARD_NAME]["runs"][0].keys() == {"predicted", "found", "blamed"}
-    assert data_of(page)["hasBaseline"]
+    assert data_of(page)["hasBaseline"] and frames.keys() == {"a.jpg", HARD_NAME, "c.jpg"}
+    # The baseline has no errors at the report's threshold, and its boxes are there for the slider all the same.
+    for frame in frames.values():
+        assert [run.keys() for run in frame["runs"]] == [{"predicted", "found", "blamed"}] * 2
+    assert [box[5] for box in frames[HARD_NAME]["runs"][1]["predicted"]] == [0.9, 0.8]
+    assert frames[HARD_NAME]["small"] and f"no picture in {det.images}" not in page.read_text(encoding="utf-8")
+
+
+def test_scores_are_those_that_the_tables_count(det: Files, tmp_path: Path) -> None:
+    low = [detected("a.jpg", ("car", 0.2996, OBJECT), ("bus", 0.2999999, OTHER))]
+    write_frames([make_frame("a.jpg", ("car", *OBJECT), ("truck", *OTHER))], det.truth)
+    write_frames(low, det.predicted)
+    page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", options=QUICK)
+    assert table(page, "error-table")["all classes"] == ["0"] * 6 + ["2"]
+    (run,) = data_of(page)["frames"][0]["runs"]
+    assert [box[5] for box in run["predicted"]] == [0.2999999, 0.2996]
+    assert run["found"] == [0.2996, None] and run["blamed"] == [None, 0.2999999]
+
+
+@pytest.mark.parametrize(
+    ("run", "baseline", "title"),
+    [
+        ("new.json", "old.json", "new against old"),
+        ("new/det.json", "old/det.json", "new/det against old/det"),
+        ("new/val/det.json", "old/val/det.json", "new/val/det against old/val/det"),
+        ("det.json", "det.json", "det against det"),
+    ],
+)
+def test_runs_are_called_by_what_differs(run: str, baseline: str, title: str, det: Files, tmp_path: Path) -> None:
+    for path in (run, baseline):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(det.predicted.read_bytes())
+    options = QUICK._replace(bootstrap=0, max_frames=0, max_frames_each=0)
+    out = tmp_path / "out"
+    page = write_results_page("det", det.truth, tmp_path / run, out, None, tmp_path / baseline, options)
+    assert f'<span class="name">{title}</span>' in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("task", ["sem_seg", "drivable"])
@@ -119,6 +159,13 @@ def test_masks_are_shown_in_their_colours(task: str, tmp_path: Path) -> None:
     assert truth[10, 10, 3] == 0 and (predicted[700, 10, 3] == 0) == (task == "drivable")
     assert errors[300, 10, 3] == 0 and errors[10, 10].tolist() == [150] * 3 + [255]
     assert errors[700, 10].tolist() == [64, 64, 255, 255]
+    if task == "drivable":
+        (files.truth / "b.png").write_bytes((files.predicted / "a.png").read_bytes())
+        page = write_results_page(task, files.truth, files.predicted, tmp_path / "out", options=QUICK)
+        b = next(frame for frame in data_of(page)["frames"] if frame["name"] == "b")
+        errors = cv2.imread(str(tmp_path / "out" / b["masks"][2]["full"]), cv2.IMREAD_UNCHANGED)
+        # Background in truth, direct in the prediction: the official score does not see it.
+        assert errors[700, 10].tolist() == [150] * 3 + [255]
     small = cv2.imread(str(tmp_path / "out" / frames["a"]["masks"][2]["small"]), cv2.IMREAD_UNCHANGED)
     assert small.shape == (360, 640, 4)
 
@@ -175,21 +222,6 @@ def test_empty_predictions_without_pictures_give_a_page(det: Files, tmp_path: Pa
     assert table(page, "error-table")["all classes"] == ["0"] * 6 + ["5"]
     assert "No folder of pictures was given (--images)" in text and 'class="interval"' not in text
     assert {frame["small"] for frame in data_of(page)["frames"]} == {None}
-
-
-def test_a_mistyped_path_leaves_the_old_page(det: Files, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/index.html").write_text("old")
-    with pytest.raises(DataError, match="nowhere"):
-        write_results_page("det", det.truth, det.predicted, tmp_path / "out", det.images, tmp_path / "nowhere", QUICK)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
-    assert (tmp_path / "out/index.html").read_text() == "old"
-
-
-def test_the_page_is_not_written_among_the_data(det: Files, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="choose another --out"):
-        write_results_page("det", det.truth, det.predicted, det.images, det.images, options=QUICK)
-    assert {path.name for path in det.images.iterdir()} == {"a.jpg", HARD_NAME, "c.jpg"}
 
 
 def test_other_tasks_have_no_report(det: Files, tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_several_test_sets_have_folders_of_their_own(tmp_path: Path) -> None:
     assert [e.predictions.parent.name for e in read_run(folder).evaluations] == ["bdd100k_det_val", "bdd100k_det_train"]
 
 
+def test_a_slice_has_the_paths_of_the_data_set_that_it_is_of(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det")
+    write_config(folder, "bdd100k_det_val_night")
+    (evaluation,) = read_run(folder, tmp_path).evaluations
+    assert (evaluation.name, evaluation.split.name) == ("bdd100k_det_val_night", "bdd100k_det_val")
+    assert evaluation.is_slice and not read_run(write_det_run(tmp_path / "whole")).evaluations[0].is_slice
+
+
 def test_the_data_root_is_the_one_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "elsewhere"))
     run = read_run(write_det_run(tmp_path / "det"))
@@ -85,6 +93,9 @@ def break_config(folder: Path, content: str) -> None:
         (lambda f: break_config(f, "MODEL: {}"), r"config\.yaml: no key DATASETS\.TEST"),
         (lambda f: write_config(f), r"config\.yaml: DATASETS\.TEST names no data set"),
         (lambda f: write_config(f, "coco_2017_val"), r"config\.yaml: .*coco_2017_val.*bdd100k_det_val"),
+        (lambda f: write_config(f, "my_slice"), r"config\.yaml: .*no dataset 'my_slice'.*slices of them such as"),
+        (lambda f: write_config(f, "bdd100k_det_val_nite"), r"config\.yaml: .*no dataset 'bdd100k_det_val_nite'"),
+        (lambda f: write_config(f, "bdd100k_det_test_night"), r"config\.yaml: .*no dataset 'bdd100k_det_test_night'"),
         (lambda f: (f / "inference/det.json").unlink(), r"det\.json: no predictions; .*--eval-only"),
         (lambda f: (f / "inference/scores.json").unlink(), r"scores\.json: .*--eval-only"),
     ],

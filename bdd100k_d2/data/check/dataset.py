@@ -22,6 +22,7 @@ from .vintages import compare_vintages, other_labels
 
 Size = tuple[int, int]
 _RELEASED_SIZE = (WIDTH, HEIGHT)
+_UNUSABLE = "split that cannot be used"
 
 
 def check_dataset(
@@ -54,9 +55,10 @@ def check_dataset(
         raise DataError(f"{root}: no folder bdd100k in it; give the folder that holds it, see datasets/README.md.")
     check = _Check(root, released, Statistics() if statistics is None else statistics)
     rows = [locate(row.name, root).present() for row in SPLITS if row.task in (tasks or TASKS)]
-    there = {row.task for row in rows if row.labels is not None and row.labels.exists()} | {*tasks}
+    labelled = {row.task for row in rows if _has_labels(row)}
+    usable = {row.task for row in rows if _has_labels(row) and list_files(row.images, ".jpg")}
     for row in rows:
-        check.split(row, required=row.task in there)
+        check.split(row, row.task in tasks, row.task in labelled, row.task in usable)
     if fast:
         check.find_empty()
     else:
@@ -64,6 +66,10 @@ def check_dataset(
             check.read_pictures(pool)
             check.read_masks(pool)
     return Report(str(root), fast, check.facts, check.findings.sorted())
+
+
+def _has_labels(row: Split) -> bool:
+    return row.labels is not None and row.labels.exists()
 
 
 class _Check:
@@ -84,22 +90,29 @@ class _Check:
         self._sizes: dict[Path, dict[str, Size]] = {}
         self._masks: list[tuple[Split, MaskFolder, list[str]]] = []
 
-    def split(self, row: Split, required: bool) -> None:
-        """Takes up a data set: lists its pictures, reads its label file; masks are read later."""
+    def split(self, row: Split, asked: bool, labelled: bool, usable: bool) -> None:
+        """Takes up a data set: lists its pictures, reads its label file; masks are read later.
+
+        Args:
+            row: of the split table, as it is on the disk.
+            asked: its task was named.
+            labelled: a split of the task has labels.
+            usable: a split of the task has labels and pictures; who lacks the other one may not want it.
+        """
         released = self._released[row.task][row.split]
         listed = row.images in self._files
         files = self._files.setdefault(row.images, list_files(row.images, ".jpg"))
         facts = SplitFacts(row.name, str(row.images), row.labels and str(row.labels), len(files), released.pictures)
         self.facts.append(facts)
-        present = row.labels is not None and row.labels.exists()
-        if not files and (present or (required and row.labels is not None)):
-            self.findings.add("no pictures", row.images, row.name)
+        present = _has_labels(row)
+        if not files and row.labels is not None and (present or asked):
+            self.findings.add("no pictures" if asked or not usable else _UNUSABLE, row.images, row.name)
         if files and not listed:
             self._compare(len(files), released.pictures, "pictures", row.images)
             self._find_leaks(row.images)
         if not present:
-            if required and row.labels is not None:
-                self.findings.add("no labels", row.labels, row.name)
+            if row.labels is not None and (asked or labelled):
+                self.findings.add("no labels" if asked else _UNUSABLE, row.labels, row.name)
             return
         facts.released_frames = released.frames
         needed = self._needed.setdefault(row.images, {})
@@ -185,6 +198,8 @@ class _Check:
                 self._unreadable(folder, name, verdict.unreadable)
                 if verdict.damaged is not None:
                     self.findings.add("damaged picture", folder, f"{name}: {verdict.damaged}")
+                if verdict.after:
+                    self.findings.add("bytes after the picture's end", folder, f"{name}: {verdict.after:,} bytes")
                 if verdict.size is not None:
                     sizes[picture_stem(name)] = verdict.size
                     self._check_size(folder, name, verdict.size)

@@ -49,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "mask without picture": Kind(_B, "Unpack the archive of the pictures again, or remove the mask."),
     "two masks of a frame": Kind(_B, "Remove one of the two."),
     "bad run lengths": Kind(_B, "Write the label again."),
+    "split that cannot be used": Kind(_W, "Unpack the rest of it, if you mean to use it."),
     "incomplete": Kind(_W, "Unpack the archives again, if the whole release is meant to be there."),
     "more than released": Kind(_W, "Is something else mixed in?"),
     "other counts than released": Kind(_W, "The labels were changed, or are of another release."),
@@ -70,6 +71,7 @@ KINDS: dict[str, Kind] = {
     "frame in two splits": Kind(_W, "Scores on frames that were trained on mean little."),
     "frame without objects": Kind(_N, "Training leaves it out, evaluation keeps it."),
     "frame without attributes": Kind(_N, "It is in no slice."),
+    "bytes after the picture's end": Kind(_N, "Training reads the picture before them, by the slower decoder."),
     "picture without labels, as released": Kind(_N, "137 training pictures were never labelled."),
     "picture without mask, as released": Kind(_N, "Left out."),
     "mask without picture, as released": Kind(_N, "Left out of training; counted as missed, as officially."),
@@ -95,6 +97,11 @@ class Finding(msgspec.Struct):
     count: int
     examples: list[str]
     remedy: str
+
+
+def without_path(error: Exception, path: str | Path) -> str:
+    """The message of an error about ``path``, which a finding has as its place, without it."""
+    return str(error).removeprefix(f"{path}: ")
 
 
 class Findings:

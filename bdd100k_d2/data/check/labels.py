@@ -10,7 +10,7 @@ from ..labels import Frame, check_file_name
 from ..slices import FRAME_ATTRIBUTES
 from ..vintages import Vintage, read_labels
 from .boxes import BoxTable, box_table, check_boxes
-from .finding import EXAMPLES, Findings
+from .finding import EXAMPLES, Findings, without_path
 from .official import BOXES_2018, COUNTS, VAL_FRAMES
 
 
@@ -33,7 +33,7 @@ def read_det(path: Path, findings: Findings, kind: str = "unusable label file") 
     try:
         frames, vintage = read_labels(path)
     except DataError as error:
-        findings.add(kind, path, _without_path(error, path))
+        findings.add(kind, path, without_path(error, path))
         return None
     return DetLabels(path, vintage, box_table(frames))
 
@@ -101,7 +101,3 @@ def _compare(what: str, found: Mapping[str, int], official: Mapping[str, int], p
             findings.add(
                 "other counts than released", path, f"{what.format(value)}: {found.get(value, 0):,}, released {count:,}"
             )
-
-
-def _without_path(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")

@@ -16,7 +16,7 @@ from ..labels import Frame
 from ..masks import check_mask, mask_stem, read_mask
 from ..rle import check_rle
 from ..vintages import read_labels
-from .finding import EXAMPLES, Findings
+from .finding import EXAMPLES, Findings, without_path
 from .labels import check_names
 from .official import PICTURES_WITHOUT_MASK
 from .parallel import map_files
@@ -127,7 +127,7 @@ def _verify(path: str, task: str) -> _Verdict:
             return _Verdict(None, "", (width, height), content)
         mask = read_mask(path)
     except DataError as error:
-        return _Verdict("unreadable mask", _without_path(error, path))
+        return _Verdict("unreadable mask", without_path(error, path))
     size = mask.shape[::-1]
     # NumPy's own count of bytes takes ten times as long.
     pixels = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel().astype(np.int64)
@@ -135,7 +135,7 @@ def _verify(path: str, task: str) -> _Verdict:
         try:
             check_mask(mask, num_classes, path)
         except DataError as error:
-            return _Verdict("bad mask ids", _without_path(error, path), size)
+            return _Verdict("bad mask ids", without_path(error, path), size)
     content = pixels[:num_classes]
     return _Verdict(None if content.any() else "mask without any label", "", size, content)
 
@@ -151,7 +151,7 @@ def check_run_lengths(task: str, path: Path, findings: Findings) -> tuple[list[F
     try:
         frames = read_labels(path).frames
     except DataError as error:
-        findings.add("unusable label file", path, _without_path(error, path))
+        findings.add("unusable label file", path, without_path(error, path))
         return [], content
     check_names(frames, path, findings)
     without = []
@@ -180,7 +180,3 @@ def check_run_lengths(task: str, path: Path, findings: Findings) -> tuple[list[F
     elif without:
         findings.add("labels without a mask", path, *without[:EXAMPLES], count=len(without))
     return frames, content
-
-
-def _without_path(error: Exception, path: str | Path) -> str:
-    return str(error).removeprefix(f"{path}: ")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from .parallel import map_files
 
-_END_OF_JPEG = b"\xff\xd9"
+_SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = 274
 """The EXIF tag; from 5 on the picture lies on its side."""
 
@@ -23,11 +23,15 @@ _messages: IO[bytes] | None = None
 
 
 class Verdict(NamedTuple):
-    """What is known of a picture: its size (width, height) in pixels, or why it cannot be read, and its damage."""
+    """What is known of a picture: its size (width, height) in pixels, or why it cannot be read, and its damage.
+
+    ``after`` is the number of bytes after its end that are more than padding by zeros.
+    """
 
     size: tuple[int, int] | None
     unreadable: str | None = None
     damaged: str | None = None
+    after: int = 0
 
 
 def list_files(folder: Path, suffix: str) -> dict[str, int]:
@@ -82,10 +86,12 @@ def _verify(path: str) -> Verdict:
     try:
         with Image.open(io.BytesIO(content)) as image:
             size = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) >= 5 else image.size
-            if not content.endswith(_END_OF_JPEG):
+            end = _end(content) if image.format == "JPEG" else None
+            if end is None:
                 # Training leaves such a file to Pillow.
                 image.load()
                 return Verdict(size, None, "cut off" if image.format == "JPEG" else None)
+            content, after = content[:end], len(content.rstrip(b"\0")) - end
             _messages.seek(0)
             _messages.truncate()
             if cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is None:
@@ -94,4 +100,17 @@ def _verify(path: str) -> Verdict:
         return Verdict(None, f"{error}".replace(" <_io.BytesIO object", "").partition(" at 0x")[0])
     _messages.seek(0)
     said = _messages.read().decode(errors="replace").strip().split("\n")[0]
-    return Verdict(size, None, said or None)
+    return Verdict(size, None, said or None, max(after, 0))
+
+
+def _end(content: bytes) -> int | None:
+    """Where a JPEG file's picture ends, in bytes; None if it is cut off."""
+    if content.endswith(_END_OF_JPEG):
+        return len(content)
+    padded = content.rstrip(b"\0")
+    if padded.endswith(_END_OF_JPEG):
+        return len(padded)
+    # In a scan no byte 0xFF goes before 0xD9 but in the marker; a thumbnail in the head has a scan of its own.
+    scan = content.rfind(_SCAN_OF_JPEG)
+    end = content.find(_END_OF_JPEG, scan) if scan >= 0 else -1
+    return end + len(_END_OF_JPEG) if end >= 0 else None

@@ -10,6 +10,9 @@ from ...atomic import write_atomic
 from ...errors import DataError
 from .finding import Finding, Severity
 
+_SHOWN = 2
+"""Examples of what breaks nothing in the report for people; the JSON has all that are kept."""
+
 
 class SplitFacts(msgspec.Struct):
     """What is there of a data set, beside what the release has; None where that is not known or nothing is there.
@@ -116,12 +119,16 @@ def _of(found: int | None, released: int | None) -> str:
 
 
 def _lines(findings: list[Finding], root: str) -> str:
-    """All findings of a kind: what to do once, then a line a place and the examples below it."""
+    """All findings of a kind: what to do once, then a line a place; below it the examples of what breaks training."""
     lines = [f"* {findings[0].kind}: {sum(finding.count for finding in findings):,}. {findings[0].remedy}"]
     for finding in findings:
         place, shown = finding.place.removeprefix(f"{root}/"), finding.examples
         if finding.count == len(shown) == 1:
             lines.append(f"    {place}: {shown[0]}")
+            continue
+        if finding.severity is not Severity.BREAKS:
+            shown = "; ".join(shown[:_SHOWN])
+            lines.append(f"    {place}: {finding.count:,}, such as {shown}")
             continue
         lines += [f"    {place}: {finding.count:,}", *(f"        {example}" for example in shown)]
         if finding.count > len(shown):

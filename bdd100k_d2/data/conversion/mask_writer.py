@@ -4,7 +4,6 @@ Where masks overlap the later label is on top; labels with scores are painted in
 toolkit's ``to_mask`` does. Pixels of no label are 255 in sem_seg, background in drivable, and 0 in bitmasks.
 """
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from PIL import Image
 
 from ...cores import cores
 from ..labels import Frame, Label
+from ..png import PNG_OPTIONS
 from . import losses as lost
 from .classes import TaskClass, TaskClasses
 from .losses import Losses
@@ -87,6 +87,5 @@ class MaskWriter:
 def _save(job: tuple[Callable[[], Painted], Path]) -> Counter[str]:
     paint, path = job
     painted = paint()
-    # As `evaluation.results` writes them: run lengths make masks smaller than zlib's default does, in less time.
-    Image.fromarray(painted.pixels).save(path, format="PNG", compress_type=zlib.Z_RLE)
+    Image.fromarray(painted.pixels).save(path, **PNG_OPTIONS)
     return painted.losses

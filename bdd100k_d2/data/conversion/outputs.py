@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,18 +37,21 @@ def check_json(path: Path) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, suffix: str) -> Iterator[Path]:
+def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder, which becomes ``path`` when all went well; an old folder there is replaced.
 
     Args:
         path: of the folder.
         suffix: of the files that conversions write. An old folder that holds anything else is not replaced.
+        foreign: names with that suffix that no conversion writes.
 
     Raises:
         OutputError: a file is there, or a folder with other files, or it cannot be written.
     """
     if path.exists():
-        others = [one.name for one in path.iterdir() if one.suffix != suffix] if path.is_dir() else [path.name]
+        others = [path.name]
+        if path.is_dir():
+            others = [one.name for one in path.iterdir() if one.suffix != suffix or one.name in foreign]
         if others:
             raise OutputError(
                 f"{path}: holds {sorted(others)[0]}, which no conversion wrote, so it is not replaced; give another "

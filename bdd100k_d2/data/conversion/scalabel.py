@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ...atomic import atomic_path
 from ...errors import DataError
-from ..labels import Frame, Label
+from ..labels import Frame, Label, write_frames
 from ..vintages import read_labels
 from .splitter import SplitError, split_array
 
@@ -80,13 +79,11 @@ def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> Non
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    encoder = msgspec.json.Encoder()
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        separator = b"["
-        for frame in frames:
-            for label in frame.labels or ():
-                if isinstance(label, SourceLabel) and not has_polygon(label):
-                    label.poly2d = _ABSENT
-            file.write(separator + encoder.encode(frame))
-            separator = b",\n"
-        file.write(b"]" if separator != b"[" else b"[]")
+    write_frames(map(_without_empty_polygons, frames), path)
+
+
+def _without_empty_polygons(frame: Frame) -> Frame:
+    for label in frame.labels or ():
+        if isinstance(label, SourceLabel) and not has_polygon(label):
+            label.poly2d = _ABSENT
+    return frame

@@ -4,12 +4,15 @@ Ultralytics looks for the pictures at ``images/<split>``, beside ``labels``. Sou
 https://docs.ultralytics.com/datasets/detect. A file ``classes.txt``, a name a line, is read too, as labelImg writes it.
 """
 
+import logging
 from pathlib import Path
 
 import yaml
 
 from ...atomic import write_atomic
 from ...errors import DataError, OutputError
+
+logger = logging.getLogger(__name__)
 
 CLASSES, DATA = "classes.txt", "data.yaml"
 
@@ -73,15 +76,44 @@ def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
     return found
 
 
-def write_data_file(root: Path, names: list[str]) -> None:
-    """Writes ``data.yaml`` for all splits that ``root`` has now.
+def check_data_file(root: Path, names: list[str]) -> None:
+    """Holds that ``data.yaml`` is not there, or has the classes ``names``.
 
     Raises:
-        OutputError: there is one already, and it has other classes.
+        DataError: it cannot be read.
+        OutputError: it has other classes.
     """
     path = root / DATA
     if path.exists() and read_classes(root, path) != names:
         raise OutputError(f"{path}: has other classes than these labels; write them to another folder.")
-    splits = sorted(one.name for one in (root / "labels").iterdir() if one.is_dir() and one.name[0] != ".")
-    document = {split: f"images/{split}" for split in splits} | {"names": dict(enumerate(names))}
-    write_atomic(path, yaml.safe_dump(document, sort_keys=False))
+
+
+def add_split(root: Path, split: str, names: list[str]) -> None:
+    """Writes ``data.yaml`` with the splits that ``root`` has now; to one that is there only adds ``split``.
+
+    Such a file is its user's: what it says of a split, its other keys and its comments stay. Where a line at its end
+    would say something else, it is left alone, with a warning.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = root / DATA
+    if not path.exists():
+        splits = sorted(one.name for one in (root / "labels").iterdir() if one.is_dir() and one.name[0] != ".")
+        document = {split: f"images/{split}" for split in splits} | {"names": dict(enumerate(names))}
+        write_atomic(path, yaml.safe_dump(document, sort_keys=False))
+        return
+    text = path.read_text(encoding="utf-8")
+    before = yaml.safe_load(text)
+    if split in before:
+        return
+    line = yaml.safe_dump({split: f"images/{split}"})
+    longer = text + ("" if text.endswith("\n") else "\n") + line
+    try:
+        fits = yaml.safe_load(longer) == before | {split: f"images/{split}"}
+    except yaml.YAMLError:
+        fits = False
+    if fits:
+        write_atomic(path, longer)
+    else:
+        logger.warning("%s: names no split %s, and none could be added; add %s", path, split, line.strip())

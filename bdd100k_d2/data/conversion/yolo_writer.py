@@ -15,7 +15,7 @@ from . import losses as lost
 from .classes import TaskClasses
 from .losses import Losses
 from .outputs import Stems, new_folder
-from .yolo_classes import write_data_file
+from .yolo_classes import CLASSES, add_split, check_data_file
 
 CUT = "boxes reach out of their picture and are cut off at its edges"
 
@@ -40,16 +40,19 @@ class YoloWriter:
     def write(self, frames: Iterable[Frame], root: Path, split: str) -> None:
         """Writes ``root/labels/split/*.txt``, whole or not at all, and ``root/data.yaml``.
 
+        Of a ``data.yaml`` that is there nothing is lost: a split that it does not name is added at its end.
+
         Raises:
             DataError: a frame without a size, a box outside of its picture, or names that cannot be those of files.
-            OutputError: a file cannot be written.
+            OutputError: a file cannot be written, or ``data.yaml`` has other classes.
         """
+        check_data_file(root, self._names)
         folder = root / "labels" / split
         stems = Stems(self._source, folder)
-        with new_folder(folder, ".txt") as temporary:
+        with new_folder(folder, ".txt", (CLASSES,)) as temporary:
             for frame in frames:
                 (temporary / f"{stems.take(frame)}.txt").write_text(self.text(frame))
-        write_data_file(root, self._names)
+        add_split(root, split, self._names)
 
     def text(self, frame: Frame) -> str:
         """The lines of a frame."""

@@ -14,7 +14,7 @@ from ...evaluation.metrics.coco import IOU_THRESHOLDS
 from ...evaluation.official import Official, summary
 from .arguments import check_numbers, check_paths
 from .confusion import detection_confusion
-from .detection_frames import describe_ranking, detection_frames
+from .detection_frames import DetectionFrames, describe_ranking
 from .errors import classify, count_errors
 from .matching import Matches, match
 from .precision import WeightedPrecision, precision_recall
@@ -75,7 +75,8 @@ def analyse_detection(
         curves = (
             precision_recall(matches, k, name, t, _CURVE_POINTS) for k, name in enumerate(classes) for t in _CURVES
         )
-        num_frames, frames = len(problem.names), np.unique(matches.detections.frame)
+        num_frames, num_predicted = len(problem.names), len(np.unique(matches.detections.frame))
+        frames = DetectionFrames(matches, outcomes, problem.flags, problem.names, attributes, images, score_threshold)
         return DetectionAnalysis(
             truth,
             predicted,
@@ -84,7 +85,7 @@ def analyse_detection(
             int((~matches.ignored).sum()),
             int(matches.ignored.sum()),
             len(matches.detections.score),
-            num_frames - len(frames),
+            num_frames - num_predicted,
             score_threshold,
             official,
             _headline(official, ends[:, : len(_METRICS)]),
@@ -97,18 +98,10 @@ def analyse_detection(
             detection_confusion(matches, outcomes, classes, score_threshold),
             count_errors(matches, outcomes, classes, score_threshold),
             size_histograms(matches, outcomes, classes, score_threshold),
-            detection_frames(
-                matches,
-                outcomes,
-                problem.flags,
-                problem.names,
-                attributes,
-                images,
-                score_threshold,
-                worst,
-                worst_each,
-            ),
+            frames.worst(worst, worst_each),
             describe_ranking(score_threshold, worst, worst_each),
+            frames.errors(),
+            frames.named,
         )
 
 

@@ -1,4 +1,4 @@
-"""The frames with the most errors, with all their boxes."""
+"""Frames with all their boxes: those with the most errors, and whichever are asked for."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,11 +44,15 @@ class FrameErrors:
     def _count(self, frames: np.ndarray) -> np.ndarray:
         return np.bincount(frames, minlength=self._num_frames)
 
+    def order(self, names: Sequence[str]) -> np.ndarray:
+        """(F,) places of all frames, the worst first."""
+        return np.lexsort((np.array(names), np.nan_to_num(self.f1), -self.errors))
+
     def worst(
         self, names: Sequence[str], attributes: Sequence[FrameAttributes | None], overall: int, each: int
     ) -> np.ndarray:
         """Places of the frames to show, the worst first; frames without an error are not among them."""
-        order = np.lexsort((np.array(names), np.nan_to_num(self.f1), -self.errors))
+        order = self.order(names)
         order = order[self.errors[order] > 0]
         groups = [*self.by_class, *(self.counts[kind] for kind in ERROR_TYPES)]
         groups += [self.errors * mask for mask in slice_masks(attributes)]
@@ -64,50 +68,76 @@ def describe_ranking(score_threshold: float, overall: int, each: int) -> str:
     )
 
 
-def detection_frames(
-    matches: Matches,
-    outcomes: Outcomes,
-    flags: LabelFlags,
-    names: Sequence[str],
-    attributes: Mapping[str, FrameAttributes],
-    images: Path | None,
-    score_threshold: float,
-    overall: int,
-    each: int,
-) -> tuple[DetectionFrame, ...]:
-    """The worst frames.
+class DetectionFrames:
+    """The frames of a split.
 
-    Args:
-        matches: of the split.
-        outcomes: of its detections.
-        flags: of its boxes.
-        names: of its frames.
-        attributes: of those that have any, by name.
-        images: the folder of their pictures.
-        score_threshold: errors below it do not count.
-        overall: so many frames are shown,
-        each: and so many of each class, error type and slice.
-
-    Raises:
-        DataError: no such folder, or a name that leads out of it.
+    Boxes are made into records only of the frames that are asked for: of a split of 10,000 they would take a gigabyte.
     """
-    known = attributes_by_place(names, attributes)
-    errors = FrameErrors(matches, outcomes, score_threshold)
-    worst = errors.worst(names, known, overall, each)
-    pictures = find_pictures([names[place] for place in worst], images)
-    boxes = _Boxes(matches, outcomes, flags)
-    return tuple(
-        DetectionFrame(
-            names[place],
-            picture,
-            known[place],
-            int(errors.errors[place]),
-            {kind: int(errors.counts[kind][place]) for kind in (*ERROR_TYPES, RIGHT)},
-            float(errors.f1[place]),
-            *boxes.of_frame(place),
+
+    def __init__(
+        self,
+        matches: Matches,
+        outcomes: Outcomes,
+        flags: LabelFlags,
+        names: Sequence[str],
+        attributes: Mapping[str, FrameAttributes],
+        images: Path | None,
+        score_threshold: float,
+    ) -> None:
+        """Counts the errors of each frame.
+
+        Args:
+            matches: of the split.
+            outcomes: of its detections.
+            flags: of its boxes.
+            names: of its frames.
+            attributes: of those that have any, by name.
+            images: the folder of their pictures.
+            score_threshold: errors below it do not count.
+        """
+        self._names = names
+        self._attributes = attributes_by_place(names, attributes)
+        self._images = images
+        self._errors = FrameErrors(matches, outcomes, score_threshold)
+        self._boxes = _Boxes(matches, outcomes, flags)
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def errors(self) -> dict[str, int]:
+        """The number of errors of every frame by its name, the worst first."""
+        order = self._errors.order(self._names).tolist()
+        return {self._names[place]: int(self._errors.errors[place]) for place in order}
+
+    def worst(self, overall: int, each: int) -> tuple[DetectionFrame, ...]:
+        """The first ``overall`` of the worst frames, and ``each`` of each class, error type and slice.
+
+        Raises:
+            DataError: no folder of pictures, or a name that leads out of it.
+        """
+        return self._make(self._errors.worst(self._names, self._attributes, overall, each).tolist())
+
+    def named(self, names: Sequence[str]) -> tuple[DetectionFrame, ...]:
+        """The frames of these names, in their order.
+
+        Raises:
+            DataError: no folder of pictures, or a name that leads out of it.
+        """
+        return self._make([self._places[name] for name in names])
+
+    def _make(self, places: Sequence[int]) -> tuple[DetectionFrame, ...]:
+        names, errors = self._names, self._errors
+        pictures = find_pictures([names[place] for place in places], self._images)
+        return tuple(
+            DetectionFrame(
+                names[place],
+                picture,
+                self._attributes[place],
+                int(errors.errors[place]),
+                {kind: int(errors.counts[kind][place]) for kind in (*ERROR_TYPES, RIGHT)},
+                float(errors.f1[place]),
+                *self._boxes.of_frame(place),
+            )
+            for place, picture in zip(places, pictures, strict=True)
         )
-        for place, picture in zip(worst.tolist(), pictures, strict=True)
-    )
 
 
 class _Boxes:

@@ -4,7 +4,7 @@ Scores and costs are in percent, coordinates in pixels with **inclusive** corner
 stands for what does not exist, as the score of a class without ground truth.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -228,6 +228,8 @@ class DetectionAnalysis(NamedTuple):
         sizes: likewise.
         worst: the worst frames first.
         ranking: how ``worst`` was chosen and ordered, in words.
+        frame_errors: the number of errors of every frame by its name, in the order of the ranking.
+        frames: names of frames -> these frames, in the same order; of any frame, also of one without an error.
     """
 
     truth: Path
@@ -250,3 +252,5 @@ class DetectionAnalysis(NamedTuple):
     sizes: tuple[SizeHistogram, ...]
     worst: tuple[DetectionFrame, ...]
     ranking: str
+    frame_errors: Mapping[str, int]
+    frames: Callable[[Sequence[str]], tuple[DetectionFrame, ...]]

@@ -42,7 +42,7 @@ def box_gallery(
         "errors": ERROR_TYPES,
         "attributes": ATTRIBUTES,
         "hasBaseline": has_baseline,
-        "frames": [_frame(pair, has_baseline, pictures) for pair in frames],
+        "frames": [_frame(pair, pictures) for pair in frames],
     }
 
 
@@ -56,23 +56,28 @@ def finite(value: float, digits: int = 3) -> float | None:
     return None if math.isnan(value) else round(value, digits)
 
 
-def _frame(pair: Pair[DetectionFrame], has_baseline: bool, pictures: Pictures) -> dict:
-    frame = pair.either
+def _score(value: float) -> float | None:
+    """A score as the tables count it: rounded, one of 0.2996 would be drawn at a threshold of 0.3."""
+    return None if math.isnan(value) else value
+
+
+def _frame(pair: Pair[DetectionFrame], pictures: Pictures) -> dict:
+    frame = pair.run
     picture = pictures.add(pictures.start_frame(frame.name), frame.name, frame.image)
     return {
         "name": frame.name,
         **picture._asdict(),
         "attributes": attributes_of_frame(frame),
         "truth": [_truth(box) for box in frame.truth],
-        "runs": [run and _run(run) for run in ((pair.run, pair.baseline) if has_baseline else (pair.run,))],
+        "runs": [_run(run) for run in pair.runs],
     }
 
 
 def _run(frame: DetectionFrame) -> dict:
     return {
         "predicted": [_predicted(box) for box in frame.predicted],
-        "found": [finite(box.found_score) for box in frame.truth],
-        "blamed": [finite(box.blamed_score) for box in frame.truth],
+        "found": [_score(box.found_score) for box in frame.truth],
+        "blamed": [_score(box.blamed_score) for box in frame.truth],
     }
 
 
@@ -83,7 +88,7 @@ def _truth(box: TruthBox) -> list:
 
 def _predicted(box: PredictedBox) -> list:
     outcome = OUTCOMES.index(box.outcome)
-    return [box.category, *_corners(box.corners), finite(box.score), outcome, box.truth, finite(box.iou)]
+    return [box.category, *_corners(box.corners), _score(box.score), outcome, box.truth, finite(box.iou)]
 
 
 def _corners(corners: Sequence[float]) -> list[float]:

@@ -1,6 +1,6 @@
 """Frames of two runs side by side, and which of them are shown when a page compares the runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,49 +11,36 @@ from ..analysis.records import DetectionFrame, SegmentationFrame
 
 Shown = TypeVar("Shown", DetectionFrame, SegmentationFrame)
 
-EVERY_FRAME = 10**9
-"""As many worst frames as an analysis has, so that those which changed most are among them."""
-
 
 @dataclass(frozen=True)
 class Pair(Generic[Shown]):
-    """A frame in the run and in the baseline; None where it has no error, or where there is no baseline."""
+    """A frame in the run and in the baseline; None where there is no baseline.
 
-    run: Shown | None
+    The name, the picture, the attributes and the ground truth are those of ``run``.
+    """
+
+    run: Shown
     baseline: Shown | None
 
     @property
-    def either(self) -> Shown:
-        """The frame, for what both runs have in common: name, picture, attributes, ground truth."""
-        return self.run or self.baseline
+    def runs(self) -> tuple[Shown, ...]:
+        """The frame in all runs that there are."""
+        return (self.run,) if self.baseline is None else (self.run, self.baseline)
 
 
-def most_changed(
-    frames: Sequence[Shown],
-    baseline: Sequence[Shown],
-    badness: Callable[[Shown], float],
-    overall: int,
-    each: int,
-) -> list[Pair[Shown]]:
+def most_changed(run: Mapping[str, float], baseline: Mapping[str, float], overall: int, each: int) -> list[str]:
     """Chooses the worst frames, and those that got most worse and most better.
 
     Args:
-        frames: of the run, the worst first; all that have an error.
-        baseline: those of the other run.
-        badness: of a frame; of one without error it is 0.
+        run: how bad each frame is by its name, the worst first; 0 is not bad at all.
+        baseline: the same of the other run, which has the same frames.
         overall: so many of the worst are taken,
         each: and so many that got worse and that got better.
 
     Returns:
-        Pairs of a frame, those that are worst in the run first.
+        Names of frames that are bad in one of the runs, in the order of ``run``.
     """
-    others = {frame.name: frame for frame in baseline}
-    pairs = [Pair(frame, others.pop(frame.name, None)) for frame in frames]
-    pairs += [Pair(None, other) for other in others.values()]
-    change = np.array([_badness(pair.run, badness) - _badness(pair.baseline, badness) for pair in pairs])
+    names = [name for name, badness in run.items() if badness or baseline[name]]
+    change = np.array([run[name] - baseline[name] for name in names])
     groups = [change.clip(0), (-change).clip(0)]
-    return [pairs[place] for place in worst_of_each(np.arange(len(pairs)), groups, overall, each).tolist()]
-
-
-def _badness(frame: Shown | None, badness: Callable[[Shown], float]) -> float:
-    return 0.0 if frame is None else badness(frame)
+    return [names[place] for place in worst_of_each(np.arange(len(names)), groups, overall, each).tolist()]

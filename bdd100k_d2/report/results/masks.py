@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ...data.categories import IGNORE_LABEL, TASKS
+from ...data.categories import IGNORE_LABEL, TASKS, names
 from ...data.masks import read_mask
 from ..analysis.records import SegmentationFrame
 from ..gallery import mask_colors
@@ -45,10 +45,11 @@ def mask_gallery(task: str, frames: Sequence[Pair[SegmentationFrame]], has_basel
     }
 
 
-def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Where a mask is wrong.
+def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Where a mask is wrong, as the official score has it: of drivable, what is background in truth is not scored.
 
     Args:
+        task: "sem_seg" or "drivable".
         truth: (H, W) uint8 class ids; 255 is not scored.
         predicted: (H, W) uint8 class ids.
 
@@ -57,19 +58,19 @@ def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     wrong = np.where(predicted == truth, np.uint8(_RIGHT), np.uint8(_WRONG))
     wrong[truth == IGNORE_LABEL] = _UNSCORED
+    if task == "drivable":
+        wrong[truth == names(task).index("background")] = _UNSCORED
     return wrong
 
 
 def _frame(task: str, pair: Pair[SegmentationFrame], pictures: Pictures) -> dict:
-    frame, colors = pair.either, mask_colors(task)
+    frame, colors = pair.run, mask_colors(task)
     start = pictures.start_frame(frame.name)
-    # Both runs have every frame whose ground truth has a class that is scored.
-    runs = [run for run in (pair.run, pair.baseline) if run is not None]
     truth = _read(frame.truth)
     masks = [_write(pictures, f"{start}-truth", truth, colors)]
-    for number, run in enumerate(runs):
+    for number, run in enumerate(pair.runs):
         predicted = _read(run.predicted)
-        errors = None if truth is None or predicted is None else error_map(truth, predicted)
+        errors = None if truth is None or predicted is None else error_map(task, truth, predicted)
         masks.append(_write(pictures, f"{start}-predicted-{number}", predicted, colors))
         masks.append(_write(pictures, f"{start}-errors-{number}", errors, _ERROR_COLORS))
     sizes = {"size": truth.shape} if truth is not None else {}
@@ -79,7 +80,7 @@ def _frame(task: str, pair: Pair[SegmentationFrame], pictures: Pictures) -> dict
         **picture._asdict(),
         "attributes": attributes_of_frame(frame),
         "masks": masks,
-        "runs": [_run(task, run) for run in runs],
+        "runs": [_run(task, run) for run in pair.runs],
     }
 
 

@@ -8,14 +8,15 @@ import msgspec
 from markupsafe import Markup
 
 from ...atomic import write_atomic
-from ...errors import ConfigError, OutputError
+from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
 from ..analysis.records import DetectionAnalysis, SegmentationAnalysis
 from ..analysis.segmentation import analyse_segmentation
 from ..template import render
 from . import detection, segmentation
 from .boxes import box_gallery
-from .compare import EVERY_FRAME, Pair, most_changed
+from .compare import Pair, most_changed
+from .folder import GENERATOR, assets, check_folder, remove_assets
 from .masks import mask_gallery
 from .pictures import Pictures
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 TASKS = ("det", "sem_seg", "drivable")
 
 _TITLES = {"det": "detection report", "sem_seg": "segmentation report", "drivable": "drivable area report"}
+
+# As many worst frames as an analysis of masks has, so that those which changed most are among them.
+_EVERY_FRAME = 10**9
 
 _CHANGED = "The {:,} frames that are worst, or that got most better or most worse against the baseline."
 
@@ -63,6 +67,8 @@ def write_results_page(
 ) -> Path:
     """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
 
+    An older page of results is replaced, with its pictures and plots.
+
     Args:
         task: one of `TASKS`.
         truth: label files of any vintage, or a folder of masks, as the task has it.
@@ -78,11 +84,12 @@ def write_results_page(
     Raises:
         ConfigError: another task, or an option that is out of its range.
         DataError: bad files, which the message names with the frame and the remedy.
-        OutputError: a file cannot be written, or ``out`` is a folder that is to be read.
+        OutputError: a file cannot be written, or ``out`` is a folder that is to be read or has another page.
     """
     if task not in TASKS:
         raise ConfigError(f"no report of {task!r}; there are {', '.join(TASKS)}.")
-    _check_out(out, [path for path in (truth, predicted, images, baseline) if path is not None])
+    check_folder(out, [path for path in (truth, predicted, images, baseline, options.attributes) if path is not None])
+    old = assets(out)
     pictures = Pictures(out)
     # Everything is read before anything is written, so that a mistyped path leaves the old page alone.
     if task == "det":
@@ -92,21 +99,27 @@ def write_results_page(
     view |= {
         "task": task,
         "title": _TITLES[task],
-        "name": predicted.resolve().stem,
-        "baseline": baseline and baseline.resolve().stem,
+        "generator": GENERATOR,
+        **_run_names(predicted, baseline),
         "gallery_notes": [*view["gallery_notes"], *_picture_notes(pictures, images)],
         "data": _as_script_data(view["data"]),
     }
     script = "results_det.js" if task == "det" else "results_seg.js"
     page = out / "index.html"
     write_atomic(page, render("results.html", ("sort.js", "results.js", script), page=view))
+    remove_assets(out, old - assets(out))
     return page
 
 
-def _check_out(out: Path, inputs: list[Path]) -> None:
-    for path in inputs:
-        if path.is_dir() and out.resolve() in (path.resolve(), path.resolve() / "assets"):
-            raise OutputError(f"{out}: the page would be written among the data that it reads; choose another --out.")
+def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:
+    """What the runs are called: by their files, and where these are called alike by the folders that differ."""
+    paths = [path.resolve().with_suffix("") for path in (predicted, baseline) if path is not None]
+    num_parts = 1
+    if paths[0] != paths[-1]:
+        while paths[0].parts[-num_parts:] == paths[-1].parts[-num_parts:]:
+            num_parts += 1
+    shown = ["/".join(path.parts[-num_parts:]) for path in paths]
+    return {"name": shown[0], "baseline": shown[1] if baseline else None}
 
 
 def _detection(
@@ -118,24 +131,27 @@ def _detection(
     options: Options,
     pictures: Pictures,
 ) -> dict:
-    def analyse(path: Path) -> DetectionAnalysis:
+    def analyse(path: Path, pictures_of: Path | None, worst: int, worst_each: int) -> DetectionAnalysis:
         return analyse_detection(
             truth,
             path,
-            images,
+            pictures_of,
             score_threshold=options.score_threshold,
             bootstrap=options.bootstrap,
-            worst=EVERY_FRAME if baseline else options.max_frames,
-            worst_each=options.max_frames_each,
+            worst=worst,
+            worst_each=worst_each,
             workers=options.workers,
         )
 
-    analysis = analyse(predicted)
-    other = analyse(baseline) if baseline else None
-    frames = [Pair(frame, None) for frame in analysis.worst]
-    if other:
+    if baseline is None:
+        analysis, other = analyse(predicted, images, options.max_frames, options.max_frames_each), None
+        frames = [Pair(frame, None) for frame in analysis.worst]
+    else:
+        analysis, other = analyse(predicted, images, 0, 0), analyse(baseline, None, 0, 0)
         changed = 10 * options.max_frames_each
-        frames = most_changed(analysis.worst, other.worst, lambda frame: frame.errors, options.max_frames, changed)
+        names = most_changed(analysis.frame_errors, other.frame_errors, options.max_frames, changed)
+        # Both runs with all their boxes, for at another threshold the slider asks for other errors.
+        frames = [Pair(*pair) for pair in zip(analysis.frames(names), other.frames(names), strict=True)]
     return {
         "facts": detection.facts(analysis, other),
         "headline": detection.headline(analysis, other),
@@ -156,25 +172,27 @@ def _segmentation(
     options: Options,
     pictures: Pictures,
 ) -> dict:
-    def analyse(path: Path) -> SegmentationAnalysis:
+    def analyse(path: Path, pictures_of: Path | None) -> SegmentationAnalysis:
         return analyse_segmentation(
             task,
             truth,
             path,
-            images,
+            pictures_of,
             attributes=options.attributes,
             bootstrap=options.bootstrap,
-            worst=EVERY_FRAME if baseline else options.max_frames,
+            worst=_EVERY_FRAME if baseline else options.max_frames,
             worst_each=options.max_frames_each,
             workers=options.workers,
         )
 
-    analysis = analyse(predicted)
-    other = analyse(baseline) if baseline else None
+    analysis = analyse(predicted, images)
+    other = analyse(baseline, None) if baseline else None
     frames = [Pair(frame, None) for frame in analysis.worst]
     if other:
-        changed = 10 * options.max_frames_each
-        frames = most_changed(analysis.worst, other.worst, lambda frame: 100 - frame.score, options.max_frames, changed)
+        runs = [{frame.name: frame for frame in one.worst} for one in (analysis, other)]
+        badness = [{name: 100 - frame.score for name, frame in run.items()} for run in runs]
+        names = most_changed(*badness, options.max_frames, 10 * options.max_frames_each)
+        frames = [Pair(*(run[name] for run in runs)) for name in names]
     return {
         "facts": segmentation.facts(analysis, other),
         "headline": segmentation.headline(analysis, other),

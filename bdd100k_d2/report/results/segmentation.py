@@ -43,7 +43,7 @@ def headline(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | No
 
 def notes(frames: Sequence[Pair[SegmentationFrame]]) -> list[str]:
     """What is to be known of the gallery's masks."""
-    if all(run.truth and run.predicted for pair in frames for run in (pair.run, pair.baseline) if run):
+    if all(run.truth and run.predicted for pair in frames for run in pair.runs):
         return []
     return [
         "Some masks are not drawn: there is no prediction, or the masks are run lengths in a label file. The scores "

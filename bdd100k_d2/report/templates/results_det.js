@@ -5,7 +5,7 @@ const COLORS = {
   background: "#ff5c5c", missed: "#ff5c5c", ignored: "#c8c8c8", confused: "#ffa928",
 };
 const OUTCOMES = { confused: "taken for another class or place" };
-// COCO's sizes, in square pixels.
+// COCO's sizes, in square pixels; a box of exactly 32 x 32 is both small and medium.
 const SIZES = { small: [0, 32 ** 2], medium: [32 ** 2, 96 ** 2], large: [96 ** 2, Infinity] };
 
 const state = { threshold: data.threshold, category: "", error: "", boxes: "", order: "errors", colors: "outcome" };
@@ -19,11 +19,10 @@ const readPredicted = ([category, x1, y1, x2, y2, score, outcome, truth, iou]) =
 });
 for (const frame of data.frames) {
   frame.truth = frame.truth.map(readTruth);
-  // A run that had no error in the frame at the threshold of the report is null.
-  frame.runs = frame.runs.map((run) => run && {
+  frame.runs = frame.runs.map((run) => ({
     predicted: run.predicted.map(readPredicted),
     truth: frame.truth.map((box, i) => ({ ...box, found: run.found[i], blamed: run.blamed[i] })),
-  });
+  }));
 }
 
 function outcomeOf(box) {
@@ -47,7 +46,7 @@ function hasProperty(box, run) {
   }
   if (state.boxes in SIZES) {
     const area = (box.x2 - box.x1 + 1) * (box.y2 - box.y1 + 1);
-    return area >= SIZES[state.boxes][0] && area < SIZES[state.boxes][1];
+    return area >= SIZES[state.boxes][0] && area <= SIZES[state.boxes][1];
   }
   const object = box.outcome === undefined ? box : run.truth[box.truth];
   return object !== undefined && object[state.boxes];
@@ -64,7 +63,7 @@ const isFiltered = () => state.category !== "" || state.error !== "" || state.bo
 
 // What frames are ranked by.
 function errorsOf(run) {
-  return run === null ? 0 : [...predictedOf(run), ...run.truth].filter((box) => isChosen(box, run)).length;
+  return [...predictedOf(run), ...run.truth].filter((box) => isChosen(box, run)).length;
 }
 
 function labelOf(box, outcome) {
@@ -144,11 +143,7 @@ const gallery = startGallery({
   sides: (frame) => ["ground truth", ...frame.runs.map((_, run) => (run ? "baseline" : "prediction"))],
   fill(drawing, frame, side, width, isLarge) {
     const svg = makeSvg("svg", { viewBox: `0 0 ${frame.width} ${frame.height}` });
-    const run = side ? frame.runs[side - 1] : frame.runs.find((one) => one !== null);
-    if (run === null) {
-      drawing.replaceChildren(make("span", { class: "veil" }, `no errors at a score of ${data.threshold.toFixed(2)}`));
-      return;
-    }
+    const run = frame.runs[side ? side - 1 : 0];
     const boxes = side ? predictedOf(run).reverse() : run.truth;
     drawBoxes(svg, boxes, run, frame.width / (width || frame.width), frame, isLarge);
     drawing.replaceChildren(svg);
@@ -158,7 +153,7 @@ const gallery = startGallery({
     const change = baseline === undefined ? 0 : errorsOf(run) - errorsOf(baseline);
     return [
       ...data.attributes.map(([key]) => frame.attributes[key]).filter((value) => value && value !== "undefined"),
-      ...(run === null ? ["no errors"] : notesOf(run)),
+      ...notesOf(run),
       ...(change ? [`${count(Math.abs(change), "error")} ${change > 0 ? "more" : "less"} than the baseline`] : []),
     ];
   },

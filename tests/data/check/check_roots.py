@@ -108,6 +108,15 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def cut_end(path: Path) -> None:
+    """Of a JPEG only the end marker is lost, to zeros."""
+    path.write_bytes(path.read_bytes()[:-2] + bytes(100))
+
+
+def append(path: Path, content: bytes) -> None:
+    path.write_bytes(path.read_bytes() + content)
+
+
 def resize(path: Path, width: int, height: int) -> None:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(path), cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST))

@@ -45,7 +45,7 @@ def test_a_sound_part_exits_with_0_and_what_breaks_training_with_1(root: Path, t
     report = json.loads(out.read_text())
     assert report["breaks_training"] is False and {f["kind"] for f in report["findings"]} == {"incomplete"}
     done = run("--root", root, "--task", "sem_seg", "--stats", tmp_path / "stats")
-    assert str(tmp_path / "stats/sem_seg_pixels_per_class.png") in done.stdout.splitlines()
+    assert f"2 files of statistics are in {tmp_path / 'stats'}" in done.stdout.splitlines()
     assert (tmp_path / "stats/sem_seg_pixels_per_class.png").exists()
 
     roots.cut(roots.picture(root))
@@ -102,11 +102,12 @@ def test_the_messages_of_libjpeg_are_not_printed(root: Path) -> None:
 
 
 def test_the_real_part(real_root: Path) -> None:
-    """What is there is sound; only the released rest is missing, and all labels of pan_seg val."""
+    """What is there is sound; only the released rest is missing, and of pan_seg val, not asked for, all labels."""
     report = check_dataset(real_root, workers=2)
     kinds = {finding.kind for finding in report.findings}
-    assert kinds == {"no labels", "incomplete", "picture without labels", "picture without mask"}
-    assert [f.place for f in report.findings if f.kind == "no labels"] == [
+    assert kinds == {"split that cannot be used", "incomplete", "picture without labels", "picture without mask"}
+    assert not report.breaks_training
+    assert [f.place for f in report.findings if f.kind == "split that cannot be used"] == [
         str(real_root / "bdd100k/labels/pan_seg/bitmasks/val")
     ]
     facts = {facts.name: facts for facts in report.datasets}

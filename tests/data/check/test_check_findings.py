@@ -112,6 +112,21 @@ CASES = [
     ("unreadable picture", "det", True, lambda r: roots.cut(roots.picture(r)), "train1.jpg: image file is truncated"),
     ("unreadable picture", "det", True, lambda r: roots.picture(r).write_text("<html>"), "train1.jpg: cannot identify"),
     ("damaged picture", "det", True, lambda r: roots.damage_jpeg(roots.picture(r)), "train1.jpg: Corrupt JPEG data"),
+    (
+        "bytes after the picture's end",
+        "det",
+        True,
+        lambda r: roots.append(roots.picture(r), b"<html>" + bytes(9)),
+        "train1.jpg: 6 bytes",
+    ),
+    ("damaged picture", "det", True, lambda r: roots.cut_end(roots.picture(r)), "train1.jpg: cut off"),
+    (
+        "damaged picture",
+        "det",
+        True,
+        lambda r: (roots.damage_jpeg(roots.picture(r)), roots.append(roots.picture(r), b"more")),
+        "train1.jpg: Corrupt JPEG data",
+    ),
     ("picture of another size", "det", True, lambda r: roots.resize(roots.picture(r), 640, 360), "640x360, not 1280x"),
     ("unknown category", "det", False, lambda r: roots.add_box(r, "bycicle", 1, 2, 30, 40), "(bycicle): (1, 2) to"),
     ("degenerate box", "det", False, lambda r: roots.add_box(r, "car", 50, 2, 30, 40), "train1.jpg, label new (car)"),
@@ -288,7 +303,7 @@ def test_a_damage_is_found_and_named(
 
 
 def test_every_kind_is_tested() -> None:
-    elsewhere = {"other counts than released", "picture without labels, as released"}
+    elsewhere = {"split that cannot be used", "other counts than released", "picture without labels, as released"}
     assert {case[0] for case in CASES} | elsewhere == set(KINDS)
 
 
@@ -362,6 +377,50 @@ def test_tasks_that_are_not_there_are_no_finding(root: Path) -> None:
     assert check_dataset(root, fast=True, released=roots.RELEASED).findings == []
     report = check_dataset(root, ["drivable"], fast=True, released=roots.RELEASED)
     assert [finding.kind for finding in report.findings] == ["no labels", "no labels"]
+
+
+@pytest.mark.parametrize("kind", ["labels", "pictures"])
+@pytest.mark.parametrize("gone", ["train", "val"])
+def test_a_split_that_nobody_asked_for_breaks_nothing(root: Path, gone: str, kind: str) -> None:
+    """Who has the validation data alone evaluates."""
+    place = roots.labels_path(root, gone)
+    if kind == "labels":
+        place.unlink()
+    else:
+        place = roots.picture(root, f"{gone}1.jpg").parent
+        shutil.rmtree(place)
+    (finding,) = (
+        found for found in check_dataset(root, fast=True, released=roots.RELEASED).findings if "det_" in str(found)
+    )
+    assert (finding.kind, finding.place) == ("split that cannot be used", str(place))
+    assert finding.examples[0] == f"bdd100k_det_{gone}" and finding.severity is Severity.WARNING
+    (finding,) = check_dataset(root, ["det"], fast=True, released=roots.RELEASED).findings
+    assert (finding.kind, finding.severity) == (f"no {kind}", Severity.BREAKS)
+
+
+def test_labels_without_any_picture_break_training(root: Path) -> None:
+    for split in ("train", "val"):
+        shutil.rmtree(roots.picture(root, f"{split}1.jpg").parent)
+    for tasks in ([], ["det"]):
+        report = check_dataset(root, tasks, fast=True, released=roots.RELEASED)
+        found = [finding for finding in report.findings if "det_" in str(finding)]
+        assert [finding.kind for finding in found] == ["no pictures"] * 2 and report.breaks_training
+
+
+@pytest.mark.parametrize("content", [bytes(1), bytes(700)])
+def test_padding_is_no_damage(root: Path, content: bytes) -> None:
+    roots.append(roots.picture(root), content)
+    assert check_dataset(root, ["det"], workers=1, released=roots.RELEASED).findings == []
+
+
+def test_what_breaks_nothing_is_reported_in_a_line_a_place(root: Path) -> None:
+    for i in range(7):
+        roots.copy(roots.picture(root), roots.picture(root).with_name(f"more{i}.jpg"))
+    report = check_dataset(root, ["det"], fast=True, released=roots.RELEASED)
+    (line,) = (line for line in report.text().split("\n") if "more0" in line)
+    assert line == "    bdd100k/labels/det_20/det_train.json: 7, such as more0.jpg; more1.jpg"
+    assert "more2" not in report.text()
+    assert ["more4.jpg"] in [finding.examples[-1:] for finding in report.findings]
 
 
 def test_no_data_at_all(tmp_path: Path) -> None:

@@ -216,5 +216,64 @@ def test_splits_of_a_data_set(tmp_path: Path) -> None:
     assert run(tmp_path / "yolo", tmp_path / "s.json", "scalabel", size=SIZE, split="val").frames == 1
     with pytest.raises(OutputError, match=r"data.yaml: has other classes than these labels"):
         run(source, tmp_path / "yolo", "yolo", split="test", task="ins_seg")
+    assert sorted(path.name for path in (tmp_path / "yolo/labels").iterdir()) == ["train", "val"]
     with pytest.raises(ConfigError, match=r"'../x' is no name of a split"):
         run(source, tmp_path / "yolo", "yolo", split="../x")
+
+
+def one_box(folder: Path) -> Path:
+    return write(folder, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+
+
+def everything(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("text", ["names: [cat, dog]\n", "names: 5\n"])
+def test_labels_stay_where_the_classes_are_others(tmp_path: Path, text: str) -> None:
+    root = tmp_path / "yolo"
+    (root / "labels/val").mkdir(parents=True)
+    (root / "labels/val/mine.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (root / "data.yaml").write_text(text)
+    before = everything(root)
+    with pytest.raises((OutputError, DataError), match=r"data.yaml: (has other classes|no names of classes)"):
+        run(one_box(tmp_path), root, "yolo", split="val", overwrite=True)
+    assert everything(root) == before
+
+
+MINE = "# my own\npath: /data/yolo\ntrain: elsewhere/train  # moved\nnames: [{}]\ndownload: https://example.org".format(
+    ", ".join(names("det"))
+)
+
+
+@pytest.mark.parametrize(
+    ("split", "overwrite", "added"), (("train", False, ""), ("train", True, ""), ("val", False, "\nval: images/val\n"))
+)
+def test_a_data_file_of_ones_own_keeps_what_it_says(tmp_path: Path, split: str, overwrite: bool, added: str) -> None:
+    root = tmp_path / "yolo"
+    root.mkdir()
+    (root / "data.yaml").write_text(MINE)
+    run(one_box(tmp_path), root, "yolo", split=split, overwrite=overwrite)
+    assert (root / "data.yaml").read_text() == MINE + added
+    assert (root / "labels" / split / "a.txt").exists()
+    expected = {"path", "train", "names", "download", split}
+    assert set(yaml.safe_load((root / "data.yaml").read_text())) == expected
+
+
+@pytest.mark.parametrize("form", ["{{names: [{}]}}\n", "names: [{}]\n...\n"])
+def test_a_data_file_that_no_line_can_be_added_to(tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str) -> None:
+    text = form.format(", ".join(names("det")))
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo/data.yaml").write_text(text)
+    run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val")
+    assert (tmp_path / "yolo/data.yaml").read_text() == text
+    assert "data.yaml: names no split val, and none could be added; add val: images/val" in caplog.text
+
+
+def test_the_names_of_classes_beside_the_labels_stay(tmp_path: Path) -> None:
+    run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val")
+    (tmp_path / "yolo/labels/val/classes.txt").write_text("car\n")
+    before = everything(tmp_path / "yolo")
+    with pytest.raises(OutputError, match=r"val: holds classes.txt, which no conversion wrote, so it is not replaced"):
+        run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val", overwrite=True)
+    assert everything(tmp_path / "yolo") == before

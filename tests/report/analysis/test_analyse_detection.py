@@ -131,6 +131,17 @@ def test_each_class_error_and_slice_has_its_worst_frames(tmp_path: Path) -> None
     assert analyse(tmp_path, FRAMES, FOUND, worst=0, worst_each=0).worst == ()
 
 
+def test_any_frame_is_to_be_had_by_its_name(tmp_path: Path) -> None:
+    found = [*FOUND[:2], Frame("c.jpg", labels=[])]
+    analysis = analyse(tmp_path, FRAMES, found, worst=0, worst_each=0)
+    assert list(analysis.frame_errors.items()) == [("b.jpg", 2), ("a.jpg", 2), ("d.jpg", 1), ("c.jpg", 0)]
+    assert analysis.worst == ()
+    c, b = analysis.frames(["c.jpg", "b.jpg"])
+    assert (c.name, c.errors, c.truth, c.predicted) == ("c.jpg", 0, (), ())
+    # As text, in which NaN equals NaN.
+    assert str(b) == str(analyse(tmp_path, FRAMES, found, worst=1, worst_each=0).worst[0])
+
+
 def test_the_score_threshold_decides_what_counts(tmp_path: Path) -> None:
     low, high = (analyse(tmp_path, FRAMES, FOUND, score_threshold=score) for score in (0.0, 0.99))
     assert low.errors[0].right == 2 and low.errors[0].counts["missed"] == 1

@@ -1,0 +1,60 @@
+"""What the folder of a page may hold before, and what it holds afterwards."""
+
+from pathlib import Path
+
+import pytest
+from result_files import HARD_NAME, Files, data_of, write_det_files, write_mask_files
+
+from bdd100k_d2.errors import DataError, OutputError
+from bdd100k_d2.report.results.page import Options, write_results_page
+
+QUICK = Options(bootstrap=20, workers=1)
+
+
+@pytest.fixture
+def det(tmp_path: Path) -> Files:
+    return write_det_files(tmp_path / "det")
+
+
+def test_a_mistyped_path_leaves_the_old_page(det: Files, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_results_page("det", det.truth, det.predicted, out, options=QUICK._replace(bootstrap=0))
+    old = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="nowhere"):
+        write_results_page("det", det.truth, det.predicted, out, det.images, tmp_path / "nowhere", QUICK)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == old
+
+
+def test_a_page_takes_the_place_of_an_older_one(det: Files, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_results_page("det", det.truth, det.predicted, out, det.images, options=QUICK)
+    assert len(list((out / "assets").glob("*"))) > 20
+    (out / "assets/mine.jpg").write_text("mine")
+    masks = write_mask_files(tmp_path / "masks")
+    page = write_results_page("sem_seg", *masks[:2], out, masks.images, options=QUICK)
+    shown = {"assets/iou-light.svg", "assets/iou-dark.svg", "assets/mine.jpg"}
+    for frame in data_of(page)["frames"]:
+        shown |= {one[size] for one in (frame, *frame["masks"]) for size in ("small", "full")}
+    assert {f"assets/{path.name}" for path in (out / "assets").iterdir()} == shown
+
+
+def test_a_page_of_somebody_else_is_left_alone(det: Files, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "index.html").write_text("<title>mine</title>")
+    with pytest.raises(OutputError, match=r"index\.html: is no page of results, .* choose another --out"):
+        write_results_page("det", det.truth, det.predicted, out, det.images, options=QUICK)
+    assert [path.name for path in out.iterdir()] == ["index.html"]
+    assert (out / "index.html").read_text() == "<title>mine</title>"
+
+
+def test_the_page_is_not_written_among_the_data(det: Files, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="choose another --out"):
+        write_results_page("det", det.truth, det.predicted, det.images, det.images, options=QUICK)
+    assert {path.name for path in det.images.iterdir()} == {"a.jpg", HARD_NAME, "c.jpg"}
+    site = tmp_path / "site"
+    site.mkdir()
+    det.images.rename(site / "assets")
+    with pytest.raises(OutputError, match="assets: the page would be written among the data that it reads"):
+        write_results_page("det", det.truth, det.predicted, site, site / "assets", options=QUICK)
+    assert {path.name for path in site.rglob("*")} == {"assets", "a.jpg", HARD_NAME, "c.jpg"}
