@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", type=_names, metavar="A,B", help='only these, as "car,traffic light"')
     parser.add_argument("--limit", type=_positive, help="stop after so many frames")
     parser.add_argument("--resume", action="store_true", help="go on with the run whose results are in DIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace the results of the run that is in DIR")
     parser.add_argument("--batch-size", type=_positive, default=1, help="frames a step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
@@ -59,7 +60,7 @@ def _predict(args: argparse.Namespace) -> int:
 
     source = find_input(args.input, args.output)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    options = Options(args.score_thr, args.classes, args.overlay, args.limit, args.resume)
+    options = Options(args.score_thr, args.classes, args.overlay, args.limit, args.resume, args.overwrite)
     run = PredictionRun(cfg, source, args.output, options)
     summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(summary.text())
@@ -70,6 +71,8 @@ def main() -> int:
     """Parses the command line, predicts, and prints what was done."""
     args = _parser().parse_intermixed_args()
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    # Of Detectron2 only warnings.
+    logging.getLogger("bdd100k_d2").setLevel(logging.INFO)
     try:
         return _predict(args)
     except BDD100KError as error:

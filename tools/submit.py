@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="(default: test)")
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("--resume", action="store_true", help="go on with the frames beside --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace the frames beside --out, and predict anew")
     parser.add_argument("--batch-size", type=_positive, default=1, help="frames a step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
@@ -42,7 +43,7 @@ def _submit(args: argparse.Namespace) -> int:
     from bdd100k_d2.evaluation.submission import describe
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume)
+    run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume, args.overwrite)
     made = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(made.summary.text())
     if made.findings:

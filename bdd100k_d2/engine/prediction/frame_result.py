@@ -84,8 +84,8 @@ def select(task: str, min_score: float | None, class_names: Collection[str] | No
     return Selection(min_score, frozenset(map(known.index, class_names)))
 
 
-def result_of(task: str, output: dict[str, Any], metadata: Metadata, selection: Selection) -> FrameResult:
-    """Takes what the official files hold from a model's output at the frame's size.
+def check_output(task: str, output: dict[str, Any]) -> str:
+    """The key of a model's output that has the result of ``task``.
 
     Raises:
         ConfigError: the model gives no such result.
@@ -95,6 +95,16 @@ def result_of(task: str, output: dict[str, Any], metadata: Metadata, selection: 
         raise ConfigError(
             f"DATASETS.TEST is of {task}, but the model gives {', '.join(output)}; take a config of {task}."
         )
+    return key
+
+
+def result_of(task: str, output: dict[str, Any], metadata: Metadata, selection: Selection) -> FrameResult:
+    """Takes what the official files hold from a model's output at the frame's size.
+
+    Raises:
+        ConfigError: the model gives no such result.
+    """
+    key = check_output(task, output)
     if key == "instances":
         return _objects(task, output[key], selection)
     if key == "panoptic_seg":

@@ -16,6 +16,9 @@ PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 FILM_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 _LIST_SUFFIX = ".txt"
 
+RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
+"""Folders of the output whose pictures are results and so no input."""
+
 
 class Pictures(NamedTuple):
     """Pictures in the order in which they are predicted: the name in the results -> the path."""
@@ -50,7 +53,7 @@ def find_input(text: str, output: Path | None = None) -> Pictures | Film:
         text: the path of a picture, of a film, or of a text file with a path a line, relative to that file's folder,
             where empty lines and those that begin with "#" are left out; a folder, searched with those in it, hidden
             ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
-        output: a folder whose pictures are results and so no input.
+        output: the folder of the results; pictures in its `RESULT_FOLDERS` are no input.
 
     Raises:
         DataError: nothing is there, or no picture, or two pictures whose results would have one name.
@@ -83,12 +86,10 @@ def _file(path: Path) -> Pictures | Film:
 
 def _search(folder: Path, output: Path | None) -> list[Path]:
     found, films = [], 0
-    skipped = None if output is None else output.resolve()
+    skipped = _results(output)
     for place, folders, names in os.walk(folder):
         # Changing the list in place keeps `walk` out of them.
-        folders[:] = sorted(
-            name for name in folders if name[0] != "." and (skipped is None or Path(place, name).resolve() != skipped)
-        )
+        folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() not in skipped)
         visible = [Path(place, name) for name in names if name[0] != "."]
         found += [path for path in visible if path.suffix.lower() in PICTURE_SUFFIXES]
         films += sum(path.suffix.lower() in FILM_SUFFIXES for path in visible)
@@ -104,11 +105,15 @@ def _pattern(text: str, output: Path | None) -> Pictures:
     pattern = str(Path(text).expanduser())
     matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207, also absolute ones
     found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES)
-    if output is not None:
-        found = [path for path in found if output.resolve() not in path.resolve().parents]
+    results = _results(output)
+    found = [path for path in found if results.isdisjoint(path.resolve().parents)]
     if not found:
         raise DataError(f"{text}: no picture matches; put the pattern in quotes, and write ** for folders in folders.")
     return _name(found)
+
+
+def _results(output: Path | None) -> set[Path]:
+    return set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
 
 
 def _list(path: Path) -> Pictures:

@@ -5,22 +5,33 @@ stops a run, at most the frames that were under way are predicted again.
 """
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
+from typing import NamedTuple
 
 import msgspec
 
+from ...atomic import write_atomic
 from ...errors import ConfigError, DataError, OutputError
 
 FILE_NAME = "frames.jsonl"
 
+Source = tuple[str, int, int]
+"""What tells that a picture is the same: its absolute path, its size in bytes and when it was changed, in ns."""
+
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the results of a run follow from; a run goes on only with the same."""
+    """What the results of a run follow from; a run goes on only with the same.
+
+    ``input`` is the film with its size and time, or the camera; of pictures each line has its own. ``film`` is the name
+    of the annotated film, None for pictures.
+    """
 
     task: str
     input: str
+    film: str | None
     config: str
     weights: str
     score_thr: float | None
@@ -34,6 +45,7 @@ class FrameLine(msgspec.Struct, omit_defaults=True):
     """A frame that is done, or that cannot be read; objects as in `FrameResult`."""
 
     name: str
+    source: Source | None = None
     size: tuple[int, int] | None = None
     corners: list[tuple[float, float, float, float]] | None = None
     classes: list[int] | None = None
@@ -41,85 +53,165 @@ class FrameLine(msgspec.Struct, omit_defaults=True):
     error: str | None = None
 
 
+class Entry(NamedTuple):
+    """What is kept in memory of a line: all boxes of a split, or of a camera, would be too much.
+
+    Attributes:
+        size: (H, W) of the frame; None if it cannot be read.
+        start: where the line begins in the file, in bytes.
+        length: of the line, in bytes.
+    """
+
+    size: tuple[int, int] | None
+    start: int
+    length: int
+
+
+def read_settings(path: Path) -> Settings:
+    """The first line of a record.
+
+    Raises:
+        DataError: the file is not the record of a run.
+    """
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=Settings)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[FrameLine, int, int]]:
+    """Yields each whole line after the first, where it begins, and its length, both in bytes.
+
+    Raises:
+        DataError: the file is not the record of a run.
+    """
+    decoder = msgspec.json.Decoder(FrameLine)
+    with path.open("rb") as file:
+        start = len(file.readline())
+        for content in file:
+            if not content.endswith(b"\n"):
+                return
+            try:
+                line = decoder.decode(content)
+            except msgspec.MsgspecError as error:
+                raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
+            yield line, start, len(content)
+            start += len(content)
+
+
 class Journal:
     """The file of a run's record, open for more lines; a context.
 
     Attributes:
-        lines: of the run so far, by the frames' names; a later line of a name replaces an earlier one.
+        entries: of the run so far, by the frames' names; a later line of a name replaces an earlier one.
     """
 
-    def __init__(self, folder: Path, settings: Settings, resume: bool) -> None:
-        """Begins a record in ``folder``, or goes on with the one that is there.
+    def __init__(self, folder: Path, settings: Settings, resume: bool, sources: Mapping[str, Source]) -> None:
+        """Opens the record in ``folder`` to go on with it. A new one begins with :meth:`begin`.
 
         Args:
-            folder: of the results; it is made.
+            folder: of the results.
             settings: of the run.
             resume: go on; where there is no record, one begins.
+            sources: of the pictures, by the frames' names; none for frames of a film.
 
         Raises:
-            ConfigError: the record is of other settings.
+            ConfigError: the record is of other settings, or of other pictures.
             DataError: the record is damaged.
             OutputError: it cannot be written.
         """
         self.path = folder / FILE_NAME
-        self.lines: dict[str, FrameLine] = {}
+        self.entries: dict[str, Entry] = {}
+        self._settings, self._sources = settings, sources
         self._lock = Lock()
         self._encoder = msgspec.json.Encoder()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            end = self._read(settings) if resume and self.path.exists() else 0
-            self._file = self.path.open("r+b" if end else "wb", buffering=0)
-            self._file.truncate(end)
-            self._file.seek(end)
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: the output folder cannot be written ({error.strerror}); choose another one."
-            ) from error
-        if not end:
-            self._write(settings)
+        self._descriptor: int | None = None
+        self._end = 0
+        if resume and self.path.exists():
+            self._check(read_settings(self.path))
+            self._read()
+            self._open()
 
-    def _read(self, settings: Settings) -> int:
-        """Reads the record; returns where its last whole line ends."""
-        content = self.path.read_bytes()
-        end = content.rfind(b"\n") + 1
-        head, *rest = content[:end].splitlines() or [b""]
-        if not head:
-            return 0
-        try:
-            earlier = msgspec.json.decode(head, type=Settings)
-            lines = [msgspec.json.decode(line, type=FrameLine) for line in rest]
-        except msgspec.MsgspecError as error:
-            raise DataError(f"{self.path}: not the record of a run ({error}); start without --resume.") from error
-        for field in settings.__struct_fields__:
-            before, now = getattr(earlier, field), getattr(settings, field)
+    def _check(self, earlier: Settings) -> None:
+        for field in earlier.__struct_fields__:
+            before, now = getattr(earlier, field), getattr(self._settings, field)
             if before != now:
                 raise ConfigError(
                     f"{self.path}: the run had {field} {before!r}, now it is {now!r}; go on with the same, or start "
-                    "without --resume."
+                    "again with --overwrite or in another folder."
                 )
-        self.lines = {line.name: line for line in lines}
-        return end
 
-    def append(self, line: FrameLine) -> None:
-        """Adds a line; any thread may.
+    def _read(self) -> None:
+        with self.path.open("rb") as file:
+            self._end = len(file.readline())
+        others: dict[str, None] = {}
+        for line, start, length in read_lines(self.path):
+            self.entries[line.name] = Entry(line.size, start, length)
+            self._end = start + length
+            if line.source is not None and line.source != self._sources.get(line.name):
+                others[line.name] = None
+        if others:
+            # Dropping their results unasked would lose a whole run to a wrong --input.
+            raise ConfigError(
+                f"{self.path}: {len(others):,} of the pictures that were predicted are not in the input, have other "
+                f"names there or have changed, as {next(iter(others))}; go on with the same pictures (more may have "
+                "come), or start again with --overwrite or in another folder."
+            )
+
+    def begin(self) -> None:
+        """Begins a record in place of an earlier one; nothing where the run goes on.
 
         Raises:
             OutputError: it cannot be written.
         """
-        with self._lock:
-            self.lines[line.name] = line
-            self._write(line)
+        if self._descriptor is None:
+            head = self._encoder.encode(self._settings) + b"\n"
+            # Whole or not at all, so that a record always tells that it is one.
+            write_atomic(self.path, head)
+            self._end = len(head)
+            self._open()
 
-    def _write(self, item: msgspec.Struct) -> None:
-        content = self._encoder.encode(item) + b"\n"
+    def _open(self) -> None:
         try:
-            # In one call: a process that is killed leaves all of it or its beginning.
-            if self._file.write(content) != len(content):
-                raise OSError(28, os.strerror(28))
+            self._descriptor = os.open(self.path, os.O_RDWR)
+            os.ftruncate(self._descriptor, self._end)
+            os.lseek(self._descriptor, self._end, os.SEEK_SET)
         except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}); free some space and go on with --resume."
-            ) from error
+            raise OutputError(f"{self.path}: cannot be written ({error.strerror}); choose another folder.") from error
+
+    def append(self, line: FrameLine) -> None:
+        """Adds a line with the source of its frame; any thread may, after :meth:`begin`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if line.error is None:
+            line.source = self._sources.get(line.name)
+        content = self._encoder.encode(line) + b"\n"
+        with self._lock:
+            try:
+                # In one call: a process that is killed leaves all of it or its beginning.
+                if os.write(self._descriptor, content) != len(content):
+                    raise OSError(28, os.strerror(28))
+            except OSError as error:
+                raise OutputError(
+                    f"{self.path}: cannot be written ({error.strerror}); free some space and go on with --resume."
+                ) from error
+            self.entries[line.name] = Entry(line.size, self._end, len(content))
+            self._end += len(content)
+
+    def line(self, name: str) -> FrameLine:
+        """The line of a frame, read from the file; any thread may.
+
+        Raises:
+            DataError: it is not there any more.
+        """
+        entry = self.entries[name]
+        try:
+            return msgspec.json.decode(os.pread(self._descriptor, entry.length, entry.start), type=FrameLine)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise DataError(f"{self.path}: changed by another program while it was read ({error}).") from error
 
     def __enter__(self) -> "Journal":
         return self
@@ -127,18 +219,19 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.fsync(self._file.fileno())
-        self._file.close()
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
 
 
-def whole_batches(lines: dict[str, FrameLine], names: list[str], batch_size: int) -> set[str]:
+def whole_batches(entries: Mapping[str, Entry], names: list[str], batch_size: int) -> set[str]:
     """The frames that need not be predicted again: those of batches that were finished.
 
     A model's result for a frame may differ in its last digits with the number of frames beside it, so that the batches
     of a run that goes on have to be those of one that was not stopped.
 
     Args:
-        lines: of the record.
+        entries: of the record.
         names: of all frames, in order.
         batch_size: of the model; a batch has frames of one size.
     """
@@ -146,15 +239,17 @@ def whole_batches(lines: dict[str, FrameLine], names: list[str], batch_size: int
     batch: list[str] = []
     size = None
     for name in names:
-        line = lines.get(name)
-        if line is None:
+        entry = entries.get(name)
+        if entry is None:
+            if batch_size == 1:
+                continue
             # Nothing tells whether the next frames were in one batch with this.
             return done
-        if line.error is not None:
+        if entry.size is None:
             continue
-        if line.size != size:
+        if entry.size != size:
             done.update(batch)
-            batch, size = [], line.size
+            batch, size = [], entry.size
         batch.append(name)
         if len(batch) == batch_size:
             done.update(batch)

@@ -1,24 +1,24 @@
 """The record of a run -> the files that the official tool takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...data.categories import names
 from ...data.labels import Frame
-from ...evaluation.boxes import Boxes, join_boxes
+from ...evaluation.boxes import Boxes
 from ...evaluation.results import detection_frames, scored_frame, write_detections, write_instance_scores
 from .frame_result import PIXEL_FOLDERS
 from .journal import FrameLine
 
 
-def write_official_files(task: str, lines: Sequence[FrameLine], folder: Path, video: str | None = None) -> list[Path]:
+def write_official_files(task: str, lines: Iterable[FrameLine], folder: Path, video: str | None = None) -> list[Path]:
     """Writes ``det.json`` or ``score.json``; masks and bitmasks are there already.
 
     Args:
         task: of the run.
-        lines: of the frames that are done, in the order of the file.
+        lines: of the frames that are done, in the order of the file; one at a time is held in memory.
         folder: of the results.
         video: the name of the film that the frames are from.
 
@@ -31,12 +31,23 @@ def write_official_files(task: str, lines: Sequence[FrameLine], folder: Path, vi
     files = [folder / PIXEL_FOLDERS[task]] if task in PIXEL_FOLDERS else []
     if task == "det":
         files.append(folder / "det.json")
-        frames = detection_frames(join_boxes([_boxes(line) for line in lines]), names("det"))
+        frames = _detections(lines)
         write_detections(frames if video is None else _of_video(frames, video), files[-1])
     elif task == "ins_seg":
         files.append(folder / "score.json")
         write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
     return files
+
+
+def _detections(lines: Iterable[FrameLine]) -> Iterator[Frame]:
+    count = 0
+    for line in lines:
+        for frame in detection_frames(_boxes(line), names("det")):
+            # Ids count on through all frames.
+            for label in frame.labels:
+                label.id = str(count)
+                count += 1
+            yield frame
 
 
 def _boxes(line: FrameLine) -> Boxes:

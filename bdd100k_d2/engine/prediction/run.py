@@ -2,16 +2,18 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
-from ...errors import ConfigError, OutputError
-from .frame_result import PIXEL_FOLDERS, select, task_of
+from ...errors import ConfigError
+from .earlier import check_folder, film_name, remove_results
+from .frame_result import select, task_of
 from .inputs import Film, Pictures
-from .journal import FILE_NAME, Journal, Settings
+from .journal import Journal, Settings, Source
 from .official_files import write_official_files
 from .work import Streaming, Wanted, Work
 
@@ -25,6 +27,7 @@ class Options(NamedTuple):
         overlay: draw the results of each picture into ``overlays/``; a film is drawn anyhow.
         limit: of more frames, the first; None for all.
         resume: go on with the run whose results are in the folder.
+        overwrite: replace the results of the run that is in the folder.
     """
 
     min_score: float | None = None
@@ -32,6 +35,7 @@ class Options(NamedTuple):
     overlay: bool = False
     limit: int | None = None
     resume: bool = False
+    overwrite: bool = False
 
 
 class Summary(NamedTuple):
@@ -68,8 +72,11 @@ class PredictionRun:
         """Takes the model's config, the input, the folder of the results and what is wanted.
 
         Raises:
-            ConfigError: the config's first test set tells no task, an unknown class, or a camera to go on with.
-            OutputError: the folder cannot be written, or has results that no run has written.
+            ConfigError: the config's first test set tells no task, an unknown class, a camera to go on with, or both
+                ``resume`` and ``overwrite``.
+            DataError: the folder has a ``frames.jsonl`` that no run has written.
+            OutputError: the folder cannot be written, or has what must not be replaced: the input, results that no
+                run has written, or those of a run without ``resume`` or ``overwrite``.
         """
         if not cfg.DATASETS.TEST:
             raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
@@ -78,9 +85,11 @@ class PredictionRun:
         selection = select(self.task, options.min_score, options.classes)
         if isinstance(source, Film) and source.is_camera and options.resume:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
+        if options.resume and options.overwrite:
+            raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
         self._wanted = Wanted(self.task, metadata, selection, folder, options.overlay, options.limit)
         self._cfg, self._source, self._folder, self._options = cfg, source, folder, options
-        self._check_folder()
+        check_folder(folder, self.task, source, options.resume, options.overwrite)
 
     def run(self, predictor: Streaming) -> Summary:
         """Predicts what is not done yet, and writes all files.
@@ -94,57 +103,35 @@ class PredictionRun:
             OutputError: a file cannot be written.
         """
         start = time.perf_counter()
-        if not self._options.resume and (self._folder / FILE_NAME).exists():
-            self._clear()
-        with Journal(self._folder, self._settings(predictor), self._options.resume) as journal:
-            work = Work(self._wanted, predictor, journal)
-            source = self._source
+        source = self._source
+        with Journal(self._folder, self._settings(predictor), self._options.resume, _sources(source)) as journal:
+            work = Work(self._wanted, predictor, journal, lambda: self._begin(journal))
             names = work.film(source) if isinstance(source, Film) else work.pictures(source)
-            lines = [line for name in names if (line := journal.lines.get(name)) and line.error is None]
-        files = write_official_files(self.task, lines, self._folder, source.stem if isinstance(source, Film) else None)
+            done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
+            video = source.stem if isinstance(source, Film) else None
+            files = write_official_files(self.task, map(journal.line, done), self._folder, video)
         if isinstance(source, Film):
             files.append(self._folder / f"{source.stem}.mp4")
         elif self._options.overlay:
             files.append(self._folder / "overlays")
-        return Summary(len(lines), work.predicted, work.unreadable, time.perf_counter() - start, files)
+        return Summary(len(done), work.predicted, work.unreadable, time.perf_counter() - start, files)
 
-    def _check_folder(self) -> None:
-        found = [path for path in self._result_places() if path.exists()]
-        if found and not (self._folder / FILE_NAME).exists():
-            raise OutputError(
-                f"{found[0]} is there, but no {FILE_NAME}, which a run would have written with it; choose another "
-                "output folder."
-            )
-        probe = self._folder / ".write_test"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise OutputError(
-                f"{self._folder}: the output folder cannot be written ({error.strerror}); choose another one."
-            ) from error
-
-    def _result_places(self) -> list[Path]:
-        names = ("det.json", "score.json", *sorted({*PIXEL_FOLDERS.values()}), "overlays")
-        return [self._folder / name for name in names]
-
-    def _clear(self) -> None:
-        """Removes the results of an earlier run; that they are from one, its record says."""
-        for place in self._result_places():
-            for path in (*place.glob("*.png"), *place.glob("*.jpg")) if place.is_dir() else (place,):
-                path.unlink(missing_ok=True)
+    def _begin(self, journal: Journal) -> None:
+        if self._options.overwrite:
+            remove_results(self._folder)
+        journal.begin()
 
     def _settings(self, predictor: Streaming) -> Settings:
         options, weights, source = self._options, self._cfg.MODEL.WEIGHTS, self._source
         if Path(weights).is_file():
-            # Under the same name there may be other weights by now.
-            status = Path(weights).stat()
-            weights = f"{weights}, {status.st_size} bytes, {status.st_mtime_ns}"
-        place = source.source if isinstance(source, Film) else next(iter(source.paths.values())).parent
+            weights = _with_state(Path(weights))
+        place = "pictures"
+        if isinstance(source, Film):
+            place = f"camera {source.source}" if source.is_camera else _with_state(source.source.absolute())
         return Settings(
             task=self.task,
-            input=str(place if isinstance(place, int) else place.absolute()),
+            input=place,
+            film=film_name(source),
             config=hashlib.sha256(self._cfg.dump().encode()).hexdigest(),
             weights=weights,
             score_thr=options.min_score,
@@ -153,6 +140,24 @@ class PredictionRun:
             batch_size=predictor.batch_size,
             amp=predictor.amp,
         )
+
+
+def _with_state(path: Path) -> str:
+    # Under the same name there may be another file by now.
+    status = path.stat()
+    return f"{path}, {status.st_size} bytes, {status.st_mtime_ns}"
+
+
+def _sources(source: Pictures | Film) -> dict[str, Source]:
+    if isinstance(source, Film):
+        return {}
+    found: dict[str, Source] = {}
+    for name, path in source.paths.items():
+        # What is not there shows when it is read.
+        with suppress(OSError):
+            status = path.stat()
+            found[name] = (str(path.absolute()), status.st_size, status.st_mtime_ns)
+    return found
 
 
 def _count(frames: int) -> str:

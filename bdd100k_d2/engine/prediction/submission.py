@@ -42,6 +42,7 @@ class SubmissionRun:
         split: str = "test",
         root: str | os.PathLike[str] | None = None,
         resume: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """Finds the pictures of the split.
 
@@ -53,6 +54,7 @@ class SubmissionRun:
             split: "train", "val" or "test".
             root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
             resume: go on with the results in that folder.
+            overwrite: replace them.
 
         Raises:
             ConfigError: the config is of another task, or the file's ending of another form.
@@ -69,7 +71,7 @@ class SubmissionRun:
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
         self._pictures = Pictures({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_frames")
-        self._run = PredictionRun(cfg, self._pictures, self._folder, Options(resume=resume))
+        self._run = PredictionRun(cfg, self._pictures, self._folder, Options(resume=resume, overwrite=overwrite))
 
     def run(self, predictor: Streaming) -> Submission:
         """Predicts all pictures, writes the file and checks it: names, ids, categories, sizes, and their number.

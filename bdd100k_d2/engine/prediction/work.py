@@ -16,7 +16,16 @@ from ...atomic import write_atomic
 from ...errors import DataError
 from ...evaluation.results import mask_path, write_mask
 from .film import FilmReader, FilmWriter
-from .frame_result import MIN_SCORE, PIXEL_FOLDERS, FrameResult, Selection, draw_result, read_pixels, result_of
+from .frame_result import (
+    MIN_SCORE,
+    PIXEL_FOLDERS,
+    FrameResult,
+    Selection,
+    check_output,
+    draw_result,
+    read_pixels,
+    result_of,
+)
 from .inputs import Film, Pictures
 from .journal import FrameLine, Journal, whole_batches
 from .pipeline import OrderedPipeline
@@ -72,11 +81,16 @@ class Work:
         unreadable: the names of the frames that cannot be read -> what is wrong.
     """
 
-    def __init__(self, wanted: Wanted, predictor: Streaming, journal: Journal) -> None:
-        """Takes what is wanted, the model, and the record with the frames of earlier starts."""
+    def __init__(self, wanted: Wanted, predictor: Streaming, journal: Journal, begin: Callable[[], object]) -> None:
+        """Takes what is wanted, the model, and the record with the frames of earlier starts.
+
+        ``begin`` makes the folder ready for the results. It is called once, when the model has given the first result
+        and it is of the task: before that, what is in the folder stays.
+        """
         self.predicted = 0
         self.unreadable: dict[str, str] = {}
         self._wanted, self._predictor, self._journal = wanted, predictor, journal
+        self._begin, self._begun = begin, False
         self._film: FilmWriter | None = None
         self._bar = tqdm(disable=True)
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
@@ -85,10 +99,11 @@ class Work:
     def pictures(self, source: Pictures) -> list[str]:
         """Predicts those that are not done; returns the names of all, in order."""
         paths = dict(list(source.paths.items())[: self._wanted.limit])
-        done = whole_batches(self._journal.lines, list(paths), self._predictor.batch_size)
+        done = whole_batches(self._journal.entries, list(paths), self._predictor.batch_size)
         with self._writing(len(paths)) as pipeline:
             self._bar.update(len(done))
             self._predict((self._start(name, path) for name, path in paths.items() if name not in done), pipeline)
+            self._ready()
         return list(paths)
 
     def film(self, source: Film) -> list[str]:
@@ -98,8 +113,8 @@ class Work:
         """
         names: list[str] = []
         # One name more than are known tells that a last, smaller batch may not have been the film's last.
-        known = [source.frame_name(i) for i in range(len(self._journal.lines) + 1)]
-        done = whole_batches(self._journal.lines, known, self._predictor.batch_size)
+        known = [source.frame_name(i) for i in range(len(self._journal.entries) + 1)]
+        done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
         with closing(FilmReader(source.source)) as reader:
             total = min((n for n in (reader.num_frames, self._wanted.limit) if n is not None), default=None)
             with (
@@ -109,7 +124,7 @@ class Work:
                 try:
                     self._predict(self._frames(source, reader, done, names, pipeline), pipeline)
                 except KeyboardInterrupt:
-                    if not source.is_camera:
+                    if not (source.is_camera and self._begun):
                         raise
                     logger.info("Interrupted: the camera's film ends here.")
             missing = 0 if total is None or source.is_camera else total - len(names)
@@ -146,13 +161,23 @@ class Work:
     def _predict(self, frames: Iterator[Any], pipeline: OrderedPipeline) -> None:
         with closing(self._predictor.stream(frames, self._refuse)) as predictions:
             for frame, image, output in predictions:
+                check_output(self._wanted.task, output)
+                self._ready()
                 pipeline.put(_Item(self._names.pop(id(frame)), image, output))
                 self.predicted += 1
+
+    def _ready(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._begin()
+            for name, error in self.unreadable.items():
+                self._journal.append(FrameLine(name, error=error))
 
     def _refuse(self, frame: Path, error: DataError) -> None:
         name = self._names.pop(id(frame))
         self.unreadable[name] = str(error)
-        self._journal.append(FrameLine(name, error=str(error)))
+        if self._begun:
+            self._journal.append(FrameLine(name, error=str(error)))
         self._bar.update()
         if len(self.unreadable) <= _NAMED:
             logger.warning("%s", error)
@@ -163,7 +188,7 @@ class Work:
         task, folder = self._wanted.task, self._wanted.folder
         pixel_path = mask_path(folder / PIXEL_FOLDERS[task], item.name) if task in PIXEL_FOLDERS else None
         if item.output is None:
-            result, line = _written(self._journal.lines[item.name], task, pixel_path), None
+            result, line = _written(self._journal.line(item.name), task, pixel_path), None
         else:
             result = result_of(task, item.output, self._wanted.metadata, self._wanted.selection)
             line = _line(item.name, item.image, result)
@@ -187,7 +212,7 @@ class Work:
 
 def _line(name: str, image: np.ndarray, result: FrameResult) -> FrameLine:
     columns = (None if each is None else each.tolist() for each in (result.corners, result.classes, result.scores))
-    return FrameLine(name, image.shape[:2], *columns)
+    return FrameLine(name, None, image.shape[:2], *columns)
 
 
 def _written(line: FrameLine, task: str, pixel_path: Path | None) -> FrameResult:

@@ -35,6 +35,13 @@ def test_the_output_folder_is_no_input(tmp_path: Path) -> None:
     assert names(find_input(str(tmp_path / "**" / "*.jpg"), tmp_path / "out")) == ["a.jpg"]
 
 
+def test_results_are_no_input_where_the_output_is_the_input(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg", *(tmp_path / name / "a.png" for name in ("masks", "bitmasks", "overlays")))
+    touch(tmp_path / "more" / "masks" / "b.png")
+    for text in (tmp_path, tmp_path / "**" / "*.*g"):
+        assert names(find_input(str(text), tmp_path)) == ["a.jpg", "b.png"]
+
+
 def test_pictures_of_one_name_are_named_by_their_folders(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "x.jpg", tmp_path / "b" / "c" / "x.jpg", tmp_path / "b" / "y.jpg")
     assert find_input(str(tmp_path)).paths == {

@@ -2,30 +2,26 @@
 
 import json
 import logging
-import os
 import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from conftest import small_config, write_image
 from detectron2.config import CfgNode
-from detectron2.structures import Boxes, Instances
-from prediction_models import config_file, detector, saved, write_film
+from prediction_models import Scripted, config_file, detector, saved, write_film
 
 import bdd100k_d2
 from bdd100k_d2.data.categories import names
 from bdd100k_d2.engine.prediction.inputs import Film, find_input
 from bdd100k_d2.engine.prediction.run import Options, PredictionRun, Summary
-from bdd100k_d2.engine.predictor import Prediction, Predictor
+from bdd100k_d2.engine.predictor import Predictor
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS
 
@@ -48,46 +44,6 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def det(weights: Path) -> CfgNode:
     return detector(weights)
-
-
-class Scripted:
-    """A predictor without a model: its boxes follow from the pixels. It can be killed after some frames."""
-
-    amp = False
-
-    def __init__(self, batch_size: int = 1, killed_after: int | None = None) -> None:
-        self.batch_size = batch_size
-        self.killed_after = killed_after
-        self.batches: list[int] = []
-
-    def stream(self, frames: Iterable[Any], on_error: Callable[[Any, DataError], object]) -> Iterator[Prediction]:
-        batch: list[tuple[Any, np.ndarray]] = []
-        for frame in frames:
-            image = frame if isinstance(frame, np.ndarray) else cv2.imread(str(frame))
-            if image is None:
-                on_error(frame, DataError(f"{frame}: damaged."))
-                continue
-            batch.append((frame, image))
-            if len(batch) == self.batch_size:
-                yield from self._predict(batch)
-                batch = []
-        yield from self._predict(batch)
-
-    def _predict(self, batch: list[tuple[Any, np.ndarray]]) -> Iterator[Prediction]:
-        for frame, image in batch:
-            if self.killed_after is not None and sum(self.batches) >= self.killed_after:
-                time.sleep(0.2)  # lets what was handed on be written
-                os.kill(os.getpid(), signal.SIGKILL)
-            self.batches.append(1)
-            height, width = image.shape[:2]
-            found = Instances((height, width))
-            # As of a model whose digits depend on the frames beside it.
-            left = float(image.mean(dtype=np.float64)) / 8 + len(batch) / 7
-            found.pred_boxes = Boxes(torch.tensor([[left, 10.0, left + 60.5, 70.25]]))
-            found.scores, found.pred_classes = torch.tensor([left % 1 * 0.5 + 0.5]), torch.tensor([2])
-            found.pred_masks = torch.zeros(1, height, width, dtype=torch.bool)
-            found.pred_masks[0, 10:70, int(left) : int(left) + 60] = True
-            yield Prediction(frame, image[..., ::-1], {"instances": found})
 
 
 def run(cfg: CfgNode, source: Path, folder: Path, predictor: object = None, **options: object) -> Summary:
@@ -187,22 +143,27 @@ def test_unreadable_pictures_are_named_and_left_out(
     assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
 
 
-def killed(task: Callable[[], object]) -> None:
-    """Runs ``task`` in another process, which has to die of SIGKILL."""
-    child = os.fork()
-    if not child:
-        task()
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+def from_file(cfg: CfgNode, folder: Path) -> CfgNode:
+    """``cfg`` as another process reads it: its text has no references from one list to another."""
+    return bdd100k_d2.load_config(config_file(cfg, folder))
 
 
-@pytest.mark.parametrize(("task", "batch_size", "after"), [("det", 1, 3), ("det", 2, 3), ("ins_seg", 2, 2)])
+def killed(cfg: CfgNode, source: Path, folder: Path, batch_size: int, after: int) -> None:
+    """A run in another process, which has to die of SIGKILL when its record has ``after`` frames."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    arguments = (config_file(cfg, folder.parent), source, folder, batch_size, after)
+    child = Path(__file__).with_name("killed_run.py")
+    done = subprocess.run([sys.executable, child, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize(("task", "batch_size", "after"), [("det", 1, 3), ("ins_seg", 2, 3)])
 def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
     weights: Path, pictures: Path, tmp_path: Path, task: str, batch_size: int, after: int
 ) -> None:
-    cfg = detector(weights, task)
+    cfg = from_file(detector(weights, task), tmp_path)
     run(cfg, pictures, tmp_path / "whole", Scripted(batch_size), overlay=True)
-    killed(lambda: run(cfg, pictures, tmp_path / "out", Scripted(batch_size, after), overlay=True))
+    killed(cfg, pictures, tmp_path / "out", batch_size, after)
     left = contents(tmp_path / "out")
     assert left["frames.jsonl"].count(b"\n") == 1 + after and "det.json" not in left
     predictor = Scripted(batch_size)
@@ -214,15 +175,13 @@ def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
     assert found == expected and len(found) == (6 if task == "det" else 11)
 
 
-@pytest.mark.parametrize(("task", "batch_size"), [("det", 1), ("ins_seg", 3)])
-def test_a_film_that_was_killed_is_the_same_when_it_goes_on(
-    weights: Path, tmp_path: Path, task: str, batch_size: int
-) -> None:
-    cfg, film = detector(weights, task), write_film(tmp_path / "drive.mp4", 12)
-    run(cfg, film, tmp_path / "whole", Scripted(batch_size))
-    killed(lambda: run(cfg, film, tmp_path / "out", Scripted(batch_size, killed_after=7)))
+def test_a_film_that_was_killed_is_the_same_when_it_goes_on(weights: Path, tmp_path: Path) -> None:
+    batch_size, film = 3, write_film(tmp_path / "drive.mp4", 12)
+    cfg = from_file(detector(weights, "ins_seg"), tmp_path)
+    run(cfg, film, tmp_path / "whole", Scripted(batch_size), overlay=True)
+    killed(cfg, film, tmp_path / "out", batch_size, 7)
     assert (tmp_path / "out/.drive.partial.mp4").exists() and not (tmp_path / "out/drive.mp4").exists()
-    summary = run(cfg, film, tmp_path / "out", Scripted(batch_size), resume=True)
+    summary = run(cfg, film, tmp_path / "out", Scripted(batch_size), overlay=True, resume=True)
     assert (summary.frames, summary.predicted) == (12, 12 - 7 // batch_size * batch_size)
     found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
     found.pop("frames.jsonl"), expected.pop("frames.jsonl")
@@ -280,13 +239,134 @@ def test_a_cameras_film_ends_when_the_user_interrupts(
         PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options(resume=True))
 
 
-def test_a_new_run_removes_what_an_earlier_one_wrote_and_nothing_else(
+def test_earlier_results_stay_unless_the_user_says_so(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
+    before = contents(tmp_path / "out")
+    with pytest.raises(OutputError, match="earlier run are there; give --resume .* --overwrite to replace them"):
+        run(det, pictures, tmp_path / "out", Scripted(), limit=1)
+    with pytest.raises(ConfigError, match="give one of the two"):
+        run(det, pictures, tmp_path / "out", Scripted(), resume=True, overwrite=True)
+    assert contents(tmp_path / "out") == before
+
+
+def test_overwriting_removes_what_the_record_names_and_nothing_else(
     det: CfgNode, pictures: Path, tmp_path: Path
 ) -> None:
     run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
-    (tmp_path / "out/notes.txt").write_text("mine")
-    run(det, pictures, tmp_path / "out", Scripted(), limit=1)
-    assert sorted(contents(tmp_path / "out")) == ["det.json", "frames.jsonl", "notes.txt"]
+    for mine in ("notes.txt", "overlays/mine.jpg", "overlays/0.png", "masks/0.png"):
+        (tmp_path / "out" / mine).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / mine).write_text("mine")
+    run(det, pictures, tmp_path / "out", Scripted(), limit=1, overwrite=True)
+    assert sorted(contents(tmp_path / "out")) == [
+        "det.json",
+        "frames.jsonl",
+        "masks/0.png",
+        "notes.txt",
+        "overlays/0.png",
+        "overlays/mine.jpg",
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_file_that_is_called_as_the_record_is_none(
+    det: CfgNode, pictures: Path, tmp_path: Path, options: dict[str, bool]
+) -> None:
+    (tmp_path / "out" / "masks").mkdir(parents=True)
+    (tmp_path / "out" / "masks" / "mine.png").write_text("mine")
+    (tmp_path / "out" / "frames.jsonl").write_text('{"my": 1}\n')
+    before = contents(tmp_path / "out")
+    with pytest.raises(DataError, match="frames.jsonl: not the record of a run .* choose another output folder"):
+        run(det, pictures, tmp_path / "out", Scripted(), **options)
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_film_is_not_replaced_by_its_annotated_one(det: CfgNode, tmp_path: Path, linked: bool) -> None:
+    film = write_film(tmp_path / "a.mp4", 3)
+    out = tmp_path
+    if linked:
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / "a.mp4").symlink_to(film)
+    before = film.read_bytes()
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(OutputError, match="a.mp4: the annotated film would replace the film; choose another"):
+            run(det, film, out, Scripted(), **options)
+    assert film.read_bytes() == before and not (out / "frames.jsonl").exists()
+
+
+def test_another_film_of_that_name_is_not_replaced(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    film, out = write_film(tmp_path / "a.mp4", 3), tmp_path / "out"
+    out.mkdir()
+    (out / "a.mp4").write_text("mine")
+    with pytest.raises(OutputError, match="a.mp4 is there, but no frames.jsonl"):
+        run(det, film, out, Scripted())
+    (out / "a.mp4").unlink()
+    run(det, pictures, out, Scripted())
+    (out / "a.mp4").write_text("mine")
+    with pytest.raises(OutputError, match="a.mp4 is there, but not of the run that frames.jsonl tells of"):
+        run(det, film, out, Scripted(), overwrite=True)
+    assert (out / "a.mp4").read_text() == "mine" and (out / "det.json").exists()
+    # That of a run is replaced.
+    (out / "a.mp4").unlink()
+    run(det, film, out, Scripted(), overwrite=True)
+    assert run(det, film, out, Scripted(), overwrite=True, limit=2).frames == 2
+
+
+def test_pictures_are_not_replaced_by_results(det: CfgNode, tmp_path: Path) -> None:
+    write_image(tmp_path / "overlays" / "a.jpg")
+    with pytest.raises(OutputError, match="overlays: pictures of the input are where results go"):
+        run(det, tmp_path / "overlays" / "a.jpg", tmp_path, Scripted())
+
+
+def test_what_cannot_be_predicted_leaves_earlier_results(
+    det: CfgNode, tiny_root: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
+    before = contents(tmp_path / "out")
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    with pytest.raises(DataError, match="bad.mp4: cannot be opened"):
+        run(det, tmp_path / "bad.mp4", tmp_path / "out", Scripted(), overwrite=True)
+    # Also where what cannot be read comes before the model's first result.
+    (pictures / "a" / "0.jpg").write_bytes(b"no picture")
+    masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))
+    with pytest.raises(ConfigError, match="DATASETS.TEST is of sem_seg, but the model gives instances"):
+        run(masks, pictures, tmp_path / "out", Scripted(), overwrite=True)
+    assert contents(tmp_path / "out") == before
+
+
+def test_going_on_wants_the_same_pictures(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    lists = []
+    for i, two in enumerate(("a/0.jpg\nb/1.jpg", "a/0.jpg\nc/1.jpg")):
+        lists.append(pictures / f"{i}.txt")
+        lists[i].write_text(two)
+    write_image(pictures / "c" / "1.jpg", seed=9)
+    run(det, lists[0], tmp_path / "out", Scripted())
+    before = contents(tmp_path / "out")
+    with pytest.raises(ConfigError, match="1 of the pictures .* as 1.jpg; go on with the same pictures"):
+        run(det, lists[1], tmp_path / "out", Scripted(), resume=True)
+    # Names that become longer would leave the files of the shorter ones.
+    lists[1].write_text("a/0.jpg\nb/1.jpg\nc/1.jpg")
+    with pytest.raises(ConfigError, match="have other names there"):
+        run(det, lists[1], tmp_path / "out", Scripted(), resume=True)
+    assert contents(tmp_path / "out") == before
+
+
+def test_going_on_takes_pictures_that_came(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    run(det, pictures, tmp_path / "out", Scripted())
+    write_image(pictures / "Earlier" / "new.jpg", seed=7)
+    summary = run(det, pictures, tmp_path / "out", Scripted(), resume=True)
+    assert (summary.frames, summary.predicted) == (6, 1)
+    run(det, pictures, tmp_path / "whole", Scripted())
+    assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
+
+
+def test_going_on_wants_the_same_film(det: CfgNode, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mp4", 3)
+    run(det, film, tmp_path / "out", Scripted())
+    write_film(film, 4)
+    with pytest.raises(ConfigError, match="the run had input .*a.mp4, .* bytes"):
+        run(det, film, tmp_path / "out", Scripted(), resume=True)
 
 
 def test_results_that_no_run_wrote_stay(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
@@ -298,10 +378,13 @@ def test_results_that_no_run_wrote_stay(det: CfgNode, pictures: Path, tmp_path: 
 def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, pictures: Path, tmp_path: Path) -> None:
     source = find_input(str(pictures))
     for options, message in (
-        (Options(classes=("car", "lorry")), "--classes: det has no class 'lorry'; there are pedestrian, rider, car"),
+        (
+            Options(overwrite=True, classes=("car", "lorry")),
+            "--classes: det has no class 'lorry'; there are pedestrian, rider, car",
+        ),
         (Options(resume=True, min_score=0.5), "the run had score_thr None, now it is 0.5"),
     ):
-        run(det, pictures, tmp_path / "out", Scripted(), limit=1)
+        run(det, pictures, tmp_path / "out", Scripted(), limit=1, overwrite=True)
         with pytest.raises(ConfigError, match=message):
             PredictionRun(det, source, tmp_path / "out", options).run(Scripted())
     masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))

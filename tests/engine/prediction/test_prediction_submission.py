@@ -12,7 +12,7 @@ import bdd100k_d2
 from bdd100k_d2.data.check.official import COUNTS, SplitCounts
 from bdd100k_d2.engine.prediction.submission import SubmissionRun
 from bdd100k_d2.engine.predictor import Predictor
-from bdd100k_d2.errors import ConfigError, DataError
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
 
 TOOL = Path(__file__).parents[3] / "tools" / "submit.py"
 
@@ -58,6 +58,17 @@ def test_a_picture_that_cannot_be_read_makes_it_unsound(root: Path, tmp_path: Pa
     write_image(root / "bdd100k/images/100k/test/100k-1.jpg", 720, 1280, seed=1)
     again = SubmissionRun(cfg, "det", tmp_path / "submission.json", "test", root, resume=True).run(Predictor(cfg))
     assert again.findings == [] and again.summary.predicted == 1
+
+
+def test_a_flag_that_was_forgotten_costs_no_frames(root: Path, tmp_path: Path) -> None:
+    cfg, out = detector(tmp_path / "weights"), tmp_path / "submission.json"
+    SubmissionRun(cfg, "det", out, "test", root).run(Predictor(cfg))
+    before = (tmp_path / "submission_frames/frames.jsonl").read_bytes()
+    with pytest.raises(OutputError, match="give --resume to go on with it, --overwrite to replace them"):
+        SubmissionRun(cfg, "det", out, "test", root)
+    assert (tmp_path / "submission_frames/frames.jsonl").read_bytes() == before
+    made = SubmissionRun(cfg, "det", out, "test", root, overwrite=True).run(Predictor(cfg))
+    assert made.findings == [] and made.summary.predicted == 2
 
 
 def test_what_cannot_be_asked_for(root: Path, tmp_path: Path) -> None:
