@@ -285,10 +285,9 @@ def released_picture(root: Path) -> None:
     roots.copy(roots.picture(root, folder="10k"), roots.picture(root, folder="10k").with_name(name))
 
 
-@pytest.mark.parametrize(("kind", "task", "reads", "damage", "named"), CASES, ids=lambda value: str(value)[:40])
-def test_a_damage_is_found_and_named(
-    root: Path, kind: str, task: str, reads: bool, damage: Callable[[Path], object], named: str
-) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_a_damage_is_found_and_named(root: Path, case: tuple) -> None:
+    kind, task, reads, damage, named = case
     damage(root)
     report = check_dataset(root, [task], fast=not reads, workers=1, released=roots.RELEASED)
     found = [finding for finding in report.findings if finding.kind == kind]
