@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as head has; Python would say so again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> int:
     """Parses the command line and prints the report; returns 1 for what breaks training."""
     parser = _parser()
@@ -47,7 +56,7 @@ def main() -> int:
     statistics = Statistics()
     try:
         report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)
-        print(report.text())
+        _print(report.text())
         if args.json is not None:
             write_report(report, args.json)
         if args.stats is not None:

@@ -122,7 +122,7 @@ class Predictor:
             DataError: a frame cannot be read, or is no picture.
         """
         with (
-            ThreadPoolExecutor(min(cores(), _MOST_THREADS), thread_name_prefix="read") as pool,
+            ThreadPoolExecutor(_num_threads(), thread_name_prefix="read") as pool,
             closing(self._read_ahead(pool, frames, on_error)) as read,
         ):
             for batch in _batches(read, self.batch_size):
@@ -140,7 +140,7 @@ class Predictor:
         remaining = iter(frames)
         try:
             while True:
-                missing = 2 * self.batch_size + pool._max_workers - len(waiting)
+                missing = 2 * self.batch_size + _num_threads() - len(waiting)
                 waiting.extend((frame, pool.submit(self._read, frame)) for frame in islice(remaining, missing))
                 if not waiting:
                     return
@@ -172,6 +172,10 @@ class Predictor:
     def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
             return self.model(batch)
+
+
+def _num_threads() -> int:
+    return min(cores(), _MOST_THREADS)
 
 
 class _Read(NamedTuple):

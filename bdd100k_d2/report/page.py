@@ -7,6 +7,7 @@ from ..atomic import write_atomic
 from ..data.categories import TASKS
 from .curves import panels, plot
 from .figure import THEMES
+from .folder import assets, check_folder, remove_assets
 from .gallery import make_gallery, mask_colors
 from .history import History
 from .run import Evaluation, Run, read_run
@@ -23,6 +24,8 @@ def write_runs_page(
 ) -> Path:
     """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
 
+    An older report is replaced, with its pictures and plots.
+
     Args:
         folders: run folders (OUTPUT_DIR of Detectron2), shown in this order.
         out: the folder of the page; made if it is not there.
@@ -35,13 +38,16 @@ def write_runs_page(
 
     Raises:
         DataError: a run, a label file or a picture cannot be used.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or ``out`` has a page that is no report.
     """
+    check_folder(out, [])
+    old = assets(out)
     # Everything is read before anything is written, so that a mistyped folder leaves the old page alone.
     runs = [read_run(folder, root) for folder in folders]
     sections = [_section(run, f"run-{number}", out, score_threshold, max_frames) for number, run in enumerate(runs, 1)]
     page = out / "index.html"
     write_atomic(page, render("runs.html", _SCRIPTS, sections=sections, threshold=score_threshold))
+    remove_assets(out, old - assets(out))
     return page
 
 

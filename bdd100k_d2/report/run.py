@@ -89,7 +89,7 @@ def read_run(folder: Path, root: Path | None = None) -> Run:
     evaluations = []
     for name in names:
         inference = folder / "inference" / name if len(names) > 1 else folder / "inference"
-        evaluations.append(_read_evaluation(name, inference, root, config_path))
+        evaluations.append(_read_evaluation(name, _base(name, config), inference, root, config_path))
     return Run(folder, tuple(_facts(config, config_path, history)), history, tuple(evaluations))
 
 
@@ -116,9 +116,17 @@ def _get(config: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN40
     return value
 
 
-def _read_evaluation(name: str, inference: Path, root: Path | None, config_path: Path) -> Evaluation:
+def _base(name: str, config: Mapping[str, Any]) -> str:
+    """The data set whose frames ``name`` has, also where the config describes it as a slice."""
+    slices = {row["name"]: row["base"] for row in config["DATASETS"].get("SLICES", ())}
+    while name in slices:
+        name = slices.pop(name)
+    return base_of(name)
+
+
+def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, config_path: Path) -> Evaluation:
     try:
-        split = locate(base_of(name), root).present()
+        split = locate(base, root).present()
     except KeyError as error:
         raise DataError(f"{config_path}: DATASETS.TEST: {error.args[0]}.") from error
     if split.task not in METRICS:

@@ -9,6 +9,8 @@ from importlib import resources
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from .folder import GENERATOR
+
 _FOLDER = resources.files(__package__).joinpath("templates")
 
 
@@ -25,7 +27,9 @@ def render(name: str, scripts: Sequence[str], **values: object) -> str:
     """
     code = "\n" + "\n".join(_read(script) for script in scripts)
     code_hash = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    return _environment().get_template(name).render(code=Markup(code), code_hash=code_hash, **values)
+    return (
+        _environment().get_template(name).render(code=Markup(code), code_hash=code_hash, generator=GENERATOR, **values)
+    )
 
 
 def shown_percent(value: float | None) -> str:

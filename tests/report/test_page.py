@@ -11,7 +11,7 @@ from conftest import make_frame, write_image
 from run_folders import write_config, write_det_predictions, write_det_run, write_mask_run
 
 from bdd100k_d2.data.labels import Frame, write_frames
-from bdd100k_d2.errors import DataError
+from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.report.page import write_runs_page
 
 PROJECT = Path(__file__).parents[2]
@@ -75,6 +75,18 @@ def test_the_page_needs_nothing_but_its_folder(both: Document, tmp_path: Path) -
     assert {path.name for path in page.iterdir()} == {"index.html", "assets"}
     assert {f"assets/{path.name}" for path in (page / "assets").iterdir()} == set(files)
     assert all(link[1:] in both.ids for link in both.links if link.startswith("#"))
+
+
+def test_an_older_report_is_replaced_and_no_other_page(both: Document, tiny_root: Path, tmp_path: Path) -> None:
+    assets = tmp_path / "page/assets"
+    before = {path.name for path in assets.iterdir()}
+    write_runs_page([tmp_path / "seg"], tmp_path / "page", tiny_root)
+    after = {path.name for path in assets.iterdir()}
+    assert after < before and any("curves" in name or "loss" in name for name in before - after)
+    (tmp_path / "page/index.html").write_text("<title>mine</title>")
+    with pytest.raises(OutputError, match=r"index\.html: is no page of a report"):
+        write_runs_page([tmp_path / "seg"], tmp_path / "page", tiny_root)
+    assert (tmp_path / "page/index.html").read_text() == "<title>mine</title>"
 
 
 def test_the_page_asks_no_network(both: Document, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_page_of_somebody_else_is_left_alone(det: Files, tmp_path: Path) -> No
     out = tmp_path / "site"
     out.mkdir()
     (out / "index.html").write_text("<title>mine</title>")
-    with pytest.raises(OutputError, match=r"index\.html: is no page of results, .* choose another --out"):
+    with pytest.raises(OutputError, match=r"index\.html: is no page of a report, .* choose another --out"):
         write_results_page("det", det.truth, det.predicted, out, det.images, options=QUICK)
     assert [path.name for path in out.iterdir()] == ["index.html"]
     assert (out / "index.html").read_text() == "<title>mine</title>"

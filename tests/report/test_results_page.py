@@ -180,12 +180,23 @@ def test_a_run_of_masks_is_compared(tmp_path: Path) -> None:
     assert [run["score"] for run in next(f for f in data_of(page)["frames"] if f["name"] == "b")["runs"]] == [100, 0]
 
 
-def test_masks_in_label_files_are_scored_but_not_drawn(oracles: Path, tmp_path: Path) -> None:
+def test_masks_in_label_files_are_drawn_too(oracles: Path, tmp_path: Path) -> None:
     paths = [oracles / f"sem_seg/sem_seg_{name}.json" for name in ("sample", "preds")]
     page = write_results_page("sem_seg", *paths, tmp_path / "out", options=QUICK)
     assert table(page, "class-table")["Overall"][2].startswith("77.7")
-    assert "Some masks are not drawn" in page.read_text(encoding="utf-8")
-    assert [frame["masks"] for frame in data_of(page)["frames"]] == [[None] * 3]
+    (frame,) = data_of(page)["frames"]
+    *_, errors = (cv2.imread(str(tmp_path / "out" / mask["full"]), cv2.IMREAD_UNCHANGED) for mask in frame["masks"])
+    right, scored = (errors[..., 3] == 0).sum(), (errors[..., :3] != 150).any(axis=2) | (errors[..., 3] == 0)
+    assert 100 * right / scored.sum() == pytest.approx(frame["runs"][0]["accuracy"], abs=0.01)
+
+
+def test_frames_without_a_predicted_mask_are_counted(tmp_path: Path) -> None:
+    files = write_mask_files(tmp_path / "data")
+    (files.predicted / "b.png").unlink()
+    page = write_results_page("sem_seg", files.truth, files.predicted, tmp_path / "out", options=QUICK)
+    assert "1 of these frames has no prediction" in page.read_text(encoding="utf-8")
+    masks = {frame["name"]: frame["masks"] for frame in data_of(page)["frames"]}
+    assert masks["b"][1:] == [None, None] and all(masks["a"])
 
 
 def test_pictures_that_are_missing_or_damaged_are_counted(

@@ -3,6 +3,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import yaml
 from run_folders import DET_SCORES, write_config, write_det_run, write_mask_run
 
 from bdd100k_d2.errors import DataError
@@ -71,6 +72,19 @@ def test_a_slice_has_the_paths_of_the_data_set_that_it_is_of(tmp_path: Path) -> 
     (evaluation,) = read_run(folder, tmp_path).evaluations
     assert (evaluation.name, evaluation.split.name) == ("bdd100k_det_val_night", "bdd100k_det_val")
     assert evaluation.is_slice and not read_run(write_det_run(tmp_path / "whole")).evaluations[0].is_slice
+
+
+def test_a_slice_of_the_config_too(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det")
+    write_config(folder, "dark_and_wet")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["DATASETS"]["SLICES"] = [
+        {"name": "dark", "base": "bdd100k_det_val_night", "scene": "highway"},
+        {"name": "dark_and_wet", "base": "dark", "weather": ["rainy", "snowy"]},
+    ]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (evaluation,) = read_run(folder, tmp_path).evaluations
+    assert (evaluation.name, evaluation.split.name) == ("dark_and_wet", "bdd100k_det_val") and evaluation.is_slice
 
 
 def test_the_data_root_is_the_one_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

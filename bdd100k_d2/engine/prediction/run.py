@@ -1,6 +1,7 @@
 """A prediction run: from what the user gives to official files, overlays and an annotated film."""
 
 import hashlib
+import json
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -132,7 +133,8 @@ class PredictionRun:
             task=self.task,
             input=place,
             film=film_name(source),
-            config=hashlib.sha256(self._cfg.dump().encode()).hexdigest(),
+            # Not its YAML, which names lists that are one object by anchors.
+            config=hashlib.sha256(json.dumps(self._cfg, sort_keys=True).encode()).hexdigest(),
             weights=weights,
             score_thr=options.min_score,
             classes=None if options.classes is None else sorted(options.classes),

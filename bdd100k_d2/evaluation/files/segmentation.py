@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,6 @@ from .problem import match_frames
 
 logger = logging.getLogger(__name__)
 
-Read = Callable[[], np.ndarray]
-
 
 class SegmentationProblem:
     """The confusion matrices of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
@@ -32,12 +31,21 @@ class SegmentationProblem:
     Attributes:
         names: the frames, sorted, without ".jpg" or ".png".
         matrices: (F, K, K + 1) int64, as :func:`~bdd100k_d2.evaluation.metrics.segmentation.confusion_matrix` returns.
+        masks: of each frame the true mask and the predicted one, None where there is none; of a problem that was opened
+            from files.
     """
 
-    def __init__(self, task: str, names: Sequence[str], matrices: np.ndarray) -> None:
-        """Takes a matrix a frame."""
+    def __init__(
+        self,
+        task: str,
+        names: Sequence[str],
+        matrices: np.ndarray,
+        masks: Sequence[tuple["Mask", "Mask | None"]] = (),
+    ) -> None:
+        """Takes a matrix a frame, and where its masks are."""
         self.names = names
         self.matrices = matrices
+        self.masks = masks
         self._task = task
 
     def official(self, frames: np.ndarray | None = None) -> Official:
@@ -66,16 +74,14 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Segment
             other frames.
     """
     true, found = _open(truth, task, check=True), _open(predicted, task, check=False)
-    if isinstance(next(iter(true.values()), None), _MaskFile) or isinstance(
-        next(iter(found.values()), None), _MaskFile
-    ):
+    if any(isinstance(mask, MaskFile) for masks in (true, found) for mask in islice(masks.values(), 1)):
         true, found = _by_stem(true, truth), _by_stem(found, predicted)
     frames = match_frames(true, found, truth, predicted)
     count = partial(_count, num_classes=len(names(task)))
     pairs = [(true[frame], found.get(frame)) for frame in frames]
     matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))
     no_class = [
-        isinstance(mask, _MaskFile) and matrix[:, -1].any() for (_, mask), matrix in zip(pairs, matrices, strict=True)
+        isinstance(mask, MaskFile) and matrix[:, -1].any() for (_, mask), matrix in zip(pairs, matrices, strict=True)
     ]
     if any(no_class):
         logger.warning(
@@ -84,7 +90,7 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Segment
             sum(no_class),
             pairs[no_class.index(True)][1],
         )
-    return SegmentationProblem(task, frames, matrices)
+    return SegmentationProblem(task, frames, matrices, pairs)
 
 
 def list_masks(folder: Path) -> dict[str, Path]:
@@ -105,7 +111,7 @@ def list_masks(folder: Path) -> dict[str, Path]:
     return files
 
 
-class _MaskFile:
+class MaskFile:
     """A mask on disk."""
 
     def __init__(self, path: Path, num_classes: int | None) -> None:
@@ -116,6 +122,11 @@ class _MaskFile:
         return str(self.path)
 
     def read(self) -> np.ndarray:
+        """The ids, (H, W) uint8.
+
+        Raises:
+            DataError: the file is damaged or missing, or has ids that the task does not have.
+        """
         mask = read_mask(self.path)
         return mask if self._num_classes is None else check_mask(mask, self._num_classes, self.path)
 
@@ -126,7 +137,7 @@ class _MaskFile:
         return head is not None and (head.bits, head.color_type) == (8, GREY)
 
 
-class _MaskLabels:
+class MaskLabels:
     """The run lengths of a frame."""
 
     def __init__(self, frame: Frame, path: Path, task: str) -> None:
@@ -138,6 +149,11 @@ class _MaskLabels:
         return f"{self._path}: frame {self._frame.name}"
 
     def read(self) -> np.ndarray:
+        """The ids, (H, W) uint8.
+
+        Raises:
+            DataError: run lengths that are none, or of another size.
+        """
         class_ids = {name: i for i, name in enumerate(names(self._task))}
         unpainted = IGNORE_LABEL
         if self._task == "drivable":
@@ -149,14 +165,14 @@ class _MaskLabels:
             raise DataError(f"{self._path}: {error}") from None
 
 
-Mask = _MaskFile | _MaskLabels
+Mask = MaskFile | MaskLabels
 
 
 def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
     """The masks of a folder, or of label files, by frame; ``check`` holds that their ids are the task's."""
     classes = names(task)
     if path.is_dir() and (files := list_masks(path)):
-        return {frame: _MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
+        return {frame: MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
     if path.suffix == ".png":
         raise DataError(f"{path}: one mask; give the folder of the masks.")
     if path.is_dir() and not any(path.rglob("*.json")):
@@ -165,7 +181,7 @@ def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
     if check:
         check_masks_present(frames, path)
     _check_labels(frames, classes, path)
-    return {frame.name: _MaskLabels(frame, path, task) for frame in frames}
+    return {frame.name: MaskLabels(frame, path, task) for frame in frames}
 
 
 def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
@@ -206,7 +222,7 @@ def _check_labels(frames: Iterable[Frame], classes: Collection[str], path: Path)
 
 def _count(pair: tuple[Mask, Mask | None], num_classes: int) -> np.ndarray:
     truth, prediction = pair
-    if isinstance(truth, _MaskFile) and isinstance(prediction, _MaskFile):
+    if isinstance(truth, MaskFile) and isinstance(prediction, MaskFile):
         matrix = _count_files(truth, prediction, num_classes)
         if matrix is not None:
             return matrix
@@ -223,7 +239,7 @@ def _count(pair: tuple[Mask, Mask | None], num_classes: int) -> np.ndarray:
     return confusion_matrix(true, found, num_classes)
 
 
-def _count_files(truth: _MaskFile, prediction: _MaskFile, num_classes: int) -> np.ndarray | None:
+def _count_files(truth: MaskFile, prediction: MaskFile, num_classes: int) -> np.ndarray | None:
     """Counts two files three times as fast as Pillow and NumPy do; None for files that need a closer look."""
     try:
         if not (truth.is_plain() and prediction.is_plain()):

@@ -1,6 +1,6 @@
 """Masks against ground truth: two folders -> everything that the report says of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from ...data.categories import names
 from ...data.labels import FrameAttributes, picture_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
-from ...evaluation.files.segmentation import SegmentationProblem, list_masks, open_masks
+from ...evaluation.files.segmentation import MaskLabels, SegmentationProblem, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 from ...evaluation.official import further_segmentation, official_segmentation, summary
 from .arguments import check_numbers, check_paths
@@ -63,9 +63,8 @@ def analyse_segmentation(
     workers = workers or cores()
     problem = open_masks(task, truth, predicted, workers)
     source = Path(attributes) if attributes is not None else truth
-    files = [list_masks(folder) if folder.is_dir() else {} for folder in (truth, predicted)]
     known: Mapping[str, FrameAttributes] = {}
-    if attributes is not None or not files[0]:
+    if attributes is not None or isinstance(problem.masks[0][0], MaskLabels):
         known = read_attributes(source, problem)
 
     total = problem.matrices.sum(axis=0)
@@ -86,7 +85,7 @@ def analyse_segmentation(
         _class_rows(task, problem.matrices, ends[:, len(headline) :]),
         confusion,
         frame_tables(problem, known, source, _METRICS, "IoU"),
-        _frames(task, problem, files, images, known, worst, worst_each),
+        _frames(task, problem, images, known, worst, worst_each),
         "Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; frames "
         f"without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong pixels of "
         f"each class, and the first {worst_each:,} of each weather, scene and time of day.",
@@ -145,7 +144,6 @@ def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[Segm
 def _frames(
     task: str,
     problem: SegmentationProblem,
-    files: Sequence[Mapping[str, Path]],
     images: Path | None,
     attributes: Mapping[str, FrameAttributes],
     overall: int,
@@ -172,7 +170,7 @@ def _frames(
             SegmentationFrame(
                 stem,
                 picture,
-                *(masks.get(stem) for masks in files),
+                *problem.masks[place],
                 known[place],
                 float(means[place]),
                 scores[place].pixel_accuracy,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.labels import FrameAttributes
+from ...evaluation.files.segmentation import Mask
 from ...evaluation.official import Official
 from .score_records import Bootstrap, Estimate, SliceTable
 
@@ -54,8 +55,8 @@ class SegmentationFrame(NamedTuple):
     Attributes:
         name: without ".jpg" or ".png".
         image: its picture; None where no folder of pictures is given or the picture is not in it.
-        truth: its mask of ground truth; None where that is not a PNG file (run lengths in a label file).
-        predicted: its predicted mask; None where there is none, or none as a PNG file.
+        truth: its mask of ground truth, which is read when it is drawn.
+        predicted: its predicted mask; None where there is none.
         attributes: weather, scene and time of day where they are known.
         score: the frame's mIoU: over the scored classes of its ground truth, in percent; the frames are ranked by it.
         pixel_accuracy: the share of its scored pixels that are right, in percent.
@@ -64,8 +65,8 @@ class SegmentationFrame(NamedTuple):
 
     name: str
     image: Path | None
-    truth: Path | None
-    predicted: Path | None
+    truth: Mask
+    predicted: Mask | None
     attributes: FrameAttributes | None
     score: float
     pixel_accuracy: float

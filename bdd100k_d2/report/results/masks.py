@@ -2,14 +2,12 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from ...data.categories import IGNORE_LABEL, TASKS, names
-from ...data.masks import read_mask
 from ..analysis.records import SegmentationFrame
 from ..gallery import mask_colors
 from .boxes import ATTRIBUTES, attributes_of_frame, finite
@@ -66,15 +64,14 @@ def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray
 def _frame(task: str, pair: Pair[SegmentationFrame], pictures: Pictures) -> dict:
     frame, colors = pair.run, mask_colors(task)
     start = pictures.start_frame(frame.name)
-    truth = _read(frame.truth)
+    truth = frame.truth.read()
     masks = [_write(pictures, f"{start}-truth", truth, colors)]
     for number, run in enumerate(pair.runs):
-        predicted = _read(run.predicted)
-        errors = None if truth is None or predicted is None else error_map(task, truth, predicted)
+        predicted = None if run.predicted is None else run.predicted.read()
+        errors = None if predicted is None else error_map(task, truth, predicted)
         masks.append(_write(pictures, f"{start}-predicted-{number}", predicted, colors))
         masks.append(_write(pictures, f"{start}-errors-{number}", errors, _ERROR_COLORS))
-    sizes = {"size": truth.shape} if truth is not None else {}
-    picture = pictures.add(start, f"{frame.name}.jpg", frame.image, **sizes)
+    picture = pictures.add(start, f"{frame.name}.jpg", frame.image, truth.shape)
     return {
         "name": frame.name,
         **picture._asdict(),
@@ -91,10 +88,6 @@ def _run(task: str, frame: SegmentationFrame) -> dict:
         "accuracy": finite(frame.pixel_accuracy, 2),
         "classes": {places[name]: finite(iou, 2) for name, iou in frame.classes.items()},
     }
-
-
-def _read(path: Path | None) -> np.ndarray | None:
-    return None if path is None else read_mask(path)
 
 
 def _write(

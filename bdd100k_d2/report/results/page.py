@@ -12,11 +12,11 @@ from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
 from ..analysis.records import DetectionAnalysis, SegmentationAnalysis
 from ..analysis.segmentation import analyse_segmentation
+from ..folder import assets, check_folder, remove_assets
 from ..template import render
 from . import detection, segmentation
 from .boxes import box_gallery
 from .compare import Pair, most_changed
-from .folder import GENERATOR, assets, check_folder, remove_assets
 from .masks import mask_gallery
 from .pictures import Pictures
 
@@ -67,7 +67,7 @@ def write_results_page(
 ) -> Path:
     """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
 
-    An older page of results is replaced, with its pictures and plots.
+    An older report is replaced, with its pictures and plots.
 
     Args:
         task: one of `TASKS`.
@@ -99,7 +99,6 @@ def write_results_page(
     view |= {
         "task": task,
         "title": _TITLES[task],
-        "generator": GENERATOR,
         **_run_names(predicted, baseline),
         "gallery_notes": [*view["gallery_notes"], *_picture_notes(pictures, images)],
         "data": _as_script_data(view["data"]),

@@ -43,12 +43,9 @@ def headline(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | No
 
 def notes(frames: Sequence[Pair[SegmentationFrame]]) -> list[str]:
     """What is to be known of the gallery's masks."""
-    if all(run.truth and run.predicted for pair in frames for run in pair.runs):
-        return []
-    return [
-        "Some masks are not drawn: there is no prediction, or the masks are run lengths in a label file. The scores "
-        "count them; give folders of masks to see them."
-    ]
+    missing = sum(run.predicted is None for pair in frames for run in pair.runs)
+    have = "has" if missing == 1 else "have"
+    return [f"{missing:,} of these frames {have} no prediction; all their pixels count as wrong."] if missing else []
 
 
 def sections(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None, page: Path) -> list[Section]:

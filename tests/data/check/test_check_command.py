@@ -1,6 +1,7 @@
 """tools/check_dataset.py as a user runs it, its JSON, and its statistics."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -34,6 +35,15 @@ def root(tmp_path: Path) -> Path:
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_reader_who_has_seen_enough_sees_no_traceback(sound: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        command = [sys.executable, TOOL, "--root", sound, "--task", "det", "--fast"]
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_sound_part_exits_with_0_and_what_breaks_training_with_1(root: Path, tmp_path: Path) -> None:

@@ -143,11 +143,6 @@ def test_unreadable_pictures_are_named_and_left_out(
     assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
 
 
-def from_file(cfg: CfgNode, folder: Path) -> CfgNode:
-    """``cfg`` as another process reads it: its text has no references from one list to another."""
-    return bdd100k_d2.load_config(config_file(cfg, folder))
-
-
 def killed(cfg: CfgNode, source: Path, folder: Path, batch_size: int, after: int) -> None:
     """A run in another process, which has to die of SIGKILL when its record has ``after`` frames."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +156,7 @@ def killed(cfg: CfgNode, source: Path, folder: Path, batch_size: int, after: int
 def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
     weights: Path, pictures: Path, tmp_path: Path, task: str, batch_size: int, after: int
 ) -> None:
-    cfg = from_file(detector(weights, task), tmp_path)
+    cfg = detector(weights, task)
     run(cfg, pictures, tmp_path / "whole", Scripted(batch_size), overlay=True)
     killed(cfg, pictures, tmp_path / "out", batch_size, after)
     left = contents(tmp_path / "out")
@@ -177,7 +172,7 @@ def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
 
 def test_a_film_that_was_killed_is_the_same_when_it_goes_on(weights: Path, tmp_path: Path) -> None:
     batch_size, film = 3, write_film(tmp_path / "drive.mp4", 12)
-    cfg = from_file(detector(weights, "ins_seg"), tmp_path)
+    cfg = detector(weights, "ins_seg")
     run(cfg, film, tmp_path / "whole", Scripted(batch_size), overlay=True)
     killed(cfg, film, tmp_path / "out", batch_size, 7)
     assert (tmp_path / "out/.drive.partial.mp4").exists() and not (tmp_path / "out/drive.mp4").exists()

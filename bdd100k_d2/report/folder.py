@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from ...errors import OutputError
+from ..errors import OutputError
 
-GENERATOR = "bdd100k_d2 results"
+GENERATOR = "bdd100k_d2 report"
 """What a page says of itself, by which a later one knows that it may take its place."""
 
 # Texts of the data are escaped wherever they stand, so that none of them can end in such a quote.
@@ -24,7 +24,7 @@ def check_folder(out: Path, inputs: list[Path]) -> None:
             raise OutputError(f"{path}: the page would be written among the data that it reads; choose another --out.")
     page = out / "index.html"
     if page.exists() and f'content="{GENERATOR}"' not in _read(page):
-        raise OutputError(f"{page}: is no page of results, and is not replaced; choose another --out or remove it.")
+        raise OutputError(f"{page}: is no page of a report, and is not replaced; choose another --out or remove it.")
 
 
 def assets(out: Path) -> set[str]:
