@@ -12,6 +12,10 @@ from types import ModuleType
 
 import pytest
 
+# The tool looks for pip, upon which setuptools' import hook steps aside for the rest of the process: what would import
+# setuptools after that, as Detectron2's log of the environment does, would fail.
+import setuptools  # noqa: F401
+
 TOOLS = Path(__file__).parents[1] / "tools"
 MODULES = (
     "config data engine evaluation modeling checkpoint structures utils.visualizer utils.video_visualizer model_zoo "

@@ -51,7 +51,8 @@ def at(iteration: int, *numbers: int) -> Callable[[int], None]:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Holds that the signals are given back."""
+    """Holds that the signals are given back; SIGINT, which a shell's background jobs ignore, interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     yield
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

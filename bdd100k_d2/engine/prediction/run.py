@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
+from detectron2.data import Metadata, MetadataCatalog
 
+from ...data.slices import register_config_slices
 from ...errors import ConfigError
 from .earlier import check_folder, film_name, remove_results
 from .frame_result import select, task_of
@@ -66,6 +67,18 @@ class Summary(NamedTuple):
         return "\n".join(lines)
 
 
+def first_test_set(cfg: CfgNode) -> Metadata:
+    """The metadata of the config's first test set, which tells the task.
+
+    Raises:
+        ConfigError: there is none, or a slice that the config describes cannot be.
+    """
+    register_config_slices(cfg)
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
+    return MetadataCatalog.get(cfg.DATASETS.TEST[0])
+
+
 class PredictionRun:
     """Checks what a user asks for, before the model is built; then predicts."""
 
@@ -79,9 +92,7 @@ class PredictionRun:
             OutputError: the folder cannot be written, or has what must not be replaced: the input, results that no
                 run has written, or those of a run without ``resume`` or ``overwrite``.
         """
-        if not cfg.DATASETS.TEST:
-            raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
-        metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
+        metadata = first_test_set(cfg)
         self.task = task_of(metadata)
         selection = select(self.task, options.min_score, options.classes)
         if isinstance(source, Film) and source.is_camera and options.resume:

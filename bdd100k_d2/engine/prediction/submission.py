@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 
 from ...atomic import atomic_path
 from ...cores import cores
@@ -19,7 +18,7 @@ from ...evaluation.results import write_submission
 from ...evaluation.submission import Finding, check_submission
 from .frame_result import task_of
 from .inputs import Pictures
-from .run import Options, PredictionRun, Summary
+from .run import Options, PredictionRun, Summary, first_test_set
 from .work import Streaming
 
 
@@ -64,7 +63,7 @@ class SubmissionRun:
         suffix = ".json" if task == "det" else ".zip"
         if path.suffix.lower() != suffix:
             raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
-        of_config = task_of(MetadataCatalog.get(cfg.DATASETS.TEST[0])) if cfg.DATASETS.TEST else None
+        of_config = task_of(first_test_set(cfg))
         if of_config != task:
             raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
         self._task, self._path, self._split = task, path, split

@@ -113,6 +113,12 @@ def test_scores_and_classes_select(det: CfgNode, pictures: Path, tmp_path: Path)
     assert [one["id"] for one in some] == [str(i) for i in range(len(some))]
 
 
+def test_a_slice_of_the_config_tells_the_task(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    det.DATASETS.SLICES = [{"name": "dark", "base": "bdd100k_det_val", "timeofday": "night"}]
+    det.DATASETS.TEST = ("dark",)
+    assert run(det, pictures, tmp_path / "out", Scripted(), limit=1).files == [tmp_path / "out/det.json"]
+
+
 def test_limit_takes_the_first(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
     assert run(det, pictures, tmp_path / "out", Scripted(), limit=2).frames == 2
     assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == ["0.jpg", "2.jpg"]
@@ -447,7 +453,7 @@ def test_what_the_command_refuses(
 
 @pytest.mark.slow
 def test_the_command_killed_and_resumed(det: CfgNode, tmp_path: Path) -> None:
-    film = write_film(tmp_path / "drive.mp4", 400)
+    film = write_film(tmp_path / "drive.mp4", 120)
     start = command(det, tmp_path, film, "--batch-size", 2, "--output")
     subprocess.run([*start, tmp_path / "whole"], check=True)
     with subprocess.Popen([*start, tmp_path / "out"]) as process:
