@@ -19,12 +19,27 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with output_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """A context in which ``path`` is written.
+
+    Raises:
+        OutputError: it cannot be.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield
     except OutputError:
         # Of a file inside this one, which it names.
         raise
@@ -32,9 +47,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path, remedy: str) -> None:
+    """Makes a folder, and holds that files can be written into it.
+
+    Raises:
+        OutputError: they cannot, with the remedy.
+    """
+    # Other processes may try the same folder.
+    probe = folder / f".write_test_{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the output folder cannot be written ({error.strerror}); {remedy}.") from error
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:

@@ -5,24 +5,19 @@ import os
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import count, positive
 from bdd100k_d2.data.sample import make_sample
 from bdd100k_d2.errors import OutputError
-
-
-def natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 0 or more")
-    return int(text)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("datasets/sample"), help="the data root to write")
-    parser.add_argument("--train", type=natural, default=64, help="training frames, of 100k and of 10k each")
-    parser.add_argument("--val", type=natural, default=16, help="validation frames")
-    parser.add_argument("--test", type=natural, default=4, help="test frames, pictures only")
-    parser.add_argument("--seed", type=natural, default=0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--train", type=count, default=64, help="training frames, of 100k and of 10k each")
+    parser.add_argument("--val", type=count, default=16, help="validation frames")
+    parser.add_argument("--test", type=count, default=4, help="test frames, pictures only")
+    parser.add_argument("--seed", type=count, default=0)
+    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--force", action="store_true", help="replace a sample data set made with other arguments")
     args = parser.parse_args()
     try:

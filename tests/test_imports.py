@@ -15,7 +15,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 
 # The parts of the package from the bottom up: each may import those above it in this list, and itself.
 LAYERS = (
-    ("errors", "atomic", "cores", "memory", "data.png"),
+    ("errors", "arguments", "atomic", "cores", "memory", "data.png"),
     ("data.categories",),
     ("data.labels",),
     ("data.rle", "data.bitmasks", "data.vintages"),
@@ -42,6 +42,7 @@ LAYERS = (
 )
 NEVER = {"modeling": ("data", "evaluation"), "evaluation": ("modeling", "engine"), "data": ("evaluation", "modeling")}
 LIGHT = (
+    "arguments",
     "cores",
     "memory",
     "data.categories",

@@ -18,6 +18,7 @@ import logging
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import positive
 from bdd100k_d2.atomic import write_atomic
 from bdd100k_d2.benchmark.decoders import DecoderReport, run_decoder_benchmark
 from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, Report, run_benchmark
@@ -26,13 +27,6 @@ from bdd100k_d2.benchmark.models import CONFIGS, SpeedReport, run_predicting_ben
 from bdd100k_d2.errors import BDD100KError
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _evaluate(args: argparse.Namespace) -> bool:
@@ -81,36 +75,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     evaluate = commands.add_parser("evaluate", help="det, sem_seg, and reading the training labels")
-    evaluate.add_argument("--frames", type=_positive, default=10_000, help="of det (default: 10000)")
-    evaluate.add_argument("--masks", type=_positive, default=1_000, help="pairs of sem_seg (default: 1000)")
-    evaluate.add_argument("--train-frames", type=_positive, default=TRAIN_FRAMES, help="to read (default: all 69863)")
+    evaluate.add_argument("--frames", type=positive, default=10_000, help="of det (default: 10000)")
+    evaluate.add_argument("--masks", type=positive, default=1_000, help="pairs of sem_seg (default: 1000)")
+    evaluate.add_argument("--train-frames", type=positive, default=TRAIN_FRAMES, help="to read (default: all 69863)")
     evaluate.add_argument(
-        "--processes", type=_positive, nargs="+", default=(), help="of the toolkit (default: 1 and all cores)"
+        "--processes", type=positive, nargs="+", default=(), help="of the toolkit (default: 1 and all cores)"
     )
     evaluate.add_argument("--skip-toolkit", action="store_true", help="measure this package alone")
-    evaluate.add_argument("--repeat", type=_positive, default=3, help="runs of ours; their median counts (default: 3)")
+    evaluate.add_argument("--repeat", type=positive, default=3, help="runs of ours; their median counts (default: 3)")
     evaluate.add_argument("--out", type=Path, help="JSON file to write")
     evaluate.set_defaults(run=_evaluate)
     loader = commands.add_parser("loader", help="training batches of det, beside Detectron2's own loader")
-    loader.add_argument("--frames", type=_positive, default=TRAIN_FRAMES, help="of the data set (default: all 69863)")
-    loader.add_argument("--workers", type=_positive, nargs="+", default=(4,), help="of the loader (default: 4)")
-    loader.add_argument("--batch-size", type=_positive, default=16, help="pictures of a batch (default: 16)")
-    loader.add_argument("--batches", type=_positive, default=60, help="of a run (default: 60)")
-    loader.add_argument("--repeat", type=_positive, default=3, help="runs of each; the median counts (default: 3)")
+    loader.add_argument("--frames", type=positive, default=TRAIN_FRAMES, help="of the data set (default: all 69863)")
+    loader.add_argument("--workers", type=positive, nargs="+", default=(4,), help="of the loader (default: 4)")
+    loader.add_argument("--batch-size", type=positive, default=16, help="pictures of a batch (default: 16)")
+    loader.add_argument("--batches", type=positive, default=60, help="of a run (default: 60)")
+    loader.add_argument("--repeat", type=positive, default=3, help="runs of each; the median counts (default: 3)")
     loader.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
     loader.add_argument("--out", type=Path, help="JSON file to write")
     loader.set_defaults(run=_loader)
     decoders = commands.add_parser("decoders", help="reading a JPEG file, on one core")
-    decoders.add_argument("--repeat", type=_positive, default=5, help="rounds; the median counts (default: 5)")
+    decoders.add_argument("--repeat", type=positive, default=5, help="rounds; the median counts (default: 5)")
     decoders.add_argument("--pictures", type=Path, help="folder of JPEG files (default: some are drawn)")
     decoders.add_argument("--out", type=Path, help="JSON file to write")
     decoders.set_defaults(run=_decoders)
     for name, what, run in (("train", "iterations", _train), ("predict", "frames", _predict)):
         models = commands.add_parser(name, help=f"{name} beside stock Detectron2")
         models.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")
-        models.add_argument("--batch-size", type=_positive, help="pictures (default: 16 on a GPU, few on the CPU)")
-        models.add_argument(f"--{what}", type=_positive, dest="count", help="to measure (default: few on the CPU)")
-        models.add_argument("--repeat", type=_positive, default=1, help="runs; the median counts (default: 1)")
+        models.add_argument("--batch-size", type=positive, help="pictures (default: 16 on a GPU, few on the CPU)")
+        models.add_argument(f"--{what}", type=positive, dest="count", help="to measure (default: few on the CPU)")
+        models.add_argument("--repeat", type=positive, default=1, help="runs; the median counts (default: 1)")
         models.add_argument("--levers", action="store_true", help="measure each lever alone, too")
         models.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
         models.add_argument("--weights", type=Path, help="of the model (default: drawn by seed)")

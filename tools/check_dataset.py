@@ -6,19 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import positive
 from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.report import write_report
 from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
     parser.add_argument("--fast", action="store_true", help="read no picture: are they there, and not empty?")
     parser.add_argument("--stats", type=Path, metavar="DIR", help="also draw what the labels hold")
-    parser.add_argument("--workers", type=_positive, help="processes that read pictures (default: all cores)")
+    parser.add_argument("--workers", type=positive, help="processes that read pictures (default: all cores)")
     return parser
 
 

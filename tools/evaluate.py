@@ -6,19 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import positive
 from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
 from bdd100k_d2.evaluation.files.evaluate import TASKS, evaluate_files
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
 from bdd100k_d2.evaluation.official import write_scores
 from bdd100k_d2.memory import keep_freed_memory
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also score each value of an attribute on its own (repeatable)",
     )
     parser.add_argument("--attributes", type=Path, help="label file with the frames' attributes, where --gt has none")
-    parser.add_argument("--workers", type=_positive, help="processes or threads (default: all cores)")
+    parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
     parser.add_argument(
         "--toolkit", action="store_true", help="run the official toolkit too; the first time it is downloaded"
     )

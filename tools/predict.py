@@ -10,24 +10,11 @@ import logging
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import positive, share
 from bdd100k_d2.errors import BDD100KError
 
 SOME_UNREADABLE = 3
 INTERRUPTED = 130
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -41,13 +28,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
     parser.add_argument("--overlay", action="store_true", help="draw the results on each picture, into DIR/overlays")
     parser.add_argument(
-        "--score-thr", type=_share, help="write and draw objects from this score on (default: write all, draw from 0.3)"
+        "--score-thr", type=share, help="write and draw objects from this score on (default: write all, draw from 0.3)"
     )
     parser.add_argument("--classes", type=_names, metavar="A,B", help='only these, as "car,traffic light"')
-    parser.add_argument("--limit", type=_positive, help="stop after so many frames")
+    parser.add_argument("--limit", type=positive, help="stop after so many frames")
     parser.add_argument("--resume", action="store_true", help="go on with the run whose results are in DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of the run that is in DIR")
-    parser.add_argument("--batch-size", type=_positive, default=1, help="frames a step of the model (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=1, help="frames a step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser

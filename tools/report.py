@@ -8,31 +8,11 @@ import logging
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import count, positive, share
 from bdd100k_d2.errors import BDD100KError
 from bdd100k_d2.memory import keep_freed_memory
 
 TASKS = {"det": "detections", "sem_seg": "semantic masks", "drivable": "masks of drivable areas"}
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _runs(args: argparse.Namespace) -> Path:
@@ -57,21 +37,21 @@ def _add_results(commands: argparse._SubParsersAction, task: str, what: str) -> 
     parser.add_argument("--images", type=Path, help="folder of the pictures, as images/100k/val")
     parser.add_argument("--out", required=True, type=Path, help="folder of the page")
     parser.add_argument("--baseline", type=Path, metavar="PRED", help="predictions of another run, to compare with")
-    parser.add_argument("--frames", type=_count, default=60, help="worst frames in the gallery (default: 60)")
+    parser.add_argument("--frames", type=count, default=60, help="worst frames in the gallery (default: 60)")
     parser.add_argument(
         "--frames-each",
-        type=_count,
+        type=count,
         default=4,
         metavar="N",
         help="and so many of each class, error type and slice (default: 4)",
     )
     parser.add_argument(
-        "--bootstrap", type=_count, default=500, metavar="ROUNDS", help="of the intervals; 0 for none (default: 500)"
+        "--bootstrap", type=count, default=500, metavar="ROUNDS", help="of the intervals; 0 for none (default: 500)"
     )
-    parser.add_argument("--workers", type=_positive, help="processes or threads (default: all cores)")
+    parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
     if task == "det":
         parser.add_argument(
-            "--score-thr", type=_share, default=0.3, help="count and draw detections from this score (default: 0.3)"
+            "--score-thr", type=share, default=0.3, help="count and draw detections from this score (default: 0.3)"
         )
         parser.set_defaults(attributes=None)
     else:
@@ -90,8 +70,8 @@ def main() -> None:
     runs.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="OUTPUT_DIR of a run of tools/train_net.py")
     runs.add_argument("--out", required=True, type=Path, help="folder of the page")
     runs.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
-    runs.add_argument("--score-thr", type=_share, default=0.3, help="draw detections from this score (default: 0.3)")
-    runs.add_argument("--frames", type=_count, default=16, help="frames to show of a test set (default: 16)")
+    runs.add_argument("--score-thr", type=share, default=0.3, help="draw detections from this score (default: 0.3)")
+    runs.add_argument("--frames", type=count, default=16, help="frames to show of a test set (default: 16)")
     runs.set_defaults(run=_runs)
     args = parser.parse_args()
     logging.basicConfig(format="%(levelname)s: %(message)s")

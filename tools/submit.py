@@ -9,17 +9,11 @@ import logging
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import positive
 from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.errors import BDD100KError
 
 INTERRUPTED = 130
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("--resume", action="store_true", help="go on with the frames beside --out")
     parser.add_argument("--overwrite", action="store_true", help="replace the frames beside --out, and predict anew")
-    parser.add_argument("--batch-size", type=_positive, default=1, help="frames a step of the model (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=1, help="frames a step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser

@@ -8,15 +8,9 @@ import logging
 import sys
 from pathlib import Path
 
+from bdd100k_d2.arguments import count
 from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", required=True, type=Path, help="folder of the pictures (PNG)")
     parser.add_argument(
-        "--limit", type=_count, default=50, help="frames, taken at equal distances, or first samples; 0: all (50)"
+        "--limit", type=count, default=50, help="frames, taken at equal distances, or first samples; 0: all (50)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace pictures of the same names in --out")
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
@@ -60,8 +54,8 @@ def main() -> None:
         parser.error(f"{args.out} lies in the data, which is only read; choose another place")
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
-        count = len(_draw(args))
-        print(f"{count:,} {'picture is' if count == 1 else 'pictures are'} in {args.out}")
+        drawn = len(_draw(args))
+        print(f"{drawn:,} {'picture is' if drawn == 1 else 'pictures are'} in {args.out}")
     except BDD100KError as error:
         sys.exit(f"error: {error}")
 

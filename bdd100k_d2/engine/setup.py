@@ -11,10 +11,11 @@ from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
+from ..atomic import check_writable
 from ..config import load_config
 from ..data.register import known_names, register_once
 from ..data.slices import register_config_slices
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     cfg.freeze()
     register_config_slices(cfg)
     _check_datasets(cfg)
-    _check_output(Path(cfg.OUTPUT_DIR))
+    check_writable(Path(cfg.OUTPUT_DIR), "set OUTPUT_DIR to another one")
     default_setup(cfg, args)
     torch.backends.cudnn.allow_tf32 = cfg.CUDNN_ALLOW_TF32
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="bdd100k_d2", abbrev_name="bdd100k")
@@ -46,15 +47,3 @@ def _check_datasets(cfg: CfgNode) -> None:
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in known:
             raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
-
-
-def _check_output(folder: Path) -> None:
-    probe = folder / f".write_test_{comm.get_rank()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: the output folder cannot be written ({error.strerror}); set OUTPUT_DIR to another one."
-        ) from error

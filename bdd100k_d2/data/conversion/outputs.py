@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...atomic import output_errors
 from ...errors import DataError, OutputError
 from ..labels import Frame, check_file_name, picture_stem
 
@@ -59,27 +60,21 @@ def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterato
             )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            path.rename(old)
+    with output_errors(path):
         try:
-            temporary.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    except OutputError:
-        # Of a file inside this one, which it names.
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 class Stems:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...atomic import check_writable
 from ...errors import OutputError
 from ...evaluation.results import mask_path
 from .frame_result import PIXEL_FOLDERS
@@ -47,15 +48,7 @@ def check_folder(folder: Path, task: str, source: Pictures | Film, resume: bool,
             f"{found[0]} is there, but no {FILE_NAME}, which a run would have written with it; choose another "
             "output folder."
         )
-    probe = folder / ".write_test"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: the output folder cannot be written ({error.strerror}); choose another one."
-        ) from error
+    check_writable(folder, "choose another one")
 
 
 def _check_input(folder: Path, source: Pictures | Film) -> None:

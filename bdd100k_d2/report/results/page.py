@@ -56,6 +56,17 @@ class Options(NamedTuple):
 _DEFAULTS = Options()
 
 
+class _Inputs(NamedTuple):
+    """What is read: label files or folders of masks, pictures, and how."""
+
+    task: str
+    truth: Path
+    predicted: Path
+    images: Path | None
+    baseline: Path | None
+    options: Options
+
+
 def write_results_page(
     task: str,
     truth: Path,
@@ -92,10 +103,8 @@ def write_results_page(
     old = assets(out)
     pictures = Pictures(out)
     # Everything is read before anything is written, so that a mistyped path leaves the old page alone.
-    if task == "det":
-        view = _detection(truth, predicted, out, images, baseline, options, pictures)
-    else:
-        view = _segmentation(task, truth, predicted, out, images, baseline, options, pictures)
+    make_view = _detection if task == "det" else _segmentation
+    view = make_view(_Inputs(task, truth, predicted, images, baseline, options), out, pictures)
     view |= {
         "task": task,
         "title": _TITLES[task],
@@ -121,18 +130,12 @@ def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:
     return {"name": shown[0], "baseline": shown[1] if baseline else None}
 
 
-def _detection(
-    truth: Path,
-    predicted: Path,
-    out: Path,
-    images: Path | None,
-    baseline: Path | None,
-    options: Options,
-    pictures: Pictures,
-) -> dict:
+def _detection(inputs: _Inputs, out: Path, pictures: Pictures) -> dict:
+    options = inputs.options
+
     def analyse(path: Path, pictures_of: Path | None, worst: int, worst_each: int) -> DetectionAnalysis:
         return analyse_detection(
-            truth,
+            inputs.truth,
             path,
             pictures_of,
             score_threshold=options.score_threshold,
@@ -142,11 +145,11 @@ def _detection(
             workers=options.workers,
         )
 
-    if baseline is None:
-        analysis, other = analyse(predicted, images, options.max_frames, options.max_frames_each), None
+    if inputs.baseline is None:
+        analysis, other = analyse(inputs.predicted, inputs.images, options.max_frames, options.max_frames_each), None
         frames = [Pair(frame, None) for frame in analysis.worst]
     else:
-        analysis, other = analyse(predicted, images, 0, 0), analyse(baseline, None, 0, 0)
+        analysis, other = analyse(inputs.predicted, inputs.images, 0, 0), analyse(inputs.baseline, None, 0, 0)
         changed = 10 * options.max_frames_each
         names = most_changed(analysis.frame_errors, other.frame_errors, options.max_frames, changed)
         # Both runs with all their boxes, for at another threshold the slider asks for other errors.
@@ -161,31 +164,24 @@ def _detection(
     }
 
 
-def _segmentation(
-    task: str,
-    truth: Path,
-    predicted: Path,
-    out: Path,
-    images: Path | None,
-    baseline: Path | None,
-    options: Options,
-    pictures: Pictures,
-) -> dict:
+def _segmentation(inputs: _Inputs, out: Path, pictures: Pictures) -> dict:
+    options = inputs.options
+
     def analyse(path: Path, pictures_of: Path | None) -> SegmentationAnalysis:
         return analyse_segmentation(
-            task,
-            truth,
+            inputs.task,
+            inputs.truth,
             path,
             pictures_of,
             attributes=options.attributes,
             bootstrap=options.bootstrap,
-            worst=_EVERY_FRAME if baseline else options.max_frames,
+            worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
             worst_each=options.max_frames_each,
             workers=options.workers,
         )
 
-    analysis = analyse(predicted, images)
-    other = analyse(baseline, None) if baseline else None
+    analysis = analyse(inputs.predicted, inputs.images)
+    other = analyse(inputs.baseline, None) if inputs.baseline else None
     frames = [Pair(frame, None) for frame in analysis.worst]
     if other:
         runs = [{frame.name: frame for frame in one.worst} for one in (analysis, other)]
@@ -198,7 +194,7 @@ def _segmentation(
         "score_notes": [analysis.bootstrap.definition],
         "sections": segmentation.sections(analysis, other, out),
         "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking, *segmentation.notes(frames)],
-        "data": mask_gallery(task, frames, other is not None, pictures),
+        "data": mask_gallery(inputs.task, frames, other is not None, pictures),
     }
 
 
