@@ -10,6 +10,9 @@ five minutes; `--frames 1000 --batches 20 --repeat 1` one.
 
 `python tools/benchmark.py train` and `predict` run the models by stock Detectron2 and by this package; `--levers` adds
 what each lever does alone. Takes some ten minutes for both on a GPU, or on two cores of a CPU with `--levers` an hour.
+
+`python tools/benchmark.py commands` runs the report, the check of the data and the conversions of labels on problems of
+BDD100K's size. Takes some ten minutes; `--frames 200 --masks 20 --train-frames 1000` one.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from pathlib import Path
 
 from bdd100k_d2.arguments import positive
 from bdd100k_d2.atomic import write_atomic
+from bdd100k_d2.benchmark.commands import CommandReport, run_command_benchmark
 from bdd100k_d2.benchmark.decoders import DecoderReport, run_decoder_benchmark
 from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, Report, run_benchmark
 from bdd100k_d2.benchmark.loader import LoaderReport, run_loader_benchmark
@@ -59,11 +63,18 @@ def _predict(args: argparse.Namespace) -> bool:
     return _show(args, run_predicting_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
 
 
+def _commands(args: argparse.Namespace) -> bool:
+    sizes = (args.frames, args.masks, args.train_frames)
+    return _show(args, run_command_benchmark(Path(__file__).parent, *sizes, args.repeat, args.pictures))
+
+
 def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None, int]:
     return args.config, args.batch_size, args.count, args.repeat
 
 
-def _show(args: argparse.Namespace, report: Report | DecoderReport | LoaderReport | SpeedReport) -> bool:
+def _show(
+    args: argparse.Namespace, report: Report | CommandReport | DecoderReport | LoaderReport | SpeedReport
+) -> bool:
     print(report.text())
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -111,6 +122,14 @@ def main() -> None:
         models.add_argument("--keys", nargs="+", default=(), help="config keys and values in turn, for all variants")
         models.add_argument("--out", type=Path, help="JSON file to write")
         models.set_defaults(run=run)
+    tools = commands.add_parser("commands", help="report, check of the data, conversions of labels")
+    tools.add_argument("--frames", type=positive, default=10_000, help="of det (default: 10000)")
+    tools.add_argument("--masks", type=positive, default=1_000, help="pairs of sem_seg (default: 1000)")
+    tools.add_argument("--train-frames", type=positive, default=TRAIN_FRAMES, help="to convert (default: all 69863)")
+    tools.add_argument("--repeat", type=positive, default=1, help="runs; the median counts (default: 1)")
+    tools.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+    tools.add_argument("--out", type=Path, help="JSON file to write")
+    tools.set_defaults(run=_commands)
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:

@@ -84,14 +84,14 @@ class Report(NamedTuple):
         ]
         for one in self.comparisons:
             cells = [f"{one.task}, {one.frames:,} frames"]
-            ours = [str(one.workers), *_cells(one.ours)]
+            ours = [str(one.workers), *usage_cells(one.ours)]
             if one.toolkit is None or one.difference is None:
                 cells += ["-", "-", "-", *ours, "-", "-"]
             else:
                 ratio = f"{one.toolkit.seconds / one.ours.seconds:.1f}"
-                cells += [str(one.processes), *_cells(one.toolkit), *ours, ratio, f"{one.difference:.0e}"]
+                cells += [str(one.processes), *usage_cells(one.toolkit), *ours, ratio, f"{one.difference:.0e}"]
             lines.append(f"| {' | '.join(cells)} |")
-        seconds, memory = _cells(self.reading.process)
+        seconds, memory = usage_cells(self.reading.process)
         lines += [
             "",
             f"Training labels of {self.reading.frames:,} frames -> dataset dicts: {self.reading.seconds:.2f} s; "
@@ -177,7 +177,7 @@ class _Bench:
         scores = self._scores(task, workers)
         arguments = ["--gt", problem.truth, "--pred", problem.predicted, "--out", scores, "--workers", workers]
         command = [*self.evaluate, task, *map(str, arguments)]
-        ours = _median([self._measure(command) for _ in range(self.repeat)])
+        ours = median_usage([self._measure(command) for _ in range(self.repeat)])
         return Comparison(task, frames, None, workers, None, ours, None)
 
     def _scores(self, task: str, workers: int) -> Path:
@@ -194,10 +194,11 @@ def _read_labels(folder: Path, frames: int, repeat: int) -> Reading:
     os.sync()
     logger.info("Reading the labels of %d frames", frames)
     runs = [measure(command) for _ in range(repeat)]
-    return Reading(frames, median(float(run.output.split()[0]) for run in runs), _median(runs))
+    return Reading(frames, median(float(run.output.split()[0]) for run in runs), median_usage(runs))
 
 
-def _median(runs: Sequence[Usage]) -> Usage:
+def median_usage(runs: Sequence[Usage]) -> Usage:
+    """The median time, and the largest memory, of several runs."""
     return Usage(median(run.seconds for run in runs), max(run.peak for run in runs), runs[-1].output)
 
 
@@ -212,7 +213,8 @@ def machine(*packages: str) -> dict[str, str]:
     }
 
 
-def _cells(usage: Usage) -> list[str]:
+def usage_cells(usage: Usage) -> list[str]:
+    """Time and memory, as a table shows them."""
     return [f"{usage.seconds:.2f} s", f"{usage.peak / 1e9:.2f} GB"]
 
 

@@ -32,13 +32,23 @@ class Problem(NamedTuple):
     predicted: Path
 
 
-def make_detections(folder: Path, frames: int, seed: int = 0) -> Problem:
-    """Writes labels as det_20 has them, and 100 detections a frame: boxes near the labelled ones, a fifth misnamed."""
+def picture_name(place: int) -> str:
+    """The name of a problem's frame."""
+    return f"{place:08x}-{place:08x}.jpg"
+
+
+def make_detections(folder: Path, frames: int, seed: int = 0, detections_seed: int | None = None) -> Problem:
+    """Writes labels as det_20 has them, and 100 detections a frame: boxes near the labelled ones, a fifth misnamed.
+
+    Problems of one ``seed`` have the same labels, also where ``detections_seed`` gives them other detections.
+    """
     rng = np.random.default_rng(seed)
     counts = rng.poisson(BOXES_PER_FRAME, frames)
     boxes, classes = _boxes(rng, int(counts.sum()))
     problem = Problem(folder / "det_val.json", folder / "det.json")
     write_detections(_labelled(boxes, classes, counts), problem.truth)
+    if detections_seed is not None:
+        rng = np.random.default_rng(detections_seed)
     write_detections(_detected(rng, boxes, classes, counts), problem.predicted)
     return problem
 
@@ -55,7 +65,7 @@ def make_labels(folder: Path, frames: int, boxes: int, seed: int = 0) -> tuple[P
     write_detections(_labelled(*_boxes(rng, boxes), counts), labels)
     images.mkdir()
     for place in range(frames):
-        (images / _name(place)).touch()
+        (images / picture_name(place)).touch()
     return labels, images
 
 
@@ -97,10 +107,6 @@ def _draw_picture(seed: int) -> np.ndarray:
     return np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def _name(place: int) -> str:
-    return f"{place:08x}-{place:08x}.jpg"
-
-
 def _boxes(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(N, 4) inclusive corners within the picture, in pixels, and (N,) class indices."""
     classes = rng.choice(len(CLASS_COUNTS), count, p=np.array(CLASS_COUNTS) / sum(CLASS_COUNTS))
@@ -121,7 +127,7 @@ def _labelled(boxes: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> Ite
             )
         ]
         yield Frame(
-            _name(place),
+            picture_name(place),
             attributes=FrameAttributes("clear", "city street", "daytime"),
             timestamp=10000,
             size=ImageSize(WIDTH, HEIGHT),
@@ -135,7 +141,7 @@ def _detected(rng: np.random.Generator, boxes: np.ndarray, classes: np.ndarray, 
     first_id = 0
     for place, (count, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True)):
         if not count:
-            yield Frame(_name(place), labels=[])
+            yield Frame(picture_name(place), labels=[])
             continue
         chosen = end - 1 - rng.integers(0, count, DETECTIONS_PER_FRAME)
         found = boxes[chosen] + rng.normal(0, 4, (DETECTIONS_PER_FRAME, 4))
@@ -151,14 +157,14 @@ def _detected(rng: np.random.Generator, boxes: np.ndarray, classes: np.ndarray, 
             )
         ]
         first_id += DETECTIONS_PER_FRAME
-        yield Frame(_name(place), labels=labels)
+        yield Frame(picture_name(place), labels=labels)
 
 
 def _write_pair(problem: Problem, job: tuple[int, int]) -> None:
     place, seed = job
     truth, predicted = draw_masks(seed)
-    write_mask(truth, mask_path(problem.truth, _name(place)))
-    write_mask(predicted, mask_path(problem.predicted, _name(place)))
+    write_mask(truth, mask_path(problem.truth, picture_name(place)))
+    write_mask(predicted, mask_path(problem.predicted, picture_name(place)))
 
 
 def draw_masks(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -101,11 +101,11 @@ def frame_to_mask(
     Raises:
         DataError: run lengths of another size, or that are none.
     """
-    mask = np.full((height, width), unpainted, np.uint8)
+    # Run lengths go down the columns; with pixels in that order an object is painted several times as fast.
+    mask = np.full((height, width), unpainted, np.uint8, order="F")
     for label in frame.labels or ():
         if label.rle is None or label.category not in class_ids:
             continue
         rle = check_rle(label.rle, (height, width), f"frame {frame.name}, label {label.id} ({label.category})")
-        region = coco_mask.decode(rle)
-        mask[region > 0] = class_ids[label.category]
-    return mask
+        np.copyto(mask, class_ids[label.category], where=coco_mask.decode(rle).view(bool))
+    return np.ascontiguousarray(mask)

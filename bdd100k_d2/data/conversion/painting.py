@@ -64,9 +64,11 @@ def paint_instances(frame: Frame, labels: Sequence[tuple[Label, TaskClass]], tas
     size = frame.height_width
     where = f"{source}: frame {frame.name}, label"
     masks = [check_rle(label.rle, size, f"{where} {label.id} ({label.category})") for label, _ in labels]
-    instances = np.zeros(size, np.int32)
+    # In the order of run lengths, which go down the columns.
+    instances = np.zeros(size, np.int32, order="F")
     for number, mask in enumerate(masks, 1):
-        instances[coco_mask.decode(mask) > 0] = number
+        np.copyto(instances, number, where=coco_mask.decode(mask).view(bool))
+    instances = np.ascontiguousarray(instances)
     seen = np.bincount(instances.ravel(), minlength=len(labels) + 1)[1:]
     ids = annotation_ids(labels, task)
     # Stuff of a class is one segment, so its parts cannot differ.

@@ -94,11 +94,13 @@ def _rings(mask: np.ndarray) -> list[list[_Corner]]:
 
 def _runs(steps: np.ndarray) -> list[tuple[int, int, int, int]]:
     """The runs of equal values other than 0 in the rows of ``steps``: row, first and last place (exclusive), value."""
-    padded = np.pad(steps, ((0, 0), (1, 1)))
-    here = padded[:, 1:-1]
-    rows, starts = np.nonzero((here != 0) & (here != padded[:, :-2]))
-    _, lasts = np.nonzero((here != 0) & (here != padded[:, 2:]))
-    columns = (rows, starts, lasts + 1, steps[rows, starts])
+    # A row after the other, with a 0 between them; NumPy finds places in one dimension faster than in two.
+    flat = np.pad(steps, ((0, 0), (0, 1))).ravel()
+    changes = np.flatnonzero(np.diff(flat, prepend=np.int8(0), append=np.int8(0)))
+    values = flat[changes[:-1]]
+    starts, ends = changes[:-1][values != 0], changes[1:][values != 0]
+    rows, firsts = np.divmod(starts, steps.shape[1] + 1)
+    columns = (rows, firsts, ends - starts + firsts, values[values != 0])
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
