@@ -14,6 +14,8 @@ from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.register import default_root
 from bdd100k_d2.errors import BDD100KError
 
+NOT_CHECKED = 2
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -39,7 +41,7 @@ def _print(text: str) -> None:
 
 
 def main() -> int:
-    """Parses the command line and prints the report; returns 1 for what breaks training."""
+    """Parses the command line and prints the report; returns 1 for what breaks training, 2 for a check that failed."""
     parser = _parser()
     args = parser.parse_args()
     data = (args.root.expanduser() / "bdd100k").resolve()
@@ -58,7 +60,8 @@ def main() -> int:
 
             print(f"{len(write_statistics(statistics, args.stats))} files of statistics are in {args.stats}")
     except BDD100KError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return NOT_CHECKED
     return 1 if report.breaks_training else 0
 
 

@@ -21,6 +21,7 @@ from ..config import get_config
 from ..cores import cores
 from ..data.augmentation import build_augmentation
 from ..data.pictures import read_picture
+from ..data.slices import register_config_slices
 from ..errors import ConfigError, DataError
 from ..modeling.folding import fold_norms
 from .acceleration import accelerate
@@ -78,7 +79,7 @@ class Predictor:
             fold: see `modeling.folding.fold_norms`.
 
         Raises:
-            ConfigError: no such config, or a batch of no picture.
+            ConfigError: no such config, a slice in it that cannot be, or a batch of no picture.
             WeightsError: the weights cannot be loaded, or are not of this model.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
@@ -86,6 +87,7 @@ class Predictor:
             raise ConfigError(f"a batch of {batch_size} pictures: batch_size has to be 1 or more.")
         self.batch_size = batch_size
         self.amp = amp
+        register_config_slices(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
         model = build_model(self.cfg).eval()

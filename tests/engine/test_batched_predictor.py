@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import write_image
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultPredictor
 from detectron2.modeling import build_model
 
@@ -82,6 +83,14 @@ def test_without_folded_norms_batches_and_channels_last_it_is_equal(cfg: CfgNode
     assert torch.equal(found.pred_boxes.tensor, expected.pred_boxes.tensor) and torch.equal(
         found.scores, expected.scores
     )
+
+
+def test_a_slice_of_the_config_has_the_classes_of_its_base(cfg: CfgNode) -> None:
+    cfg = cfg.clone()
+    base = cfg.DATASETS.TEST[0]
+    cfg.DATASETS.SLICES = [{"name": "dark_and_wet", "base": base, "timeofday": "night", "weather": "rainy"}]
+    cfg.DATASETS.TEST = ("dark_and_wet",)
+    assert bdd100k_d2.Predictor(cfg).metadata.thing_classes == MetadataCatalog.get(base).thing_classes
 
 
 def test_it_reads_no_further_than_it_has_to(cfg: CfgNode, pictures: list[Path]) -> None:

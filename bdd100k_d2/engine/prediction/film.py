@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,12 @@ from ...errors import DataError, OutputError
 logger = logging.getLogger(__name__)
 
 _USUAL_RATE = 30.0
+
+# Frames a second; heads of films with changing rates tell the units of their clock instead, such as 90000.
+_HIGHEST_RATE = 1000.0
+
+# In seconds; a head may promise any number of frames.
+_LONGEST_GAP = 10.0
 
 
 class FilmReader:
@@ -38,26 +45,31 @@ class FilmReader:
             remedy = "is one connected?" if isinstance(source, int) else "is it a film, and whole? Convert it to MP4."
             raise DataError(f"{self._name}: cannot be opened; {remedy}")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        if not (math.isfinite(rate) and rate > 0):
+        if not (math.isfinite(rate) and 0 < rate <= _HIGHEST_RATE):
             logger.warning("%s tells no frame rate; it is taken for %g.", self._name, _USUAL_RATE)
             rate = _USUAL_RATE
         self.rate = rate
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.num_frames = count if count > 0 and not isinstance(source, int) else None
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Yields the frames, (H, W, 3) uint8, BGR, to the first that cannot be read.
+    def frames(self) -> Iterator[np.ndarray | None]:
+        """Yields the frames, (H, W, 3) uint8, BGR, to the last that can be read; None for each before it that cannot.
 
         Raises:
             DataError: there is none.
         """
-        count = 0
+        count = failed = 0
         while True:
             found, frame = self._capture.read()
-            if not found:
+            if found:
+                # Of frames that fail only a whole one after them tells that they were not the end.
+                yield from repeat(None, failed)
+                count, failed = count + failed + 1, 0
+                yield frame
+                continue
+            failed += 1
+            if self.num_frames is None or count + failed >= self.num_frames or failed > _LONGEST_GAP * self.rate:
                 break
-            count += 1
-            yield frame
         if not count:
             raise DataError(f"{self._name}: no frame of it can be read; is it a film, and whole? Convert it to MP4.")
 

@@ -41,6 +41,10 @@ class Film(NamedTuple):
         """The name of a frame, counted from 0, in the manner of BDD100K's videos, which count from 1."""
         return f"{self.stem}-{index + 1:07d}.jpg"
 
+    def frame_index(self, name: str) -> int:
+        """The index of the frame of that name."""
+        return int(name.removeprefix(f"{self.stem}-").removesuffix(".jpg")) - 1
+
 
 def find_input(text: str, output: Path | None = None) -> Pictures | Film:
     """Finds what is to be predicted.

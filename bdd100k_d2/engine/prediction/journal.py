@@ -137,9 +137,11 @@ class Journal:
         for field in earlier.__struct_fields__:
             before, now = getattr(earlier, field), getattr(self._settings, field)
             if before != now:
+                # Hashes would tell nobody anything.
+                change = "another config" if field == "config" else f"{field} {before!r}, now it is {now!r}"
                 raise ConfigError(
-                    f"{self.path}: the run had {field} {before!r}, now it is {now!r}; go on with the same, or start "
-                    "again with --overwrite or in another folder."
+                    f"{self.path}: the run had {change}; go on with the same, or start again with --overwrite or in "
+                    "another folder."
                 )
 
     def _read(self) -> None:

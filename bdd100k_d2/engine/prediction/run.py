@@ -120,8 +120,8 @@ class PredictionRun:
             work = Work(self._wanted, predictor, journal, lambda: self._begin(journal))
             names = work.film(source) if isinstance(source, Film) else work.pictures(source)
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
-            video = source.stem if isinstance(source, Film) else None
-            files = write_official_files(self.task, map(journal.line, done), self._folder, video)
+            film = source if isinstance(source, Film) else None
+            files = write_official_files(self.task, map(journal.line, done), self._folder, film)
         if isinstance(source, Film):
             files.append(self._folder / f"{source.stem}.mp4")
         elif self._options.overlay:
@@ -144,8 +144,7 @@ class PredictionRun:
             task=self.task,
             input=place,
             film=film_name(source),
-            # Not its YAML, which names lists that are one object by anchors.
-            config=hashlib.sha256(json.dumps(self._cfg, sort_keys=True).encode()).hexdigest(),
+            config=_hash(self._cfg),
             weights=weights,
             score_thr=options.min_score,
             classes=None if options.classes is None else sorted(options.classes),
@@ -153,6 +152,12 @@ class PredictionRun:
             batch_size=predictor.batch_size,
             amp=predictor.amp,
         )
+
+
+def _hash(cfg: CfgNode) -> str:
+    # Not of its YAML, which names lists that are one object by anchors.
+    keys = {key: value for key, value in cfg.items() if key != "OUTPUT_DIR"}
+    return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
 
 
 def _with_state(path: Path) -> str:

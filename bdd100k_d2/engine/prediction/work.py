@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 # So many unreadable frames are named in the log; the record names all.
 _NAMED = 5
 _JPEG_QUALITY = 92
+
+# The share of a film's frames that its head may promise too much.
+_ESTIMATED = 0.05
 
 
 class Streaming(Protocol):
@@ -97,42 +101,48 @@ class Work:
         self._names: dict[int, str] = {}
 
     def pictures(self, source: Pictures) -> list[str]:
-        """Predicts those that are not done; returns the names of all, in order."""
+        """Predicts those that are not done, with a limit of the first ones; returns the names of all, in order."""
         paths = dict(list(source.paths.items())[: self._wanted.limit])
         done = whole_batches(self._journal.entries, list(paths), self._predictor.batch_size)
         with self._writing(len(paths)) as pipeline:
             self._bar.update(len(done))
             self._predict((self._start(name, path) for name, path in paths.items() if name not in done), pipeline)
             self._ready()
-        return list(paths)
+        return list(source.paths)
 
     def film(self, source: Film) -> list[str]:
         """Predicts a film from where it stopped, and draws all of it; returns the frames' names, in order.
 
-        A camera is predicted until it ends, the limit is reached, or the user interrupts.
+        A camera is predicted until it ends, the limit is reached, or the user interrupts. What an earlier start
+        predicted beyond the limit stays.
         """
+        limit = self._wanted.limit
+        if limit is not None:
+            limit = max(limit, len(self._journal.entries))
         names: list[str] = []
         # One name more than are known tells that a last, smaller batch may not have been the film's last.
         known = [source.frame_name(i) for i in range(len(self._journal.entries) + 1)]
         done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
         with closing(FilmReader(source.source)) as reader:
-            total = min((n for n in (reader.num_frames, self._wanted.limit) if n is not None), default=None)
+            total = min((n for n in (reader.num_frames, limit) if n is not None), default=None)
             with (
                 FilmWriter(self._wanted.folder / f"{source.stem}.mp4", reader.rate) as self._film,
                 self._writing(total) as pipeline,
             ):
                 try:
-                    self._predict(self._frames(source, reader, done, names, pipeline), pipeline)
+                    frames = islice(reader.frames(), limit)
+                    self._predict(self._frames(source, frames, done, names, pipeline), pipeline)
                 except KeyboardInterrupt:
                     if not (source.is_camera and self._begun):
                         raise
                     logger.info("Interrupted: the camera's film ends here.")
             missing = 0 if total is None or source.is_camera else total - len(names)
-            # Heads are estimates in some formats; a film that is cut off lacks more than a second.
-            if missing > reader.rate:
+            if missing > 0:
                 reason = f"{source.source}: {total} frames by its head, but it ends after {len(names)}; is it cut off?"
                 logger.warning("%s", reason)
-                self.unreadable |= {source.frame_name(i): reason for i in range(len(names), total)}
+                # In some formats the head is an estimate.
+                if missing > min(reader.rate, _ESTIMATED * total):
+                    self.unreadable |= {source.frame_name(i): reason for i in range(len(names), total)}
         return names
 
     @contextmanager
@@ -142,17 +152,22 @@ class Work:
             yield pipeline
 
     def _frames(
-        self, source: Film, reader: FilmReader, done: set[str], names: list[str], pipeline: OrderedPipeline
+        self,
+        source: Film,
+        frames: Iterator[np.ndarray | None],
+        done: set[str],
+        names: list[str],
+        pipeline: OrderedPipeline,
     ) -> Iterator[np.ndarray]:
-        for index, frame in enumerate(reader.frames()):
+        for index, frame in enumerate(frames):
             names.append(source.frame_name(index))
-            if names[-1] in done:
+            if frame is None:
+                self._note(names[-1], f"{source.source}: frame {index + 1} cannot be read; the film is damaged there.")
+            elif names[-1] in done:
                 # They come before all that are predicted, so that the film is in order.
                 pipeline.put(_Item(names[-1], frame[..., ::-1], None))
             else:
                 yield self._start(names[-1], frame)
-            if len(names) == self._wanted.limit:
-                return
 
     def _start(self, name: str, frame: Path | np.ndarray) -> Path | np.ndarray:
         self._names[id(frame)] = name
@@ -174,15 +189,17 @@ class Work:
                 self._journal.append(FrameLine(name, error=error))
 
     def _refuse(self, frame: Path, error: DataError) -> None:
-        name = self._names.pop(id(frame))
-        self.unreadable[name] = str(error)
+        self._note(self._names.pop(id(frame)), str(error))
+
+    def _note(self, name: str, reason: str) -> None:
+        self.unreadable[name] = reason
         if self._begun:
-            self._journal.append(FrameLine(name, error=str(error)))
+            self._journal.append(FrameLine(name, error=reason))
         self._bar.update()
         if len(self.unreadable) <= _NAMED:
-            logger.warning("%s", error)
+            logger.warning("%s", reason)
         elif len(self.unreadable) == _NAMED + 1:
-            logger.warning("More pictures cannot be read; %s names all of them.", self._journal.path)
+            logger.warning("More frames cannot be read; %s names all of them.", self._journal.path)
 
     def _make(self, item: _Item) -> _Made:
         task, folder = self._wanted.task, self._wanted.folder

@@ -72,7 +72,7 @@ def test_a_sound_part_exits_with_0_and_what_breaks_training_with_1(root: Path, t
 
 def test_bad_arguments(sound: Path, tmp_path: Path) -> None:
     done = run("--root", tmp_path)
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and "no folder bdd100k" in done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "no folder bdd100k" in done.stderr
     for option in ("--json", "--stats"):
         done = run("--root", sound, option, sound / "bdd100k/labels/new")
         assert done.returncode == 2 and "lies in the data, which is only read" in done.stderr

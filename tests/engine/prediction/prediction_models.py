@@ -73,6 +73,23 @@ def write_film(path: Path, frames: int, rate: float = 12.5, height: int = 96, wi
     return path
 
 
+def write_damaged_film(path: Path, frames: int, damaged: set[int]) -> Path:
+    """A film of 20 grey levels in turn, some of whose frames cannot be decoded; ``path`` ends in ``.avi``."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (160, 96))
+    for i in range(frames):
+        writer.write(np.full((96, 160, 3), 12 * (i % 20), np.uint8))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    place = content.index(b"movi")
+    for i in range(frames):
+        place = content.index(b"00dc", place + 1)
+        length = int.from_bytes(content[place + 4 : place + 8], "little")
+        if i in damaged:
+            content[place + 8 : place + 8 + length] = bytes(length)
+    path.write_bytes(content)
+    return path
+
+
 class Scripted:
     """A predictor without a model: its boxes follow from the pixels. It can be killed when ``record`` has so many."""
 

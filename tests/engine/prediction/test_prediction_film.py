@@ -1,9 +1,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
-from prediction_models import write_film
+from prediction_models import write_damaged_film, write_film
 
 from bdd100k_d2.engine.prediction.film import FilmReader, FilmWriter
 from bdd100k_d2.engine.prediction.pipeline import OrderedPipeline
@@ -25,6 +26,30 @@ def test_frames_rate_and_number_of_a_film(tmp_path: Path) -> None:
     # The square moves by four pixels a frame.
     left = [int((frame[45].min(axis=1) > 200).argmax()) for frame in frames]
     assert all(abs(found - 4 * i) <= 2 for i, found in enumerate(left))
+
+
+def test_frames_behind_damaged_ones_are_read(tmp_path: Path) -> None:
+    path = write_damaged_film(tmp_path / "a.avi", 12, {4, 5, 11})
+    frames = read(path)
+    # Behind the last whole frame nothing tells damage from the end.
+    assert [frame is None for frame in frames] == [i in (4, 5) for i in range(11)]
+    assert [round(frame.mean() / 12) for frame in frames if frame is not None] == [0, 1, 2, 3, 6, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("rate", [0.0, float("nan"), 90000.0])
+def test_a_rate_that_cannot_be_counts_as_untold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, rate: float
+) -> None:
+    capture = cv2.VideoCapture
+
+    def told(source: str) -> SimpleNamespace:
+        film = capture(source)
+        get = {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: 3.0}.get
+        return SimpleNamespace(isOpened=film.isOpened, get=get, read=film.read, release=film.release)
+
+    path = write_film(tmp_path / "a.mp4", 3)
+    monkeypatch.setattr(cv2, "VideoCapture", told)
+    assert FilmReader(path).rate == 30 and "a.mp4 tells no frame rate; it is taken for 30." in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"", b"no film"])

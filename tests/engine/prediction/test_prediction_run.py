@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import small_config, write_image
 from detectron2.config import CfgNode
-from prediction_models import Scripted, config_file, detector, saved, write_film
+from prediction_models import Scripted, config_file, detector, saved, write_damaged_film, write_film
 
 import bdd100k_d2
 from bdd100k_d2.data.categories import names
@@ -101,6 +101,30 @@ def test_masks_are_those_of_the_evaluator(tiny_root: Path, pictures: Path, tmp_p
     np.testing.assert_array_equal(one, np.where(every == most, most, 255))
 
 
+def test_damaged_frames_of_a_film_are_named_and_the_others_predicted(
+    det: CfgNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = write_damaged_film(tmp_path / "a.avi", 12, {4, 5})
+    for options in ({}, {"resume": True}):
+        summary = run(det, film, tmp_path / "out", Scripted(2), **options)
+        assert (summary.frames, list(summary.unreadable)) == (10, ["a-0000005.jpg", "a-0000006.jpg"])
+        assert "a.avi: frame 5 cannot be read; the film is damaged there." in caplog.text
+    frames = json.loads((tmp_path / "out/det.json").read_bytes())
+    assert [frame["frameIndex"] for frame in frames] == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
+    assert [frame["name"] for frame in frames[3:5]] == ["a-0000004.jpg", "a-0000007.jpg"]
+    assert cv2.VideoCapture(str(tmp_path / "out/a.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 10
+
+
+@pytest.mark.parametrize(("frames", "unreadable"), [(59, 0), (45, 15)])
+def test_a_film_that_ends_early_is_told_of(
+    det: CfgNode, tmp_path: Path, caplog: pytest.LogCaptureFixture, frames: int, unreadable: int
+) -> None:
+    film = write_damaged_film(tmp_path / "a.avi", 60, set(range(frames, 60)))
+    summary = run(det, film, tmp_path / "out", Scripted())
+    assert (summary.frames, len(summary.unreadable)) == (frames, unreadable)
+    assert f"a.avi: 60 frames by its head, but it ends after {frames}; is it cut off?" in caplog.text
+
+
 def test_scores_and_classes_select(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
     run(det, pictures, tmp_path / "all")
     labels = [label for frame in json.loads((tmp_path / "all/det.json").read_bytes()) for label in frame["labels"]]
@@ -111,6 +135,24 @@ def test_scores_and_classes_select(det: CfgNode, pictures: Path, tmp_path: Path)
     kept = [label for label in labels if label["score"] >= least and label["category"] == category]
     assert [(one["score"], one["box2d"]) for one in some] == [(one["score"], one["box2d"]) for one in kept] and kept
     assert [one["id"] for one in some] == [str(i) for i in range(len(some))]
+
+
+def test_a_limit_takes_nothing_from_a_run_that_goes_on(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    for source in (pictures, write_film(tmp_path / "drive.mp4", 6)):
+        folder = tmp_path / source.stem
+        run(det, source, folder, Scripted(), overlay=True)
+        whole = contents(folder)
+        summary = run(det, source, folder, Scripted(), overlay=True, resume=True, limit=2)
+        assert summary.predicted == 0 and contents(folder) == whole
+
+
+def test_another_config_is_refused_in_words(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+    run(det, pictures, tmp_path / "out", Scripted(), limit=2)
+    det.OUTPUT_DIR = str(tmp_path / "elsewhere")
+    assert run(det, pictures, tmp_path / "out", Scripted(), limit=2, resume=True).predicted == 0
+    det.TEST.DETECTIONS_PER_IMAGE = 5
+    with pytest.raises(ConfigError, match=r"frames\.jsonl: the run had another config; go on with the same, or start"):
+        run(det, pictures, tmp_path / "out", Scripted(), resume=True)
 
 
 def test_a_slice_of_the_config_tells_the_task(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
