@@ -117,6 +117,8 @@ def _measure_masks(bench: _Bench, folder: Path, masks: int) -> None:
     files = ("--gt", problem.truth, "--pred", problem.predicted, "--out", folder / "report")
     bench.run("report.py sem_seg", masks, "sem_seg", *files)
     _convert(bench, "sem_seg masks", masks, problem.truth, folder / "masks.json", "coco", "--task", "sem_seg")
+    polygons = ("--task", "sem_seg", "--segmentation", "polygon")
+    _convert(bench, "sem_seg masks, polygons", masks, problem.truth, folder / "polygons.json", "coco", *polygons)
     _convert(bench, "COCO", masks, folder / "masks.json", folder / "painted", "masks", "--task", "sem_seg")
 
 
