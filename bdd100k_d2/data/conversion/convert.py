@@ -107,7 +107,8 @@ def convert(
         what = "a box or a mask (rle)" if opened.task is None else "a box"
         raise DataError(
             f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions "
-            "have no boxes. Take det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks."
+            "have no boxes. Take det_20 or masks of ins_seg for boxes, rles/, masks/ or bitmasks/ of the release for "
+            "masks."
         )
     elif to == "coco":
         CocoWriter(opened.task, losses, source, polygons, opened.kind == "bitmasks").write(frames, target)

@@ -10,13 +10,16 @@ from ...errors import DataError
 from ..labels import Frame, ImageSize, Label
 from .classes import check_category, guess_task
 from .coco_reader import is_coco, read_coco
-from .losses import Losses
+from .losses import NO_AREA, Losses
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
 from .scalabel import label_files, read_scalabel
 from .yolo_classes import find_labels, list_labels, read_classes
 from .yolo_reader import Sizes, read_yolo
 
 KINDS = ("scalabel", "coco", "yolo", "masks", "bitmasks")
+
+# Whose masks are of single objects, at least in part.
+_OBJECTS = ("ins_seg", "pan_seg")
 
 # Frames with labels that the task of label files is told from.
 _LOOKED_AT = 200
@@ -43,7 +46,8 @@ class Options(NamedTuple):
 class Source(NamedTuple):
     """A path's kind, one of :data:`KINDS`, the task of its labels, and its frames, to be taken once.
 
-    The task is None of labels that have neither boxes nor masks. ``boxes`` says whether labels have boxes.
+    The task is None of labels that have neither boxes nor masks. ``boxes`` says whether labels have boxes, or masks of
+    objects.
     """
 
     kind: str
@@ -109,10 +113,12 @@ def open_source(path: Path, kind: str | None, losses: Losses, options: Options) 
                 f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels."
             )
         frames = read_scalabel(path)
-    first, frames = _first(_checked(frames, path))
+    first, frames = _first(_checked(frames, path, losses))
     labels = [label for frame in first for label in frame.labels or ()]
-    boxes = not labels or any(label.box2d is not None for label in labels)
-    return Source(kind, options.task or guess_task(first, path), boxes, frames)
+    task = options.task or guess_task(first, path)
+    # Masks of objects have the boxes around them.
+    boxes = not labels or any(one.box2d is not None or (one.rle is not None and task in _OBJECTS) for one in labels)
+    return Source(kind, task, boxes, frames)
 
 
 def count_frames(path: Path, source: Source) -> int | None:
@@ -146,25 +152,35 @@ def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:
     return first, chain(first, frames)
 
 
-def _checked(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
+def _checked(frames: Iterable[Frame], path: Path, losses: Losses) -> Iterator[Frame]:
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
-        for label in frame.labels or ():
-            _check(label, frame, path)
+        if frame.labels:
+            frame.labels = [label for label in frame.labels if _is_kept(label, frame, path, losses)]
         yield frame
 
 
-def _check(label: Label, frame: Frame, path: Path) -> None:
+def _is_kept(label: Label, frame: Frame, path: Path, losses: Losses) -> bool:
+    """Whether there is anything of a label; a box without an area is taken off it."""
+    where = f"{path}: frame {frame.name}, label {label.id}"
+    check_category(label.category, where)
     box = label.box2d
-    if box is not None:
-        width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
-        # Comparisons with NaN are false, so NaN fails here too.
-        if not (width > 0 and height > 0 and math.isfinite(width * height)):
-            raise DataError(
-                f"{path}: frame {frame.name}, label {label.id} ({label.category}): the box ({box.x1:g}, {box.y1:g}) to "
-                f"({box.x2:g}, {box.y2:g}), inclusive, has no area; mend or remove that label."
-            )
-    check_category(label.category, f"{path}: frame {frame.name}, label {label.id}")
+    if box is None:
+        return True
+    width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
+    if not math.isfinite(width * height):
+        raise DataError(
+            f"{where} ({label.category}): the box ({box.x1:g}, {box.y1:g}) to ({box.x2:g}, {box.y2:g}) is not one of "
+            "finite numbers; mend or remove that label."
+        )
+    if width > 0 and height > 0:
+        return True
+    if label.rle is not None:
+        # COCO writes a box of zeros for a mask of nothing, which is no loss.
+        label.box2d = None
+        return True
+    losses.add(NO_AREA)
+    return False

@@ -8,9 +8,12 @@ file. Predictions have the score as a sixth field.
 from collections.abc import Iterable
 from pathlib import Path
 
+from pycocotools import mask as coco_mask
+
 from ...errors import DataError
 from ..categories import names
-from ..labels import Frame, ImageSize, Label
+from ..labels import Box2D, Frame, ImageSize, Label
+from ..rle import check_rle
 from . import losses as lost
 from .classes import TaskClasses
 from .losses import Losses
@@ -43,7 +46,7 @@ class YoloWriter:
         Of a ``data.yaml`` that is there nothing is lost: a split that it does not name is added at its end.
 
         Raises:
-            DataError: a frame without a size, a box outside of its picture, or names that cannot be those of files.
+            DataError: a frame without a size, run lengths that do not fit it, or names that cannot be those of files.
             OutputError: a file cannot be written, or ``data.yaml`` has other classes.
         """
         check_data_file(root, self._names)
@@ -66,8 +69,7 @@ class YoloWriter:
         return "".join(self._line(frame, label, size) for label in frame.labels or ())
 
     def _line(self, frame: Frame, label: Label, size: ImageSize) -> str:
-        box = label.box2d
-        if box is None:
+        if label.box2d is None and label.rle is None:
             self._losses.add(lost.NO_BOX)
             return ""
         known = self._classes.find(label.category)
@@ -76,18 +78,19 @@ class YoloWriter:
         if known.ignored or label.is_crowd:
             self._losses.add(lost.CROWDS_LEFT_OUT)
             return ""
-        self._count(label)
+        box = label.box2d or self._around_mask(frame, label, size)
+        if box is None:
+            self._losses.add(lost.NO_AREA)
+            return ""
         left, top, right, bottom = box.x1, box.y1, box.x2 + 1, box.y2 + 1
+        if right <= 0 or bottom <= 0 or left >= size.width or top >= size.height:
+            self._losses.add(lost.OUTSIDE)
+            return ""
+        self._count(label)
         if left < 0 or top < 0 or right > size.width or bottom > size.height:
             self._losses.add(CUT)
             left, top = max(left, 0), max(top, 0)
             right, bottom = min(right, size.width), min(bottom, size.height)
-            if not (left < right and top < bottom):
-                raise DataError(
-                    f"{self._source}: frame {frame.name}, label {label.id} ({label.category}): the box ({box.x1:g}, "
-                    f"{box.y1:g}) to ({box.x2:g}, {box.y2:g}) is outside of the picture of {size.width}x{size.height}; "
-                    "mend or remove that label."
-                )
         fields = (
             (left + right) / 2 / size.width,
             (top + bottom) / 2 / size.height,
@@ -96,6 +99,13 @@ class YoloWriter:
         )
         score = "" if label.score is None else f" {label.score:.{DIGITS}f}"
         return f"{known.index} " + " ".join(f"{field:.{DIGITS}f}" for field in fields) + f"{score}\n"
+
+    def _around_mask(self, frame: Frame, label: Label, size: ImageSize) -> Box2D | None:
+        """The box around a label's mask; None for a mask of nothing."""
+        where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
+        mask = check_rle(label.rle, (size.height, size.width), where)
+        x, y, width, height = coco_mask.toBbox(mask).tolist()
+        return Box2D(x, y, x + width - 1, y + height - 1) if width else None
 
     def _count(self, label: Label) -> None:
         lost.count_attributes(label, self._losses)

@@ -186,6 +186,42 @@ def test_masks_come_back_exactly(tmp_path: Path, task: str, polygons: bool) -> N
         ]
 
 
+def test_a_mask_of_nothing_comes_back(tmp_path: Path) -> None:
+    nothing = Label("1", "pole", rle=rle_of(np.zeros((36, 64), bool)))
+    frame = Frame("a.jpg", size=ImageSize(64, 36), labels=[nothing])
+    (back,) = through(write(tmp_path, [frame]), tmp_path, "coco", task="pan_seg")
+    assert back.labels == [nothing]
+    (annotation,) = json.loads((tmp_path / "middle_coco.json").read_text())["annotations"]
+    assert (annotation["bbox"], annotation["area"]) == ([0, 0, 0, 0], 0)
+
+
+@pytest.mark.parametrize("split", ("train", "val"))
+@pytest.mark.parametrize("task", ("ins_seg", "pan_seg"))
+def test_real_masks_come_back(real_root: Path, tmp_path: Path, task: str, split: str) -> None:
+    source = real_root / f"bdd100k/labels/{task}/rles/{task}_{split}.json"
+    if not source.exists():
+        pytest.skip(f"no {source}")
+    back = through(source, tmp_path, "coco", task=task)
+    for frame, other in zip(read_labels(source).frames, back, strict=True):
+        assert [(str(one.id), one.rle) for one in other.labels] == [(str(one.id), one.rle) for one in frame.labels]
+
+
+def test_a_box_without_area_is_left_out(tmp_path: Path) -> None:
+    annotations = [{**ANNOTATION, "id": i, "bbox": box} for i, box in enumerate(([1, 2, 0, 4], [1, 2, 3, 4]))]
+    for annotation in annotations:
+        annotation.pop("segmentation", None)
+    for to in ("coco", "scalabel"):
+        done = run(coco(tmp_path, annotations=annotations), tmp_path / f"{to}.json", to)
+        assert done.labels == 1 and done.losses["boxes without an area are left out"] == 1
+
+
+@pytest.mark.parametrize("crowd", (True, False))
+def test_marks_that_are_true_or_false(tmp_path: Path, crowd: bool) -> None:
+    source = coco(tmp_path, annotations=[{**ANNOTATION, "bbox": [1, 2, 3, 4], "iscrowd": crowd, "ignore": False}])
+    run(source, tmp_path / "out.json", "coco")
+    assert json.loads((tmp_path / "out.json").read_text())["annotations"][0]["iscrowd"] == int(crowd)
+
+
 def test_what_coco_does_not_hold_is_counted(tmp_path: Path) -> None:
     box = Box2D(0, 0, 9, 9)
     labels = [
@@ -281,9 +317,9 @@ BAD = {
         {"categories": [{"id": 3, "name": "boat"}]},
         "frame a.jpg, label 9: unknown category 'boat'; rename or remove it. Known are pedestrian",
     ),
-    "a box without area": (
-        {"annotations": [{**ANNOTATION, "bbox": [1, 2, 0, 4]}]},
-        "frame a.jpg, label 9 (car): the box (1, 2) to (0, 5), inclusive, has no area; mend or remove that label",
+    "a box that is endless": (
+        {"annotations": [{**ANNOTATION, "bbox": [1, 2, 1e308, 1e308]}]},
+        "frame a.jpg, label 9 (car): the box (1, 2) to (1e+308, 1e+308) is not one of finite numbers; mend or remove",
     ),
     "a box of three numbers": (
         {"annotations": [{**ANNOTATION, "bbox": [1, 2, 3]}]},

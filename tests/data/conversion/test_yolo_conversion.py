@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conversion_cases import SIZE, random_det_frames, rle_of, run, through, write
+from conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, through, write
 from PIL import Image
 
 from bdd100k_d2.data.categories import DET_CLASSES, names
@@ -131,10 +131,6 @@ BAD = {
     "a negative class": ("-1 0.5 0.5 0.25 0.25", "line 1: class -1, but there are 2 classes"),
     "pixels": ("1 640 360 20 30", "line 1: 640 360 20 30 are not all fractions of the picture, 0 to 1; divide pixels"),
     "not a number": ("1 0.5 nan 0.25 0.25", "line 1: 0.5 nan 0.25 0.25 are not all fractions"),
-    "a box without area": (
-        "1 0.5 0.5 0 0.25",
-        "frame a.jpg, label 0 (rider): the box (640, 270) to (639, 449), inclusive, has no area; mend or remove",
-    ),
 }
 
 
@@ -189,10 +185,35 @@ def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> 
     assert list((tmp_path / "yolo/labels").iterdir()) == []
 
 
-def test_a_box_outside_of_its_picture(tmp_path: Path) -> None:
-    frame = Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(1300, 5, 1310, 9))])
-    with pytest.raises(DataError, match=r"frame a.jpg, label 1 \(car\): the box \(1300, 5\) to \(1310, 9\) is outside"):
-        run(write(tmp_path, [frame]), tmp_path / "yolo", "yolo")
+def test_a_box_outside_of_its_picture_is_left_out(tmp_path: Path) -> None:
+    boxes = [Box2D(1300, 5, 1310, 9), Box2D(3, -9, 8, -1), Box2D(-5, 0, -1, 9), Box2D(1279, 719, 1290, 730)]
+    frame = Frame("a.jpg", labels=[Label(None, "car", box2d=box) for box in boxes])
+    done = run(write(tmp_path, [frame]), tmp_path / "yolo", "yolo", split="train")
+    assert done.losses == {
+        "boxes outside of their picture are left out": 3,
+        "boxes reach out of their picture and are cut off at its edges": 1,
+    }
+    assert (tmp_path / "yolo/labels/train/a.txt").read_text().count("\n") == 1
+
+
+def test_a_box_without_area_is_left_out(tmp_path: Path) -> None:
+    folder = yolo(tmp_path, "1 0.5 0.5 0 0.25\n0 0.5 0.5 0.25 0.25\n")
+    done = run(folder, tmp_path / "coco.json", "coco", size=SIZE)
+    assert done.labels == 1 and done.losses == {"boxes without an area are left out": 1}
+
+
+def test_boxes_around_run_lengths_are_those_around_bitmasks(tmp_path: Path) -> None:
+    regions = random_regions(np.random.default_rng(0), 36, 64, 6)
+    ids = np.unique(regions).tolist()
+    labels = [Label(str(k + 1), names("ins_seg")[k % 8], rle=rle_of(regions == k)) for k in ids]
+    nothing = Label("99", "car", rle=rle_of(np.zeros((36, 64), bool)))
+    source = write(tmp_path, [Frame("a.jpg", size=ImageSize(64, 36), labels=[*labels, nothing])])
+    done = run(source, tmp_path / "direct", "yolo", split="train")
+    assert done.losses["boxes without an area are left out"] == 1
+    run(source, tmp_path / "bitmasks", "masks", task="ins_seg")
+    run(tmp_path / "bitmasks", tmp_path / "yolo", "yolo", split="train", task="ins_seg")
+    text = (tmp_path / "direct/labels/train/a.txt").read_text()
+    assert text == (tmp_path / "yolo/labels/train/a.txt").read_text() and text.count("\n") == len(ids) > 2
 
 
 def test_classes_that_cannot_be_read(tmp_path: Path) -> None:
