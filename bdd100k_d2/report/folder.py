@@ -1,8 +1,13 @@
 """The folder of a page: whether the page may be written there, and what an older page left in it."""
 
+import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..atomic import output_errors
 from ..errors import OutputError
 
 GENERATOR = "bdd100k_d2 report"
@@ -27,23 +32,36 @@ def check_folder(out: Path, inputs: list[Path]) -> None:
         raise OutputError(f"{page}: is no page of a report, and is not replaced; choose another --out or remove it.")
 
 
-def assets(out: Path) -> set[str]:
-    """The pictures and plots that the page in ``out`` names, as "assets/iou-light.svg"; none without a page."""
-    page = out / "index.html"
-    return set(_ASSET.findall(_read(page))) if page.exists() else set()
+@contextmanager
+def new_page(out: Path) -> Iterator[Path]:
+    """Yields a temporary folder, whose ``index.html`` and ``assets`` are moved to ``out`` when all went well.
 
-
-def remove_assets(out: Path, left: set[str]) -> None:
-    """Removes pictures and plots that no page names any more.
+    What an older page there showed is removed, and no other file. After an exception the old page is as it was.
 
     Raises:
-        OutputError: one cannot be removed.
+        OutputError: a file cannot be written or removed.
     """
-    for name in left:
+    page = out / "index.html"
+    old = set(_ASSET.findall(_read(page))) if page.exists() else set()
+    is_new = not out.exists()
+    temporary = out / f".{os.getpid()}.tmp"
+    with output_errors(out):
         try:
-            (out / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{out / name}: cannot be removed ({error.strerror}); remove it by hand.") from error
+            (temporary / "assets").mkdir(parents=True)
+            yield temporary
+            new = {f"assets/{path.name}" for path in (temporary / "assets").iterdir()}
+            (out / "assets").mkdir(exist_ok=True)
+            # The page comes last, so that it never names what is not there.
+            for name in (*sorted(new), "index.html"):
+                (temporary / name).replace(out / name)
+            for name in old - new:
+                (out / name).unlink(missing_ok=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if is_new:
+                # It stays if there is a page in it now.
+                with suppress(OSError):
+                    out.rmdir()
 
 
 def _read(page: Path) -> str:

@@ -1,6 +1,5 @@
 """Ground truth beside prediction: the pictures of the page."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..data.vintages import read_labels
 from ..errors import DataError
 from .draw import Box, Color, draw_boxes, overlay_mask
 from .overlay import IGNORED_COLOR, visible_classes
+from .page_pictures import encode_jpeg, frame_file, shrink
 from .run import Evaluation
 
 _T = TypeVar("_T")
@@ -61,18 +61,14 @@ class _Writer:
     def start_frame(self, name: str) -> str:
         """Returns how the files of the frame begin; unlike ``name`` it is safe in a file name and in an address."""
         self._count += 1
-        return f"assets/{self._prefix}-{self._count:03d}-{re.sub(r'[^A-Za-z0-9_-]', '_', Path(name).stem)}"
+        return frame_file(self._prefix, self._count, name)
 
     def write(self, start: str, image: np.ndarray) -> Picture:
-        height, width = image.shape[:2]
-        small = image
-        if width > _SMALL_WIDTH:
-            size = (_SMALL_WIDTH, round(height * _SMALL_WIDTH / width))
-            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        full = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        small = shrink(full, _SMALL_WIDTH)
         files = (f"{start}.jpg", f"{start}-full.jpg")
-        for name, pixels in zip(files, (small, image), strict=True):
-            encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 88))[1]
-            write_atomic(self._page / name, encoded.tobytes())
+        for name, pixels in zip(files, (small, full), strict=True):
+            write_atomic(self._page / name, encode_jpeg(pixels))
         return Picture(*files, small.shape[1], small.shape[0])
 
 

@@ -7,7 +7,7 @@ from ..atomic import write_atomic
 from ..data.categories import TASKS
 from .curves import panels, plot
 from .figure import THEMES
-from .folder import assets, check_folder, remove_assets
+from .folder import check_folder, new_page
 from .gallery import make_gallery, mask_colors
 from .history import History
 from .run import Evaluation, Run, read_run
@@ -41,14 +41,13 @@ def write_runs_page(
         OutputError: a file cannot be written, or ``out`` has a page that is no report.
     """
     check_folder(out, [])
-    old = assets(out)
-    # Everything is read before anything is written, so that a mistyped folder leaves the old page alone.
     runs = [read_run(folder, root) for folder in folders]
-    sections = [_section(run, f"run-{number}", out, score_threshold, max_frames) for number, run in enumerate(runs, 1)]
-    page = out / "index.html"
-    write_atomic(page, render("runs.html", _SCRIPTS, sections=sections, threshold=score_threshold))
-    remove_assets(out, old - assets(out))
-    return page
+    with new_page(out) as page:
+        sections = [
+            _section(run, f"run-{number}", page, score_threshold, max_frames) for number, run in enumerate(runs, 1)
+        ]
+        write_atomic(page / "index.html", render("runs.html", _SCRIPTS, sections=sections, threshold=score_threshold))
+    return out / "index.html"
 
 
 def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: int) -> dict[str, object]:

@@ -129,7 +129,7 @@ def test_file_names_are_safe_in_an_address(tiny_root: Path, tmp_path: Path) -> N
     write_det_predictions(folder, Frame(name, labels=[]))
     pair = gallery(folder, tiny_root, tmp_path / "page").pairs[0]
     assert pair.name == name
-    assert pair.truth.small == "assets/x-001-a__1__-truth.jpg"
+    assert pair.truth.small == "assets/x-0001-a__1__-truth.jpg"
 
 
 def spoil_labels(root: Path, frame: Frame) -> None:

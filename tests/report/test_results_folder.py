@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from conftest import write_image
 from result_files import HARD_NAME, Files, data_of, write_det_files, write_mask_files
 
 from bdd100k_d2.errors import DataError, OutputError
+from bdd100k_d2.report.results import masks
 from bdd100k_d2.report.results.page import Options, write_results_page
 
 QUICK = Options(bootstrap=20, workers=1)
@@ -22,6 +24,21 @@ def test_a_mistyped_path_leaves_the_old_page(det: Files, tmp_path: Path) -> None
     old = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     with pytest.raises(DataError, match="nowhere"):
         write_results_page("det", det.truth, det.predicted, out, det.images, tmp_path / "nowhere", QUICK)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == old
+
+
+def test_a_mask_that_is_damaged_meanwhile_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, out = write_mask_files(tmp_path / "data"), tmp_path / "out"
+    write_results_page("sem_seg", *files[:2], out, files.images, options=QUICK)
+    old = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    write_image(files.images / "a.jpg", 720, 1280, seed=9)
+
+    def fails(*arguments: object) -> None:
+        raise DataError("b.png: damaged")
+
+    monkeypatch.setattr(masks, "error_map", fails)
+    with pytest.raises(DataError, match="damaged"):
+        write_results_page("sem_seg", *files[:2], out, files.images, options=QUICK)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == old
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 from browser import CHROMIUM, Browser, browser
 from conftest import write_image
@@ -40,6 +41,25 @@ def test_masks_follow_the_opacity_and_the_class(tab: Browser, tmp_path: Path) ->
     assert tab.texts(".stage .side") == ["errors"]
     tab.press("Escape")
     tab.wait_for("!document.getElementById('viewer').open")
+    assert tab.errors == []
+
+
+def test_a_class_that_one_run_alone_predicts(tab: Browser, tmp_path: Path) -> None:
+    files = write_mask_files(tmp_path / "data")
+    # Class 2 is in no ground truth; of the frame "a" this run alone says it, of "b" the baseline.
+    baseline = tmp_path / "baseline"
+    baseline.mkdir()
+    for name in "ab":
+        mask = cv2.imread(str(files.predicted / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        mask[648:] = 2 if name == "b" else 0
+        cv2.imwrite(str(baseline / f"{name}.png"), mask)
+    page = write_results_page("sem_seg", *files[:2], tmp_path / "out", None, baseline, QUICK)
+    tab.open(page)
+    show_frames(tab)
+    tab.choose("[data-tool=category]", "2")
+    for order, names in (("worse", ["a"]), ("better", ["b"]), ("score", ["a", "b"])):
+        tab.choose("[data-tool=order]", order)
+        assert tab.texts(".frame figcaption b") == names
     assert tab.errors == []
 
 

@@ -19,7 +19,7 @@ from .errors import classify, count_errors
 from .matching import Matches, match
 from .precision import WeightedPrecision, precision_recall
 from .records import DetectionAnalysis, DetectionClass, Estimate
-from .resampling import describe, estimates, resample
+from .resampling import ROUNDS, describe, estimates, resample
 from .sizes import size_histograms
 from .slices import box_tables, frame_tables, size_table
 
@@ -34,7 +34,7 @@ def analyse_detection(
     images: Path | None = None,
     *,
     score_threshold: float = 0.3,
-    bootstrap: int = 500,
+    bootstrap: int = ROUNDS,
     seed: int = 0,
     worst: int = 60,
     worst_each: int = 4,

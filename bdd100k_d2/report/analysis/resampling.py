@@ -7,6 +7,9 @@ import numpy as np
 
 from .records import Bootstrap, Estimate
 
+ROUNDS = 500
+"""How often frames are drawn, unless somebody says so."""
+
 _ENDS = (2.5, 97.5)
 
 

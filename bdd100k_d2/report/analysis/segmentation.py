@@ -16,7 +16,7 @@ from ...evaluation.official import further_segmentation, official_segmentation, 
 from .arguments import check_numbers, check_paths
 from .gallery import attributes_by_place, find_pictures, slice_masks, worst_of_each
 from .records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
-from .resampling import describe, estimates, resample
+from .resampling import ROUNDS, describe, estimates, resample
 from .slices import frame_tables
 
 TASKS = ("sem_seg", "drivable")
@@ -30,7 +30,7 @@ def analyse_segmentation(
     images: Path | None = None,
     *,
     attributes: Path | None = None,
-    bootstrap: int = 1000,
+    bootstrap: int = ROUNDS,
     seed: int = 0,
     worst: int = 60,
     worst_each: int = 4,

@@ -11,8 +11,9 @@ from ...atomic import write_atomic
 from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
 from ..analysis.records import DetectionAnalysis, SegmentationAnalysis
+from ..analysis.resampling import ROUNDS
 from ..analysis.segmentation import analyse_segmentation
-from ..folder import assets, check_folder, remove_assets
+from ..folder import check_folder, new_page
 from ..template import render
 from . import detection, segmentation
 from .boxes import box_gallery
@@ -48,7 +49,7 @@ class Options(NamedTuple):
     score_threshold: float = 0.3
     max_frames: int = 60
     max_frames_each: int = 4
-    bootstrap: int = 500
+    bootstrap: int = ROUNDS
     attributes: Path | None = None
     workers: int | None = None
 
@@ -100,23 +101,20 @@ def write_results_page(
     if task not in TASKS:
         raise ConfigError(f"no report of {task!r}; there are {', '.join(TASKS)}.")
     check_folder(out, [path for path in (truth, predicted, images, baseline, options.attributes) if path is not None])
-    old = assets(out)
-    pictures = Pictures(out)
-    # Everything is read before anything is written, so that a mistyped path leaves the old page alone.
     make_view = _detection if task == "det" else _segmentation
-    view = make_view(_Inputs(task, truth, predicted, images, baseline, options), out, pictures)
-    view |= {
-        "task": task,
-        "title": _TITLES[task],
-        **_run_names(predicted, baseline),
-        "gallery_notes": [*view["gallery_notes"], *_picture_notes(pictures, images)],
-        "data": _as_script_data(view["data"]),
-    }
-    script = "results_det.js" if task == "det" else "results_seg.js"
-    page = out / "index.html"
-    write_atomic(page, render("results.html", ("sort.js", "results.js", script), page=view))
-    remove_assets(out, old - assets(out))
-    return page
+    with new_page(out) as folder:
+        pictures = Pictures(folder)
+        view = make_view(_Inputs(task, truth, predicted, images, baseline, options), folder, pictures)
+        view |= {
+            "task": task,
+            "title": _TITLES[task],
+            **_run_names(predicted, baseline),
+            "gallery_notes": [*view["gallery_notes"], *_picture_notes(pictures, images)],
+            "data": _as_script_data(view["data"]),
+        }
+        script = "results_det.js" if task == "det" else "results_seg.js"
+        write_atomic(folder / "index.html", render("results.html", ("sort.js", "results.js", script), page=view))
+    return out / "index.html"
 
 
 def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:

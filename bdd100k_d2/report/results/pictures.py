@@ -1,6 +1,5 @@
 """Pictures of the gallery: copied in full for the zoom, and made small for the page."""
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +8,9 @@ import numpy as np
 
 from ...atomic import write_atomic
 from ...data.labels import HEIGHT, WIDTH, check_file_name
+from ..page_pictures import encode_jpeg, frame_file, shrink
 
 SMALL_WIDTH = 640
-_QUALITY = 85
 _JPEG_START = b"\xff\xd8\xff"
 
 
@@ -49,7 +48,7 @@ class Pictures:
     def start_frame(self, name: str) -> str:
         """How the files of the next frame begin, relative to the page: safe in a file name and in an address."""
         self._count += 1
-        return f"assets/frame-{self._count:04d}-{re.sub(r'[^A-Za-z0-9_-]', '_', Path(name).stem)[:60]}"
+        return frame_file("frame", self._count, name)
 
     def write(self, start: str, content: bytes | str) -> str:
         """Writes a file and returns its name relative to the page."""
@@ -85,10 +84,10 @@ class Pictures:
             return nothing
         height, width = image.shape[:2]
         # What is no JPEG a browser may not know; the others are copied as they are.
-        full = content if content.startswith(_JPEG_START) else _encode(image)
-        small = cv2.resize(image, (SMALL_WIDTH, round(height * SMALL_WIDTH / width)), interpolation=cv2.INTER_AREA)
+        full = content if content.startswith(_JPEG_START) else encode_jpeg(image)
+        small = encode_jpeg(shrink(image, SMALL_WIDTH)) if width > SMALL_WIDTH else full
         return Picture(
-            self.write(f"{start}.jpg", _encode(small) if width > SMALL_WIDTH else full),
+            self.write(f"{start}.jpg", small),
             self.write(f"{start}-full.jpg", full),
             width,
             height,
@@ -98,7 +97,3 @@ class Pictures:
 def _decode(content: bytes) -> np.ndarray | None:
     # OpenCV refuses an empty buffer with an exception of its own, so it gets one bad byte instead.
     return cv2.imdecode(np.frombuffer(content or b"\0", np.uint8), cv2.IMREAD_COLOR)
-
-
-def _encode(image: np.ndarray) -> bytes:
-    return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()

@@ -107,18 +107,16 @@ def draw_bars(
 ) -> None:
     """Draws a bar a class with its interval, from the top down, and a mark where the baseline is."""
     places = np.arange(len(names))[::-1]
-    heights = np.nan_to_num([value.value for value in values])
-    axes.barh(places, heights, 0.68, color=theme.lines[0])
+    axes.barh(places, [value.value for value in values], 0.68, color=theme.lines[0])
     for place, value, old in zip(places, values, baseline, strict=True):
-        shown = np.isfinite(value.value)
         end = value.high if np.isfinite(value.high) else value.value
         if np.isfinite(value.low):
             axes.plot([value.low, value.high], [place, place], color=theme.ink, linewidth=1.3)
         if old is not None and np.isfinite(old):
             axes.plot([old, old], [place - 0.42, place + 0.42], color=theme.lines[1], linewidth=2)
             end = max(end, old)
-        text = f"{value.value:.1f}" if shown else "not in the ground truth"
-        axes.annotate(text, (end if shown else 0, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
+        text = f"{value.value:.1f}"
+        axes.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_yticks(places, names)
     axes.set_xlim(0, 112)
     axes.set_ylim(-0.6, len(names) - 0.4)

@@ -70,7 +70,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a section: a "table", "plots" or a "matrix", with a heading above and notes below."""
+    """A part of a section: a "table", "plots", a "matrix", or a "note" alone, with a heading above and notes below."""
 
     kind: str
     content: object
@@ -140,10 +140,10 @@ def estimate(value: Estimate, old: Estimate | None = None) -> Cell:
     return Cell(cell.value, cell.text, cell.share, interval(value) if cell.value is not None else "", cell.change)
 
 
-def number(value: int, most: int | None = None, old: int | None = None, title: str = "") -> Cell:
+def number(value: int, most: int | None = None, old: int | None = None) -> Cell:
     """A cell with a count; ``most`` is what a full bar stands for, and more than ``old`` is worse."""
     share = None if not most else 100 * value / most
-    return Cell(value, f"{value:,}", share, change=changed(value, old, digits=0, more_is_better=False), title=title)
+    return Cell(value, f"{value:,}", share, change=changed(value, old, digits=0, more_is_better=False))
 
 
 def interval(value: Estimate) -> str:

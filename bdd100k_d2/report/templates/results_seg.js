@@ -3,8 +3,10 @@
 const state = { opacity: 0.6, category: "", order: "score" };
 const SIDES = ["ground truth", "prediction", "errors", "baseline", "errors of the baseline"];
 
-// The IoU that frames are ranked by: of the chosen class, or the mean.
-const scoreOf = (run) => (state.category === "" ? run.score : run.classes[state.category] ?? null);
+// The IoU that frames are ranked by: the mean, or of the chosen class. A run in which the class is neither to be found
+// nor predicted does nothing wrong.
+const scoreOf = (run) => (state.category === "" ? run.score : run.classes[state.category] ?? 100);
+const hasClass = (run) => state.category === "" || state.category in run.classes;
 
 const gallery = startGallery({
   choose() {
@@ -12,7 +14,7 @@ const gallery = startGallery({
     const change = (frame) => current(frame) - scoreOf(frame.runs[1]);
     const key = { score: current, worse: change, better: (frame) => -change(frame) }[state.order];
     return data.frames
-      .filter((frame) => hasAttributes(frame, state) && current(frame) !== null)
+      .filter((frame) => hasAttributes(frame, state) && frame.runs.some(hasClass))
       .map((frame) => [key(frame), frame])
       .filter(([value]) => state.order === "score" || value < 0)
       .sort(([a], [b]) => a - b)
