@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 
 # The tool looks for pip, upon which setuptools' import hook steps aside for the rest of the process: what would import
-# setuptools after that, as Detectron2's log of the environment does, would fail.
-import setuptools  # noqa: F401
+# setuptools after that, as Detectron2's log of the environment does by this module, would fail.
+import torch.utils.cpp_extension  # noqa: F401
 
 TOOLS = Path(__file__).parents[1] / "tools"
 MODULES = (
