@@ -247,8 +247,8 @@ class Branches(nn.Module):
         return (self.sometimes(x) if both else x).sum()
 
 
-def train_branches() -> None:
-    args = default_argument_parser().parse_args(arguments("det", Path("unused")))
+def train_branches(folder: Path) -> None:
+    args = default_argument_parser().parse_args(arguments("det", folder))
 
     def work(_: object) -> None:
         cfg = bdd100k_d2.load_config(args.config_file, args.opts)
@@ -269,8 +269,8 @@ def train_branches() -> None:
     launch(work, args)
 
 
-def test_frozen_and_unused_parameters() -> None:
-    in_processes(2, train_branches)
+def test_frozen_and_unused_parameters(tmp_path: Path) -> None:
+    in_processes(2, train_branches, tmp_path)
 
 
 def fail(folder: Path, how: str) -> None:

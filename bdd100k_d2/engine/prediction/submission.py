@@ -49,7 +49,7 @@ class SubmissionRun:
             cfg: of a model of the task.
             task: det, sem_seg, drivable, ins_seg or pan_seg.
             path: of the file; ``.json`` for det, ``.zip`` for the others. The results of the frames go into a folder
-                beside it, ``<name>_frames``.
+                beside it, ``<name>_<task>_frames``.
             split: "train", "val" or "test".
             root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
             resume: go on with the results in that folder.
@@ -69,7 +69,7 @@ class SubmissionRun:
         self._task, self._path, self._split = task, path, split
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
         self._pictures = Pictures({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
-        self._folder = path.with_name(f"{path.stem}_frames")
+        self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._run = PredictionRun(cfg, self._pictures, self._folder, Options(resume=resume, overwrite=overwrite))
 
     def run(self, predictor: Streaming) -> Submission:

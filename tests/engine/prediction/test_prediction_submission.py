@@ -63,10 +63,10 @@ def test_a_picture_that_cannot_be_read_makes_it_unsound(root: Path, tmp_path: Pa
 def test_a_flag_that_was_forgotten_costs_no_frames(root: Path, tmp_path: Path) -> None:
     cfg, out = detector(tmp_path / "weights"), tmp_path / "submission.json"
     SubmissionRun(cfg, "det", out, "test", root).run(Predictor(cfg))
-    before = (tmp_path / "submission_frames/frames.jsonl").read_bytes()
+    before = (tmp_path / "submission_det_frames/frames.jsonl").read_bytes()
     with pytest.raises(OutputError, match="give --resume to go on with it, --overwrite to replace them"):
         SubmissionRun(cfg, "det", out, "test", root)
-    assert (tmp_path / "submission_frames/frames.jsonl").read_bytes() == before
+    assert (tmp_path / "submission_det_frames/frames.jsonl").read_bytes() == before
     made = SubmissionRun(cfg, "det", out, "test", root, overwrite=True).run(Predictor(cfg))
     assert made.findings == [] and made.summary.predicted == 2
 
