@@ -11,6 +11,7 @@ from pathlib import Path
 from bdd100k_d2.arguments import count, positive, share
 from bdd100k_d2.errors import BDD100KError
 from bdd100k_d2.memory import keep_freed_memory
+from bdd100k_d2.report.analysis.resampling import ROUNDS
 
 TASKS = {"det": "detections", "sem_seg": "semantic masks", "drivable": "masks of drivable areas"}
 
@@ -46,7 +47,11 @@ def _add_results(commands: argparse._SubParsersAction, task: str, what: str) -> 
         help="and so many of each class, error type and slice (default: 4)",
     )
     parser.add_argument(
-        "--bootstrap", type=count, default=500, metavar="ROUNDS", help="of the intervals; 0 for none (default: 500)"
+        "--bootstrap",
+        type=count,
+        default=ROUNDS,
+        metavar="ROUNDS",
+        help=f"of the intervals; 0 for none (default: {ROUNDS})",
     )
     parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
     if task == "det":

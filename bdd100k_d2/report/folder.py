@@ -1,8 +1,8 @@
 """The folder of a page: whether the page may be written there, and what an older page left in it."""
 
-import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,21 +34,27 @@ def check_folder(out: Path, inputs: list[Path]) -> None:
 
 @contextmanager
 def new_page(out: Path) -> Iterator[Path]:
-    """Yields a temporary folder, whose ``index.html`` and ``assets`` are moved to ``out`` when all went well.
+    """Yields a temporary folder, whose ``index.html`` and ``assets`` are moved to ``out`` when the page is whole.
 
-    What an older page there showed is removed, and no other file. After an exception the old page is as it was.
+    What an older page there showed is removed, and no other file. After an exception while the page is made, ``out`` is
+    as it was: the older page with its pictures, or no folder.
 
     Raises:
         OutputError: a file cannot be written or removed.
     """
     page = out / "index.html"
     old = set(_ASSET.findall(_read(page))) if page.exists() else set()
-    is_new = not out.exists()
-    temporary = out / f".{os.getpid()}.tmp"
-    with output_errors(out):
-        try:
-            (temporary / "assets").mkdir(parents=True)
-            yield temporary
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    temporary = None
+    try:
+        with output_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            # Beside the page, for a move to another disk is none; with a name that no other process has.
+            temporary = Path(tempfile.mkdtemp(prefix=".page-", dir=out))
+            (temporary / "assets").mkdir()
+        # Errors in here may be of the data that is read, and are not said of the page.
+        yield temporary
+        with output_errors(out):
             new = {f"assets/{path.name}" for path in (temporary / "assets").iterdir()}
             (out / "assets").mkdir(exist_ok=True)
             # The page comes last, so that it never names what is not there.
@@ -56,12 +62,13 @@ def new_page(out: Path) -> Iterator[Path]:
                 (temporary / name).replace(out / name)
             for name in old - new:
                 (out / name).unlink(missing_ok=True)
-        finally:
+    finally:
+        if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-            if is_new:
-                # It stays if there is a page in it now.
-                with suppress(OSError):
-                    out.rmdir()
+        for folder in made:
+            # Those with a page in them stay.
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _read(page: Path) -> str:

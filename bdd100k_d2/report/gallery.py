@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from ..atomic import write_atomic
 from ..data.categories import DET, DetClass, colors, det_class, names
 from ..data.labels import Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
@@ -16,7 +15,7 @@ from ..data.vintages import read_labels
 from ..errors import DataError
 from .draw import Box, Color, draw_boxes, overlay_mask
 from .overlay import IGNORED_COLOR, visible_classes
-from .page_pictures import encode_jpeg, frame_file, shrink
+from .page_pictures import PagePictures, WrittenPicture
 from .run import Evaluation
 
 _T = TypeVar("_T")
@@ -24,22 +23,13 @@ _T = TypeVar("_T")
 _SMALL_WIDTH = 960
 
 
-class Picture(NamedTuple):
-    """A picture in two sizes: file names relative to the page, and the small one's size in pixels."""
-
-    small: str
-    full: str
-    width: int
-    height: int
-
-
 class Pair(NamedTuple):
     """A frame of the gallery; ``truth`` is None where the frame has no ground truth."""
 
     name: str
     notes: tuple[str, ...]
-    truth: Picture | None
-    prediction: Picture
+    truth: WrittenPicture | None
+    prediction: WrittenPicture
 
 
 class Gallery(NamedTuple):
@@ -48,28 +38,6 @@ class Gallery(NamedTuple):
     pairs: tuple[Pair, ...]
     num_frames: int
     counts: Counter[str] | None
-
-
-class _Writer:
-    """Writes the pictures of one evaluation below the folder of the page."""
-
-    def __init__(self, page: Path, prefix: str) -> None:
-        self._page = page
-        self._prefix = prefix
-        self._count = 0
-
-    def start_frame(self, name: str) -> str:
-        """Returns how the files of the frame begin; unlike ``name`` it is safe in a file name and in an address."""
-        self._count += 1
-        return frame_file(self._prefix, self._count, name)
-
-    def write(self, start: str, image: np.ndarray) -> Picture:
-        full = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        small = shrink(full, _SMALL_WIDTH)
-        files = (f"{start}.jpg", f"{start}-full.jpg")
-        for name, pixels in zip(files, (small, full), strict=True):
-            write_atomic(self._page / name, encode_jpeg(pixels))
-        return Picture(*files, small.shape[1], small.shape[0])
 
 
 def make_gallery(
@@ -88,13 +56,13 @@ def make_gallery(
         DataError: a picture, label or prediction that is missing, unreadable or does not fit.
         OutputError: a picture that cannot be written.
     """
-    writer = _Writer(page, prefix)
+    pictures = PagePictures(page, prefix, _SMALL_WIDTH)
     if evaluation.split.task == "det":
-        return _det_gallery(evaluation, writer, max_frames, score_threshold)
-    return _mask_gallery(evaluation, writer, max_frames)
+        return _det_gallery(evaluation, pictures, max_frames, score_threshold)
+    return _mask_gallery(evaluation, pictures, max_frames)
 
 
-def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score_threshold: float) -> Gallery:
+def _det_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: int, score_threshold: float) -> Gallery:
     predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
     predicted = {frame.name: frame for frame in read_labels(predictions_path).frames}
     truth = {frame.name: frame for frame in read_labels(labels_path).frames} if labels_path else None
@@ -109,7 +77,7 @@ def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score
     pairs = []
     for name in _spread(shown, max_frames):
         image = _read_picture(evaluation.split.images, name)
-        start = writer.start_frame(name)
+        start = pictures.start_frame(name)
         frame = predicted.get(name, Frame(name))
         kept = [label for label in frame.labels or () if (label.score or 0.0) >= score_threshold]
         boxes = [_box(label, predictions_path, name) for label in kept if label.box2d]
@@ -119,13 +87,13 @@ def _det_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int, score
             frame = truth[name]
             objects = [_box(label, labels_path, name) for label in frame.labels or () if label.box2d]
             notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
-            left = writer.write(f"{start}-truth", draw_boxes(image, objects))
-        right = writer.write(f"{start}-prediction", draw_boxes(image, boxes))
+            left = _write(pictures, f"{start}-truth", draw_boxes(image, objects))
+        right = _write(pictures, f"{start}-prediction", draw_boxes(image, boxes))
         pairs.append(Pair(name, (*_attributes(frame), *notes), left, right))
     return Gallery(tuple(pairs), len(shown), counts)
 
 
-def _mask_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int) -> Gallery:
+def _mask_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: int) -> Gallery:
     task, labels = evaluation.split.task, evaluation.split.labels
     stems = {path.stem for path in evaluation.predictions.glob("*.png")}
     if labels is not None:
@@ -140,12 +108,12 @@ def _mask_gallery(evaluation: Evaluation, writer: _Writer, max_frames: int) -> G
     for stem in _spread(sorted(stems), max_frames):
         name = f"{stem}.jpg"
         image = _read_picture(evaluation.split.images, name)
-        start = writer.start_frame(name)
+        start = pictures.start_frame(name)
         left = None
         if labels is not None:
-            left = writer.write(f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
+            left = _write(pictures, f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
         mask = evaluation.predictions / f"{stem}.png"
-        right = writer.write(f"{start}-prediction", _paint(image, mask, painted, name))
+        right = _write(pictures, f"{start}-prediction", _paint(image, mask, painted, name))
         pairs.append(Pair(name, (), left, right))
     return Gallery(tuple(pairs), len(stems), None)
 
@@ -176,6 +144,10 @@ def _read_picture(folder: Path, name: str) -> np.ndarray:
     if image is None:
         raise DataError(f"{path}: not a picture, or damaged; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _write(pictures: PagePictures, start: str, image: np.ndarray) -> WrittenPicture:
+    return pictures.write_picture(start, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
 def _paint(image: np.ndarray, path: Path, colors: Sequence[Color | None], name: str) -> np.ndarray:

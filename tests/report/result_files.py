@@ -94,3 +94,8 @@ def data_of(page: Path) -> dict:
     """What a page's script reads."""
     text = page.read_text(encoding="utf-8")
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """What is in a folder: its files' bytes, and None for folders."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}

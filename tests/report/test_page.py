@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from conftest import make_frame, write_image
+from result_files import contents
 from run_folders import write_config, write_det_predictions, write_det_run, write_mask_run
 
 from bdd100k_d2.data.labels import Frame, write_frames
@@ -178,6 +179,19 @@ def test_a_run_that_cannot_be_read_leaves_the_old_page(tiny_root: Path, tmp_path
     with pytest.raises(DataError, match="nowhere"):
         write_runs_page([det, tmp_path / "nowhere"], tmp_path / "page", tiny_root)
     assert page.read_bytes() == before
+
+
+def test_a_mask_that_cannot_be_shown_leaves_the_old_page(tiny_root: Path, tmp_path: Path) -> None:
+    det, seg = write_det_run(tmp_path / "det"), write_mask_run(tmp_path / "seg")
+    out = tmp_path / "page"
+    write_runs_page([det, seg], out, tiny_root)
+    (out / "assets/mine.jpg").write_text("mine")
+    old = contents(out)
+    write_det_predictions(det, Frame("val0.jpg", labels=[]))
+    (seg / "inference/masks/val2.png").write_bytes(b"no mask")
+    with pytest.raises(DataError, match=r"val2\.png"):
+        write_runs_page([det, seg], out, tiny_root)
+    assert contents(out) == old
 
 
 def test_the_tool_prints_where_the_page_is(tiny_root: Path, tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from conftest import write_image
-from result_files import HARD_NAME, Files, data_of, write_det_files, write_mask_files
+from result_files import HARD_NAME, Files, contents, data_of, write_det_files, write_mask_files
 
 from bdd100k_d2.errors import DataError, OutputError
+from bdd100k_d2.report.folder import new_page
 from bdd100k_d2.report.results import masks
+from bdd100k_d2.report.results.masks import error_map
 from bdd100k_d2.report.results.page import Options, write_results_page
 
 QUICK = Options(bootstrap=20, workers=1)
@@ -21,25 +25,58 @@ def det(tmp_path: Path) -> Files:
 def test_a_mistyped_path_leaves_the_old_page(det: Files, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_results_page("det", det.truth, det.predicted, out, options=QUICK._replace(bootstrap=0))
-    old = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    old = contents(out)
     with pytest.raises(DataError, match="nowhere"):
         write_results_page("det", det.truth, det.predicted, out, det.images, tmp_path / "nowhere", QUICK)
-    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == old
+    assert contents(out) == old
 
 
 def test_a_mask_that_is_damaged_meanwhile_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, out = write_mask_files(tmp_path / "data"), tmp_path / "out"
     write_results_page("sem_seg", *files[:2], out, files.images, options=QUICK)
-    old = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    write_image(files.images / "a.jpg", 720, 1280, seed=9)
+    (out / "assets/mine.jpg").write_text("mine")
+    old = contents(out)
+    # Another picture, mask and score of the frame that is written first, so that each of its files would change.
+    write_image(files.images / "b.jpg", 720, 1280, seed=9)
+    cv2.imwrite(str(files.predicted / "b.png"), np.full((720, 1280), 5, np.uint8))
+    shown = []
 
-    def fails(*arguments: object) -> None:
-        raise DataError("b.png: damaged")
+    def damages_the_next(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        shown.append(predicted)
+        (files.truth / "a.png").write_bytes(b"no mask")
+        return error_map(task, truth, predicted)
 
-    monkeypatch.setattr(masks, "error_map", fails)
-    with pytest.raises(DataError, match="damaged"):
+    monkeypatch.setattr(masks, "error_map", damages_the_next)
+    with pytest.raises(DataError, match=r"a\.png"):
         write_results_page("sem_seg", *files[:2], out, files.images, options=QUICK)
-    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == old
+    assert len(shown) == 1
+    assert contents(out) == old
+
+
+def test_a_page_that_is_not_made_leaves_no_folder(det: Files, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        write_results_page("det", det.truth, tmp_path / "nowhere", tmp_path / "new/page", options=QUICK)
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_cannot_be_read_is_not_said_of_the_page(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise PermissionError(13, "Permission denied", "input.json")
+
+    with pytest.raises(PermissionError, match=r"input\.json"), new_page(tmp_path / "page"):
+        fails()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="page: cannot be written"), new_page(tmp_path / "file/page"):
+        pytest.fail("the folder cannot be made")
+
+
+def test_two_pages_are_made_beside_each_other(tmp_path: Path) -> None:
+    # Processes of two containers may have one number, and one that was killed leaves its folder.
+    with new_page(tmp_path / "page") as first:
+        with new_page(tmp_path / "page") as second:
+            (second / "index.html").write_text("second")
+        (first / "index.html").write_text("first")
+    assert contents(tmp_path / "page") == {"assets": None, "index.html": b"first"}
 
 
 def test_a_page_takes_the_place_of_an_older_one(det: Files, tmp_path: Path) -> None:

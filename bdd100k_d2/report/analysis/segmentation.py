@@ -103,6 +103,16 @@ def _all_ious(task: str, matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([scored, segmentation_scores(matrix).iou[len(scored) :]])
 
 
+def _all_seen(task: str, matrix: np.ndarray) -> np.ndarray:
+    """(K,) bool, which classes have an IoU: those in the ground truth or the prediction where it counts them."""
+
+    def seen(counts: np.ndarray) -> np.ndarray:
+        return counts.any(axis=1) | counts[:, :-1].any(axis=0)
+
+    scored = seen(_view(task, matrix))
+    return np.concatenate([scored, seen(matrix)[len(scored) :]])
+
+
 def _intervals(task: str, matrices: np.ndarray, rounds: int, seed: int, workers: int) -> np.ndarray:
     """(2, S + K) the ends of the intervals of the headline's S scores, then of each class's IoU."""
     shape = matrices.shape[1:]
@@ -164,8 +174,7 @@ def _frames(
     pictures = find_pictures([f"{stem}.jpg" for stem in stems], images)
     frames = []
     for place, stem, picture in zip(worst, stems, pictures, strict=True):
-        seen = matrices[place].any(axis=1) | matrices[place][:, :-1].any(axis=0)
-        ious = _all_ious(task, matrices[place]).tolist()
+        ious, seen = _all_ious(task, matrices[place]).tolist(), _all_seen(task, matrices[place])
         frames.append(
             SegmentationFrame(
                 stem,

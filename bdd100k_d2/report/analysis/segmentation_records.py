@@ -60,7 +60,8 @@ class SegmentationFrame(NamedTuple):
         attributes: weather, scene and time of day where they are known.
         score: the frame's mIoU: over the scored classes of its ground truth, in percent; the frames are ranked by it.
         pixel_accuracy: the share of its scored pixels that are right, in percent.
-        classes: the IoU in this frame by class name, of the classes in its ground truth or prediction.
+        classes: the IoU in this frame by class name, of the classes in its ground truth or in its prediction for pixels
+            that are scored.
     """
 
     name: str

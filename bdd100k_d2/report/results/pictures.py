@@ -6,9 +6,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...atomic import write_atomic
 from ...data.labels import HEIGHT, WIDTH, check_file_name
-from ..page_pictures import encode_jpeg, frame_file, shrink
+from ..page_pictures import PagePictures
 
 SMALL_WIDTH = 640
 _JPEG_START = b"\xff\xd8\xff"
@@ -30,7 +29,7 @@ class Picture(NamedTuple):
     height: int
 
 
-class Pictures:
+class Pictures(PagePictures):
     """Writes pictures below the folder of the page and counts those that it cannot show.
 
     Attributes:
@@ -40,20 +39,9 @@ class Pictures:
 
     def __init__(self, page: Path) -> None:
         """Takes the folder of the page."""
-        self._page = page
-        self._count = 0
+        super().__init__(page, "frame", SMALL_WIDTH)
         self.missing = 0
         self.unreadable = 0
-
-    def start_frame(self, name: str) -> str:
-        """How the files of the next frame begin, relative to the page: safe in a file name and in an address."""
-        self._count += 1
-        return frame_file("frame", self._count, name)
-
-    def write(self, start: str, content: bytes | str) -> str:
-        """Writes a file and returns its name relative to the page."""
-        write_atomic(self._page / start, content)
-        return start
 
     def add(self, start: str, name: str, source: Path | None, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Picture:
         """Copies the picture of frame ``name``.
@@ -84,14 +72,8 @@ class Pictures:
             return nothing
         height, width = image.shape[:2]
         # What is no JPEG a browser may not know; the others are copied as they are.
-        full = content if content.startswith(_JPEG_START) else encode_jpeg(image)
-        small = encode_jpeg(shrink(image, SMALL_WIDTH)) if width > SMALL_WIDTH else full
-        return Picture(
-            self.write(f"{start}.jpg", small),
-            self.write(f"{start}-full.jpg", full),
-            width,
-            height,
-        )
+        written = self.write_picture(start, image, content if content.startswith(_JPEG_START) else None)
+        return Picture(written.small, written.full, width, height)
 
 
 def _decode(content: bytes) -> np.ndarray | None:

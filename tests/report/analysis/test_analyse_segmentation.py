@@ -124,6 +124,16 @@ def test_background_as_direct_is_no_official_error_of_drivable(tmp_path: Path) -
     assert analysis.confusion.matrix[2, 0] == 1 and analysis.headline["mIoU-strict"].value < 100
 
 
+def test_a_class_on_pixels_that_are_not_scored_has_no_iou(tmp_path: Path) -> None:
+    # Direct is predicted where the truth is background, which the official score of direct does not see.
+    truth, found = write(tmp_path / "truth", {"a": [[1, 1, 2, 2]]}), write(tmp_path / "found", {"a": [[1, 1, 0, 2]]})
+    (frame,) = analyse_segmentation("drivable", truth, found, bootstrap=0).worst
+    assert frame.classes == {"alternative": 100, "background": 50}
+    write(tmp_path / "found", {"a": [[1, 0, 0, 2]]})
+    (frame,) = analyse_segmentation("drivable", truth, found, bootstrap=0).worst
+    assert frame.classes == {"direct": 0, "alternative": 50, "background": 50}
+
+
 def test_slices_by_the_attributes_of_a_label_file(tmp_path: Path) -> None:
     labels = tmp_path / "labels.json"
     write_frames(
