@@ -30,7 +30,7 @@ class Conversion(NamedTuple):
         task: whose classes the target has; None of polygons alone.
         path: the file or the folder that was written.
         frames: their number.
-        labels: their number in the source.
+        labels: those that were read, without those of which nothing is left without their boxes.
         losses: counts of what the target does not hold, by kind.
     """
 
@@ -104,11 +104,15 @@ def convert(
     if to == "scalabel":
         write_scalabel(frames, target)
     elif opened.task is None or (not opened.boxes and (to == "yolo" or opened.task == "det")):
-        what = "a box or a mask (rle)" if opened.task is None else "a box"
+        what, take = "a box", "det_20, or rles/ or bitmasks/ of ins_seg"
+        if opened.task is None:
+            what, take = (
+                "a box or a mask (rle)",
+                "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks",
+            )
         raise DataError(
             f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions "
-            "have no boxes. Take det_20 or masks of ins_seg for boxes, rles/, masks/ or bitmasks/ of the release for "
-            "masks."
+            f"have no boxes. Take {take}."
         )
     elif to == "coco":
         CocoWriter(opened.task, losses, source, polygons, opened.kind == "bitmasks").write(frames, target)

@@ -12,7 +12,7 @@ from .classes import check_category, guess_task
 from .coco_reader import is_coco, read_coco
 from .losses import NO_AREA, Losses
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
-from .scalabel import label_files, read_scalabel
+from .scalabel import has_polygon, label_files, read_scalabel
 from .yolo_classes import find_labels, list_labels, read_classes
 from .yolo_reader import Sizes, read_yolo
 
@@ -178,9 +178,8 @@ def _is_kept(label: Label, frame: Frame, path: Path, losses: Losses) -> bool:
         )
     if width > 0 and height > 0:
         return True
-    if label.rle is not None:
-        # COCO writes a box of zeros for a mask of nothing, which is no loss.
-        label.box2d = None
-        return True
-    losses.add(NO_AREA)
-    return False
+    # COCO has a box of zeros for a mask of nothing, which is no loss.
+    if label.rle is None or width or height:
+        losses.add(NO_AREA)
+    label.box2d = None
+    return label.rle is not None or has_polygon(label)

@@ -1,5 +1,6 @@
 """YOLO text files: there and back, and what is wrong with files."""
 
+import json
 import re
 from pathlib import Path
 
@@ -200,6 +201,23 @@ def test_a_box_without_area_is_left_out(tmp_path: Path) -> None:
     folder = yolo(tmp_path, "1 0.5 0.5 0 0.25\n0 0.5 0.5 0.25 0.25\n")
     done = run(folder, tmp_path / "coco.json", "coco", size=SIZE)
     assert done.labels == 1 and done.losses == {"boxes without an area are left out": 1}
+
+
+def test_what_else_a_label_without_area_holds_is_kept(tmp_path: Path) -> None:
+    polygon = '"poly2d": [{"vertices": [[0, 0], [5, 0], [5, 5]], "types": "LLL", "closed": true}]'
+    label = '{"id": "1", "category": "car", "box2d": {"x1": 5, "y1": 5, "x2": 3, "y2": 9}'
+    (tmp_path / "in.json").write_text(f'[{{"name": "a.jpg", "labels": [{label}}}, {label}, {polygon}}}]}}]')
+    done = run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+    assert done.losses == {"boxes without an area are left out": 2}
+    (frame,) = json.loads((tmp_path / "out.json").read_text())
+    assert [one.keys() for one in frame["labels"]] == [{"id", "category", "poly2d"}]
+
+
+def test_regions_have_no_boxes(tmp_path: Path) -> None:
+    road = Label("1", "road", rle=rle_of(np.ones((36, 64), bool)))
+    source = write(tmp_path, [Frame("a.jpg", size=ImageSize(64, 36), labels=[road])])
+    with pytest.raises(DataError, match=r"no label has a box, so yolo would be empty; .* Take det_20, or rles/"):
+        run(source, tmp_path / "yolo", "yolo")
 
 
 def test_boxes_around_run_lengths_are_those_around_bitmasks(tmp_path: Path) -> None:
