@@ -42,8 +42,20 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.RESNETS.DEEP_STEM = False
 
     # Batch norm by the loaded statistics while its scale and shift are trained: Vis4D's and mmdet's detectors. With
-    # RESNETS.NORM "BN" and the package's backbones; Detectron2's "FrozenBN" fixes scale and shift too.
+    # RESNETS.NORM "BN" and the package's backbones, and timm's; Detectron2's "FrozenBN" fixes scale and shift too.
     cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS = False
+    # The model of timm, by its name there, that BACKBONE.NAME build_timm_fpn_backbone and
+    # build_timm_semantic_fpn_backbone build. MODEL.WEIGHTS fills it, from a file of timm's, or from a name such as
+    # pip://efficientnet-lite0 (an installed package) or timm://convnext_tiny.fb_in22k_ft_in1k (timm's hub).
+    cfg.MODEL.TIMM = CfgNode()
+    cfg.MODEL.TIMM.NAME = ""
+    # Which of timm's feature maps are made (timm's out_indices); empty: those that timm makes by itself. The ones of
+    # strides 4, 8, 16 and 32 are res2 to res5 in FPN.IN_FEATURES.
+    cfg.MODEL.TIMM.OUT_INDICES = []
+    # Fix so many of timm's feature stages, with what is before them; BACKBONE.FREEZE_AT is for ResNets.
+    cfg.MODEL.TIMM.FROZEN_STAGES = 0
+    # The greatest probability with which a residual branch is left out in training (stochastic depth).
+    cfg.MODEL.TIMM.DROP_PATH = 0.0
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
     # Clip RetinaNet's boxes to the picture and drop the empty ones before NMS, as mmdet does, or after it.

@@ -1,4 +1,4 @@
-"""Lists the published models: their configs, scores, weights and sizes.
+"""Lists the models: their configs, published scores, weights and sizes.
 
     python -m bdd100k_d2.zoo [--markdown] [--measure] [TEXT]
 
@@ -57,7 +57,7 @@ def plain_table(rows: Sequence[Row], sizes: dict[str, Size]) -> str:
                 row.source,
                 weights,
                 *_size(sizes.get(row.config)),
-                "yes" if row.is_recipe else "no",
+                "-" if not row.scores else "yes" if row.is_recipe else "no",
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rows = select(options.text)
     if not rows:
-        print(f"No published model's config or weights contain {options.text!r}.", file=sys.stderr)  # noqa: T201, a command
+        print(f"No model's config or weights contain {options.text!r}.", file=sys.stderr)  # noqa: T201, a command
         return 1
     if options.measure:
         sizes = (read_sizes() if SIZES_FILE.exists() else {}) | measure_sizes(rows)
@@ -123,12 +123,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _metric(row: Row) -> str:
+    if not row.scores:
+        return "-"
     if len(row.scores) == 1:
         return row.scores[0].metric
     return " / ".join(score.metric.removesuffix(" AP") for score in row.scores) + " AP"
 
 
 def _scores(row: Row) -> tuple[str, str]:
+    if not row.scores:
+        return "not trained", "-"
     # Vis4D publishes one decimal, the zoo two.
     digits = 1 if all(round(score.val, 1) == score.val and score.test is None for score in row.scores) else 2
     val = " / ".join(f"{score.val:.{digits}f}" for score in row.scores)

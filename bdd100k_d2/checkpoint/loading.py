@@ -11,6 +11,7 @@ from ..errors import WeightsError
 from .convert import convert_state, is_foreign, shortened
 from .published import local_path
 from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
+from .timm_weights import rename_timm
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,11 @@ class CheckingCheckpointer(DetectionCheckpointer):
         state = tensors_of(content)
         # A model of the user's may hold a backbone of another framework under its names.
         is_own = 2 * len(self.model.state_dict().keys() & state.keys()) > len(state)
+        if not is_own and (renamed := rename_timm(state, self.model)) is not None:
+            logger.info(
+                "%s: %d tensors of a model of timm, %d not used.", self.path, len(renamed), len(state) - len(renamed)
+            )
+            return {"model": renamed, "__author__": "timm"}
         if not is_own and is_foreign(state):
             converted = convert_state(state, self.path)
             logger.info("%s: converted from %s.", self.path, converted.describe())

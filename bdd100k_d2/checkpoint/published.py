@@ -1,8 +1,8 @@
 """Published weights by name: found, downloaded, checked, converted to Detectron2's layout, and kept.
 
 Detectron2 resolves ``MODEL.WEIGHTS`` through its `PathManager`; the handlers here add ``bdd100k://`` and
-``open-mmlab://`` to it. What they return is a Detectron2 checkpoint, so that `DefaultPredictor` and
-`DetectionCheckpointer`, which know no other framework, load it.
+``open-mmlab://`` to it, those of `timm_weights` ``pip://`` and ``timm://``. What they return is a Detectron2
+checkpoint, so that `DefaultPredictor` and `DetectionCheckpointer`, which know no other framework, load it.
 """
 
 import functools
@@ -20,6 +20,7 @@ from ..atomic import atomic_path
 from ..errors import WeightsError
 from .convert import convert_file
 from .download import digest, download, fetch_md5, is_checkpoint
+from .timm_weights import BackboneWeightsHandler, hub_tensors, packaged_tensors
 from .zoo import PREFIX, check_weights_name, suggest
 
 logger = logging.getLogger(__name__)
@@ -166,12 +167,14 @@ class PublishedWeightsHandler(PathHandler):
 
 @functools.cache
 def register_handlers() -> None:
-    """Makes Detectron2's `PathManager` resolve ``bdd100k://`` and ``open-mmlab://``; a second call changes nothing."""
+    """Makes Detectron2's `PathManager` resolve the names of published weights; a second call changes nothing."""
     for prefix, find, server in (
         (PREFIX, zoo_file, BDD100K_SERVER),
         ("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
     ):
         PathManager.register_handler(PublishedWeightsHandler(prefix, find, server))
+    for prefix, load in (("pip://", packaged_tensors), ("timm://", hub_tensors)):
+        PathManager.register_handler(BackboneWeightsHandler(prefix, load))
 
 
 def local_path(address: str) -> str:

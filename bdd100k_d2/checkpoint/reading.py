@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..errors import WeightsError
 from .pickles import ALLOWED, RefusedError, load_arrays, with_arrays
@@ -46,7 +47,7 @@ def check_file(path: str | Path, name: str) -> None:
 
 
 def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]:
-    """Reads a checkpoint of PyTorch (zip or legacy) or a pickled dictionary of arrays, told apart by content.
+    """Reads a checkpoint of PyTorch (zip or legacy), safetensors or a pickled dictionary of arrays, told by content.
 
     Only tensors, arrays, plain values and the types of `pickles.ALLOWED` are made.
 
@@ -70,7 +71,12 @@ def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]
                 f"{name}: a web page, not weights; the link that it came from is dead or wants a login. "
                 "Fetch the file by hand, from another address."
             )
-        content = _load(path) if head.startswith((b"PK", _LEGACY)) else load_arrays(path)
+        if head.startswith((b"PK", _LEGACY)):
+            content = _load(path)
+        elif head[8:9] == b"{":
+            content = _load_safetensors(path, name)
+        else:
+            content = load_arrays(path)
     except RefusedError as error:
         raise WeightsError(
             f"{name}: refused, because reading it would run {error.what}, which weights do not need. If you trust who "
@@ -98,6 +104,23 @@ def reason(error: Exception) -> str:
     """The first line of what ``error`` says, or its type; of PyTorch's long advice the cause alone."""
     text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _load_safetensors(path: Path, name: str) -> dict[str, Tensor]:
+    # Eight bytes of length, and a header in JSON.
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ModuleNotFoundError as error:
+        raise WeightsError(
+            f"{name}: is written by safetensors, which is not installed: pip install safetensors."
+        ) from error
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{name}: not a file of safetensors, or a damaged one ({reason(error)}). {_AGAIN}"
+        ) from error
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401, what the file holds

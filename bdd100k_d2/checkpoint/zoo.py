@@ -1,4 +1,4 @@
-"""The published models that the package builds: their configs, scores, and the names of their weights."""
+"""The models that the package builds: their configs, published scores, and the names of their weights."""
 
 import difflib
 import json
@@ -10,6 +10,8 @@ from ..errors import WeightsError
 
 BDD100K_MODELS = "bdd100k-models"
 VIS4D = "Vis4D"
+NOBODY = "nobody yet"
+"""The source of a model of this package's own, which was not trained on BDD100K by anybody."""
 
 PREFIX = "bdd100k://"
 """What the addresses of published weights start with."""
@@ -32,13 +34,13 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A published model.
+    """A model that was published, or one of the package's own.
 
     Attributes:
         config: what ``get_config`` takes.
         schedule: "1x" is 12 epochs, "40k" is 40,000 iterations.
         source: who published the scores.
-        scores: one, or two for instance segmentation.
+        scores: one, or two for instance segmentation; none of a model that nobody has trained.
         weights: what follows ``bdd100k://``; None where no weights were published.
         difference: how the row was trained otherwise than ``config`` trains; empty where the config is its recipe.
         tests: test files that compare the package with the source, relative to the repository.
@@ -107,6 +109,10 @@ def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> Row:
     return _zoo(config, stem, Score("mIoU", val, test), difference=_RESIZED)
 
 
+def _untrained(config: str, schedule: str) -> Row:
+    return Row(config, schedule, NOBODY, ())
+
+
 ROWS: tuple[Row, ...] = (
     _vis4d("det/faster_rcnn_R_50_FPN_1x", Score("box AP", 31.2)),
     _vis4d("det/faster_rcnn_R_50_FPN_3x", Score("box AP", 32.4)),
@@ -125,6 +131,7 @@ ROWS: tuple[Row, ...] = (
     _det("cascade_rcnn_R_50_FPN_1x", "cascade_rcnn_r50_fpn_1x", 32.40, 31.23, _CASCADE),
     _det("cascade_rcnn_R_50_FPN_3x", "cascade_rcnn_r50_fpn_3x", 33.72, 33.07, _CASCADE),
     _det("cascade_rcnn_R_101_FPN_3x", "cascade_rcnn_r101_fpn_3x", 33.57, 32.90, _CASCADE),
+    _untrained("det/faster_rcnn_efficientnet_lite0_FPN", "3x"),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
     _vis4d_ins_seg("5x", 20.2, 25.7),
@@ -139,6 +146,7 @@ ROWS: tuple[Row, ...] = (
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
     _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
+    _untrained("sem_seg/semantic_fpn_efficientnet_lite0", "40k"),
     _sem_seg("drivable", "40k", "fpn_r50_512x1024_40k", 77.29, 76.71),
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
     _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
