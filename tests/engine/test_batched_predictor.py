@@ -128,7 +128,7 @@ def test_a_frame_that_cannot_be_read(cfg: CfgNode, pictures: list[Path]) -> None
 def test_mixed_precision(cfg: CfgNode, pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     for fast in (True, False):
-        monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr(precision, "has_fast_bfloat16", lambda fast=fast: fast)
         predictor = bdd100k_d2.Predictor(cfg, amp=True)
         predictor.model.backbone.register_forward_hook(lambda *args: seen.append(args[2]["p2"].dtype))
         predictor(pictures[0])

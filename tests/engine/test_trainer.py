@@ -29,7 +29,7 @@ def cfg(tiny_root: Path, tmp_path: Path) -> CfgNode:
 
 def test_amp_trains_in_bfloat16_where_the_cpu_has_it(cfg: CfgNode, monkeypatch: pytest.MonkeyPatch) -> None:
     for fast in (True, False):
-        monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr(precision, "has_fast_bfloat16", lambda fast=fast: fast)
         trainer = bdd100k_d2.Trainer(cfg)
         seen = []
         trainer.model.backbone.bottom_up.stem.conv1.register_forward_hook(lambda *a, seen=seen: seen.append(a[2].dtype))
