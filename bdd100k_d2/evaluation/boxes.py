@@ -51,8 +51,10 @@ class Boxes(NamedTuple):
     def xywh(self) -> np.ndarray:
         """(N, 4) x, y, width, height in pixels; the order of the operations is the toolkit's, to the last bit."""
         boxes = self.corners.copy()
-        boxes[:, 2:] -= boxes[:, :2]
-        boxes[:, 2:] += 1
+        # Column by column: NumPy goes through pairs of columns in steps of two numbers.
+        for first, size in ((0, 2), (1, 3)):
+            boxes[:, size] -= boxes[:, first]
+            boxes[:, size] += 1
         return boxes
 
     def places(self, names: Sequence[str]) -> np.ndarray:

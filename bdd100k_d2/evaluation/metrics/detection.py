@@ -70,15 +70,19 @@ def _evaluate(
         area=truth.box[:, 2] * truth.box[:, 3],
         iscrowd=truth.crowd,
     )
-    rows = np.empty((len(detections.frame), 7))
-    rows[:, 1:5] = detections.box
-    for column, values in ((0, detections.frame), (5, detections.score), (6, detections.category)):
-        rows[:, column] = values
-    # COCO's ids count from 1.
-    rows[:, 0] += 1
-    rows[:, 6] += 1
-    results = dataset.load_res(rows)
+    results = dataset.load_res(_result_rows(detections))
     evaluation = COCOeval(dataset, results, "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation.eval["precision"], evaluation.eval["recall"]
+
+
+def _result_rows(detections: Detections) -> np.ndarray:
+    """(N, 7) image id, x, y, width, height, score, category id: results as COCO's code takes them in one array."""
+    rows = np.empty((len(detections.frame), 7))
+    # COCO's ids count from 1.
+    np.add(detections.frame, 1, out=rows[:, 0])
+    rows[:, 1:5] = detections.box
+    rows[:, 5] = detections.score
+    np.add(detections.category, 1, out=rows[:, 6])
+    return rows
