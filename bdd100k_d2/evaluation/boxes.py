@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from ..data.categories import DET_CLASSES, det_class
 from ..data.labels import Box2D, Frame, Label, LabelAttributes, without_collection
 from ..data.vintages import read_labels
 from ..errors import DataError
+from .common_memory import BOX, CAN_FORK, CommonMemory
 from .metrics.detection import Detections, GroundTruth
 
 _CLASS = {name: known.index for name, known in DET_CLASSES.items()}
@@ -156,11 +157,10 @@ def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[
     path = Path(path)
     large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK)
     parts = _split(path) if large else []
-    with Pool(min(processes, len(parts))) if processes > 1 and len(parts) > 1 else nullcontext() as pool:
-        pending = pool.starmap_async(_read_part, [(path, *part) for part in parts], 1) if pool else None
+    with _reading_parts(path, parts, processes) as read_parts:
 
         def boxes() -> Boxes:
-            read = pending.get() if pending else [_read_part(path, *part) for part in parts]
+            read = read_parts()
             joined = None if not read or None in read else join_boxes(read)
             if joined is None or len(set(joined.names)) < len(joined.names):
                 # Any other format, and every kind of bad file, of which the general reader says what is wrong.
@@ -168,6 +168,22 @@ def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[
             return joined
 
         yield boxes
+
+
+@contextmanager
+def _reading_parts(
+    path: Path, parts: Sequence[tuple[int, int]], processes: int
+) -> Iterator[Callable[[], list[Boxes | None]]]:
+    """Begins to read parts of a file, if there are several processes for it; yields a function that waits for them."""
+    if processes < 2 or len(parts) < 2 or not CAN_FORK:
+        yield lambda: [_read_part(path, *part) for part in parts]
+        return
+    common = CommonMemory(path.stat().st_size)
+    with get_context("fork").Pool(min(processes, len(parts)), _begin_process, (common,)) as pool:
+        pending = pool.starmap_async(_leave_part, [(path, *part) for part in parts], 1)
+        yield lambda: [
+            left and _take_part(common, start, *left) for (start, _), left in zip(parts, pending.get(), strict=True)
+        ]
 
 
 # Between two frames. A comma of a list stands between them if, and only if, what is on both sides of it can be decoded
@@ -198,6 +214,32 @@ def _read_part(path: Path, start: int, end: int) -> Boxes | None:
             return predicted_boxes(msgspec.json.decode(b"[" + content + b"]", type=list[Frame]))
     except (OSError, msgspec.MsgspecError, DataError):
         return None
+
+
+# In a process of the pool, where it leaves what it reads.
+_common: CommonMemory
+
+
+def _begin_process(common: CommonMemory) -> None:
+    global _common
+    _common = common
+
+
+def _leave_part(path: Path, start: int, end: int) -> tuple[list[str], int, int] | None:
+    """Leaves the boxes of a part in the memory in common; returns what else `_take_part` needs, None for a bad part."""
+    boxes = _read_part(path, start, end)
+    if boxes is None:
+        return None
+    left = _common.boxes(start, len(boxes.frame))
+    for name in BOX.names:
+        left[name] = getattr(boxes, name)
+    return boxes.names, len(boxes.frame), boxes.without_box
+
+
+def _take_part(common: CommonMemory, start: int, names: list[str], count: int, without_box: int) -> Boxes:
+    """What `_leave_part` has left; the columns are in the memory in common."""
+    left = common.boxes(start, count)
+    return Boxes(names, *(left[name] for name in BOX.names), without_box)
 
 
 def join_boxes(parts: Sequence[Boxes]) -> Boxes:

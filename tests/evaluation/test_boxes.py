@@ -1,8 +1,12 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes
-from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
+from bdd100k_d2.evaluation import boxes as box_columns
+from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes, reading_boxes
 
 
 def frames_of(corners: list[tuple[float, float, float, float]]) -> list[Frame]:
@@ -44,3 +48,31 @@ def test_truth_has_no_scores_and_knows_what_is_a_crowd() -> None:
     assert truth.box.tolist() == [[0, 0, 10, 5]] * 4
     assert truth.crowd.tolist() == flags.crowd.tolist() == [False, True, True, True]
     assert flags.occluded.tolist() == [-1, 1, -1, 0] and flags.truncated.tolist() == [-1, 0, -1, -1]
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_the_shortest_labels_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: bool) -> None:
+    """A part's boxes have to fit into as many bytes as it has in the file."""
+    frames = [
+        {
+            "name": str(i),
+            "labels": [
+                {"category": ("bus", "car")[j % 2], "score": j % 2, "box2d": {"x1": j, "y1": 0, "x2": 9, "y2": 9}}
+                for j in range(i % 9)
+            ],
+        }
+        for i in range(60)
+    ]
+    path = tmp_path / "det.json"
+    path.write_text(json.dumps(frames, separators=(",", ":")))
+    monkeypatch.setattr(box_columns, "_LARGE", 0)
+    monkeypatch.setattr(box_columns, "_PART", 200)
+    monkeypatch.setattr(box_columns, "CAN_FORK", forks)
+    with reading_boxes(path, 2) as boxes:
+        found = boxes()
+    assert found.names == [str(i) for i in range(60)]
+    labels = [(i, j) for i in range(60) for j in range(i % 9)]
+    assert list(zip(found.frame.tolist(), found.corners[:, 0].tolist(), strict=True)) == labels
+    assert found.category.tolist() == [(4, 2)[j % 2] for _, j in labels]
+    assert found.score.tolist() == [j % 2 for _, j in labels]
+    assert all(column.flags.owndata and column.flags.aligned for column in found[1:5])
