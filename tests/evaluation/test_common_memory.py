@@ -1,0 +1,28 @@
+from multiprocessing import get_context
+
+from bdd100k_d2.evaluation.common_memory import BOX, CommonMemory
+
+
+def _fill(memory: CommonMemory, start: int, value: int) -> None:
+    memory.boxes(start, 3)["corners"] = [[value] * 4, [2] * 4, [3] * 4]
+
+
+def test_what_a_forked_process_leaves_is_there_at_its_place() -> None:
+    memory = CommonMemory(1000)
+    for start, value in ((1, 7), (333, 8)):
+        process = get_context("fork").Process(target=_fill, args=(memory, start, value))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    assert memory.boxes(1, 3)["corners"].tolist() == [[7] * 4, [2] * 4, [3] * 4]
+    assert memory.boxes(333, 1)["corners"].tolist() == [[8] * 4]
+    assert memory.boxes(333, 1)["frame"].tolist() == [0]
+    assert memory.boxes(1, 3).ctypes.data % 8 == memory.boxes(333, 1).ctypes.data % 8 == 0
+
+
+def test_the_smallest_box_of_a_label_file_has_room() -> None:
+    smallest = b'{"category":"bus","score":0,"box2d":{"x1":0,"y1":0,"x2":0,"y2":0}}'
+    frame = b'{"name":"","labels":[' + smallest + b"]}"
+    # Seven bytes at the most are passed over for the sake of alignment.
+    assert BOX.itemsize < len(smallest) and BOX.itemsize + 7 < len(frame)
+    assert CommonMemory(len(frame)).boxes(1, 1).nbytes == BOX.itemsize
