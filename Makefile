@@ -4,13 +4,6 @@ PYTHON ?= python3
 PY := .venv/bin/python
 UV_INSTALL := $(PY) -m uv pip install --quiet --python $(PY)
 
-SAMPLE := datasets/sample/.complete
-DEMO := output/demo
-DET := $(DEMO)/det/inference/scores.json
-SEM_SEG := $(DEMO)/sem_seg/inference/scores.json
-REPORT := $(DEMO)/report/index.html
-
-.DELETE_ON_ERROR:
 .PHONY: help install test lint demo clean
 
 help: ## Show the targets
@@ -26,11 +19,11 @@ lint: .venv/.installed ## Check style and formatting
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 
-demo: $(REPORT) ## Make the sample data, train and score a detector and a segmenter on it, and show them in a page
-	@echo "Report: $$PWD/$(REPORT)"
+demo: .venv/.installed ## Draw sample data, train and score a segmenter and a detector on it, and show them in a page
+	@$(PY) tools/demo.py
 
 clean: ## Remove what make made
-	rm -rf .venv build dist *.egg-info $(DEMO) datasets/sample .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info output/demo datasets/sample .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv sets the environment up several times faster than pip does.
@@ -42,23 +35,6 @@ clean: ## Remove what make made
 	@echo "Installing into .venv ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(UV_INSTALL) torch torchvision setuptools wheel
-	@$(UV_INSTALL) --editable '.[dev,toolkit,tensorboard]'
+	@$(UV_INSTALL) --editable '.[dev,toolkit,tensorboard,timm]'
 	@$(PY) tools/install_detectron2.py
 	@touch $@
-
-$(SAMPLE): | .venv/.installed
-	$(PY) datasets/make_sample.py --out datasets/sample --train 64 --val 16
-	@touch $@
-
-$(SEM_SEG): $(SAMPLE)
-	DETECTRON2_DATASETS=datasets/sample $(PY) tools/train_net.py --resume \
-		--config-file configs/sample/semantic_fpn_R_18.yaml OUTPUT_DIR $(DEMO)/sem_seg
-
-# The detector starts from the segmenter's backbone: in minutes, dense labels teach it more than boxes do.
-$(DET): $(SEM_SEG)
-	DETECTRON2_DATASETS=datasets/sample $(PY) tools/train_net.py --resume \
-		--config-file configs/sample/faster_rcnn_R_18_FPN.yaml OUTPUT_DIR $(DEMO)/det \
-		MODEL.WEIGHTS $(DEMO)/sem_seg/model_final.pth
-
-$(REPORT): $(DET)
-	DETECTRON2_DATASETS=datasets/sample $(PY) tools/report.py runs $(DEMO)/det $(DEMO)/sem_seg --out $(DEMO)/report

@@ -114,12 +114,14 @@ def test_configs_are_found_in_an_installed_wheel(wheel: Path, tmp_path: Path) ->
 
 
 def test_declared_dependencies_are_those_imported(description: Message) -> None:
-    assert requirements(description) == distributions(imported_modules("bdd100k_d2", "tools", "datasets"))
+    imported = distributions(imported_modules("bdd100k_d2", "tools", "datasets"))
+    assert imported == requirements(description) | {"timm", "safetensors"}
+    assert {"timm", "safetensors"} <= requirements(description, "timm")
 
 
 def test_tests_import_only_what_is_declared(description: Message) -> None:
     declared = requirements(description)
-    for extra in ("dev", "toolkit", "tensorboard"):
+    for extra in ("dev", "toolkit", "tensorboard", "timm"):
         declared |= requirements(description, extra)
     assert distributions(imported_modules("tests", "bdd100k_d2", "tools", "datasets")) <= declared
 

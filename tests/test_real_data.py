@@ -51,9 +51,8 @@ def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Pat
     # The same whole pictures again and again: learning by heart is what is wanted.
     keys = ["DATASETS.TEST", "('bdd100k_sem_seg_train',)", "INPUT.CROP.ENABLED", "False", "INPUT.RANDOM_FLIP", "none"]
     keys += ["INPUT.MIN_SIZE_TRAIN", "(288,)", "INPUT.MIN_SIZE_TEST", "288", "MODEL.SEM_SEG_HEAD.DROPOUT", "0.0"]
-    keys += ["SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "600", "SOLVER.BASE_LR", "0.002"]
-    keys += ["SOLVER.WEIGHT_DECAY", "0.0001"]
-    train_net(real_root, "sample/semantic_fpn_R_18", tmp_path, keys)
+    keys += ["SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "140", "SOLVER.WEIGHT_DECAY", "0.0001"]
+    train_net(real_root, "sample/semantic_fpn_efficientnet_lite0", tmp_path, [*keys, "DATALOADER.NUM_WORKERS", "0"])
     scores = json.loads((tmp_path / "inference/scores.json").read_text())
     assert scores["IoU"][1]["AVERAGE"] >= 40
 
@@ -61,9 +60,8 @@ def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Pat
 @pytest.mark.trained
 def test_a_small_detector_learns_the_real_frames(real_root: Path, tmp_path: Path) -> None:
     names = "('bdd100k_det_train', 'bdd100k_det_val')"
-    keys = ["DATASETS.TRAIN", names, "DATASETS.TEST", names, "SOLVER.MAX_ITER", "200"]
-    keys += ["SOLVER.IMS_PER_BATCH", "2"]
-    train_net(real_root, "sample/faster_rcnn_R_18_FPN", tmp_path, keys)
+    keys = ["DATASETS.TRAIN", names, "DATASETS.TEST", names, "SOLVER.MAX_ITER", "80", "SOLVER.IMS_PER_BATCH", "2"]
+    train_net(real_root, "sample/faster_rcnn_efficientnet_lite0_FPN", tmp_path, [*keys, "DATALOADER.NUM_WORKERS", "0"])
     for split in ("train", "val"):
         scores = json.loads((tmp_path / f"inference/bdd100k_det_{split}/scores.json").read_text())
         assert scores["AP50"][1]["OVERALL"] >= 40, split

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.arguments import positive, share
+from bdd100k_d2.cores import spin_little
 from bdd100k_d2.errors import BDD100KError
 
 SOME_UNREADABLE = 3
@@ -60,6 +61,8 @@ def main() -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     # Of Detectron2 only warnings.
     logging.getLogger("bdd100k_d2").setLevel(logging.INFO)
+    # Before PyTorch is imported.
+    spin_little()
     try:
         return _predict(args)
     except BDD100KError as error:

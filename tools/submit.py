@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.arguments import positive
+from bdd100k_d2.cores import spin_little
 from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.errors import BDD100KError
 
@@ -52,6 +53,8 @@ def main() -> int:
     # Keys and values may stand among the options, as in the example.
     args = _parser().parse_intermixed_args()
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    # Before PyTorch is imported.
+    spin_little()
     try:
         return _submit(args)
     except BDD100KError as error:

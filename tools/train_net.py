@@ -1,8 +1,13 @@
 """Trains or evaluates a model of ``configs/`` (Detectron2's arguments; --help lists them)."""
 
+# ruff: noqa: E402, how threads wait has to be set before PyTorch is imported
 import argparse
 import sys
 from typing import Any
+
+from bdd100k_d2.cores import spin_little
+
+spin_little()
 
 from detectron2.engine import default_argument_parser
 from detectron2.evaluation import verify_results

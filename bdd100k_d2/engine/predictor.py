@@ -75,7 +75,7 @@ class Predictor:
                 ``det/faster_rcnn_R_50_FPN_1x``.
             batch_size: pictures that the model takes at a time. A batch holds pictures of one size; where the size
                 changes, a new one begins.
-            amp: compute in float16 on the GPU, in bfloat16 on a CPU that has a unit for it.
+            amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it.
             fold: see `modeling.folding.fold_norms`.
 
         Raises:

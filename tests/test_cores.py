@@ -1,0 +1,46 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bdd100k_d2
+from bdd100k_d2 import cores
+
+ROOT = Path(bdd100k_d2.__file__).parents[1]
+
+
+def test_the_users_own_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    cores.spin_little()
+    assert "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    cores.spin_little()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch uses another OpenMP")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tools/train_net.py", "--help"),
+        ("tools/predict.py", "--config-file", "no.yaml", "--input", "README.md", "--output", "unused"),
+        ("tools/submit.py", "det", "--config-file", "no.yaml", "--out", "unused.json"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands_that_compute_spin_little(command: tuple[str, ...]) -> None:
+    """OpenMP says so itself, when PyTorch loads it."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment | {"OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"GOMP_SPINCOUNT = '{cores._SPINS}'" in done.stderr
