@@ -16,6 +16,7 @@ from conftest import make_frame, write_image
 from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
 from processes import in_processes, train_net
+from small_models import SMALL_MODELS
 from torch import nn
 
 import bdd100k_d2
@@ -72,7 +73,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(task: str, out: Path, *more: str) -> list[str]:
     flags = [one for one in more if one.startswith("--")]
     overrides = [one for one in more if not one.startswith("--")]
-    keys = [*SHARED_KEYS.split(), *KEYS[task].split(), "OUTPUT_DIR", str(out)]
+    keys = [*SMALL_MODELS[task], *SHARED_KEYS.split(), *KEYS[task].split(), "OUTPUT_DIR", str(out)]
     return [*flags, "--config-file", CONFIGS[task], *keys, *overrides]
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,16 +14,14 @@ import torch
 import torch.distributed as dist
 from detectron2.engine import HookBase, TrainerBase
 from detectron2.engine.hooks import PeriodicCheckpointer
-from processes import in_processes
+from processes import in_processes, start_command
+from small_models import SMALL_MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
-import bdd100k_d2
 from bdd100k_d2.checkpoint.saving import TrainingCheckpointer
 from bdd100k_d2.data.workers import outlive_signals
 from bdd100k_d2.engine.hooks.termination import Termination
-
-ROOT = Path(bdd100k_d2.__file__).parents[1]
 
 
 class Steps(TrainerBase):
@@ -167,15 +164,6 @@ def test_the_workers_end_when_their_parent_says_so() -> None:
     assert [worker.exitcode for worker in workers] == [0, 0]
 
 
-# The command without its log of the environment, which takes seconds.
-_COMMAND = """
-import runpy
-import detectron2.engine.defaults
-detectron2.engine.defaults.collect_env_info = lambda: ""
-runpy.run_path("tools/train_net.py", run_name="__main__")
-"""
-
-
 def test_a_run_is_told_to_stop(tiny_root: Path, tmp_path: Path) -> None:
     """The whole process group, as torchrun, SLURM and a terminal do it, with workers in it."""
     out = tmp_path / "out"
@@ -190,23 +178,17 @@ def test_a_run_is_told_to_stop(tiny_root: Path, tmp_path: Path) -> None:
         "OUTPUT_DIR",
         str(out),
     ]
-    config = ["--config-file", "configs/sample/semantic_fpn_R_18.yaml"]
+    config = ["--config-file", "configs/sample/semantic_fpn_R_18.yaml", *SMALL_MODELS["sem_seg"]]
     keep = ["SOLVER.CHECKPOINT_KEEP", "2", "SOLVER.MAX_ITER", "100000"]
-    run = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, *config, *small, *keys, *keep],
-        cwd=ROOT,
-        env=os.environ | {"DETECTRON2_DATASETS": str(tiny_root), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    env = os.environ | {"DETECTRON2_DATASETS": str(tiny_root)}
+    run = start_command("tools/train_net.py", *config, *small, *keys, *keep, stdout=tmp_path / "printed", env=env)
     until = time.monotonic() + 120
-    while not (out / "model_0000001.pth").is_file() and run.poll() is None and time.monotonic() < until:
+    while not (out / "model_0000001.pth").is_file() and run.is_alive() and time.monotonic() < until:
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGTERM)
-    output, _ = run.communicate(timeout=120)
-    assert run.returncode == 143, output
+    run.join(120)
+    output = (tmp_path / "printed").read_text()
+    assert run.exitcode == 143, output
     (stopped,) = re.findall(r"SIGTERM: stopped after iteration (\d+)", output)
     assert "Traceback" not in output
     assert (out / "last_checkpoint").read_text() == f"model_{int(stopped):07d}.pth"
