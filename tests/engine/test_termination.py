@@ -140,6 +140,12 @@ def _stop_and_resume(folder: Path) -> None:
     dist.destroy_process_group()
 
 
+def pending(pid: str) -> bool:
+    """Whether a signal was sent to a process that it has neither ignored nor taken."""
+    status = Path("/proc", pid, "status").read_text()
+    return any(int(signals, 16) for signals in re.findall(r"^S..Pnd:\s*(\w+)", status, re.MULTILINE))
+
+
 def test_the_workers_outlive_the_signals() -> None:
     loader = iter(DataLoader(list(range(100)), 1, num_workers=2, prefetch_factor=1, worker_init_fn=outlive_signals))
     workers = loader._workers
@@ -149,7 +155,8 @@ def test_the_workers_outlive_the_signals() -> None:
     pids = [str(worker.pid) for worker in workers]
     for name in ("TERM", "INT"):
         subprocess.run(["kill", f"-{name}", *pids], check=True)
-    time.sleep(0.1)
+    while any(pending(pid) for pid in pids):
+        time.sleep(0.001)
     assert [int(batch) for batch in loader] == list(range(2, 100))
 
 
