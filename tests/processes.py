@@ -63,12 +63,12 @@ def start_command(
     stderr: Path | None = None,
     env: Mapping[str, str] = os.environ,
 ) -> BaseProcess:
-    """Starts ``script`` of the repository with a user's arguments and environment, but for its log of the latter.
+    """Starts ``script`` with a user's arguments and environment; it does not log what it finds out about the machine.
 
-    What it prints goes to files, all to ``stdout`` without ``stderr``. Its process leads a group of its own.
+    What it prints goes to files, all of it to ``stdout`` without ``stderr``. Its process leads a group of its own.
     """
     _ensure_server()
-    # Values that end the process as they end an interpreter: `multiprocessing` treats what a script raises like it.
+    # `multiprocessing` makes the exit status of what the script raises, as the interpreter does.
     args = (str(ROOT / script), [str(one) for one in arguments], dict(env), stdout, stderr or stdout)
     process = get_context("forkserver").Process(target=_command, args=args)
     process.start()
@@ -78,7 +78,7 @@ def start_command(
 def run_command(
     script: str | Path, *arguments: object, env: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``script`` so to its end."""
+    """Starts ``script`` in this way and waits for its end."""
     with tempfile.TemporaryDirectory() as folder:
         stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
         process = start_command(script, *arguments, stdout=stdout, stderr=stderr, env=env)
