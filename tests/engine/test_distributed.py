@@ -106,26 +106,27 @@ def losses(out: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if "loss" in key} for line in lines]
 
 
-def write_start(path: Path) -> None:
-    """Weights of the detector: without its batches' statistics, those that it draws double the variance in a block."""
-    args = default_argument_parser().parse_args(arguments("det", path.parent))
+def write_start(task: str, path: Path) -> Path:
+    """Weights to start from: without a batch's statistics, those that a model draws double the variance in a block."""
+    args = default_argument_parser().parse_args(arguments(task, path.parent))
     torch.manual_seed(0)
     state = build_model(bdd100k_d2.load_config(args.config_file, args.opts)).state_dict()
     for key, value in state.items():
         if key.endswith("conv3.norm.weight"):
             value.fill_(0.2)
     torch.save({"model": state}, path)
+    return path
 
 
 @pytest.fixture(scope="module")
 def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``<processes>/<task>`` of trainings in one and in two processes."""
     folder = tmp_path_factory.mktemp("trained")
-    write_start(folder / "start.pth")
-    starts = {"det": ["MODEL.WEIGHTS", str(folder / "start.pth")], "sem_seg": []}
+    starts = {task: write_start(task, folder / f"{task}.pth") for task in CONFIGS}
     for processes in (1, 2):
         runs = [
-            arguments(task, folder / str(processes) / task, "DATASETS.TEST", "()", *starts[task]) for task in CONFIGS
+            arguments(task, folder / str(processes) / task, "DATASETS.TEST", "()", "MODEL.WEIGHTS", str(starts[task]))
+            for task in CONFIGS
         ]
         runs.append(arguments("sem_seg", folder / str(processes) / "synchronised", *SYNCHRONISED))
         (folder / str(processes)).mkdir()
@@ -141,8 +142,9 @@ def test_two_processes_train_as_one_with_the_whole_batch(trained: Path, task: st
         assert found == pytest.approx(expected, rel=1e-4)
     models = [torch.load(trained / n / task / "model_final.pth", weights_only=True)["model"] for n in "12"]
     assert models[0].keys() == models[1].keys()
+    # Many weights move by less than 1e-4.
     for name, expected in models[0].items():
-        torch.testing.assert_close(models[1][name], expected, rtol=1e-4, atol=1e-4, msg=name)
+        torch.testing.assert_close(models[1][name], expected, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_two_processes_synchronise_their_norms(trained: Path) -> None:
