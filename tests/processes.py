@@ -82,6 +82,9 @@ def run_command(
     with tempfile.TemporaryDirectory() as folder:
         stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
         process = start_command(script, *arguments, stdout=stdout, stderr=stderr, env=env)
+        process.join(300)
+        # One that hangs fails its test, and does not hold up all of them.
+        process.kill()
         process.join()
         return subprocess.CompletedProcess([], process.exitcode, stdout.read_text(), stderr.read_text())
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import runpy
 import signal
 import sys
@@ -501,8 +500,7 @@ def test_the_command_killed_and_resumed(det: CfgNode, tmp_path: Path) -> None:
     record = tmp_path / "out" / "frames.jsonl"
     while process.is_alive() and (not record.exists() or record.read_bytes().count(b"\n") < 20):
         time.sleep(0.01)
-    # With the processes that it started.
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL, (tmp_path / "printed").read_text()
     assert run_command(*start, tmp_path / "out", "--resume").returncode == 0
