@@ -4,16 +4,21 @@ PYTHON ?= python3
 PY := .venv/bin/python
 UV_INSTALL := $(PY) -m uv pip install --quiet --python $(PY)
 
-.PHONY: help install test lint demo clean
+.PHONY: help install test test-all lint demo clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.installed ## Make .venv and install the package, its tools and Detectron2 into it
 
 # A test is seldom faster with a second thread; two tests side by side are.
-test: .venv/.installed ## Run the test suite
-	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --dist worksteal
+
+test: .venv/.installed ## Run the test suite but for its slow tests
+	$(PYTEST) -m 'not slow'
+
+test-all: test ## Run the test suite, the slow tests last
+	$(PYTEST) -m slow
 
 lint: .venv/.installed ## Check style and formatting
 	$(PY) -m ruff check

@@ -6,7 +6,7 @@ import os
 _MOST_WORKERS = 16
 
 # How often a waiting thread of GNU's OpenMP looks for work before it sleeps (its default is 300,000).
-_SPINS = 10_000
+_SPINS = 7_000
 
 
 def cores() -> int:

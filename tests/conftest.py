@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from small_models import SMALL_MODELS
 
 import bdd100k_d2
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, ImageSize, Label, write_frames
@@ -58,9 +60,11 @@ def oracles() -> Path:
 
 
 def write_image(path: Path, height: int = 96, width: int = 160, seed: int = 0) -> None:
-    """Writes a picture of noise."""
+    """Writes a picture of noise: large ones in squares of eight, because finer noise is slow to decode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    cell = 8 if height >= 720 else 1
+    pixels = np.random.default_rng(seed).integers(0, 256, (height // cell, width // cell, 3), np.uint8)
+    pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST)
     cv2.imwrite(str(path), pixels)
 
 
@@ -78,10 +82,10 @@ def make_frame(name: str, *boxes: tuple[str, float, float, float, float], **fiel
     return Frame(name=name, size=ImageSize(160, 96), labels=labels, **fields)
 
 
-@pytest.fixture
-def tiny_root(tmp_path: Path) -> Path:
-    """A root with three frames of each split of det, and of sem_seg and drivable with 720p masks."""
-    root = tmp_path / "root"
+@pytest.fixture(scope="session")
+def drawn_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `tiny_root` is a copy of: to be read only."""
+    root = tmp_path_factory.mktemp("drawn")
     base = root / "bdd100k"
     for split in ("train", "val", "test"):
         names = [f"{split}{i}.jpg" for i in range(3)]
@@ -113,15 +117,18 @@ def tiny_root(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def tiny_root(drawn_root: Path, tmp_path: Path) -> Path:
+    """A root with three frames of each split of det, and of sem_seg and drivable with 720p masks."""
+    return shutil.copytree(drawn_root, tmp_path / "root")
+
+
 def small_config(root: Path, *overrides: object) -> "CfgNode":
     """The config of a semantic segmenter that trains on ``root`` in seconds, with more keys and values in turn."""
     bdd100k_d2.register_all(root)
     cfg = bdd100k_d2.get_config("sample/semantic_fpn_R_18")
     cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED = "cpu", False
-    # Fifty layers, because those of 18 have to be wide.
-    cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 50, 2
-    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 8
-    cfg.MODEL.FPN.OUT_CHANNELS = cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM = 8
+    cfg.merge_from_list(SMALL_MODELS["sem_seg"])
     cfg.MODEL.RESNETS.NORM = cfg.MODEL.SEM_SEG_HEAD.NORM = "BN"
     cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.CROP.SIZE = (72,), 72, [64, 96]
     cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_WORKERS, cfg.SOLVER.WARMUP_ITERS = 2, 0, 1

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 from bdd100k_d2.benchmark.commands import CommandReport, Measured, run_command_benchmark
@@ -22,10 +23,12 @@ def test_the_report() -> None:
 
 
 def test_every_command_is_measured() -> None:
+    start = time.perf_counter()
     report = run_command_benchmark(TOOLS, frames=8, masks=2, train_frames=30)
+    elapsed = time.perf_counter() - start
     assert {one.command.split()[0] for one in report.measured} == {"report.py", "check_dataset.py", "convert_labels.py"}
     assert len({one.command for one in report.measured}) == len(report.measured) == 11
-    assert all(0 < one.usage.seconds < 120 and one.usage.peak > 1e7 for one in report.measured)
+    assert all(0 < one.usage.seconds < elapsed and one.usage.peak > 1e7 for one in report.measured)
 
 
 def test_other_detections_of_the_same_labels(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def test_the_report() -> None:
     assert report.to_json()["loads"][1]["anonymous"] == 750_000_000
 
 
+# Four interpreters that import PyTorch and Detectron2, because a run's memory is that of its process.
+@pytest.mark.slow
 def test_both_loaders_are_measured(tmp_path: Path, pictures: Path) -> None:
     out = tmp_path / "loader.json"
     arguments = ["--frames", "20", "--workers", "1", "--batch-size", "2", "--batches", "3", "--repeat", "1"]

@@ -1,18 +1,20 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from detectron2.modeling import build_model
+from processes import run_command
+from small_models import SMALL_MODELS
 
+import bdd100k_d2
 from bdd100k_d2.benchmark import models
 from bdd100k_d2.benchmark.decoders import run_decoder_benchmark
 from bdd100k_d2.benchmark.models import Speed, SpeedReport, agreement
 from bdd100k_d2.benchmark.variants import predicting_variants, training_variants
 from bdd100k_d2.errors import DataError
 
-TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
 SMALL = [
     "MODEL.DEVICE",
     "cpu",
@@ -77,15 +79,29 @@ def test_agreement_of_boxes_and_pixels(tmp_path: Path) -> None:
     assert agreement(tmp_path / "stock.npz", tmp_path / "ours.npz") == 35 / 40
 
 
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Of a small model."""
+    cfg = bdd100k_d2.get_config("sample/semantic_fpn_R_18")
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu", *SMALL_MODELS["sem_seg"]])
+    torch.manual_seed(0)
+    torch.save({"model": build_model(cfg).state_dict()}, tmp_path / "weights.pth")
+    return tmp_path / "weights.pth"
+
+
+# The first draws the weights, the second is given them.
 @pytest.mark.parametrize(
     ("run", "variants"),
     [("run_training_benchmark", "training_variants"), ("run_predicting_benchmark", "predicting_variants")],
 )
-def test_both_are_measured(monkeypatch: pytest.MonkeyPatch, pictures: Path, run: str, variants: str) -> None:
+def test_both_are_measured(
+    monkeypatch: pytest.MonkeyPatch, pictures: Path, weights: Path, run: str, variants: str
+) -> None:
     all_variants = getattr(models, variants)
     monkeypatch.setattr(models, variants, lambda *args: all_variants(*args)[:2])
     monkeypatch.setattr(models, "_has_gpu", lambda: False)
-    report = getattr(models, run)(["sample/semantic_fpn_R_18"], 1, 1, pictures=pictures, keys=SMALL)
+    start = {"keys": SMALL} if "training" in run else {"keys": [*SMALL, *SMALL_MODELS["sem_seg"]], "weights": weights}
+    report = getattr(models, run)(["sample/semantic_fpn_R_18"], 1, 1, pictures=pictures, **start)
     stock, ours = report.speeds
     assert (stock.variant, ours.variant, stock.ratio) == ("stock", "ours", 1.0)
     assert 0 < ours.images_per_second == pytest.approx(ours.ratio * stock.images_per_second)
@@ -98,7 +114,8 @@ def test_both_are_measured(monkeypatch: pytest.MonkeyPatch, pictures: Path, run:
 
 def test_decoders(tmp_path: Path, pictures: Path) -> None:
     arguments = ["decoders", "--repeat", "1", "--pictures", str(pictures), "--out", str(tmp_path / "out.json")]
-    subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, check=True)
+    done = run_command("tools/benchmark.py", *arguments)
+    assert done.returncode == 0, done.stderr
     decoders = json.loads((tmp_path / "out.json").read_text())["decoders"]
     assert len(decoders) >= 4 and all(one["milliseconds"] > 0 for one in decoders)
     # What the mapper reads is what Detectron2 reads.

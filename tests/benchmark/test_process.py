@@ -1,4 +1,5 @@
 import sys
+import time
 
 import pytest
 
@@ -12,8 +13,9 @@ HOLD = "import time; held = bytearray(b'x') * 80_000_000; time.sleep(0.6)"
 
 
 def test_one_process() -> None:
+    start = time.perf_counter()
     usage = measure([sys.executable, "-c", f"{HOLD}; print('done')"])
-    assert 0.6 < usage.seconds < 5 and usage.output == "done\n"
+    assert 0.6 < usage.seconds < time.perf_counter() - start and usage.output == "done\n"
     assert 80e6 < usage.peak < 120e6
 
 

@@ -1,19 +1,17 @@
 """`convert_file` and `tools/convert_weights.py`: what is written, and what is refused."""
 
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import module_trees as trees
 import pytest
 import torch
+from processes import run_command
 
 from bdd100k_d2.checkpoint.convert import convert_file, convert_state
 from bdd100k_d2.errors import OutputError, WeightsError
-
-TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
 
 
 @pytest.fixture
@@ -23,8 +21,8 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "mmdet.pth"
 
 
-def tool(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+def tool(*arguments: object) -> CompletedProcess[str]:
+    return run_command("tools/convert_weights.py", *arguments)
 
 
 def test_a_file_for_detectron2(source: Path, tmp_path: Path) -> None:

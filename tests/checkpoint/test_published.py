@@ -21,6 +21,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import DefaultPredictor
 from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
+from processes import in_processes
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.convert import convert_file
@@ -311,13 +312,15 @@ print(PublishedWeightsHandler("bdd100k://", zoo_file, sys.argv[1])._get_local_pa
 """
 
 
+def fetch(address: str, cache: Path) -> None:
+    os.environ.update({"FVCORE_CACHE": str(cache), "no_proxy": "*"})
+    path = PublishedWeightsHandler("bdd100k://", zoo_file, address)._get_local_path(NAME)
+    assert Path(path) == cache / PATH.replace(".pth", "_detectron2.pth")
+
+
 def test_two_processes_fetch_once(server: Server, cache: Path, checkpoint: bytes) -> None:
     server.files = {PATH: checkpoint}
-    command = [sys.executable, "-c", FETCH, server.address, NAME]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = {process.communicate(timeout=120)[0].strip().splitlines()[-1] for process in running}
-    assert [process.returncode for process in running] == [0, 0]
-    assert printed == {str(cache / PATH.replace(".pth", "_detectron2.pth"))}
+    in_processes(2, fetch, server.address, cache)
     assert server.asked == [PATH, MD5_PATH]
     assert files_in(cache) == [PATH, PATH.replace(".pth", "_detectron2.pth")]
 

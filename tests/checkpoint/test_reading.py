@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 import types
 from collections import Counter, OrderedDict
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from processes import in_processes
 
 from bdd100k_d2.checkpoint.pickles import ALLOWED
 from bdd100k_d2.checkpoint.reading import read_checkpoint
@@ -204,6 +204,11 @@ FIELDS = ("S8", False, True), (3, "|", None, ("a",), {"a": (np.dtype(float), 0)}
 SUBARRAY = ("S8", False, True), (3, "|", (np.dtype(float), (1,)), None, None, -1, -1, 0)
 
 
+def expect_no_dtype(path: Path) -> None:
+    with pytest.raises(WeightsError, match="refused, because reading it would run numpy.dtype"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("arguments", "state"), [OBJECTS, FIELDS, SUBARRAY], ids=["objects", "fields", "subarray"])
 def test_no_bytes_become_objects(tmp_path: Path, form: str, arguments: tuple, state: tuple) -> None:
@@ -211,10 +216,7 @@ def test_no_bytes_become_objects(tmp_path: Path, form: str, arguments: tuple, st
     scalar = "numpy.core.multiarray.scalar" if np.__version__ < "2" else "numpy._core.multiarray.scalar"
     path = write(tmp_path / "a.pth", {"model": Called(scalar, dtype, b"AAAAAAAA")}, form)
     # In a process of its own: reading it by NumPy's own dtype ends the process.
-    code = f"from bdd100k_d2.checkpoint.reading import read_checkpoint; read_checkpoint({str(path)!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "WeightsError" in done.stderr, done.stderr[-500:]
-    assert "refused, because reading it would run numpy.dtype" in done.stderr
+    in_processes(1, expect_no_dtype, path)
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.pkl", "a.ckpt"])

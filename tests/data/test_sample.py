@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -26,6 +27,19 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sample")
     assert make_sample(out, **COUNTS)
     return out / "bdd100k"
+
+
+@pytest.fixture(scope="module")
+def drawn_frame(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("frame")
+    assert make_sample(out, train=1, val=0, test=0)
+    return out
+
+
+@pytest.fixture
+def frame_root(drawn_frame: Path, tmp_path: Path) -> Path:
+    """A sample of a single frame of training, to be changed."""
+    return shutil.copytree(drawn_frame, tmp_path / "frame")
 
 
 @pytest.fixture(scope="module")
@@ -201,21 +215,19 @@ def test_other_seed_other_pictures(sample: Path, tmp_path: Path) -> None:
     assert not {old[name] for name in old} & {new[name] for name in pictures}
 
 
-def test_existing_sample_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert make_sample(tmp_path, train=1, val=0, test=0)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+def test_existing_sample_is_left_alone(frame_root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = {path: path.stat().st_mtime_ns for path in frame_root.rglob("*")}
     with caplog.at_level(logging.INFO, "bdd100k_d2"):
-        assert not make_sample(tmp_path, train=1, val=0, test=0)
+        assert not make_sample(frame_root, train=1, val=0, test=0)
     assert "already there" in caplog.text
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in frame_root.rglob("*")} == before
 
 
-def test_sample_that_lost_a_file_is_drawn_again(tmp_path: Path) -> None:
-    make_sample(tmp_path, train=1, val=0, test=0)
-    before = files(tmp_path)
-    next(tmp_path.rglob("*.png")).unlink()
-    assert make_sample(tmp_path, train=1, val=0, test=0)
-    assert files(tmp_path) == before
+def test_sample_that_lost_a_file_is_drawn_again(frame_root: Path) -> None:
+    before = files(frame_root)
+    next(frame_root.rglob("*.png")).unlink()
+    assert make_sample(frame_root, train=1, val=0, test=0)
+    assert files(frame_root) == before
 
 
 def test_interrupted_sample_is_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,22 +243,20 @@ def test_interrupted_sample_is_drawn_again(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.rglob("sample.incomplete"))
 
 
-def test_other_arguments_need_force(tmp_path: Path) -> None:
-    make_sample(tmp_path, train=1, val=0, test=0)
-    before = files(tmp_path)
+def test_other_arguments_need_force(frame_root: Path) -> None:
+    before = files(frame_root)
     with pytest.raises(OutputError, match=r"other arguments.*--force"):
-        make_sample(tmp_path, train=0, val=1, test=0)
-    assert files(tmp_path) == before
-    assert make_sample(tmp_path, train=0, val=1, test=0, force=True)
-    assert not list((tmp_path / "bdd100k/images").rglob("train/*.jpg"))
-    assert len(list((tmp_path / "bdd100k/images").rglob("val/*.jpg"))) == 2
+        make_sample(frame_root, train=0, val=1, test=0)
+    assert files(frame_root) == before
+    assert make_sample(frame_root, train=0, val=1, test=0, force=True)
+    assert not list((frame_root / "bdd100k/images").rglob("train/*.jpg"))
+    assert len(list((frame_root / "bdd100k/images").rglob("val/*.jpg"))) == 2
 
 
-def test_older_version_is_drawn_again(tmp_path: Path) -> None:
-    make_sample(tmp_path, train=1, val=0, test=0)
-    manifest = tmp_path / "bdd100k/sample.json"
+def test_older_version_is_drawn_again(frame_root: Path) -> None:
+    manifest = frame_root / "bdd100k/sample.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 0}))
-    assert make_sample(tmp_path, train=1, val=0, test=0)
+    assert make_sample(frame_root, train=1, val=0, test=0)
     assert json.loads(manifest.read_text())["version"] != 0
 
 

@@ -1,11 +1,10 @@
 """A run that was stopped and resumed is the run that was not, bit for bit."""
 
+import functools
 import logging
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,9 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import AMPTrainer, HookBase, SimpleTrainer
 from detectron2.utils.events import EventStorage
+from processes import in_processes
+from small_models import SMALL_MODELS
+from torch.multiprocessing import ProcessExitedException
 
 import bdd100k_d2
 from bdd100k_d2.data.loader import TrainLoader
@@ -31,12 +33,14 @@ def one_thread() -> Iterator[None]:
 
 CONFIGS = {"det": "sample/faster_rcnn_R_18_FPN", "sem_seg": "sample/semantic_fpn_R_18"}
 ITERATIONS, PERIOD = 6, 2
+Whole = Callable[[str], bdd100k_d2.Trainer]
 
 
 def make_config(root: Path, task: str, out: Path, workers: int = 0, seed: int = 3) -> CfgNode:
     """Six iterations with a checkpoint after each second; dropout and colour jitter on."""
     register_all(root)
     cfg = bdd100k_d2.get_config(CONFIGS[task])
+    cfg.merge_from_list(SMALL_MODELS[task])
     cfg.MODEL.DEVICE = "cpu"
     cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.COLOR_JITTER.PROB = (64,), 0.5
     if task == "sem_seg":
@@ -84,15 +88,22 @@ def assert_same(first: bdd100k_d2.Trainer, second: bdd100k_d2.Trainer) -> None:
     assert repr(first.optimizer.state_dict()) == repr(second.optimizer.state_dict())
 
 
+@pytest.fixture(scope="module")
+def whole(drawn_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """What a run of seed 3 that was not stopped came to, by task."""
+    return functools.cache(lambda task: train(make_config(drawn_root, task, tmp_path_factory.mktemp(task))))
+
+
 @pytest.mark.parametrize("task", ["det", "sem_seg"])
-def test_a_resumed_run_ends_like_one_that_was_not_stopped(tiny_root: Path, tmp_path: Path, task: str) -> None:
-    cfg = make_config(tiny_root, task, tmp_path / "whole")
+def test_a_resumed_run_ends_like_one_that_was_not_stopped(
+    whole: Whole, tiny_root: Path, tmp_path: Path, task: str
+) -> None:
+    cfg = make_config(tiny_root, task, tmp_path / "untrained")
     assert task == "det" or cfg.MODEL.SEM_SEG_HEAD.DROPOUT > 0
-    whole = train(cfg)
     with pytest.raises(AssertionError):
-        assert_same(whole, bdd100k_d2.Trainer(cfg))
+        assert_same(whole(task), bdd100k_d2.Trainer(cfg))
     # Another run of the same seed, and with workers.
-    assert_same(whole, train(make_config(tiny_root, task, tmp_path / "again", workers=2)))
+    assert_same(whole(task), train(make_config(tiny_root, task, tmp_path / "again", workers=2)))
     for workers, at in ((0, 3), (2, 5)):
         cfg = make_config(tiny_root, task, tmp_path / f"stopped{workers}", workers)
         with pytest.raises(StoppedError):
@@ -100,29 +111,21 @@ def test_a_resumed_run_ends_like_one_that_was_not_stopped(tiny_root: Path, tmp_p
         resumed = train(cfg, resume=True)
         # What was done since the last checkpoint is done again.
         assert resumed.start_iter == at - 1 and resumed.iter == ITERATIONS
-        assert_same(whole, resumed)
+        assert_same(whole(task), resumed)
 
 
-_KILLED = """
-import os, signal, sys, torch
-from pathlib import Path
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[1])
-from test_resume import make_config, train
-train(make_config(Path(sys.argv[2]), "sem_seg", Path(sys.argv[3]), workers=2), stop_at=5,
-      how=lambda: os.kill(os.getpid(), signal.SIGKILL))
-"""
+def train_until_killed(root: Path, out: Path) -> None:
+    cfg = make_config(root, "sem_seg", out, workers=2)
+    train(cfg, stop_at=5, how=lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
-def test_a_killed_run_is_resumed(tiny_root: Path, tmp_path: Path) -> None:
-    whole = train(make_config(tiny_root, "sem_seg", tmp_path / "whole"))
+def test_a_killed_run_is_resumed(whole: Whole, tiny_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", _KILLED, str(Path(__file__).parent), str(tiny_root), str(out)]
-    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-    assert done.returncode == -signal.SIGKILL
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        in_processes(1, train_until_killed, tiny_root, out)
     resumed = train(make_config(tiny_root, "sem_seg", out), resume=True)
     assert resumed.start_iter == 4
-    assert_same(whole, resumed)
+    assert_same(whole("sem_seg"), resumed)
 
 
 def test_the_seed_that_was_drawn_is_kept(tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -194,15 +197,14 @@ def test_the_scale_of_the_losses_is_kept(tiny_root: Path, tmp_path: Path) -> Non
     assert states[1].get_scale() == 4096.0
 
 
-def test_a_picture_that_vanishes_ends_the_run_which_then_goes_on(tiny_root: Path, tmp_path: Path) -> None:
-    whole = train(make_config(tiny_root, "sem_seg", tmp_path / "whole"))
+def test_a_picture_that_vanishes_ends_the_run_which_then_goes_on(whole: Whole, tiny_root: Path, tmp_path: Path) -> None:
     picture = tiny_root / "bdd100k/images/10k/train/train1.jpg"
     content = picture.read_bytes()
     cfg = make_config(tiny_root, "sem_seg", tmp_path / "out")
     with pytest.raises(UnreadableError, match=r"train1\.jpg: the picture cannot be read .*No such file"):
         train(cfg, stop_at=2, how=picture.unlink)
     picture.write_bytes(content)
-    assert_same(whole, train(cfg, resume=True))
+    assert_same(whole("sem_seg"), train(cfg, resume=True))
 
 
 def test_a_checkpoint_without_a_seed_says_that_the_data_start_anew(
@@ -227,10 +229,10 @@ def test_workers_start_once(tiny_root: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_iterator_that_is_made_with_the_first_batch_resumes_too(
-    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Whole, tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in later versions of Detectron2's `SimpleTrainer`, and with a checkpoint's position set before it is made."""
-    whole = train(make_config(tiny_root, "sem_seg", tmp_path / "whole"))
+    expected = whole("sem_seg")
     run_step = SimpleTrainer.run_step
 
     def late(self: SimpleTrainer) -> None:
@@ -242,7 +244,7 @@ def test_an_iterator_that_is_made_with_the_first_batch_resumes_too(
     cfg = make_config(tiny_root, "sem_seg", tmp_path / "stopped")
     with pytest.raises(StoppedError):
         train(cfg, stop_at=3)
-    assert_same(whole, train(cfg, resume=True))
+    assert_same(expected, train(cfg, resume=True))
 
 
 def test_what_is_drawn_between_the_iterations_changes_nothing(tiny_root: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,16 +14,14 @@ import torch
 import torch.distributed as dist
 from detectron2.engine import HookBase, TrainerBase
 from detectron2.engine.hooks import PeriodicCheckpointer
-from processes import in_processes
+from processes import in_processes, start_command
+from small_models import SMALL_MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
-import bdd100k_d2
 from bdd100k_d2.checkpoint.saving import TrainingCheckpointer
 from bdd100k_d2.data.workers import outlive_signals
 from bdd100k_d2.engine.hooks.termination import Termination
-
-ROOT = Path(bdd100k_d2.__file__).parents[1]
 
 
 class Steps(TrainerBase):
@@ -143,6 +140,12 @@ def _stop_and_resume(folder: Path) -> None:
     dist.destroy_process_group()
 
 
+def pending(pid: str) -> bool:
+    """Whether a signal was sent to a process that it has neither ignored nor taken."""
+    status = Path("/proc", pid, "status").read_text()
+    return any(int(signals, 16) for signals in re.findall(r"^S..Pnd:\s*(\w+)", status, re.MULTILINE))
+
+
 def test_the_workers_outlive_the_signals() -> None:
     loader = iter(DataLoader(list(range(100)), 1, num_workers=2, prefetch_factor=1, worker_init_fn=outlive_signals))
     workers = loader._workers
@@ -152,7 +155,8 @@ def test_the_workers_outlive_the_signals() -> None:
     pids = [str(worker.pid) for worker in workers]
     for name in ("TERM", "INT"):
         subprocess.run(["kill", f"-{name}", *pids], check=True)
-    time.sleep(0.1)
+    while any(pending(pid) for pid in pids):
+        time.sleep(0.001)
     assert [int(batch) for batch in loader] == list(range(2, 100))
 
 
@@ -165,15 +169,6 @@ def test_the_workers_end_when_their_parent_says_so() -> None:
         worker.terminate()
         worker.join(10)
     assert [worker.exitcode for worker in workers] == [0, 0]
-
-
-# The command without its log of the environment, which takes seconds.
-_COMMAND = """
-import runpy
-import detectron2.engine.defaults
-detectron2.engine.defaults.collect_env_info = lambda: ""
-runpy.run_path("tools/train_net.py", run_name="__main__")
-"""
 
 
 def test_a_run_is_told_to_stop(tiny_root: Path, tmp_path: Path) -> None:
@@ -190,23 +185,17 @@ def test_a_run_is_told_to_stop(tiny_root: Path, tmp_path: Path) -> None:
         "OUTPUT_DIR",
         str(out),
     ]
-    config = ["--config-file", "configs/sample/semantic_fpn_R_18.yaml"]
+    config = ["--config-file", "configs/sample/semantic_fpn_R_18.yaml", *SMALL_MODELS["sem_seg"]]
     keep = ["SOLVER.CHECKPOINT_KEEP", "2", "SOLVER.MAX_ITER", "100000"]
-    run = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, *config, *small, *keys, *keep],
-        cwd=ROOT,
-        env=os.environ | {"DETECTRON2_DATASETS": str(tiny_root), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    env = os.environ | {"DETECTRON2_DATASETS": str(tiny_root)}
+    run = start_command("tools/train_net.py", *config, *small, *keys, *keep, stdout=tmp_path / "printed", env=env)
     until = time.monotonic() + 120
-    while not (out / "model_0000001.pth").is_file() and run.poll() is None and time.monotonic() < until:
+    while not (out / "model_0000001.pth").is_file() and run.is_alive() and time.monotonic() < until:
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGTERM)
-    output, _ = run.communicate(timeout=120)
-    assert run.returncode == 143, output
+    run.join(120)
+    output = (tmp_path / "printed").read_text()
+    assert run.exitcode == 143, output
     (stopped,) = re.findall(r"SIGTERM: stopped after iteration (\d+)", output)
     assert "Traceback" not in output
     assert (out / "last_checkpoint").read_text() == f"model_{int(stopped):07d}.pth"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from processes import ROOT, children
+from small_models import SMALL_MODELS
 
 KEYS = (
     "MODEL.DEVICE cpu INPUT.MIN_SIZE_TRAIN (64,) SOLVER.AMP.ENABLED False SOLVER.IMS_PER_BATCH 2 SOLVER.MAX_ITER 10 "
@@ -22,10 +23,10 @@ def test_a_killed_worker_is_started_again_and_the_training_finishes(tiny_root: P
     # Of an earlier training: this one must not go on from it, neither at first nor after the restart.
     (out / "last_checkpoint").write_text("model_0000099.pth")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
-    config = ["--config-file", "configs/sample/faster_rcnn_R_18_FPN.yaml", *KEYS.split(), "OUTPUT_DIR", str(out)]
+    config = ["--config-file", "configs/sample/faster_rcnn_R_18_FPN.yaml", *SMALL_MODELS["det"], *KEYS.split()]
     with (tmp_path / "printed").open("w+") as printed:
         training = subprocess.Popen(
-            [*torchrun, "tools/train_net.py", *config],
+            [*torchrun, "tools/train_net.py", *config, "OUTPUT_DIR", str(out)],
             cwd=ROOT,
             env=os.environ | {"DETECTRON2_DATASETS": str(tiny_root), "OMP_NUM_THREADS": "1"},
             stdout=printed,

@@ -4,8 +4,6 @@ import importlib.util
 import json
 import logging
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +11,8 @@ import pytest
 import torch
 from detectron2.engine import default_argument_parser
 from detectron2.utils.logger import setup_logger
+from processes import run_command
+from small_models import SMALL_MODELS
 
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all
@@ -43,7 +43,16 @@ def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def arguments(task: str, out: Path, *more: str) -> list[str]:
-    keys = ["MODEL.DEVICE", "cpu", *SMALL[task], "SOLVER.IMS_PER_BATCH", "2", "DATALOADER.NUM_WORKERS", "0"]
+    keys = [
+        "MODEL.DEVICE",
+        "cpu",
+        *SMALL_MODELS[task],
+        *SMALL[task],
+        "SOLVER.IMS_PER_BATCH",
+        "2",
+        "DATALOADER.NUM_WORKERS",
+        "0",
+    ]
     flags = [one for one in more if one.startswith("--")]
     overrides = [one for one in more if not one.startswith("--")]
     config = ["--config-file", f"configs/sample/{CONFIGS[task]}.yaml"]
@@ -129,13 +138,10 @@ def test_the_command_ends_with_one_line(tiny_root: Path, tmp_path: Path, root: s
     for path in (tiny_root / "bdd100k/images/10k/train").iterdir():
         path.write_bytes(b"cut off")
     data = tiny_root if root == "damaged" else tmp_path / "nowhere"
-    done = subprocess.run(
-        [sys.executable, "tools/train_net.py", *arguments("sem_seg", tmp_path / "out", "DATALOADER.NUM_WORKERS", "2")],
-        cwd=ROOT,
+    done = run_command(
+        "tools/train_net.py",
+        *arguments("sem_seg", tmp_path / "out", "DATALOADER.NUM_WORKERS", "2"),
         env=os.environ | {"DETECTRON2_DATASETS": str(data)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]

@@ -78,8 +78,11 @@ def load_converted(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
 def our_names(golden: Mapping[str, np.ndarray]) -> dict[str, str]:
     """Vis4D's names of tensors -> ours, as the conversion maps them."""
     shapes = json.loads(str(golden["shapes"]))
-    numbered = {name: torch.full(shape, i, dtype=torch.float64) for i, (name, shape) in enumerate(shapes.items())}
-    by_number = {int(value.flatten()[0]): name for name, value in convert_state(numbered, "numbered").model.items()}
+    # Each number is stored once, however large its tensor.
+    numbered = {name: torch.tensor(float(i)).expand(shape) for i, (name, shape) in enumerate(shapes.items())}
+    by_number = {
+        int(value[(0,) * value.ndim]): name for name, value in convert_state(numbered, "numbered").model.items()
+    }
     return {name: by_number[i] for i, name in enumerate(shapes) if i in by_number}
 
 

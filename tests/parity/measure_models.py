@@ -187,7 +187,8 @@ def _measure_step(
         yield Line(name, f"`{loss}`, relative", 1e-3, abs(float(value.detach()) / float(golden[f"train/{loss}"]) - 1))
     sum(losses.values()).backward()
     trained = {key: value for key, value in model.named_parameters() if value.requires_grad}
-    names = [our_names(golden)[key] for key in json.loads(str(golden["train/trained"]))]
+    ours_of = our_names(golden)
+    names = [ours_of[key] for key in json.loads(str(golden["train/trained"]))]
     assert sorted(names) == sorted(trained)
     gradients = np.array([float(trained[key].grad.norm()) for key in names])
     apart = relative(gradients, golden["train/gradient_norms"])

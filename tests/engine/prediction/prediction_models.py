@@ -14,6 +14,9 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
 
 import bdd100k_d2
+from bdd100k_d2.engine.prediction.inputs import find_input
+from bdd100k_d2.engine.prediction.journal import FILE_NAME
+from bdd100k_d2.engine.prediction.run import Options, PredictionRun
 from bdd100k_d2.engine.predictor import Prediction
 from bdd100k_d2.errors import DataError
 
@@ -131,3 +134,10 @@ class Scripted:
             found.pred_masks = torch.zeros(1, height, width, dtype=torch.bool)
             found.pred_masks[0, 10:70, int(left) : int(left) + 60] = True
             yield Prediction(frame, image[..., ::-1], {"instances": found})
+
+
+def run_until_killed(config: Path, source: Path, folder: Path, batch_size: int, after: int) -> None:
+    """A prediction run that kills itself when its record has ``after`` frames."""
+    predictor = Scripted(batch_size, after, folder / FILE_NAME)
+    cfg = bdd100k_d2.load_config(config)
+    PredictionRun(cfg, find_input(str(source), folder), folder, Options(overlay=True)).run(predictor)

@@ -4,7 +4,6 @@ import json
 import logging
 import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,9 @@ import numpy as np
 import pytest
 from conftest import small_config, write_image
 from detectron2.config import CfgNode
-from prediction_models import Scripted, config_file, detector, saved, write_damaged_film, write_film
+from prediction_models import Scripted, config_file, detector, run_until_killed, saved, write_damaged_film, write_film
+from processes import in_processes, run_command, start_command
+from torch.multiprocessing import ProcessExitedException
 
 import bdd100k_d2
 from bdd100k_d2.data.categories import names
@@ -194,10 +195,8 @@ def test_unreadable_pictures_are_named_and_left_out(
 def killed(cfg: CfgNode, source: Path, folder: Path, batch_size: int, after: int) -> None:
     """A run in another process, which has to die of SIGKILL when its record has ``after`` frames."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    arguments = (config_file(cfg, folder.parent), source, folder, batch_size, after)
-    child = Path(__file__).with_name("killed_run.py")
-    done = subprocess.run([sys.executable, child, *map(str, arguments)], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        in_processes(1, run_until_killed, config_file(cfg, folder.parent), source, folder, batch_size, after)
 
 
 @pytest.mark.parametrize(("task", "batch_size", "after"), [("det", 1, 3), ("ins_seg", 2, 3)])
@@ -447,7 +446,7 @@ def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, pictures: Path,
 
 
 def command(cfg: CfgNode, folder: Path, source: object, *arguments: object) -> list[str]:
-    parts = [sys.executable, TOOL, "--config-file", config_file(cfg, folder), "--input", source, *arguments]
+    parts = [TOOL, "--config-file", config_file(cfg, folder), "--input", source, *arguments]
     return [str(part) for part in parts]
 
 
@@ -462,7 +461,7 @@ def test_the_command_on_the_real_pictures(
     images = real_root / "bdd100k" / "images" / "100k" / "test"
     (tmp_path / "list.txt").write_text("\n".join(map(str, [*sorted(images.glob("*.jpg"))[:3], tmp_path / "gone.jpg"])))
     arguments = ("--output", tmp_path / "out", "--overlay", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.01")
-    monkeypatch.setattr(sys, "argv", command(det, tmp_path, tmp_path / "list.txt", *arguments)[1:])
+    monkeypatch.setattr(sys, "argv", command(det, tmp_path, tmp_path / "list.txt", *arguments))
     with pytest.raises(SystemExit) as exit_status:
         runpy.run_path(str(TOOL), run_name="__main__")
     assert exit_status.value.code == 3
@@ -478,7 +477,7 @@ def test_what_the_command_refuses(
     det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_image(tmp_path / "a.jpg")
-    start = command(det, tmp_path, tmp_path / "a.jpg", "--output", tmp_path / "out")[1:]
+    start = command(det, tmp_path, tmp_path / "a.jpg", "--output", tmp_path / "out")
     for arguments, message in (
         (("--classes", "car,lorry"), "error: --classes: det has no class 'lorry'"),
         (("--input", str(tmp_path / "gone")), "gone: no such picture, folder, film or list"),
@@ -493,17 +492,17 @@ def test_what_the_command_refuses(
         assert code == message if isinstance(message, int) else message in str(code)
 
 
-@pytest.mark.slow
 def test_the_command_killed_and_resumed(det: CfgNode, tmp_path: Path) -> None:
     film = write_film(tmp_path / "drive.mp4", 120)
     start = command(det, tmp_path, film, "--batch-size", 2, "--output")
-    subprocess.run([*start, tmp_path / "whole"], check=True)
-    with subprocess.Popen([*start, tmp_path / "out"]) as process:
-        record = tmp_path / "out" / "frames.jsonl"
-        while process.poll() is None and (not record.exists() or record.read_bytes().count(b"\n") < 20):
-            time.sleep(0.01)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
-    subprocess.run([*start, tmp_path / "out", "--resume"], check=True)
+    assert run_command(*start, tmp_path / "whole").returncode == 0
+    process = start_command(*start, tmp_path / "out", stdout=tmp_path / "printed")
+    record = tmp_path / "out" / "frames.jsonl"
+    while process.is_alive() and (not record.exists() or record.read_bytes().count(b"\n") < 20):
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, (tmp_path / "printed").read_text()
+    assert run_command(*start, tmp_path / "out", "--resume").returncode == 0
     found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
     assert found.pop("frames.jsonl") and expected.pop("frames.jsonl") and found == expected
