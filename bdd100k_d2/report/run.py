@@ -160,6 +160,8 @@ def _facts(config: Mapping[str, Any], path: Path, history: History | None) -> li
 
 def _backbone(config: Mapping[str, Any], path: Path) -> str:
     name = str(_get(config, "MODEL.BACKBONE.NAME", path)).removeprefix("build_").removesuffix("_backbone")
+    if name.startswith("timm_"):
+        return f"{_get(config, 'MODEL.TIMM.NAME', path)}, {name.removeprefix('timm_')}"
     return f"{name}, {_get(config, 'MODEL.RESNETS.DEPTH', path)} layers" if "resnet" in name else name
 
 

@@ -29,6 +29,14 @@ def test_what_a_training_run_leaves_behind(tmp_path: Path) -> None:
     assert evaluation.scores.means[0] == 35.58
 
 
+def test_a_backbone_of_timm_is_named(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["MODEL"] |= {"BACKBONE": {"NAME": "build_timm_fpn_backbone"}, "TIMM": {"NAME": "convnext_tiny"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert dict(read_run(folder).facts)["Backbone"] == "convnext_tiny, fpn"
+
+
 def test_a_run_that_stopped_early_says_so(tmp_path: Path) -> None:
     folder = write_det_run(tmp_path / "det")
     write_config(folder, "bdd100k_det_val", MAX_ITER=90000)
