@@ -11,7 +11,7 @@ from ..errors import WeightsError
 from .convert import convert_state, is_foreign, shortened
 from .published import local_path
 from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
-from .timm_weights import rename_timm
+from .timm_weights import AUTHOR, BACKBONE, rename_timm
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +72,15 @@ class CheckingCheckpointer(DetectionCheckpointer):
                 raise
             raise WeightsError(f"{error} What was fetched is in {filename}; remove it to fetch it again.") from error
         state = tensors_of(content)
+        is_backbone = content.get("__author__") == AUTHOR
+        if is_backbone:
+            state = {key.removeprefix(BACKBONE): tensor for key, tensor in state.items()}
         # A model of the user's may hold a backbone of another framework under its names.
-        is_own = 2 * len(self.model.state_dict().keys() & state.keys()) > len(state)
-        if not is_own and (renamed := rename_timm(state, self.model)) is not None:
-            logger.info(
-                "%s: %d tensors of a model of timm, %d not used.", self.path, len(renamed), len(state) - len(renamed)
-            )
-            return {"model": renamed, "__author__": "timm"}
+        is_own = not is_backbone and 2 * len(self.model.state_dict().keys() & state.keys()) > len(state)
+        if not is_own and (renamed := rename_timm(state, self.model, self.path)) is not None:
+            unused = len(state) - len(renamed)
+            logger.info("%s: %d tensors of a model of timm, %d not used.", self.path, len(renamed), unused)
+            return {"model": renamed, "__author__": AUTHOR}
         if not is_own and is_foreign(state):
             converted = convert_state(state, self.path)
             logger.info("%s: converted from %s.", self.path, converted.describe())

@@ -20,7 +20,7 @@ from ..atomic import atomic_path
 from ..errors import WeightsError
 from .convert import convert_file
 from .download import digest, download, fetch_md5, is_checkpoint
-from .timm_weights import BackboneWeightsHandler, hub_tensors, packaged_tensors
+from .timm_weights import BackboneWeightsHandler, hub_tensors, hub_version, packaged_tensors, packaged_version
 from .zoo import PREFIX, check_weights_name, suggest
 
 logger = logging.getLogger(__name__)
@@ -173,8 +173,11 @@ def register_handlers() -> None:
         ("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
     ):
         PathManager.register_handler(PublishedWeightsHandler(prefix, find, server))
-    for prefix, load in (("pip://", packaged_tensors), ("timm://", hub_tensors)):
-        PathManager.register_handler(BackboneWeightsHandler(prefix, load))
+    for prefix, load, version in (
+        ("pip://", packaged_tensors, packaged_version),
+        ("timm://", hub_tensors, hub_version),
+    ):
+        PathManager.register_handler(BackboneWeightsHandler(prefix, load, version))
 
 
 def local_path(address: str) -> str:

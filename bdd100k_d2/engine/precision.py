@@ -6,6 +6,7 @@ import time
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.utils import comm
 from torch import nn
 
 from ..errors import ConfigError
@@ -44,24 +45,38 @@ def is_in_bfloat16(cfg: CfgNode) -> bool:
     return amp.ENABLED and (cfg.MODEL.DEVICE == "cpu" or amp.DTYPE == "bfloat16")
 
 
-def train_in_bfloat16(model: nn.Module) -> None:
-    """Lets ``model`` compute in bfloat16 while it trains; on a CPU only if that is faster for it.
+class BFloat16Training:
+    """Lets a model compute in bfloat16 while it trains; on a CPU only if that is faster for it.
 
     On other CPUs nothing changes. Evaluation stays in single precision. bfloat16 has the range of single precision, so
     that losses need no scaling.
+
+    Attributes:
+        enabled: whether it does. The first process decides for all, and a run that goes on keeps what it had.
     """
-    device = next(model.parameters()).device.type
-    if device == "cpu" and not has_fast_bfloat16():
-        logger.info("SOLVER.AMP.ENABLED: this CPU is not faster in bfloat16; training in single precision.")
-        return
-    logger.info("SOLVER.AMP.ENABLED: training in bfloat16 on the %s.", device.upper().replace("CUDA", "GPU"))
-    forward = model.forward
 
-    def autocast_forward(*args: object, **kwargs: object) -> object:
-        with torch.autocast(device, torch.bfloat16, enabled=model.training):
-            return forward(*args, **kwargs)
+    def __init__(self, model: nn.Module) -> None:
+        """Changes ``model`` in place."""
+        device = next(model.parameters()).device.type
+        self.enabled = bool(comm.all_gather(device != "cpu" or has_fast_bfloat16())[0])
+        if self.enabled:
+            logger.info("SOLVER.AMP.ENABLED: training in bfloat16 on the %s.", device.upper().replace("CUDA", "GPU"))
+        else:
+            logger.info("SOLVER.AMP.ENABLED: this CPU is not faster in bfloat16; training in single precision.")
+        forward = model.forward
 
-    model.forward = autocast_forward
+        def autocast_forward(*args: object, **kwargs: object) -> object:
+            with torch.autocast(device, torch.bfloat16, enabled=self.enabled and model.training):
+                return forward(*args, **kwargs)
+
+        model.forward = autocast_forward
+
+    def go_on(self, enabled: bool) -> None:
+        """Takes what a run that goes on had, and logs where that is not what this machine would have chosen."""
+        if enabled != self.enabled:
+            names = {True: "bfloat16", False: "single precision"}
+            logger.warning("The run goes on in %s, not in %s, as it began.", names[enabled], names[self.enabled])
+        self.enabled = enabled
 
 
 @functools.cache

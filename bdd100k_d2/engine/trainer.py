@@ -32,7 +32,7 @@ from .hooks.stopping import StopTraining
 from .hooks.writers import build_writers
 from .optimizer import build_optimizer
 from .parallel import parallel_model, share_buffers
-from .precision import is_in_bfloat16, train_in_bfloat16
+from .precision import BFloat16Training, is_in_bfloat16
 from .scaling import scale_to_processes
 from .schedule import build_schedule
 
@@ -76,8 +76,7 @@ class Trainer(DefaultTrainer):
         optimizer = self.build_optimizer(cfg, model)
         loader = self.build_train_loader(cfg)
         in_bfloat16 = is_in_bfloat16(cfg)
-        if in_bfloat16:
-            train_in_bfloat16(model)
+        self._bfloat16 = BFloat16Training(model) if in_bfloat16 else None
         model = parallel_model(cfg, model)
         scales_losses = cfg.SOLVER.AMP.ENABLED and not in_bfloat16
         self._trainer = (AMPTrainer if scales_losses else SimpleTrainer)(model, loader, optimizer)
@@ -183,11 +182,13 @@ class Trainer(DefaultTrainer):
         super().run_step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The iteration, the hooks' state, the optimizer's and AMP's, the run's seed and its batch.
+        """The iteration, the hooks' state, the optimizer's and AMP's, the run's seed, batch and precision.
 
         Detectron2 v0.6 leaves the optimizer's and AMP's out, later versions have them under the same name.
         """
         own = {"seed": self.seed, "batch": self.cfg.SOLVER.IMS_PER_BATCH}
+        if self._bfloat16 is not None:
+            own["bfloat16"] = self._bfloat16.enabled
         return {**super().state_dict(), "_trainer": self._trainer.state_dict(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -211,6 +212,8 @@ class Trainer(DefaultTrainer):
         else:
             logger.warning("The checkpoint holds no state of the optimizer: momentum and AMP's scale start anew.")
         self._set_rates(rates)
+        if self._bfloat16 is not None and "bfloat16" in state_dict:
+            self._bfloat16.go_on(state_dict["bfloat16"])
         if "seed" not in state_dict:
             logger.warning(
                 "The checkpoint holds no seed: it was written by Detectron2 or by an earlier version. The pictures go "

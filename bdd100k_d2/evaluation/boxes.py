@@ -295,7 +295,11 @@ def _corners(boxes: Sequence[Box2D]) -> np.ndarray:
     Decoded labels have floats; frames made in memory may have whole numbers, which are packed otherwise.
     """
     count = len(boxes)
-    packed = msgspec.msgpack.encode(boxes)
+    try:
+        packed = msgspec.msgpack.encode(boxes)
+    except TypeError:
+        # Numbers of NumPy's.
+        packed = b""
     # How the length of the list is written depends on it.
     start = 1 if count < 1 << 4 else 3 if count < 1 << 16 else 5
     if len(packed) == start + count * _PACKED_BOX.itemsize:

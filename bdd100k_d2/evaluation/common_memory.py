@@ -3,13 +3,14 @@
 Through the pipe of a pool, a million boxes take a fifth as long as reading them, most of it in the process that waits.
 """
 
+import sys
 from mmap import mmap
-from multiprocessing import get_all_start_methods
 
 import numpy as np
 
-CAN_FORK = "fork" in get_all_start_methods()
-"""Whether a process can begin as a copy of another one, with which it then has memory in common."""
+CAN_FORK = sys.platform == "linux"
+"""Whether a process may begin as a copy of another one, with which it then has memory in common; macOS's own libraries
+do not bear it."""
 
 BOX = np.dtype([("frame", np.int64), ("category", np.int64), ("corners", np.float64, 4), ("score", np.float64)])
 """A box in the memory: 56 bytes. In a label file ``{"category":"bus","score":0,"box2d":{"x1":0,"y1":0,"x2":0,"y2":0}}``

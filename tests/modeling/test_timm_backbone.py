@@ -20,7 +20,7 @@ IMAGES = ShapeSpec(channels=3)
 def config(name: str, *keys: object) -> CfgNode:
     cfg = bdd100k_d2.get_config("sample/semantic_fpn_efficientnet_lite0")
     cfg.MODEL.DEVICE = "cpu"
-    cfg.merge_from_list(["MODEL.TIMM.NAME", name, *keys])
+    cfg.merge_from_list(["MODEL.TIMM.NAME", name, "MODEL.TIMM.FROZEN_STAGES", 0, *keys])
     return cfg
 
 
@@ -101,6 +101,11 @@ def test_drop_path_and_out_indices_reach_timm() -> None:
         ("resnet18", ("MODEL.TIMM.OUT_INDICES", [3, 4]), r"asks for res2, res3; resnet18 has res4 \(stride 16\), res5"),
         ("resnet18", ("MODEL.TIMM.OUT_INDICES", [9]), r"cannot build resnet18 .*out_indices.*Change the keys"),
         ("resnet18", ("MODEL.TIMM.FROZEN_STAGES", 6), r"MODEL\.TIMM\.FROZEN_STAGES is 6; the model has 5 stages"),
+        (
+            "hrnet_w18_small",
+            ("MODEL.TIMM.FROZEN_STAGES", 1),
+            r"FROZEN_STAGES is 1; no .*; set it to 0",
+        ),
         ("vgg11", ("MODEL.TIMM.DROP_PATH", 0.1), r"cannot build vgg11 .*drop_path_rate"),
         ("swin_tiny_patch4_window7_224", (), "takes pictures of one size only; choose a convolutional model"),
     ],
