@@ -40,6 +40,11 @@ def test_corners_of_frames_in_memory_may_be_whole_numbers(whole: int) -> None:
     np.testing.assert_array_equal(predicted_boxes(frames_of(corners)).corners, np.array(corners, np.float64))
 
 
+def test_corners_of_frames_in_memory_may_be_numbers_of_numpy() -> None:
+    corners = [tuple(np.float64(value) for value in (0.5, 1.5, 2.5, 3.5)), (0.25, 1.0, 2.0, 3.0)]
+    np.testing.assert_array_equal(predicted_boxes(frames_of(corners)).corners, np.array(corners, np.float64))
+
+
 def test_truth_has_no_scores_and_knows_what_is_a_crowd() -> None:
     boxes = [Label(category=name, box2d=Box2D(0.0, 0.0, 9.0, 4.0)) for name in ("car", "car", "other vehicle", "bus")]
     boxes[1].attributes = LabelAttributes(occluded=True, truncated=False, crowd=True)
@@ -68,6 +73,8 @@ def test_the_shortest_labels_are_read_in_parts(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(box_columns, "_LARGE", 0)
     monkeypatch.setattr(box_columns, "_PART", 200)
     monkeypatch.setattr(box_columns, "CAN_FORK", forks)
+    # The general reader, which reads what the parts cannot, would come to the same.
+    monkeypatch.setattr(box_columns, "read_labels", None)
     with reading_boxes(path, 2) as boxes:
         found = boxes()
     assert found.names == [str(i) for i in range(60)]
