@@ -60,6 +60,11 @@ def test_steps_run_in_their_order_and_once(
     assert capsys.readouterr().out == ""
 
 
+def test_the_time_that_is_left_goes_by_the_work_of_this_run(demo: ModuleType) -> None:
+    assert demo._seconds_left(100, 0, 0) == demo._seconds_left(100, 5, 60) == 100
+    assert demo._seconds_left(100, 20, 40) == 200
+
+
 @pytest.mark.parametrize("code", ["print('the reason'); raise SystemExit(3)", "print('the reason')"])
 def test_a_step_that_fails_says_why(demo: ModuleType, tmp_path: Path, code: str) -> None:
     last = script(demo, tmp_path, "b", "result.touch()")

@@ -176,24 +176,44 @@ def run_steps(steps: Sequence[Step], environment: dict[str, str]) -> None:
         KeyboardInterrupt: the running command was stopped, after it had saved what it can go on from.
     """
     watched = sys.stderr.isatty()
-    form = "{desc:<22}{percentage:3.0f}%|{bar}| {elapsed} gone, about {remaining} left"
-    with tqdm(total=sum(step.seconds for step in steps), bar_format=form, disable=not watched) as bar:
-        before = 0.0
+    form = "{desc:<22}{percentage:3.0f}%|{bar}| {elapsed} gone, about LEFT left"
+    total = sum(step.seconds for step in steps)
+    first = form.replace("LEFT", tqdm.format_interval(total))
+    with tqdm(total=total, bar_format=first, disable=not watched) as bar:
+        before, start = 0.0, time.monotonic()
+        # Seconds of work that a run which goes on had done already, and which tell nothing of how fast it goes now.
+        given = 0.0
         for step in steps:
-            if not step.always and step.is_done():
-                bar.total -= step.seconds
+            worth = 0.0 if step.is_done() else step.seconds
+            bar.total -= step.seconds - worth
+            if not worth and not step.always:
                 continue
-            bar.set_description_str(step.title)
+            bar.set_description_str(step.title, refresh=False)
             if not watched:
                 print(f"{step.title} ...", flush=True)
+            given += worth * step.progress(0)
 
-            def show(elapsed: float, step: Step = step, before: float = before) -> None:
-                bar.update(max(before + step.seconds * step.progress(elapsed) - bar.n, 0))
+            def show(elapsed: float, step: Step = step, before: float = before, worth: float = worth) -> None:
+                bar.n = max(before + worth * step.progress(elapsed), bar.n)
+                left = _seconds_left(bar.total - bar.n, bar.n - given, time.monotonic() - start)  # noqa: B023, of now
+                bar.bar_format = form.replace("LEFT", tqdm.format_interval(left))
                 bar.refresh()
 
             _run(step, environment, show)
-            before += step.seconds
-            bar.update(before - bar.n)
+            before += worth
+            bar.n = before
+
+
+def _seconds_left(work: float, done: float, elapsed: float) -> float:
+    """How long it will take, in seconds.
+
+    Args:
+        work: that is left, in seconds on two cores that are not busy.
+        done: what was done in ``elapsed`` seconds, likewise.
+        elapsed: since the start.
+    """
+    # The first seconds, in which a command only starts, tell nothing.
+    return work * (elapsed / done if done > 10 else 1.0)
 
 
 def _run(step: Step, environment: dict[str, str], show: Callable[[float], None]) -> None:
