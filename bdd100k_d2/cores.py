@@ -22,9 +22,9 @@ def loader_workers(processes: int) -> int:
 def spin_little() -> None:
     """Lets OpenMP's threads sleep soon when they wait for work, as PyTorch's do between operations on the CPU.
 
-    By default they spin for milliseconds, which is a little faster alone, and several times slower beside another busy
-    process. It sets ``GOMP_SPINCOUNT`` for this process and those that it starts, and has to be called before PyTorch
-    is imported; what the user has set stays.
+    By default they spin for milliseconds, which is no faster alone, and slower beside another busy process. It sets
+    ``GOMP_SPINCOUNT`` for this process and those that it starts, and has to be called before PyTorch is imported; what
+    the user has set stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))

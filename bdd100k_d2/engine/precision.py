@@ -84,7 +84,7 @@ def has_fast_bfloat16() -> bool:
     """Whether this CPU computes convolutions faster in bfloat16 than in single precision.
 
     It does with matrix units for it (AMX) and does not without any instruction for it. In between, and where PyTorch
-    does not know the CPU, a convolution is timed, once in a process, which takes some 50 ms.
+    does not know the CPU, a convolution is timed, once in a process, which takes some 0.1 s.
     """
     # Older releases of PyTorch do not tell.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
