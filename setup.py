@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent
 
 def read_version() -> str:
     """Returns `__version__` without importing the package, which may not have its dependencies yet."""
-    text = (ROOT / "bdd100k_d2" / "__init__.py").read_text(encoding="utf-8")
+    text = (ROOT / "bdd100k_d2" / "_version.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)[1]
 
 
@@ -41,7 +41,7 @@ setup(
     # import hook would come after the path, where a folder of the package's name, such as the clone, is found first.
     package_dir={"": "."},
     package_data={
-        "bdd100k_d2.checkpoint": ["*.json"],
+        "bdd100k_d2.zoo": ["*.json"],
         "bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"],
     },
     # What the package imports, except Detectron2: PyPI has no distribution of that name that runs on current PyTorch;

@@ -8,7 +8,7 @@ names of published weights (``bdd100k://``, ``open-mmlab://``), and registers th
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from ._version import __version__
 
 # Public name -> the module that defines it.
 _PUBLIC = {
@@ -16,7 +16,7 @@ _PUBLIC = {
     "get_config": "config",
     "load_config": "config",
     "register_all": "data.register",
-    "Predictor": "engine.predictor",
+    "Predictor": "predict.predictor",
     "register_slice": "data.slices",
     "Trainer": "engine.trainer",
 }
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .config import add_bdd100k_config, get_config, load_config
     from .data.register import register_all
     from .data.slices import register_slice
-    from .engine.predictor import Predictor
     from .engine.trainer import Trainer
+    from .predict.predictor import Predictor
 
 
 def __getattr__(name: str) -> object:

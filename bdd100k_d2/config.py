@@ -9,9 +9,9 @@ import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from .checkpoint.zoo import ROWS, published_weights
-from .cores import loader_workers
 from .errors import ConfigError
+from .parallel import loader_workers
+from .zoo.table import ROWS, published_weights
 
 
 def add_bdd100k_config(cfg: CfgNode) -> None:
@@ -156,6 +156,16 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.BEST_METRIC = ""
     # Whether "max" or "min" is the best value.
     cfg.SOLVER.BEST_MODE = "max"
+
+
+def with_keys(cfg: CfgNode, *keys_and_values: object) -> CfgNode:
+    """A copy of ``cfg`` with keys and values in turn, frozen if ``cfg`` is."""
+    changed = cfg.clone()
+    changed.defrost()
+    changed.merge_from_list([*keys_and_values])
+    if cfg.is_frozen():
+        changed.freeze()
+    return changed
 
 
 def get_config(name: str, trained: bool = False) -> CfgNode:

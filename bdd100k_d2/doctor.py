@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bdd100k_d2.data.register import Split
+    from .data.register import Split
 
 OLDEST_PYTHON = (3, 10)
 # Distribution and module of the other libraries that the package imports.
@@ -166,7 +166,7 @@ def check_operators() -> list[Result]:
 
 def check_data(root: Path | None) -> list[Result]:
     """The folders of each registered data set; `root` holds bdd100k/, default as in training."""
-    from bdd100k_d2.data.register import SPLITS, default_root, locate
+    from .data.register import SPLITS, default_root, locate
 
     top = (default_root() if root is None else root) / "bdd100k"
     remedy = "export DETECTRON2_DATASETS=<the folder that holds bdd100k/>; datasets/README.md says what to download"

@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import count, positive
-from bdd100k_d2.data.sample import make_sample
-from bdd100k_d2.errors import OutputError
+from bdd100k_d2.cli import command, count, of_the_checkout, positive
+
+with of_the_checkout("datasets/streets"):
+    from streets import make_sample
 
 
 def main() -> int:
@@ -20,11 +21,8 @@ def main() -> int:
     parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--force", action="store_true", help="replace a sample data set made with other arguments")
     args = parser.parse_args()
-    try:
+    with command():
         drawn = make_sample(args.out, args.train, args.val, args.test, args.seed, args.force, args.workers)
-    except OutputError as error:
-        print(error, file=sys.stderr)
-        return 1
     print(f"{args.out}: {'drawn' if drawn else 'already there'}; use it with DETECTRON2_DATASETS={args.out}")
     return 0
 

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from small_models import SMALL_MODELS
+from support import ROOT
+from support.frames import make_frame, write_image
+from support.small_models import small_config
 
-import bdd100k_d2
-from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, ImageSize, Label, write_frames
+from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize, write_frames
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
 
 _LOGGERS = ("bdd100k_d2", "detectron2", "fvcore")
 
-REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or ROOT.parent / "shared" / "data")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,27 +60,12 @@ def oracles() -> Path:
     return REAL_DATA / "oracles"
 
 
-def write_image(path: Path, height: int = 96, width: int = 160, seed: int = 0) -> None:
-    """Writes a picture of noise: large ones in squares of eight, because finer noise is slow to decode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cell = 8 if height >= 720 else 1
-    pixels = np.random.default_rng(seed).integers(0, 256, (height // cell, width // cell, 3), np.uint8)
-    pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST)
-    cv2.imwrite(str(path), pixels)
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder with two pictures of 1280x720, to measure with."""
     for i in range(2):
         write_image(tmp_path / "pictures" / f"{i}.jpg", 720, 1280, seed=i)
     return tmp_path / "pictures"
-
-
-def make_frame(name: str, *boxes: tuple[str, float, float, float, float], **fields: object) -> Frame:
-    """A frame of 160x96 pixels with boxes (category, x1, y1, x2, y2), inclusive."""
-    labels = [Label(id=str(i), category=k, box2d=Box2D(*corners)) for i, (k, *corners) in enumerate(boxes)]
-    return Frame(name=name, size=ImageSize(160, 96), labels=labels, **fields)
 
 
 @pytest.fixture(scope="session")
@@ -121,21 +107,6 @@ def drawn_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_root(drawn_root: Path, tmp_path: Path) -> Path:
     """A root with three frames of each split of det, and of sem_seg and drivable with 720p masks."""
     return shutil.copytree(drawn_root, tmp_path / "root")
-
-
-def small_config(root: Path, *overrides: object) -> "CfgNode":
-    """The config of a semantic segmenter that trains on ``root`` in seconds, with more keys and values in turn."""
-    bdd100k_d2.register_all(root)
-    cfg = bdd100k_d2.get_config("sample/semantic_fpn_R_18")
-    cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED = "cpu", False
-    cfg.merge_from_list(SMALL_MODELS["sem_seg"])
-    cfg.MODEL.RESNETS.NORM = cfg.MODEL.SEM_SEG_HEAD.NORM = "BN"
-    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.CROP.SIZE = (72,), 72, [64, 96]
-    cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_WORKERS, cfg.SOLVER.WARMUP_ITERS = 2, 0, 1
-    cfg.DATASETS.TEST, cfg.SOLVER.CHECKPOINT_PERIOD = (), 1000
-    cfg.SOLVER.REFERENCE_WORLD_SIZE = 0
-    cfg.merge_from_list([*overrides])
-    return cfg
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
 import bdd100k_d2
 from bdd100k_d2 import doctor
 
-ROOT = Path(__file__).parents[1]
 # Modules whose distribution has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
 # detectron2 is imported and not declared: PyPI has no distribution of that name that runs on current PyTorch, so pip

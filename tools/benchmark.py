@@ -21,14 +21,16 @@ import logging
 import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import positive
 from bdd100k_d2.atomic import write_atomic
-from bdd100k_d2.benchmark.commands import CommandReport, run_command_benchmark
-from bdd100k_d2.benchmark.decoders import DecoderReport, run_decoder_benchmark
-from bdd100k_d2.benchmark.evaluate import TRAIN_FRAMES, Report, run_benchmark
-from bdd100k_d2.benchmark.loader import LoaderReport, run_loader_benchmark
-from bdd100k_d2.benchmark.models import CONFIGS, SpeedReport, run_predicting_benchmark, run_training_benchmark
-from bdd100k_d2.errors import BDD100KError
+from bdd100k_d2.cli import command, of_the_checkout, positive
+
+with of_the_checkout("tools/benchmarks"):
+    from benchmarks.commands import CommandReport, run_command_benchmark
+    from benchmarks.decoders import DecoderReport, run_decoder_benchmark
+    from benchmarks.evaluate import TRAIN_FRAMES, Report, run_benchmark
+    from benchmarks.loader import LoaderReport, run_loader_benchmark
+    from benchmarks.models import CONFIGS, SpeedReport, run_predicting_benchmark, run_training_benchmark
+
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
 
@@ -132,11 +134,9 @@ def main() -> None:
     tools.set_defaults(run=_commands)
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    try:
+    with command():
         if not args.run(args):
             sys.exit("error: the scores of the two differ; the table shows by how much.")
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """Is my copy of the data complete and sound? `python tools/check_dataset.py --root R [--json out.json]`."""
 
 import argparse
-import logging
 import os
 import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import positive
+from bdd100k_d2.cli import command, positive
 from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.report import write_report
 from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.register import default_root
-from bdd100k_d2.errors import BDD100KError
 
 NOT_CHECKED = 2
 
@@ -48,9 +46,8 @@ def main() -> int:
     for path in (args.json, args.stats):
         if path is not None and path.resolve().is_relative_to(data):
             parser.error(f"{path} lies in the data, which is only read; choose another place")
-    logging.basicConfig(format="%(levelname)s: %(message)s")
     statistics = Statistics()
-    try:
+    with command(failed=NOT_CHECKED):
         report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)
         _print(report.text())
         if args.json is not None:
@@ -59,9 +56,6 @@ def main() -> int:
             from bdd100k_d2.data.check.plots import write_statistics
 
             print(f"{len(write_statistics(statistics, args.stats))} files of statistics are in {args.stats}")
-    except BDD100KError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return NOT_CHECKED
     return 1 if report.breaks_training else 0
 
 

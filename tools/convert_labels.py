@@ -1,16 +1,14 @@
 """Converts labels between Scalabel, COCO, YOLO and masks: `python tools/convert_labels.py SRC DST --to coco`."""
 
 import argparse
-import logging
 import re
-import sys
 from pathlib import Path
 
+from bdd100k_d2.cli import command
 from bdd100k_d2.data.categories import TASKS
-from bdd100k_d2.data.conversion.convert import TARGETS, convert
-from bdd100k_d2.data.conversion.source import KINDS, Options
+from bdd100k_d2.data.convert.convert import TARGETS, convert
+from bdd100k_d2.data.convert.source import KINDS, Options
 from bdd100k_d2.data.labels import ImageSize
-from bdd100k_d2.errors import BDD100KError
 
 
 def _size(text: str) -> ImageSize:
@@ -44,14 +42,11 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parses the command line, converts, and prints what was written and what DST cannot hold."""
     args = _parser().parse_args()
-    logging.basicConfig(format="%(levelname)s: %(message)s")
     options = Options(args.task, args.split, args.images, args.size, args.classes)
-    try:
+    with command():
         done = convert(
             args.source, args.target, args.to, args.kind, options, args.segmentation == "polygon", args.overwrite
         )
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
     task = done.task or "unknown"
     print(f"{done.path}: {done.frames:,} frames with {done.labels:,} labels from {done.kind}, task {task}.")
     if done.losses:

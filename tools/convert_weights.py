@@ -4,12 +4,11 @@
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from bdd100k_d2.checkpoint.convert import TARGETS, convert_file
 from bdd100k_d2.checkpoint.published import local_path
-from bdd100k_d2.errors import BDD100KError
+from bdd100k_d2.cli import command
 
 
 def main() -> None:
@@ -20,10 +19,8 @@ def main() -> None:
     parser.add_argument("--to", choices=TARGETS, default=TARGETS[0], help="whose names to write (default: detectron2)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST where it exists")
     args = parser.parse_args()
-    try:
+    with command():
         converted = convert_file(local_path(args.source), args.destination, to=args.to, overwrite=args.overwrite)
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
     print(f"{args.source}: {converted.describe()}\n{args.destination}: written for {args.to}")
 
 

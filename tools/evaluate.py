@@ -6,13 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import positive
+from bdd100k_d2.cli import command, of_the_checkout, positive
 from bdd100k_d2.data.register import default_root
-from bdd100k_d2.errors import BDD100KError
 from bdd100k_d2.evaluation.files.evaluate import TASKS, evaluate_files
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
-from bdd100k_d2.evaluation.official import write_scores
-from bdd100k_d2.memory import keep_freed_memory
+from bdd100k_d2.evaluation.toolkit_format import write_scores
+from bdd100k_d2.parallel import keep_freed_memory
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +49,10 @@ def _score(args: argparse.Namespace) -> int:
     if args.workers is not None:
         # hotcoco asks for it when its threads start, which is once.
         os.environ["RAYON_NUM_THREADS"] = str(args.workers)
+    if args.toolkit:
+        # Before the files are scored, which takes a while.
+        with of_the_checkout("tools/benchmarks"):
+            from benchmarks.compare import compare_with_toolkit
     evaluation = evaluate_files(
         args.task,
         args.gt,
@@ -64,8 +67,6 @@ def _score(args: argparse.Namespace) -> int:
         write_scores(evaluation.to_json(), args.out)
     if not args.toolkit:
         return 0
-    from bdd100k_d2.evaluation.files.compare import compare_with_toolkit
-
     agrees, text = compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.official)
     print(f"\n{text}")
     return 0 if agrees else 1
@@ -95,11 +96,8 @@ def main() -> int:
     inputs = [path for path in (args.gt, args.pred, args.score_file, args.attributes) if path is not None]
     if args.out is not None and args.out.resolve() in [path.resolve() for path in inputs]:
         parser.error(f"--out {args.out} would overwrite what is to be read")
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
-    try:
+    with command(level=logging.INFO):
         return _score(args) if args.check_submission is None else _check(args)
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

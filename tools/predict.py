@@ -10,12 +10,10 @@ import logging
 import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import positive, share
-from bdd100k_d2.cores import spin_little
-from bdd100k_d2.errors import BDD100KError
+from bdd100k_d2.cli import command, positive, share
+from bdd100k_d2.parallel import spin_little
 
 SOME_UNREADABLE = 3
-INTERRUPTED = 130
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -43,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _predict(args: argparse.Namespace) -> int:
     import bdd100k_d2
-    from bdd100k_d2.engine.prediction.inputs import find_input
-    from bdd100k_d2.engine.prediction.run import Options, PredictionRun
+    from bdd100k_d2.predict.inputs import find_input
+    from bdd100k_d2.predict.run import Options, PredictionRun
 
     source = find_input(args.input, args.output)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
@@ -58,18 +56,12 @@ def _predict(args: argparse.Namespace) -> int:
 def main() -> int:
     """Parses the command line, predicts, and prints what was done."""
     args = _parser().parse_intermixed_args()
-    logging.basicConfig(format="%(levelname)s: %(message)s")
     # Of Detectron2 only warnings.
     logging.getLogger("bdd100k_d2").setLevel(logging.INFO)
     # Before PyTorch is imported.
     spin_little()
-    try:
+    with command(interrupted="stopped; --resume goes on from here"):
         return _predict(args)
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from here", file=sys.stderr)
-        return INTERRUPTED
 
 
 if __name__ == "__main__":

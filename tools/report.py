@@ -4,13 +4,10 @@
 """
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import count, positive, share
-from bdd100k_d2.errors import BDD100KError
-from bdd100k_d2.memory import keep_freed_memory
+from bdd100k_d2.cli import command, count, positive, share
+from bdd100k_d2.parallel import keep_freed_memory
 from bdd100k_d2.report.analysis.resampling import ROUNDS
 
 TASKS = {"det": "detections", "sem_seg": "semantic masks", "drivable": "masks of drivable areas"}
@@ -79,11 +76,8 @@ def main() -> None:
     runs.add_argument("--frames", type=count, default=16, help="frames to show of a test set (default: 16)")
     runs.set_defaults(run=_runs)
     args = parser.parse_args()
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    try:
+    with command():
         print(args.run(args))
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -5,16 +5,12 @@ the test split; the other tasks take --out submission.zip. Exit status 1 if the 
 """
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import positive
-from bdd100k_d2.cores import spin_little
+from bdd100k_d2.cli import command, positive
 from bdd100k_d2.data.categories import TASKS
-from bdd100k_d2.errors import BDD100KError
-
-INTERRUPTED = 130
+from bdd100k_d2.parallel import spin_little
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,8 +30,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _submit(args: argparse.Namespace) -> int:
     import bdd100k_d2
-    from bdd100k_d2.engine.prediction.submission import SubmissionRun
     from bdd100k_d2.evaluation.submission import describe
+    from bdd100k_d2.predict.submission import SubmissionRun
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
     run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume, args.overwrite)
@@ -52,16 +48,10 @@ def main() -> int:
     """Parses the command line, predicts and checks."""
     # Keys and values may stand among the options, as in the example.
     args = _parser().parse_intermixed_args()
-    logging.basicConfig(format="%(levelname)s: %(message)s")
     # Before PyTorch is imported.
     spin_little()
-    try:
+    with command(interrupted="stopped; --resume goes on from here"):
         return _submit(args)
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from here", file=sys.stderr)
-        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import argparse
 import sys
 from typing import Any
 
-from bdd100k_d2.cores import spin_little
+from bdd100k_d2.parallel import spin_little
 
 spin_little()
 

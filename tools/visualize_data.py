@@ -4,13 +4,10 @@ With `--config-file F --source loader` it draws what the training loader yields,
 """
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 
-from bdd100k_d2.arguments import count
+from bdd100k_d2.cli import command, count
 from bdd100k_d2.data.register import default_root
-from bdd100k_d2.errors import BDD100KError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draw(args: argparse.Namespace) -> list[Path]:
     import bdd100k_d2
-    from bdd100k_d2.report.data_pictures import write_dataset_pictures, write_loader_pictures
+    from bdd100k_d2.drawing.dataset_images import write_dataset_pictures, write_loader_pictures
 
     bdd100k_d2.register_all(args.root)
     if args.source == "dataset":
@@ -52,12 +49,9 @@ def main() -> None:
     data = (default_root() if args.root is None else args.root.expanduser()) / "bdd100k"
     if args.out.resolve().is_relative_to(data.resolve()):
         parser.error(f"{args.out} lies in the data, which is only read; choose another place")
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    try:
+    with command():
         drawn = len(_draw(args))
         print(f"{drawn:,} {'picture is' if drawn == 1 else 'pictures are'} in {args.out}")
-    except BDD100KError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

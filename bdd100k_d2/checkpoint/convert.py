@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import __version__
+from .._version import __version__
 from ..atomic import atomic_path
 from ..errors import OutputError, WeightsError
 from . import from_openmmlab, from_torchvision, from_vis4d

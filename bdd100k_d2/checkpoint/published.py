@@ -18,10 +18,10 @@ from iopath.common.file_io import file_lock, get_cache_dir
 
 from ..atomic import atomic_path
 from ..errors import WeightsError
+from ..zoo.download import digest, download, fetch_md5, is_checkpoint
+from ..zoo.table import PREFIX, check_weights_name, suggest
 from .convert import convert_file
-from .download import digest, download, fetch_md5, is_checkpoint
 from .timm_weights import BackboneWeightsHandler, hub_tensors, hub_version, packaged_tensors, packaged_version
-from .zoo import PREFIX, check_weights_name, suggest
 
 logger = logging.getLogger(__name__)
 

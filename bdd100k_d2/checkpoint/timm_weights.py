@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ..atomic import atomic_path
 from ..errors import ConfigError, WeightsError
 from ..modeling.timm_backbone import TimmBackbone, create_features, dotted, import_timm
+from ..zoo.download import digest
+from ..zoo.table import suggest
 from .convert import shortened
-from .download import digest
 from .reading import read_checkpoint
-from .zoo import suggest
 
 logger = logging.getLogger(__name__)
 

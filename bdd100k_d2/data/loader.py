@@ -16,12 +16,11 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler
 from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset
 
-from ..cores import loader_workers
 from ..errors import ConfigError, DataError, UnreadableError
-from ..memory import give_back_freed_memory
+from ..parallel import give_back_freed_memory, loader_workers
 from .mapper import BDD100KDatasetMapper
-from .order import Sample, TrainingOrder
 from .randomness import Purpose, drawing, generator
+from .sampler import Sample, TrainingOrder
 from .workers import lost_worker, outlive_signals
 
 logger = logging.getLogger(__name__)

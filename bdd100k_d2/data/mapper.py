@@ -20,8 +20,8 @@ from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
 from .augmentation import build_augmentation
+from .images import read_picture
 from .masks import check_mask, read_mask
-from .pictures import read_picture
 
 
 class BDD100KDatasetMapper(DatasetMapper):

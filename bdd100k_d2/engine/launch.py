@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from ..atomic import write_atomic
 from ..config import load_config
 from ..errors import ConfigError, LostProcessError, OutputError
-from .meeting import fresh_store
+from .rendezvous import fresh_store
 
 logger = logging.getLogger(__name__)
 

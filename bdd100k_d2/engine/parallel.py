@@ -5,6 +5,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import create_ddp_model
 from detectron2.utils import comm
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def parallel_model(cfg: CfgNode, model: nn.Module) -> nn.Module:
@@ -28,3 +29,8 @@ def share_buffers(model: nn.Module) -> None:
     if comm.get_world_size() > 1:
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside the wrapper for several processes."""
+    return model.module if isinstance(model, DistributedDataParallel) else model

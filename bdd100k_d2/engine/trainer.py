@@ -3,38 +3,46 @@
 import logging
 import weakref
 from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
-from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from detectron2.evaluation import DatasetEvaluator, verify_results
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from detectron2.utils.logger import setup_logger
+from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..checkpoint.loading import load_weights
 from ..checkpoint.saving import TrainingCheckpointer
+from ..config import with_keys
 from ..data.loader import TrainLoader, build_train_loader, num_workers
 from ..data.mapper import BDD100KDatasetMapper
 from ..data.randomness import Purpose, seed_generators
 from ..data.workers import lost_workers_explained
 from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
-from ..modeling.sync_norm import adapt_sync_norms
-from .acceleration import accelerate
+from ..modeling.norms import adapt_sync_norms
 from .disk import disk_errors_explained
-from .hooks.build import build_hooks
-from .hooks.stopping import StopTraining
-from .hooks.writers import build_writers
-from .optimizer import build_optimizer
-from .parallel import parallel_model, share_buffers
-from .precision import BFloat16Training, is_in_bfloat16
-from .scaling import scale_to_processes
-from .schedule import build_schedule
+from .hooks.best_checkpoint import BestCheckpointer
+from .hooks.ema import UpdateAverage, WeightAverage
+from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
+from .hooks.finite import NonFiniteGuard
+from .hooks.prediction_images import PredictionPictures, has_known_colors
+from .hooks.record import RunRecord
+from .hooks.stopping import EarlyStopping, StopTraining
+from .hooks.termination import Termination
+from .hooks.val_loss import ValidationLoss
+from .hooks.writers import WriteEvents, build_writers, shows_pictures
+from .parallel import parallel_model, share_buffers, unwrapped
+from .precision import BFloat16Training, accelerate, is_in_bfloat16
+from .solver import build_optimizer, build_schedule, scale_to_processes
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +65,7 @@ class Trainer(DefaultTrainer):
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
         if self._seed_is_drawn:
-            cfg, was_frozen = cfg.clone(), cfg.is_frozen()
-            cfg.defrost()
-            cfg.SEED = int(comm.shared_random_seed())
-            if was_frozen:
-                cfg.freeze()
+            cfg = with_keys(cfg, "SEED", int(comm.shared_random_seed()))
         self.seed: int = cfg.SEED
         seed_generators(self.seed, Purpose.INITIAL_VALUES)
         self._build(cfg)
@@ -148,8 +152,54 @@ class Trainer(DefaultTrainer):
             load_weights(self.model, self.cfg.MODEL.WEIGHTS)
 
     def build_hooks(self) -> list[HookBase]:
-        """Detectron2's hooks and those that the config asks for, see :mod:`.hooks`."""
-        return build_hooks(self)
+        """Detectron2's hooks in Detectron2's order, and between them those that the config asks for.
+
+        What guards the weights comes before what saves them; what judges an evaluation, after it; the writers follow,
+        so that they write what the others measured, and last is what ends the training at a signal.
+
+        Raises:
+            ConfigError: a key of a hook makes no sense.
+        """
+        cfg, checkpointer, model = self.cfg, self.checkpointer, unwrapped(self.model)
+        test, folder = cfg.TEST, Path(cfg.OUTPUT_DIR)
+        average = None
+        built = [hooks.IterationTimer(), NonFiniteGuard(cfg), hooks.LRScheduler()]
+        if cfg.MODEL.EMA.ENABLED:
+            average = WeightAverage(model, cfg.MODEL.EMA.DECAY, cfg.MODEL.EMA.WARMUP)
+            checkpointer.add_checkpointable("ema", average)
+            built.append(UpdateAverage(average, folder))
+        if test.PRECISE_BN.ENABLED and get_bn_modules(self.model):
+            # Its loader is a second one beside the training's.
+            loader = self.build_train_loader(with_keys(cfg, "DATALOADER.NUM_WORKERS", 0))
+            built.append(PreciseBN(test.EVAL_PERIOD, self.model, loader, test.PRECISE_BN.NUM_ITER))
+        if comm.is_main_process():
+            built += [RunRecord(), hooks.PeriodicCheckpointer(checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD)]
+        before = len(built)
+        if test.VAL_LOSS.PERIOD > 0:
+            built.append(PeriodicEvaluation(test.VAL_LOSS.PERIOD, ValidationLoss(cfg, model)))
+        built.append(PeriodicEvaluation(test.EVAL_PERIOD, partial(self._evaluate, average)))
+        if cfg.SOLVER.BEST_METRIC and comm.is_main_process():
+            best = (cfg.SOLVER.BEST_METRIC, cfg.SOLVER.BEST_MODE)
+            built.append(BestCheckpointer(test.EVAL_PERIOD, checkpointer, *best))
+        if test.NUM_PICTURES > 0 and has_known_colors(cfg) and shows_pictures(cfg):
+            built.append(PeriodicEvaluation(test.EVAL_PERIOD, PredictionPictures(cfg, model)))
+        if test.EARLY_STOPPING.METRIC:
+            built.append(EarlyStopping(cfg, checkpointer))
+        periods = (test.EVAL_PERIOD, test.VAL_LOSS.PERIOD)
+        built.append(MissedEvaluation(built[before:], periods, folder, checkpointer))
+        if comm.is_main_process():
+            built.append(WriteEvents([], period=20))
+        return [*built, Termination(checkpointer)]
+
+    def _evaluate(self, average: WeightAverage | None) -> dict[str, Any]:
+        """The scores of the weights, and of their average as ``ema``, with its files in ``OUTPUT_DIR/ema``."""
+        results = self.test(self.cfg, self.model)
+        if average is not None:
+            cfg = with_keys(self.cfg, "OUTPUT_DIR", str(Path(self.cfg.OUTPUT_DIR) / "ema"))
+            with average.applied():
+                results = {**results, "ema": self.test(cfg, self.model)}
+        self._last_eval_results = results
+        return results
 
     def build_writers(self) -> list[EventWriter]:
         """Where the training is logged to; called when it starts, in the main process."""

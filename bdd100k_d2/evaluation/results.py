@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -21,6 +22,9 @@ from ..data.labels import Box2D, Frame, Label, write_frames, write_list
 from ..data.png import PNG_OPTIONS
 from ..errors import DataError
 from .boxes import Boxes
+
+if TYPE_CHECKING:
+    from detectron2.structures import Instances
 
 # Annotation ids of a panoptic bitmask: stuff has its category id, things count on from here.
 FIRST_THING_ID = 31
@@ -204,3 +208,12 @@ def _files(part: Path, zip_path: Path) -> list[Path]:
         for file in part.rglob("*")
         if file.is_file() and not file.name.startswith(".") and file.resolve() != zip_path.resolve()
     ]
+
+
+def object_columns(instances: "Instances") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Corners (N, 4) x1, y1, x2, y2 in pixels, inclusive, classes (N,) int64 and scores (N,) float64."""
+    corners = instances.pred_boxes.tensor.cpu().numpy().astype(np.float64)
+    # Detectron2's boxes end where the next pixel begins, the official ones with their last pixel.
+    corners[:, 2:] -= 1
+    classes, scores = instances.pred_classes.cpu().numpy(), instances.scores.cpu().numpy()
+    return corners, classes.astype(np.int64), scores.astype(np.float64)

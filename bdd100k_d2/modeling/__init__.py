@@ -1,6 +1,6 @@
 """What the recipes need beyond Detectron2's models; importing this registers it."""
 
-from . import backbone, timm_backbone  # noqa: F401, registers the backbones
+from . import backbone, timm_backbone  # noqa: F401, they register what they hold
 from .retinanet import BDD100KRetinaNet
 from .roi_heads import BDD100KCascadeROIHeads, BDD100KROIHeads
 from .rpn import BDD100KRPN

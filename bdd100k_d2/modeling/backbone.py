@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..errors import ConfigError
-from .fixed_norm import FixedStatisticsBatchNorm2d
+from .norms import FixedStatisticsBatchNorm2d
 
 
 class DeepStem(CNNBlockBase):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from .figure import Theme, draw_svg
-from .history import History
+from .run import History
 
 
 class Line(NamedTuple):

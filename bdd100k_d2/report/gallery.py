@@ -12,10 +12,10 @@ from ..data.categories import DET, DetClass, colors, det_class, names
 from ..data.labels import Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
 from ..data.vintages import read_labels
+from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
+from ..drawing.overlay import IGNORED_COLOR, visible_classes
 from ..errors import DataError
-from .draw import Box, Color, draw_boxes, overlay_mask
-from .overlay import IGNORED_COLOR, visible_classes
-from .page_pictures import PagePictures, WrittenPicture
+from .page_images import PagePictures, WrittenPicture
 from .run import Evaluation
 
 _T = TypeVar("_T")

@@ -9,8 +9,7 @@ from .curves import panels, plot
 from .figure import THEMES
 from .folder import check_folder, new_page
 from .gallery import make_gallery, mask_colors
-from .history import History
-from .run import Evaluation, Run, read_run
+from .run import Evaluation, History, Run, read_run
 from .template import render
 
 _SCRIPTS = ("sort.js", "viewer.js")

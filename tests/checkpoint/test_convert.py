@@ -4,12 +4,12 @@ The trees of `module_trees` were compared with the real models of mmdet 3.3.0, m
 at full width: equal names and shapes.
 """
 
-import module_trees as trees
 import pytest
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
+from support import module_trees as trees
 from torch import Tensor, nn
 
 import bdd100k_d2

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import module_trees as trees
 import pytest
 import torch
-from processes import run_command
+from support import module_trees as trees
+from support.processes import run_command
 
 from bdd100k_d2.checkpoint.convert import convert_file, convert_state
 from bdd100k_d2.errors import OutputError, WeightsError

@@ -4,13 +4,13 @@ import logging
 from collections import OrderedDict
 from pathlib import Path
 
-import module_trees as trees
 import pytest
 import torch
 import torchvision
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.modeling.anchor_generator import ANCHOR_GENERATOR_REGISTRY, DefaultAnchorGenerator
+from support import module_trees as trees
 from torch import Tensor, nn
 
 import bdd100k_d2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
-from module_trees import random_tensors, resnet
+from support.module_trees import random_tensors, resnet
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.loading import load_weights

@@ -3,12 +3,12 @@ import os
 import pickle
 from pathlib import Path
 
-import module_trees as trees
 import pytest
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
+from support import module_trees as trees
 from torch import nn
 
 import bdd100k_d2

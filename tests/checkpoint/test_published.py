@@ -21,7 +21,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import DefaultPredictor
 from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
-from processes import in_processes
+from support.processes import in_processes
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.convert import convert_file
@@ -35,9 +35,9 @@ from bdd100k_d2.checkpoint.published import (
     register_handlers,
     zoo_file,
 )
-from bdd100k_d2.checkpoint.zoo import ROWS
 from bdd100k_d2.config import load_config
 from bdd100k_d2.errors import WeightsError
+from bdd100k_d2.zoo.table import ROWS
 
 NAME = "bdd100k://det/faster_rcnn_r50_fpn_1x"
 CONFIG = "det/faster_rcnn_R_50_FPN_1x"
@@ -165,7 +165,7 @@ def test_the_package_makes_detectron2_know_the_names() -> None:
             "bdd100k://det/faster_rcnn_r50_fpn_2x",
             "no published weights of this name. Did you mean det/faster_rcnn_r50_fpn_",
         ),
-        ("bdd100k://det/nonsense", "no published weights of this name. `python -m bdd100k_d2.zoo` lists all"),
+        ("bdd100k://det/nonsense", "no published weights of this name. `python -m bdd100k_d2.zoo.page` lists all"),
         ("bdd100k://../../etc/passwd", "no published weights of this name"),
         ("bdd100k://", "no published weights of this name"),
         ("open-mmlab://resnet50_v1d", "no weights of this name. Did you mean resnet50_v1c"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import in_processes
+from support.processes import in_processes
 
 from bdd100k_d2.checkpoint.pickles import ALLOWED
 from bdd100k_d2.checkpoint.reading import read_checkpoint

@@ -17,7 +17,7 @@ from torch import nn
 import bdd100k_d2
 from bdd100k_d2.checkpoint import timm_weights
 from bdd100k_d2.checkpoint.loading import load_weights
-from bdd100k_d2.data.pictures import read_picture
+from bdd100k_d2.data.images import read_picture
 from bdd100k_d2.errors import WeightsError
 from bdd100k_d2.modeling.timm_backbone import build_timm_backbone
 

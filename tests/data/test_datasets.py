@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import make_frame, write_image
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 from detectron2.structures import BoxMode
+from support.frames import make_frame, write_image
 
 import bdd100k_d2
 from bdd100k_d2.data.datasets import load_det, load_images, load_masks

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_image
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.detection_utils import annotations_to_instances, transform_instance_annotations
 from detectron2.data.transforms import HFlipTransform, TransformList
@@ -12,6 +11,7 @@ from detectron2.structures import BoxMode
 from detectron2.utils.visualizer import Visualizer
 from PIL import Image
 from pycocotools import mask as coco_mask
+from support.frames import write_image
 
 from bdd100k_d2.data.datasets import XYWH_ABS
 from bdd100k_d2.data.instances import STUFF_IDS, THING_IDS, encode_instances, load_instances, load_panoptic

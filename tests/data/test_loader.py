@@ -14,7 +14,7 @@ from detectron2.data.samplers import TrainingSampler
 from detectron2.utils import comm
 
 import bdd100k_d2
-from bdd100k_d2 import cores
+from bdd100k_d2 import parallel
 from bdd100k_d2.data.loader import TrainLoader, build_train_loader, num_workers
 from bdd100k_d2.data.randomness import Purpose, drawing, seed_generators
 from bdd100k_d2.data.register import register_all
@@ -215,7 +215,7 @@ def test_impossible_keys_are_refused(cfg: CfgNode, key: str, value: object, mess
 def test_the_workers_follow_the_cores(cfg: CfgNode, monkeypatch: pytest.MonkeyPatch) -> None:
     assert num_workers(cfg) == 0
     cfg.DATALOADER.NUM_WORKERS = -1
-    monkeypatch.setattr(cores, "cores", lambda: 24)
+    monkeypatch.setattr(parallel, "cores", lambda: 24)
     for processes, workers in ((1, 16), (2, 12), (8, 3), (32, 1)):
         monkeypatch.setattr(comm, "get_local_size", lambda processes=processes: processes)
         assert num_workers(cfg) == workers

@@ -5,7 +5,7 @@ import numpy as np
 import pycocotools.mask
 import pytest
 import torch
-from conftest import write_image
+from support.frames import write_image
 
 import bdd100k_d2
 from bdd100k_d2.data.augmentation import BalancedCrop, ColorJitter, build_augmentation

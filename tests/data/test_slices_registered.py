@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_frame, write_image
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser
 from detectron2.structures import Boxes, Instances
 from pycocotools.mask import encode
+from support import ROOT
+from support.frames import make_frame, write_image
 
 import bdd100k_d2
 from bdd100k_d2.data import slices
@@ -26,8 +27,8 @@ from bdd100k_d2.engine.setup import setup
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.evaluators import build_evaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.official import summary
 from bdd100k_d2.evaluation.results import write_mask
+from bdd100k_d2.evaluation.toolkit_format import summary
 
 SIZE = (96, 160)
 TIMES = ("daytime", "night", "dawn/dusk")
@@ -419,7 +420,7 @@ def predicted(task: str, mask: Bitmask) -> dict[str, object]:
 
 
 def test_the_documentation_has_the_number_of_frames_of_every_slice() -> None:
-    text = (Path(__file__).parents[2] / "datasets/README.md").read_text(encoding="utf-8")
+    text = (ROOT / "datasets/README.md").read_text(encoding="utf-8")
     for suffix, (attribute, value) in KNOWN_SLICES.items():
         row = f"| `{suffix}` | {attribute}: {value} | {VAL_FRAMES[attribute][value]:,} |"
         assert row in text, row

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import make_frame
+from support.frames import make_frame
 
 from bdd100k_d2.data.labels import RLE, Box2D, FrameAttributes, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.vintages import Vintage, read_labels

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import make_frame, write_image
 from detectron2.engine import default_argument_parser
 from detectron2.modeling import build_model
 from detectron2.utils import comm
-from processes import in_processes, train_net
-from small_models import SMALL_MODELS
+from support.frames import make_frame, write_image
+from support.processes import in_processes, train_net
+from support.small_models import SMALL_MODELS
 from torch import nn
 
 import bdd100k_d2
@@ -26,7 +26,7 @@ from bdd100k_d2.data.register import register_all
 from bdd100k_d2.engine.launch import launch
 from bdd100k_d2.engine.parallel import parallel_model, share_buffers
 from bdd100k_d2.errors import DataError, user_message
-from bdd100k_d2.modeling.sync_norm import CPUSyncBatchNorm2d, adapt_sync_norms
+from bdd100k_d2.modeling.norms import CPUSyncBatchNorm2d, adapt_sync_norms
 
 PICTURES = 7
 FOLDER = Path(bdd100k_d2.__file__).parents[1] / "configs/sample"

@@ -11,7 +11,7 @@ from detectron2.engine import default_argument_parser
 
 from bdd100k_d2.config import config_folder
 from bdd100k_d2.engine.launch import launch
-from bdd100k_d2.engine.meeting import fresh_store
+from bdd100k_d2.engine.rendezvous import fresh_store
 from bdd100k_d2.errors import ConfigError
 
 SAMPLE = config_folder() / "sample/faster_rcnn_R_18_FPN.yaml"

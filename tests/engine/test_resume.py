@@ -12,8 +12,8 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import AMPTrainer, HookBase, SimpleTrainer
 from detectron2.utils.events import EventStorage
-from processes import in_processes
-from small_models import SMALL_MODELS
+from support.processes import in_processes
+from support.small_models import SMALL_MODELS
 from torch.multiprocessing import ProcessExitedException
 
 import bdd100k_d2

@@ -10,7 +10,7 @@ from detectron2.engine import DefaultTrainer
 import bdd100k_d2
 from bdd100k_d2.config import config_names
 from bdd100k_d2.data.register import register_all
-from bdd100k_d2.engine.scaling import scale_to_processes
+from bdd100k_d2.engine.solver import scale_to_processes
 from bdd100k_d2.errors import ConfigError
 
 

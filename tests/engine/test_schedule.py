@@ -3,7 +3,7 @@ import torch
 from detectron2.solver import build_lr_scheduler
 
 import bdd100k_d2
-from bdd100k_d2.engine.schedule import build_schedule
+from bdd100k_d2.engine.solver import build_schedule
 from bdd100k_d2.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import torch
-from processes import ROOT, children
-from small_models import SMALL_MODELS
+from support.processes import ROOT, children
+from support.small_models import SMALL_MODELS
 
 KEYS = (
     "MODEL.DEVICE cpu INPUT.MIN_SIZE_TRAIN (64,) SOLVER.AMP.ENABLED False SOLVER.IMS_PER_BATCH 2 SOLVER.MAX_ITER 10 "

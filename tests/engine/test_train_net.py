@@ -11,8 +11,8 @@ import pytest
 import torch
 from detectron2.engine import default_argument_parser
 from detectron2.utils.logger import setup_logger
-from processes import run_command
-from small_models import SMALL_MODELS
+from support.processes import run_command
+from support.small_models import SMALL_MODELS
 
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all

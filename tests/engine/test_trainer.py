@@ -12,7 +12,7 @@ import bdd100k_d2
 from bdd100k_d2.checkpoint.checksum import write_checked
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.engine import precision
-from bdd100k_d2.engine.optimizer import build_optimizer
+from bdd100k_d2.engine.solver import build_optimizer
 from bdd100k_d2.errors import BDD100KError, ConfigError, DataError, user_message
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from conftest import small_config
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
-from processes import in_processes
+from support.processes import in_processes
+from support.small_models import small_config
 
-from bdd100k_d2.engine.hooks.build import unwrapped
 from bdd100k_d2.engine.hooks.val_loss import ValidationLoss
 from bdd100k_d2.engine.launch import launch
+from bdd100k_d2.engine.parallel import unwrapped
 from bdd100k_d2.engine.trainer import Trainer
 from bdd100k_d2.errors import TrainingError
 

@@ -15,7 +15,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth, detection_scores
-from bdd100k_d2.evaluation.official import official_detection, summary
+from bdd100k_d2.evaluation.toolkit_format import official_detection, summary
 
 NAMES = names("det")
 

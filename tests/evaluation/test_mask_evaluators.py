@@ -18,9 +18,9 @@ from bdd100k_d2.data.register import register_all
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS, BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.official import summary
 from bdd100k_d2.evaluation.results import write_mask
 from bdd100k_d2.evaluation.submission import check_split
+from bdd100k_d2.evaluation.toolkit_format import summary
 
 SIZE = (720, 1280)
 NAMES = [f"val{i}.jpg" for i in range(3)]

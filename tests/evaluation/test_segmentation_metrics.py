@@ -10,7 +10,7 @@ from bdd100k_d2.data.masks import check_mask, frame_to_mask, read_mask
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix, segmentation_scores, without_background
-from bdd100k_d2.evaluation.official import further_segmentation, official_segmentation, summary
+from bdd100k_d2.evaluation.toolkit_format import further_segmentation, official_segmentation, summary
 
 
 def test_the_mask_oracle(oracles: Path) -> None:

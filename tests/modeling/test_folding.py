@@ -7,7 +7,7 @@ from detectron2.modeling import build_model
 from torch import nn
 
 import bdd100k_d2
-from bdd100k_d2.modeling.folding import fold_norms
+from bdd100k_d2.modeling.norms import fold_norms
 
 
 def backbone(norm: str, deep_stem: bool) -> nn.Module:

@@ -25,8 +25,7 @@ from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 import bdd100k_d2
 from bdd100k_d2.data.augmentation import BalancedCrop, ColorJitter, LinearResizeTransform, build_augmentation
-from bdd100k_d2.engine.optimizer import build_optimizer
-from bdd100k_d2.engine.schedule import build_schedule
+from bdd100k_d2.engine.solver import build_optimizer, build_schedule
 
 CONFIGS = {
     "det_1x": "det/faster_rcnn_R_50_FPN_1x",

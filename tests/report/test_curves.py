@@ -5,7 +5,7 @@ import pytest
 
 from bdd100k_d2.report.curves import Line, Panel, panels, plot, smooth
 from bdd100k_d2.report.figure import THEMES
-from bdd100k_d2.report.history import History
+from bdd100k_d2.report.run import History
 
 
 @pytest.fixture

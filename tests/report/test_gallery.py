@@ -3,8 +3,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import make_frame, write_image
-from run_folders import det_color, write_config, write_det_predictions, write_det_run, write_mask_run
+from support.frames import make_frame, write_image
+from support.run_folders import det_color, write_config, write_det_predictions, write_det_run, write_mask_run
 
 from bdd100k_d2.data.labels import Frame, Label, write_frames
 from bdd100k_d2.data.vintages import read_labels

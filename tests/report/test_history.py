@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.report.history import read_history
+from bdd100k_d2.report.run import read_history
 
 
 def write(path: Path, *records: dict) -> Path:

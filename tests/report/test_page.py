@@ -7,15 +7,16 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from conftest import make_frame, write_image
-from result_files import contents
-from run_folders import write_config, write_det_predictions, write_det_run, write_mask_run
+from support import ROOT
+from support.frames import make_frame, write_image
+from support.result_files import contents
+from support.run_folders import write_config, write_det_predictions, write_det_run, write_mask_run
 
 from bdd100k_d2.data.labels import Frame, write_frames
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.report.page import write_runs_page
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = ROOT
 TOOL = PROJECT / "tools/report.py"
 VOID = {"meta", "link", "img", "source", "br"}
 

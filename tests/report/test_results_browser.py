@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser, browser
-from conftest import make_frame
-from gallery_view import card, move_slider, outcomes, show_frames
-from result_files import HARD_NAME, detected, write_better_run, write_det_files
+from support.browser import CHROMIUM, Browser, browser
+from support.frames import make_frame
+from support.gallery_view import card, move_slider, outcomes, show_frames
+from support.result_files import HARD_NAME, detected, write_better_run, write_det_files
 
 from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.report.results.page import Options, write_results_page

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import write_image
-from result_files import HARD_NAME, Files, contents, data_of, write_det_files, write_mask_files
+from support.frames import write_image
+from support.result_files import HARD_NAME, Files, contents, data_of, write_det_files, write_mask_files
 
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.report.folder import new_page

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import cv2
 import pytest
-from browser import CHROMIUM, Browser, browser
-from conftest import write_image
-from gallery_view import move_slider, show_frames
-from result_files import write_mask_files
-from run_folders import write_det_run
+from support.browser import CHROMIUM, Browser, browser
+from support.frames import write_image
+from support.gallery_view import move_slider, show_frames
+from support.result_files import write_mask_files
+from support.run_folders import write_det_run
 
 from bdd100k_d2.report.page import write_runs_page
 from bdd100k_d2.report.results.page import Options, write_results_page

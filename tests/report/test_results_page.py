@@ -10,8 +10,9 @@ from urllib.parse import unquote
 import cv2
 import numpy as np
 import pytest
-from conftest import make_frame
-from result_files import (
+from support import ROOT
+from support.frames import make_frame
+from support.result_files import (
     HARD_NAME,
     HARD_SCENE,
     OBJECT,
@@ -28,7 +29,7 @@ from bdd100k_d2.data.labels import Frame, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.report.results.page import Options, write_results_page
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = ROOT
 TOOL = PROJECT / "tools/report.py"
 QUICK = Options(bootstrap=20, workers=1)
 

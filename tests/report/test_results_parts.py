@@ -5,14 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import write_image
+from support.frames import write_image
 
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.report.analysis.records import Estimate
 from bdd100k_d2.report.figure import THEMES, draw_svg, recolored
 from bdd100k_d2.report.results.compare import most_changed
+from bdd100k_d2.report.results.images import Pictures
 from bdd100k_d2.report.results.masks import error_map
-from bdd100k_d2.report.results.pictures import Pictures
 from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from run_folders import DET_SCORES, write_config, write_det_run, write_mask_run
+from support.run_folders import DET_SCORES, write_config, write_det_run, write_mask_run
 
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.report.run import read_run

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from run_folders import DET_SCORES, SEM_SEG_SCORES
+from support.run_folders import DET_SCORES, SEM_SEG_SCORES
 
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.report.scores import Scores, read_scores

@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.pool import Pool
 from pathlib import Path
 
-from ...cores import cores
 from ...errors import DataError
+from ...parallel import cores, readers
 from ..categories import TASKS
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..labels import HEIGHT, WIDTH, Frame, picture_stem
 from ..register import SPLITS, Split, default_root, locate
 from .finding import EXAMPLES, Findings
+from .images import catch_messages, list_files, missing_content, verify_pictures
 from .labels import check_det, read_det
 from .masks import BITMASK_TASKS, MaskFolder, check_masks, check_run_lengths, find_empty, list_masks, match_masks
 from .official import COUNTS, PICTURES_WITHOUT_LABELS, SplitCounts
-from .parallel import readers
-from .pictures import catch_messages, list_files, missing_content, verify_pictures
 from .report import Report, SplitFacts
 from .statistics import Statistics
 from .vintages import compare_vintages, other_labels

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ...errors import DataError
+from ...parallel import map_files
 from ..bitmasks import read_bitmask
 from ..categories import IGNORE_LABEL, TASKS, ins_seg_class, is_known
 from ..datasets import MASKS_WITHOUT_IMAGE
@@ -17,10 +18,9 @@ from ..masks import check_mask, mask_stem, read_mask
 from ..rle import check_rle
 from ..vintages import read_labels
 from .finding import EXAMPLES, Findings, without_path
+from .images import list_files, missing_content
 from .labels import check_names
 from .official import PICTURES_WITHOUT_MASK
-from .parallel import map_files
-from .pictures import list_files, missing_content
 
 BITMASK_TASKS = ("ins_seg", "pan_seg")
 

@@ -14,7 +14,7 @@ from ...data.augmentation import build_augmentation
 from ...data.mapper import BDD100KDatasetMapper
 from ...data.randomness import Purpose, drawing, seed_generators
 from ..parallel import share_buffers
-from .subset import fixed_subset
+from .evaluation import fixed_subset
 
 
 class ValidationLoss:

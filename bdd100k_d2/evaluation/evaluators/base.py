@@ -11,8 +11,8 @@ from detectron2.utils import comm
 from ...data.categories import names
 from ...data.register import existing
 from ...data.slices import slice_frames
-from ..official import Official, summary, table, write_scores
 from ..results import write_submission
+from ..toolkit_format import Official, summary, table, write_scores
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
 from ...data.labels import picture_stem
 from .. import results
-from ..files.problem import match_frames
+from ..files.matched_frames import match_frames
 from .base import OfficialEvaluator
 from .truth import BitmaskTruth
 

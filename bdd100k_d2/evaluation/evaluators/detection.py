@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from detectron2.structures import Instances
 from detectron2.utils import comm
 
 from .. import results
@@ -33,7 +32,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
         """Keeps the ``instances`` of each picture, whose boxes are in pixels of the original picture."""
         for one, output in zip(inputs, outputs, strict=True):
-            corners, classes, scores = object_columns(output["instances"])
+            corners, classes, scores = results.object_columns(output["instances"])
             frames = np.zeros(len(corners), np.int64)
             self._predictions.append(Boxes([one["image_id"]], frames, classes, corners, scores))
 
@@ -55,12 +54,3 @@ class BDD100KDetEvaluator(OfficialEvaluator):
             return self.no_scores()
         problem = match_boxes(self.label_path, boxes, path, self.frames)
         return self.report("bbox", problem.official(), problem.further(), "AP")
-
-
-def object_columns(instances: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners (N, 4) x1, y1, x2, y2 in pixels, inclusive, classes (N,) int64 and scores (N,) float64."""
-    corners = instances.pred_boxes.tensor.cpu().numpy().astype(np.float64)
-    # Detectron2's boxes end where the next pixel begins, the official ones with their last pixel.
-    corners[:, 2:] -= 1
-    classes, scores = instances.pred_classes.cpu().numpy(), instances.scores.cpu().numpy()
-    return corners, classes.astype(np.int64), scores.astype(np.float64)

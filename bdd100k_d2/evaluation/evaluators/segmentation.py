@@ -12,10 +12,10 @@ from ...data.labels import picture_stem
 from ...data.masks import check_mask, read_mask
 from ...errors import DataError
 from .. import results
-from ..files.problem import match_frames
+from ..files.matched_frames import match_frames
 from ..files.segmentation import list_masks
 from ..metrics.segmentation import confusion_matrix
-from ..official import further_segmentation, official_segmentation
+from ..toolkit_format import further_segmentation, official_segmentation
 from .base import Inputs, OfficialEvaluator, Scores
 
 logger = logging.getLogger(__name__)

@@ -12,14 +12,14 @@ from ...data.labels import FrameAttributes, attributes_of, picture_stem
 from ...data.vintages import Vintage, read_labels
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
-from ..official import Official, official_detection
-from .problem import match_frames
+from ..toolkit_format import Official, official_detection
+from .matched_frames import match_frames
 
 logger = logging.getLogger(__name__)
 
 
 class DetectionProblem:
-    """Boxes and detections of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+    """Boxes and detections of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
 
     Attributes:
         names: the frames, sorted.

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...cores import cores
 from ...data.labels import FrameAttributes, attributes_of, picture_stem, without_collection
 from ...data.slices import FRAME_ATTRIBUTES
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError
-from ..official import Official, summary, table
+from ...parallel import cores
+from ..toolkit_format import Official, summary, table
 from .detection import open_det
-from .problem import Problem
+from .matched_frames import Problem
 from .slices import BOX_ATTRIBUTES, Slice, slices_of
 
 logger = logging.getLogger(__name__)

@@ -13,19 +13,18 @@ from ...data.categories import INS_SEG, ins_seg_class, names
 from ...data.labels import Frame
 from ...data.rle import areas, overlap
 from ...errors import DataError
+from ...parallel import map_frames
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
-from ..official import Official, official_detection
-from .bitmask_folders import find_bitmasks, read_pair
-from .mask_labels import checked_masks, read_pairs, warn_overlaps, warn_without_mask
-from .parallel import map_frames
-from .problem import Problem, match_frames
+from ..toolkit_format import Official, official_detection
+from .matched_frames import Problem, match_frames
+from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
 from .score_file import Scores, rank, read_score_file, without_bitmask
 
 logger = logging.getLogger(__name__)
 
 
 class BitmaskProblem:
-    """Matched bitmasks of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+    """Matched bitmasks of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
 
     Attributes:
         names: the file names of the ground truth's bitmasks, in the order of their paths.
@@ -47,7 +46,7 @@ class BitmaskProblem:
 
 
 class RunLengthProblem:
-    """Masks of a split as run lengths; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+    """Masks of a split as run lengths; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
 
     Attributes:
         names: the frames, sorted.

@@ -13,12 +13,11 @@ from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known, names
 from ...data.labels import Frame
 from ...data.rle import overlap
 from ...errors import DataError
+from ...parallel import map_frames
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
-from ..official import Official
-from .bitmask_folders import find_bitmasks, read_pair
-from .mask_labels import checked_masks, read_pairs, warn_overlaps, warn_without_mask
-from .parallel import map_frames
-from .problem import Problem, match_frames
+from ..toolkit_format import Official
+from .matched_frames import Problem, match_frames
+from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ _THING = np.array([category.is_thing for category in PAN_SEG])
 
 
 class PanopticProblem:
-    """Counted segments of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+    """Counted segments of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
 
     Attributes:
         names: the frames, or the file names of the ground truth's bitmasks in the order of their paths.

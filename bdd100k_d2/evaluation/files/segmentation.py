@@ -16,17 +16,17 @@ from ...data.masks import check_mask, frame_to_mask, mask_stem, read_mask
 from ...data.png import GREY, HEAD_BYTES, png_head
 from ...data.vintages import read_labels
 from ...errors import DataError
+from ...parallel import map_frames
 from ..metrics.segmentation import confusion_matrix
-from ..official import Official, further_segmentation, official_segmentation
-from .mask_labels import check_masks_present, warn_without_mask
-from .parallel import map_frames
-from .problem import match_frames
+from ..toolkit_format import Official, further_segmentation, official_segmentation
+from .matched_frames import match_frames
+from .pairs import check_masks_present, warn_without_mask
 
 logger = logging.getLogger(__name__)
 
 
 class SegmentationProblem:
-    """The confusion matrices of a split; see :class:`~bdd100k_d2.evaluation.files.problem.Problem`.
+    """The confusion matrices of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
 
     Attributes:
         names: the frames, sorted, without ".jpg" or ".png".

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...data.labels import FrameAttributes, picture_stem
 from ...data.slices import FRAME_ATTRIBUTES
-from ..official import Official
+from ..toolkit_format import Official
 from .detection import DetectionProblem
-from .problem import Problem
+from .matched_frames import Problem
 
 BOX_ATTRIBUTES = ("occluded", "truncated")
 

@@ -11,7 +11,7 @@ from ...data.bitmasks import CROWD, IGNORED, Bitmask, decode_bitmask
 from ...data.categories import TASKS
 from ...data.png import RGBA
 from ...errors import DataError
-from ..files.parallel import map_frames
+from ...parallel import map_frames
 from .finding import Finding
 from .masks import one_folder
 from .members import Members, extra_files

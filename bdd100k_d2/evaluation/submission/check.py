@@ -5,13 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ...data.categories import TASKS
-from ...errors import DataError
+from ...data.datasets import load_images
+from ...data.register import locate
+from ...errors import ConfigError, DataError
+from ...parallel import cores
 from .bitmasks import check_instances, check_panoptic
-from .boxes import check_detections
 from .finding import Finding
+from .label_lists import check_detections, check_panoptic_list
 from .masks import check_masks
 from .members import close_archive, open_members
-from .run_lengths import check_panoptic_list
 
 
 def check_submission(
@@ -58,3 +60,29 @@ def check_submission(
     finally:
         close_archive()
     return findings + found
+
+
+def check_split(
+    task: str, path: str | os.PathLike[str], split: str = "test", root: str | os.PathLike[str] | None = None
+) -> tuple[list[Finding], int]:
+    """Checks a submission for every picture of a split.
+
+    Args:
+        task: det, sem_seg, drivable, ins_seg or pan_seg.
+        path: what is to be uploaded; see :func:`.check.check_submission`.
+        split: "train", "val" or "test".
+        root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
+
+    Returns:
+        What is wrong, empty for a sound submission, and the number of pictures in the split.
+
+    Raises:
+        ConfigError: no such split.
+        DataError: the split's pictures are not there, or ``path`` cannot be opened.
+    """
+    try:
+        images = locate(f"bdd100k_{task}_{split}", root).images
+    except KeyError as error:
+        raise ConfigError(str(error.args[0])) from None
+    frames = [one["image_id"] for one in load_images(images)]
+    return check_submission(task, Path(path), frames, processes=cores()), len(frames)

@@ -9,7 +9,7 @@ import numpy as np
 from ...data.categories import TASKS
 from ...data.png import GREY
 from ...errors import DataError
-from ..files.parallel import map_frames
+from ...parallel import map_frames
 from .finding import Finding
 from .members import Members, extra_files
 from .pictures import match_pictures, png_pixels

@@ -3,10 +3,10 @@
 import numpy as np
 
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
+from .detection_records import DetectionConfusion
 from .errors import Outcomes
 from .matching import Matches
 from .pairs import Pairs, assign
-from .records import DetectionConfusion
 
 
 def detection_confusion(

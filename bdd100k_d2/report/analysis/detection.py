@@ -5,20 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cores import cores
 from ...data.categories import names
 from ...data.labels import without_collection
 from ...errors import ConfigError
 from ...evaluation.files.detection import open_det
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
-from ...evaluation.official import Official, summary
+from ...evaluation.toolkit_format import Official, summary
+from ...parallel import cores
 from .arguments import check_numbers, check_paths
 from .confusion import detection_confusion
 from .detection_frames import DetectionFrames, describe_ranking
+from .detection_records import DetectionAnalysis, DetectionClass
 from .errors import classify, count_errors
 from .matching import Matches, match
 from .precision import WeightedPrecision, precision_recall
-from .records import DetectionAnalysis, DetectionClass, Estimate
+from .records import Estimate
 from .resampling import ROUNDS, describe, estimates, resample
 from .sizes import size_histograms
 from .slices import box_tables, frame_tables, size_table

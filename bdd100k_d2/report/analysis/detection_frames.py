@@ -7,10 +7,10 @@ import numpy as np
 
 from ...data.labels import FrameAttributes
 from ...evaluation.boxes import LabelFlags
+from .detection_records import DETECTION_ERRORS, ERROR_TYPES, MISSED, RIGHT, DetectionFrame, PredictedBox, TruthBox
 from .errors import OUTCOMES, Outcomes
 from .gallery import attributes_by_place, find_pictures, slice_masks, worst_of_each
 from .matching import Matches
-from .records import DETECTION_ERRORS, ERROR_TYPES, MISSED, RIGHT, DetectionFrame, PredictedBox, TruthBox
 
 _FLAG = {1: True, 0: False, -1: None}
 

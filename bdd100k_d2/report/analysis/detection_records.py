@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.labels import FrameAttributes
-from ...evaluation.official import Official
-from .score_records import Bootstrap, Estimate, SliceTable
+from ...evaluation.toolkit_format import Official
+from .records import Bootstrap, Estimate, SliceTable
 
 RIGHT = "right"
 """A detection that finds a box of its class: a true positive."""

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
+from .detection_records import DETECTION_ERRORS, ERROR_TYPES, IGNORED, MISSED, RIGHT, DetectionErrors
 from .matching import Matches
 from .precision import average_precision
-from .records import DETECTION_ERRORS, ERROR_TYPES, IGNORED, MISSED, RIGHT, DetectionErrors
 
 OUTCOMES = (*DETECTION_ERRORS, RIGHT, IGNORED)
 """What can become of a detection; outcomes are kept as places in it."""

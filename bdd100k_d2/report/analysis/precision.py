@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...evaluation.metrics.coco import IOU_THRESHOLDS, RECALL_THRESHOLDS
+from .detection_records import PrecisionRecall
 from .matching import Matches
-from .records import PrecisionRecall
 
 
 class _Ranked(NamedTuple):

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cores import cores
 from ...data.categories import names
 from ...data.labels import FrameAttributes, picture_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import MaskLabels, SegmentationProblem, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
-from ...evaluation.official import further_segmentation, official_segmentation, summary
+from ...evaluation.toolkit_format import further_segmentation, official_segmentation, summary
+from ...parallel import cores
 from .arguments import check_numbers, check_paths
 from .gallery import attributes_by_place, find_pictures, slice_masks, worst_of_each
-from .records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
 from .resampling import ROUNDS, describe, estimates, resample
+from .segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
 from .slices import frame_tables
 
 TASKS = ("sem_seg", "drivable")

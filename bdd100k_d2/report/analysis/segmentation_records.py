@@ -8,8 +8,8 @@ import numpy as np
 
 from ...data.labels import FrameAttributes
 from ...evaluation.files.segmentation import Mask
-from ...evaluation.official import Official
-from .score_records import Bootstrap, Estimate, SliceTable
+from ...evaluation.toolkit_format import Official
+from .records import Bootstrap, Estimate, SliceTable
 
 
 class SegmentationClass(NamedTuple):

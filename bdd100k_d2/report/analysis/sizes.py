@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .detection_records import SizeHistogram
 from .errors import Outcomes
 from .matching import Matches
-from .records import SizeHistogram
 
 # COCO's limits, 32 and 96 pixels, are a factor of 3 apart: four bins lie between them.
 _ANCHOR, _FACTOR = 32.0, 3 ** (1 / 4)

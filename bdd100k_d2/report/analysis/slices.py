@@ -9,10 +9,10 @@ import numpy as np
 from ...data.labels import FrameAttributes
 from ...data.slices import FRAME_ATTRIBUTES
 from ...evaluation.files.detection import DetectionProblem
-from ...evaluation.files.problem import Problem
+from ...evaluation.files.matched_frames import Problem
 from ...evaluation.files.slices import BOX_ATTRIBUTES, Slice, slices_of
 from ...evaluation.metrics.coco import AREA_RANGES
-from ...evaluation.official import Official, summary
+from ...evaluation.toolkit_format import Official, summary
 from .matching import Matches
 from .records import SliceRow, SliceTable
 

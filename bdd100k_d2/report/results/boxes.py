@@ -4,18 +4,18 @@ import math
 from collections.abc import Sequence
 
 from ...data.categories import DET
-from ..analysis.records import (
+from ..analysis.detection_records import (
     DETECTION_ERRORS,
     ERROR_TYPES,
     IGNORED,
     RIGHT,
     DetectionFrame,
     PredictedBox,
-    SegmentationFrame,
     TruthBox,
 )
+from ..analysis.segmentation_records import SegmentationFrame
 from .compare import Pair
-from .pictures import Pictures
+from .images import Pictures
 
 OUTCOMES = (RIGHT, IGNORED, *DETECTION_ERRORS)
 ATTRIBUTES = (("weather", "Weather"), ("scene", "Scene"), ("timeofday", "Time of day"))

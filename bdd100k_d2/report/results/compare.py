@@ -6,8 +6,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from ..analysis.detection_records import DetectionFrame
 from ..analysis.gallery import worst_of_each
-from ..analysis.records import DetectionFrame, SegmentationFrame
+from ..analysis.segmentation_records import SegmentationFrame
 
 Shown = TypeVar("Shown", DetectionFrame, SegmentationFrame)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...data.categories import DET
 from ...data.vintages import Vintage
-from ..analysis.records import (
+from ..analysis.detection_records import (
     ERROR_TYPES,
     DetectionAnalysis,
     DetectionClass,

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from ...data.categories import IGNORE_LABEL, TASKS, names
-from ..analysis.records import SegmentationFrame
+from ..analysis.segmentation_records import SegmentationFrame
 from ..gallery import mask_colors
 from .boxes import ATTRIBUTES, attributes_of_frame, finite
 from .compare import Pair
-from .pictures import SMALL_WIDTH, Pictures
+from .images import SMALL_WIDTH, Pictures
 
 _RIGHT, _WRONG, _UNSCORED = 0, 1, 2
 _ERROR_COLORS = (None, (255, 64, 64), (150, 150, 150))

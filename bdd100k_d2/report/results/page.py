@@ -10,16 +10,17 @@ from markupsafe import Markup
 from ...atomic import write_atomic
 from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
-from ..analysis.records import DetectionAnalysis, SegmentationAnalysis
+from ..analysis.detection_records import DetectionAnalysis
 from ..analysis.resampling import ROUNDS
 from ..analysis.segmentation import analyse_segmentation
+from ..analysis.segmentation_records import SegmentationAnalysis
 from ..folder import check_folder, new_page
 from ..template import render
 from . import detection, segmentation
 from .boxes import box_gallery
 from .compare import Pair, most_changed
+from .images import Pictures
 from .masks import mask_gallery
-from .pictures import Pictures
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from ...atomic import write_atomic
-from ..analysis.records import Estimate, PrecisionRecall, SizeHistogram
+from ..analysis.detection_records import PrecisionRecall, SizeHistogram
+from ..analysis.records import Estimate
 from ..figure import THEMES, Theme, draw_svg, recolored
 
 _WIDTH, _HEIGHT = 5.4, 3.9

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ...data.categories import TASKS
-from ..analysis.records import SegmentationAnalysis, SegmentationClass, SegmentationFrame
+from ..analysis.segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationFrame
 from ..scores import METRICS
 from .compare import Pair
 from .plots import PlotGroup, as_figure, draw_bars, write_plot

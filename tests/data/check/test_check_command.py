@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import check_roots as roots
 import cv2
 import numpy as np
 import pytest
+from support import ROOT
+from support import check_roots as roots
 
 from bdd100k_d2.data.check.boxes import box_table
 from bdd100k_d2.data.check.dataset import check_dataset
@@ -20,7 +21,7 @@ from bdd100k_d2.data.check.statistics import GRID, SIZE_EDGES, Statistics
 from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize
 from bdd100k_d2.errors import DataError
 
-TOOL = Path(__file__).parents[3] / "tools/check_dataset.py"
+TOOL = ROOT / "tools/check_dataset.py"
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import check_roots as roots
 import cv2
 import msgspec
 import numpy as np
 import pytest
 from pycocotools.mask import encode
+from support import check_roots as roots
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check import dataset

@@ -10,8 +10,7 @@ from detectron2.engine import SimpleTrainer, TrainerBase
 from detectron2.structures import Boxes, Instances, PolygonMasks
 from torch import nn
 
-from bdd100k_d2.engine.hooks.finite import NonFiniteGuard
-from bdd100k_d2.engine.hooks.nan_report import NanReport, plain
+from bdd100k_d2.engine.hooks.finite import NanReport, NonFiniteGuard, plain
 from bdd100k_d2.engine.trainer import Trainer
 from bdd100k_d2.errors import TrainingError
 

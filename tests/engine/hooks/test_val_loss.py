@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all
-from bdd100k_d2.engine.hooks.subset import fixed_subset
+from bdd100k_d2.engine.hooks.evaluation import fixed_subset
 from bdd100k_d2.engine.hooks.val_loss import ValidationLoss
 from bdd100k_d2.engine.trainer import Trainer
 from bdd100k_d2.errors import ConfigError

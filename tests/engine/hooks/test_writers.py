@@ -12,9 +12,7 @@ from detectron2.utils.events import EventStorage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bdd100k_d2.engine.hooks import writers
-from bdd100k_d2.engine.hooks.console import ProgressPrinter
-from bdd100k_d2.engine.hooks.metrics_file import drop_repeated
-from bdd100k_d2.engine.hooks.wandb import WandbWriter
+from bdd100k_d2.engine.hooks.writers import ProgressPrinter, WandbWriter, drop_repeated
 from bdd100k_d2.engine.trainer import Trainer
 from bdd100k_d2.errors import ConfigError, OutputError
 

@@ -12,7 +12,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation import boxes as box_columns
 from bdd100k_d2.evaluation.boxes import Boxes, predicted_boxes, reading_boxes
 from bdd100k_d2.evaluation.files.detection import DetectionProblem, open_det
-from bdd100k_d2.evaluation.official import summary
+from bdd100k_d2.evaluation.toolkit_format import summary
 
 
 def predictions(*frames: tuple[str, int]) -> list[Frame]:

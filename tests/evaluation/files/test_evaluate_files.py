@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.compare import largest_difference
 from PIL import Image
+from support import ROOT
 
 from bdd100k_d2.data import categories
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
-from bdd100k_d2.evaluation.files.compare import largest_difference
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco import METRICS
-from bdd100k_d2.evaluation.official import read_scores, summary, table
 from bdd100k_d2.evaluation.submission import check_split
+from bdd100k_d2.evaluation.toolkit_format import read_scores, summary, table
 
-TOOL = Path(__file__).parents[3] / "tools" / "evaluate.py"
+TOOL = ROOT / "tools" / "evaluate.py"
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
@@ -157,7 +158,7 @@ def test_absent_classes_of_masks_are_named(oracles: Path) -> None:
 def test_the_verdict_beside_the_official_tool(
     det: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, theirs: float, verdict: str
 ) -> None:
-    from bdd100k_d2.evaluation.files import compare
+    from benchmarks import compare
 
     names = [*categories.names("det"), "OVERALL"]
     scores = {metric: [dict.fromkeys(names[:-1], 100.0), {"OVERALL": 100.0}] for metric in METRICS}

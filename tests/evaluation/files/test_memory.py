@@ -11,7 +11,7 @@ from bdd100k_d2.evaluation.results import write_mask
 COUNT = """
 import resource, sys, threading
 from hotcoco.semantic import SemanticEval
-from bdd100k_d2.memory import keep_freed_memory
+from bdd100k_d2.parallel import keep_freed_memory
 if sys.argv[2] == "keep":
     keep_freed_memory()
 def count_masks(times):
@@ -43,7 +43,7 @@ def test_masks_are_counted_in_memory_that_is_there(tmp_path: Path) -> None:
 
 GIVE_BACK = """
 from pathlib import Path
-from bdd100k_d2.memory import give_back_freed_memory
+from bdd100k_d2.parallel import give_back_freed_memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1])
 pieces = [bytes(2000) for _ in range(50_000)]

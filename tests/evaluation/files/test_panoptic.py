@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
+from support.random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
 from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.panoptic import open_pan_seg
-from bdd100k_d2.evaluation.official import Official
+from bdd100k_d2.evaluation.toolkit_format import Official
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 

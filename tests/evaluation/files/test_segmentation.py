@@ -13,7 +13,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files import segmentation
 from bdd100k_d2.evaluation.files.segmentation import open_masks
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
-from bdd100k_d2.evaluation.official import summary
+from bdd100k_d2.evaluation.toolkit_format import summary
 
 
 def write_masks(folder: Path, masks: dict[str, np.ndarray]) -> Path:

@@ -10,7 +10,7 @@ from bdd100k_d2.evaluation.files.detection import DetectionProblem, open_det
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.files.segmentation import SegmentationProblem
 from bdd100k_d2.evaluation.files.slices import slice_by_box, slice_by_frame, slices_of
-from bdd100k_d2.evaluation.official import summary
+from bdd100k_d2.evaluation.toolkit_format import summary
 
 SOURCE = Path("labels.json")
 

@@ -9,9 +9,9 @@ from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.official import summary
+from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.report.analysis.detection import analyse_detection
-from bdd100k_d2.report.analysis.records import ERROR_TYPES, IGNORED, RIGHT, DetectionAnalysis
+from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES, IGNORED, RIGHT, DetectionAnalysis
 
 
 def box(x: float, category: str = "car", score: float | None = None, size: int = 40, **attributes: bool) -> Label:

@@ -9,9 +9,9 @@ from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Frame, FrameAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.official import summary
-from bdd100k_d2.report.analysis.records import SegmentationAnalysis
+from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.report.analysis.segmentation import analyse_segmentation
+from bdd100k_d2.report.analysis.segmentation_records import SegmentationAnalysis
 
 
 def write(folder: Path, masks: dict[str, list[list[int]]]) -> Path:

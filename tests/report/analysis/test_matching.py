@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from hotcoco import COCO, COCOeval
-from random_boxes import crowded_problem, random_problem
+from support.random_boxes import crowded_problem, random_problem
 
 from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth, detection_scores
 from bdd100k_d2.report.analysis.confusion import detection_confusion
+from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES
 from bdd100k_d2.report.analysis.errors import OUTCOMES, classify, error_costs
 from bdd100k_d2.report.analysis.matching import match
 from bdd100k_d2.report.analysis.precision import WeightedPrecision, precision_recall
-from bdd100k_d2.report.analysis.records import ERROR_TYPES
 
 PROBLEMS = [random_problem(seed) for seed in range(12)] + [crowded_problem(seed) for seed in range(3)]
 SHAPES = [(12, 4)] * 12 + [(2, 1)] * 3

@@ -1,0 +1,3 @@
+"""The version of the package, where anything in it can import it from."""
+
+__version__ = "0.1.0"

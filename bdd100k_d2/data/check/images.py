@@ -1,0 +1,116 @@
+"""Which pictures cannot be read, which are damaged, and how large they are."""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ...parallel import map_files
+
+_SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
+_ORIENTATION = 274
+"""The EXIF tag; from 5 on the picture lies on its side."""
+
+# What libjpeg prints, in a process that reads pictures.
+_messages: IO[bytes] | None = None
+
+
+class Verdict(NamedTuple):
+    """What is known of a picture: its size (width, height) in pixels, or why it cannot be read, and its damage.
+
+    ``after`` is the number of bytes after its end that are more than padding by zeros.
+    """
+
+    size: tuple[int, int] | None
+    unreadable: str | None = None
+    damaged: str | None = None
+    after: int = 0
+
+
+def list_files(folder: Path, suffix: str) -> dict[str, int]:
+    """The files in a folder whose names end in ``suffix``, sorted by name, with their bytes.
+
+    A link that leads nowhere has -1. Empty where there is no such folder, or it may not be read.
+    """
+    found = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix):
+                    try:
+                        found[entry.name] = entry.stat().st_size
+                    except OSError:
+                        found[entry.name] = -1
+    except OSError:
+        return {}
+    return dict(sorted(found.items()))
+
+
+def missing_content(size: int) -> str | None:
+    """Why a file of ``size`` bytes, as :func:`list_files` says, cannot be read; None if it may."""
+    return {0: "an empty file", -1: "a link that leads nowhere"}.get(size)
+
+
+def verify_pictures(paths: Sequence[str], pool: Pool) -> Iterator[Verdict]:
+    """Reads pictures, in order; one that training would refuse is unreadable, one that decodes with errors damaged.
+
+    Every byte is decoded, at an eighth of the size: that finds what a full decoding finds in a sixth of its time.
+    Bits that have changed and still make a valid picture nothing finds. ``pool`` is of processes that have called
+    :func:`catch_messages`.
+    """
+    yield from map_files(_verify, paths, pool, "reading pictures")
+
+
+def catch_messages() -> None:
+    """Sends what is printed to stderr into a file: in no other way does libjpeg say that it made something up."""
+    global _messages
+    _messages = tempfile.TemporaryFile()  # noqa: SIM115, as long as the process lives
+    os.dup2(_messages.fileno(), 2)
+    cv2.setNumThreads(1)
+
+
+def _verify(path: str) -> Verdict:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        return Verdict(None, error.strerror)
+    if not content:
+        return Verdict(None, "an empty file")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            size = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) >= 5 else image.size
+            end = _end(content) if image.format == "JPEG" else None
+            if end is None:
+                # Training leaves such a file to Pillow.
+                image.load()
+                return Verdict(size, None, "cut off" if image.format == "JPEG" else None)
+            content, after = content[:end], len(content.rstrip(b"\0")) - end
+            _messages.seek(0)
+            _messages.truncate()
+            if cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is None:
+                image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return Verdict(None, f"{error}".replace(" <_io.BytesIO object", "").partition(" at 0x")[0])
+    _messages.seek(0)
+    said = _messages.read().decode(errors="replace").strip().split("\n")[0]
+    return Verdict(size, None, said or None, max(after, 0))
+
+
+def _end(content: bytes) -> int | None:
+    """Where a JPEG file's picture ends, in bytes; None if it is cut off."""
+    if content.endswith(_END_OF_JPEG):
+        return len(content)
+    padded = content.rstrip(b"\0")
+    if padded.endswith(_END_OF_JPEG):
+        return len(padded)
+    # In a scan no byte 0xFF goes before 0xD9 but in the marker; a thumbnail in the head has a scan of its own.
+    scan = content.rfind(_SCAN_OF_JPEG)
+    end = content.find(_END_OF_JPEG, scan) if scan >= 0 else -1
+    return end + len(_END_OF_JPEG) if end >= 0 else None

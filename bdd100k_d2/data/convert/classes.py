@@ -1,0 +1,91 @@
+"""What a label's category means for a task, and which task labels are of."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ...errors import DataError
+from ..categories import DET_CLASSES, INS_SEG, TASKS, is_known, names
+from ..labels import Frame
+from .dropped import IGNORED_CLASS, OTHER_TASK, RENAMED, Losses
+
+
+class TaskClass(NamedTuple):
+    """A class of a task: its index from 0, its official name, and whether the label's own class is an ignored one."""
+
+    index: int
+    name: str
+    ignored: bool
+
+
+class TaskClasses:
+    """The classes of a task by the names that label files have for them.
+
+    det and ins_seg take the official aliases and ignored classes; the other tasks their own names alone, as the
+    official toolkit does.
+    """
+
+    def __init__(self, task: str, losses: Losses) -> None:
+        own = names(task)
+        self._losses = losses
+        if task in ("det", "ins_seg"):
+            self._known = {
+                name: TaskClass(known.index, own[known.index], known.ignored)
+                for name, known in DET_CLASSES.items()
+                if known.index < len(own)
+            }
+        else:
+            self._known = {name: TaskClass(i, name, False) for i, name in enumerate(own)}
+
+    def find(self, category: str) -> TaskClass | None:
+        """The class of a label, or None for one that the task does not have, which is counted as left out."""
+        known = self._known.get(category)
+        if known is None:
+            self._losses.add(OTHER_TASK)
+        elif known.ignored:
+            self._losses.add(IGNORED_CLASS)
+        elif known.name != category:
+            self._losses.add(RENAMED)
+        return known
+
+
+def check_category(category: str | None, where: str) -> None:
+    """Holds that BDD100K has a class of this name in any task or vintage.
+
+    Raises:
+        DataError: it has not; ``where`` names the file, the frame and the label.
+    """
+    if category is None:
+        raise DataError(f"{where}: has no category; add one. A file of scores alone is no label file.")
+    if not is_known(category):
+        raise DataError(
+            f"{where}: unknown category {category!r}; rename or remove it. Known are {', '.join(DET_CLASSES)}, and the "
+            "classes of sem_seg, drivable and pan_seg."
+        )
+
+
+def guess_task(frames: Sequence[Frame], where: object) -> str | None:
+    """The task that frames, the first of a source, are labels of: det without masks, else told by the names.
+
+    It is None where there are labels, but neither boxes nor masks.
+
+    Raises:
+        DataError: the masks are of classes of several tasks, so no task has them all.
+    """
+    found = {label.category for frame in frames for label in frame.labels or () if label.rle is not None}
+    if not found:
+        labels = [label for frame in frames for label in frame.labels or ()]
+        return "det" if not labels or any(label.box2d is not None for label in labels) else None
+    countable = {name for name, known in DET_CLASSES.items() if known.index < len(INS_SEG)}
+    candidates = {
+        "drivable": set(names("drivable")),
+        "ins_seg": countable,
+        "sem_seg": set(names("sem_seg")),
+        "pan_seg": set(names("pan_seg")),
+    }
+    for task, allowed in candidates.items():
+        if found <= allowed:
+            return task
+    raise DataError(
+        f"{where}: no task has all the classes of the masks ({', '.join(sorted(map(str, found)))}); say with --task "
+        f"which to take, one of {', '.join(TASKS)}."
+    )

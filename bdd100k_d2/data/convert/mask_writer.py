@@ -1,0 +1,91 @@
+"""Frames with run lengths -> masks (sem_seg, drivable) and bitmasks (ins_seg, pan_seg), a PNG a frame.
+
+Where masks overlap the later label is on top; labels with scores are painted in ascending order of their scores, as the
+toolkit's ``to_mask`` does. Pixels of no label are 255 in sem_seg, background in drivable, and 0 in bitmasks.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+
+from ...parallel import cores
+from ..labels import Frame, Label
+from ..png import PNG_OPTIONS
+from . import dropped as lost
+from .classes import TaskClass, TaskClasses
+from .dropped import Losses
+from .outputs import Stems, new_folder
+from .painting import Painted, paint_classes, paint_instances
+
+# As many frames are in memory at a time.
+_WINDOW = 64
+
+
+class MaskWriter:
+    """Writes frames as masks or bitmasks.
+
+    Args:
+        task: sem_seg or drivable for masks, ins_seg or pan_seg for bitmasks.
+        losses: what they cannot hold is counted here.
+        source: the file that the frames are from, for messages.
+    """
+
+    def __init__(self, task: str, losses: Losses, source: Path) -> None:
+        self._losses, self._source, self._task = losses, source, task
+        self._semantic = task in ("sem_seg", "drivable")
+        self._classes = TaskClasses(task, losses)
+
+    def write(self, frames: Iterable[Frame], folder: Path) -> None:
+        """Writes ``folder/<stem>.png``, all or none.
+
+        Raises:
+            DataError: run lengths that do not fit the picture, or names that cannot be those of files.
+            OutputError: a file cannot be written.
+        """
+        stems = Stems(self._source, folder)
+        with new_folder(folder, ".png") as temporary, ThreadPoolExecutor(cores()) as pool:
+            jobs = ((self.painter(frame), temporary / f"{stems.take(frame)}.png") for frame in frames)
+            while window := list(islice(jobs, _WINDOW)):
+                for counts in pool.map(_save, window):
+                    for kind, count in counts.items():
+                        self._losses.add(kind, count)
+
+    def painter(self, frame: Frame) -> Callable[[], Painted]:
+        """What paints a frame. Which labels it paints is settled, and what of them is not kept counted."""
+        lost.count_frame(frame, self._losses)
+        chosen: list[tuple[Label, TaskClass]] = []
+        for label in frame.labels or ():
+            if label.rle is None:
+                self._losses.add(lost.NO_MASK)
+            elif (known := self._classes.find(label.category)) is not None:
+                chosen.append((label, known))
+                self._count(label)
+        # As officially, the first label says whether there are scores.
+        if chosen and chosen[0][0].score is not None:
+            chosen.sort(key=lambda one: one[0].score or 0.0)
+        if self._semantic:
+            return partial(paint_classes, frame, [label for label, _ in chosen], self._task, self._source)
+        return partial(paint_instances, frame, chosen, self._task, self._source)
+
+    def _count(self, label: Label) -> None:
+        lost.count_extras(label, self._losses)
+        if label.score is not None:
+            self._losses.add(lost.SCORES)
+        if self._semantic:
+            lost.count_attributes(label, self._losses)
+            if label.id is not None:
+                self._losses.add(lost.IDS)
+        elif label.attributes is not None and lost.has_light(label.attributes):
+            self._losses.add(lost.LIGHT_COLOR)
+
+
+def _save(job: tuple[Callable[[], Painted], Path]) -> Counter[str]:
+    paint, path = job
+    painted = paint()
+    Image.fromarray(painted.pixels).save(path, **PNG_OPTIONS)
+    return painted.losses

@@ -1,0 +1,1 @@
+"""Boxes, masks, class names and colours, drawn on images."""

@@ -1,0 +1,293 @@
+"""What a data set holds, drawn: the ground truth of its frames, or what the training loader makes of them.
+
+Detectron2 is imported when it is needed, as in :mod:`bdd100k_d2.data.register`.
+"""
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+from tqdm import tqdm
+
+from ..atomic import write_atomic
+from ..data.bitmasks import read_bitmask
+from ..data.categories import IGNORE_LABEL
+from ..data.masks import read_mask
+from ..data.register import known_names
+from ..data.slices import register_config_slices
+from ..errors import ConfigError, DataError, OutputError
+from .legend import add_legend
+from .overlay import Classes, Objects, draw_objects, paint_classes, present_classes, stack_masks, visible_classes
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from detectron2.data import Metadata
+
+# The keys of a dataset dict that name files.
+_FILES = ("file_name", "sem_seg_file_name", "bitmask_file_name", "pan_seg_file_name")
+
+# Detectron2's BoxMode.XYXY_ABS and XYWH_ABS; to import it takes seconds.
+_CORNERS, _WITH_SIZE = 0, 1
+
+
+def write_dataset_pictures(name: str, folder: Path, limit: int | None = 50, overwrite: bool = False) -> list[Path]:
+    """Draws the ground truth of a registered data set: boxes, masks of objects, or classes of pixels.
+
+    Args:
+        name: in Detectron2's catalogs.
+        folder: of the pictures, ``<name of the frame>.png``.
+        limit: of more frames, this many are taken at equal distances; None draws all.
+        overwrite: replace pictures of the same names there.
+
+    Returns:
+        The pictures' paths.
+
+    Raises:
+        ConfigError: no such data set, or one without classes.
+        DataError: labels or pictures that cannot be read, or that the loaders refuse.
+        OutputError: ``folder`` cannot be written or holds files of the data set, or a picture of the same name and
+            ``overwrite`` is false.
+    """
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    from ..data.images import read_picture
+
+    _check_registered(name)
+    records = DatasetCatalog.get(name)
+    metadata = MetadataCatalog.get(name)
+    _check_classes(name, metadata)
+    files = [record[key] for record in records for key in _FILES if record.get(key)]
+    if limit is not None and len(records) > limit:
+        records = [records[int(i)] for i in np.linspace(0, len(records) - 1, limit).round()]
+    _check_folder(folder, _places(name, files))
+    for record in records:
+        _check_new(_picture(folder, Path(record["file_name"]).stem), overwrite)
+    drawn = (
+        (Path(record["file_name"]).stem, draw_record(read_picture(record["file_name"], "RGB"), record, metadata))
+        for record in records
+    )
+    return _write(drawn, folder, len(records), overwrite)
+
+
+def write_loader_pictures(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite: bool = False) -> list[Path]:
+    """Draws the first samples that a training with ``cfg`` takes, as the model gets them.
+
+    Args:
+        cfg: of the training; ``SEED`` of -1, which lets a training draw one, is 0 here.
+        folder: of the pictures, ``<number>_<name of the frame>.png``.
+        limit: number of samples.
+        overwrite: replace pictures of the same names there.
+
+    Returns:
+        The pictures' paths.
+
+    Raises:
+        ConfigError: no data set to train on, one that is not registered, or one without classes.
+        DataError: labels or pictures that cannot be read.
+        OutputError: ``folder`` cannot be written or holds files of a data set, or a picture of the same name and
+            ``overwrite`` is false.
+    """
+    from detectron2.data import MetadataCatalog
+
+    from ..data.loader import build_train_loader
+
+    cfg = cfg.clone()
+    # The loader's samples do not depend on the number of workers, and these few need none.
+    cfg.DATALOADER.NUM_WORKERS = 0
+    if not cfg.DATASETS.TRAIN:
+        raise ConfigError("DATASETS.TRAIN is empty, so there is nothing to train on; name a data set there.")
+    register_config_slices(cfg)
+    for name in cfg.DATASETS.TRAIN:
+        _check_registered(name)
+        _check_folder(folder, _places(name))
+    metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
+    _check_classes(cfg.DATASETS.TRAIN[0], metadata)
+    loader = build_train_loader(cfg, max(cfg.SEED, 0))
+    samples = (sample for batch in loader for sample in batch)
+    drawn = (
+        (f"{number:04d}_{Path(sample['file_name']).stem}", draw_sample(sample, cfg.INPUT.FORMAT, metadata))
+        for number, sample in zip(range(limit), samples, strict=False)
+    )
+    return _write(drawn, folder, limit, overwrite)
+
+
+def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
+    """Draws a Detectron2 dataset dict, with a legend under it.
+
+    Args:
+        image: (H, W, 3) uint8, RGB; the picture of the dict.
+        record: with "segments_info" (panoptic), "sem_seg_file_name" or "annotations"; other dicts have no labels.
+        metadata: names and colours of the classes.
+
+    Returns:
+        (H + h, W, 3) uint8, RGB.
+
+    Raises:
+        DataError: a mask is missing, damaged or of another size, or boxes are rotated.
+    """
+    if "segments_info" in record:
+        return _draw_segments(image, record, metadata)
+    if "sem_seg_file_name" in record:
+        ids = read_mask(record["sem_seg_file_name"])
+        return _draw_ids(image, ids, metadata, record["sem_seg_file_name"])
+    annotations = record.get("annotations", ())
+    corners = np.array([_corners(one, record["file_name"]) for one in annotations], np.float64).reshape(-1, 4)
+    owners = None
+    if any("segmentation" in one for one in annotations):
+        masks = [_decode(one.get("segmentation"), image.shape[:2]) for one in annotations]
+        owners = stack_masks(np.array(masks), corners)
+    classes = np.array([one["category_id"] for one in annotations], np.int64)
+    ignored = np.array([bool(one.get("iscrowd", 0)) for one in annotations], bool)
+    return _draw_objects(image, Objects(corners, classes, None, owners, ignored), metadata)
+
+
+def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata") -> np.ndarray:
+    """Draws an input of a model in training, with a legend under it.
+
+    Args:
+        sample: with "image", a tensor (C, H, W) of 0 to 255, and with "instances" or "sem_seg".
+        image_format: of the image, ``INPUT.FORMAT``.
+        metadata: names and colours of the classes.
+
+    Returns:
+        (H + h, W, 3) uint8, RGB.
+    """
+    from detectron2.data.detection_utils import convert_image_to_rgb
+
+    pixels = sample["image"].permute(1, 2, 0).numpy()
+    image = np.ascontiguousarray(convert_image_to_rgb(pixels, image_format).round().clip(0, 255), dtype=np.uint8)
+    if "sem_seg" in sample:
+        return _draw_ids(image, sample["sem_seg"].numpy().astype(np.uint8), metadata, sample["file_name"])
+    instances = sample["instances"]
+    corners = instances.gt_boxes.tensor.numpy().astype(np.float64)
+    # Detectron2's boxes end where the next pixel begins.
+    corners[:, 2:] -= 1
+    owners = None
+    if instances.has("gt_masks") and len(instances):
+        masks = instances.gt_masks
+        if hasattr(masks, "polygons"):
+            found = [_decode(polygons, image.shape[:2]) for polygons in masks.polygons]
+        else:
+            found = masks.tensor.numpy().astype(bool)
+        owners = stack_masks(np.asarray(found), corners)
+    return _draw_objects(image, Objects(corners, instances.gt_classes.numpy(), None, owners), metadata)
+
+
+def _check_registered(name: str) -> None:
+    from detectron2.data import DatasetCatalog
+
+    known = DatasetCatalog.list()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"no data set {name!r} is registered.{meant} Of BDD100K there are {known_names()}.")
+
+
+def _places(name: str, files: Iterable[str] = ()) -> set[Path]:
+    """The folders that the files of a data set lie in, ``files`` among them."""
+    from detectron2.data import MetadataCatalog
+
+    metadata = MetadataCatalog.get(name)
+    found = {Path(place) for key in ("image_root", "label_path", "sem_seg_root") if (place := metadata.get(key, None))}
+    return {place.resolve() for place in found | {Path(file).parent for file in files}}
+
+
+def _check_folder(folder: Path, places: set[Path]) -> None:
+    if folder.resolve() in places:
+        raise OutputError(f"{folder}: holds files of the data set, which are only read; choose another folder.")
+
+
+def _check_new(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; choose another folder, or --overwrite to replace it.")
+
+
+def _picture(folder: Path, name: str) -> Path:
+    return folder / f"{name}.png"
+
+
+def _check_classes(name: str, metadata: "Metadata") -> None:
+    for kind in ("thing", "stuff"):
+        if metadata.get(f"{kind}_classes", None) and metadata.get(f"{kind}_colors", None):
+            return
+    raise ConfigError(f"{name}: its metadata have no thing_colors or stuff_colors; set them where it is registered.")
+
+
+def _draw_objects(image: np.ndarray, objects: Objects, metadata: "Metadata") -> np.ndarray:
+    classes = visible_classes(metadata.thing_classes, metadata.thing_colors)
+    present = objects.classes if objects.ignored is None else objects.classes[~objects.ignored]
+    return add_legend(draw_objects(image, objects, classes), classes, present.tolist())
+
+
+def _draw_ids(image: np.ndarray, ids: np.ndarray, metadata: "Metadata", source: str) -> np.ndarray:
+    if ids.shape != image.shape[:2]:
+        raise DataError(f"{source}: the mask is {ids.shape[1]}x{ids.shape[0]}, {_size(image)}")
+    classes = visible_classes(metadata.stuff_classes, metadata.stuff_colors)
+    return add_legend(paint_classes(image, ids, classes), classes, present_classes(ids))
+
+
+def _draw_segments(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
+    things = len(metadata.thing_classes)
+    names, colors = ([*metadata.get(f"thing_{what}"), *metadata.get(f"stuff_{what}")] for what in ("classes", "colors"))
+    regions = np.zeros(image.shape[:2], np.int32)
+    infos = record["segments_info"]
+    if "bitmask_file_name" in record:
+        bitmask = read_bitmask(record["bitmask_file_name"])
+        if bitmask.instances.shape != image.shape[:2]:
+            height, width = bitmask.instances.shape
+            raise DataError(f"{record['bitmask_file_name']}: the bitmask is {width}x{height}, {_size(image)}")
+        place = np.zeros(len(bitmask.ids) + 1, np.int32)
+        of_id = {info["id"]: number for number, info in enumerate(infos, start=1)}
+        place[1:] = [of_id.get(i, 0) for i in bitmask.ids.tolist()]
+        regions = place[bitmask.instances]
+    else:
+        for number, info in enumerate(infos, start=1):
+            regions[_decode(info["segmentation"], image.shape[:2])] = number
+    ids = np.array(
+        [IGNORE_LABEL, *(info["category_id"] + (0 if info["isthing"] else things) for info in infos)], np.uint8
+    )[regions]
+    classes = visible_classes(names, colors)
+    # Stuff 0 stands for all things and is no class.
+    classes = Classes(classes.names, (*classes.colors[:things], None, *classes.colors[things + 1 :]))
+    return add_legend(paint_classes(image, ids, classes, regions), classes, present_classes(ids))
+
+
+def _corners(annotation: dict[str, Any], source: str) -> tuple[float, float, float, float]:
+    if annotation["bbox_mode"] not in (_CORNERS, _WITH_SIZE):
+        raise DataError(f"{source}: boxes of mode {annotation['bbox_mode']}; XYXY_ABS and XYWH_ABS can be drawn.")
+    x, y, right, bottom = annotation["bbox"]
+    if annotation["bbox_mode"] == _WITH_SIZE:
+        right, bottom = x + right, y + bottom
+    return x, y, right - 1, bottom - 1
+
+
+def _decode(segmentation: Any, size: Sequence[int]) -> np.ndarray:  # noqa: ANN401, Detectron2's three forms
+    """The mask (H, W) bool of an annotation: polygons, run lengths, or none."""
+    if not segmentation:
+        return np.zeros(size, bool)
+    if isinstance(segmentation, dict):
+        compressed = isinstance(segmentation["counts"], bytes | str)
+        return coco_mask.decode(segmentation if compressed else coco_mask.frPyObjects(segmentation, *size)) > 0
+    polygons = [np.asarray(polygon, np.float64).ravel().tolist() for polygon in segmentation]
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *size))) > 0
+
+
+def _size(image: np.ndarray) -> str:
+    return f"its picture {image.shape[1]}x{image.shape[0]}; download or write it again."
+
+
+def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int, overwrite: bool) -> list[Path]:
+    def written() -> Iterator[Path]:
+        for name, picture in drawn:
+            path = _picture(folder, name)
+            _check_new(path, overwrite)
+            content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+            write_atomic(path, content.tobytes())
+            yield path
+
+    return list(tqdm(written(), "drawing", total, unit="picture", disable=not sys.stderr.isatty()))

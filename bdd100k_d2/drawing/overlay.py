@@ -1,0 +1,189 @@
+"""Objects and classes of pixels on a picture, by names and colours of a task.
+
+It is the one way in which predictions, ground truth and training samples are drawn. Pictures and colours are as in
+:mod:`.draw`; nothing here knows Detectron2's types.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .draw import Box, Color, draw_boxes, luminance, overlay_mask
+
+IGNORED_COLOR: Color = (200, 200, 200)
+"""Of objects that are neither trained on nor scored."""
+
+MIN_SCORE = 0.3
+"""Predicted objects below this score are not drawn unless the user says so."""
+
+_NOTHING = 255
+# Relative luminance, 0 to 1, that the outline of a mask has at least. Several official colours are near to black.
+_EDGE_LUMINANCE = 0.35
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+class Classes(NamedTuple):
+    """Names and colours of the classes that ids stand for; the colour of a class that is not painted is None."""
+
+    names: tuple[str, ...]
+    colors: tuple[Color | None, ...]
+
+
+class Objects(NamedTuple):
+    """N objects of a picture of H x W pixels.
+
+    Attributes:
+        corners: (N, 4) float x1, y1, x2, y2 in pixels, inclusive.
+        classes: (N,) int ids.
+        scores: (N,) float, 0 to 1; None for ground truth.
+        owners: (H, W) int, whose mask each pixel is of: i + 1 for object i, 0 for none. None for boxes alone.
+        ignored: (N,) bool, objects that do not count; None if all do.
+    """
+
+    corners: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray | None = None
+    owners: np.ndarray | None = None
+    ignored: np.ndarray | None = None
+
+
+def visible_classes(names: Sequence[str], colors: Sequence[Sequence[int]]) -> Classes:
+    """The classes of a task; "background" is not painted, because a colour over it would only darken the picture."""
+    kept = (None if name == "background" else tuple(color) for name, color in zip(names, colors, strict=True))
+    return Classes(tuple(names), tuple(kept))
+
+
+def stack_masks(masks: np.ndarray, corners: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
+    """Whose mask each pixel is of, where the highest score lies on top; without scores the smallest box.
+
+    Args:
+        masks: (N, H, W) bool, each inside of its box.
+        corners: (N, 4) float x1, y1, x2, y2 in pixels, inclusive.
+        scores: (N,) float, or None.
+
+    Returns:
+        (H, W) uint16, as the ``owners`` of `Objects`.
+    """
+    owners = np.zeros(masks.shape[1:], np.uint16)
+    for index in np.argsort(-_areas(corners) if scores is None else scores, kind="stable").tolist():
+        part = _part(corners[index], owners.shape)
+        owners[part][masks[index][part]] = index + 1
+    return owners
+
+
+def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.ndarray:
+    """Draws boxes with class and score, and under them masks of half opacity with an outline.
+
+    Ignored objects are dashed boxes without a text, and their masks are left out.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        objects: to draw.
+        classes: what their ids stand for.
+
+    Returns:
+        A new array like ``image``.
+
+    Raises:
+        ValueError: ``image`` or the masks are of another shape or type.
+    """
+    count = len(objects.classes)
+    ignored = np.zeros(count, bool) if objects.ignored is None else objects.ignored
+    if objects.owners is not None:
+        table = np.append(_NOTHING, np.where(ignored, _NOTHING, objects.classes)).astype(np.uint8)
+        image = paint_classes(image, _look_up(table, objects.owners), classes, objects.owners)
+    scores = [None] * count if objects.scores is None else objects.scores.tolist()
+    boxes = [
+        Box(tuple(corners), IGNORED_COLOR, dashed=True)
+        if off
+        else Box(tuple(corners), classes.colors[k] or IGNORED_COLOR, _text(classes.names[k], score), score)
+        for corners, k, score, off in zip(
+            objects.corners.tolist(), objects.classes.tolist(), scores, ignored.tolist(), strict=True
+        )
+    ]
+    return draw_boxes(image, boxes)
+
+
+def paint_classes(
+    image: np.ndarray, ids: np.ndarray, classes: Classes, regions: np.ndarray | None = None
+) -> np.ndarray:
+    """Lays the classes of pixels over a picture in half opacity, with an outline around each region.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        ids: (H, W) uint8; pixels with other ids than those of ``classes`` stay as they are.
+        classes: what the ids stand for.
+        regions: (H, W) int below 65,536, where objects of one class are told apart; the classes by default.
+
+    Returns:
+        A new array like ``image``.
+
+    Raises:
+        ValueError: ``image`` or ``ids`` is of another shape or type.
+    """
+    painted = overlay_mask(image, ids, classes.colors)
+    _outline(painted, ids if regions is None else regions.astype(np.uint16, copy=False), ids, classes)
+    return painted
+
+
+def present_classes(ids: np.ndarray) -> list[int]:
+    """The ids that a mask, (H, W) uint8, holds, in a third of the time of NumPy's unique."""
+    return np.flatnonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])).tolist()
+
+
+@lru_cache(maxsize=256)
+def edge_color(color: Color) -> Color:
+    """``color``, mixed with as much white as lets an outline of it be seen on a night picture."""
+    mixed = (tuple(round(v + (255 - v) * share / 20) for v in color) for share in range(21))
+    return next(one for one in mixed if luminance(one) >= _EDGE_LUMINANCE)
+
+
+def _text(name: str, score: float | None) -> str:
+    return name if score is None else f"{name} {score:.2f}"
+
+
+def _look_up(table: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """``table[owners]``, where there are few owners in a twentieth of the time."""
+    if len(table) > 256:
+        return table[owners]
+    return cv2.LUT(owners.astype(np.uint8), np.pad(table, (0, 256 - len(table))))
+
+
+def _part(corners: np.ndarray, shape: Sequence[int]) -> tuple[slice, slice]:
+    """The pixels of a box and two around it; a mask lies inside of its box, and a whole picture takes 30 times as long.
+
+    A box that is not finite stands for the whole picture.
+    """
+    if not np.isfinite(corners).all():
+        return slice(None), slice(None)
+    x1, y1, x2, y2 = corners
+    rows, columns = (
+        slice(max(0, int(low) - 2), max(0, min(size, int(high) + 3)))
+        for low, high, size in ((y1, y2, shape[0]), (x1, x2, shape[1]))
+    )
+    return rows, columns
+
+
+def _areas(corners: np.ndarray) -> np.ndarray:
+    return (corners[:, 2] - corners[:, 0] + 1) * (corners[:, 3] - corners[:, 1] + 1)
+
+
+def _outline(painted: np.ndarray, regions: np.ndarray, ids: np.ndarray, classes: Classes) -> None:
+    """Draws, in place, the border of each of the ``regions`` (H, W) in the colour of its class."""
+    gradient = cv2.morphologyEx(regions, cv2.MORPH_GRADIENT, _NEIGHBOURS)
+    # Five times as fast as NumPy's; None where there is no edge.
+    edges = cv2.findNonZero(gradient)
+    if edges is None:
+        return
+    columns, rows = edges.reshape(-1, 2).T
+    table = np.zeros((256, 3), np.uint8)
+    known = np.zeros(256, bool)
+    for k, color in enumerate(classes.colors):
+        if color is not None:
+            table[k], known[k] = edge_color(color), True
+    of_edge = ids[rows, columns]
+    kept = known[of_edge]
+    painted[rows[kept], columns[kept]] = table[of_edge[kept]]

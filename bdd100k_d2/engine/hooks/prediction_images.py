@@ -1,0 +1,120 @@
+"""Predictions drawn on a few test pictures, for TensorBoard and Weights & Biases."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import Metadata, MetadataCatalog
+from detectron2.data.detection_utils import read_image
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
+from torch import nn
+
+from ...data.mapper import BDD100KDatasetMapper
+from ...data.randomness import Purpose, drawing
+from ...drawing.overlay import MIN_SCORE, Objects, draw_objects, paint_classes, stack_masks, visible_classes
+from ...evaluation.results import object_columns
+from .evaluation import fixed_subset
+
+_WIDTH = 640
+_NOTHING = 255
+
+
+class PredictionPictures:
+    """Draws what the model sees in ``TEST.NUM_PICTURES`` pictures of the first test set, always the same.
+
+    Boxes and instances below a score of 0.3 are left out; pictures wider than 640 pixels are made smaller. The main
+    process works alone, on the model without a wrapper. The data is read at the first call.
+    """
+
+    def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
+        """Takes the config, and the model without a wrapper."""
+        self._cfg = cfg
+        self._model = model
+        self._records: list[dict[str, Any]] | None = None
+
+    def __call__(self) -> None:
+        """Puts the pictures into the storage as ``predictions/<number>_<name>``.
+
+        Raises:
+            ConfigError: there is no test set.
+            DataError: a picture is missing or unreadable.
+        """
+        if not comm.is_main_process():
+            return
+        if self._records is None:
+            names = self._cfg.DATASETS.TEST
+            self._records = fixed_subset(names, self._cfg.TEST.NUM_PICTURES, "TEST.NUM_PICTURES")
+        metadata = MetadataCatalog.get(self._cfg.DATASETS.TEST[0])
+        mapper = BDD100KDatasetMapper(self._cfg, is_train=False)
+        training = self._model.training
+        self._model.eval()
+        try:
+            # Detectron2's resize draws one of its sizes even where there is but one.
+            with torch.no_grad(), drawing(0, Purpose.AUGMENTATION):
+                for number, record in enumerate(self._records):
+                    (output,) = self._model([mapper(record)])
+                    picture = draw_prediction(read_image(record["file_name"], "RGB"), output, metadata)
+                    name = f"predictions/{number}_{record['file_name'].rsplit('/', 1)[-1]}"
+                    get_event_storage().put_image(name, _small(picture).transpose(2, 0, 1))
+        finally:
+            self._model.train(training)
+
+
+def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadata) -> np.ndarray:
+    """Draws an output of a model.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        output: with "panoptic_seg", "instances" or "sem_seg" at the picture's size, as Detectron2's models give them.
+        metadata: names and colours of the classes.
+
+    Returns:
+        A new array like ``image``.
+    """
+    if "panoptic_seg" in output:
+        segments, info = output["panoptic_seg"]
+        return _panoptic(image, segments.cpu().numpy(), info, metadata)
+    if "instances" in output:
+        return _instances(image, output["instances"].to("cpu"), metadata)
+    ids = output["sem_seg"].argmax(dim=0).to("cpu", torch.uint8).numpy()
+    return paint_classes(image, ids, visible_classes(metadata.stuff_classes, metadata.stuff_colors))
+
+
+def _instances(image: np.ndarray, instances: Instances, metadata: Metadata) -> np.ndarray:
+    instances = instances[instances.scores >= MIN_SCORE]
+    corners, classes, scores = object_columns(instances)
+    owners = None
+    if instances.has("pred_masks"):
+        owners = stack_masks(instances.pred_masks.numpy(), corners, scores)
+    objects = Objects(corners, classes, scores, owners)
+    return draw_objects(image, objects, visible_classes(metadata.thing_classes, metadata.thing_colors))
+
+
+def _panoptic(
+    image: np.ndarray, segments: np.ndarray, info: Sequence[dict[str, Any]], metadata: Metadata
+) -> np.ndarray:
+    ids = np.full(image.shape[:2], _NOTHING, np.uint8)
+    things = len(metadata.thing_classes)
+    for segment in info:
+        ids[segments == segment["id"]] = segment["category_id"] + (0 if segment["isthing"] else things)
+    names = [*metadata.thing_classes, *metadata.stuff_classes]
+    classes = visible_classes(names, [*metadata.thing_colors, *metadata.stuff_colors])
+    return paint_classes(image, ids, classes, segments)
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    if width <= _WIDTH:
+        return image
+    return cv2.resize(image, (_WIDTH, round(height * _WIDTH / width)), interpolation=cv2.INTER_AREA)
+
+
+def has_known_colors(cfg: CfgNode) -> bool:
+    """Whether the first test set is one of the package's tasks: only of these are the colours known."""
+    kinds = [MetadataCatalog.get(name).get("evaluator_type", "") for name in cfg.DATASETS.TEST[:1]]
+    return any(kind.startswith("bdd100k_") for kind in kinds)

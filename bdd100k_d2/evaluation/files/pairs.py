@@ -1,0 +1,151 @@
+"""Pairs of ground truth and prediction, from two folders of bitmasks or from two label files with run lengths."""
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ...data.bitmasks import Bitmask, empty_bitmask, read_bitmask
+from ...data.labels import Frame, Label
+from ...data.rle import CocoRLE, check_rle
+from ...data.vintages import read_labels
+from ...errors import DataError
+from .matched_frames import match_frames
+
+logger = logging.getLogger(__name__)
+
+
+def find_bitmasks(truth: Path, predicted: Path) -> tuple[dict[str, Path], dict[str, Path]] | None:
+    """The bitmasks of two folders and of the folders in them, by file name, in the order of their paths.
+
+    Returns:
+        Ground truth and predictions; None where both are label files or folders of those.
+
+    Raises:
+        DataError: one is bitmasks and the other labels, a folder holds neither, or two files have one name.
+    """
+    kinds = [_png_files(path) for path in (truth, predicted)]
+    if kinds[0] is not None and kinds[1] is not None:
+        return kinds[0], kinds[1]
+    if kinds[0] is None and kinds[1] is None:
+        return None
+    bitmasks, labels = (truth, predicted) if kinds[0] is not None else (predicted, truth)
+    raise DataError(
+        f"{labels}: this is no folder of bitmasks, but {bitmasks} is; give ground truth and predictions in one kind: "
+        "both folders of bitmasks (.png), or both label files with run lengths (.json)."
+    )
+
+
+def read_pair(truth: Path, predicted: Path | None, num_classes: int) -> tuple[Bitmask, Bitmask]:
+    """Reads the two bitmasks of a frame; without a prediction, an empty one.
+
+    Raises:
+        DataError: a bitmask that cannot be read, two sizes, or a category id above ``num_classes``.
+    """
+    first = _read(truth, num_classes)
+    if predicted is None:
+        return first, empty_bitmask(first)
+    second = _read(predicted, num_classes)
+    if first.instances.shape != second.instances.shape:
+        ours, theirs = ("x".join(map(str, mask.instances.shape)) for mask in (second, first))
+        raise DataError(
+            f"{predicted}: the bitmask has {ours} pixels, its ground truth {truth} has {theirs} (height x width); "
+            "write predictions in the size of the ground truth."
+        )
+    return first, second
+
+
+def _png_files(path: Path) -> dict[str, Path] | None:
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder.")
+    if not path.is_dir():
+        return None
+    # The toolkit's order, which decides between equal scores.
+    found = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
+    pictures = [path for path in map(Path, found) if path.suffix == ".png" and path.name[0] != "."]
+    if not pictures:
+        if any(file.endswith(".json") for file in found):
+            return None
+        raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of bitmasks or label files.")
+    files: dict[str, Path] = {}
+    for file in pictures:
+        other = files.setdefault(file.name, file)
+        if other is not file:
+            raise DataError(f"{file}: the frame {file.name} is also at {other}; remove one of the two.")
+    return files
+
+
+def _read(path: Path, num_classes: int) -> Bitmask:
+    bitmask = read_bitmask(path)
+    wrong = bitmask.categories > num_classes
+    if wrong.any():
+        first = wrong.argmax()
+        raise DataError(
+            f"{path}: annotation id {bitmask.ids[first]} has the category id {bitmask.categories[first]}; "
+            f"1 to {num_classes} are allowed. Is it a bitmask of another task?"
+        )
+    return bitmask
+
+
+def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
+    """Reads ground truth and predictions, and pairs their frames, by name; a frame not predicted has no labels.
+
+    Raises:
+        DataError: what :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.problem.match_frames` raise, or no
+            label of the ground truth has run lengths.
+    """
+    true_frames = {frame.name: frame for frame in read_labels(truth).frames}
+    frames = {frame.name: frame for frame in read_labels(predicted).frames}
+    names = match_frames(true_frames, frames, truth, predicted)
+    check_masks_present(true_frames.values(), truth)
+    return [(true_frames[name], frames.get(name) or Frame(name)) for name in names]
+
+
+def check_masks_present(frames: Iterable[Frame], path: Path) -> None:
+    """Holds that of the labels of ground truth, if there are any, not all are without a mask.
+
+    Raises:
+        DataError: they are.
+    """
+    labels = [label for frame in frames for label in frame.labels or ()]
+    if labels and all(label.rle is None for label in labels):
+        raise DataError(
+            f"{path}: no label has a mask in run lengths (rle); give labels/<task>/rles/, not polygons or boxes, or a "
+            "folder of masks or bitmasks."
+        )
+
+
+def warn_without_mask(path: Path, count: int) -> None:
+    """Warns, once, of labels that officially are left out because they have no mask."""
+    if count:
+        logger.warning("%s: %d labels have no mask (rle) and are left out.", path, count)
+
+
+def checked_masks(frame: Frame, labels: Sequence[Label], truth: Frame, path: Path) -> list[CocoRLE]:
+    """The masks of those of a frame's labels that have run lengths.
+
+    Args:
+        frame: of ground truth or predictions.
+        labels: some of its labels, all with run lengths.
+        truth: the frame of ground truth, whose size counts; 720x1280 where it has none.
+        path: the label file, for messages.
+
+    Raises:
+        DataError: a mask of another size, or broken run lengths.
+    """
+    return [
+        check_rle(label.rle, truth.height_width, f"{path}: frame {frame.name}, label {label.id} ({label.category})")
+        for label in labels
+    ]
+
+
+def warn_overlaps(predicted: Path, frames: Sequence[str]) -> None:
+    """Warns, once, of frames whose predictions the official rule takes away."""
+    if frames:
+        logger.warning(
+            "%s: in %d frames predicted masks overlap, and the official rule then drops all predictions of the frame; "
+            "give each pixel to one mask. The first is %s.",
+            predicted,
+            len(frames),
+            frames[0],
+        )

@@ -1,0 +1,107 @@
+"""Submissions that are one JSON list of frames: boxes of det, run lengths of pan_seg."""
+
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+import msgspec
+import numpy as np
+
+from ...data.categories import DET_CLASSES, names
+from ...data.labels import RLE, Box2D
+from ...data.rle import check_rle, overlap
+from ...errors import DataError
+from .finding import Finding
+from .members import Members, extra_files
+from .records import read_records
+
+# In pixels; boxes are often computed in float32.
+_SLACK = 1e-2
+
+
+class _Detection(msgspec.Struct, gc=False):
+    category: str
+    score: float
+    box2d: Box2D
+    id: str | int | None = None
+
+
+def check_detections(members: Members, frames: Collection[str], size: tuple[int, int]) -> list[Finding]:
+    """Checks the list of detections; arguments as of ``check_submission``."""
+    file = one_json(members, "det.json")
+    findings = extra_files(members, [file])
+    for name, labels in read_records(members, file, frames, _Detection, findings):
+        findings += _check_frame(file, name, labels, size)
+    return findings
+
+
+def one_json(members: Members, usual: str) -> str:
+    """The JSON file of a submission: the only one, or of several the one with the usual name.
+
+    Raises:
+        DataError: there is none, or no telling which.
+    """
+    files = [name for name in members.names if PurePosixPath(name).suffix == ".json"]
+    if len(files) > 1:
+        files = [name for name in files if PurePosixPath(name).name == usual]
+    if len(files) != 1:
+        raise DataError(f"{members.path}: one JSON file is expected, {usual}, alone or in a folder or zip.")
+    return files[0]
+
+
+def _check_frame(file: str, frame: str, labels: list[_Detection], size: tuple[int, int]) -> list[Finding]:
+    if not labels:
+        return []
+    height, width = size
+    x1, y1, x2, y2 = np.array([(b.x1, b.y1, b.x2, b.y2) for b in (label.box2d for label in labels)]).T
+    score = np.array([label.score for label in labels])
+    known = np.array([label.category in DET_CLASSES for label in labels])
+    finite = np.isfinite([x1, y1, x2, y2]).all(axis=0)
+    # A box that is narrower than a pixel has its right corner left of the left one, because corners are inclusive.
+    reversed_ = finite & ((x2 < x1 - 1 - _SLACK) | (y2 < y1 - 1 - _SLACK))
+    outside = finite & ((x1 < -_SLACK) | (y1 < -_SLACK) | (x2 > width - 1 + _SLACK) | (y2 > height - 1 + _SLACK))
+    checks = (
+        ("category", ~known, f"unknown category; there are {', '.join(names('det'))}"),
+        ("score", ~np.isfinite(score), "score is not finite"),
+        ("box", ~finite, "corner is not finite"),
+        ("box", reversed_, "x2 or y2 lies before x1 or y1"),
+        (
+            "box",
+            outside,
+            f"box reaches out of 0 to {width - 1} by 0 to {height - 1}; corners are inclusive, so x2 is an exclusive "
+            "right edge less 1",
+        ),
+    )
+    findings = []
+    for kind, wrong, text in checks:
+        if wrong.any():
+            first = labels[int(wrong.argmax())]
+            where = f"{wrong.sum()} of {len(labels)} labels, first {first.id} ({first.category})"
+            findings.append(Finding(kind, file, frame, f"{where}: {text}"))
+    return findings
+
+
+class _Segment(msgspec.Struct, gc=False):
+    category: str
+    rle: RLE
+    id: str | int | None = None
+
+
+def check_panoptic_list(members: Members, frames: Collection[str], size: tuple[int, int]) -> list[Finding]:
+    """Checks the list of segments; arguments as of ``check_submission``."""
+    file = one_json(members, "pan_seg.json")
+    findings = extra_files(members, [file])
+    known = {*names("pan_seg")}
+    for frame, labels in read_records(members, file, frames, _Segment, findings):
+        masks = []
+        for label in labels:
+            where = f"label {label.id} ({label.category})"
+            if label.category not in known:
+                findings.append(Finding("category", file, frame, f"{where}: no class of pan_seg"))
+            try:
+                masks.append(check_rle(label.rle, size, where))
+            except DataError as error:
+                findings.append(Finding("run lengths", file, frame, str(error)))
+        if overlap(masks):
+            text = "segments overlap, for which the official tool scores none of the frame"
+            findings.append(Finding("overlap", file, frame, text))
+    return findings

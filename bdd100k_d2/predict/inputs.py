@@ -1,0 +1,154 @@
+"""What a user means by ``--input``: pictures by path, folder, pattern or list; or a film, from a file or a camera."""
+
+import glob
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import DataError
+
+logger = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+FILM_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
+_LIST_SUFFIX = ".txt"
+
+RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
+"""Folders of the output whose pictures are results and so no input."""
+
+
+class Pictures(NamedTuple):
+    """Pictures in the order in which they are predicted: the name in the results -> the path."""
+
+    paths: dict[str, Path]
+
+
+class Film(NamedTuple):
+    """A film: the path of its file, or the number of a camera, and how its frames' names begin."""
+
+    source: Path | int
+    stem: str
+
+    @property
+    def is_camera(self) -> bool:
+        """Whether it is no file, and so goes on and cannot be seen again."""
+        return isinstance(self.source, int)
+
+    def frame_name(self, index: int) -> str:
+        """The name of a frame, counted from 0, in the manner of BDD100K's videos, which count from 1."""
+        return f"{self.stem}-{index + 1:07d}.jpg"
+
+    def frame_index(self, name: str) -> int:
+        """The index of the frame of that name."""
+        return int(name.removeprefix(f"{self.stem}-").removesuffix(".jpg")) - 1
+
+
+def find_input(text: str, output: Path | None = None) -> Pictures | Film:
+    """Finds what is to be predicted.
+
+    A picture's name in the results is its file name. Where several pictures have one name, or names that differ in
+    their endings alone, because masks are named without them, these are named by their paths below the folder that
+    holds all of the input, with "__" for "/": ``a__street.jpg`` and ``b__street.jpg``.
+
+    Args:
+        text: the path of a picture, of a film, or of a text file with a path a line, relative to that file's folder,
+            where empty lines and those that begin with "#" are left out; a folder, searched with those in it, hidden
+            ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
+        output: the folder of the results; pictures in its `RESULT_FOLDERS` are no input.
+
+    Raises:
+        DataError: nothing is there, or no picture, or two pictures whose results would have one name.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _name(_search(path, output), path)
+    if path.is_file():
+        return _file(path)
+    if text.isdecimal():
+        return Film(int(text), f"camera{int(text)}")
+    if glob.has_magic(text):
+        return _pattern(text, output)
+    raise DataError(
+        f"{text}: no such picture, folder, film or list; give a path, a pattern in quotes, or the number of a camera."
+    )
+
+
+def _file(path: Path) -> Pictures | Film:
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        return Pictures({path.name: path})
+    if suffix in FILM_SUFFIXES:
+        return Film(path, path.stem)
+    if suffix == _LIST_SUFFIX:
+        return _list(path)
+    known = ", ".join(sorted((*PICTURE_SUFFIXES, *FILM_SUFFIXES, _LIST_SUFFIX)))
+    raise DataError(f"{path}: neither a picture, a film nor a list by its ending; known are {known}.")
+
+
+def _search(folder: Path, output: Path | None) -> list[Path]:
+    found, films = [], 0
+    skipped = _results(output)
+    for place, folders, names in os.walk(folder):
+        # Changing the list in place keeps `walk` out of them.
+        folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() not in skipped)
+        visible = [Path(place, name) for name in names if name[0] != "."]
+        found += [path for path in visible if path.suffix.lower() in PICTURE_SUFFIXES]
+        films += sum(path.suffix.lower() in FILM_SUFFIXES for path in visible)
+    if not found:
+        remedy = "films are predicted one by one: give the file." if films else "give another one."
+        raise DataError(f"{folder}: no picture in the folder or in those below it; {remedy}")
+    if films:
+        logger.warning("%s: %d films are left out; give each of them by itself.", folder, films)
+    return sorted(found)
+
+
+def _pattern(text: str, output: Path | None) -> Pictures:
+    pattern = str(Path(text).expanduser())
+    matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207, also absolute ones
+    found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES)
+    results = _results(output)
+    found = [path for path in found if results.isdisjoint(path.resolve().parents)]
+    if not found:
+        raise DataError(f"{text}: no picture matches; put the pattern in quotes, and write ** for folders in folders.")
+    return _name(found)
+
+
+def _results(output: Path | None) -> set[Path]:
+    return set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
+
+
+def _list(path: Path) -> Pictures:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the list cannot be read ({error}); it is a text file, a path a line.") from error
+    wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    paths = [path.parent / Path(line).expanduser() for line in wanted]
+    if not paths:
+        raise DataError(f"{path}: no path in the list; write one a line.")
+    unique = list(dict.fromkeys(paths))
+    if len(unique) < len(paths):
+        logger.warning("%s: %d paths that stand there again are left out.", path, len(paths) - len(unique))
+    return _name(unique)
+
+
+def _name(paths: Iterable[Path], base: Path | None = None) -> Pictures:
+    paths = list(paths)
+    base = Path(os.path.commonpath([path.absolute().parent for path in paths]) if base is None else base).absolute()
+    counts = Counter(path.stem for path in paths)
+    named: dict[str, Path] = {}
+    stems: dict[str, Path] = {}
+    for path in paths:
+        alone = counts[path.stem] == 1
+        name = path.name if alone else "__".join(path.absolute().relative_to(base).parts)
+        other = stems.setdefault(Path(name).stem, path)
+        if other is not path:
+            raise DataError(
+                f"{other} and {path}: the results of both would be called {Path(name).stem}; rename one, or predict "
+                "them one after the other."
+            )
+        named[name] = path
+    return Pictures(named)

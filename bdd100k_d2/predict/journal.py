@@ -1,0 +1,259 @@
+"""The record of a prediction run, from which a run that was stopped goes on: a line a frame, appended as it is done.
+
+A line is written when all other files of its frame are on the disk. A line that was cut off is none, so that whatever
+stops a run, at most the frames that were under way are predicted again.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import NamedTuple
+
+import msgspec
+
+from ..atomic import write_atomic
+from ..errors import ConfigError, DataError, OutputError
+
+FILE_NAME = "frames.jsonl"
+
+Source = tuple[str, int, int]
+"""What tells that a picture is the same: its absolute path, its size in bytes and when it was changed, in ns."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the results of a run follow from; a run goes on only with the same.
+
+    ``input`` is the film with its size and time, or the camera; of pictures each line has its own. ``film`` is the name
+    of the annotated film, None for pictures.
+    """
+
+    task: str
+    input: str
+    film: str | None
+    config: str
+    weights: str
+    score_thr: float | None
+    classes: list[str] | None
+    overlay: bool
+    batch_size: int
+    amp: bool
+
+
+class FrameLine(msgspec.Struct, omit_defaults=True):
+    """A frame that is done, or that cannot be read; objects as in `FrameResult`."""
+
+    name: str
+    source: Source | None = None
+    size: tuple[int, int] | None = None
+    corners: list[tuple[float, float, float, float]] | None = None
+    classes: list[int] | None = None
+    scores: list[float] | None = None
+    error: str | None = None
+
+
+class Entry(NamedTuple):
+    """What is kept in memory of a line: all boxes of a split, or of a camera, would be too much.
+
+    Attributes:
+        size: (H, W) of the frame; None if it cannot be read.
+        start: where the line begins in the file, in bytes.
+        length: of the line, in bytes.
+    """
+
+    size: tuple[int, int] | None
+    start: int
+    length: int
+
+
+def read_settings(path: Path) -> Settings:
+    """The first line of a record.
+
+    Raises:
+        DataError: the file is not the record of a run.
+    """
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=Settings)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[FrameLine, int, int]]:
+    """Yields each whole line after the first, where it begins, and its length, both in bytes.
+
+    Raises:
+        DataError: the file is not the record of a run.
+    """
+    decoder = msgspec.json.Decoder(FrameLine)
+    with path.open("rb") as file:
+        start = len(file.readline())
+        for content in file:
+            if not content.endswith(b"\n"):
+                return
+            try:
+                line = decoder.decode(content)
+            except msgspec.MsgspecError as error:
+                raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
+            yield line, start, len(content)
+            start += len(content)
+
+
+class Journal:
+    """The file of a run's record, open for more lines; a context.
+
+    Attributes:
+        entries: of the run so far, by the frames' names; a later line of a name replaces an earlier one.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, resume: bool, sources: Mapping[str, Source]) -> None:
+        """Opens the record in ``folder`` to go on with it. A new one begins with :meth:`begin`.
+
+        Args:
+            folder: of the results.
+            settings: of the run.
+            resume: go on; where there is no record, one begins.
+            sources: of the pictures, by the frames' names; none for frames of a film.
+
+        Raises:
+            ConfigError: the record is of other settings, or of other pictures.
+            DataError: the record is damaged.
+            OutputError: it cannot be written.
+        """
+        self.path = folder / FILE_NAME
+        self.entries: dict[str, Entry] = {}
+        self._settings, self._sources = settings, sources
+        self._lock = Lock()
+        self._encoder = msgspec.json.Encoder()
+        self._descriptor: int | None = None
+        self._end = 0
+        if resume and self.path.exists():
+            self._check(read_settings(self.path))
+            self._read()
+            self._open()
+
+    def _check(self, earlier: Settings) -> None:
+        for field in earlier.__struct_fields__:
+            before, now = getattr(earlier, field), getattr(self._settings, field)
+            if before != now:
+                # Hashes would tell nobody anything.
+                change = "another config" if field == "config" else f"{field} {before!r}, now it is {now!r}"
+                raise ConfigError(
+                    f"{self.path}: the run had {change}; go on with the same, or start again with --overwrite or in "
+                    "another folder."
+                )
+
+    def _read(self) -> None:
+        with self.path.open("rb") as file:
+            self._end = len(file.readline())
+        others: dict[str, None] = {}
+        for line, start, length in read_lines(self.path):
+            self.entries[line.name] = Entry(line.size, start, length)
+            self._end = start + length
+            if line.source is not None and line.source != self._sources.get(line.name):
+                others[line.name] = None
+        if others:
+            # Dropping their results unasked would lose a whole run to a wrong --input.
+            raise ConfigError(
+                f"{self.path}: {len(others):,} of the pictures that were predicted are not in the input, have other "
+                f"names there or have changed, as {next(iter(others))}; go on with the same pictures (more may have "
+                "come), or start again with --overwrite or in another folder."
+            )
+
+    def begin(self) -> None:
+        """Begins a record in place of an earlier one; nothing where the run goes on.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._descriptor is None:
+            head = self._encoder.encode(self._settings) + b"\n"
+            # Whole or not at all, so that a record always tells that it is one.
+            write_atomic(self.path, head)
+            self._end = len(head)
+            self._open()
+
+    def _open(self) -> None:
+        try:
+            self._descriptor = os.open(self.path, os.O_RDWR)
+            os.ftruncate(self._descriptor, self._end)
+            os.lseek(self._descriptor, self._end, os.SEEK_SET)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written ({error.strerror}); choose another folder.") from error
+
+    def append(self, line: FrameLine) -> None:
+        """Adds a line with the source of its frame; any thread may, after :meth:`begin`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if line.error is None:
+            line.source = self._sources.get(line.name)
+        content = self._encoder.encode(line) + b"\n"
+        with self._lock:
+            try:
+                # In one call: a process that is killed leaves all of it or its beginning.
+                if os.write(self._descriptor, content) != len(content):
+                    raise OSError(28, os.strerror(28))
+            except OSError as error:
+                raise OutputError(
+                    f"{self.path}: cannot be written ({error.strerror}); free some space and go on with --resume."
+                ) from error
+            self.entries[line.name] = Entry(line.size, self._end, len(content))
+            self._end += len(content)
+
+    def line(self, name: str) -> FrameLine:
+        """The line of a frame, read from the file; any thread may.
+
+        Raises:
+            DataError: it is not there any more.
+        """
+        entry = self.entries[name]
+        try:
+            return msgspec.json.decode(os.pread(self._descriptor, entry.length, entry.start), type=FrameLine)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise DataError(f"{self.path}: changed by another program while it was read ({error}).") from error
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+
+
+def whole_batches(entries: Mapping[str, Entry], names: list[str], batch_size: int) -> set[str]:
+    """The frames that need not be predicted again: those of batches that were finished.
+
+    A model's result for a frame may differ in its last digits with the number of frames beside it, so that the batches
+    of a run that goes on have to be those of one that was not stopped.
+
+    Args:
+        entries: of the record.
+        names: of all frames, in order.
+        batch_size: of the model; a batch has frames of one size.
+    """
+    done: set[str] = set()
+    batch: list[str] = []
+    size = None
+    for name in names:
+        entry = entries.get(name)
+        if entry is None:
+            if batch_size == 1:
+                continue
+            # Nothing tells whether the next frames were in one batch with this.
+            return done
+        if entry.size is None:
+            continue
+        if entry.size != size:
+            done.update(batch)
+            batch, size = [], entry.size
+        batch.append(name)
+        if len(batch) == batch_size:
+            done.update(batch)
+            batch = []
+    return done.union(batch)

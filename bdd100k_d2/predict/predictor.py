@@ -1,0 +1,208 @@
+"""Predicting on pictures: in batches, while the next ones are read."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
+from detectron2.data.transforms import AugInput, AugmentationList
+from detectron2.modeling import build_model
+
+from ..checkpoint.loading import load_weights
+from ..config import get_config
+from ..data.augmentation import build_augmentation
+from ..data.images import read_picture
+from ..data.slices import register_config_slices
+from ..engine.precision import accelerate, autocast
+from ..errors import ConfigError, DataError
+from ..modeling.norms import fold_norms
+from ..parallel import cores
+
+logger = logging.getLogger(__name__)
+
+Frame = str | Path | np.ndarray
+"""A picture's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
+
+# More threads decode faster than any model takes pictures.
+_MOST_THREADS = 8
+
+
+class Prediction(NamedTuple):
+    """The result for one frame.
+
+    Attributes:
+        frame: as it was given.
+        image: its pixels, (H, W, 3) uint8, RGB.
+        output: what Detectron2's `DefaultPredictor` returns, on the CPU: ``instances``, ``sem_seg`` or
+            ``panoptic_seg`` at the frame's size.
+    """
+
+    frame: Frame
+    image: np.ndarray
+    output: dict[str, Any]
+
+
+class Predictor:
+    """Detectron2's `DefaultPredictor` for many pictures: batches, mixed precision, and reading ahead in threads.
+
+    Attributes:
+        cfg: the model's config.
+        model: in evaluation mode, its norms folded.
+        metadata: of the first test set, or of none.
+    """
+
+    def __init__(
+        self,
+        cfg: CfgNode | str,
+        *,
+        batch_size: int = 1,
+        amp: bool = False,
+        fold: bool = True,
+    ) -> None:
+        """Builds the model and loads its weights.
+
+        Args:
+            cfg: a config with ``MODEL.WEIGHTS``; or the name of one that has published weights, such as
+                ``det/faster_rcnn_R_50_FPN_1x``.
+            batch_size: pictures that the model takes at a time. A batch holds pictures of one size; where the size
+                changes, a new one begins.
+            amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it.
+            fold: see `modeling.folding.fold_norms`.
+
+        Raises:
+            ConfigError: no such config, a slice in it that cannot be, or a batch of no picture.
+            WeightsError: the weights cannot be loaded, or are not of this model.
+        """
+        self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
+        if batch_size < 1:
+            raise ConfigError(f"a batch of {batch_size} pictures: batch_size has to be 1 or more.")
+        self.batch_size = batch_size
+        self.amp = amp
+        register_config_slices(self.cfg)
+        names = self.cfg.DATASETS.TEST
+        self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
+        model = build_model(self.cfg).eval()
+        load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True)
+        if fold:
+            fold_norms(model)
+        self.model = accelerate(self.cfg, model, amp)
+        self._augmentations = AugmentationList(build_augmentation(self.cfg, is_train=False))
+
+    def __call__(self, frame: Frame) -> dict[str, Any]:
+        """Predicts one frame.
+
+        Returns:
+            What Detectron2's `DefaultPredictor` returns, on the model's device.
+
+        Raises:
+            DataError: it cannot be read, or is no picture.
+        """
+        return self._infer([self._read(frame)[1]])[0]
+
+    def stream(
+        self, frames: Iterable[Frame], on_error: Callable[[Frame, DataError], object] | None = None
+    ) -> Iterator[Prediction]:
+        """Predicts frame after frame, in their order; ``frames`` may be endless.
+
+        At most four batches and a frame a thread are in memory. Close the iterator, or exhaust it, to end its threads.
+
+        Args:
+            frames: read as far ahead as that. The results have the very objects.
+            on_error: called with a frame that cannot be read, which is then left out; without it that is an error, and
+                the frames of its batch have no result either.
+
+        Raises:
+            DataError: a frame cannot be read, or is no picture.
+        """
+        with (
+            ThreadPoolExecutor(_num_threads(), thread_name_prefix="read") as pool,
+            closing(self._read_ahead(pool, frames, on_error)) as read,
+        ):
+            for batch in _batches(read, self.batch_size):
+                outputs = self._infer([inputs for _, (_, inputs) in batch])
+                for (frame, (image, _)), output in zip(batch, outputs, strict=True):
+                    yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
+
+    def _read_ahead(
+        self,
+        pool: ThreadPoolExecutor,
+        frames: Iterable[Frame],
+        on_error: Callable[[Frame, DataError], object] | None,
+    ) -> Iterator[tuple[Frame, "_Read"]]:
+        waiting: deque[tuple[Frame, Future]] = deque()
+        remaining = iter(frames)
+        try:
+            while True:
+                missing = 2 * self.batch_size + _num_threads() - len(waiting)
+                waiting.extend((frame, pool.submit(self._read, frame)) for frame in islice(remaining, missing))
+                if not waiting:
+                    return
+                frame, future = waiting.popleft()
+                try:
+                    yield frame, future.result()
+                except DataError as error:
+                    if on_error is None:
+                        raise
+                    on_error(frame, error)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _read(self, frame: Frame) -> "_Read":
+        wanted = self.cfg.INPUT.FORMAT
+        if isinstance(frame, np.ndarray):
+            if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+                raise DataError(f"a frame has to be a uint8 array (H, W, 3), BGR, not {frame.dtype} {frame.shape}.")
+            rgb = frame[..., ::-1]
+        else:
+            rgb = read_picture(frame, "RGB")
+        inputs = AugInput(rgb if wanted == "RGB" else rgb[..., ::-1])
+        self._augmentations(inputs)
+        image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
+        height, width = rgb.shape[:2]
+        return _Read(rgb, {"image": image, "height": height, "width": width})
+
+    def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
+            return self.model(batch)
+
+
+def _num_threads() -> int:
+    return min(cores(), _MOST_THREADS)
+
+
+class _Read(NamedTuple):
+    """A frame in RGB, and what the model takes."""
+
+    image: np.ndarray
+    inputs: dict[str, Any]
+
+
+def _batches(read: Iterator[tuple[Frame, _Read]], batch_size: int) -> Iterator[list[tuple[Frame, _Read]]]:
+    """Frames in order, up to ``batch_size`` of one size together."""
+    batch: list[tuple[Frame, _Read]] = []
+    for item in read:
+        shape = item[1].inputs["image"].shape
+        if batch and batch[0][1].inputs["image"].shape != shape:
+            yield batch
+            batch = []
+        batch.append(item)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _on_cpu(value: Any) -> Any:  # noqa: ANN401, tensors, instances, or the segments' pair
+    if isinstance(value, tuple):
+        return tuple(_on_cpu(one) for one in value)
+    return value.to("cpu") if hasattr(value, "to") else value

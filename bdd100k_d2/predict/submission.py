@@ -1,0 +1,99 @@
+"""Predicting a whole split, and the file for the evaluation server, checked."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from detectron2.config import CfgNode
+
+from ..atomic import atomic_path
+from ..data.check.official import COUNTS
+from ..data.datasets import load_images
+from ..data.register import locate
+from ..errors import ConfigError
+from ..evaluation.evaluators import EVALUATORS
+from ..evaluation.results import write_submission
+from ..evaluation.submission import Finding, check_submission
+from ..parallel import cores
+from .frame_result import task_of
+from .inputs import Pictures
+from .run import Options, PredictionRun, Summary, first_test_set
+from .worker import Streaming
+
+
+class Submission(NamedTuple):
+    """What was made: the file, what is wrong with it (nothing, if it can be handed in), and what the run did."""
+
+    path: Path
+    findings: list[Finding]
+    summary: Summary
+
+
+class SubmissionRun:
+    """Checks what a user asks for, before the model is built; then predicts a split and makes the server's file."""
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        task: str,
+        path: Path,
+        split: str = "test",
+        root: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Finds the pictures of the split.
+
+        Args:
+            cfg: of a model of the task.
+            task: det, sem_seg, drivable, ins_seg or pan_seg.
+            path: of the file; ``.json`` for det, ``.zip`` for the others. The results of the frames go into a folder
+                beside it, ``<name>_<task>_frames``.
+            split: "train", "val" or "test".
+            root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
+            resume: go on with the results in that folder.
+            overwrite: replace them.
+
+        Raises:
+            ConfigError: the config is of another task, or the file's ending of another form.
+            DataError: the split's pictures are not there.
+            OutputError: the folder cannot be written.
+        """
+        suffix = ".json" if task == "det" else ".zip"
+        if path.suffix.lower() != suffix:
+            raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
+        of_config = task_of(first_test_set(cfg))
+        if of_config != task:
+            raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
+        self._task, self._path, self._split = task, path, split
+        self._images = locate(f"bdd100k_{task}_{split}", root).present().images
+        self._pictures = Pictures({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
+        self._folder = path.with_name(f"{path.stem}_{task}_frames")
+        self._run = PredictionRun(cfg, self._pictures, self._folder, Options(resume=resume, overwrite=overwrite))
+
+    def run(self, predictor: Streaming) -> Submission:
+        """Predicts all pictures, writes the file and checks it: names, ids, categories, sizes, and their number.
+
+        Args:
+            predictor: of the config.
+
+        Raises:
+            BDD100KError: as :meth:`PredictionRun.run`.
+        """
+        summary = self._run.run(predictor)
+        if self._task == "det":
+            with atomic_path(self._path) as temporary:
+                shutil.copyfile(self._folder / "det.json", temporary)
+        else:
+            write_submission(self._folder, self._path, EVALUATORS[f"bdd100k_{self._task}"].submission)
+        findings = self._missing_pictures()
+        findings += check_submission(self._task, self._path, list(self._pictures.paths), processes=cores())
+        return Submission(self._path, findings, summary)
+
+    def _missing_pictures(self) -> list[Finding]:
+        there, wanted = len(self._pictures.paths), COUNTS[self._task][self._split].pictures
+        if there == wanted:
+            return []
+        text = f"{there:,} pictures are there, the release has {wanted:,}; the server takes only all of them"
+        return [Finding("split", str(self._images), None, text)]

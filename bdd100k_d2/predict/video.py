@@ -1,0 +1,154 @@
+"""Films: reading their frames, and writing one of annotated frames with the same rate."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from ..errors import DataError, OutputError
+
+logger = logging.getLogger(__name__)
+
+_USUAL_RATE = 30.0
+
+# Frames a second; heads of films with changing rates tell the units of their clock instead, such as 90000.
+_HIGHEST_RATE = 1000.0
+
+# In seconds; a head may promise any number of frames.
+_LONGEST_GAP = 10.0
+
+
+class FilmReader:
+    """The frames of a film or camera.
+
+    Attributes:
+        rate: frames a second; 30 where the film does not say.
+        num_frames: by the film's head; None for a camera, and where it does not say.
+    """
+
+    def __init__(self, source: Path | int) -> None:
+        """Opens the path of a film, or the camera of a number.
+
+        Raises:
+            DataError: it cannot be opened.
+        """
+        self._source = source
+        self._name = f"camera {source}" if isinstance(source, int) else str(source)
+        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        if not self._capture.isOpened():
+            remedy = "is one connected?" if isinstance(source, int) else "is it a film, and whole? Convert it to MP4."
+            raise DataError(f"{self._name}: cannot be opened; {remedy}")
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        if not (math.isfinite(rate) and 0 < rate <= _HIGHEST_RATE):
+            logger.warning("%s tells no frame rate; it is taken for %g.", self._name, _USUAL_RATE)
+            rate = _USUAL_RATE
+        self.rate = rate
+        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.num_frames = count if count > 0 and not isinstance(source, int) else None
+
+    def frames(self) -> Iterator[np.ndarray | None]:
+        """Yields the frames, (H, W, 3) uint8, BGR, to the last that can be read; None for each before it that cannot.
+
+        Raises:
+            DataError: there is none.
+        """
+        count = failed = 0
+        while True:
+            found, frame = self._capture.read()
+            if found:
+                # Of frames that fail only a whole one after them tells that they were not the end.
+                yield from repeat(None, failed)
+                count, failed = count + failed + 1, 0
+                yield frame
+                continue
+            failed += 1
+            if self.num_frames is None or count + failed >= self.num_frames or failed > _LONGEST_GAP * self.rate:
+                break
+        if not count:
+            raise DataError(f"{self._name}: no frame of it can be read; is it a film, and whole? Convert it to MP4.")
+
+    def close(self) -> None:
+        """Lets the file or camera go."""
+        self._capture.release()
+
+
+class FilmWriter:
+    """An MP4 film, which is there when it is whole: on leaving the context without an exception."""
+
+    def __init__(self, path: Path, rate: float) -> None:
+        """Takes the path, which ends in ``.mp4``, and the frames a second. The first frame tells the size."""
+        self._path = path
+        # The ending tells OpenCV the format. A film that was left unfinished is written over.
+        self._partial = path.with_name(f".{path.stem}.partial.mp4")
+        self._rate = rate
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+        self._count = 0
+
+    def __enter__(self) -> "FilmWriter":
+        return self
+
+    def write(self, picture: np.ndarray) -> None:
+        """Appends a frame, (H, W, 3) uint8, RGB.
+
+        Raises:
+            DataError: it has another size than the first.
+            OutputError: the film cannot be written.
+        """
+        height, width = picture.shape[:2]
+        if self._writer is None:
+            self._open(width, height)
+        if (width, height) != self._size:
+            raise DataError(
+                f"{self._path}: frame {self._count + 1} is {width}x{height}, the first {self._size[0]}x"
+                f"{self._size[1]}; cut the film where its size changes."
+            )
+        frame = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        if width % 2 or height % 2:
+            # The format has colours for squares of four pixels.
+            frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        self._writer.write(frame)
+        self._count += 1
+
+    def _open(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        even = (width + width % 2, height + height % 2)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self._path.parent}: cannot be made ({error.strerror}); choose another.") from error
+        code = cv2.VideoWriter_fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, even)
+        if not self._writer.isOpened():
+            raise OutputError(f"{self._path}: the film cannot be written; choose another folder or free some space.")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        if kind is not None:
+            self._partial.unlink(missing_ok=True)
+            return
+        # OpenCV says nothing of a disk that is full.
+        written = cv2.VideoCapture(str(self._partial))
+        count = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
+        written.release()
+        if count != self._count:
+            raise OutputError(
+                f"{self._path}: {count} of {self._count} frames are in the film; free some space and go on with "
+                "--resume."
+            )
+        try:
+            with self._partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            self._partial.replace(self._path)
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written ({error.strerror}); choose another folder.") from error

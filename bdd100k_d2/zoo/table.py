@@ -1,0 +1,190 @@
+"""The models that the package builds: their configs, published scores, and the names of their weights."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import WeightsError
+
+BDD100K_MODELS = "bdd100k-models"
+VIS4D = "Vis4D"
+NOBODY = "nobody yet"
+"""The source of a model of this package's own, which was not trained on BDD100K by anybody."""
+
+PREFIX = "bdd100k://"
+"""What the addresses of published weights start with."""
+
+
+class Score(NamedTuple):
+    """A published score in percent; no test score where none was published."""
+
+    metric: str
+    val: float
+    test: float | None = None
+
+
+class Size(NamedTuple):
+    """Trained and fixed parameters, and operations on one 720x1280 picture in 10^9 multiply-adds."""
+
+    parameters: int
+    gflops: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model that was published, or one of the package's own.
+
+    Attributes:
+        config: what ``get_config`` takes.
+        schedule: "1x" is 12 epochs, "40k" is 40,000 iterations.
+        source: who published the scores.
+        scores: one, or two for instance segmentation; none of a model that nobody has trained.
+        weights: what follows ``bdd100k://``; None where no weights were published.
+        difference: how the row was trained otherwise than ``config`` trains; empty where the config is its recipe.
+        tests: test files that compare the package with the source, relative to the repository.
+    """
+
+    config: str
+    schedule: str
+    source: str
+    scores: tuple[Score, ...]
+    weights: str | None = None
+    difference: str = ""
+    tests: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """The task's short name, which is the config's folder."""
+        return self.config.partition("/")[0]
+
+    @property
+    def is_recipe(self) -> bool:
+        """Whether training with ``config`` repeats how the row was trained."""
+        return not self.difference
+
+
+_MODEL = "tests/parity/test_model_parity.py"
+_RECIPE = "tests/parity/test_recipe_parity.py"
+
+# How the zoo trains otherwise than the configs, which follow Vis4D; docs/MODEL_ZOO.md has the details.
+_BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border; boxes clipped"
+_BORDER = "RPN trains anchors across the border; boxes clipped"
+_RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
+_CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
+_STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
+
+
+def _vis4d(config: str, *scores: Score) -> Row:
+    return Row(config, config.rsplit("_", 1)[1], VIS4D, scores, tests=(_MODEL, _RECIPE))
+
+
+def _vis4d_ins_seg(schedule: str, mask: float, box: float) -> Row:
+    scores = (Score("mask AP", mask), Score("box AP", box))
+    config = f"ins_seg/mask_rcnn_R_50_FPN_{schedule}"
+    return Row(config, schedule, VIS4D, scores, difference="training not compared", tests=(_MODEL,))
+
+
+def _zoo(config: str, stem: str, *scores: Score, difference: str) -> Row:
+    task = config.partition("/")[0]
+    schedule = next(part for part in stem.split("_") if part in ("1x", "3x", "5x", "40k", "80k"))
+    return Row(config, schedule, BDD100K_MODELS, scores, f"{task}/{stem}", difference, (_MODEL,))
+
+
+def _det(config: str, stem: str, val: float, test: float, difference: str) -> Row:
+    return _zoo(f"det/{config}", stem, Score("box AP", val, test), difference=difference)
+
+
+def _ins_seg(
+    config: str, stem: str, val: tuple[float, float], test: tuple[float, float], difference: str = _BORDER
+) -> Row:
+    mask, box = (Score(metric, *scores) for metric, *scores in zip(("mask AP", "box AP"), val, test, strict=True))
+    return _zoo(f"ins_seg/{config}", stem, mask, box, difference=difference)
+
+
+def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> Row:
+    config = f"{task}/semantic_fpn_R_50_{suffix}"
+    return _zoo(config, stem, Score("mIoU", val, test), difference=_RESIZED)
+
+
+def _untrained(config: str, schedule: str) -> Row:
+    return Row(config, schedule, NOBODY, ())
+
+
+ROWS: tuple[Row, ...] = (
+    _vis4d("det/faster_rcnn_R_50_FPN_1x", Score("box AP", 31.2)),
+    _vis4d("det/faster_rcnn_R_50_FPN_3x", Score("box AP", 32.4)),
+    _det("faster_rcnn_R_50_FPN_1x", "faster_rcnn_r50_fpn_1x", 31.04, 29.78, _BATCH_32),
+    _det("faster_rcnn_R_50_FPN_3x", "faster_rcnn_r50_fpn_3x", 32.30, 31.45, _BATCH_32),
+    _det("faster_rcnn_R_50_FPN_5x", "faster_rcnn_r50_fpn_5x", 32.49, 31.86, _BATCH_32),
+    _det("faster_rcnn_R_101_FPN_3x", "faster_rcnn_r101_fpn_3x", 32.71, 31.96, _BATCH_32),
+    _det("faster_rcnn_R_101_FPN_5x", "faster_rcnn_r101_fpn_5x", 32.61, 31.94, _BATCH_32),
+    _det("faster_rcnn_R_50_FPN_1x", "faster_rcnn_r50_fpn_rsb_1x", 31.40, 30.26, _STRIKES_BACK),
+    _det("faster_rcnn_R_50_FPN_3x", "faster_rcnn_r50_fpn_rsb_3x", 32.48, 31.43, _STRIKES_BACK),
+    _det("retinanet_R_50_FPN_1x", "retinanet_r50_fpn_1x", 28.58, 27.14, _RETINANET),
+    _det("retinanet_R_50_FPN_3x", "retinanet_r50_fpn_3x", 30.91, 30.21, _RETINANET),
+    _det("retinanet_R_101_FPN_3x", "retinanet_r101_fpn_3x", 31.29, 30.62, _RETINANET),
+    _det("retinanet_R_50_FPN_1x", "retinanet_r50_fpn_rsb_1x", 29.52, 28.69, _STRIKES_BACK),
+    _det("retinanet_R_50_FPN_3x", "retinanet_r50_fpn_rsb_3x", 31.13, 30.51, _STRIKES_BACK),
+    _det("cascade_rcnn_R_50_FPN_1x", "cascade_rcnn_r50_fpn_1x", 32.40, 31.23, _CASCADE),
+    _det("cascade_rcnn_R_50_FPN_3x", "cascade_rcnn_r50_fpn_3x", 33.72, 33.07, _CASCADE),
+    _det("cascade_rcnn_R_101_FPN_3x", "cascade_rcnn_r101_fpn_3x", 33.57, 32.90, _CASCADE),
+    _untrained("det/faster_rcnn_efficientnet_lite0_FPN", "3x"),
+    _vis4d_ins_seg("1x", 17.0, 23.4),
+    _vis4d_ins_seg("3x", 20.2, 26.8),
+    _vis4d_ins_seg("5x", 20.2, 25.7),
+    _ins_seg("mask_rcnn_R_50_FPN_1x", "mask_rcnn_r50_fpn_1x", (16.24, 22.34), (14.86, 19.59)),
+    _ins_seg("mask_rcnn_R_50_FPN_3x", "mask_rcnn_r50_fpn_3x", (19.88, 25.93), (17.46, 22.32)),
+    _ins_seg("mask_rcnn_R_101_FPN_3x", "mask_rcnn_r101_fpn_3x", (20.51, 26.08), (17.88, 22.01)),
+    _ins_seg("mask_rcnn_R_50_FPN_1x_32bs", "mask_rcnn_r50_fpn_1x_32bs", (16.15, 21.54), (14.90, 19.24)),
+    _ins_seg("mask_rcnn_R_50_FPN_3x_32bs", "mask_rcnn_r50_fpn_3x_32bs", (20.20, 26.14), (17.60, 22.03)),
+    _ins_seg("mask_rcnn_R_101_FPN_3x_32bs", "mask_rcnn_r101_fpn_3x_32bs", (20.48, 25.70), (17.71, 21.94)),
+    _vis4d("sem_seg/semantic_fpn_R_50_40k", Score("mIoU", 59.2)),
+    _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
+    _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
+    _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
+    _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
+    _untrained("sem_seg/semantic_fpn_efficientnet_lite0", "40k"),
+    _sem_seg("drivable", "40k", "fpn_r50_512x1024_40k", 77.29, 76.71),
+    _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
+    _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
+    _sem_seg("drivable", "80k_gn", "fpn_r50_gn_512x1024_80k", 82.59, 82.26),
+)
+
+SIZES_FILE = Path(__file__).with_name("sizes.json")
+"""Written by ``python -m bdd100k_d2.zoo.page --measure``."""
+
+
+def read_sizes() -> dict[str, Size]:
+    """The measured size of each row's config, by the config's name."""
+    return {config: Size(**size) for config, size in json.loads(SIZES_FILE.read_text()).items()}
+
+
+def published_weights(config: str) -> str | None:
+    """The address of a config's published weights, or None.
+
+    Where several were trained for one model, they are those of its plain recipe: the first row with weights.
+    """
+    return next((PREFIX + row.weights for row in ROWS if row.config == config and row.weights), None)
+
+
+def check_weights_name(name: str) -> str:
+    """Returns ``name`` if weights of this name, without ``bdd100k://``, are published.
+
+    Raises:
+        WeightsError: they are not; the message lists names that are close, or all.
+    """
+    names = [row.weights for row in ROWS if row.weights]
+    if name in names:
+        return name
+    raise WeightsError(f"{PREFIX}{name}: no published weights of this name. {suggest(name, names)}")
+
+
+def suggest(name: str, names: list[str]) -> str:
+    """A sentence with the names that are close to ``name``, or where to find all."""
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo.page` lists all."

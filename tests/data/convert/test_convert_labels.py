@@ -1,0 +1,177 @@
+"""Kinds of sources, outputs that exist, and the command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.conversion_cases import random_det_frames, run, write
+
+import bdd100k_d2
+from bdd100k_d2.data.convert.convert import convert
+from bdd100k_d2.data.convert.source import recognise
+from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+
+ROOT = Path(bdd100k_d2.__file__).parents[1]
+
+
+def boxes(tmp_path: Path) -> Path:
+    return write(tmp_path, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+
+
+def test_kinds_are_told_by_content(tmp_path: Path) -> None:
+    source = boxes(tmp_path)
+    renamed = tmp_path / "labels.txt.json"
+    run(source, renamed, "coco")
+    run(source, tmp_path / "yolo", "yolo")
+    for folder, shape in (("masks", (4, 6)), ("bitmasks", (4, 6, 4))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / folder / "a.png")
+    (tmp_path / "videos/v").mkdir(parents=True)
+    write_frames([], tmp_path / "videos/v/v.json")
+    found = {
+        name: recognise(tmp_path / name)
+        for name in ("det_val.json", renamed.name, "yolo", "masks", "bitmasks", "videos")
+    }
+    assert list(found.values()) == ["scalabel", "coco", "yolo", "masks", "bitmasks", "scalabel"]
+    assert recognise(tmp_path / "yolo/labels/val") == "yolo"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    (
+        ("nothing", "nothing: no such file or folder"),
+        ("empty", r"empty: holds no labels; give a .json file, or a folder of .json files, of .txt files \(YOLO\)"),
+        ("a.png", "a.png: one picture; give the folder of the masks"),
+        ("a.txt", "a.txt: one text file; give the folder of the YOLO labels"),
+    ),
+)
+def test_sources_of_no_kind(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    for file in ("a.png", "a.txt"):
+        (tmp_path / file).touch()
+    with pytest.raises(DataError, match=message):
+        run(tmp_path / name, tmp_path / "out.json", "coco")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    (
+        ("scalabel", "empty: no .json file in the folder or in the folders in it"),
+        ("yolo", "empty: no .txt file in the folder"),
+        ("masks", "empty: no .png file in the folder"),
+    ),
+)
+def test_an_empty_folder_of_a_given_kind(tmp_path: Path, kind: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=message):
+        run(tmp_path / "empty", tmp_path / "out.json", "coco", kind=kind)
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    source = boxes(tmp_path)
+    for to, target in (("coco", tmp_path / "c.json"), ("scalabel", tmp_path / "s.json"), ("yolo", tmp_path / "yolo")):
+        written = run(source, target, to).path
+        before = sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
+        with pytest.raises(OutputError, match=r": exists; give another place, or --overwrite to replace it"):
+            run(source, target, to)
+        assert before == sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
+        other = write(tmp_path, [Frame("b.jpg", labels=[Label("2", "bus", box2d=Box2D(0, 0, 5, 5))])], "other.json")
+        run(other, target, to, overwrite=True, split="val")
+    assert [path.name for path in (tmp_path / "yolo/labels/val").iterdir()] == ["b.txt"]
+    assert json.loads((tmp_path / "c.json").read_text())["images"][0]["file_name"] == "b.jpg"
+
+
+def test_the_source_is_never_the_target(tmp_path: Path) -> None:
+    source = boxes(tmp_path)
+    with pytest.raises(OutputError, match=r"would overwrite what is to be read"):
+        run(source, source, "coco", overwrite=True)
+    with pytest.raises(OutputError, match=r"would overwrite what is to be read"):
+        run(source, tmp_path, "masks", overwrite=True)
+    with pytest.raises(OutputError, match=r"lies in the folder that is to be read, .*; give another place"):
+        run(tmp_path, tmp_path / "coco.json", "coco")
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "yolo/labels/val"
+    folder.mkdir(parents=True)
+    (folder / "notes.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"val: holds notes.md, which no conversion wrote, so it is not replaced"):
+        run(boxes(tmp_path), tmp_path / "yolo", "yolo", overwrite=True)
+    assert (folder / "notes.md").read_text() == "mine"
+
+
+def test_a_failed_conversion_leaves_the_old_output(tmp_path: Path) -> None:
+    source = boxes(tmp_path)
+    frames = [*random_det_frames(np.random.default_rng(0)), Frame("z.jpg", labels=[Label("1", "boat")])]
+    bad = write(tmp_path, frames, "bad.json")
+    for to, target in (("coco", tmp_path / "c.json"), ("yolo", tmp_path / "yolo")):
+        written = run(source, target, to).path
+        before = sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
+        with pytest.raises(DataError, match="boat"):
+            run(bad, target, to, overwrite=True, split="val")
+        assert before == sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
+        assert not [path for path in written.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
+    source = boxes(tmp_path)
+    with pytest.raises(ConfigError, match=r"polygons are of COCO, not of yolo; leave out --segmentation"):
+        run(source, tmp_path / "yolo", "yolo", polygons=True)
+    with pytest.raises(ConfigError, match=r"det has boxes and no masks; give another --task"):
+        run(source, tmp_path / "out", "masks", task="det")
+    with pytest.raises(ConfigError, match=r"'lane' is no task; there are det, sem_seg"):
+        run(source, tmp_path / "out.json", "coco", task="lane")
+    with pytest.raises(OutputError, match=r"out: the target is one JSON file; give a path that ends in .json"):
+        run(source, tmp_path / "out", "coco")
+    with pytest.raises(DataError, match=r"has boxes and no masks \(rle\), so no masks can be written"):
+        run(source, tmp_path / "out", "masks")
+
+
+def test_labels_without_boxes_are_not_made_an_empty_target(tmp_path: Path) -> None:
+    lanes = write(tmp_path, [Frame("a.jpg", labels=[Label("1", "lane")])], "lanes.json")
+    for to in ("coco", "yolo", "masks"):
+        with pytest.raises(DataError, match=r"lanes.json: no label has a box or a mask \(rle\), so .* would be empty"):
+            run(lanes, tmp_path / "out.json", to)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.full((4, 6), 10, np.uint8)).save(tmp_path / "masks/a.png")
+    with pytest.raises(DataError, match=r"masks: no label has a box, so yolo would be empty"):
+        run(tmp_path / "masks", tmp_path / "yolo", "yolo")
+
+
+def test_labels_without_frames_and_frames_without_labels(tmp_path: Path) -> None:
+    for frames in ([], [Frame("a.jpg"), Frame("b.jpg", labels=[])]):
+        source = write(tmp_path, frames, "few.json")
+        done = convert(source, tmp_path / "out.json", "coco", overwrite=True)
+        document = json.loads((tmp_path / "out.json").read_text())
+        assert (done.frames, len(document["images"]), document["annotations"]) == (len(frames), len(frames), [])
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    tool = [sys.executable, str(ROOT / "tools/convert_labels.py"), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(tool, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    labels = [Label("1", "car", box2d=Box2D(0, 0, 639, 359)), Label("2", "lane")]
+    source = write(tmp_path, [Frame("a.jpg", timestamp=1, labels=labels)])
+    done = command(source, tmp_path / "yolo", "--to", "yolo", "--split", "train", "--size", "640x360")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/yolo/labels/train: 1 frames with 2 labels from scalabel, task det.",
+        "What yolo does not hold of them:",
+        "  1 frames whose video, index or timestamp are not kept",
+        "  1 labels whose id is not kept",
+        "  1 labels without a box are left out",
+    ]
+    assert (tmp_path / "yolo/labels/train/a.txt").read_text() == "2 0.50000000 0.50000000 1.00000000 1.00000000\n"
+    again = command(source, tmp_path / "yolo", "--to", "yolo", "--split", "train")
+    assert again.returncode == 1 and again.stderr.startswith("error: ") and "--overwrite" in again.stderr
+    wrong = command(source, tmp_path / "x", "--to", "yolo", "--size", "640")
+    assert wrong.returncode == 2 and "640 is no size; write width and height as 1280x720" in wrong.stderr

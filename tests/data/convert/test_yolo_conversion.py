@@ -1,0 +1,318 @@
+"""YOLO text files: there and back, and what is wrong with files."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from support.conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, through, write
+
+from bdd100k_d2.data.categories import DET_CLASSES, names
+from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, LabelAttributes
+from bdd100k_d2.data.vintages import read_labels
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_boxes_come_back(tmp_path: Path, seed: int) -> None:
+    frames = random_det_frames(np.random.default_rng(seed), 20, scores=seed % 2 == 1)
+    back = through(write(tmp_path, frames), tmp_path, "yolo", size=SIZE)
+    assert [frame.name for frame in back] == sorted(frame.name for frame in frames)
+    by_name = {frame.name: frame for frame in back}
+    total = 0
+    for frame in frames:
+        kept = [
+            label
+            for label in frame.labels or ()
+            if label.box2d is not None and not (label.is_crowd or DET_CLASSES[label.category].ignored)
+        ]
+        found = by_name[frame.name].labels
+        assert len(found) == len(kept)
+        for ours, theirs in zip(kept, found, strict=True):
+            assert theirs.category == names("det")[DET_CLASSES[ours.category].index]
+            assert theirs.score == (None if ours.score is None else pytest.approx(ours.score, abs=1e-8))
+            for side in ("x1", "y1", "x2", "y2"):
+                assert getattr(theirs.box2d, side) == pytest.approx(getattr(ours.box2d, side), abs=2e-5)
+        total += len(found)
+    assert total > 15
+
+
+def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
+    """Inclusive corners (0, 0) to (639, 359) are the upper left quarter of the picture."""
+    frames = [
+        Frame(
+            "a.jpg",
+            labels=[Label("1", "car", box2d=Box2D(0, 0, 639, 359)), Label("2", "rider", box2d=Box2D(8, 9, 8, 9))],
+        ),
+        Frame("b.jpg", labels=[Label("3", "bike", 0.25, box2d=Box2D(1, 1, 640, 1))]),
+        Frame("c.jpg"),
+    ]
+    source = write(tmp_path, frames)
+    assert run(source, tmp_path / "yolo", "yolo").path == tmp_path / "yolo/labels/val"
+    texts = {path.name: path.read_text() for path in (tmp_path / "yolo/labels/val").iterdir()}
+    assert texts == {
+        "a.txt": "2 0.25000000 0.25000000 0.50000000 0.50000000\n1 0.00664062 0.01319444 0.00078125 0.00138889\n",
+        "b.txt": "7 0.25078125 0.00208333 0.50000000 0.00138889 0.25000000\n",
+        "c.txt": "",
+    }
+    run(source, tmp_path / "yolo", "yolo", split="train")
+    document = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text())
+    assert document == {"train": "images/train", "val": "images/val", "names": dict(enumerate(names("det")))}
+
+
+def test_boxes_are_cut_off_at_the_edges(tmp_path: Path) -> None:
+    labels = [Label("1", "car", box2d=Box2D(-10, -5, 1280, 730)), Label("2", "car", box2d=Box2D(0, 0, 1279, 719))]
+    done = run(write(tmp_path, [Frame("a.jpg", labels=labels)]), tmp_path / "yolo", "yolo")
+    line = "2 0.50000000 0.50000000 1.00000000 1.00000000\n"
+    assert (tmp_path / "yolo/labels/val/a.txt").read_text() == 2 * line
+    assert done.losses["boxes reach out of their picture and are cut off at its edges"] == 1
+
+
+def test_what_yolo_does_not_hold_is_counted(tmp_path: Path) -> None:
+    box = Box2D(0, 0, 9, 9)
+    labels = [
+        Label("1", "car", None, LabelAttributes(truncated=True), box, rle_of(np.ones((720, 1280)))),
+        Label(None, "car", None, LabelAttributes(crowd=True), box),
+        Label(None, "trailer", box2d=box),
+        Label(None, "lane"),
+    ]
+    done = run(write(tmp_path, [Frame("a.jpg", timestamp=1, labels=labels)]), tmp_path / "yolo", "yolo")
+    assert done.losses == {
+        "crowds and ignored labels are left out: they would be trained on as plain objects": 2,
+        "labels of ignored classes (other person, other vehicle, trailer) become crowds of the nearest class": 1,
+        "labels whose id is not kept": 1,
+        "labels whose mask is not kept, only its box": 1,
+        "labels whose attributes (occluded, truncated, traffic light colour) are not kept": 1,
+        "labels without a box are left out": 1,
+        "frames whose video, index or timestamp are not kept": 1,
+    }
+
+
+def yolo(tmp_path: Path, text: str = "1 0.5 0.5 0.25 0.25\n", classes: str | None = "car\nrider\n") -> Path:
+    folder = tmp_path / "yolo"
+    folder.mkdir()
+    (folder / "a.txt").write_text(text)
+    if classes is not None:
+        (folder / "classes.txt").write_text(classes)
+    return folder
+
+
+def test_sizes_and_names_of_pictures_are_read(tmp_path: Path) -> None:
+    folder = yolo(tmp_path, "1 0.5 0.5 0.25 0.5\n\n0 0.5 0.5 1 1 0.75\n")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (80, 40)).save(tmp_path / "images/a.png")
+    run(folder, tmp_path / "s.json", "scalabel", images=tmp_path / "images")
+    (frame,) = read_labels(tmp_path / "s.json").frames
+    assert (frame.name, frame.size) == ("a.png", ImageSize(80, 40))
+    assert [(one.id, one.category, one.score, one.box2d) for one in frame.labels] == [
+        ("0", "rider", None, Box2D(30, 10, 49, 29)),
+        ("1", "car", 0.75, Box2D(0, 0, 79, 39)),
+    ]
+
+
+@pytest.mark.parametrize("form", ("names: [car, rider]", "names: {0: car, 1: rider}"))
+def test_names_of_a_data_file(tmp_path: Path, form: str) -> None:
+    folder = yolo(tmp_path, classes=None)
+    (tmp_path / "data.yaml").write_text(form)
+    run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+    assert read_labels(tmp_path / "s.json").frames[0].labels[0].category == "rider"
+
+
+BAD = {
+    "four fields": ("1 0.5 0.5 0.25", "a.txt: frame a.jpg, line 1: has 4 fields; a box has five"),
+    "a polygon": ("0 0 0 1 1\n1 0 0 0 1 1 1", "a.txt: frame a.jpg, line 2: has 7 fields; a box has five"),
+    "no number": ("1 0.5 x 0.25 0.25", "line 1: '1 0.5 x 0.25 0.25' are not a class number and fractions; mend"),
+    "a class that is none": (
+        "2 0.5 0.5 0.25 0.25",
+        "line 1: class 2, but there are 2 classes, 0 to 1; check --classes",
+    ),
+    "a negative class": ("-1 0.5 0.5 0.25 0.25", "line 1: class -1, but there are 2 classes"),
+    "pixels": ("1 640 360 20 30", "line 1: 640 360 20 30 are not all fractions of the picture, 0 to 1; divide pixels"),
+    "not a number": ("1 0.5 nan 0.25 0.25", "line 1: 0.5 nan 0.25 0.25 are not all fractions"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_lines(tmp_path: Path, case: str) -> None:
+    text, message = BAD[case]
+    with pytest.raises(DataError, match=re.escape(message)):
+        run(yolo(tmp_path, text), tmp_path / "coco.json", "coco", size=SIZE)
+    assert not (tmp_path / "coco.json").exists()
+
+
+def test_without_a_size(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"fractions of the picture's size, which the labels do not hold; give --images"
+    ):
+        run(yolo(tmp_path), tmp_path / "coco.json", "coco")
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match=r"a.txt: .*images has no picture of this name; check --images"):
+        run(tmp_path / "yolo", tmp_path / "coco.json", "coco", images=tmp_path / "images")
+    (tmp_path / "images/a.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a.jpg: the picture cannot be read .*; mend it, or give --size"):
+        run(tmp_path / "yolo", tmp_path / "coco.json", "coco", images=tmp_path / "images")
+    with pytest.raises(DataError, match=r"nowhere: no such folder of pictures; check --images"):
+        run(tmp_path / "yolo", tmp_path / "coco.json", "coco", images=tmp_path / "nowhere")
+
+
+def test_a_coco_frame_without_a_size(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(
+        '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "car"}],'
+        ' "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 640, 360]}]}'
+    )
+    with pytest.raises(DataError, match=r"c.json: frame a.jpg has no width and height, .* give them with --size"):
+        run(tmp_path / "c.json", tmp_path / "yolo", "yolo")
+    assert not (tmp_path / "yolo/labels/train").exists()
+    run(tmp_path / "c.json", tmp_path / "yolo", "yolo", size=SIZE)
+    assert (tmp_path / "yolo/labels/train/a.txt").read_text() == "2 0.25000000 0.25000000 0.50000000 0.50000000\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    (
+        ("../a.jpg", "frame '../a.jpg' is not a plain file name"),
+        ("..", "frame '..' is not a plain file name"),
+        ("a\\b.jpg", "is not a plain file name"),
+        ("a.png", "frames a.jpg and a.png would have the same file a; rename one of them"),
+    ),
+)
+def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> None:
+    frames = [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))]), Frame(name)]
+    with pytest.raises(DataError, match=re.escape(message)):
+        run(write(tmp_path, frames), tmp_path / "yolo", "yolo")
+    assert list((tmp_path / "yolo/labels").iterdir()) == []
+
+
+def test_a_box_outside_of_its_picture_is_left_out(tmp_path: Path) -> None:
+    boxes = [Box2D(1300, 5, 1310, 9), Box2D(3, -9, 8, -1), Box2D(-5, 0, -1, 9), Box2D(1279, 719, 1290, 730)]
+    frame = Frame("a.jpg", labels=[Label(None, "car", box2d=box) for box in boxes])
+    done = run(write(tmp_path, [frame]), tmp_path / "yolo", "yolo", split="train")
+    assert done.losses == {
+        "boxes outside of their picture are left out": 3,
+        "boxes reach out of their picture and are cut off at its edges": 1,
+    }
+    assert (tmp_path / "yolo/labels/train/a.txt").read_text().count("\n") == 1
+
+
+def test_a_box_without_area_is_left_out(tmp_path: Path) -> None:
+    folder = yolo(tmp_path, "1 0.5 0.5 0 0.25\n0 0.5 0.5 0.25 0.25\n")
+    done = run(folder, tmp_path / "coco.json", "coco", size=SIZE)
+    assert done.labels == 1 and done.losses == {"boxes without an area are left out": 1}
+
+
+def test_what_else_a_label_without_area_holds_is_kept(tmp_path: Path) -> None:
+    polygon = '"poly2d": [{"vertices": [[0, 0], [5, 0], [5, 5]], "types": "LLL", "closed": true}]'
+    label = '{"id": "1", "category": "car", "box2d": {"x1": 5, "y1": 5, "x2": 3, "y2": 9}'
+    (tmp_path / "in.json").write_text(f'[{{"name": "a.jpg", "labels": [{label}}}, {label}, {polygon}}}]}}]')
+    done = run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+    assert done.losses == {"boxes without an area are left out": 2}
+    (frame,) = json.loads((tmp_path / "out.json").read_text())
+    assert [one.keys() for one in frame["labels"]] == [{"id", "category", "poly2d"}]
+
+
+def test_regions_have_no_boxes(tmp_path: Path) -> None:
+    road = Label("1", "road", rle=rle_of(np.ones((36, 64), bool)))
+    source = write(tmp_path, [Frame("a.jpg", size=ImageSize(64, 36), labels=[road])])
+    with pytest.raises(DataError, match=r"no label has a box, so yolo would be empty; .* Take det_20, or rles/"):
+        run(source, tmp_path / "yolo", "yolo")
+
+
+def test_boxes_around_run_lengths_are_those_around_bitmasks(tmp_path: Path) -> None:
+    regions = random_regions(np.random.default_rng(0), 36, 64, 6)
+    ids = np.unique(regions).tolist()
+    labels = [Label(str(k + 1), names("ins_seg")[k % 8], rle=rle_of(regions == k)) for k in ids]
+    nothing = Label("99", "car", rle=rle_of(np.zeros((36, 64), bool)))
+    source = write(tmp_path, [Frame("a.jpg", size=ImageSize(64, 36), labels=[*labels, nothing])])
+    done = run(source, tmp_path / "direct", "yolo", split="train")
+    assert done.losses["boxes without an area are left out"] == 1
+    run(source, tmp_path / "bitmasks", "masks", task="ins_seg")
+    run(tmp_path / "bitmasks", tmp_path / "yolo", "yolo", split="train", task="ins_seg")
+    text = (tmp_path / "direct/labels/train/a.txt").read_text()
+    assert text == (tmp_path / "yolo/labels/train/a.txt").read_text() and text.count("\n") == len(ids) > 2
+
+
+def test_classes_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = yolo(tmp_path, classes=None)
+    with pytest.raises(
+        DataError, match=r"no data.yaml or classes.txt beside or above the labels; give it with --classes"
+    ):
+        run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+    for text in ("names: 5", "[]", "names: {1: car}", "{"):
+        (tmp_path / "data.yaml").write_text(text)
+        with pytest.raises(DataError, match=r"data.yaml: (no names of classes|the class names cannot be read)"):
+            run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+
+
+def test_splits_of_a_data_set(tmp_path: Path) -> None:
+    source = write(tmp_path, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+    for split in ("train", "val"):
+        run(source, tmp_path / "yolo", "yolo", split=split)
+    with pytest.raises(DataError, match=r"labels: holds the splits train, val; give one with --split"):
+        run(tmp_path / "yolo", tmp_path / "s.json", "scalabel", size=SIZE)
+    assert run(tmp_path / "yolo", tmp_path / "s.json", "scalabel", size=SIZE, split="val").frames == 1
+    with pytest.raises(OutputError, match=r"data.yaml: has other classes than these labels"):
+        run(source, tmp_path / "yolo", "yolo", split="test", task="ins_seg")
+    assert sorted(path.name for path in (tmp_path / "yolo/labels").iterdir()) == ["train", "val"]
+    with pytest.raises(ConfigError, match=r"'../x' is no name of a split"):
+        run(source, tmp_path / "yolo", "yolo", split="../x")
+
+
+def one_box(folder: Path) -> Path:
+    return write(folder, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+
+
+def everything(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("text", ["names: [cat, dog]\n", "names: 5\n"])
+def test_labels_stay_where_the_classes_are_others(tmp_path: Path, text: str) -> None:
+    root = tmp_path / "yolo"
+    (root / "labels/val").mkdir(parents=True)
+    (root / "labels/val/mine.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (root / "data.yaml").write_text(text)
+    before = everything(root)
+    with pytest.raises((OutputError, DataError), match=r"data.yaml: (has other classes|no names of classes)"):
+        run(one_box(tmp_path), root, "yolo", split="val", overwrite=True)
+    assert everything(root) == before
+
+
+MINE = "# my own\npath: /data/yolo\ntrain: elsewhere/train  # moved\nnames: [{}]\ndownload: https://example.org".format(
+    ", ".join(names("det"))
+)
+
+
+@pytest.mark.parametrize(
+    ("split", "overwrite", "added"), (("train", False, ""), ("train", True, ""), ("val", False, "\nval: images/val\n"))
+)
+def test_a_data_file_of_ones_own_keeps_what_it_says(tmp_path: Path, split: str, overwrite: bool, added: str) -> None:
+    root = tmp_path / "yolo"
+    root.mkdir()
+    (root / "data.yaml").write_text(MINE)
+    run(one_box(tmp_path), root, "yolo", split=split, overwrite=overwrite)
+    assert (root / "data.yaml").read_text() == MINE + added
+    assert (root / "labels" / split / "a.txt").exists()
+    expected = {"path", "train", "names", "download", split}
+    assert set(yaml.safe_load((root / "data.yaml").read_text())) == expected
+
+
+@pytest.mark.parametrize("form", ["{{names: [{}]}}\n", "names: [{}]\n...\n"])
+def test_a_data_file_that_no_line_can_be_added_to(tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str) -> None:
+    text = form.format(", ".join(names("det")))
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo/data.yaml").write_text(text)
+    run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val")
+    assert (tmp_path / "yolo/data.yaml").read_text() == text
+    assert "data.yaml: names no split val, and none could be added; add val: images/val" in caplog.text
+
+
+def test_the_names_of_classes_beside_the_labels_stay(tmp_path: Path) -> None:
+    run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val")
+    (tmp_path / "yolo/labels/val/classes.txt").write_text("car\n")
+    before = everything(tmp_path / "yolo")
+    with pytest.raises(OutputError, match=r"val: holds classes.txt, which no conversion wrote, so it is not replaced"):
+        run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val", overwrite=True)
+    assert everything(tmp_path / "yolo") == before

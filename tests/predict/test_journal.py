@@ -1,0 +1,118 @@
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.predict.journal import FILE_NAME, Entry, FrameLine, Journal, Settings, Source, whole_batches
+
+SETTINGS = Settings("det", "pictures", None, "abc", "w.pth", None, None, False, 1, False)
+SOURCE = ("/in/a.jpg", 9, 1)
+LINE = FrameLine("a.jpg", SOURCE, (720, 1280), [(1.1, 2.0, 3.5, 4.25)], [2], [0.1 + 0.2])
+
+
+def opened(folder: Path, resume: bool = True, settings: Settings = SETTINGS, source: Source | None = SOURCE) -> Journal:
+    return Journal(folder, settings, resume, {"a.jpg": source} if source else {})
+
+
+def lines(journal: Journal) -> dict[str, FrameLine]:
+    return {name: journal.line(name) for name in journal.entries}
+
+
+def write(folder: Path, *lines: FrameLine) -> bytes:
+    with opened(folder, resume=False) as journal:
+        journal.begin()
+        for line in lines:
+            journal.append(line)
+    return (folder / FILE_NAME).read_bytes()
+
+
+def test_lines_come_back_to_the_last_digit_and_later_ones_replace_earlier_ones(tmp_path: Path) -> None:
+    write(tmp_path, FrameLine("b.jpg", error="damaged"), LINE, FrameLine("b.jpg", None, (9, 16), [], [], []))
+    with opened(tmp_path) as journal:
+        assert lines(journal) == {"a.jpg": LINE, "b.jpg": FrameLine("b.jpg", None, (9, 16), [], [], [])}
+
+
+def test_a_run_that_was_killed_while_it_wrote_goes_on_before_that_line(tmp_path: Path) -> None:
+    whole = write(tmp_path, LINE, LINE)
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
+    other = FrameLine("b.jpg", None, (9, 16), [], [], [])
+    for cut in (*range(ends[0], len(whole), 17), *(end + i for end in ends[1:] for i in (-1, 0)), ends[0]):
+        (tmp_path / FILE_NAME).write_bytes(whole[:cut])
+        with opened(tmp_path) as journal:
+            assert lines(journal) == ({"a.jpg": LINE} if cut >= ends[1] else {})
+            journal.append(other)
+        with opened(tmp_path) as journal:
+            assert journal.line("b.jpg") == other
+
+
+def test_without_resume_a_record_begins_anew(tmp_path: Path) -> None:
+    write(tmp_path, LINE)
+    with opened(tmp_path, resume=False) as journal:
+        journal.begin()
+        assert journal.entries == {}
+    assert (tmp_path / FILE_NAME).read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.parametrize("source", [None, ("/other/a.jpg", 9, 1), ("/in/a.jpg", 8, 1), ("/in/a.jpg", 9, 2)])
+def test_other_pictures_are_refused_and_the_record_stays(tmp_path: Path, source: Source | None) -> None:
+    content = write(tmp_path, LINE, FrameLine("gone.jpg", error="damaged"))
+    with pytest.raises(ConfigError, match=r"1 of the pictures .* not in the input, .* or have changed, as a.jpg"):
+        opened(tmp_path, source=source)
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+def test_boxes_are_not_kept_in_memory(tmp_path: Path) -> None:
+    columns = ([(1.5, 2.5, 3.5, 4.5)] * 100, [2] * 100, [0.123456789] * 100)
+    with opened(tmp_path, resume=False) as journal:
+        journal.begin()
+        tracemalloc.start()
+        for i in range(500):
+            journal.append(FrameLine(f"{i}.jpg", None, (720, 1280), *([*column] for column in columns)))
+        kept = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    # A frame of 100 boxes takes some 10 KB as Python's numbers.
+    assert kept / 500 < 1000
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, LINE)
+    other = Settings("det", "pictures", None, "abc", "w.pth", 0.5, None, False, 1, False)
+    with pytest.raises(
+        ConfigError, match=r"frames.jsonl: the run had score_thr None, now it is 0.5; go on with the same"
+    ):
+        opened(tmp_path, settings=other)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]\n", b'{"task": 1}\n', b"\xff\xfe\n"])
+def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(DataError, match="frames.jsonl: not the record of a run"):
+        opened(tmp_path)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="frames.jsonl: cannot be written .* choose another"):
+        opened(tmp_path / "file", resume=False).begin()
+
+
+def done(*sizes: int | None) -> dict[str, Entry]:
+    """Frames "0", "1", ... of these heights; None for one that cannot be read."""
+    return {str(i): Entry(None if size is None else (size, 9), 0, 0) for i, size in enumerate(sizes)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "total", "batch_size", "expected"),
+    [
+        ((5, 5, 5), 9, 1, "012"),
+        ((5, 5, 5), 9, 2, "01"),
+        ((5, 5, 5), 3, 2, "012"),  # the last batch of the run was smaller
+        ((5, None, 5, 5), 9, 2, "02"),  # what cannot be read takes no place in a batch
+        ((5, 6, 6, 6), 9, 2, "012"),  # where the size changes a new batch begins
+        ((), 9, 4, ""),
+    ],
+)
+def test_batches_that_were_finished(sizes: tuple[int | None, ...], total: int, batch_size: int, expected: str) -> None:
+    names = [str(i) for i in range(total)]
+    assert whole_batches(done(*sizes), names, batch_size) == set(expected)

@@ -1,0 +1,223 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+from support import ROOT
+from torch import Tensor, nn
+
+import bdd100k_d2
+from bdd100k_d2.config import config_names
+from bdd100k_d2.errors import WeightsError
+from bdd100k_d2.zoo import page
+from bdd100k_d2.zoo.sizes import measure
+from bdd100k_d2.zoo.table import (
+    BDD100K_MODELS,
+    NOBODY,
+    ROWS,
+    VIS4D,
+    Row,
+    check_weights_name,
+    published_weights,
+    read_sizes,
+)
+
+README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "MODEL_ZOO.md"
+CONFIGS = list(dict.fromkeys(row.config for row in ROWS))
+PUBLISHED = [row for row in ROWS if row.source != NOBODY]
+
+
+def test_every_shipped_config_of_the_tasks_has_a_row() -> None:
+    assert sorted(CONFIGS) == [name for name in config_names() if not name.startswith("sample/")]
+
+
+def test_the_readme_quotes_the_rows() -> None:
+    line = r"^\| `(\S+)` \| ([\d.]+) [^|]+\| ([\d.]+): `bdd100k://(\S+)` \|$"
+    quoted = re.findall(line, README.read_text(), re.MULTILINE)
+    assert len(quoted) == 3
+    for config, vis4d, mmdet, weights in quoted:
+        rows = {row.weights: row.scores[0].val for row in ROWS if row.config == config}
+        assert (rows[None], rows[weights]) == (float(vis4d), float(mmdet))
+
+
+def test_models_that_nobody_trained_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    own = [row for row in ROWS if row not in PUBLISHED]
+    assert [row.config for row in own] == [
+        "det/faster_rcnn_efficientnet_lite0_FPN",
+        "sem_seg/semantic_fpn_efficientnet_lite0",
+    ]
+    assert not any(row.scores or row.weights for row in own)
+    assert page.main(["efficientnet"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all("not trained" in line and "nobody yet" in line for line in lines)
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.weights or f"{row.config}-vis4d")
+def test_rows_are_complete(row: Row) -> None:
+    assert row.source == (BDD100K_MODELS if row.weights else VIS4D)
+    # The three recipes whose training is compared with Vis4D's, and no other.
+    assert row.is_recipe == (row.source == VIS4D and any("recipe" in test for test in row.tests))
+    assert [score.metric for score in row.scores] == {
+        "det": ["box AP"],
+        "ins_seg": ["mask AP", "box AP"],
+        "sem_seg": ["mIoU"],
+        "drivable": ["mIoU"],
+    }[row.task]
+    for score in row.scores:
+        assert 10 < score.val < 90
+        assert (score.test is None) == (row.source == VIS4D)
+        assert score.test is None or 10 < score.test < score.val
+    assert row.tests, "no test compares this row with its source"
+    for test in row.tests:
+        assert (ROOT / test).is_file() and Path(test).name.startswith("test_")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.weights or f"{row.config}-vis4d")
+def test_configs_train_as_long_as_their_rows_say(row: Row) -> None:
+    solver = bdd100k_d2.get_config(row.config).SOLVER
+    if row.schedule.endswith("k"):
+        assert int(row.schedule[:-1]) * 1000 == solver.MAX_ITER
+        return
+    pictures = {"det": 69_863, "ins_seg": 7_000}[row.task]
+    epoch = -(-pictures // solver.IMS_PER_BATCH)
+    epochs, drops = {"1x": (12, (8, 11)), "3x": (36, (24, 33)), "5x": (60, (48, 55))}[row.schedule]
+    if row.task == "ins_seg" and row.schedule == "5x":
+        drops = (40, 55)
+    assert (epochs * epoch, tuple(drop * epoch for drop in drops)) == (solver.MAX_ITER, solver.STEPS)
+    assert epoch == solver.CHECKPOINT_PERIOD
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.weights], ids=lambda row: row.weights)
+def test_weights_and_configs_are_of_one_model(row: Row) -> None:
+    task, name = row.weights.split("/")
+    cfg = bdd100k_d2.get_config(row.config)
+    assert row.task == task and f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config
+    assert f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
+    assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
+    assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
+    assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
+    assert name.startswith("mask") == cfg.MODEL.MASK_ON
+    assert name.endswith("_32bs") == (cfg.SOLVER.IMS_PER_BATCH == 32)
+
+
+def test_names_of_weights() -> None:
+    names = [row.weights for row in ROWS if row.weights]
+    assert len(names) == len(set(names)) == 29
+    assert all(check_weights_name(name) == name for name in names)
+    assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
+    assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
+    with pytest.raises(
+        WeightsError, match=r"bdd100k://det/faster_rcnn_r50_1x: .*Did you mean .*faster_rcnn_r50_fpn_1x"
+    ):
+        check_weights_name("det/faster_rcnn_r50_1x")
+    with pytest.raises(WeightsError, match=r"`python -m bdd100k_d2\.zoo` lists all"):
+        check_weights_name("???")
+
+
+# Sizes
+
+
+class Convolution(nn.Module):
+    """A model in Detectron2's form whose operations can be counted by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 128, 3, padding=1)
+
+    def forward(self, inputs: list[dict[str, Tensor]]) -> Tensor:
+        return self.conv(inputs[0]["image"][None].float())
+
+
+def test_sizes_are_counted_in_multiply_adds() -> None:
+    size = measure(Convolution(), height=500, width=2000)
+    assert size.parameters == 3 * 128 * 9 + 128
+    assert size.gflops == round(3 * 128 * 9 * 500 * 2000 / 1e9, 1) == 3.5
+
+
+def test_the_kept_sizes_are_of_the_configs() -> None:
+    sizes = read_sizes()
+    assert list(sizes) == CONFIGS, "run python -m bdd100k_d2.zoo.page --measure"
+    for config in CONFIGS:
+        cfg = bdd100k_d2.get_config(config)
+        if cfg.MODEL.TIMM.NAME:
+            pytest.importorskip("timm", reason="the extra 'timm' is not installed")
+        cfg.MODEL.DEVICE = "meta"
+        with torch.device("meta"):
+            model = build_model(cfg)
+        assert sizes[config].parameters == sum(parameter.numel() for parameter in model.parameters()), config
+
+
+def test_the_kept_operations_are_of_the_configs() -> None:
+    # A fully convolutional detector's operations grow with the picture, padded to a multiple of 32.
+    cfg = bdd100k_d2.get_config("det/retinanet_R_50_FPN_1x")
+    cfg.MODEL.DEVICE = "cpu"
+    small = measure(build_model(cfg), height=256, width=320)
+    kept = read_sizes()["det/retinanet_R_50_FPN_1x"]
+    assert small.parameters == kept.parameters
+    assert small.gflops * (736 * 1280) / (256 * 320) == pytest.approx(kept.gflops, rel=0.01)
+
+
+# The command and the page
+
+
+def test_the_command_lists_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert page.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(ROWS) and lines[0].split()[:3] == ["config", "schedule", "metric"]
+    assert page.main(["R_50_FPN_1x_32BS"]) == 0
+    (_, line) = capsys.readouterr().out.splitlines()
+    size = read_sizes()["ins_seg/mask_rcnn_R_50_FPN_1x_32bs"]
+    assert re.split(r"  +", line) == [
+        "ins_seg/mask_rcnn_R_50_FPN_1x_32bs",
+        "1x",
+        "mask / box AP",
+        "16.15 / 21.54",
+        "14.90 / 19.24",
+        "bdd100k-models",
+        "bdd100k://ins_seg/mask_rcnn_r50_fpn_1x_32bs",
+        f"{size.parameters / 1e6:.1f} M",
+        f"{size.gflops:.1f}",
+        "no",
+    ]
+
+
+def test_a_text_that_no_model_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert page.main(["panoptic"]) == 1
+    assert "No model's config or weights contain 'panoptic'" in capsys.readouterr().err
+
+
+def test_measuring_keeps_the_other_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "sizes.json"
+    kept.write_text('{"det/faster_rcnn_R_50_FPN_1x": {"parameters": 5, "gflops": 7.5}}')
+    monkeypatch.setattr("bdd100k_d2.zoo.page.SIZES_FILE", kept)
+    monkeypatch.setattr("bdd100k_d2.zoo.table.SIZES_FILE", kept)
+    monkeypatch.setattr("bdd100k_d2.zoo.sizes.measure", lambda model: page.Size(6, 8.25))
+    assert page.main(["--measure", "semantic_fpn_R_50_80k"]) == 0
+    assert read_sizes() == {
+        "det/faster_rcnn_R_50_FPN_1x": (5, 7.5),
+        "sem_seg/semantic_fpn_R_50_80k": (6, 8.25),
+        "sem_seg/semantic_fpn_R_50_80k_gn": (6, 8.25),
+        "drivable/semantic_fpn_R_50_80k": (6, 8.25),
+        "drivable/semantic_fpn_R_50_80k_gn": (6, 8.25),
+    }
+    assert capsys.readouterr().out.count("0.0 M") == 4
+
+
+def test_the_page_holds_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert page.main(["--markdown"]) == 0
+    tables = capsys.readouterr().out.strip()
+    text = PAGE.read_text()
+    assert tables in text, "put the output of python -m bdd100k_d2.zoo --markdown into docs/MODEL_ZOO.md"
+    assert "python tools/train_net.py --num-gpus 8 --config-file configs/" in text
+    assert all(f"### {task}" in tables for task in ("Object detection", "Drivable area"))
+
+
+def test_the_links_of_the_page_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]*)\)", PAGE.read_text())
+    assert len(links) > len(ROWS)
+    for link in links:
+        assert link.startswith("https://") or (link and (PAGE.parent / link.partition("#")[0]).exists()), link
