@@ -58,10 +58,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.DROP_PATH = 0.0
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
-    # Clip RetinaNet's boxes to the picture and drop the empty ones before NMS, as mmdet does, or after it.
+    # Clip RetinaNet's boxes to the image and drop the empty ones before NMS, as mmdet does, or after it.
     cfg.MODEL.RETINANET.CLIP_BEFORE_NMS = False
 
-    # Leave anchors that cross the picture's border by more pixels than this out of the RPN's training, before they are
+    # Leave anchors that cross the image's border by more pixels than this out of the RPN's training, before they are
     # matched; -1 keeps all. Vis4D allows 0. (Detectron2's BOUNDARY_THRESH leaves them out after matching.)
     cfg.MODEL.RPN.ALLOWED_BORDER = -1
     # The best anchor of a box is positive only from this IoU on: 0.3 in Vis4D and mmdet, any in Detectron2.
@@ -86,9 +86,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # Resize by Pillow, which smooths when it shrinks, as Detectron2 does, or between the four nearest pixels, as Vis4D
     # and mmdet do; in training and in evaluation.
     cfg.INPUT.RESIZE_ANTIALIAS = True
-    # Clip the boxes to train with to the picture, as Detectron2 does, or leave them as labelled, as Vis4D does.
+    # Clip the boxes to train with to the image, as Detectron2 does, or leave them as labelled, as Vis4D does.
     cfg.INPUT.CLIP_BOXES = True
-    # Train with another picture in place of one that cannot be read, or whose mask cannot, and count it in the log;
+    # Train with another image in place of one that cannot be read, or whose mask cannot, and count it in the log;
     # otherwise it ends the run. A disk that is gone ends it anyhow.
     cfg.INPUT.SKIP_UNREADABLE = False
     # Draw a segmentation crop again, at most ten times, while one class covers this share of its labelled pixels.
@@ -96,7 +96,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # Brightness, contrast, saturation and hue, changed together and in random order.
     cfg.INPUT.COLOR_JITTER = CfgNode()
-    # Share of the pictures that are changed.
+    # Share of the images that are changed.
     cfg.INPUT.COLOR_JITTER.PROB = 0.0
     # Factors are drawn from 1 - x to 1 + x, the hue's shift from -x to x of the colour circle.
     cfg.INPUT.COLOR_JITTER.BRIGHTNESS = 0.125
@@ -108,7 +108,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}.
     cfg.DATASETS.SLICES = []
 
-    # Share of the pictures that SAMPLER_TRAIN "RandomSubsetTrainingSampler" takes; Detectron2 v0.6 reads this key and
+    # Share of the images that SAMPLER_TRAIN "RandomSubsetTrainingSampler" takes; Detectron2 v0.6 reads this key and
     # does not have it.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
 
@@ -129,11 +129,11 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.EMA.DECAY = 0.9998
     cfg.MODEL.EMA.WARMUP = 10
 
-    # Every PERIOD iterations (0: never) the training losses on NUM_IMAGES labelled pictures of the first test set.
+    # Every PERIOD iterations (0: never) the training losses on NUM_IMAGES labelled images of the first test set.
     cfg.TEST.VAL_LOSS = CfgNode()
     cfg.TEST.VAL_LOSS.PERIOD = 0
     cfg.TEST.VAL_LOSS.NUM_IMAGES = 64
-    # At each evaluation draw the predictions on this many pictures, for TensorBoard and Weights & Biases.
+    # At each evaluation draw the predictions on this many images, for TensorBoard and Weights & Biases.
     cfg.TEST.NUM_PICTURES = 4
     # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
     # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.

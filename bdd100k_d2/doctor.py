@@ -177,7 +177,7 @@ def check_data(root: Path | None) -> list[Result]:
 
 
 def check_split(split: Split, remedy: str) -> Result:
-    """The folder of pictures of a data set and its labels are there."""
+    """The folder of images of a data set and its labels are there."""
     missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
     if missing:
         return Result(split.name, "warn", f"not there: {', '.join(missing)}", remedy)

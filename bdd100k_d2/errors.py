@@ -22,11 +22,11 @@ class ConfigError(BDD100KError, ValueError):
 
 
 class DataError(BDD100KError, ValueError):
-    """A label file, picture or mask that cannot be used."""
+    """A label file, image or mask that cannot be used."""
 
 
 class UnreadableError(DataError):
-    """A picture or mask that is missing or damaged."""
+    """An image or mask that is missing or damaged."""
 
 
 class OutputError(BDD100KError, OSError):

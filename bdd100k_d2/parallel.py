@@ -49,7 +49,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 def keep_freed_memory() -> None:
     """Lets glibc keep freed pieces for the next, instead of giving each back to the system, which has to clear it anew.
 
-    Decoding a picture takes and frees megabytes: masks are counted a fifth faster so. It holds for the whole process,
+    Decoding an image takes and frees megabytes: masks are counted a fifth faster so. It holds for the whole process,
     so a command asks for it, not a library. Elsewhere than on glibc it does nothing.
     """
     mallopt = _of_glibc("mallopt")

@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("datasets/sample"), help="the data root to write")
     parser.add_argument("--train", type=count, default=64, help="training frames, of 100k and of 10k each")
     parser.add_argument("--val", type=count, default=16, help="validation frames")
-    parser.add_argument("--test", type=count, default=4, help="test frames, pictures only")
+    parser.add_argument("--test", type=count, default=4, help="test frames, images only")
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--force", action="store_true", help="replace a sample data set made with other arguments")

@@ -61,11 +61,11 @@ def oracles() -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder with two pictures of 1280x720, to measure with."""
+def images(tmp_path: Path) -> Path:
+    """A folder with two images of 1280x720, to measure with."""
     for i in range(2):
-        write_image(tmp_path / "pictures" / f"{i}.jpg", 720, 1280, seed=i)
-    return tmp_path / "pictures"
+        write_image(tmp_path / "images" / f"{i}.jpg", 720, 1280, seed=i)
+    return tmp_path / "images"
 
 
 @pytest.fixture(scope="session")
@@ -111,5 +111,5 @@ def tiny_root(drawn_root: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_cfg(tiny_root: Path, tmp_path: Path) -> "Callable[..., CfgNode]":
-    """Makes the config of a small training on three pictures in ``tmp_path / "out"``."""
+    """Makes the config of a small training on three images in ``tmp_path / "out"``."""
     return lambda *overrides: small_config(tiny_root, "OUTPUT_DIR", str(tmp_path / "out"), *overrides)

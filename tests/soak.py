@@ -1,4 +1,4 @@
-"""A training under faults: processes killed at random, a signal, a damaged checkpoint, a picture that vanishes.
+"""A training under faults: processes killed at random, a signal, a damaged checkpoint, an image that vanishes.
 
 python tests/soak.py
 
@@ -28,7 +28,7 @@ from support.frames import make_frame, write_image
 
 from bdd100k_d2.data.labels import write_frames
 
-PICTURES = 12
+IMAGES = 12
 PERIOD = 5
 KEYS = (
     "MODEL.DEVICE cpu INPUT.MIN_SIZE_TRAIN (64,) SOLVER.AMP.ENABLED False SOLVER.IMS_PER_BATCH 2 SOLVER.WARMUP_ITERS 5 "
@@ -160,7 +160,7 @@ def make_data(root: Path) -> None:
     base = root / "bdd100k"
     for split in ("train", "val"):
         frames = []
-        for i in range(PICTURES):
+        for i in range(IMAGES):
             name = f"{split}{i}.jpg"
             write_image(base / "images/100k" / split / name, seed=i)
             frames.append(make_frame(name, ("car", 10 + i, 20, 60 + i, 70), ("pedestrian", 100, 30 - i, 120, 80)))
@@ -239,22 +239,22 @@ def damage(run: Run, report: Report) -> None:
     report.check(named, f"damaged checkpoint: {last.name} was not named", run)
 
 
-def lose_a_picture(run: Run, report: Report) -> None:
-    picture = run.data / "bdd100k/images/100k/train/train5.jpg"
-    content = picture.read_bytes()
+def lose_an_image(run: Run, report: Report) -> None:
+    image = run.data / "bdd100k/images/100k/train/train5.jpg"
+    content = image.read_bytes()
     before = run.done()
     process = run.start()
     run.wait_for(len(before) + 1, process)
-    picture.unlink()
+    image.unlink()
     code = run.finish(process)
-    picture.write_bytes(content)
-    report.check(code == 1, f"a picture was deleted: the exit code is {code}, not 1", run)
-    report.check(f"error: {picture}" in run.last_lines(), "a picture was deleted: the error does not name it", run)
+    image.write_bytes(content)
+    report.check(code == 1, f"an image was deleted: the exit code is {code}, not 1", run)
+    report.check(f"error: {image}" in run.last_lines(), "an image was deleted: the error does not name it", run)
     stopped = run.done()
     process = run.start()
     run.wait_for(len(stopped) + PERIOD + 1, process)
     kill(process)
-    report.fault("picture deleted", repeats(run.done()) - repeats(before))
+    report.fault("image deleted", repeats(run.done()) - repeats(before))
 
 
 def lose_workers(run: Run, count: int, rng: random.Random, report: Report) -> None:
@@ -311,7 +311,7 @@ def main() -> int:
     kills(run, args.kills, rng, report)
     terminate(run, report)
     damage(run, report)
-    lose_a_picture(run, report)
+    lose_an_image(run, report)
     report.check(run.finish(run.start()) == 0, "it did not finish", run)
     compare(run, alone, iterations, report)
 

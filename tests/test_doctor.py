@@ -127,7 +127,7 @@ def test_data_that_is_partly_there(tmp_path: Path) -> None:
     assert "DETECTRON2_DATASETS" in missing.remedy
 
 
-def test_pictures_that_are_a_file_are_a_warning(tmp_path: Path) -> None:
+def test_images_that_are_a_file_are_a_warning(tmp_path: Path) -> None:
     split = locate("bdd100k_det_test", tmp_path)
     split.images.parent.mkdir(parents=True)
     split.images.touch()

@@ -1,4 +1,4 @@
-"""The real pictures and labels: full-size models run on them, and small ones can learn them by heart."""
+"""The real images and labels: full-size models run on them, and small ones can learn them by heart."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_full_size_models_evaluate_on_the_cpu(real_root: Path, tmp_path: Path, c
 
 @pytest.mark.trained
 def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Path) -> None:
-    # The same whole pictures again and again: learning by heart is what is wanted.
+    # The same whole images again and again: learning by heart is what is wanted.
     keys = ["DATASETS.TEST", "('bdd100k_sem_seg_train',)", "INPUT.CROP.ENABLED", "False", "INPUT.RANDOM_FLIP", "none"]
     keys += ["INPUT.MIN_SIZE_TRAIN", "(288,)", "INPUT.MIN_SIZE_TEST", "288", "MODEL.SEM_SEG_HEAD.DROPOUT", "0.0"]
     keys += ["SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "140", "SOLVER.WEIGHT_DECAY", "0.0001"]

@@ -101,7 +101,7 @@ def main() -> None:
     loader = commands.add_parser("loader", help="training batches of det, beside Detectron2's own loader")
     loader.add_argument("--frames", type=positive, default=TRAIN_FRAMES, help="of the data set (default: all 69863)")
     loader.add_argument("--workers", type=positive, nargs="+", default=(4,), help="of the loader (default: 4)")
-    loader.add_argument("--batch-size", type=positive, default=16, help="pictures of a batch (default: 16)")
+    loader.add_argument("--batch-size", type=positive, default=16, help="images of a batch (default: 16)")
     loader.add_argument("--batches", type=positive, default=60, help="of a run (default: 60)")
     loader.add_argument("--repeat", type=positive, default=3, help="runs of each; the median counts (default: 3)")
     loader.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
@@ -115,7 +115,7 @@ def main() -> None:
     for name, what, run in (("train", "iterations", _train), ("predict", "frames", _predict)):
         models = commands.add_parser(name, help=f"{name} beside stock Detectron2")
         models.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")
-        models.add_argument("--batch-size", type=positive, help="pictures (default: 16 on a GPU, few on the CPU)")
+        models.add_argument("--batch-size", type=positive, help="images (default: 16 on a GPU, few on the CPU)")
         models.add_argument(f"--{what}", type=positive, dest="count", help="to measure (default: few on the CPU)")
         models.add_argument("--repeat", type=positive, default=1, help="runs; the median counts (default: 1)")
         models.add_argument("--levers", action="store_true", help="measure each lever alone, too")

@@ -24,9 +24,9 @@ def _parser() -> argparse.ArgumentParser:
         "--task", nargs="+", default=[], choices=TASKS, help="whose data have to be there (default: what is there)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
-    parser.add_argument("--fast", action="store_true", help="read no picture: are they there, and not empty?")
+    parser.add_argument("--fast", action="store_true", help="read no image: are they there, and not empty?")
     parser.add_argument("--stats", type=Path, metavar="DIR", help="also draw what the labels hold")
-    parser.add_argument("--workers", type=positive, help="processes that read pictures (default: all cores)")
+    parser.add_argument("--workers", type=positive, help="processes that read images (default: all cores)")
     return parser
 
 

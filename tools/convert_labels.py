@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     yolo = parser.add_argument_group("YOLO")
     yolo.add_argument("--split", help="train, val or test (default: told by the name of SRC, else train)")
-    yolo.add_argument("--images", type=Path, help="from yolo: folder of the pictures, for their names and sizes")
-    yolo.add_argument("--size", type=_size, help="size of all pictures as 1280x720, where the labels do not say")
+    yolo.add_argument("--images", type=Path, help="from yolo: folder of the images, for their names and sizes")
+    yolo.add_argument("--size", type=_size, help="size of all images as 1280x720, where the labels do not say")
     yolo.add_argument("--classes", type=Path, help="from yolo: data.yaml or a file with a class name a line")
     return parser
 
@@ -49,9 +49,9 @@ def main() -> None:
         )
     task = done.task or "unknown"
     print(f"{done.path}: {done.frames:,} frames with {done.labels:,} labels from {done.kind}, task {task}.")
-    if done.losses:
+    if done.dropped:
         print(f"What {args.to} does not hold of them:")
-        for kind, count in done.losses.items():
+        for kind, count in done.dropped.items():
             print(f"  {count:,} {kind}")
 
 

@@ -1,7 +1,7 @@
-"""Predicts pictures and films: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
+"""Predicts images and films: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
 
-X is a picture, a folder (those in it too), a pattern in quotes, a text file with a path a line, a film, or the number
-of a camera. DIR gets the results in the official format, with --overlay pictures, and of a film an annotated one.
+X is an image, a folder (those in it too), a pattern in quotes, a text file with a path a line, a film, or the number
+of a camera. DIR gets the results in the official format, with --overlay images, and of a film an annotated one.
 Exit status: 0, or 3 if all is done but for frames that cannot be read.
 """
 
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-file", required=True, type=Path, help="of the model")
     parser.add_argument("--input", required=True, metavar="X", help="what to predict")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
-    parser.add_argument("--overlay", action="store_true", help="draw the results on each picture, into DIR/overlays")
+    parser.add_argument("--overlay", action="store_true", help="draw the results on each image, into DIR/overlays")
     parser.add_argument(
         "--score-thr", type=share, help="write and draw objects from this score on (default: write all, draw from 0.3)"
     )

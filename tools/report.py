@@ -32,7 +32,7 @@ def _add_results(commands: argparse._SubParsersAction, task: str, what: str) -> 
     labels = "label file or folder" if task == "det" else "folder of masks, or label files with run lengths"
     parser.add_argument("--gt", required=True, type=Path, help=f"ground truth: {labels}")
     parser.add_argument("--pred", required=True, type=Path, help="predictions, in the same forms")
-    parser.add_argument("--images", type=Path, help="folder of the pictures, as images/100k/val")
+    parser.add_argument("--images", type=Path, help="folder of the images, as images/100k/val")
     parser.add_argument("--out", required=True, type=Path, help="folder of the page")
     parser.add_argument("--baseline", type=Path, metavar="PRED", help="predictions of another run, to compare with")
     parser.add_argument("--frames", type=count, default=60, help="worst frames in the gallery (default: 60)")

@@ -1,6 +1,6 @@
 """Makes the file for the evaluation server and checks it.
 
-`python tools/submit.py det --config-file F MODEL.WEIGHTS W --split test --out submission.json` predicts all pictures of
+`python tools/submit.py det --config-file F MODEL.WEIGHTS W --split test --out submission.json` predicts all images of
 the test split; the other tasks take --out submission.zip. Exit status 1 if the file is not sound.
 """
 

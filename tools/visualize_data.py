@@ -17,11 +17,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--source", choices=("dataset", "loader"), default="dataset", help="ground truth, or the training's samples"
     )
-    parser.add_argument("--out", required=True, type=Path, help="folder of the pictures (PNG)")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the images (PNG)")
     parser.add_argument(
         "--limit", type=count, default=50, help="frames, taken at equal distances, or first samples; 0: all (50)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace pictures of the same names in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace images of the same names in --out")
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser
@@ -29,17 +29,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draw(args: argparse.Namespace) -> list[Path]:
     import bdd100k_d2
-    from bdd100k_d2.drawing.dataset_images import write_dataset_pictures, write_loader_pictures
+    from bdd100k_d2.drawing.dataset_images import write_dataset_images, write_loader_images
 
     bdd100k_d2.register_all(args.root)
     if args.source == "dataset":
-        return write_dataset_pictures(args.dataset, args.out, args.limit or None, args.overwrite)
+        return write_dataset_images(args.dataset, args.out, args.limit or None, args.overwrite)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    return write_loader_pictures(cfg, args.out, args.limit, args.overwrite)
+    return write_loader_images(cfg, args.out, args.limit, args.overwrite)
 
 
 def main() -> None:
-    """Parses the command line, draws and prints the number of pictures and their folder."""
+    """Parses the command line, draws and prints the number of images and their folder."""
     parser = _parser()
     args = parser.parse_intermixed_args()
     if args.source == "dataset" and (args.dataset is None or args.config_file is not None or args.opts):
@@ -51,7 +51,7 @@ def main() -> None:
         parser.error(f"{args.out} lies in the data, which is only read; choose another place")
     with command():
         drawn = len(_draw(args))
-        print(f"{drawn:,} {'picture is' if drawn == 1 else 'pictures are'} in {args.out}")
+        print(f"{drawn:,} {'image is' if drawn == 1 else 'images are'} in {args.out}")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class PackagedWeights:
     architecture: str
 
 
-# The tensors were converted from TensorFlow's, so the model is the one of timm that pads as TensorFlow does. Pictures
+# The tensors were converted from TensorFlow's, so the model is the one of timm that pads as TensorFlow does. Images
 # are RGB, of mean 127 and scale 128. Apache-2.0.
 PACKAGED = {
     "efficientnet-lite0": PackagedWeights(

@@ -66,7 +66,7 @@ def _one_thread() -> Iterator[None]:
 
 
 class LinearResizeShortestEdge(T.ResizeShortestEdge):
-    """Detectron2's `ResizeShortestEdge` by a `LinearResizeTransform`; a picture that has the size stays as it is."""
+    """Detectron2's `ResizeShortestEdge` by a `LinearResizeTransform`; an image that has the size stays as it is."""
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Draws the size for an image (H, W, ...)."""
@@ -145,7 +145,7 @@ class ColorJitter(T.Augmentation):
     def __init__(
         self, prob: float, brightness: float, contrast: float, saturation: float, hue: float, image_format: str = "RGB"
     ) -> None:
-        """Takes the share of pictures to change, the largest changes (keys ``INPUT.COLOR_JITTER``), and RGB or BGR."""
+        """Takes the share of images to change, the largest changes (keys ``INPUT.COLOR_JITTER``), and RGB or BGR."""
         super().__init__()
         self._init(locals())
 

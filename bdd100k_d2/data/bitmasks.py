@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
-from .png import RGBA, png_head
+from .png import RGBA, png_header
 
 # Bits of the attributes.
 IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
@@ -141,12 +141,12 @@ def _check_header(content: bytes, path: Path) -> None:
     """Holds that the file is a PNG of four channels of 8 bits; Pillow alone would read 16 bits as 8."""
     if not content:
         raise DataError(f"{path}: the bitmask is an empty file; download or write it again.")
-    head = png_head(content)
-    if head is None:
+    header = png_header(content)
+    if header is None:
         raise DataError(f"{path}: not a PNG file, or cut off; bitmasks are PNG files with four channels (RGBA).")
-    if (head.bits, head.color_type) != (8, RGBA):
+    if (header.bits, header.color_type) != (8, RGBA):
         raise DataError(
-            f"{path}: a bitmask has four channels (RGBA) of 8 bits, this picture is {head.kind}; give the folder "
+            f"{path}: a bitmask has four channels (RGBA) of 8 bits, this image is {header.kind}; give the folder "
             "bitmasks/, not masks/ or colormaps/."
         )
 

@@ -18,7 +18,7 @@ class Category(NamedTuple):
     is_thing: bool
 
 
-# BDD100K publishes no detection colours; these are told apart on day and on night pictures.
+# BDD100K publishes no detection colours; these are told apart on day and on night images.
 DET = (
     Category("pedestrian", (255, 70, 90), True),
     Category("rider", (255, 140, 0), True),

@@ -1,7 +1,7 @@
 """Label files and mask folders -> Detectron2 dataset dicts.
 
 The dicts follow https://detectron2.readthedocs.io/en/latest/tutorials/datasets.html. ``image_id`` is the file name of
-the picture, the key that BDD100K's result files use.
+the image, the key that BDD100K's result files use.
 """
 
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 XYWH_ABS = 1
 """Detectron2's ``BoxMode.XYWH_ABS``. To import it takes seconds and 700 MB, which reading labels does not need."""
 
-# Of the released segmentation set these masks have no picture (https://github.com/bdd100k/bdd100k/issues/103).
+# Of the released segmentation set these masks have no image (https://github.com/bdd100k/bdd100k/issues/103).
 MASKS_WITHOUT_IMAGE = {
     "fee92217-63b3f87f",
     "ff1e4d6d-f4d85cfd",
@@ -42,7 +42,7 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
 
     Args:
         labels: a label file, e.g. ``labels/det_20/det_val.json``, or a folder of them.
-        images: the folder with the pictures.
+        images: the folder with the images.
 
     Returns:
         One dict a frame in the order of the files, frames without labels included, with ``annotations`` of ``bbox``
@@ -50,8 +50,8 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
         for the ignored classes, which Detectron2 leaves out of training).
 
     Raises:
-        DataError: what :func:`~bdd100k_d2.data.vintages.read_labels` raises, a missing picture, an unknown category, or
-            a box that is reversed or wholly outside of its picture.
+        DataError: what :func:`~bdd100k_d2.data.vintages.read_labels` raises, a missing image, an unknown category, or
+            a box that is reversed or wholly outside of its image.
     """
     labels, images = Path(labels), Path(images)
     frames, vintage = read_labels(labels)
@@ -84,14 +84,14 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
 
 
 def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Lists a folder of semantic masks (sem_seg or drivable) with their pictures.
+    """Lists a folder of semantic masks (sem_seg or drivable) with their images.
 
     Returns:
-        One dict a mask, sorted by name, with ``sem_seg_file_name``. Pictures without a mask are left out and counted in
-        a warning, as are the released masks that are known to have no picture.
+        One dict a mask, sorted by name, with ``sem_seg_file_name``. Images without a mask are left out and counted in
+        a warning, as are the released masks that are known to have no image.
 
     Raises:
-        DataError: a folder is missing or empty, any other mask has no picture, two masks are of one frame, or the masks
+        DataError: a folder is missing or empty, any other mask has no image, two masks are of one frame, or the masks
             are drivable maps of 2018.
     """
     masks, images = Path(masks), Path(images)
@@ -103,24 +103,24 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
             "width": WIDTH,
             "sem_seg_file_name": str(masks / name),
         }
-        for stem, name in match_pictures(masks, images).items()
+        for stem, name in match_images(masks, images).items()
     ]
 
 
 def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Lists a folder of pictures without labels (the test splits), sorted by name; they may have any size.
+    """Lists a folder of images without labels (the test splits), sorted by name; they may have any size.
 
     Raises:
-        DataError: the folder is missing or has no pictures.
+        DataError: the folder is missing or has no images.
     """
     images = Path(images)
     return [
-        {"file_name": str(images / name), "image_id": name} for name in sorted(_list_files(images, ".jpg", "pictures"))
+        {"file_name": str(images / name), "image_id": name} for name in sorted(_list_files(images, ".jpg", "images"))
     ]
 
 
-def match_pictures(masks: Path, images: Path) -> dict[str, str]:
-    """Finds the frames that have both a mask, or bitmask, and a picture.
+def match_images(masks: Path, images: Path) -> dict[str, str]:
+    """Finds the frames that have both a mask, or bitmask, and an image.
 
     Returns:
         The names of the mask files by the stems of their frames, sorted.
@@ -133,13 +133,13 @@ def match_pictures(masks: Path, images: Path) -> dict[str, str]:
         other = files.setdefault(mask_stem(masks / name), name)
         if other != name:
             raise DataError(f"{masks}: {other} and {name} are masks of the same frame; remove one of the two.")
-    pictures = {Path(name).stem for name in _list_files(images, ".jpg", "pictures")}
-    known = (files.keys() - pictures) & MASKS_WITHOUT_IMAGE
+    present = {Path(name).stem for name in _list_files(images, ".jpg", "images")}
+    known = (files.keys() - present) & MASKS_WITHOUT_IMAGE
     stems = sorted(files.keys() - known)
     check_images([f"{stem}.jpg" for stem in stems], images, f"of the masks in {masks}")
     for count, what in (
-        (len(known), "masks without a picture"),
-        (len(pictures.difference(stems)), "pictures without a mask"),
+        (len(known), "masks without an image"),
+        (len(present.difference(stems)), "images without a mask"),
     ):
         if count:
             logger.warning("%s: %d %s are left out.", masks, count, what)
@@ -147,18 +147,18 @@ def match_pictures(masks: Path, images: Path) -> dict[str, str]:
 
 
 def check_images(names: Sequence[str], images: Path, origin: str) -> None:
-    """Holds that the folder ``images`` has the pictures ``names``; ``origin`` says where the names are from.
+    """Holds that the folder ``images`` has the images ``names``; ``origin`` says where the names are from.
 
     Raises:
-        DataError: a name that leads out of the folder, or pictures that are missing.
+        DataError: a name that leads out of the folder, or images that are missing.
     """
     for name in names:
         check_file_name(name, images)
-    present = set(_list_files(images, "", "pictures"))
+    present = set(_list_files(images, "", "images"))
     missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
-            f"{images}: {len(missing)} of {len(names)} pictures {origin} are missing, the first is {missing[0]}. "
+            f"{images}: {len(missing)} of {len(names)} images {origin} are missing, the first is {missing[0]}. "
             f"{_REMEDY}"
         )
 
@@ -179,7 +179,7 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
         if not (width >= 1 and height >= 1 and inside and math.isfinite(width + height)):
             raise DataError(
                 f"{path}: frame {frame.name}, label {label.id} ({label.category}): the box ({box.x1:g}, {box.y1:g}) to "
-                f"({box.x2:g}, {box.y2:g}) is {'outside of the picture' if not inside else 'reversed or not finite'}; "
+                f"({box.x2:g}, {box.y2:g}) is {'outside of the image' if not inside else 'reversed or not finite'}; "
                 "mend or remove that label."
             )
         annotations.append(

@@ -1,4 +1,4 @@
-"""Reading a picture: Detectron2's pixels, in little more than half the time for JPEG."""
+"""Reading an image: Detectron2's pixels, in little more than half the time for JPEG."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from ..errors import UnreadableError
 _END_OF_JPEG = b"\xff\xd9"
 
 
-def read_picture(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
+def load_image(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
     """Reads what Detectron2's `read_image` reads, turned as its EXIF data say.
 
     OpenCV decodes JPEG to the same pixels as Pillow; docs/PERFORMANCE.md has the times of the decoders. What is not a
@@ -29,13 +29,13 @@ def read_picture(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
         uint8 array (H, W, 3) for RGB and BGR.
 
     Raises:
-        UnreadableError: the file is missing, cut off, or no picture.
+        UnreadableError: the file is missing, cut off, or no image.
     """
     path = os.fspath(path)
     try:
         return _read(path, image_format)
     except OSError as error:
-        raise UnreadableError(f"{path}: the picture cannot be read ({error}); download it again.") from error
+        raise UnreadableError(f"{path}: the image cannot be read ({error}); download it again.") from error
 
 
 def _read(path: str, image_format: str) -> np.ndarray:
@@ -43,13 +43,13 @@ def _read(path: str, image_format: str) -> np.ndarray:
         with PathManager.open(path, "rb") as file:
             content = file.read()
         if content.endswith(_END_OF_JPEG) and _is_jpeg_of_three_channels(content):
-            picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-            if picture is not None:
-                return picture[..., ::-1] if image_format == "RGB" else picture
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            if image is not None:
+                return image[..., ::-1] if image_format == "RGB" else image
     return read_image(path, image_format)
 
 
 def _is_jpeg_of_three_channels(content: bytes) -> bool:
-    # It reads the head alone.
+    # It reads the header alone.
     with Image.open(io.BytesIO(content)) as image:
         return image.format == "JPEG" and image.mode == "RGB"

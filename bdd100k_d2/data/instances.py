@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..errors import DataError
 from .bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
 from .categories import INS_SEG, PAN_SEG, PAN_SEG_IDS, ins_seg_class, is_known
-from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_pictures
+from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images
 from .labels import Frame, Label
 from .rle import CocoRLE, check_rle
 from .vintages import read_labels
@@ -38,7 +38,7 @@ def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str
 
     Args:
         labels: a folder of bitmasks, or run lengths in a label file or a folder of them.
-        images: the folder with the pictures.
+        images: the folder with the images.
 
     Returns:
         One dict a frame, frames without labels included, with ``annotations`` of ``bbox`` (XYWH in pixels, around the
@@ -46,8 +46,8 @@ def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str
         ignored objects and for the ignored classes).
 
     Raises:
-        DataError: labels that cannot be read, a picture that is missing, a class that instance segmentation does not
-            have, or run lengths that do not fit the picture.
+        DataError: labels that cannot be read, an image that is missing, a class that instance segmentation does not
+            have, or run lengths that do not fit the image.
     """
     return _load(Path(labels), Path(images), _instances_of_bitmask, _instances_of_frame)
 
@@ -87,7 +87,7 @@ def _load(
 def _load_bitmasks(
     folder: Path, images: Path, convert: Callable[[Bitmask, Path], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    files = match_pictures(folder, images)
+    files = match_images(folder, images)
     # Pillow and NumPy let other threads run while they decode.
     with ThreadPoolExecutor() as pool:
         found = pool.map(partial(_read, convert=convert), (folder / name for name in files.values()))
@@ -189,7 +189,7 @@ def _load_run_lengths(
             "files in rles/, not polygons/."
         )
     for count, what in (
-        (len(found.frames) - len(frames), "frames without a picture"),
+        (len(found.frames) - len(frames), "frames without an image"),
         (without, "labels without run lengths"),
     ):
         if count:

@@ -18,7 +18,7 @@ from ..atomic import atomic_path
 from ..errors import DataError
 
 HEIGHT, WIDTH = 720, 1280
-"""The size in pixels of every BDD100K picture."""
+"""The size in pixels of every BDD100K image."""
 
 
 class Box2D(msgspec.Struct, gc=False):
@@ -72,14 +72,14 @@ class FrameAttributes(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class ImageSize(msgspec.Struct, gc=False):
-    """The size of a frame's picture in pixels."""
+    """The size of a frame's image in pixels."""
 
     width: int
     height: int
 
 
 class Frame(msgspec.Struct, omit_defaults=True):
-    """A picture and its objects. ``labels`` is None where the file has ``null`` or no such key."""
+    """An image and its objects. ``labels`` is None where the file has ``null`` or no such key."""
 
     name: str
     videoName: str | None = None  # noqa: N815, the field's name in the file
@@ -91,7 +91,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The size of the picture in pixels; where the file does not say, of its masks, else the official one."""
+        """The size of the image in pixels; where the file does not say, of its masks, else the official one."""
         if self.size is not None:
             return self.size.height, self.size.width
         return next((label.rle.size for label in self.labels or () if label.rle is not None), (HEIGHT, WIDTH))
@@ -141,19 +141,19 @@ def check_unique(frames: Iterable[Frame], path: Path) -> None:
         seen.add(frame.name)
 
 
-def picture_stem(name: str) -> str:
-    """The name of a frame without the ending of its picture or mask, by which the two are matched."""
+def image_stem(name: str) -> str:
+    """The name of a frame without the ending of its image or mask, by which the two are matched."""
     return name.removesuffix(".jpg").removesuffix(".png")
 
 
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
-    """Holds that a frame's name leads to no place outside of the folder of its picture.
+    """Holds that a frame's name leads to no place outside of the folder of its image.
 
     Raises:
         DataError: ``name`` is not a plain file name.
     """
     if "/" in name or "\\" in name or name in ("", "..", "."):
-        raise DataError(f"frame {name!r} is not a plain file name; pictures lie directly in {folder}.")
+        raise DataError(f"frame {name!r} is not a plain file name; images lie directly in {folder}.")
 
 
 def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:

@@ -20,14 +20,14 @@ from ..errors import ConfigError, DataError, UnreadableError
 from ..parallel import give_back_freed_memory, loader_workers
 from .mapper import BDD100KDatasetMapper
 from .randomness import Purpose, drawing, generator
-from .sampler import Sample, TrainingOrder
+from .sampler import Sample, TrainingBatchSampler
 from .workers import lost_worker, outlive_signals
 
 logger = logging.getLogger(__name__)
 
 _SAMPLERS = ("TrainingSampler", "RepeatFactorTrainingSampler", "RandomSubsetTrainingSampler")
 
-# What replaces an unreadable picture may be unreadable too; so many in a row are no accident.
+# What replaces an unreadable image may be unreadable too; so many in a row are no accident.
 _ATTEMPTS = 10
 
 _SKIPPED = "skipped"
@@ -36,8 +36,8 @@ _SKIPPED = "skipped"
 class TrainLoader:
     """Endless batches of mapped records from iteration ``start_iter`` on; :meth:`restart` moves to another.
 
-    Batch k is a function of the seed and k: which records it holds (`TrainingOrder`), and the augmentations' draws,
-    which are seeded for each sample of each epoch and not for each worker.
+    Batch k is a function of the seed and k: which records it holds (`TrainingBatchSampler`), and the augmentations'
+    draws, which are seeded for each sample of each epoch and not for each worker.
 
     An iterator reads nothing and starts no worker before its first batch is asked for: Detectron2 v0.6 makes the
     iterator before it loads the checkpoint that says where to start.
@@ -47,7 +47,7 @@ class TrainLoader:
         self,
         dataset: Dataset,
         mapper: Callable[[dict[str, Any]], dict[str, Any] | None],
-        order: Callable[[int], TrainingOrder],
+        order: Callable[[int], TrainingBatchSampler],
         *,
         seed: int,
         start_iter: int = 0,
@@ -63,7 +63,7 @@ class TrainLoader:
             seed: of the run, 0 or more.
             start_iter: the first batch.
             num_workers: processes that map records; 0 maps in this one.
-            skip_unreadable: another record takes the place of one whose picture or mask cannot be read.
+            skip_unreadable: another record takes the place of one whose image or mask cannot be read.
         """
         self.seed = seed
         self.start_iter = start_iter
@@ -123,7 +123,7 @@ class TrainLoader:
 class _Batches:
     """This process's share of each batch, as Detectron2's samplers deal them out."""
 
-    def __init__(self, order: TrainingOrder, start: int) -> None:
+    def __init__(self, order: TrainingBatchSampler, start: int) -> None:
         self.order = order
         self.start = start
         self.rank, self.world_size = comm.get_rank(), comm.get_world_size()
@@ -137,7 +137,7 @@ class _Samples(Dataset):
     """Mapped samples; where one cannot be had, of another record that is trained with."""
 
     def __init__(
-        self, dataset: Dataset, mapper: Callable[..., Any], order: TrainingOrder, skip_unreadable: bool
+        self, dataset: Dataset, mapper: Callable[..., Any], order: TrainingBatchSampler, skip_unreadable: bool
     ) -> None:
         self.dataset = dataset
         self.mapper = mapper
@@ -160,7 +160,7 @@ class _Samples(Dataset):
             if result is not None:
                 return {**result, _SKIPPED: skipped} if skipped else result
             skipped.append((record["file_name"], reason))
-        raise DataError(f"{len(skipped)} pictures drawn one after the other cannot be used, the last: {reason}")
+        raise DataError(f"{len(skipped)} images drawn one after the other cannot be used, the last: {reason}")
 
     def _candidates(self, sample: Sample) -> Iterator[int]:
         yield sample.index
@@ -200,8 +200,8 @@ def build_train_loader(
     del records
     give_back_freed_memory()
 
-    def order(seed: int) -> TrainingOrder:
-        return TrainingOrder(seed, cfg.SOLVER.IMS_PER_BATCH, len(dataset), **choice)
+    def order(seed: int) -> TrainingBatchSampler:
+        return TrainingBatchSampler(seed, cfg.SOLVER.IMS_PER_BATCH, len(dataset), **choice)
 
     return TrainLoader(
         dataset,
@@ -224,7 +224,7 @@ def num_workers(cfg: CfgNode) -> int:
 
 
 def _choice(cfg: CfgNode, records: list[dict[str, Any]] | Dataset) -> dict[str, Any]:
-    """What a `TrainingOrder` takes: the sampler's choice of records, and their groups."""
+    """What a `TrainingBatchSampler` takes: the sampler's choice of records, and their groups."""
     keys = cfg.DATALOADER
     if keys.SAMPLER_TRAIN not in _SAMPLERS:
         raise ConfigError(f"DATALOADER.SAMPLER_TRAIN is {keys.SAMPLER_TRAIN!r}; there are {', '.join(_SAMPLERS)}.")

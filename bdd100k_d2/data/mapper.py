@@ -20,7 +20,7 @@ from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
 from .augmentation import build_augmentation
-from .images import read_picture
+from .images import load_image
 from .masks import check_mask, read_mask
 
 
@@ -41,7 +41,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         Args:
             is_train: map for training.
             num_mask_classes: the number of classes a semantic mask may hold.
-            clip_boxes: clip the boxes to train with to the picture.
+            clip_boxes: clip the boxes to train with to the image.
             kwargs: of `DatasetMapper`.
         """
         super().__init__(is_train, **kwargs)
@@ -61,7 +61,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         """Maps one dict, which stays as it is.
 
         Raises:
-            UnreadableError: the picture or mask is missing or damaged.
+            UnreadableError: the image or mask is missing or damaged.
             DataError: one is not of the size that the dict says, or the mask holds an id that is no class.
         """
         record = copy.deepcopy(dataset_dict)
@@ -85,12 +85,12 @@ class BDD100KDatasetMapper(DatasetMapper):
 
     def _read(self, record: dict[str, Any]) -> np.ndarray:
         try:
-            image = read_picture(record["file_name"], self.image_format)
+            image = load_image(record["file_name"], self.image_format)
             check_image_size(record, image)
         except SizeMismatchError as error:
             raise DataError(
                 f"{record['file_name']}: {' '.join(str(error).split())}. The labels are for another size: take "
-                "the original picture, or write its size into the label file."
+                "the original image, or write its size into the label file."
             ) from error
         return image
 
@@ -98,7 +98,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         mask = read_mask(path)
         if mask.shape != (record["height"], record["width"]):
             raise DataError(
-                f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its picture {record['width']}x"
+                f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image {record['width']}x"
                 f"{record['height']}; download or write it again."
             )
         return check_mask(mask, self.num_mask_classes, path)
@@ -106,7 +106,7 @@ class BDD100KDatasetMapper(DatasetMapper):
     def _transform_annotations(
         self, dataset_dict: dict[str, Any], transforms: TransformList, image_shape: tuple[int, int]
     ) -> None:
-        # Boxes that are drawn anew around cropped masks lie inside the picture anyhow.
+        # Boxes that are drawn anew around cropped masks lie inside the image anyhow.
         if self.clip_boxes or self.recompute_boxes:
             super()._transform_annotations(dataset_dict, transforms, image_shape)
             return

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from ..errors import DataError, UnreadableError
 from .categories import IGNORE_LABEL
 from .labels import Frame
-from .png import GREY, HEAD_BYTES, PALETTE, png_head
+from .png import GREY, HEADER_BYTES, PALETTE, png_header
 from .rle import check_rle
 
 _SUFFIX_2018 = "_train_id"
@@ -69,14 +69,14 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
 def _open_mask(path: Path) -> Iterator[Image.Image]:
     try:
         with path.open("rb") as file:
-            head = png_head(file.read(HEAD_BYTES))
-            # As officially, the class ids of a palette picture are its indices, whatever its colours.
-            if head is not None and (head.bits != 8 or head.color_type not in (GREY, PALETTE)):
+            header = png_header(file.read(HEADER_BYTES))
+            # As officially, the class ids of a palette image are its indices, whatever its colours.
+            if header is not None and (header.bits != 8 or header.color_type not in (GREY, PALETTE)):
                 raise DataError(
-                    f"{path}: a mask has one channel of 8-bit class ids, this picture is {head.kind}; "
+                    f"{path}: a mask has one channel of 8-bit class ids, this image is {header.kind}; "
                     + (
                         "save it with 8 bits."
-                        if head.color_type in (GREY, PALETTE)
+                        if header.color_type in (GREY, PALETTE)
                         else "give the folder masks/, not colormaps/ or bitmasks/."
                     )
                 )

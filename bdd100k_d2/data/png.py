@@ -1,4 +1,4 @@
-"""PNG files: what kind of picture one is, told by its head without decoding it, and how masks are written.
+"""PNG files: what kind of image one is, told by its header without decoding it, and how masks are written.
 
 Pillow decodes 16 bits as 8, and a palette as its indices, without a word.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 GREY, PALETTE, RGBA = 0, 3, 6
 """Colour types: one channel, one channel of indices, and four channels."""
 
-HEAD_BYTES = 26
+HEADER_BYTES = 26
 """From the beginning of the file."""
 
 # Run lengths make masks smaller than zlib's default does (8.0 against 8.8 kB), in three quarters of the time.
@@ -40,8 +40,8 @@ def kind_name(color_type: int) -> str:
     return _KINDS.get(color_type, "of an unknown kind")
 
 
-def png_head(content: bytes) -> PngHead | None:
-    """The head of a PNG file, from `HEAD_BYTES` of it or more; None if it is none."""
-    if len(content) < HEAD_BYTES or content[:8] != _SIGNATURE:
+def png_header(content: bytes) -> PngHead | None:
+    """The header of a PNG file, from `HEADER_BYTES` of it or more; None if it is none."""
+    if len(content) < HEADER_BYTES or content[:8] != _SIGNATURE:
         return None
-    return PngHead(*struct.unpack(">IIBB", content[16:HEAD_BYTES]))
+    return PngHead(*struct.unpack(">IIBB", content[16:HEADER_BYTES]))

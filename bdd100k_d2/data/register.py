@@ -40,7 +40,7 @@ class Split(NamedTuple):
         Looks whether the paths exist, and reads nothing. Where neither is there, the official places stay.
         """
         images, labels = self.images, existing(self.labels, self.other_labels)
-        # Labels of another download go with its pictures.
+        # Labels of another download go with its images.
         moved = labels is not self.labels or not images.exists()
         if self.other_images is not None and moved and self.other_images.exists():
             images = self.other_images

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from ..errors import DataError
 from .labels import RLE
 
-_MAX_DIGITS = 7  # 35 bits, many times the largest picture
+_MAX_DIGITS = 7  # 35 bits, many times the largest image
 
 
 class CocoRLE(TypedDict):
@@ -47,7 +47,7 @@ def run_lengths(counts: str) -> np.ndarray:
     first[1:] = last[:-1] + 1
     num_digits = last - first + 1
     if num_digits.max() > _MAX_DIGITS:
-        raise DataError("the run lengths hold a number that is larger than any picture")
+        raise DataError("the run lengths hold a number that is larger than any image")
     places = np.arange(len(digits)) - first.repeat(num_digits)
     lengths = np.add.reduceat((digits & 31).astype(np.int64) << 5 * places, first)
     lengths -= (digits[last] & 16).astype(np.int64) << 5 * num_digits - 4
@@ -59,11 +59,11 @@ def run_lengths(counts: str) -> np.ndarray:
 
 
 def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
-    """Holds that run lengths describe a mask of the picture.
+    """Holds that run lengths describe a mask of the image.
 
     Args:
         rle: as the label file has it.
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the image in pixels.
         where: the file, the frame and the label, for the message.
 
     Returns:
@@ -74,8 +74,8 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
     """
     if tuple(rle.size) != tuple(size):
         raise DataError(
-            f"{where}: the mask has {rle.size[0]}x{rle.size[1]} pixels, the picture {size[0]}x{size[1]} "
-            "(height x width); write masks in the picture's size."
+            f"{where}: the mask has {rle.size[0]}x{rle.size[1]} pixels, the image {size[0]}x{size[1]} "
+            "(height x width); write masks in the image's size."
         )
     try:
         total = int(run_lengths(rle.counts).sum())

@@ -20,7 +20,7 @@ class Sample(NamedTuple):
     copy: int = 0
 
 
-class TrainingOrder:
+class TrainingBatchSampler:
     """An endless sequence of batches: each epoch, all records in an order of its own.
 
     Any batch is found without going through those before it. Detectron2's samplers draw all epochs from one generator,

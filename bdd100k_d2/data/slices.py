@@ -1,4 +1,4 @@
-"""Slices: data sets of the frames of another one that have certain attributes, such as the pictures taken at night.
+"""Slices: data sets of the frames of another one that have certain attributes, such as the images taken at night.
 
 A slice reads nothing when it is registered. Its frames are chosen when it is loaded or evaluated, by the attributes
 ``weather``, ``scene`` and ``timeofday`` in a label file; the frames without an attribute are in none of its slices.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
 from .categories import SCENE, TIME_OF_DAY, WEATHER
-from .labels import FrameAttributes, attributes_of, picture_stem
+from .labels import FrameAttributes, attributes_of, image_stem
 from .vintages import read_labels
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def register_known_slices(bases: Sequence[str]) -> None:
 
 
 def slice_frames(name: str) -> frozenset[str] | None:
-    """The frames of a registered slice by the stems of their pictures; None for a data set that is no slice.
+    """The frames of a registered slice by the stems of their images; None for a data set that is no slice.
 
     Raises:
         DataError: the attributes cannot be read, or no frame has them.
@@ -130,7 +130,7 @@ def slice_frames(name: str) -> frozenset[str] | None:
     wanted, source = metadata.slice_attributes, _source(name)
     attributes = _attributes(source, _state(source))
     stems = frozenset(
-        picture_stem(frame)
+        image_stem(frame)
         for frame, of_frame in attributes.items()
         if all(getattr(of_frame, attribute) in values for attribute, values in wanted.items())
     )
@@ -202,7 +202,7 @@ def _load(name: str) -> list[dict[str, Any]]:
 
     stems, base = slice_frames(name), MetadataCatalog.get(name).slice_of
     records = DatasetCatalog.get(base)
-    chosen = [record for record in records if picture_stem(Path(record["file_name"]).name) in stems]
+    chosen = [record for record in records if image_stem(Path(record["file_name"]).name) in stems]
     if not chosen:
         raise DataError(f"{name}: none of the {len(stems):,} frames with its attributes is in {base}, so it is empty.")
     logger.info("%s: %d of the %d frames of %s.", name, len(chosen), len(records), base)

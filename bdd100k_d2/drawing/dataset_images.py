@@ -35,27 +35,27 @@ _FILES = ("file_name", "sem_seg_file_name", "bitmask_file_name", "pan_seg_file_n
 _CORNERS, _WITH_SIZE = 0, 1
 
 
-def write_dataset_pictures(name: str, folder: Path, limit: int | None = 50, overwrite: bool = False) -> list[Path]:
+def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwrite: bool = False) -> list[Path]:
     """Draws the ground truth of a registered data set: boxes, masks of objects, or classes of pixels.
 
     Args:
         name: in Detectron2's catalogs.
-        folder: of the pictures, ``<name of the frame>.png``.
+        folder: of the images, ``<name of the frame>.png``.
         limit: of more frames, this many are taken at equal distances; None draws all.
-        overwrite: replace pictures of the same names there.
+        overwrite: replace images of the same names there.
 
     Returns:
-        The pictures' paths.
+        The images' paths.
 
     Raises:
         ConfigError: no such data set, or one without classes.
-        DataError: labels or pictures that cannot be read, or that the loaders refuse.
-        OutputError: ``folder`` cannot be written or holds files of the data set, or a picture of the same name and
+        DataError: labels or images that cannot be read, or that the loaders refuse.
+        OutputError: ``folder`` cannot be written or holds files of the data set, or an image of the same name and
             ``overwrite`` is false.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    from ..data.images import read_picture
+    from ..data.images import load_image
 
     _check_registered(name)
     records = DatasetCatalog.get(name)
@@ -66,30 +66,30 @@ def write_dataset_pictures(name: str, folder: Path, limit: int | None = 50, over
         records = [records[int(i)] for i in np.linspace(0, len(records) - 1, limit).round()]
     _check_folder(folder, _places(name, files))
     for record in records:
-        _check_new(_picture(folder, Path(record["file_name"]).stem), overwrite)
+        _check_new(_image(folder, Path(record["file_name"]).stem), overwrite)
     drawn = (
-        (Path(record["file_name"]).stem, draw_record(read_picture(record["file_name"], "RGB"), record, metadata))
+        (Path(record["file_name"]).stem, draw_record(load_image(record["file_name"], "RGB"), record, metadata))
         for record in records
     )
     return _write(drawn, folder, len(records), overwrite)
 
 
-def write_loader_pictures(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite: bool = False) -> list[Path]:
+def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite: bool = False) -> list[Path]:
     """Draws the first samples that a training with ``cfg`` takes, as the model gets them.
 
     Args:
         cfg: of the training; ``SEED`` of -1, which lets a training draw one, is 0 here.
-        folder: of the pictures, ``<number>_<name of the frame>.png``.
+        folder: of the images, ``<number>_<name of the frame>.png``.
         limit: number of samples.
-        overwrite: replace pictures of the same names there.
+        overwrite: replace images of the same names there.
 
     Returns:
-        The pictures' paths.
+        The images' paths.
 
     Raises:
         ConfigError: no data set to train on, one that is not registered, or one without classes.
-        DataError: labels or pictures that cannot be read.
-        OutputError: ``folder`` cannot be written or holds files of a data set, or a picture of the same name and
+        DataError: labels or images that cannot be read.
+        OutputError: ``folder`` cannot be written or holds files of a data set, or an image of the same name and
             ``overwrite`` is false.
     """
     from detectron2.data import MetadataCatalog
@@ -120,7 +120,7 @@ def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata")
     """Draws a Detectron2 dataset dict, with a legend under it.
 
     Args:
-        image: (H, W, 3) uint8, RGB; the picture of the dict.
+        image: (H, W, 3) uint8, RGB; the image of the dict.
         record: with "segments_info" (panoptic), "sem_seg_file_name" or "annotations"; other dicts have no labels.
         metadata: names and colours of the classes.
 
@@ -207,7 +207,7 @@ def _check_new(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: exists; choose another folder, or --overwrite to replace it.")
 
 
-def _picture(folder: Path, name: str) -> Path:
+def _image(folder: Path, name: str) -> Path:
     return folder / f"{name}.png"
 
 
@@ -278,16 +278,16 @@ def _decode(segmentation: Any, size: Sequence[int]) -> np.ndarray:  # noqa: ANN4
 
 
 def _size(image: np.ndarray) -> str:
-    return f"its picture {image.shape[1]}x{image.shape[0]}; download or write it again."
+    return f"its image {image.shape[1]}x{image.shape[0]}; download or write it again."
 
 
 def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int, overwrite: bool) -> list[Path]:
     def written() -> Iterator[Path]:
-        for name, picture in drawn:
-            path = _picture(folder, name)
+        for name, image in drawn:
+            path = _image(folder, name)
             _check_new(path, overwrite)
-            content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+            content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             write_atomic(path, content.tobytes())
             yield path
 
-    return list(tqdm(written(), "drawing", total, unit="picture", disable=not sys.stderr.isatty()))
+    return list(tqdm(written(), "drawing", total, unit="image", disable=not sys.stderr.isatty()))

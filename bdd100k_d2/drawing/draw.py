@@ -1,6 +1,6 @@
-"""Boxes, class names and masks on pictures, drawn with OpenCV.
+"""Boxes, class names and masks on images, drawn with OpenCV.
 
-Every picture is an RGB array of shape (H, W, 3) and type uint8, and every colour an RGB triple. The functions return a
+Every image is an RGB array of shape (H, W, 3) and type uint8, and every colour an RGB triple. The functions return a
 new array and leave theirs alone. They know nothing of datasets: the caller chooses colours and texts.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 Color = tuple[int, int, int]
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
-_FONT_SCALE = 0.45  # at a picture height of 720; the smallest size that is read without effort
+_FONT_SCALE = 0.45  # at an image height of 720; the smallest size that is read without effort
 _PADDING = 3
 # A chip is about 16 pixels high: on a box smaller than this it would hide more than it tells.
 _SMALLEST_AREA_WITH_CHIP = 20 * 20
@@ -48,8 +48,8 @@ class _Chip(NamedTuple):
 def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     """Outlines each box on the inside of its border and writes its text on a chip of its colour.
 
-    Lines grow with the box. Chips stay inside the picture, do not cover each other or a smaller box, and are left out
-    where there is no such place. Parts outside the picture are cut off; a box that is wholly outside, or has a
+    Lines grow with the box. Chips stay inside the image, do not cover each other or a smaller box, and are left out
+    where there is no such place. Parts outside the image are cut off; a box that is wholly outside, or has a
     coordinate that is not a number, is not drawn.
 
     Args:
@@ -85,13 +85,13 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
 def overlay_mask(
     image: np.ndarray, mask: np.ndarray, colors: Sequence[Color | None], opacity: float = 0.5
 ) -> np.ndarray:
-    """Lays the colours of a mask's classes over a picture.
+    """Lays the colours of a mask's classes over an image.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         mask: (H, W) uint8 class ids. Pixels with an id beyond ``colors`` (255, the ignored ones) stay as they are.
         colors: by class id; pixels of a class whose colour is None stay as they are.
-        opacity: 0 leaves the picture, 1 hides it.
+        opacity: 0 leaves the image, 1 hides it.
 
     Returns:
         A new array like ``image``.
@@ -126,7 +126,7 @@ def luminance(color: Color) -> float:
 
 
 def font_scale(height: int) -> float:
-    """OpenCV's scale of `FONT` for a text on a picture of ``height`` pixels."""
+    """OpenCV's scale of `FONT` for a text on an image of ``height`` pixels."""
     return _FONT_SCALE * max(1.0, height / 720)
 
 
@@ -137,7 +137,7 @@ def check_image(image: np.ndarray) -> None:
         ValueError: it is not.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"expected a uint8 RGB picture of shape (H, W, 3), not {image.dtype} {image.shape}")
+        raise ValueError(f"expected a uint8 RGB image of shape (H, W, 3), not {image.dtype} {image.shape}")
 
 
 def _clip(corners: Sequence[float], width: int, height: int) -> tuple[int, int, int, int] | None:
@@ -155,13 +155,13 @@ def _area(corners: Sequence[int]) -> int:
 
 
 def _line_width(side: int, height: int) -> int:
-    """Pixels, for a box whose shorter side is ``side`` in a picture of ``height``."""
+    """Pixels, for a box whose shorter side is ``side`` in an image of ``height``."""
     scale = max(1, round(height / 720))
     return scale * (1 if side < 20 * scale else 2 if side < 160 * scale else 3)
 
 
 def _outline(region: np.ndarray, line: int, color: Color, dashed: bool) -> None:
-    """Draws along the border of ``region``, a view of the picture, so nothing can fall outside of the box."""
+    """Draws along the border of ``region``, a view of the image, so nothing can fall outside of the box."""
     # The vertical edges are turned so that every edge is (line, length, 3).
     upright = region.transpose(1, 0, 2)
     for edge in (region[:line], region[-line:], upright[:line], upright[-line:]):

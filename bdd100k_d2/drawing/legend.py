@@ -1,4 +1,4 @@
-"""A strip under a picture that says which colour is which class."""
+"""A strip under an image that says which colour is which class."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -11,19 +11,19 @@ from .overlay import Classes, edge_color
 
 _BACKGROUND = 24
 _TEXT, _TEXT_OF_ABSENT = 235, 120
-# In pixels on a picture of 720 lines.
+# In pixels on an image of 720 lines.
 _ROW, _SWATCH, _GAP, _MARGIN, _LINE = 24, 12, 16, 8, 1
 
 
 def add_legend(image: np.ndarray, classes: Classes, present: Collection[int]) -> np.ndarray:
-    """Puts the legend of ``classes`` under a picture.
+    """Puts the legend of ``classes`` under an image.
 
-    It hides nothing and has the same size for every picture of a film. Classes that are not painted are left out.
+    It hides nothing and has the same size for every image of a film. Classes that are not painted are left out.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         classes: of the task.
-        present: the ids of those that are in the picture; the others are dimmed.
+        present: the ids of those that are in the image; the others are dimmed.
 
     Returns:
         (H + h, W, 3) uint8; h is even.

@@ -1,6 +1,6 @@
-"""Objects and classes of pixels on a picture, by names and colours of a task.
+"""Objects and classes of pixels on an image, by names and colours of a task.
 
-It is the one way in which predictions, ground truth and training samples are drawn. Pictures and colours are as in
+It is the one way in which predictions, ground truth and training samples are drawn. Images and colours are as in
 :mod:`.draw`; nothing here knows Detectron2's types.
 """
 
@@ -33,7 +33,7 @@ class Classes(NamedTuple):
 
 
 class Objects(NamedTuple):
-    """N objects of a picture of H x W pixels.
+    """N objects of an image of H x W pixels.
 
     Attributes:
         corners: (N, 4) float x1, y1, x2, y2 in pixels, inclusive.
@@ -51,7 +51,7 @@ class Objects(NamedTuple):
 
 
 def visible_classes(names: Sequence[str], colors: Sequence[Sequence[int]]) -> Classes:
-    """The classes of a task; "background" is not painted, because a colour over it would only darken the picture."""
+    """The classes of a task; "background" is not painted, because a colour over it would only darken the image."""
     kept = (None if name == "background" else tuple(color) for name, color in zip(names, colors, strict=True))
     return Classes(tuple(names), tuple(kept))
 
@@ -110,7 +110,7 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
 def paint_classes(
     image: np.ndarray, ids: np.ndarray, classes: Classes, regions: np.ndarray | None = None
 ) -> np.ndarray:
-    """Lays the classes of pixels over a picture in half opacity, with an outline around each region.
+    """Lays the classes of pixels over an image in half opacity, with an outline around each region.
 
     Args:
         image: (H, W, 3) uint8, RGB.
@@ -136,7 +136,7 @@ def present_classes(ids: np.ndarray) -> list[int]:
 
 @lru_cache(maxsize=256)
 def edge_color(color: Color) -> Color:
-    """``color``, mixed with as much white as lets an outline of it be seen on a night picture."""
+    """``color``, mixed with as much white as lets an outline of it be seen on a night image."""
     mixed = (tuple(round(v + (255 - v) * share / 20) for v in color) for share in range(21))
     return next(one for one in mixed if luminance(one) >= _EDGE_LUMINANCE)
 
@@ -153,9 +153,9 @@ def _look_up(table: np.ndarray, owners: np.ndarray) -> np.ndarray:
 
 
 def _part(corners: np.ndarray, shape: Sequence[int]) -> tuple[slice, slice]:
-    """The pixels of a box and two around it; a mask lies inside of its box, and a whole picture takes 30 times as long.
+    """The pixels of a box and two around it; a mask lies inside of its box, and a whole image takes 30 times as long.
 
-    A box that is not finite stands for the whole picture.
+    A box that is not finite stands for the whole image.
     """
     if not np.isfinite(corners).all():
         return slice(None), slice(None)

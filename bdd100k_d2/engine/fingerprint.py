@@ -21,7 +21,7 @@ def fingerprint(dataset: str) -> dict[str, Any]:
     """The fingerprint of a registered dataset.
 
     Returns:
-        ``images`` and ``labels``, the paths, None where there is none; ``pictures``, the files below ``images``; and of
+        ``images`` and ``labels``, the paths, None where there is none; ``images``, the files below ``images``; and of
         the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names and sizes of its
         files, which are its frames. A file's frames are those it lists; None if it lists none. All this is of the
         whole data set where ``dataset`` is a slice, which has ``slice_frames`` and ``slice_sha256`` (of their names)
@@ -45,7 +45,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         hashes = f"sha256 {_short(before)} before, {_short(now)} now"
         found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
-        found.append(f"{now['images']} has {now.get('pictures')} pictures, {before.get('pictures')} before")
+        found.append(f"{now['images']} has {now.get('images')} images, {before.get('images')} before")
     if before.get("slice_sha256") != now.get("slice_sha256"):
         counts = f"{before.get('slice_frames')} before, {now.get('slice_frames')} now"
         found.append(f"the frames of the slice have changed ({counts})")

@@ -34,12 +34,12 @@ from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
 from .hooks.finite import NonFiniteGuard
-from .hooks.prediction_images import PredictionPictures, has_known_colors
+from .hooks.prediction_images import PredictionImages, has_known_colors
 from .hooks.record import RunRecord
 from .hooks.stopping import EarlyStopping, StopTraining
 from .hooks.termination import Termination
 from .hooks.val_loss import ValidationLoss
-from .hooks.writers import WriteEvents, build_writers, shows_pictures
+from .hooks.writers import WriteEvents, build_writers, shows_images
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
 from .solver import build_optimizer, build_schedule, scale_to_processes
@@ -112,12 +112,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
-        """The training sets' pictures with the recipes' augmentations, in the order that ``cfg.SEED`` gives."""
+        """The training sets' images with the recipes' augmentations, in the order that ``cfg.SEED`` gives."""
         return build_train_loader(cfg, comm.shared_random_seed() if cfg.SEED < 0 else cfg.SEED)
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
-        """Detectron2's test loader, a picture a batch."""
+        """Detectron2's test loader, an image a batch."""
         mapper = BDD100KDatasetMapper(cfg, is_train=False)
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
 
@@ -181,8 +181,8 @@ class Trainer(DefaultTrainer):
         if cfg.SOLVER.BEST_METRIC and comm.is_main_process():
             best = (cfg.SOLVER.BEST_METRIC, cfg.SOLVER.BEST_MODE)
             built.append(BestCheckpointer(test.EVAL_PERIOD, checkpointer, *best))
-        if test.NUM_PICTURES > 0 and has_known_colors(cfg) and shows_pictures(cfg):
-            built.append(PeriodicEvaluation(test.EVAL_PERIOD, PredictionPictures(cfg, model)))
+        if test.NUM_PICTURES > 0 and has_known_colors(cfg) and shows_images(cfg):
+            built.append(PeriodicEvaluation(test.EVAL_PERIOD, PredictionImages(cfg, model)))
         if test.EARLY_STOPPING.METRIC:
             built.append(EarlyStopping(cfg, checkpointer))
         periods = (test.EVAL_PERIOD, test.VAL_LOSS.PERIOD)
@@ -250,7 +250,7 @@ class Trainer(DefaultTrainer):
         batch = self.cfg.SOLVER.IMS_PER_BATCH
         if state_dict.get("batch", batch) != batch:
             raise ConfigError(
-                f"The run had batches of {state_dict['batch']} pictures, now they are {batch}: its iterations and its "
+                f"The run had batches of {state_dict['batch']} images, now they are {batch}: its iterations and its "
                 f"place in the data mean something else. Go on with {state_dict['batch']}; on another number of "
                 "processes add SOLVER.REFERENCE_WORLD_SIZE 0 and the run's own batch, rate and iterations, which are "
                 "in its config.yaml. Or start a new run from the weights, with MODEL.WEIGHTS and without --resume."
@@ -266,7 +266,7 @@ class Trainer(DefaultTrainer):
             self._bfloat16.go_on(state_dict["bfloat16"])
         if "seed" not in state_dict:
             logger.warning(
-                "The checkpoint holds no seed: it was written by Detectron2 or by an earlier version. The pictures go "
+                "The checkpoint holds no seed: it was written by Detectron2 or by an earlier version. The images go "
                 "on in an order of seed %d, not in the one of the run so far.",
                 self.seed,
             )
@@ -294,6 +294,6 @@ class Trainer(DefaultTrainer):
             self.data_loader.restart(self.seed, self.start_iter)
         else:
             logger.warning(
-                "%s cannot go on where the run stopped; the pictures start over in a new order.",
+                "%s cannot go on where the run stopped; the images start over in a new order.",
                 type(self.data_loader).__name__,
             )

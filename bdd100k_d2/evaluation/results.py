@@ -1,6 +1,6 @@
 """Predictions -> the files that the official toolkit and its evaluation servers take.
 
-det is a JSON list; sem_seg and drivable are masks, a PNG a picture; ins_seg is bitmasks and a file of their scores;
+det is a JSON list; sem_seg and drivable are masks, a PNG an image; ins_seg is bitmasks and a file of their scores;
 pan_seg is bitmasks. Source: https://doc.bdd100k.com/evaluate.html.
 """
 
@@ -38,7 +38,7 @@ class ScoredInstance(msgspec.Struct, gc=False):
 
 
 class ScoredFrame(msgspec.Struct):
-    """A frame of ``score.json``, by the name of its picture."""
+    """A frame of ``score.json``, by the name of its image."""
 
     name: str
     labels: list[ScoredInstance]
@@ -90,7 +90,7 @@ def instance_bitmask(masks: np.ndarray, scores: np.ndarray, classes: np.ndarray)
 
 
 def scored_frame(name: str, scores: np.ndarray) -> ScoredFrame:
-    """A frame of ``score.json``: the ``scores`` (M,) of the annotation ids 1 to M in the bitmask of the picture."""
+    """A frame of ``score.json``: the ``scores`` (M,) of the annotation ids 1 to M in the bitmask of the image."""
     return ScoredFrame(name, [ScoredInstance(i, score) for i, score in enumerate(scores.tolist(), start=1)])
 
 
@@ -160,7 +160,7 @@ def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
 
 
 def mask_path(folder: str | os.PathLike[str], image_name: str) -> Path:
-    """Where the mask or bitmask of a picture goes: the same stem, ``.png``."""
+    """Where the mask or bitmask of an image goes: the same stem, ``.png``."""
     return Path(folder) / f"{Path(image_name).stem}.png"
 
 

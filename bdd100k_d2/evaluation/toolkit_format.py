@@ -14,12 +14,12 @@ from ..atomic import write_atomic
 from ..data import categories
 from .metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 
-Official = dict[str, Any]
+ToolkitScores = dict[str, Any]
 """Scores as ``bdd100k.eval.run --out-file`` writes them: for each metric a list of ``{class: percent}`` and
 ``{"OVERALL" or "AVERAGE": percent}``, with groups of classes between them for pan_seg, or a number."""
 
 
-def write_scores(scores: Official, path: str | os.PathLike[str]) -> None:
+def write_scores(scores: ToolkitScores, path: str | os.PathLike[str]) -> None:
     """Writes scores as the toolkit does; an absent class is the token NaN, as there.
 
     Raises:
@@ -28,12 +28,12 @@ def write_scores(scores: Official, path: str | os.PathLike[str]) -> None:
     write_atomic(path, json.dumps(scores, indent=2))
 
 
-def read_scores(path: str | os.PathLike[str]) -> Official:
+def read_scores(path: str | os.PathLike[str]) -> ToolkitScores:
     """Reads scores as :func:`write_scores` and the toolkit write them."""
     return json.loads(Path(path).read_text())
 
 
-def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> Official:
+def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> ToolkitScores:
     """The official form of what ``detection_scores`` returns; also that of instance segmentation."""
     return {
         metric: [dict(zip(names, values[:-1].tolist(), strict=True)), {"OVERALL": float(values[-1])}]
@@ -41,7 +41,7 @@ def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -
     }
 
 
-def official_segmentation(task: str, matrix: np.ndarray) -> Official:
+def official_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
     """The official form of the scores of sem_seg or drivable; "Acc" is the precision, as in the toolkit.
 
     Args:
@@ -57,7 +57,7 @@ def official_segmentation(task: str, matrix: np.ndarray) -> Official:
     }
 
 
-def further_segmentation(task: str, matrix: np.ndarray) -> Official:
+def further_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
     """Scores that the toolkit does not have; arguments as of :func:`official_segmentation`.
 
     Returns:
@@ -77,7 +77,7 @@ def _with_average(task: str, scores: SegmentationScores, values: np.ndarray) -> 
     return [per_class, {"AVERAGE": scores.mean(values)}]
 
 
-def summary(scores: Official) -> dict[str, float]:
+def summary(scores: ToolkitScores) -> dict[str, float]:
     """The value of each metric over all classes, as the toolkit's ``Result.summary()`` names them.
 
     The averages over classes of "IoU" and "Acc" are "mIoU" and "mAcc"; a group of classes is "PQ/STUFF".
@@ -94,7 +94,7 @@ def summary(scores: Official) -> dict[str, float]:
     return flat
 
 
-def table(scores: Official) -> str:
+def table(scores: ToolkitScores) -> str:
     """The toolkit's table, character for character without the empty lines around it.
 
     A row a class, then the groups and the overall value under lines of their own; a column a metric that has a value a

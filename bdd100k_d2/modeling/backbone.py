@@ -43,7 +43,7 @@ class AnySizeFPN(FPN):
         self._size_divisibility = 0
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Maps pictures (N, 3, H, W) to levels p2 to p5 of shape (N, out_channels, ceil(H / 2^k), ceil(W / 2^k))."""
+        """Maps images (N, 3, H, W) to levels p2 to p5 of shape (N, out_channels, ceil(H / 2^k), ceil(W / 2^k))."""
         bottom_up = self.bottom_up(x)
         coarser = None
         results = []

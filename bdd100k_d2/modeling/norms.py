@@ -43,7 +43,7 @@ def fold_norms(model: nn.Module) -> int:
     """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place.
 
     For prediction alone: ``model`` has to be in evaluation mode, and its state has other keys afterwards. The results
-    are the same but for rounding. Norms that depend on the picture (GN, LN) stay.
+    are the same but for rounding. Norms that depend on the image (GN, LN) stay.
 
     Returns:
         How many were folded.

@@ -43,7 +43,7 @@ class BDD100KRPN(RPN):
         """Builds the RPN.
 
         Args:
-            allowed_border: how many pixels an anchor may cross the picture's border by and be trained; -1: any.
+            allowed_border: how many pixels an anchor may cross the image's border by and be trained; -1: any.
             average_over_sampled: divide the losses by the number of sampled anchors.
             kwargs: of `RPN`.
         """
@@ -68,7 +68,7 @@ class BDD100KRPN(RPN):
     def label_and_sample_anchors(
         self, anchors: list[Boxes], gt_instances: list[Instances]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Labels (R,) of -1, 0 and 1 and matched boxes (R, 4) of each picture's anchors, as its parent's."""
+        """Labels (R,) of -1, 0 and 1 and matched boxes (R, 4) of each image's anchors, as its parent's."""
         if self.allowed_border < 0:
             return super().label_and_sample_anchors(anchors, gt_instances)
         anchors = Boxes.cat(anchors)

@@ -1,4 +1,4 @@
-"""Semantic FPN (Kirillov et al., Panoptic Feature Pyramid Networks, 2019) for pictures of any size."""
+"""Semantic FPN (Kirillov et al., Panoptic Feature Pyramid Networks, 2019) for images of any size."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ from .initial_values import starts_as_vis4d
 class SemanticFPN(SemanticSegmentor):
     """Detectron2's `SemanticSegmentor` for a backbone that takes any size; the parameters have the same names.
 
-    Pictures are not padded beyond the largest of the batch, and logits that have the asked size already are not
+    Images are not padded beyond the largest of the batch, and logits that have the asked size already are not
     resampled.
     """
 
@@ -28,11 +28,11 @@ class SemanticFPN(SemanticSegmentor):
         """Trains or predicts.
 
         Args:
-            batched_inputs: a dict a picture: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class ids;
+            batched_inputs: a dict an image: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class ids;
                 ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
 
         Returns:
-            In training the losses; otherwise a dict a picture, whose ``sem_seg`` holds logits of shape
+            In training the losses; otherwise a dict an image, whose ``sem_seg`` holds logits of shape
             (K, height, width).
         """
         divisibility = self.backbone.size_divisibility

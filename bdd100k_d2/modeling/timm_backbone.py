@@ -58,7 +58,7 @@ class TimmBackbone(Backbone):
         self._freeze(frozen_stages)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Maps pictures (N, 3, H, W) to levels (N, C, ceil(H / stride), ceil(W / stride))."""
+        """Maps images (N, 3, H, W) to levels (N, C, ceil(H / stride), ceil(W / stride))."""
         maps = self._body(x)
         if self._channels_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
@@ -106,7 +106,7 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
         **({"drop_path_rate": cfg.MODEL.TIMM.DROP_PATH} if cfg.MODEL.TIMM.DROP_PATH else {}),
     )
     if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
-        raise ConfigError(f"MODEL.TIMM.NAME: {name} takes pictures of one size only; choose a convolutional model.")
+        raise ConfigError(f"MODEL.TIMM.NAME: {name} takes images of one size only; choose a convolutional model.")
     backbone = TimmBackbone(
         body,
         frozen_stages=cfg.MODEL.TIMM.FROZEN_STAGES,

@@ -155,7 +155,7 @@ def read_pixels(task: str, path: Path) -> np.ndarray:
 
 
 def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = MIN_SCORE) -> np.ndarray:
-    """Draws a result on its picture, with a legend under it.
+    """Draws a result on its image, with a legend under it.
 
     Args:
         task: of the result.

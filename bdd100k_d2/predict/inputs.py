@@ -1,4 +1,4 @@
-"""What a user means by ``--input``: pictures by path, folder, pattern or list; or a film, from a file or a camera."""
+"""What a user means by ``--input``: images by path, folder, pattern or list; or a film, from a file or a camera."""
 
 import glob
 import logging
@@ -12,16 +12,16 @@ from ..errors import DataError
 
 logger = logging.getLogger(__name__)
 
-PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 FILM_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 _LIST_SUFFIX = ".txt"
 
 RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
-"""Folders of the output whose pictures are results and so no input."""
+"""Folders of the output whose images are results and so no input."""
 
 
-class Pictures(NamedTuple):
-    """Pictures in the order in which they are predicted: the name in the results -> the path."""
+class Images(NamedTuple):
+    """Images in the order in which they are predicted: the name in the results -> the path."""
 
     paths: dict[str, Path]
 
@@ -46,21 +46,21 @@ class Film(NamedTuple):
         return int(name.removeprefix(f"{self.stem}-").removesuffix(".jpg")) - 1
 
 
-def find_input(text: str, output: Path | None = None) -> Pictures | Film:
+def find_input(text: str, output: Path | None = None) -> Images | Film:
     """Finds what is to be predicted.
 
-    A picture's name in the results is its file name. Where several pictures have one name, or names that differ in
+    An image's name in the results is its file name. Where several images have one name, or names that differ in
     their endings alone, because masks are named without them, these are named by their paths below the folder that
     holds all of the input, with "__" for "/": ``a__street.jpg`` and ``b__street.jpg``.
 
     Args:
-        text: the path of a picture, of a film, or of a text file with a path a line, relative to that file's folder,
+        text: the path of an image, of a film, or of a text file with a path a line, relative to that file's folder,
             where empty lines and those that begin with "#" are left out; a folder, searched with those in it, hidden
             ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
-        output: the folder of the results; pictures in its `RESULT_FOLDERS` are no input.
+        output: the folder of the results; images in its `RESULT_FOLDERS` are no input.
 
     Raises:
-        DataError: nothing is there, or no picture, or two pictures whose results would have one name.
+        DataError: nothing is there, or no image, or two images whose results would have one name.
     """
     path = Path(text).expanduser()
     if path.is_dir():
@@ -72,20 +72,20 @@ def find_input(text: str, output: Path | None = None) -> Pictures | Film:
     if glob.has_magic(text):
         return _pattern(text, output)
     raise DataError(
-        f"{text}: no such picture, folder, film or list; give a path, a pattern in quotes, or the number of a camera."
+        f"{text}: no such image, folder, film or list; give a path, a pattern in quotes, or the number of a camera."
     )
 
 
-def _file(path: Path) -> Pictures | Film:
+def _file(path: Path) -> Images | Film:
     suffix = path.suffix.lower()
-    if suffix in PICTURE_SUFFIXES:
-        return Pictures({path.name: path})
+    if suffix in IMAGE_SUFFIXES:
+        return Images({path.name: path})
     if suffix in FILM_SUFFIXES:
         return Film(path, path.stem)
     if suffix == _LIST_SUFFIX:
         return _list(path)
-    known = ", ".join(sorted((*PICTURE_SUFFIXES, *FILM_SUFFIXES, _LIST_SUFFIX)))
-    raise DataError(f"{path}: neither a picture, a film nor a list by its ending; known are {known}.")
+    known = ", ".join(sorted((*IMAGE_SUFFIXES, *FILM_SUFFIXES, _LIST_SUFFIX)))
+    raise DataError(f"{path}: neither an image, a film nor a list by its ending; known are {known}.")
 
 
 def _search(folder: Path, output: Path | None) -> list[Path]:
@@ -95,24 +95,24 @@ def _search(folder: Path, output: Path | None) -> list[Path]:
         # Changing the list in place keeps `walk` out of them.
         folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() not in skipped)
         visible = [Path(place, name) for name in names if name[0] != "."]
-        found += [path for path in visible if path.suffix.lower() in PICTURE_SUFFIXES]
+        found += [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
         films += sum(path.suffix.lower() in FILM_SUFFIXES for path in visible)
     if not found:
         remedy = "films are predicted one by one: give the file." if films else "give another one."
-        raise DataError(f"{folder}: no picture in the folder or in those below it; {remedy}")
+        raise DataError(f"{folder}: no image in the folder or in those below it; {remedy}")
     if films:
         logger.warning("%s: %d films are left out; give each of them by itself.", folder, films)
     return sorted(found)
 
 
-def _pattern(text: str, output: Path | None) -> Pictures:
+def _pattern(text: str, output: Path | None) -> Images:
     pattern = str(Path(text).expanduser())
     matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207, also absolute ones
-    found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES)
+    found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
     results = _results(output)
     found = [path for path in found if results.isdisjoint(path.resolve().parents)]
     if not found:
-        raise DataError(f"{text}: no picture matches; put the pattern in quotes, and write ** for folders in folders.")
+        raise DataError(f"{text}: no image matches; put the pattern in quotes, and write ** for folders in folders.")
     return _name(found)
 
 
@@ -120,7 +120,7 @@ def _results(output: Path | None) -> set[Path]:
     return set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
 
 
-def _list(path: Path) -> Pictures:
+def _list(path: Path) -> Images:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -135,7 +135,7 @@ def _list(path: Path) -> Pictures:
     return _name(unique)
 
 
-def _name(paths: Iterable[Path], base: Path | None = None) -> Pictures:
+def _name(paths: Iterable[Path], base: Path | None = None) -> Images:
     paths = list(paths)
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]) if base is None else base).absolute()
     counts = Counter(path.stem for path in paths)
@@ -151,4 +151,4 @@ def _name(paths: Iterable[Path], base: Path | None = None) -> Pictures:
                 "them one after the other."
             )
         named[name] = path
-    return Pictures(named)
+    return Images(named)

@@ -19,14 +19,14 @@ from ..errors import ConfigError, DataError, OutputError
 FILE_NAME = "frames.jsonl"
 
 Source = tuple[str, int, int]
-"""What tells that a picture is the same: its absolute path, its size in bytes and when it was changed, in ns."""
+"""What tells that an image is the same: its absolute path, its size in bytes and when it was changed, in ns."""
 
 
 class Settings(msgspec.Struct, frozen=True):
     """What the results of a run follow from; a run goes on only with the same.
 
-    ``input`` is the film with its size and time, or the camera; of pictures each line has its own. ``film`` is the name
-    of the annotated film, None for pictures.
+    ``input`` is the film with its size and time, or the camera; of images each line has its own. ``film`` is the name
+    of the annotated film, None for images.
     """
 
     task: str
@@ -114,10 +114,10 @@ class Journal:
             folder: of the results.
             settings: of the run.
             resume: go on; where there is no record, one begins.
-            sources: of the pictures, by the frames' names; none for frames of a film.
+            sources: of the images, by the frames' names; none for frames of a film.
 
         Raises:
-            ConfigError: the record is of other settings, or of other pictures.
+            ConfigError: the record is of other settings, or of other images.
             DataError: the record is damaged.
             OutputError: it cannot be written.
         """
@@ -156,8 +156,8 @@ class Journal:
         if others:
             # Dropping their results unasked would lose a whole run to a wrong --input.
             raise ConfigError(
-                f"{self.path}: {len(others):,} of the pictures that were predicted are not in the input, have other "
-                f"names there or have changed, as {next(iter(others))}; go on with the same pictures (more may have "
+                f"{self.path}: {len(others):,} of the images that were predicted are not in the input, have other "
+                f"names there or have changed, as {next(iter(others))}; go on with the same images (more may have "
                 "come), or start again with --overwrite or in another folder."
             )
 

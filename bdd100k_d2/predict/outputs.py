@@ -21,7 +21,7 @@ def write_official_files(task: str, lines: Iterable[FrameLine], folder: Path, fi
         task: of the run.
         lines: of the frames that are done, in the order of the file; one at a time is held in memory.
         folder: of the results.
-        film: that the frames are from; None of pictures.
+        film: that the frames are from; None of images.
 
     Returns:
         The result files, and the folder of masks or bitmasks.

@@ -11,7 +11,7 @@ from ..parallel import cores
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-# More threads encode pictures faster than any model gives results.
+# More threads encode images faster than any model gives results.
 _MOST_THREADS = 4
 
 
@@ -27,7 +27,7 @@ class OrderedPipeline(Generic[_In, _Out]):
         threads = min(cores(), _MOST_THREADS)
         self._makers = ThreadPoolExecutor(threads, thread_name_prefix="make")
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keep")
-        # What is under way holds pictures and masks: a model that is faster than the disk has to wait.
+        # What is under way holds images and masks: a model that is faster than the disk has to wait.
         self._most = threads + 2
         self._waiting: deque[Future[None]] = deque()
 

@@ -1,4 +1,4 @@
-"""Predicting on pictures: in batches, while the next ones are read."""
+"""Predicting on images: in batches, while the next ones are read."""
 
 import logging
 from collections import deque
@@ -19,7 +19,7 @@ from detectron2.modeling import build_model
 from ..checkpoint.loading import load_weights
 from ..config import get_config
 from ..data.augmentation import build_augmentation
-from ..data.images import read_picture
+from ..data.images import load_image
 from ..data.slices import register_config_slices
 from ..engine.precision import accelerate, autocast
 from ..errors import ConfigError, DataError
@@ -29,9 +29,9 @@ from ..parallel import cores
 logger = logging.getLogger(__name__)
 
 Frame = str | Path | np.ndarray
-"""A picture's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
+"""An image's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
 
-# More threads decode faster than any model takes pictures.
+# More threads decode faster than any model takes images.
 _MOST_THREADS = 8
 
 
@@ -51,7 +51,7 @@ class Prediction(NamedTuple):
 
 
 class Predictor:
-    """Detectron2's `DefaultPredictor` for many pictures: batches, mixed precision, and reading ahead in threads.
+    """Detectron2's `DefaultPredictor` for many images: batches, mixed precision, and reading ahead in threads.
 
     Attributes:
         cfg: the model's config.
@@ -72,18 +72,18 @@ class Predictor:
         Args:
             cfg: a config with ``MODEL.WEIGHTS``; or the name of one that has published weights, such as
                 ``det/faster_rcnn_R_50_FPN_1x``.
-            batch_size: pictures that the model takes at a time. A batch holds pictures of one size; where the size
+            batch_size: images that the model takes at a time. A batch holds images of one size; where the size
                 changes, a new one begins.
             amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it.
             fold: see `modeling.folding.fold_norms`.
 
         Raises:
-            ConfigError: no such config, a slice in it that cannot be, or a batch of no picture.
+            ConfigError: no such config, a slice in it that cannot be, or a batch of no image.
             WeightsError: the weights cannot be loaded, or are not of this model.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
         if batch_size < 1:
-            raise ConfigError(f"a batch of {batch_size} pictures: batch_size has to be 1 or more.")
+            raise ConfigError(f"a batch of {batch_size} images: batch_size has to be 1 or more.")
         self.batch_size = batch_size
         self.amp = amp
         register_config_slices(self.cfg)
@@ -103,7 +103,7 @@ class Predictor:
             What Detectron2's `DefaultPredictor` returns, on the model's device.
 
         Raises:
-            DataError: it cannot be read, or is no picture.
+            DataError: it cannot be read, or is no image.
         """
         return self._infer([self._read(frame)[1]])[0]
 
@@ -120,7 +120,7 @@ class Predictor:
                 the frames of its batch have no result either.
 
         Raises:
-            DataError: a frame cannot be read, or is no picture.
+            DataError: a frame cannot be read, or is no image.
         """
         with (
             ThreadPoolExecutor(_num_threads(), thread_name_prefix="read") as pool,
@@ -163,7 +163,7 @@ class Predictor:
                 raise DataError(f"a frame has to be a uint8 array (H, W, 3), BGR, not {frame.dtype} {frame.shape}.")
             rgb = frame[..., ::-1]
         else:
-            rgb = read_picture(frame, "RGB")
+            rgb = load_image(frame, "RGB")
         inputs = AugInput(rgb if wanted == "RGB" else rgb[..., ::-1])
         self._augmentations(inputs)
         image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))

@@ -7,18 +7,18 @@ from ..atomic import check_writable
 from ..errors import OutputError
 from ..evaluation.results import mask_path
 from .frame_result import PIXEL_FOLDERS
-from .inputs import RESULT_FOLDERS, Film, Pictures
+from .inputs import RESULT_FOLDERS, Film, Images
 from .journal import FILE_NAME, Settings, read_lines, read_settings
 
 _LISTS = {"det": "det.json", "ins_seg": "score.json"}
 
 
-def film_name(source: Pictures | Film) -> str | None:
-    """The name of the annotated film; None for pictures."""
+def film_name(source: Images | Film) -> str | None:
+    """The name of the annotated film; None for images."""
     return f"{source.stem}.mp4" if isinstance(source, Film) else None
 
 
-def check_folder(folder: Path, task: str, source: Pictures | Film, resume: bool, overwrite: bool) -> None:
+def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, overwrite: bool) -> None:
     """Checks that a run may write into ``folder``, which is made.
 
     Raises:
@@ -51,14 +51,12 @@ def check_folder(folder: Path, task: str, source: Pictures | Film, resume: bool,
     check_writable(folder, "choose another one")
 
 
-def _check_input(folder: Path, source: Pictures | Film) -> None:
-    if isinstance(source, Pictures):
+def _check_input(folder: Path, source: Images | Film) -> None:
+    if isinstance(source, Images):
         results = {(folder / name).resolve() for name in RESULT_FOLDERS}
         for parent in dict.fromkeys(path.parent for path in source.paths.values()):
             if parent.resolve() in results:
-                raise OutputError(
-                    f"{parent}: pictures of the input are where results go; choose another output folder."
-                )
+                raise OutputError(f"{parent}: images of the input are where results go; choose another output folder.")
     elif not source.is_camera:
         target = folder / film_name(source)
         if target.exists() and target.samefile(source.source):

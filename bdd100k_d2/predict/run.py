@@ -13,7 +13,7 @@ from detectron2.data import Metadata, MetadataCatalog
 from ..data.slices import register_config_slices
 from ..errors import ConfigError
 from .frame_result import select, task_of
-from .inputs import Film, Pictures
+from .inputs import Film, Images
 from .journal import Journal, Settings, Source
 from .outputs import write_official_files
 from .previous import check_folder, film_name, remove_results
@@ -24,9 +24,9 @@ class Options(NamedTuple):
     """What of the results is wanted.
 
     Attributes:
-        min_score: objects from this score on, in files and pictures; None writes all and draws those from 0.3 on.
+        min_score: objects from this score on, in files and images; None writes all and draws those from 0.3 on.
         classes: names of the classes that are wanted; None for all. Pixels of other classes become 255.
-        overlay: draw the results of each picture into ``overlays/``; a film is drawn anyhow.
+        overlay: draw the results of each image into ``overlays/``; a film is drawn anyhow.
         limit: of more frames, the first; None for all.
         resume: go on with the run whose results are in the folder.
         overwrite: replace the results of the run that is in the folder.
@@ -82,7 +82,7 @@ def first_test_set(cfg: CfgNode) -> Metadata:
 class PredictionRun:
     """Checks what a user asks for, before the model is built; then predicts."""
 
-    def __init__(self, cfg: CfgNode, source: Pictures | Film, folder: Path, options: Options) -> None:
+    def __init__(self, cfg: CfgNode, source: Images | Film, folder: Path, options: Options) -> None:
         """Takes the model's config, the input, the folder of the results and what is wanted.
 
         Raises:
@@ -118,7 +118,7 @@ class PredictionRun:
         source = self._source
         with Journal(self._folder, self._settings(predictor), self._options.resume, _sources(source)) as journal:
             work = Work(self._wanted, predictor, journal, lambda: self._begin(journal))
-            names = work.film(source) if isinstance(source, Film) else work.pictures(source)
+            names = work.film(source) if isinstance(source, Film) else work.files(source)
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
             film = source if isinstance(source, Film) else None
             files = write_official_files(self.task, map(journal.line, done), self._folder, film)
@@ -137,7 +137,7 @@ class PredictionRun:
         options, weights, source = self._options, self._cfg.MODEL.WEIGHTS, self._source
         if Path(weights).is_file():
             weights = _with_state(Path(weights))
-        place = "pictures"
+        place = "images"
         if isinstance(source, Film):
             place = f"camera {source.source}" if source.is_camera else _with_state(source.source.absolute())
         return Settings(
@@ -166,7 +166,7 @@ def _with_state(path: Path) -> str:
     return f"{path}, {status.st_size} bytes, {status.st_mtime_ns}"
 
 
-def _sources(source: Pictures | Film) -> dict[str, Source]:
+def _sources(source: Images | Film) -> dict[str, Source]:
     if isinstance(source, Film):
         return {}
     found: dict[str, Source] = {}

@@ -17,7 +17,7 @@ from ..evaluation.results import write_submission
 from ..evaluation.submission import Finding, check_submission
 from ..parallel import cores
 from .frame_result import task_of
-from .inputs import Pictures
+from .inputs import Images
 from .run import Options, PredictionRun, Summary, first_test_set
 from .worker import Streaming
 
@@ -43,7 +43,7 @@ class SubmissionRun:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Finds the pictures of the split.
+        """Finds the images of the split.
 
         Args:
             cfg: of a model of the task.
@@ -57,7 +57,7 @@ class SubmissionRun:
 
         Raises:
             ConfigError: the config is of another task, or the file's ending of another form.
-            DataError: the split's pictures are not there.
+            DataError: the split's images are not there.
             OutputError: the folder cannot be written.
         """
         suffix = ".json" if task == "det" else ".zip"
@@ -68,12 +68,12 @@ class SubmissionRun:
             raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
         self._task, self._path, self._split = task, path, split
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
-        self._pictures = Pictures({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
+        self._source = Images({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
-        self._run = PredictionRun(cfg, self._pictures, self._folder, Options(resume=resume, overwrite=overwrite))
+        self._run = PredictionRun(cfg, self._source, self._folder, Options(resume=resume, overwrite=overwrite))
 
     def run(self, predictor: Streaming) -> Submission:
-        """Predicts all pictures, writes the file and checks it: names, ids, categories, sizes, and their number.
+        """Predicts all images, writes the file and checks it: names, ids, categories, sizes, and their number.
 
         Args:
             predictor: of the config.
@@ -87,13 +87,13 @@ class SubmissionRun:
                 shutil.copyfile(self._folder / "det.json", temporary)
         else:
             write_submission(self._folder, self._path, EVALUATORS[f"bdd100k_{self._task}"].submission)
-        findings = self._missing_pictures()
-        findings += check_submission(self._task, self._path, list(self._pictures.paths), processes=cores())
+        findings = self._missing()
+        findings += check_submission(self._task, self._path, list(self._source.paths), processes=cores())
         return Submission(self._path, findings, summary)
 
-    def _missing_pictures(self) -> list[Finding]:
-        there, wanted = len(self._pictures.paths), COUNTS[self._task][self._split].pictures
+    def _missing(self) -> list[Finding]:
+        there, wanted = len(self._source.paths), COUNTS[self._task][self._split].images
         if there == wanted:
             return []
-        text = f"{there:,} pictures are there, the release has {wanted:,}; the server takes only all of them"
+        text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
         return [Finding("split", str(self._images), None, text)]

@@ -94,14 +94,14 @@ class FilmWriter:
     def __enter__(self) -> "FilmWriter":
         return self
 
-    def write(self, picture: np.ndarray) -> None:
+    def write(self, image: np.ndarray) -> None:
         """Appends a frame, (H, W, 3) uint8, RGB.
 
         Raises:
             DataError: it has another size than the first.
             OutputError: the film cannot be written.
         """
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         if self._writer is None:
             self._open(width, height)
         if (width, height) != self._size:
@@ -109,7 +109,7 @@ class FilmWriter:
                 f"{self._path}: frame {self._count + 1} is {width}x{height}, the first {self._size[0]}x"
                 f"{self._size[1]}; cut the film where its size changes."
             )
-        frame = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        frame = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if width % 2 or height % 2:
             # The format has colours for squares of four pixels.
             frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

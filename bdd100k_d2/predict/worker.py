@@ -26,7 +26,7 @@ from .frame_result import (
     read_pixels,
     result_of,
 )
-from .inputs import Film, Pictures
+from .inputs import Film, Images
 from .journal import FrameLine, Journal, whole_batches
 from .pipeline import OrderedPipeline
 from .video import FilmReader, FilmWriter
@@ -52,7 +52,7 @@ class Streaming(Protocol):
 
 
 class Wanted(NamedTuple):
-    """What is to be written: which objects and classes, into which folder, pictures, and how many frames at most."""
+    """What is to be written: which objects and classes, into which folder, images, and how many frames at most."""
 
     task: str
     metadata: Metadata
@@ -74,7 +74,7 @@ class _Made(NamedTuple):
     """What is to be appended to the record, and to the film."""
 
     line: FrameLine | None
-    picture: np.ndarray | None
+    drawn: np.ndarray | None
 
 
 class Work:
@@ -100,7 +100,7 @@ class Work:
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
         self._names: dict[int, str] = {}
 
-    def pictures(self, source: Pictures) -> list[str]:
+    def files(self, source: Images) -> list[str]:
         """Predicts those that are not done, with a limit of the first ones; returns the names of all, in order."""
         paths = dict(list(source.paths.items())[: self._wanted.limit])
         done = whole_batches(self._journal.entries, list(paths), self._predictor.batch_size)
@@ -211,17 +211,17 @@ class Work:
             line = _line(item.name, item.image, result)
             if pixel_path is not None:
                 write_mask(result.pixels, pixel_path)
-        picture = None
+        drawn = None
         if self._film is not None or self._wanted.overlay:
             least = self._wanted.selection.min_score
-            picture = draw_result(task, item.image, result, MIN_SCORE if least is None else least)
+            drawn = draw_result(task, item.image, result, MIN_SCORE if least is None else least)
         if self._film is None and self._wanted.overlay:
-            _write_jpeg(picture, mask_path(folder / "overlays", item.name).with_suffix(".jpg"))
-        return _Made(line, picture)
+            _write_jpeg(drawn, mask_path(folder / "overlays", item.name).with_suffix(".jpg"))
+        return _Made(line, drawn)
 
     def _keep(self, made: _Made) -> None:
         if self._film is not None:
-            self._film.write(made.picture)
+            self._film.write(made.drawn)
         if made.line is not None:
             self._journal.append(made.line)
         self._bar.update()
@@ -240,6 +240,6 @@ def _written(line: FrameLine, task: str, pixel_path: Path | None) -> FrameResult
     return FrameResult(corners, np.array(line.classes, np.int64), np.array(line.scores, np.float64), pixels)
 
 
-def _write_jpeg(picture: np.ndarray, path: Path) -> None:
+def _write_jpeg(image: np.ndarray, path: Path) -> None:
     quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
-    write_atomic(path, cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)[1].tobytes())
+    write_atomic(path, cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1].tobytes())

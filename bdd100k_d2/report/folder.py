@@ -37,7 +37,7 @@ def new_page(out: Path) -> Iterator[Path]:
     """Yields a temporary folder, whose ``index.html`` and ``assets`` are moved to ``out`` when the page is whole.
 
     What an older page there showed is removed, and no other file. After an exception while the page is made, ``out`` is
-    as it was: the older page with its pictures, or no folder.
+    as it was: the older page with its images, or no folder.
 
     Raises:
         OutputError: a file cannot be written or removed.

@@ -1,4 +1,4 @@
-"""Ground truth beside prediction: the pictures of the page."""
+"""Ground truth beside prediction: the images of the page."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, visible_classes
 from ..errors import DataError
-from .page_images import PagePictures, WrittenPicture
+from .page_images import PageImages, WrittenImage
 from .run import Evaluation
 
 _T = TypeVar("_T")
@@ -28,8 +28,8 @@ class Pair(NamedTuple):
 
     name: str
     notes: tuple[str, ...]
-    truth: WrittenPicture | None
-    prediction: WrittenPicture
+    truth: WrittenImage | None
+    prediction: WrittenImage
 
 
 class Gallery(NamedTuple):
@@ -46,23 +46,23 @@ def make_gallery(
     """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``.
 
     Args:
-        evaluation: where pictures, labels and predictions are.
+        evaluation: where images, labels and predictions are.
         page: the folder of the page.
         prefix: begins the file names, so that two evaluations on a page do not meet.
         max_frames: of more frames, this many are taken at equal distances.
         score_threshold: boxes with a lower score are not drawn.
 
     Raises:
-        DataError: a picture, label or prediction that is missing, unreadable or does not fit.
-        OutputError: a picture that cannot be written.
+        DataError: an image, label or prediction that is missing, unreadable or does not fit.
+        OutputError: an image that cannot be written.
     """
-    pictures = PagePictures(page, prefix, _SMALL_WIDTH)
+    images = PageImages(page, prefix, _SMALL_WIDTH)
     if evaluation.split.task == "det":
-        return _det_gallery(evaluation, pictures, max_frames, score_threshold)
-    return _mask_gallery(evaluation, pictures, max_frames)
+        return _det_gallery(evaluation, images, max_frames, score_threshold)
+    return _mask_gallery(evaluation, images, max_frames)
 
 
-def _det_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: int, score_threshold: float) -> Gallery:
+def _det_gallery(evaluation: Evaluation, images: PageImages, max_frames: int, score_threshold: float) -> Gallery:
     predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
     predicted = {frame.name: frame for frame in read_labels(predictions_path).frames}
     truth = {frame.name: frame for frame in read_labels(labels_path).frames} if labels_path else None
@@ -76,8 +76,8 @@ def _det_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: int
     shown = sorted(predicted if truth is None else truth)
     pairs = []
     for name in _spread(shown, max_frames):
-        image = _read_picture(evaluation.split.images, name)
-        start = pictures.start_frame(name)
+        image = _read_image(evaluation.split.images, name)
+        start = images.start_frame(name)
         frame = predicted.get(name, Frame(name))
         kept = [label for label in frame.labels or () if (label.score or 0.0) >= score_threshold]
         boxes = [_box(label, predictions_path, name) for label in kept if label.box2d]
@@ -87,13 +87,13 @@ def _det_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: int
             frame = truth[name]
             objects = [_box(label, labels_path, name) for label in frame.labels or () if label.box2d]
             notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
-            left = _write(pictures, f"{start}-truth", draw_boxes(image, objects))
-        right = _write(pictures, f"{start}-prediction", draw_boxes(image, boxes))
+            left = _write(images, f"{start}-truth", draw_boxes(image, objects))
+        right = _write(images, f"{start}-prediction", draw_boxes(image, boxes))
         pairs.append(Pair(name, (*_attributes(frame), *notes), left, right))
     return Gallery(tuple(pairs), len(shown), counts)
 
 
-def _mask_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: int) -> Gallery:
+def _mask_gallery(evaluation: Evaluation, images: PageImages, max_frames: int) -> Gallery:
     task, labels = evaluation.split.task, evaluation.split.labels
     stems = {path.stem for path in evaluation.predictions.glob("*.png")}
     if labels is not None:
@@ -107,19 +107,19 @@ def _mask_gallery(evaluation: Evaluation, pictures: PagePictures, max_frames: in
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
         name = f"{stem}.jpg"
-        image = _read_picture(evaluation.split.images, name)
-        start = pictures.start_frame(name)
+        image = _read_image(evaluation.split.images, name)
+        start = images.start_frame(name)
         left = None
         if labels is not None:
-            left = _write(pictures, f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
+            left = _write(images, f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
         mask = evaluation.predictions / f"{stem}.png"
-        right = _write(pictures, f"{start}-prediction", _paint(image, mask, painted, name))
+        right = _write(images, f"{start}-prediction", _paint(image, mask, painted, name))
         pairs.append(Pair(name, (), left, right))
     return Gallery(tuple(pairs), len(stems), None)
 
 
 def mask_colors(task: str) -> list[Color | None]:
-    """The overlay's colour of each class of ``task``; None for background, which would only darken the picture."""
+    """The overlay's colour of each class of ``task``; None for background, which would only darken the image."""
     return list(visible_classes(names(task), colors(task)).colors)
 
 
@@ -130,31 +130,31 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
     return [items[int(i)] for i in np.linspace(0, len(items) - 1, count).round()]
 
 
-def _read_picture(folder: Path, name: str) -> np.ndarray:
+def _read_image(folder: Path, name: str) -> np.ndarray:
     check_file_name(name, folder)
     path = folder / name
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{path}: the picture cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
+            f"{path}: the image cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
         ) from error
     # OpenCV refuses an empty buffer with an exception of its own, so it gets one bad byte instead.
     image = cv2.imdecode(np.frombuffer(content or b"\0", np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError(f"{path}: not a picture, or damaged; download it again.")
+        raise DataError(f"{path}: not an image, or damaged; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _write(pictures: PagePictures, start: str, image: np.ndarray) -> WrittenPicture:
-    return pictures.write_picture(start, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+def _write(images: PageImages, start: str, image: np.ndarray) -> WrittenImage:
+    return images.write_image(start, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
 def _paint(image: np.ndarray, path: Path, colors: Sequence[Color | None], name: str) -> np.ndarray:
     mask = check_mask(read_mask(path), len(colors), path)
     if mask.shape != image.shape[:2]:
         raise DataError(
-            f"{path}: the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the picture {name} "
+            f"{path}: the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the image {name} "
             f"{image.shape[1]}x{image.shape[0]}; they must be of one size."
         )
     return overlay_mask(image, mask, colors)

@@ -1,4 +1,4 @@
-"""The page: what was read of the runs, plots and pictures, put into the template and written as one folder."""
+"""The page: what was read of the runs, plots and images, put into the template and written as one folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_runs_page(
 ) -> Path:
     """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
 
-    An older report is replaced, with its pictures and plots.
+    An older report is replaced, with its images and plots.
 
     Args:
         folders: run folders (OUTPUT_DIR of Detectron2), shown in this order.
@@ -36,7 +36,7 @@ def write_runs_page(
         The path of the page.
 
     Raises:
-        DataError: a run, a label file or a picture cannot be used.
+        DataError: a run, a label file or an image cannot be used.
         OutputError: a file cannot be written, or ``out`` has a page that is no report.
     """
     check_folder(out, [])

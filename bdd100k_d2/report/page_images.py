@@ -1,4 +1,4 @@
-"""The picture files of a page: what they are called, small for the page and in full for the zoom."""
+"""The image files of a page: what they are called, small for the page and in full for the zoom."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ _QUALITY = 86
 _LONGEST_STEM = 60
 
 
-class WrittenPicture(NamedTuple):
-    """A picture in two sizes: file names relative to the page, and the small one's size in pixels."""
+class WrittenImage(NamedTuple):
+    """An image in two sizes: file names relative to the page, and the small one's size in pixels."""
 
     small: str
     full: str
@@ -22,7 +22,7 @@ class WrittenPicture(NamedTuple):
     height: int
 
 
-class PagePictures:
+class PageImages:
     """Writes the files of frames below the folder of a page."""
 
     def __init__(self, page: Path, prefix: str, small_width: int) -> None:
@@ -31,7 +31,7 @@ class PagePictures:
         Args:
             page: the folder of the page.
             prefix: begins the file names, so that two galleries on a page do not meet.
-            small_width: of the small pictures at most, in pixels.
+            small_width: of the small images at most, in pixels.
         """
         self._page = page
         self._prefix = prefix
@@ -54,8 +54,8 @@ class PagePictures:
         write_atomic(self._page / name, content)
         return name
 
-    def write_picture(self, start: str, image: np.ndarray, full: bytes | None = None) -> WrittenPicture:
-        """Writes a picture in two sizes; one that is small already is written twice as it is.
+    def write_image(self, start: str, image: np.ndarray, full: bytes | None = None) -> WrittenImage:
+        """Writes an image in two sizes; one that is small already is written twice as it is.
 
         Args:
             start: of its file names, see :meth:`start_frame`.
@@ -70,7 +70,7 @@ class PagePictures:
         if width > self._small_width:
             width, height = self._small_width, round(height * self._small_width / width)
             small = _encode(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-        return WrittenPicture(self.write(f"{start}.jpg", small), self.write(f"{start}-full.jpg", full), width, height)
+        return WrittenImage(self.write(f"{start}.jpg", small), self.write(f"{start}-full.jpg", full), width, height)
 
 
 def _encode(image: np.ndarray) -> bytes:

@@ -101,7 +101,7 @@ class Evaluation:
 
     Attributes:
         name: of the test set.
-        split: the data set with the paths of its pictures and labels; of a slice the one that it is a slice of.
+        split: the data set with the paths of its images and labels; of a slice the one that it is a slice of.
         predictions: ``det.json``, or the folder of masks.
         scores: None for a set without public labels.
     """
@@ -145,7 +145,7 @@ class Run:
 
 
 def read_run(folder: Path, root: Path | None = None) -> Run:
-    """Reads a run folder; pictures and labels are looked for under ``root`` (default: ``$DETECTRON2_DATASETS``).
+    """Reads a run folder; images and labels are looked for under ``root`` (default: ``$DETECTRON2_DATASETS``).
 
     Raises:
         DataError: the config, or the scores or predictions of one of its test sets, are missing or unreadable.

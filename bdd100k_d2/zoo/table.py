@@ -26,7 +26,7 @@ class Score(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Trained and fixed parameters, and operations on one 720x1280 picture in 10^9 multiply-adds."""
+    """Trained and fixed parameters, and operations on one 720x1280 image in 10^9 multiply-adds."""
 
     parameters: int
     gflops: float
@@ -154,7 +154,7 @@ ROWS: tuple[Row, ...] = (
 )
 
 SIZES_FILE = Path(__file__).with_name("sizes.json")
-"""Written by ``python -m bdd100k_d2.zoo.page --measure``."""
+"""Written by ``python -m bdd100k_d2.zoo --measure``."""
 
 
 def read_sizes() -> dict[str, Size]:
@@ -187,4 +187,4 @@ def suggest(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo.page` lists all."
+    return f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."

@@ -27,7 +27,7 @@ class Camera:
         return flat
 
     def ground_depth(self) -> np.ndarray:
-        """The distance of the ground seen in each picture row, (HEIGHT,) metres, infinite above the horizon."""
+        """The distance of the ground seen in each image row, (HEIGHT,) metres, infinite above the horizon."""
         below = np.arange(HEIGHT) - self.horizon
         return np.where(below > 0.5, self.focal * self.height / np.maximum(below, 0.5), np.inf)
 

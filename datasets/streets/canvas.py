@@ -1,4 +1,4 @@
-"""The picture, the map of instance ids below it, and the drawing operations that keep the two in step."""
+"""The image, the map of instance ids below it, and the drawing operations that keep the two in step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Item:
 
     ``sem_seg`` and ``drivable`` are mask values; ``depth`` is in metres, or None for the ground; ``area`` is the number
     of pixels it covered when it was drawn, before anything nearer; ``bounds`` is (x1, y1, x2, y2) in pixels and may
-    reach beyond the picture.
+    reach beyond the image.
     """
 
     sem_seg: int
@@ -75,7 +75,7 @@ class Canvas:
     ) -> None:
         """Fills polygons, each (N, 3) in metres, that do not overlap one another.
 
-        With ``solid`` false only the picture changes: a pattern on what the item has already covered.
+        With ``solid`` false only the image changes: a pattern on what the item has already covered.
         """
         self.fill(self._flatten(polygons), color, glows, solid)
 
@@ -159,7 +159,7 @@ class Canvas:
         window[...] = window * soft[..., None]
 
     def _flatten(self, polygons: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
-        """Projects polygons, each (N, 3), and cuts them at the near plane and far outside the picture."""
+        """Projects polygons, each (N, 3), and cuts them at the near plane and far outside the image."""
         flattened = []
         for points in polygons:
             if points[:, 2].min() < NEAR:
@@ -182,7 +182,7 @@ class Canvas:
         return flattened
 
     def _grow(self, points: np.ndarray, margin: float = 0.0) -> bool:
-        """Extends the item's bounds; returns whether any of it may lie in the picture."""
+        """Extends the item's bounds; returns whether any of it may lie in the image."""
         (x1, y1), (x2, y2) = points.min(0).tolist(), points.max(0).tolist()
         x1, y1, x2, y2 = x1 - margin, y1 - margin, x2 + margin, y2 + margin
         item = self.items[-1]

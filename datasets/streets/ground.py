@@ -49,8 +49,8 @@ def sky(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
         noise += weight * cv2.resize(rng.random((cells, cells), np.float32), half[::-1], interpolation=cv2.INTER_CUBIC)
     cover = np.clip((noise - 0.5) * 6 + 0.4, 0, 1)[..., None] * _CLOUDS[scene.weather]
     bright = _CLOUD_COLORS.get(key, (246, 247, 250) if scene.weather not in ("overcast", "rainy") else (178, 180, 184))
-    picture = (top + (low - top) * share) * (1 - cover) + np.array(bright, np.float32) * cover
-    cv2.resize(np.clip(picture, 0, 255).astype(np.uint8), (WIDTH, HEIGHT), canvas.image)
+    image = (top + (low - top) * share) * (1 - cover) + np.array(bright, np.float32) * cover
+    cv2.resize(np.clip(image, 0, 255).astype(np.uint8), (WIDTH, HEIGHT), canvas.image)
 
 
 def ground(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
@@ -103,7 +103,7 @@ def _strip(
 
 
 def _cross(near: float, far: float) -> np.ndarray:
-    """The outline of a strip across the picture, for a side road."""
+    """The outline of a strip across the image, for a side road."""
     return np.array([(-300, 0, near), (300, 0, near), (300, 0, far), (-300, 0, far)], float)
 
 

@@ -102,7 +102,7 @@ class _Layout:
         return Thing(x=float(self.road.x(lateral, z)), z=z, yaw=self.road.yaw(z) + turn, **fields)
 
     def distance(self, low: float, high: float) -> float:
-        """A distance, more often near than far, as pictures show it."""
+        """A distance, more often near than far, as images show it."""
         return float(1 / self.rng.uniform(1 / high, 1 / low))
 
     def lanes(self) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""A scene -> its picture, its instance map, its masks and its boxes."""
+"""A scene -> its image, its instance map, its masks and its boxes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Light and weather: a picture drawn in even daylight -> the picture that the camera takes."""
+"""Light and weather: an image drawn in even daylight -> the image that the camera takes."""
 
 import cv2
 import numpy as np
@@ -29,22 +29,22 @@ _SKY = 1500.0
 def develop(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Adds surface grain, haze, light, lamps and what falls from the sky; returns (HEIGHT, WIDTH, 3) uint8, RGB."""
     depth = _depth(canvas)
-    picture = canvas.image.astype(np.float32)
-    picture += (_texture(rng) * _lookup(canvas, [_GRAIN.get(item.sem_seg, 2.0) for item in canvas.items]))[..., None]
+    image = canvas.image.astype(np.float32)
+    image += (_texture(rng) * _lookup(canvas, [_GRAIN.get(item.sem_seg, 2.0) for item in canvas.items]))[..., None]
     if scene.weather == "rainy":
-        picture = _wet(picture, canvas, scene)
-    picture *= _light(scene, depth, rng)
+        image = _wet(image, canvas, scene)
+    image *= _light(scene, depth, rng)
     haze = 1 - np.exp(depth * (-1 / _SIGHT[scene.weather]))
     haze[depth >= _SKY] = 0
-    picture += (np.array(haze_color(scene), np.float32) - picture) * haze[..., None]
-    _lamps(picture, canvas, scene)
+    image += (np.array(haze_color(scene), np.float32) - image) * haze[..., None]
+    _lamps(image, canvas, scene)
     if scene.weather in ("rainy", "snowy"):
-        picture = _fall(picture, scene, rng)
+        image = _fall(image, scene, rng)
     noise = cv2.resize(
         rng.standard_normal((HEIGHT // 2, WIDTH // 2), np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
     )
-    picture += noise[..., None] * (4.0 if scene.timeofday == "night" else 2.5)
-    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+    image += noise[..., None] * (4.0 if scene.timeofday == "night" else 2.5)
+    return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
 def haze_color(scene: Scene) -> Color:
@@ -73,13 +73,13 @@ def _depth(canvas: Canvas) -> np.ndarray:
     return np.where(own < 0, ground[:, None], own)
 
 
-def _wet(picture: np.ndarray, canvas: Canvas, scene: Scene) -> np.ndarray:
+def _wet(image: np.ndarray, canvas: Canvas, scene: Scene) -> np.ndarray:
     """A wet road: darker, and it mirrors what stands above it."""
     horizon = int(np.clip(scene.camera.horizon, 60, HEIGHT - 60))
     rows = np.clip(2 * horizon - np.arange(HEIGHT), 0, HEIGHT - 1)
-    mirrored = cv2.blur(picture[rows], (9, 61))
+    mirrored = cv2.blur(image[rows], (9, 61))
     wet = _lookup(canvas, [0.38 * (item.sem_seg in _PAVED) for item in canvas.items])[..., None]
-    return picture * (1 - wet) * (1 - 0.25 * wet) + mirrored * wet
+    return image * (1 - wet) * (1 - 0.25 * wet) + mirrored * wet
 
 
 def _light(scene: Scene, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -99,8 +99,8 @@ def _light(scene: Scene, depth: np.ndarray, rng: np.random.Generator) -> np.ndar
     return light
 
 
-def _lamps(picture: np.ndarray, canvas: Canvas, scene: Scene) -> None:
-    """Adds to a picture lamps, lit windows and their halos, where nothing covers them."""
+def _lamps(image: np.ndarray, canvas: Canvas, scene: Scene) -> None:
+    """Adds to an image lamps, lit windows and their halos, where nothing covers them."""
     dark = scene.timeofday != "daytime"
     shining = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for sources, halo in ((canvas.windows if dark else [], False), (canvas.glow, True)):
@@ -115,15 +115,15 @@ def _lamps(picture: np.ndarray, canvas: Canvas, scene: Scene) -> None:
             window = np.s_[low[1] : high[1], low[0] : high[0]]
             seen = (stencil > 0) & (canvas.ids[window] == index)
             if dark:
-                picture[window][seen] = np.maximum(picture[window][seen], np.array(color, np.float32))
+                image[window][seen] = np.maximum(image[window][seen], np.array(color, np.float32))
             shining[window][seen] = np.array(color, float) * (1.0 if halo else 0.25)
     small = cv2.resize(shining, (WIDTH // 4, HEIGHT // 4), interpolation=cv2.INTER_AREA).astype(np.float32)
     strength = {"daytime": 0.25, "dawn/dusk": 0.7, "night": 1.0}[scene.timeofday]
     spread = cv2.GaussianBlur(small, (0, 0), 2.2) * 0.7 + cv2.GaussianBlur(small, (0, 0), 9) * 0.9
-    picture += cv2.resize(spread * strength, (WIDTH, HEIGHT))
+    image += cv2.resize(spread * strength, (WIDTH, HEIGHT))
 
 
-def _fall(picture: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+def _fall(image: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Rain streaks or snow flakes in front of everything."""
     veil = np.zeros((HEIGHT, WIDTH), np.uint8)
     if scene.weather == "rainy":
@@ -154,4 +154,4 @@ def _fall(picture: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.nda
             )
         veil = cv2.blur(veil, (2, 2))
     level = 0.5 if scene.timeofday == "night" else 1.0
-    return picture + (235 - picture) * (veil.astype(np.float32) / 255 * level)[..., None]
+    return image + (235 - image) * (veil.astype(np.float32) / 255 * level)[..., None]

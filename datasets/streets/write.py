@@ -26,7 +26,7 @@ from .scene import Plan, Scene, frame_plans
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
-"""Raised whenever the same arguments give other pictures, so that an older data set is not taken for a new one."""
+"""Raised whenever the same arguments give other images, so that an older data set is not taken for a new one."""
 
 _SETS = ("100k", "10k")
 _SPLITS = ("train", "val", "test")
@@ -47,7 +47,7 @@ class _Job:
     seed: list[int]
 
     def files(self) -> list[Path]:
-        """The frame's picture and, unless it is a test frame, its mask."""
+        """The frame's image and, unless it is a test frame, its mask."""
         files = [self.root / f"images/{self.image_set}/{self.split}/{self.name}.jpg"]
         if self.split != "test":
             task = "drivable" if self.image_set == "100k" else "sem_seg"
@@ -81,7 +81,7 @@ def make_sample(
         out: the data root, what ``DETECTRON2_DATASETS`` then points to.
         train: frames of the training split.
         val: frames of the validation split.
-        test: frames of the test split, which gets pictures only.
+        test: frames of the test split, which gets images only.
         seed: the same seed and numbers give the same bytes.
         force: replaces a sample data set made with other arguments.
         workers: processes to draw with. More than one need a script with a ``__main__`` guard, as any use of
@@ -168,7 +168,7 @@ def _mapped(jobs: list[_Job], workers: int) -> Iterator[Iterator[list[Label]]]:
 
 
 def _draw_frame(job: _Job) -> list[Label]:
-    """Draws a frame, writes its picture and masks, and returns its labels."""
+    """Draws a frame, writes its image and masks, and returns its labels."""
     rendering = render(make_scene(job.plan, np.random.default_rng(job.seed)))
     bgr = cv2.cvtColor(rendering.image, cv2.COLOR_RGB2BGR)
     mask = rendering.drivable() if job.image_set == "100k" else rendering.sem_seg()

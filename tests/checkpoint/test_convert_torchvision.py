@@ -50,7 +50,7 @@ def small_config(name: str, depth: int) -> CfgNode:
 
 
 def features(resnet: nn.Module, image: Tensor) -> dict[str, Tensor]:
-    """What torchvision's stages make of pictures (N, 3, H, W)."""
+    """What torchvision's stages make of images (N, 3, H, W)."""
     x = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(image))))
     found = {}
     for i in range(1, 5):
@@ -158,7 +158,7 @@ def spread_classes(model: nn.Module, image: Tensor) -> None:
 
 
 def test_faster_rcnn_detects_the_same(tmp_path: Path, rounded_anchors: str) -> None:
-    # P6 of a picture that 64 divides: for another one torchvision takes a smaller stride than the level has.
+    # P6 of an image that 64 divides: for another one torchvision takes a smaller stride than the level has.
     height, width = 192, 256
     theirs = torchvision.models.detection.fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=11, min_size=height, max_size=width

@@ -165,7 +165,7 @@ def test_the_package_makes_detectron2_know_the_names() -> None:
             "bdd100k://det/faster_rcnn_r50_fpn_2x",
             "no published weights of this name. Did you mean det/faster_rcnn_r50_fpn_",
         ),
-        ("bdd100k://det/nonsense", "no published weights of this name. `python -m bdd100k_d2.zoo.page` lists all"),
+        ("bdd100k://det/nonsense", "no published weights of this name. `python -m bdd100k_d2.zoo` lists all"),
         ("bdd100k://../../etc/passwd", "no published weights of this name"),
         ("bdd100k://", "no published weights of this name"),
         ("open-mmlab://resnet50_v1d", "no weights of this name. Did you mean resnet50_v1c"),

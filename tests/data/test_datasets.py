@@ -61,9 +61,9 @@ def test_labels_without_a_box_are_left_out(tmp_path: Path, images: Path) -> None
         (("boat", 1, 1, 2, 2), "frame a.jpg, label 0: unknown category 'boat'. Known are pedestrian, rider, car, "),
         (("car", 9, 1, 7, 5), r"frame a.jpg, label 0 \(car\): the box \(9, 1\) to \(7, 5\) is reversed"),
         (("car", 1, 9, 5, 7), "reversed or not finite"),
-        (("car", 160, 1, 170, 5), "outside of the picture"),
-        (("car", 1, -9, 5, -1), "outside of the picture"),
-        (("car", 1, 96, 5, 99), "outside of the picture"),
+        (("car", 160, 1, 170, 5), "outside of the image"),
+        (("car", 1, -9, 5, -1), "outside of the image"),
+        (("car", 1, 96, 5, 99), "outside of the image"),
     ],
 )
 def test_bad_boxes_are_named(tmp_path: Path, images: Path, box: tuple, message: str) -> None:
@@ -79,8 +79,8 @@ def test_a_box_of_nan(tmp_path: Path, images: Path) -> None:
         load_det(path, images)
 
 
-def test_missing_pictures_are_counted_and_named(tmp_path: Path, images: Path) -> None:
-    with pytest.raises(DataError, match="2 of 3 pictures named in .*labels.json are missing, the first is c.jpg"):
+def test_missing_images_are_counted_and_named(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(DataError, match="2 of 3 images named in .*labels.json are missing, the first is c.jpg"):
         load(tmp_path, Frame(name="a.jpg"), Frame(name="c.jpg"), Frame(name="d.jpg"))
 
 
@@ -98,12 +98,12 @@ def test_no_data_folder(tmp_path: Path) -> None:
             DatasetCatalog.get(name)
 
 
-def test_an_empty_folder_of_pictures(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no .jpg file in the folder of pictures"):
+def test_an_empty_folder_of_images(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no .jpg file in the folder of images"):
         load_images(tmp_path)
 
 
-def test_masks_go_with_their_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_masks_go_with_their_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "masks").mkdir()
     for stem in ("b", "a", "ff55861e-a06b953c"):
         cv2.imwrite(str(tmp_path / f"masks/{stem}.png"), np.zeros((2, 2), np.uint8))
@@ -112,9 +112,9 @@ def test_masks_go_with_their_pictures(tmp_path: Path, caplog: pytest.LogCaptureF
     records = load_masks(tmp_path / "masks", tmp_path / "images")
     assert [Path(record["file_name"]).name for record in records] == ["a.jpg", "b.jpg"]
     assert [Path(record["sem_seg_file_name"]).name for record in records] == ["a.png", "b.png"]
-    assert "1 masks without a picture" in caplog.text and "1 pictures without a mask" in caplog.text
+    assert "1 masks without an image" in caplog.text and "1 images without a mask" in caplog.text
     (tmp_path / "images/b.jpg").unlink()
-    with pytest.raises(DataError, match="1 of 2 pictures of the masks in .* are missing, the first is b.jpg"):
+    with pytest.raises(DataError, match="1 of 2 images of the masks in .* are missing, the first is b.jpg"):
         load_masks(tmp_path / "masks", tmp_path / "images")
 
 

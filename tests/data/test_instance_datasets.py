@@ -163,9 +163,9 @@ def test_the_metadata_name_the_panoptic_classes(tmp_path: Path, images: Path) ->
     write_bitmask(tmp_path / "labels/a.png", (1, 7, 0, TOP), (31, 35, 0, LEFT))
     (record,) = load_panoptic(tmp_path / "labels", images)
     # No colour of Detectron2's palette, from which the Visualizer draws at random.
-    picture = np.full((HEIGHT, WIDTH, 3), (10, 80, 160), np.uint8)
-    drawn = Visualizer(picture, metadata).draw_dataset_dict(record).get_image()
-    assert (drawn[LEFT] != picture[LEFT]).any()
+    image = np.full((HEIGHT, WIDTH, 3), (10, 80, 160), np.uint8)
+    drawn = Visualizer(image, metadata).draw_dataset_dict(record).get_image()
+    assert (drawn[LEFT] != image[LEFT]).any()
 
 
 @pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])
@@ -187,7 +187,7 @@ def test_bitmasks_come_before_run_lengths(tmp_path: Path, task: str, caplog: pyt
     assert [one["bbox"] for one in record["annotations"]] == ([[0, 0, 160, 5]] if task == "ins_seg" else [])
 
 
-def test_test_splits_have_pictures_only(tmp_path: Path) -> None:
+def test_test_splits_have_images_only(tmp_path: Path) -> None:
     write_image(tmp_path / "bdd100k/images/10k/test/a.jpg")
     register_all(tmp_path)
     for task in ("ins_seg", "pan_seg"):
@@ -195,7 +195,7 @@ def test_test_splits_have_pictures_only(tmp_path: Path) -> None:
         assert MetadataCatalog.get(f"bdd100k_{task}_test").label_path is None
 
 
-def test_known_gaps_between_labels_and_pictures(tmp_path: Path, images: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_known_gaps_between_labels_and_images(tmp_path: Path, images: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_bitmask(tmp_path / "bitmasks/a.png")
     write_bitmask(tmp_path / "bitmasks/ff55861e-a06b953c.png")
     frames = [make_frame("a.jpg", ("car", LEFT)), make_frame("ff55861e-a06b953c.jpg", ("car", LEFT))]
@@ -204,7 +204,7 @@ def test_known_gaps_between_labels_and_pictures(tmp_path: Path, images: Path, ca
     for labels in ("bitmasks", "rles.json"):
         (record,) = load_instances(tmp_path / labels, images)
         assert record["image_id"] == "a.jpg"
-    for message in ("1 masks without a picture", "1 pictures without a mask", "1 frames without a picture"):
+    for message in ("1 masks without an image", "1 images without a mask", "1 frames without an image"):
         assert message in caplog.text
     assert "rles.json: 1 labels without run lengths are left out" in caplog.text
 
@@ -221,7 +221,7 @@ def test_bad_bitmasks_are_named(tmp_path: Path, images: Path) -> None:
     with pytest.raises(DataError, match="b.png: a bitmask has four channels"):
         load_instances(tmp_path / "labels", images)
     (images / "b.jpg").unlink()
-    with pytest.raises(DataError, match="1 of 2 pictures of the masks in .* are missing, the first is b.jpg"):
+    with pytest.raises(DataError, match="1 of 2 images of the masks in .* are missing, the first is b.jpg"):
         load_instances(tmp_path / "labels", images)
 
 

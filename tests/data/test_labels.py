@@ -81,7 +81,7 @@ def test_bad_files_are_named_with_the_reason(tmp_path: Path, document: object, m
     assert str(path) in str(error.value)
 
 
-def test_a_picture_in_place_of_labels(tmp_path: Path) -> None:
+def test_an_image_in_place_of_labels(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)))
     with pytest.raises(DataError, match="not a JSON text file"):
         read_labels(tmp_path / "labels.json")

@@ -1,4 +1,4 @@
-"""The training loader: equal samples for any number of workers, any start, and what unreadable pictures do."""
+"""The training loader: equal samples for any number of workers, any start, and what unreadable images do."""
 
 import logging
 import random
@@ -50,7 +50,7 @@ def test_samples_are_the_same_for_any_number_of_workers(cfg: CfgNode) -> None:
         cfg.DATALOADER.NUM_WORKERS = workers
         found.append(take(build_train_loader(cfg, seed=4), 6))
     assert same(found[0], found[1]) and same(found[0], found[2])
-    # Each epoch augments a picture in its own way, and another seed does too.
+    # Each epoch augments an image in its own way, and another seed does too.
     assert len({tuple(image.flatten().tolist()) for _, image, _ in found[0]}) == 12
     assert not same(found[0], take(build_train_loader(cfg, seed=5), 6))
 
@@ -137,7 +137,7 @@ def test_any_mapper_draws_by_the_sample(cfg: CfgNode) -> None:
     assert same(*found)
 
 
-def test_an_unreadable_picture_ends_the_run_and_is_named(cfg: CfgNode, tiny_root: Path) -> None:
+def test_an_unreadable_image_ends_the_run_and_is_named(cfg: CfgNode, tiny_root: Path) -> None:
     (tiny_root / "bdd100k/images/10k/train/train1.jpg").write_bytes(b"\xff\xd8")
     for workers in (0, 1):
         cfg.DATALOADER.NUM_WORKERS = workers
@@ -147,18 +147,18 @@ def test_an_unreadable_picture_ends_the_run_and_is_named(cfg: CfgNode, tiny_root
 
 
 @pytest.mark.parametrize("broken", ["images/10k/train/train1.jpg", "labels/sem_seg/masks/train/train1.png"])
-def test_an_unreadable_picture_is_skipped_and_counted(
+def test_an_unreadable_image_is_skipped_and_counted(
     cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     cfg.INPUT.SKIP_UNREADABLE = True
-    (tiny_root / "bdd100k" / broken).write_bytes(b"no picture")
+    (tiny_root / "bdd100k" / broken).write_bytes(b"no image")
     found = []
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
         for workers in (0, 2):
             loader = build_train_loader(cfg, seed=4)
             loader.num_workers = workers
             found.append(take(loader, 6))
-            # Twelve samples are four epochs of three pictures; what is drawn in its place may be itself again.
+            # Twelve samples are four epochs of three images; what is drawn in its place may be itself again.
             assert loader.skipped.total() >= 4 and [Path(name).name for name in loader.skipped] == ["train1.jpg"]
     assert same(*found) and {name for name, _, _ in found[0]} == {"train0.jpg", "train2.jpg"}
     (first, *_) = (message for message in caplog.messages if "Another one was taken in its place" in message)
@@ -172,7 +172,7 @@ def test_nothing_readable_ends_the_run_though_skipping_is_on(cfg: CfgNode, tiny_
     loader = build_train_loader(cfg, seed=4)
     for path in (tiny_root / "bdd100k/images/10k/train").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"10 pictures .* cannot be used.*train\d\.jpg"):
+    with pytest.raises(DataError, match=r"10 images .* cannot be used.*train\d\.jpg"):
         next(iter(loader))
 
 

@@ -45,7 +45,7 @@ def test_image_and_mask_stay_aligned(record: dict) -> None:
     cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
     cfg.INPUT.COLOR_JITTER.PROB = 0.0
     mask = cv2.imread(record["sem_seg_file_name"], cv2.IMREAD_GRAYSCALE)
-    # A picture that shows its own mask.
+    # An image that shows its own mask.
     cv2.imwrite(record["file_name"].replace(".jpg", ".bmp"), cv2.merge([mask, mask, mask]))
     record["file_name"] = record["file_name"].replace(".jpg", ".bmp")
     for _ in range(4):
@@ -53,7 +53,7 @@ def test_image_and_mask_stay_aligned(record: dict) -> None:
         assert torch.equal(result["image"][0].long(), result["sem_seg"])
 
 
-def test_evaluation_takes_the_whole_picture_and_no_mask(record: dict) -> None:
+def test_evaluation_takes_the_whole_image_and_no_mask(record: dict) -> None:
     cfg = bdd100k_d2.get_config("sem_seg/semantic_fpn_R_50_40k")
     result = BDD100KDatasetMapper(cfg, is_train=False)(record)
     assert result["image"].shape == (3, 720, 1280) and "sem_seg" not in result
@@ -94,7 +94,7 @@ def test_the_augmentations_of_each_recipe() -> None:
     assert kinds(det, True) == ["LinearResizeShortestEdge", "RandomFlip"]
     assert kinds(seg, True) == ["LinearResizeShortestEdge", "BalancedCrop", "RandomFlip", "ColorJitter"]
     assert kinds(det, False) == kinds(seg, False) == ["LinearResizeShortestEdge"]
-    # Detectron2's predictor resizes by Pillow, and these pictures are not of the models' size.
+    # Detectron2's predictor resizes by Pillow, and these images are not of the models' size.
     assert kinds("sample/faster_rcnn_R_18_FPN", False) == ["ResizeShortestEdge"]
 
 
@@ -189,11 +189,11 @@ def test_color_jitter() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda r: Path(r["file_name"]).unlink(), r"a\.jpg: the picture cannot be read"),
-        (lambda r: Path(r["file_name"]).write_bytes(b"<html>"), r"a\.jpg: the picture cannot be read"),
+        (lambda r: Path(r["file_name"]).unlink(), r"a\.jpg: the image cannot be read"),
+        (lambda r: Path(r["file_name"]).write_bytes(b"<html>"), r"a\.jpg: the image cannot be read"),
         (
             lambda r: Path(r["file_name"]).write_bytes(Path(r["file_name"]).read_bytes()[:5000]),
-            r"a\.jpg: the picture cannot be read",
+            r"a\.jpg: the image cannot be read",
         ),
         (lambda r: write_image(Path(r["file_name"]), 360, 640), r"a\.jpg: .*Mismatched image shape.*another size"),
         (lambda r: Path(r["sem_seg_file_name"]).unlink(), r"a\.png: the mask cannot be read"),
@@ -207,7 +207,7 @@ def test_color_jitter() -> None:
         ),
         (
             lambda r: cv2.imwrite(r["sem_seg_file_name"], np.zeros((360, 640), np.uint8)),
-            r"a\.png: the mask is 640x360, its picture 1280x720",
+            r"a\.png: the mask is 640x360, its image 1280x720",
         ),
     ],
 )

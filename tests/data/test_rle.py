@@ -50,7 +50,7 @@ def test_a_mask_by_hand() -> None:
         ("3~", "hold a character"),
         ("d", "end within a number"),
         ("3O5", "hold a negative length"),
-        ("ooooooooooooo1", "hold a number that is larger than any picture"),
+        ("ooooooooooooo1", "hold a number that is larger than any image"),
     ],
 )
 def test_broken_run_lengths_are_named(counts: str, message: str) -> None:
@@ -61,7 +61,7 @@ def test_broken_run_lengths_are_named(counts: str, message: str) -> None:
 def test_another_size_is_named() -> None:
     rle = encode(np.ones((4, 5)))
     assert check(rle) == {"size": [4, 5], "counts": rle.counts.encode()}
-    with pytest.raises(DataError, match=r"label 3 \(car\): the mask has 4x5 pixels, the picture 5x4"):
+    with pytest.raises(DataError, match=r"label 3 \(car\): the mask has 4x5 pixels, the image 5x4"):
         check(rle, (5, 4))
 
 

@@ -9,22 +9,22 @@ import torch
 from detectron2.data.common import AspectRatioGroupedDataset
 from detectron2.data.samplers import RepeatFactorTrainingSampler
 
-from bdd100k_d2.data.sampler import Sample, TrainingOrder
+from bdd100k_d2.data.sampler import Sample, TrainingBatchSampler
 
 
-def batches(order: TrainingOrder, count: int) -> list[list[Sample]]:
+def batches(order: TrainingBatchSampler, count: int) -> list[list[Sample]]:
     return [order.batch(number) for number in range(count)]
 
 
 def test_each_epoch_holds_every_record_once_in_an_order_of_its_own() -> None:
-    samples = list(chain(*batches(TrainingOrder(7, 4, 10), 10)))
+    samples = list(chain(*batches(TrainingBatchSampler(7, 4, 10), 10)))
     epochs = [samples[i : i + 10] for i in range(0, 40, 10)]
     for number, epoch in enumerate(epochs):
         assert {sample.epoch for sample in epoch} == {number} and {sample.copy for sample in epoch} == {0}
         assert sorted(sample.index for sample in epoch) == list(range(10))
     assert len({tuple(sample.index for sample in epoch) for epoch in epochs}) == 4
-    assert batches(TrainingOrder(7, 4, 10), 10) == batches(TrainingOrder(7, 4, 10), 10)
-    assert batches(TrainingOrder(8, 4, 10), 10) != batches(TrainingOrder(7, 4, 10), 10)
+    assert batches(TrainingBatchSampler(7, 4, 10), 10) == batches(TrainingBatchSampler(7, 4, 10), 10)
+    assert batches(TrainingBatchSampler(8, 4, 10), 10) != batches(TrainingBatchSampler(7, 4, 10), 10)
 
 
 GROUPS = np.array([0, 0, 1, 0, 0, 0, 1, 0, 0, 2, 0])
@@ -38,9 +38,9 @@ def test_any_batch_is_found_without_the_ones_before(size: int, groups: np.ndarra
     arguments = {key: value[:size] if isinstance(value, np.ndarray) else value for key, value in more.items()}
     if groups is not None:
         arguments["groups"] = groups[:size]
-    one_by_one = batches(TrainingOrder(3, 4, size, **arguments), 60)
+    one_by_one = batches(TrainingBatchSampler(3, 4, size, **arguments), 60)
     for number in (59, 0, 31, 30, 7):
-        assert TrainingOrder(3, 4, size, **arguments).batch(number) == one_by_one[number]
+        assert TrainingBatchSampler(3, 4, size, **arguments).batch(number) == one_by_one[number]
     assert {len(batch) for batch in one_by_one} == {4}
     # No place is passed over and none comes twice: each group goes through its epochs in order.
     for group in set(GROUPS.tolist()):
@@ -49,7 +49,7 @@ def test_any_batch_is_found_without_the_ones_before(size: int, groups: np.ndarra
 
 
 def test_groups_fill_their_batches_as_those_of_detectron2() -> None:
-    flat = TrainingOrder(5, 1, len(GROUPS))
+    flat = TrainingBatchSampler(5, 1, len(GROUPS))
     wide = GROUPS == 0
     stream = [
         {"width": 2 if wide[s.index] else 1, "height": 1 if wide[s.index] else 2, "sample": s}
@@ -57,11 +57,11 @@ def test_groups_fill_their_batches_as_those_of_detectron2() -> None:
     ]
     theirs = [[one["sample"] for one in batch] for batch in AspectRatioGroupedDataset(stream, 4)]
     assert len(theirs) > 90
-    assert batches(TrainingOrder(5, 4, len(GROUPS), groups=wide), len(theirs)) == theirs
+    assert batches(TrainingBatchSampler(5, 4, len(GROUPS), groups=wide), len(theirs)) == theirs
 
 
 def test_repeats_are_as_frequent_as_those_of_detectron2() -> None:
-    order = TrainingOrder(1, 1, len(FACTORS), repeat_factors=FACTORS)
+    order = TrainingBatchSampler(1, 1, len(FACTORS), repeat_factors=FACTORS)
     drawn = [s for s in chain(*batches(order, 8000)) if s.epoch < 500]
     counts = Counter(s.index for s in drawn)
     theirs = RepeatFactorTrainingSampler(torch.from_numpy(FACTORS), seed=1)
@@ -76,14 +76,14 @@ def test_repeats_are_as_frequent_as_those_of_detectron2() -> None:
 
 
 def test_a_subset_is_the_same_in_each_epoch() -> None:
-    order = TrainingOrder(2, 5, 100, subset=0.2)
+    order = TrainingBatchSampler(2, 5, 100, subset=0.2)
     samples = list(chain(*batches(order, 12)))
     assert len(order.indices) == 20
     for epoch in range(3):
         assert sorted(s.index for s in samples if s.epoch == epoch) == order.indices.tolist()
-    assert order.indices.tolist() != TrainingOrder(3, 5, 100, subset=0.2).indices.tolist()
+    assert order.indices.tolist() != TrainingBatchSampler(3, 5, 100, subset=0.2).indices.tolist()
 
 
 def test_a_seed_stands_for_the_same_order_in_every_release() -> None:
-    assert [s.index for s in TrainingOrder(0, 8, 8).batch(0)] == [7, 5, 3, 2, 0, 1, 6, 4]
-    assert [s.index for s in TrainingOrder(0, 8, 8).batch(100_000)] == [7, 3, 4, 1, 5, 0, 2, 6]
+    assert [s.index for s in TrainingBatchSampler(0, 8, 8).batch(0)] == [7, 5, 3, 2, 0, 1, 6, 4]
+    assert [s.index for s in TrainingBatchSampler(0, 8, 8).batch(100_000)] == [7, 3, 4, 1, 5, 0, 2, 6]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bdd100k_d2.data.check.toolkit_scores import VAL_FRAMES
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser
@@ -18,7 +19,6 @@ import bdd100k_d2
 from bdd100k_d2.data import slices
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.categories import names
-from bdd100k_d2.data.check.official import VAL_FRAMES
 from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import FRAME_ATTRIBUTES, KNOWN_SLICES, register_slice, slice_frames
@@ -146,7 +146,7 @@ def test_slices_follow_to_another_root(label_file: Path, tmp_path: Path) -> None
 
 
 def test_attributes_from_another_file(root: Path, label_file: Path) -> None:
-    """The labels of the 10K pictures may have no attributes; a file of the same frames is as good."""
+    """The labels of the 10K images may have no attributes; a file of the same frames is as good."""
     with pytest.raises(
         DataError, match=r"bdd100k_sem_seg_val_night: the attributes .* are in none of .*sem_seg_val.json"
     ):
@@ -308,13 +308,13 @@ def test_detections_on_a_slice_score_as_on_its_label_file(label_file: Path, tmp_
     scores = evaluator.evaluate()["bbox"]
     kept = [record["image_id"] for record in records]
     truth = only(read_labels(label_file).frames, kept, tmp_path / "slice.json")
-    expected = summary(evaluate_files("det", truth, tmp_path / "out/inference/det.json").official)
+    expected = summary(evaluate_files("det", truth, tmp_path / "out/inference/det.json").toolkit_scores)
     assert 0 < expected["AP"] < 100
     assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
     # The whole label file would count the other frames as missed.
     assert (
         expected["AR100"]
-        > summary(evaluate_files("det", label_file, tmp_path / "out/inference/det.json").official)["AR100"]
+        > summary(evaluate_files("det", label_file, tmp_path / "out/inference/det.json").toolkit_scores)["AR100"]
     )
 
 
@@ -335,7 +335,7 @@ def test_masks_on_a_slice_score_as_in_a_folder_of_their_own(
     truth.mkdir()
     for stem in kept:
         (truth / f"{stem}.png").symlink_to(root / "bdd100k/labels" / task / "masks/val" / f"{stem}.png")
-    expected = summary(evaluate_files(task, truth, tmp_path / "out/inference/masks").official)
+    expected = summary(evaluate_files(task, truth, tmp_path / "out/inference/masks").toolkit_scores)
     assert 0 < expected["mIoU"] < 100
     assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0)
 
@@ -373,7 +373,7 @@ def test_bitmasks_on_a_slice_score_as_labels_of_their_own(
             out / "bitmasks",
             score_file=out / "score.json" if task == "ins_seg" else None,
             workers=1,
-        ).official
+        ).toolkit_scores
     )
     assert 0 < expected.get("AP", expected.get("PQ")) < 100
     assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0, nan_ok=True)

@@ -71,7 +71,7 @@ def test_layout_is_the_official_one(sample: Path) -> None:
             assert masks == {path.stem for path in (sample / f"images/{images}/{split}").glob("*.jpg")}
 
 
-def test_pictures_and_masks_have_the_right_form(sample: Path) -> None:
+def test_images_and_masks_have_the_right_form(sample: Path) -> None:
     for path in sample.rglob("*.jpg"):
         assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (720, 1280, 3)
     for task, allowed in (("sem_seg", {*range(19), 255}), ("drivable", {0, 1, 2})):
@@ -86,7 +86,7 @@ def test_drivable_masks_hold_the_ego_lane(sample: Path) -> None:
         assert np.count_nonzero(cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == 0) > 5000
 
 
-def test_labels_parse_and_describe_the_pictures(sample: Path) -> None:
+def test_labels_parse_and_describe_the_images(sample: Path) -> None:
     for split in ("train", "val"):
         frames = read_labels(sample / f"labels/det_20/det_{split}.json").frames
         assert [frame.name for frame in frames] == sorted(
@@ -207,17 +207,17 @@ def test_same_seed_same_bytes(sample: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "bdd100k") == files(sample)
 
 
-def test_other_seed_other_pictures(sample: Path, tmp_path: Path) -> None:
+def test_other_seed_other_images(sample: Path, tmp_path: Path) -> None:
     make_sample(tmp_path, train=1, val=0, test=0, seed=1)
     old, new = files(sample), files(tmp_path / "bdd100k")
-    pictures = [name for name in new if name.endswith(".jpg")]
-    assert len(pictures) == 2
-    assert not {old[name] for name in old} & {new[name] for name in pictures}
+    images = [name for name in new if name.endswith(".jpg")]
+    assert len(images) == 2
+    assert not {old[name] for name in old} & {new[name] for name in images}
 
 
 def test_existing_sample_is_left_alone(frame_root: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = {path: path.stat().st_mtime_ns for path in frame_root.rglob("*")}
-    with caplog.at_level(logging.INFO, "bdd100k_d2"):
+    with caplog.at_level(logging.INFO, "streets"):
         assert not make_sample(frame_root, train=1, val=0, test=0)
     assert "already there" in caplog.text
     assert {path: path.stat().st_mtime_ns for path in frame_root.rglob("*")} == before

@@ -14,7 +14,7 @@ from support import ROOT
 
 import bdd100k_d2
 from bdd100k_d2.data.categories import colors
-from bdd100k_d2.drawing.dataset_images import draw_record, draw_sample, write_dataset_pictures, write_loader_pictures
+from bdd100k_d2.drawing.dataset_images import draw_record, draw_sample, write_dataset_images, write_loader_images
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 
 TOOL = ROOT / "tools" / "visualize_data.py"
@@ -37,8 +37,8 @@ def box(x: float, y: float, width: float, height: float, k: int = 0, **fields: o
     return {"bbox": [x, y, width, height], "bbox_mode": 1, "category_id": k, "iscrowd": 0, **fields}
 
 
-def is_color(picture: np.ndarray, color: tuple[int, ...]) -> np.ndarray:
-    return (picture == color).all(axis=2)
+def is_color(image: np.ndarray, color: tuple[int, ...]) -> np.ndarray:
+    return (image == color).all(axis=2)
 
 
 def test_boxes_end_with_their_last_pixel_and_crowds_are_dashed() -> None:
@@ -63,7 +63,7 @@ def test_polygons_are_filled() -> None:
     assert abs(drawn[30, 25].astype(int) - (178, 50, 50)).max() <= 1 and (drawn[5, 70] == 100).all()
 
 
-def test_a_frame_without_labels_is_its_picture_and_the_legend() -> None:
+def test_a_frame_without_labels_is_its_image_and_the_legend() -> None:
     drawn = draw_record(IMAGE, {"file_name": "a.jpg", "annotations": []}, THINGS)
     np.testing.assert_array_equal(drawn[:60], IMAGE)
     assert drawn.shape[0] > 60
@@ -89,15 +89,15 @@ def test_things_and_stuff_of_panoptic_segments() -> None:
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((30, 40), np.uint8))
     metadata = Metadata(stuff_classes=["road"], stuff_colors=[RED])
-    with pytest.raises(DataError, match="mask.png: the mask is 40x30, its picture 80x60"):
+    with pytest.raises(DataError, match="mask.png: the mask is 40x30, its image 80x60"):
         draw_record(IMAGE, {"file_name": "a.jpg", "sem_seg_file_name": str(tmp_path / "mask.png")}, metadata)
 
 
 def test_frames_are_taken_at_equal_distances(tiny_root: Path, tmp_path: Path) -> None:
     bdd100k_d2.register_all(tiny_root)
-    written = write_dataset_pictures("bdd100k_det_val", tmp_path / "out", 2)
+    written = write_dataset_images("bdd100k_det_val", tmp_path / "out", 2)
     assert [path.name for path in written] == ["val0.png", "val2.png"]
-    assert len(write_dataset_pictures("bdd100k_sem_seg_val", tmp_path / "masks", None)) == 3
+    assert len(write_dataset_images("bdd100k_sem_seg_val", tmp_path / "masks", None)) == 3
     found, source = cv2.imread(str(written[1])), cv2.imread(str(tiny_root / "bdd100k/images/100k/val/val2.jpg"))
     np.testing.assert_array_equal(found[:96], source)  # without labels
 
@@ -109,16 +109,16 @@ def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_p
     with pytest.raises(
         ConfigError, match="'bdd100k_det_nite' is registered. Did you mean .* Of BDD100K there are bdd100k_det_tr"
     ) as caught:
-        write_dataset_pictures("bdd100k_det_nite", tmp_path)
+        write_dataset_images("bdd100k_det_nite", tmp_path)
     # Of hundreds of slices one is named.
     assert str(caught.value).endswith("bdd100k_pan_seg_test, and slices of them such as bdd100k_det_val_night.")
     assert str(caught.value).count("bdd100k_") == 1 + 1 + 15 + 1
     with pytest.raises(ConfigError, match=r"val_nigth' is registered. Did you mean bdd100k_det_val_night\?"):
-        write_dataset_pictures("bdd100k_det_val_nigth", tmp_path)
+        write_dataset_images("bdd100k_det_val_nigth", tmp_path)
     DatasetCatalog.register("bare", lambda: [{"file_name": "a.jpg", "annotations": []}])
     try:
         with pytest.raises(ConfigError, match="bare: its metadata have no thing_colors or stuff_colors"):
-            write_dataset_pictures("bare", tmp_path)
+            write_dataset_images("bare", tmp_path)
     finally:
         DatasetCatalog.remove("bare")
 
@@ -131,39 +131,37 @@ def test_the_labels_are_not_drawn_over(tiny_root: Path, overwrite: bool) -> None
     (tiny_root / "link").symlink_to(masks)
     for folder in (masks, masks / ".." / "val", tiny_root / "link"):
         with pytest.raises(OutputError, match="holds files of the data set, which are only read; choose another fold"):
-            write_dataset_pictures("bdd100k_sem_seg_val", folder, None, overwrite)
+            write_dataset_images("bdd100k_sem_seg_val", folder, None, overwrite)
     with pytest.raises(OutputError, match="holds files of the data set"):
-        write_dataset_pictures("bdd100k_sem_seg_val", tiny_root / "bdd100k/images/10k/val", None, overwrite)
+        write_dataset_images("bdd100k_sem_seg_val", tiny_root / "bdd100k/images/10k/val", None, overwrite)
     assert {path: path.read_bytes() for path in masks.iterdir()} == before
 
 
-def test_pictures_are_not_replaced_unasked(tiny_root: Path, tmp_path: Path) -> None:
+def test_images_are_not_replaced_unasked(tiny_root: Path, tmp_path: Path) -> None:
     bdd100k_d2.register_all(tiny_root)
     out = tmp_path / "out"
     out.mkdir()
     (out / "val2.png").write_text("mine")
     with pytest.raises(OutputError, match=r"val2.png: exists; choose another folder, or --overwrite to replace it"):
-        write_dataset_pictures("bdd100k_det_val", out, None)
+        write_dataset_images("bdd100k_det_val", out, None)
     assert [path.read_text() for path in out.iterdir()] == ["mine"]
-    assert len(write_dataset_pictures("bdd100k_det_val", out, None, overwrite=True)) == 3
+    assert len(write_dataset_images("bdd100k_det_val", out, None, overwrite=True)) == 3
     assert cv2.imread(str(out / "val2.png")) is not None
 
 
-def test_the_loaders_pictures_spare_the_data_and_what_is_there(
-    small_cfg: Callable[..., CfgNode], tmp_path: Path
-) -> None:
+def test_the_loaders_images_spare_the_data_and_what_is_there(small_cfg: Callable[..., CfgNode], tmp_path: Path) -> None:
     from detectron2.data import MetadataCatalog
 
     cfg = small_cfg("SEED", 5)
     labels = Path(MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).label_path)
     with pytest.raises(OutputError, match="holds files of the data set"):
-        write_loader_pictures(cfg, labels, 1)
-    (path,) = write_loader_pictures(cfg, tmp_path / "out", 1)
+        write_loader_images(cfg, labels, 1)
+    (path,) = write_loader_images(cfg, tmp_path / "out", 1)
     path.write_text("mine")
     with pytest.raises(OutputError, match=rf"{path.name}: exists; choose another folder"):
-        write_loader_pictures(cfg, tmp_path / "out", 1)
+        write_loader_images(cfg, tmp_path / "out", 1)
     assert path.read_text() == "mine"
-    assert write_loader_pictures(cfg, tmp_path / "out", 1, overwrite=True) == [path]
+    assert write_loader_images(cfg, tmp_path / "out", 1, overwrite=True) == [path]
     assert path.read_bytes() != b"mine"
 
 
@@ -171,10 +169,10 @@ def test_the_loader_needs_a_registered_training_set(small_cfg: Callable[..., Cfg
     cfg = small_cfg()
     cfg.DATASETS.TRAIN = ()
     with pytest.raises(ConfigError, match="DATASETS.TRAIN is empty, so there is nothing to train on"):
-        write_loader_pictures(cfg, tmp_path)
+        write_loader_images(cfg, tmp_path)
     cfg.DATASETS.TRAIN = ("bdd100k_sem_seg_trian",)
     with pytest.raises(ConfigError, match=r"trian' is registered. Did you mean bdd100k_sem_seg_train\?"):
-        write_loader_pictures(cfg, tmp_path)
+        write_loader_images(cfg, tmp_path)
 
 
 def test_the_loaders_samples_are_drawn_as_they_are(small_cfg: Callable[..., CfgNode], tmp_path: Path) -> None:
@@ -183,7 +181,7 @@ def test_the_loaders_samples_are_drawn_as_they_are(small_cfg: Callable[..., CfgN
     from bdd100k_d2.data.loader import build_train_loader
 
     cfg = small_cfg("SEED", 5)
-    written = write_loader_pictures(cfg, tmp_path / "out", 3)
+    written = write_loader_images(cfg, tmp_path / "out", 3)
     assert [path.name[:5] for path in written] == ["0000_", "0001_", "0002_"]
     batches = iter(build_train_loader(cfg, 5))
     samples = [*next(batches), *next(batches)][:3]
@@ -213,13 +211,13 @@ def test_samples_with_boxes_keep_detectron2s_last_pixel() -> None:
     np.testing.assert_array_equal(drawn, draw_record(IMAGE, record, THINGS))
 
 
-def test_the_command_on_the_real_pictures(
+def test_the_command_on_the_real_images(
     real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [TOOL, "--root", real_root, "--out", tmp_path, "--dataset", "bdd100k_det_val"]
     monkeypatch.setattr(sys, "argv", [str(part) for part in command])
     runpy.run_path(str(TOOL), run_name="__main__")
-    assert "1 picture is in" in capsys.readouterr().out
+    assert "1 image is in" in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / "b1c66a42-6f7d68ca.png")).shape == (744, 1280, 3)
     for wrong, message in (
         (["--source", "loader"], "--source loader takes --config-file, no --dataset"),

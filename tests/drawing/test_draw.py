@@ -12,7 +12,7 @@ def image() -> np.ndarray:
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """(H, W), where the pictures differ."""
+    """(H, W), where the images differ."""
     return (before != after).any(axis=2)
 
 
@@ -31,7 +31,7 @@ def test_an_outline_covers_the_border_of_the_box_and_nothing_else(image: np.ndar
     np.testing.assert_array_equal(changed(image, drawn), expected)
 
 
-def test_the_picture_that_is_given_stays_as_it_is(image: np.ndarray) -> None:
+def test_the_image_that_is_given_stays_as_it_is(image: np.ndarray) -> None:
     before = image.copy()
     draw_boxes(image, [Box((50, 60, 149, 139), RED, "car")])
     overlay_mask(image, np.zeros(image.shape[:2], np.uint8), [RED])
@@ -49,7 +49,7 @@ def test_a_box_of_one_pixel_is_one_pixel(image: np.ndarray) -> None:
     assert extent(changed(image, draw_boxes(image, [Box((7, 9, 7, 9), RED)]))) == (7, 9, 7, 9)
 
 
-def test_what_lies_outside_of_the_picture_is_cut_off(image: np.ndarray) -> None:
+def test_what_lies_outside_of_the_image_is_cut_off(image: np.ndarray) -> None:
     drawn = draw_boxes(image, [Box((-30, -20, 40, 50), RED)])
     assert extent(changed(image, drawn)) == (0, 0, 40, 50)
     assert (drawn[:51, 40] == RED).all()
@@ -107,7 +107,7 @@ def test_the_chip_has_the_color_of_the_box_and_text_in_contrast() -> None:
 @pytest.mark.parametrize(
     "corners", [(0, 0, 60, 60), (5, 10, 60, 60), (290, 0, 319, 60), (280, 200, 319, 239), (0, 0, 319, 239)]
 )
-def test_the_chip_stays_inside_of_the_picture(image: np.ndarray, corners: tuple[int, ...]) -> None:
+def test_the_chip_stays_inside_of_the_image(image: np.ndarray, corners: tuple[int, ...]) -> None:
     bare = changed(image, draw_boxes(image, [Box(corners, RED)]))
     chip = changed(image, draw_boxes(image, [Box(corners, RED, "traffic sign 0.55")])) & ~bare
     x1, _, x2, _ = extent(chip)
@@ -144,7 +144,7 @@ def test_a_chip_does_not_hide_a_smaller_box(image: np.ndarray) -> None:
     assert (drawn[86, 60:77] == BLUE).all() and (drawn[213, 60:77] == BLUE).all()
 
 
-def test_a_text_that_is_wider_than_the_picture_is_left_out() -> None:
+def test_a_text_that_is_wider_than_the_image_is_left_out() -> None:
     image = np.zeros((60, 60, 3), np.uint8)
     drawn = draw_boxes(image, [Box((10, 30, 50, 55), RED, "a very long class name")])
     assert extent(changed(image, drawn)) == (10, 30, 50, 55)
@@ -154,7 +154,7 @@ def test_no_boxes_change_nothing(image: np.ndarray) -> None:
     np.testing.assert_array_equal(draw_boxes(image, []), image)
 
 
-def test_the_overlay_mixes_color_and_picture_half_and_half(image: np.ndarray) -> None:
+def test_the_overlay_mixes_color_and_image_half_and_half(image: np.ndarray) -> None:
     mask = np.full(image.shape[:2], 255, np.uint8)
     mask[:80], mask[80:160] = 0, 1
     mixed = overlay_mask(image, mask, [(200, 100, 0), None])
@@ -173,15 +173,15 @@ def test_the_opacity_of_the_overlay(opacity: float, value: int) -> None:
 @pytest.mark.parametrize(
     "wrong", [np.zeros((240, 320), np.uint8), np.zeros((240, 320, 4), np.uint8), np.zeros((240, 320, 3), np.float32)]
 )
-def test_only_uint8_rgb_pictures_are_drawn_on(wrong: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="RGB picture of shape"):
+def test_only_uint8_rgb_images_are_drawn_on(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="RGB image of shape"):
         draw_boxes(wrong, [])
-    with pytest.raises(ValueError, match="RGB picture of shape"):
+    with pytest.raises(ValueError, match="RGB image of shape"):
         overlay_mask(wrong, np.zeros((240, 320), np.uint8), [RED])
 
 
 @pytest.mark.parametrize("mask", [np.zeros((120, 320), np.uint8), np.zeros((240, 320), np.int64)])
-def test_the_mask_must_fit_the_picture(image: np.ndarray, mask: np.ndarray) -> None:
+def test_the_mask_must_fit_the_image(image: np.ndarray, mask: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected a uint8 mask of shape"):
         overlay_mask(image, mask, [RED])
 

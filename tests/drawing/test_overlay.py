@@ -1,4 +1,4 @@
-"""Objects, classes of pixels and the legend, on a flat picture whose every pixel is known."""
+"""Objects, classes of pixels and the legend, on a flat image whose every pixel is known."""
 
 import time
 
@@ -121,7 +121,7 @@ def test_present_classes() -> None:
     assert present_classes(ids) == [0, 7, 18, 255]
 
 
-def test_the_legend_has_the_classes_under_the_picture_the_absent_ones_dimmed() -> None:
+def test_the_legend_has_the_classes_under_the_image_the_absent_ones_dimmed() -> None:
     legend = add_legend(IMAGE, CLASSES, [1])
     np.testing.assert_array_equal(legend[:120], IMAGE)
     strip = legend[120:].reshape(-1, 3)
@@ -145,10 +145,10 @@ def test_classes_without_a_color_are_not_in_the_legend() -> None:
     )
 
 
-def test_masks_must_fit_the_picture() -> None:
+def test_masks_must_fit_the_image() -> None:
     with pytest.raises(ValueError, match="expected a uint8 mask of shape"):
         paint_classes(IMAGE, np.zeros((60, 80), np.uint8), CLASSES)
-    with pytest.raises(ValueError, match="RGB picture of shape"):
+    with pytest.raises(ValueError, match="RGB image of shape"):
         add_legend(IMAGE[..., 0], CLASSES, [])
 
 

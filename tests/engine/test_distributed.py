@@ -28,7 +28,7 @@ from bdd100k_d2.engine.parallel import parallel_model, share_buffers
 from bdd100k_d2.errors import DataError, user_message
 from bdd100k_d2.modeling.norms import CPUSyncBatchNorm2d, adapt_sync_norms
 
-PICTURES = 7
+IMAGES = 7
 FOLDER = Path(bdd100k_d2.__file__).parents[1] / "configs/sample"
 CONFIGS = {"det": f"{FOLDER}/faster_rcnn_R_18_FPN.yaml", "sem_seg": f"{FOLDER}/semantic_fpn_R_18.yaml"}
 SHARED_KEYS = (
@@ -36,7 +36,7 @@ SHARED_KEYS = (
 )
 SHARED_KEYS += "SOLVER.IMS_PER_BATCH 4 SOLVER.MAX_ITER 3 DATALOADER.NUM_WORKERS 0"
 # A loss is a mean over a process's batch. The mean over the processes is the one over the whole batch where each
-# picture counts the same: all proposals are kept and all are trained with, and no channel is dropped by chance.
+# image counts the same: all proposals are kept and all are trained with, and no channel is dropped by chance.
 KEYS = {
     "det": "INPUT.MIN_SIZE_TRAIN (64,) INPUT.MIN_SIZE_TEST 64 MODEL.BACKBONE.FIXED_NORM_STATISTICS True "
     "DATALOADER.SAMPLER_TRAIN TrainingSampler MODEL.RPN.AVERAGE_OVER_SAMPLED False MODEL.RPN.NMS_THRESH 1.0 "
@@ -55,11 +55,11 @@ SYNCHRONISED += ["MODEL.RESNETS.NORM", "SyncBN", "MODEL.SEM_SEG_HEAD.NORM", "Syn
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pictures of det and sem_seg in each split. Each has as many boxes, so that it counts the same."""
+    """Seven images of det and sem_seg in each split. Each has as many boxes, so that it counts the same."""
     root = tmp_path_factory.mktemp("root")
     base = root / "bdd100k"
     for split in ("train", "val"):
-        names = [f"{split}{i}.jpg" for i in range(PICTURES)]
+        names = [f"{split}{i}.jpg" for i in range(IMAGES)]
         masks = base / "labels/sem_seg/masks" / split
         masks.mkdir(parents=True)
         frames = []
@@ -181,9 +181,9 @@ def test_any_number_of_processes_scores_the_same(evaluated: Path, task: str) -> 
     frames = evaluated / "3" / task / "inference"
     if task == "det":
         found = json.loads((frames / "det.json").read_text())
-        assert len(found) == PICTURES and all(frame["labels"] for frame in found)
+        assert len(found) == IMAGES and all(frame["labels"] for frame in found)
     else:
-        assert len(list((frames / "masks").glob("*.png"))) == PICTURES
+        assert len(list((frames / "masks").glob("*.png"))) == IMAGES
         assert json.loads((frames / "scores.json").read_text())["IoU"]
 
 

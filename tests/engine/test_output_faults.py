@@ -93,7 +93,7 @@ def test_masks_that_changed_between_two_starts(cfg: CfgNode, tiny_root: Path, ca
         train(cfg, resume=True)
     assert "bdd100k_sem_seg_train: the data have changed since the run's last start" in caplog.text
     assert "masks/train has changed (3 frames before, 2 now" in caplog.text
-    assert "images/10k/train has 2 pictures, 3 before" in caplog.text
+    assert "images/10k/train has 2 images, 3 before" in caplog.text
 
 
 def test_a_disk_that_gets_full(cfg: CfgNode, disk: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_batch_of_another_size_is_refused(tiny_root: Path, tmp_path: Path) -> 
     cfg = make_config(tiny_root, "sem_seg", tmp_path)
     cfg.SOLVER.IMS_PER_BATCH = 1
     trainer = bdd100k_d2.Trainer(cfg)
-    with pytest.raises(ConfigError, match="had batches of 2 pictures, now they are 1.*REFERENCE_WORLD_SIZE 0"):
+    with pytest.raises(ConfigError, match="had batches of 2 images, now they are 1.*REFERENCE_WORLD_SIZE 0"):
         trainer.resume_or_load(resume=True)
 
 
@@ -197,15 +197,15 @@ def test_the_scale_of_the_losses_is_kept(tiny_root: Path, tmp_path: Path) -> Non
     assert states[1].get_scale() == 4096.0
 
 
-def test_a_picture_that_vanishes_ends_the_run_which_then_goes_on(whole: Whole, tiny_root: Path, tmp_path: Path) -> None:
+def test_an_image_that_vanishes_ends_the_run_which_then_goes_on(whole: Whole, tiny_root: Path, tmp_path: Path) -> None:
     # Before this test's own root is registered, because it may train on another one.
     expected = whole("sem_seg")
-    picture = tiny_root / "bdd100k/images/10k/train/train1.jpg"
-    content = picture.read_bytes()
+    image = tiny_root / "bdd100k/images/10k/train/train1.jpg"
+    content = image.read_bytes()
     cfg = make_config(tiny_root, "sem_seg", tmp_path / "out")
-    with pytest.raises(UnreadableError, match=r"train1\.jpg: the picture cannot be read .*No such file"):
-        train(cfg, stop_at=2, how=picture.unlink)
-    picture.write_bytes(content)
+    with pytest.raises(UnreadableError, match=r"train1\.jpg: the image cannot be read .*No such file"):
+        train(cfg, stop_at=2, how=image.unlink)
+    image.write_bytes(content)
     assert_same(expected, train(cfg, resume=True))
 
 

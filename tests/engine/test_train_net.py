@@ -145,5 +145,5 @@ def test_the_command_ends_with_one_line(tiny_root: Path, tmp_path: Path, root: s
     )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    expected = ".jpg: the picture cannot be read" if root == "damaged" else "labels/sem_seg/masks/train: no such folder"
+    expected = ".jpg: the image cannot be read" if root == "damaged" else "labels/sem_seg/masks/train: no such folder"
     assert last.startswith("error: ") and expected in last

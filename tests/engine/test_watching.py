@@ -77,11 +77,11 @@ def test_two_processes_are_watched_as_one(tiny_root: Path, tmp_path: Path) -> No
     expected = validate(tiny_root, tmp_path / "one")
     in_processes(2, watch, tiny_root, tmp_path)
     (first, second) = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
-    # The third picture of three has no partner; the numbers are the same nevertheless.
+    # The third image of three has no partner; the numbers are the same nevertheless.
     assert first[0]["val_loss"] == expected["val_loss"] and second[0] == {}
     # Only the main process has scores; both stop after the second evaluation.
     assert first[1] == second[1] == 2 and (tmp_path / "stop/model_final.pth").is_file()
-    # The process that saw it tells which pictures; the other one knows where to look.
+    # The process that saw it tells which images; the other one knows where to look.
     assert "a loss of another process is not a finite number in iteration 1" in first[2]
     assert "report_rank1.json: iteration 1: loss_sem_seg is nan" in second[2]
     folder = tmp_path / "nan/nan_report"

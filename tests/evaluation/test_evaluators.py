@@ -75,7 +75,7 @@ def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
         classes = [one["category_id"] for one in record["annotations"]]
         evaluator.process([record], [instances(boxes, rng.random(len(boxes)).tolist(), classes)])
     memory = evaluator.evaluate()["bbox"]
-    official = evaluate_files("det", evaluator.label_path, tmp_path / "det.json").official
+    official = evaluate_files("det", evaluator.label_path, tmp_path / "det.json").toolkit_scores
     for metric in METRICS:
         np.testing.assert_array_equal(official[metric][1]["OVERALL"], memory[metric])
 
@@ -124,10 +124,10 @@ def test_ranks_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert [frame.name for frame in written] == ["val0.jpg", "val1.jpg", "val2.jpg"]
 
 
-def test_masks_without_a_picture_count_as_on_files(
+def test_masks_without_an_image_count_as_on_files(
     tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two of the released masks have no picture: officially their pixels are missed."""
+    """Two of the released masks have no image: officially their pixels are missed."""
     masks = tiny_root / "bdd100k/labels/sem_seg/masks/val"
     (masks / "val0.png").rename(masks / "ff55861e-a06b953c.png")
     (tiny_root / "bdd100k/images/10k/val/val0.jpg").unlink()
@@ -140,7 +140,7 @@ def test_masks_without_a_picture_count_as_on_files(
         evaluator.process([record], [{"sem_seg": logits}])
     results = evaluator.evaluate()["sem_seg"]
     assert "1 of 3 frames have no prediction and count as empty; the first is ff55861e-a06b953c" in caplog.text
-    official = evaluate_files("sem_seg", masks, tmp_path / "masks").official
+    official = evaluate_files("sem_seg", masks, tmp_path / "masks").toolkit_scores
     assert 60 < results["pAcc"] < 70
     assert results["mIoU"] == official["IoU"][1]["AVERAGE"] and results["pAcc"] == official["pAcc"]
 

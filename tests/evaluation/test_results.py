@@ -15,9 +15,9 @@ from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.evaluation.boxes import Boxes
 from bdd100k_d2.evaluation.files.detection import match_boxes, open_det
-from bdd100k_d2.evaluation.files.instances import BitmaskProblem, open_ins_seg
-from bdd100k_d2.evaluation.files.panoptic import PanopticProblem, open_pan_seg
-from bdd100k_d2.evaluation.files.segmentation import SegmentationProblem, open_masks
+from bdd100k_d2.evaluation.files.instances import MatchedBitmasks, open_ins_seg
+from bdd100k_d2.evaluation.files.panoptic import MatchedSegments, open_pan_seg
+from bdd100k_d2.evaluation.files.segmentation import MatchedMasks, open_masks
 from bdd100k_d2.evaluation.metrics.instances import match_instances
 from bdd100k_d2.evaluation.metrics.panoptic import bitmask_counts
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
@@ -50,13 +50,13 @@ def test_detections_score_as_in_memory(tmp_path: Path) -> None:
     ]
     boxes = Boxes(frame_names, frame, classes, corners + rng.normal(0, 3, corners.shape), rng.random(240))
     write_frames(truth, tmp_path / "truth.json")
-    in_memory = match_boxes(tmp_path / "truth.json", boxes, tmp_path / "det.json").official()
+    in_memory = match_boxes(tmp_path / "truth.json", boxes, tmp_path / "det.json").toolkit_scores()
     assert 20 < in_memory["AP"][-1]["OVERALL"] < 100
     path = tmp_path / "det.json"
     write_detections(detection_frames(boxes, NAMES), path)
     read = read_labels(path).frames
     assert [label.id for label in read[1].labels] == [str(i) for i in range(12, 24)]
-    np.testing.assert_equal(open_det(tmp_path / "truth.json", path, 1).problem.official(), in_memory)
+    np.testing.assert_equal(open_det(tmp_path / "truth.json", path, 1).matched.toolkit_scores(), in_memory)
     write_detections([], tmp_path / "empty.json")
     assert json.loads((tmp_path / "empty.json").read_text()) == []
 
@@ -72,8 +72,8 @@ def test_masks_score_as_in_memory(task: str, tmp_path: Path) -> None:
         write_mask(truth, mask_path(tmp_path / "truth", name))
         write_mask(prediction, mask_path(tmp_path / "predicted", name))
     assert {path.name for path in (tmp_path / "predicted").iterdir()} == {"a.b.png", "c.png"}
-    in_memory = SegmentationProblem(task, ["a.b", "c"], np.array(matrices)).official()
-    assert open_masks(task, tmp_path / "truth", tmp_path / "predicted", 1).official() == in_memory
+    in_memory = MatchedMasks(task, ["a.b", "c"], np.array(matrices)).toolkit_scores()
+    assert open_masks(task, tmp_path / "truth", tmp_path / "predicted", 1).toolkit_scores() == in_memory
 
 
 def random_bitmask(rng: np.random.Generator, classes: int) -> Bitmask:
@@ -99,9 +99,9 @@ def test_instances_score_as_in_memory(tmp_path: Path) -> None:
         scored.append(scored_frame(name, scores[kept]))
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
     write_instance_scores(scored, tmp_path / "score.json")
-    in_memory = BitmaskProblem(["a", "b"], matches).official()
+    in_memory = MatchedBitmasks(["a", "b"], matches).toolkit_scores()
     assert 5 < in_memory["AP"][-1]["OVERALL"] < 95
-    read = open_ins_seg(tmp_path / "truth", tmp_path / "bitmasks", tmp_path / "score.json", 1).official()
+    read = open_ins_seg(tmp_path / "truth", tmp_path / "bitmasks", tmp_path / "score.json", 1).toolkit_scores()
     np.testing.assert_equal(read, in_memory)
 
 
@@ -116,9 +116,9 @@ def test_segments_score_as_in_memory(tmp_path: Path) -> None:
         pixels = panoptic_bitmask(segments, classes)
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
         counts.append(bitmask_counts(decode_bitmask(encode_bitmask(truth), name), decode_bitmask(pixels, name), 40))
-    in_memory = PanopticProblem(["a", "b"], counts, "N").official()
+    in_memory = MatchedSegments(["a", "b"], counts, "N").toolkit_scores()
     assert 5 < in_memory["PQ"][-1]["OVERALL"] < 95
-    np.testing.assert_equal(open_pan_seg(tmp_path / "truth", tmp_path / "bitmasks", 1).official(), in_memory)
+    np.testing.assert_equal(open_pan_seg(tmp_path / "truth", tmp_path / "bitmasks", 1).toolkit_scores(), in_memory)
 
 
 def test_overlaps_go_to_the_higher_score(tmp_path: Path) -> None:

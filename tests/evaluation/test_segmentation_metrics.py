@@ -130,9 +130,9 @@ def test_random_masks_equal_the_toolkit(tmp_path: Path, mode: str) -> None:
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.zeros((4, 4, 3), np.uint8), "one channel of 8-bit class ids, this picture is RGB"),
+        (np.zeros((4, 4, 3), np.uint8), "one channel of 8-bit class ids, this image is RGB"),
         (np.zeros((4, 4), np.uint16), "one channel of 8-bit class ids"),
-        (np.zeros((4, 4, 4), np.uint8), "this picture is RGBA"),
+        (np.zeros((4, 4, 4), np.uint8), "this image is RGBA"),
     ],
 )
 def test_masks_of_another_kind_are_refused(tmp_path: Path, pixels: np.ndarray, message: str) -> None:
@@ -143,7 +143,7 @@ def test_masks_of_another_kind_are_refused(tmp_path: Path, pixels: np.ndarray, m
 
 
 def test_unreadable_masks_are_named(tmp_path: Path) -> None:
-    (tmp_path / "mask.png").write_bytes(b"no picture")
+    (tmp_path / "mask.png").write_bytes(b"no image")
     for name in ("mask.png", "missing.png"):
         with pytest.raises(DataError, match=f"{name}: the mask cannot be read"):
             read_mask(tmp_path / name)
@@ -158,5 +158,5 @@ def test_ids_that_are_no_class_are_named() -> None:
 
 def test_run_lengths_of_another_size_are_named(oracles: Path) -> None:
     frame = read_labels(oracles / "sem_seg/sem_seg_sample.json").frames[0]
-    with pytest.raises(DataError, match="frame 7d06fefd-f7be05a6.jpg, label .*720x1280 pixels, the picture 100x100"):
+    with pytest.raises(DataError, match="frame 7d06fefd-f7be05a6.jpg, label .*720x1280 pixels, the image 100x100"):
         frame_to_mask(frame, {"sky": 10}, 100, 100)

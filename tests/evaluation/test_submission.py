@@ -50,7 +50,7 @@ def zipped(folder: Path, *parts: str) -> Path:
 
 @pytest.fixture
 def det(tmp_path: Path) -> Path:
-    # In each frame but the last the whole picture, and a box narrower than a pixel.
+    # In each frame but the last the whole image, and a box narrower than a pixel.
     corners = np.array([[0, 0, 127, 71], [5, 5, 4.5, 8]] * 2, float)
     boxes = Boxes(FRAMES, np.array([0, 0, 1, 1]), np.array([2, 9] * 2), corners, np.array([0.5, 1] * 2))
     frames = detection_frames(boxes, names("det"))
@@ -126,7 +126,7 @@ Edit = Callable[[list[dict[str, Any]]], object]
     [
         (lambda f: f.pop(), "missing frame: det.json: c.jpg: is not in the list"),
         (lambda f: f.append(f[0]), "frame twice: det.json: a.jpg: stands in the list again"),
-        (lambda f: f.append({"name": "z.jpg"}), "extra frame: det.json: z.jpg: is no picture of the split"),
+        (lambda f: f.append({"name": "z.jpg"}), "extra frame: det.json: z.jpg: is no image of the split"),
         (lambda f: f.append({"labels": []}), "frame: det.json: None: number 3 of the list is no frame: Object missing"),
         (
             lambda f: f[0]["labels"][1].update(category="unicorn"),
@@ -164,7 +164,7 @@ def test_all_is_found_at_once_and_counted(det: Path) -> None:
     assert Counter(f.kind for f in findings) == {"extra frame": 1200, "missing frame": 2, "label": 1}
     assert describe(findings, shown=1).splitlines() == [
         "extra frame: 1,200",
-        "  det.json: frame 0.jpg: is no picture of the split",
+        "  det.json: frame 0.jpg: is no image of the split",
         "  and 1,199 more",
         "label: 1",
         "  det.json: frame a.jpg: 1 of 1 labels; label 3 (car): Object missing required field `box2d`",
@@ -206,16 +206,16 @@ def sixteen_bits(path: Path) -> None:
     ("edit", "expected"),
     [
         (Path.unlink, "missing frame: b.png: b.jpg: has no file"),
-        (lambda p: shutil.copy(p, p.with_name("z.png")), "extra frame: z.png: None: no picture of the split has this"),
-        (rgb, "picture: b.png: b.jpg: has to be grey of 8 bits, is RGB of 8 bits"),
-        (palette, "picture: b.png: b.jpg: has to be grey of 8 bits, is palette of"),
-        (sixteen_bits, "picture: b.png: b.jpg: has to be grey of 8 bits, is grey of 16 bits"),
-        (lambda p: p.write_bytes(b""), "picture: b.png: b.jpg: is an empty file"),
-        (lambda p: p.write_bytes(b"GIF89a" * 9), "picture: b.png: b.jpg: is no PNG file"),
-        (lambda p: p.write_bytes(p.read_bytes()[:50]), "picture: b.png: b.jpg: is a damaged PNG file"),
+        (lambda p: shutil.copy(p, p.with_name("z.png")), "extra frame: z.png: None: no image of the split has this"),
+        (rgb, "image: b.png: b.jpg: has to be grey of 8 bits, is RGB of 8 bits"),
+        (palette, "image: b.png: b.jpg: has to be grey of 8 bits, is palette of"),
+        (sixteen_bits, "image: b.png: b.jpg: has to be grey of 8 bits, is grey of 16 bits"),
+        (lambda p: p.write_bytes(b""), "image: b.png: b.jpg: is an empty file"),
+        (lambda p: p.write_bytes(b"GIF89a" * 9), "image: b.png: b.jpg: is no PNG file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:50]), "image: b.png: b.jpg: is a damaged PNG file"),
         (
             lambda p: write_mask(np.zeros((128, 72), np.uint8), p),
-            "picture: b.png: b.jpg: is 72x128 pixels",
+            "image: b.png: b.jpg: is 72x128 pixels",
         ),
         (
             lambda p: write_mask(np.full(SIZE, 255, np.uint8), p),
@@ -257,7 +257,7 @@ def test_bad_zips(masks: Path) -> None:
     place = content.index(b"IDAT", content.index(b"b.png")) + 8
     path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
     (found,) = texts(check("sem_seg", path))
-    assert found.startswith("picture: b.png: b.jpg: the zip is damaged here (Bad CRC-32")
+    assert found.startswith("image: b.png: b.jpg: the zip is damaged here (Bad CRC-32")
     path.write_bytes(content)
     with zipfile.ZipFile(path, "a") as archive:
         for name in ("../d.png", "/e.png", "c:\\f.png"):
@@ -282,7 +282,7 @@ def test_a_member_that_unpacks_to_far_more_than_a_mask(masks: Path) -> None:
         with archive.open("b.png", "w") as file:
             for _ in range(65):
                 file.write(bytes(1 << 20))
-    assert texts(check("sem_seg", path)) == ["picture: b.png: b.jpg: unpacks to 68,157,440 bytes, which no mask has"]
+    assert texts(check("sem_seg", path)) == ["image: b.png: b.jpg: unpacks to 68,157,440 bytes, which no mask has"]
 
 
 def edit_scores(folder: Path, edit: Edit) -> None:
@@ -325,9 +325,9 @@ def ninth_category(folder: Path) -> None:
         ),
         (
             lambda d: rgb(d / "bitmasks" / "b.png"),
-            "picture: bitmasks/b.png: b.jpg: has to be RGBA of 8 bits, is RGB of",
+            "image: bitmasks/b.png: b.jpg: has to be RGBA of 8 bits, is RGB of",
         ),
-        (two_categories, "picture: bitmasks/b.png: b.jpg: the bitmask: annotation id 3 has several categories (1, 2)"),
+        (two_categories, "image: bitmasks/b.png: b.jpg: the bitmask: annotation id 3 has several categories (1, 2)"),
         (ninth_category, "category: bitmasks/b.png: b.jpg: instances 1 have category ids other than 1 to 8"),
     ],
 )
@@ -373,7 +373,7 @@ def test_more_segments_than_the_official_tool_takes(pan_seg: Path) -> None:
     ids = np.arange(72 * 128, dtype=np.uint8).reshape(SIZE) % 101
     write_mask(np.dstack([np.full_like(ids, 35), ids * 0, ids * 0, ids + 1]), pan_seg / "b.png")
     assert texts(check("pan_seg", pan_seg)) == [
-        "instance: b.png: b.jpg: 101 segments; the official tool fails on more than 100 in a picture"
+        "instance: b.png: b.jpg: 101 segments; the official tool fails on more than 100 in an image"
     ]
 
 
@@ -399,7 +399,7 @@ def test_segments_as_run_lengths(tmp_path: Path) -> None:
         found,
         (
             "overlap: pan_seg.json: a.jpg: segments overlap, for which the official tool scores none of the frame",
-            "run lengths: pan_seg.json: b.jpg: label 0 (road): the mask has 90x128 pixels, the picture 72x128",
+            "run lengths: pan_seg.json: b.jpg: label 0 (road): the mask has 90x128 pixels, the image 72x128",
             "category: pan_seg.json: c.jpg: label 0 (pedestrian): no class of pan_seg",
             "run lengths: pan_seg.json: c.jpg: label 0 (car): the run lengths add up to 0 pixels",
         ),
@@ -423,4 +423,4 @@ def test_nothing_to_check(masks: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="a superuser may read any file")
 def test_a_file_that_may_not_be_read(masks: Path) -> None:
     (masks / "b.png").chmod(0)
-    assert texts(check("sem_seg", masks)) == ["picture: b.png: b.jpg: cannot be read (Permission denied)"]
+    assert texts(check("sem_seg", masks)) == ["image: b.png: b.jpg: cannot be read (Permission denied)"]

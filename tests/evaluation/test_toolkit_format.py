@@ -11,7 +11,7 @@ from bdd100k_d2.data.categories import names
 from bdd100k_d2.errors import OutputError
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.toolkit_format import (
-    Official,
+    ToolkitScores,
     official_detection,
     official_segmentation,
     summary,
@@ -20,7 +20,7 @@ from bdd100k_d2.evaluation.toolkit_format import (
 )
 
 NAN = float("nan")
-PANOPTIC: Official = {
+PANOPTIC: ToolkitScores = {
     "PQ": [{"road": 98.76, "car": 0.0}, {"STUFF": 98.76, "THING": 0.0}, {"OVERALL": 49.38}],
     "NUM": [{"road": 1, "car": 1}, {"STUFF": 1, "THING": 1}, {"OVERALL": 12}],
 }
@@ -69,7 +69,7 @@ def test_the_summary() -> None:
     assert summary({"AP": [{"car": 1.0}, {"OVERALL": 2.0}]}) == {"AP": 2.0}
 
 
-def random_scores(task: str, seed: int) -> Official:
+def random_scores(task: str, seed: int) -> ToolkitScores:
     """Scores from 0 to 100, a third of them absent; every second time whole columns are."""
     rng = np.random.default_rng(seed)
 
@@ -90,7 +90,7 @@ def random_scores(task: str, seed: int) -> Official:
     return official_detection({metric: values(len(names(task)) + 1) for metric in METRICS}, names(task))
 
 
-def toolkit_result(task: str, scores: Official) -> Any:  # noqa: ANN401, the toolkit is not always there
+def toolkit_result(task: str, scores: ToolkitScores) -> Any:  # noqa: ANN401, the toolkit is not always there
     pytest.importorskip("bdd100k", reason="the official toolkit is not installed: pip install -e .[toolkit]")
     from bdd100k.eval import pan_seg as bitmasks
     from scalabel.eval import detect, pan_seg, sem_seg

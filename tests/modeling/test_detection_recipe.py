@@ -43,7 +43,7 @@ def small(cfg: CfgNode) -> CfgNode:
 
 
 def batch() -> list[dict[str, object]]:
-    """Two pictures with three boxes each."""
+    """Two images with three boxes each."""
     random = torch.Generator().manual_seed(0)
     found = []
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_anchors_across_the_border_are_left_out_before_matching() -> None:
     assert labels.tolist() == [1, 1, 0, 0]
 
 
-def test_a_picture_without_boxes_trains_the_background() -> None:
+def test_an_image_without_boxes_trains_the_background() -> None:
     anchors = [Boxes([[-1.0, 0, 31, 32], [0, 0, 32, 32]])]
     truth = Instances((100, 100))
     truth.gt_boxes = Boxes(torch.zeros(0, 4))

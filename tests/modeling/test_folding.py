@@ -28,15 +28,15 @@ def backbone(norm: str, deep_stem: bool) -> nn.Module:
 @torch.no_grad()
 def test_the_result_is_the_same(norm: str, deep_stem: bool) -> None:
     model = backbone(norm, deep_stem).double()
-    picture = torch.rand(1, 3, 64, 96, dtype=torch.float64)
-    expected = model(picture)
+    image = torch.rand(1, 3, 64, 96, dtype=torch.float64)
+    expected = model(image)
     assert fold_norms(model) == (55 if deep_stem else 53)
     assert not any("running_var" in key for key in model.state_dict())
-    for name, level in model(picture).items():
+    for name, level in model(image).items():
         torch.testing.assert_close(level, expected[name], rtol=1e-9, atol=1e-9)
 
 
-def test_norms_of_the_picture_stay() -> None:
+def test_norms_of_the_image_stay() -> None:
     model = backbone("GN", False)
     assert fold_norms(model) == 0 and isinstance(model.bottom_up.stem.conv1.norm, nn.GroupNorm)
 

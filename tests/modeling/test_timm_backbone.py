@@ -107,7 +107,7 @@ def test_drop_path_and_out_indices_reach_timm() -> None:
             r"FROZEN_STAGES is 1; no .*; set it to 0",
         ),
         ("vgg11", ("MODEL.TIMM.DROP_PATH", 0.1), r"cannot build vgg11 .*drop_path_rate"),
-        ("swin_tiny_patch4_window7_224", (), "takes pictures of one size only; choose a convolutional model"),
+        ("swin_tiny_patch4_window7_224", (), "takes images of one size only; choose a convolutional model"),
     ],
 )
 def test_what_cannot_be_built_says_why(name: str, keys: tuple[object, ...], message: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from comparing import Line, build_seeded, difference, load_golden, match_boxes, sampled
-from seeded import seeded_picture
+from seeded import seeded_image
 
 import bdd100k_d2
 
@@ -21,9 +21,9 @@ CONVERTED = {
 
 
 def measure_converted_checkpoints() -> Iterator[Line]:
-    """Converted checkpoints of mmdet and mmseg against those frameworks on one picture of 192x320."""
+    """Converted checkpoints of mmdet and mmseg against those frameworks on one image of 192x320."""
     arrays = load_golden("zoo")
-    picture = torch.from_numpy(seeded_picture(192, 320)).permute(2, 0, 1)
+    image = torch.from_numpy(seeded_image(192, 320)).permute(2, 0, 1)
     for key, (title, config) in CONVERTED.items():
         golden = {name.removeprefix(f"{key}/"): value for name, value in arrays.items() if name.startswith(f"{key}/")}
         cfg = bdd100k_d2.get_config(config)
@@ -34,7 +34,7 @@ def measure_converted_checkpoints() -> Iterator[Line]:
         cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE = 0
         model = build_seeded(cfg, golden).eval()
         with torch.no_grad():
-            (result,) = model([{"image": picture, "height": 192, "width": 320}])
+            (result,) = model([{"image": image, "height": 192, "width": 320}])
         if "sem_seg" in result:
             yield Line(title, "logits", 1e-4, difference(sampled(result["sem_seg"]), golden["logits"]))
             continue

@@ -23,7 +23,7 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 from measure_recipe import in_floating_point
-from seeded import seeded_boxes, seeded_mask, seeded_picture
+from seeded import seeded_boxes, seeded_image, seeded_mask
 from torch import nn
 from torchvision.transforms.v2 import functional as color
 
@@ -32,12 +32,12 @@ from bdd100k_d2.data.augmentation import ColorAdjustmentTransform, LinearResizeT
 
 
 def measure_detection() -> Iterator[Line]:
-    """Inference of Faster R-CNN on one picture of 720x1280."""
+    """Inference of Faster R-CNN on one image of 720x1280."""
     golden = load_golden("detector")
     model = build_seeded(detector_config(), golden).eval()
-    picture = torch.from_numpy(seeded_picture(720, 1280)).permute(2, 0, 1)
+    image = torch.from_numpy(seeded_image(720, 1280)).permute(2, 0, 1)
     with torch.no_grad():
-        images = model.preprocess_image([{"image": picture}])
+        images = model.preprocess_image([{"image": image}])
         features = model.backbone(images.tensor)
         logits, deltas = model.proposal_generator.rpn_head([features[f"p{k}"] for k in range(2, 7)])
         proposals, _ = model.proposal_generator(images, features)
@@ -71,25 +71,25 @@ def measure_detection() -> Iterator[Line]:
 
 
 def measure_detector_training() -> Iterator[Line]:
-    """One training step of Faster R-CNN on two pictures of different sizes, every anchor and proposal sampled."""
+    """One training step of Faster R-CNN on two images of different sizes, every anchor and proposal sampled."""
     golden = load_golden("detector")
     cfg = detector_config()
     cfg.MODEL.RPN.BATCH_SIZE_PER_IMAGE = cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 10**6
     cfg.MODEL.RPN.POSITIVE_FRACTION = cfg.MODEL.ROI_HEADS.POSITIVE_FRACTION = 1.0
     model = build_seeded(cfg, golden).train()
-    batch = [_labelled(seeded_picture(*size, seed=i), i) for i, size in enumerate([(240, 400), (224, 416)])]
+    batch = [_labelled(seeded_image(*size, seed=i), i) for i, size in enumerate([(240, 400), (224, 416)])]
     yield from _measure_step("Faster R-CNN", cfg, model, batch, golden)
 
 
 def measure_segmentation() -> Iterator[Line]:
-    """Inference of Semantic FPN on one picture of 720x1280 without padding."""
+    """Inference of Semantic FPN on one image of 720x1280 without padding."""
     golden = load_golden("segmenter")
     model = build_seeded(segmenter_config(), golden).eval()
-    picture = torch.from_numpy(seeded_picture(720, 1280)).permute(2, 0, 1)
+    image = torch.from_numpy(seeded_image(720, 1280)).permute(2, 0, 1)
     with torch.no_grad():
-        images = ImageList.from_tensors([(picture - model.pixel_mean) / model.pixel_std])
+        images = ImageList.from_tensors([(image - model.pixel_mean) / model.pixel_std])
         features = model.backbone(images.tensor)
-        (result,) = model([{"image": picture}])
+        (result,) = model([{"image": image}])
     seen = max(difference(sampled(features[f"p{k}"]), golden[f"test/p{k}"]) for k in range(2, 6))
     yield Line("Semantic FPN", "features P2 to P5", 1e-3, seen)
     logits = result["sem_seg"]
@@ -105,7 +105,7 @@ def measure_segmenter_training() -> Iterator[Line]:
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
     model = build_seeded(cfg, golden).train()
     size = (128, 224)
-    batch = [_labelled(seeded_picture(*size, seed=i), i) for i in range(2)]
+    batch = [_labelled(seeded_image(*size, seed=i), i) for i in range(2)]
     yield from _measure_step("Semantic FPN", cfg, model, batch, golden)
     seen = max(
         difference(model.get_buffer(ours), golden[f"train/{theirs}"])
@@ -123,18 +123,18 @@ def measure_rounding() -> Iterator[Line]:
     cfg.MODEL.RPN.BATCH_SIZE_PER_IMAGE = cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 10**6
     cfg.MODEL.RPN.POSITIVE_FRACTION = cfg.MODEL.ROI_HEADS.POSITIVE_FRACTION = 1.0
     model = build_seeded(cfg, load_golden("detector")).train()
-    picture = seeded_picture(288, 480)
-    pair = LinearResizeTransform(288, 480, 240, 400).apply_image(picture), in_floating_point(picture, 240, 400)
+    image = seeded_image(288, 480)
+    pair = LinearResizeTransform(288, 480, 240, 400).apply_image(image), in_floating_point(image, 240, 400)
     yield Line("Rounding", "largest change of a detection loss, resized to 5/6, relative", 1e-2, _change(model, pair))
 
     cfg = segmenter_config()
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
     model = build_seeded(cfg, load_golden("segmenter")).train()
-    picture, adjustments = seeded_picture(128, 224), [("contrast", 1.3), ("hue", 0.04), ("brightness", 0.95)]
-    pixels = torch.from_numpy(picture).permute(2, 0, 1) / 255.0
+    image, adjustments = seeded_image(128, 224), [("contrast", 1.3), ("hue", 0.04), ("brightness", 0.95)]
+    pixels = torch.from_numpy(image).permute(2, 0, 1) / 255.0
     for name, amount in adjustments:
         pixels = getattr(color, f"adjust_{name}")(pixels, amount)
-    pair = ColorAdjustmentTransform(adjustments).apply_image(picture), (pixels * 255).permute(1, 2, 0).numpy()
+    pair = ColorAdjustmentTransform(adjustments).apply_image(image), (pixels * 255).permute(1, 2, 0).numpy()
     yield Line("Rounding", "change of the segmentation loss, colours jittered, relative", 1e-2, _change(model, pair))
 
 
@@ -162,19 +162,19 @@ def measure_initial_values() -> Iterator[Line]:
         yield Line(model, "initial values: kurtosis of each tensor, relative", 0.25, max(shapes))
 
 
-def _labelled(picture: np.ndarray, seed: int) -> dict[str, Any]:
-    size = picture.shape[:2]
+def _labelled(image: np.ndarray, seed: int) -> dict[str, Any]:
+    size = image.shape[:2]
     instances = Instances(size)
     instances.gt_boxes = Boxes(torch.from_numpy(seeded_boxes(*size, 12, seed=seed)))
     instances.gt_classes = torch.arange(12) % 10
     ids = torch.from_numpy(seeded_mask(*size, 19, seed=seed))
-    return {"image": torch.from_numpy(picture).permute(2, 0, 1), "instances": instances, "sem_seg": ids}
+    return {"image": torch.from_numpy(image).permute(2, 0, 1), "instances": instances, "sem_seg": ids}
 
 
-def _change(model: nn.Module, pictures: tuple[np.ndarray, np.ndarray]) -> float:
-    """The largest relative change of a loss between two pictures with equal labels."""
+def _change(model: nn.Module, images: tuple[np.ndarray, np.ndarray]) -> float:
+    """The largest relative change of a loss between two images with equal labels."""
     with EventStorage(), torch.no_grad():
-        first, second = (model([_labelled(picture, 0)]) for picture in pictures)
+        first, second = (model([_labelled(image, 0)]) for image in images)
     return max(abs(float(second[name] / value) - 1) for name, value in first.items())
 
 

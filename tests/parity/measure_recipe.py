@@ -16,10 +16,10 @@ from seeded import (
     HEIGHT,
     WIDTH,
     boxes_across_the_border,
+    image_of_colors,
     mask_of_one_large_class,
-    picture_of_colors,
     sampled_pixels,
-    seeded_picture,
+    seeded_image,
 )
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
@@ -73,16 +73,16 @@ def measure_optimizers() -> Iterator[Line]:
 
 
 def measure_augmentations() -> Iterator[Line]:
-    """Resize, crop and colours with equal draws, on one picture."""
+    """Resize, crop and colours with equal draws, on one image."""
     golden = load_golden("recipe")
-    picture, boxes = seeded_picture(HEIGHT, WIDTH), boxes_across_the_border()
+    image, boxes = seeded_image(HEIGHT, WIDTH), boxes_across_the_border()
     noise = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     grey, pixels, masks = [], [], []
     for i, (height, width) in enumerate(golden["resize/sizes"].tolist()):
         transform = LinearResizeTransform(HEIGHT, WIDTH, height, width)
-        resized = transform.apply_image(picture)
+        resized = transform.apply_image(image)
         assert resized.shape == (height, width, 3) and resized.dtype == np.uint8
-        grey.append(float(np.abs(resized - in_floating_point(picture, height, width)).max()))
+        grey.append(float(np.abs(resized - in_floating_point(image, height, width)).max()))
         pixels.append(float(np.abs(transform.apply_box(boxes) - golden["resize/boxes"][i]).max()))
         ids = np.ascontiguousarray(transform.apply_segmentation(noise))
         masks.append(zlib.crc32(ids) != golden["resize/mask_crc32"][i])
@@ -100,9 +100,9 @@ def in_256ths(grey_levels: np.ndarray) -> np.ndarray:
     return grey_levels.astype(np.float64) * 256
 
 
-def in_floating_point(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def in_floating_point(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """The resize that Vis4D leaves to PyTorch; test_recipe_parity.py holds it against golden pixels."""
-    chw = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    chw = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     return F.interpolate(chw, (height, width), mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()
 
 
@@ -165,12 +165,12 @@ def _crops_elsewhere(cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> int:
 
 
 def _jitter(cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> float:
-    jitter, picture, apart = augmentation(cfg, ColorJitter), picture_of_colors(), []
+    jitter, image, apart = augmentation(cfg, ColorJitter), image_of_colors(), []
     jitter.prob = 1.0
     jittered = zip(golden["color/jittered"], golden["color/next_draws"], strict=True)
     for seed, (expected, next_draw) in enumerate(jittered):
         np.random.seed(seed)
-        found = jitter.get_transform(picture).apply_image(picture)
+        found = jitter.get_transform(image).apply_image(image)
         assert np.random.random() == next_draw
         apart.append(np.abs(in_256ths(sampled_pixels(found)) - expected).max() / 256)
     return float(max(apart))

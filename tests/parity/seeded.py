@@ -1,4 +1,4 @@
-"""Weights, pictures and labels from seeds, equal in every environment: NumPy only, nothing large to store."""
+"""Weights, images and labels from seeds, equal in every environment: NumPy only, nothing large to store."""
 
 import math
 import zlib
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# BDD100K's pictures.
+# BDD100K's images.
 HEIGHT, WIDTH = 720, 1280
 
 # Layers whose default scale would give flat scores: part of the name -> standard deviation of the weights.
@@ -33,19 +33,19 @@ def seeded_state(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str
     return {name: _seeded_tensor(name, tuple(shape), seed) for name, shape in shapes.items()}
 
 
-def seeded_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A picture (H, W, 3), uint8, with structure at several scales and some noise."""
+def seeded_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """An image (H, W, 3), uint8, with structure at several scales and some noise."""
     random = np.random.default_rng(seed)
-    picture = np.zeros((height, width, 3))
+    image = np.zeros((height, width, 3))
     for cell in (8, 32, 128):
         coarse = random.uniform(0, 255, (math.ceil(height / cell), math.ceil(width / cell), 3))
-        picture += np.kron(coarse, np.ones((cell, cell, 1)))[:height, :width]
-    picture = picture / 3 + random.normal(0, 8, picture.shape)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        image += np.kron(coarse, np.ones((cell, cell, 1)))[:height, :width]
+    image = image / 3 + random.normal(0, 8, image.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def seeded_boxes(height: int, width: int, number: int, seed: int = 0) -> np.ndarray:
-    """Boxes (number, 4) of x1, y1, x2, y2 in pixels, float32, inside the picture, of many sizes."""
+    """Boxes (number, 4) of x1, y1, x2, y2 in pixels, float32, inside the image, of many sizes."""
     random = np.random.default_rng(seed)
     size = np.exp(random.uniform(math.log(12), math.log(min(height, width) * 0.8), (number, 2)))
     corner = random.uniform(0, 1, (number, 2)) * (np.array([width, height]) - size)
@@ -60,9 +60,9 @@ def seeded_mask(height: int, width: int, classes: int, seed: int = 0, ignored: i
     return np.kron(cells, np.ones((16, 16), np.int64))[:height, :width]
 
 
-def picture_of_colors() -> np.ndarray:
-    """A picture (90, 160, 3), uint8, with pure and grey colours."""
-    return np.clip(seeded_picture(90, 160, seed=3).astype(np.int64) * 2 - 128, 0, 255).astype(np.uint8)
+def image_of_colors() -> np.ndarray:
+    """An image (90, 160, 3), uint8, with pure and grey colours."""
+    return np.clip(seeded_image(90, 160, seed=3).astype(np.int64) * 2 - 128, 0, 255).astype(np.uint8)
 
 
 def mask_of_one_large_class() -> np.ndarray:
@@ -72,16 +72,16 @@ def mask_of_one_large_class() -> np.ndarray:
     return mask.astype(np.uint8)
 
 
-def sampled_pixels(picture: np.ndarray) -> np.ndarray:
-    """About 500 pixels of a picture (H, W, ...), spread over all of it, its last row and column included."""
-    height, width = picture.shape[:2]
+def sampled_pixels(image: np.ndarray) -> np.ndarray:
+    """About 500 pixels of an image (H, W, ...), spread over all of it, its last row and column included."""
+    height, width = image.shape[:2]
     rows = np.linspace(0, height - 1, 17).round().astype(int)
     columns = np.linspace(0, width - 1, 29).round().astype(int)
-    return picture[rows[:, None], columns]
+    return image[rows[:, None], columns]
 
 
 def boxes_across_the_border() -> np.ndarray:
-    """Boxes (12, 4), float32, two of which leave the picture."""
+    """Boxes (12, 4), float32, two of which leave the image."""
     boxes = seeded_boxes(HEIGHT, WIDTH, 12, seed=2)
     boxes[0, 0], boxes[1, 2:] = -7.5, (WIDTH + 4.25, HEIGHT + 1.0)
     return boxes

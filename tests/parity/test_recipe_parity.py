@@ -22,10 +22,10 @@ from seeded import (
     HEIGHT,
     WIDTH,
     boxes_across_the_border,
-    picture_of_colors,
+    image_of_colors,
     sampled_pixels,
     seeded_boxes,
-    seeded_picture,
+    seeded_image,
 )
 
 import bdd100k_d2
@@ -50,19 +50,19 @@ def test_the_recipes_are_within_the_tolerances(measure: Callable[[], Iterator[Li
 
 
 def test_the_batch_is_that_of_eight_gpus(golden: dict) -> None:
-    # Vis4D's zoo names pictures a GPU; its rates are for eight of them.
+    # Vis4D's zoo names images a GPU; its rates are for eight of them.
     for recipe, config in CONFIGS.items():
-        assert golden[f"{recipe}/pictures_per_gpu"] * 8 == bdd100k_d2.get_config(config).SOLVER.IMS_PER_BATCH
+        assert golden[f"{recipe}/images_per_gpu"] * 8 == bdd100k_d2.get_config(config).SOLVER.IMS_PER_BATCH
 
 
 def test_pytorch_resizes_as_the_golden_pixels_say(golden: dict) -> None:
-    picture = seeded_picture(HEIGHT, WIDTH)
+    image = seeded_image(HEIGHT, WIDTH)
     for i, (height, width) in enumerate(golden["resize/sizes"].tolist()):
-        theirs = in_floating_point(picture, height, width)
+        theirs = in_floating_point(image, height, width)
         np.testing.assert_allclose(in_256ths(sampled_pixels(theirs)), golden["resize/pixels"][i], rtol=0, atol=0.6)
         if (height, width) != (HEIGHT, WIDTH):
             # Pillow's smooths: this is what the key is for.
-            pillow = T.ResizeTransform(HEIGHT, WIDTH, height, width).apply_image(picture)
+            pillow = T.ResizeTransform(HEIGHT, WIDTH, height, width).apply_image(image)
             assert np.abs(pillow - theirs).max() > 2
 
 
@@ -105,7 +105,7 @@ def test_the_zoo_resizes_as_vis4d() -> None:
 
 
 def test_the_flip(golden: dict) -> None:
-    image = picture_of_colors()
+    image = image_of_colors()
     flip = T.HFlipTransform(160)
     assert zlib.crc32(np.ascontiguousarray(flip.apply_image(image))) == golden["flip/picture_crc32"]
     boxes = flip.apply_box(seeded_boxes(90, 160, 12, seed=2))
@@ -117,7 +117,7 @@ def test_the_flip(golden: dict) -> None:
 
 def test_boxes_are_scaled_and_not_clipped(golden: dict, tmp_path: Path) -> None:
     boxes = boxes_across_the_border()
-    cv2.imwrite(str(tmp_path / "a.png"), seeded_picture(HEIGHT, WIDTH)[..., ::-1])
+    cv2.imwrite(str(tmp_path / "a.png"), seeded_image(HEIGHT, WIDTH)[..., ::-1])
     annotations = [
         {"bbox": [x1, y1, x2 - x1, y2 - y1], "bbox_mode": 1, "category_id": i % 10, "iscrowd": 0}
         for i, (x1, y1, x2, y2) in enumerate(boxes.astype(float).tolist())
@@ -136,14 +136,14 @@ def test_boxes_are_scaled_and_not_clipped(golden: dict, tmp_path: Path) -> None:
 
 
 def test_each_color_adjustment(golden: dict) -> None:
-    picture = picture_of_colors()
+    image = image_of_colors()
     amounts = golden["color/amounts"]
     expected = golden["color/alone"].reshape(4, 2, 17, 29, 3)
     for adjustment, name in enumerate(("brightness", "contrast", "saturation", "hue")):
         for end in range(2):
             transform = ColorAdjustmentTransform([(name, amounts[adjustment, end])])
-            found = transform.apply_image(picture)
+            found = transform.apply_image(image)
             assert found.dtype == np.uint8
             # Half a grey level of rounding, and the goldens' own.
             assert np.abs(in_256ths(sampled_pixels(found)) - expected[adjustment, end]).max() <= 129
-            assert np.abs(found.astype(int) - picture).max() > 5
+            assert np.abs(found.astype(int) - image).max() > 5

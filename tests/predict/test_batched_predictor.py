@@ -1,4 +1,4 @@
-"""Many pictures are predicted as Detectron2's predictor does one."""
+"""Many images are predicted as Detectron2's predictor does one."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def cfg(tmp_path: Path) -> CfgNode:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def images(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{i}.jpg" for i in range(5)]
     for i, path in enumerate(paths):
         # The fourth is of another size.
@@ -49,19 +49,19 @@ def assert_close(found: dict, expected: dict) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
-def test_frame_by_frame_what_detectron2_predicts(cfg: CfgNode, pictures: list[Path], batch_size: int) -> None:
+def test_frame_by_frame_what_detectron2_predicts(cfg: CfgNode, images: list[Path], batch_size: int) -> None:
     theirs = DefaultPredictor(cfg)
     ours = bdd100k_d2.Predictor(cfg, batch_size=batch_size)
-    arrays = [cv2.imread(str(path)) for path in pictures]
+    arrays = [cv2.imread(str(path)) for path in images]
     # Paths and arrays together.
-    frames = [*pictures[:3], *arrays[3:]]
+    frames = [*images[:3], *arrays[3:]]
     results = list(ours.stream(frames))
     assert len(results) == 5
     for result, frame, array in zip(results, frames, arrays, strict=True):
         assert result.frame is frame
         np.testing.assert_array_equal(result.image, array[..., ::-1])
         assert_close(result.output, theirs(array))
-    assert_close(ours(pictures[3]), theirs(arrays[3]))
+    assert_close(ours(images[3]), theirs(arrays[3]))
 
 
 def test_segmentation_and_another_order_of_channels(small_cfg: Callable[..., CfgNode], tiny_root: Path) -> None:
@@ -76,10 +76,10 @@ def test_segmentation_and_another_order_of_channels(small_cfg: Callable[..., Cfg
         torch.testing.assert_close(result.output["sem_seg"], expected, rtol=0, atol=1e-4)
 
 
-def test_without_folded_norms_batches_and_channels_last_it_is_equal(cfg: CfgNode, pictures: list[Path]) -> None:
+def test_without_folded_norms_batches_and_channels_last_it_is_equal(cfg: CfgNode, images: list[Path]) -> None:
     cfg.MODEL.CHANNELS_LAST = False
-    found = bdd100k_d2.Predictor(cfg, fold=False)(pictures[0])["instances"]
-    expected = DefaultPredictor(cfg)(cv2.imread(str(pictures[0])))["instances"]
+    found = bdd100k_d2.Predictor(cfg, fold=False)(images[0])["instances"]
+    expected = DefaultPredictor(cfg)(cv2.imread(str(images[0])))["instances"]
     assert torch.equal(found.pred_boxes.tensor, expected.pred_boxes.tensor) and torch.equal(
         found.scores, expected.scores
     )
@@ -93,14 +93,14 @@ def test_a_slice_of_the_config_has_the_classes_of_its_base(cfg: CfgNode) -> None
     assert bdd100k_d2.Predictor(cfg).metadata.thing_classes == MetadataCatalog.get(base).thing_classes
 
 
-def test_it_reads_no_further_than_it_has_to(cfg: CfgNode, pictures: list[Path]) -> None:
+def test_it_reads_no_further_than_it_has_to(cfg: CfgNode, images: list[Path]) -> None:
     taken = 0
 
     def endless() -> Iterator[Path]:
         nonlocal taken
         while True:
             taken += 1
-            yield pictures[0]
+            yield images[0]
 
     stream = bdd100k_d2.Predictor(cfg, batch_size=2).stream(endless())
     for _ in range(6):
@@ -112,26 +112,26 @@ def test_it_reads_no_further_than_it_has_to(cfg: CfgNode, pictures: list[Path]) 
     assert not [one for one in threading.enumerate() if one.name.startswith("read_")]
 
 
-def test_a_frame_that_cannot_be_read(cfg: CfgNode, pictures: list[Path]) -> None:
+def test_a_frame_that_cannot_be_read(cfg: CfgNode, images: list[Path]) -> None:
     predictor = bdd100k_d2.Predictor(cfg, batch_size=2)
-    pictures[1].write_bytes(b"no picture")
-    with pytest.raises(UnreadableError, match=r"1\.jpg: the picture cannot be read"):
-        list(predictor.stream(pictures))
+    images[1].write_bytes(b"no image")
+    with pytest.raises(UnreadableError, match=r"1\.jpg: the image cannot be read"):
+        list(predictor.stream(images))
     failed = []
-    results = list(predictor.stream(pictures, on_error=lambda frame, error: failed.append((frame, str(error)))))
-    assert [result.frame for result in results] == [pictures[0], *pictures[2:]]
-    assert [frame for frame, _ in failed] == [pictures[1]] and "download it again" in failed[0][1]
+    results = list(predictor.stream(images, on_error=lambda frame, error: failed.append((frame, str(error)))))
+    assert [result.frame for result in results] == [images[0], *images[2:]]
+    assert [frame for frame, _ in failed] == [images[1]] and "download it again" in failed[0][1]
     with pytest.raises(DataError, match=r"uint8 array \(H, W, 3\), BGR, not float32 \(4, 5\)"):
         predictor(np.zeros((4, 5), np.float32))
 
 
-def test_mixed_precision(cfg: CfgNode, pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mixed_precision(cfg: CfgNode, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     for fast in (True, False):
         monkeypatch.setattr(precision, "has_fast_bfloat16", lambda fast=fast: fast)
         predictor = bdd100k_d2.Predictor(cfg, amp=True)
         predictor.model.backbone.register_forward_hook(lambda *args: seen.append(args[2]["p2"].dtype))
-        predictor(pictures[0])
+        predictor(images[0])
     assert seen == [torch.bfloat16, torch.float32]
 
 

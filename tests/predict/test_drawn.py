@@ -89,7 +89,7 @@ def test_segments_of_the_classes_that_are_wanted(tmp_path: Path) -> None:
 
 
 def test_a_bitmask_that_is_damaged_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="a.png: cannot be read again .*; start without --resume"):
         read_pixels("ins_seg", tmp_path / "a.png")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.predict.inputs import Film, Pictures, find_input
+from bdd100k_d2.predict.inputs import Film, Images, find_input
 
 
 def touch(*paths: Path) -> None:
@@ -13,14 +13,14 @@ def touch(*paths: Path) -> None:
         path.touch()
 
 
-def names(found: Pictures | Film) -> list[str]:
-    assert isinstance(found, Pictures)
+def names(found: Images | Film) -> list[str]:
+    assert isinstance(found, Images)
     return list(found.paths)
 
 
-def test_a_picture(tmp_path: Path) -> None:
+def test_an_image(tmp_path: Path) -> None:
     touch(tmp_path / "Street.JPG")
-    assert find_input(str(tmp_path / "Street.JPG")) == Pictures({"Street.JPG": tmp_path / "Street.JPG"})
+    assert find_input(str(tmp_path / "Street.JPG")) == Images({"Street.JPG": tmp_path / "Street.JPG"})
 
 
 def test_a_folder_with_those_in_it_in_order_of_their_paths(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_results_are_no_input_where_the_output_is_the_input(tmp_path: Path) -> N
         assert names(find_input(str(text), tmp_path)) == ["a.jpg", "b.png"]
 
 
-def test_pictures_of_one_name_are_named_by_their_folders(tmp_path: Path) -> None:
+def test_images_of_one_name_are_named_by_their_folders(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "x.jpg", tmp_path / "b" / "c" / "x.jpg", tmp_path / "b" / "y.jpg")
     assert find_input(str(tmp_path)).paths == {
         "a__x.jpg": tmp_path / "a" / "x.jpg",
@@ -59,7 +59,7 @@ def test_names_that_differ_in_their_endings_alone_would_have_one_mask(tmp_path: 
         find_input(str(tmp_path))
 
 
-def test_a_name_that_another_picture_has_already(tmp_path: Path) -> None:
+def test_a_name_that_another_image_has_already(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg", tmp_path / "a__x.jpg")
     with pytest.raises(DataError, match="would be called a__x"):
         find_input(str(tmp_path))
@@ -112,13 +112,13 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xd8\xff")
     for text, message in (
-        ("gone.jpg", "gone.jpg: no such picture, folder, film or list; give a path"),
-        ("empty", "empty: no picture in the folder or in those below it; give another one"),
-        ("films", "films: no picture in the folder .* films are predicted one by one"),
-        ("*.png", r"\*.png: no picture matches; put the pattern in quotes"),
+        ("gone.jpg", "gone.jpg: no such image, folder, film or list; give a path"),
+        ("empty", "empty: no image in the folder or in those below it; give another one"),
+        ("films", "films: no image in the folder .* films are predicted one by one"),
+        ("*.png", r"\*.png: no image matches; put the pattern in quotes"),
         ("empty.txt", "empty.txt: no path in the list; write one a line"),
         ("binary.txt", "binary.txt: the list cannot be read .* it is a text file"),
-        ("data.csv", "data.csv: neither a picture, a film nor a list by its ending; known are .avi, .bmp"),
+        ("data.csv", "data.csv: neither an image, a film nor a list by its ending; known are .avi, .bmp"),
     ):
         with pytest.raises(DataError, match=message):
             find_input(str(tmp_path / text))

@@ -6,7 +6,7 @@ import pytest
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.journal import FILE_NAME, Entry, FrameLine, Journal, Settings, Source, whole_batches
 
-SETTINGS = Settings("det", "pictures", None, "abc", "w.pth", None, None, False, 1, False)
+SETTINGS = Settings("det", "images", None, "abc", "w.pth", None, None, False, 1, False)
 SOURCE = ("/in/a.jpg", 9, 1)
 LINE = FrameLine("a.jpg", SOURCE, (720, 1280), [(1.1, 2.0, 3.5, 4.25)], [2], [0.1 + 0.2])
 
@@ -55,9 +55,9 @@ def test_without_resume_a_record_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [None, ("/other/a.jpg", 9, 1), ("/in/a.jpg", 8, 1), ("/in/a.jpg", 9, 2)])
-def test_other_pictures_are_refused_and_the_record_stays(tmp_path: Path, source: Source | None) -> None:
+def test_other_images_are_refused_and_the_record_stays(tmp_path: Path, source: Source | None) -> None:
     content = write(tmp_path, LINE, FrameLine("gone.jpg", error="damaged"))
-    with pytest.raises(ConfigError, match=r"1 of the pictures .* not in the input, .* or have changed, as a.jpg"):
+    with pytest.raises(ConfigError, match=r"1 of the images .* not in the input, .* or have changed, as a.jpg"):
         opened(tmp_path, source=source)
     assert (tmp_path / FILE_NAME).read_bytes() == content
 
@@ -77,7 +77,7 @@ def test_boxes_are_not_kept_in_memory(tmp_path: Path) -> None:
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     write(tmp_path, LINE)
-    other = Settings("det", "pictures", None, "abc", "w.pth", 0.5, None, False, 1, False)
+    other = Settings("det", "images", None, "abc", "w.pth", 0.5, None, False, 1, False)
     with pytest.raises(
         ConfigError, match=r"frames.jsonl: the run had score_thr None, now it is 0.5; go on with the same"
     ):

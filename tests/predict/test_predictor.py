@@ -1,6 +1,6 @@
 """Detectron2's own `DefaultPredictor` and `Visualizer` work with our configs and metadata.
 
-It resizes by Pillow. BDD100K's pictures, 1280x720, have the zoo's size already, so that nothing is resized; a config
+It resizes by Pillow. BDD100K's images, 1280x720, have the zoo's size already, so that nothing is resized; a config
 that resizes them has to do so by Pillow too (``INPUT.RESIZE_ANTIALIAS``), else the result is not the evaluator's.
 """
 
@@ -25,9 +25,9 @@ from bdd100k_d2.data.mapper import BDD100KDatasetMapper
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A street of 1280x720, and beside it one of 160x90."""
-    path = tmp_path_factory.mktemp("picture") / "street.jpg"
+    path = tmp_path_factory.mktemp("image") / "street.jpg"
     _, scene = next(scenes("100k", "val", 1, seed=0))
     street = cv2.cvtColor(render(scene).image, cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(path), street)
@@ -48,7 +48,7 @@ def one_config_a_model() -> list[str]:
 
 
 def evaluated(cfg: CfgNode, model: nn.Module, path: Path) -> dict[str, Any]:
-    """What the evaluator is given for a picture."""
+    """What the evaluator is given for an image."""
     height, width = cv2.imread(str(path)).shape[:2]
     record = {"file_name": str(path), "image_id": path.name, "height": height, "width": width}
     with torch.no_grad():
@@ -75,7 +75,7 @@ def assert_equal_predictions(found: dict[str, Any], expected: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("name", ["sample/faster_rcnn_R_18_FPN", "sample/semantic_fpn_R_18"])
-def test_the_predictor_gives_what_evaluation_gives(picture: Path, tmp_path: Path, name: str) -> None:
+def test_the_predictor_gives_what_evaluation_gives(image: Path, tmp_path: Path, name: str) -> None:
     """The whole way, at full size: weights from a file, Detectron2's drawing by our metadata."""
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.DEVICE = "cpu"
@@ -85,21 +85,21 @@ def test_the_predictor_gives_what_evaluation_gives(picture: Path, tmp_path: Path
     torch.save({"model": model.state_dict()}, tmp_path / "weights.pth")
     cfg.MODEL.WEIGHTS = str(tmp_path / "weights.pth")
 
-    image = cv2.imread(str(picture))
-    predictions = DefaultPredictor(cfg)(image)
-    assert_equal_predictions(predictions, evaluated(cfg, model, picture))
+    pixels = cv2.imread(str(image))
+    predictions = DefaultPredictor(cfg)(pixels)
+    assert_equal_predictions(predictions, evaluated(cfg, model, image))
 
-    drawing = Visualizer(image[:, :, ::-1], MetadataCatalog.get(cfg.DATASETS.TEST[0]))
+    drawing = Visualizer(pixels[:, :, ::-1], MetadataCatalog.get(cfg.DATASETS.TEST[0]))
     if "sem_seg" in predictions:
         drawn = drawing.draw_sem_seg(predictions["sem_seg"].argmax(dim=0))
     else:
         drawn = drawing.draw_instance_predictions(predictions["instances"][:5])
     drawn = drawn.get_image()
-    assert drawn.shape == (720, 1280, 3) and np.any(drawn != image[:, :, ::-1])
+    assert drawn.shape == (720, 1280, 3) and np.any(drawn != pixels[:, :, ::-1])
 
 
 @pytest.mark.parametrize("name", one_config_a_model())
-def test_every_model_gives_what_evaluation_gives(picture: Path, name: str) -> None:
+def test_every_model_gives_what_evaluation_gives(image: Path, name: str) -> None:
     """At an eighth of the size in each direction and with fewer proposals; the zoo still resizes nothing."""
     cfg = bdd100k_d2.get_config(name)
     assert cfg.INPUT.RESIZE_ANTIALIAS or (cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST) == (720, 1280)
@@ -116,10 +116,10 @@ def test_every_model_gives_what_evaluation_gives(picture: Path, name: str) -> No
         if key.endswith("conv3.norm.weight"):
             # Without training each block doubles the variance: 33 of them leave no finite score.
             value.fill_(0.2)
-    small = picture.with_name("small.jpg")
+    small = image.with_name("small.jpg")
     expected = evaluated(cfg, predictor.model, small)
-    image = cv2.imread(str(small))
-    assert_equal_predictions(predictor(image), expected)
+    pixels = cv2.imread(str(small))
+    assert_equal_predictions(predictor(pixels), expected)
     # The result is that of this order of channels and no other.
     with pytest.raises(AssertionError):
-        assert_equal_predictions(predictor(image[:, :, ::-1]), expected)
+        assert_equal_predictions(predictor(pixels[:, :, ::-1]), expected)

@@ -45,8 +45,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Five pictures of 160x96, in two folders."""
+def images(tmp_path: Path) -> Path:
+    """Five images of 160x96, in two folders."""
     for i in range(5):
         write_image(tmp_path / "in" / "ab"[i % 2] / f"{i}.jpg", seed=i)
     return tmp_path / "in"
@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def evaluated(cfg: CfgNode, task: str, paths: Iterable[Path], folder: Path) -> dict[str, bytes]:
-    """The files that the task's evaluator writes of the same pictures."""
+    """The files that the task's evaluator writes of the same images."""
     bdd100k_d2.register_all("/nowhere")
     predictor = Predictor(cfg)
     evaluator = EVALUATORS[f"bdd100k_{task}"](f"bdd100k_{task}_test", folder)
@@ -80,10 +80,10 @@ def evaluated(cfg: CfgNode, task: str, paths: Iterable[Path], folder: Path) -> d
 
 
 @pytest.mark.parametrize("task", ["det", "ins_seg"])
-def test_the_files_are_those_of_the_evaluator(weights: Path, pictures: Path, tmp_path: Path, task: str) -> None:
+def test_the_files_are_those_of_the_evaluator(weights: Path, images: Path, tmp_path: Path, task: str) -> None:
     cfg = detector(weights, task)
-    summary = run(cfg, pictures, tmp_path / "out")
-    expected = evaluated(cfg, task, sorted(pictures.rglob("*.jpg"), key=lambda path: path.name), tmp_path / "expected")
+    summary = run(cfg, images, tmp_path / "out")
+    expected = evaluated(cfg, task, sorted(images.rglob("*.jpg"), key=lambda path: path.name), tmp_path / "expected")
     found = contents(tmp_path / "out")
     assert (summary.frames, summary.predicted, summary.unreadable) == (5, 5, {})
     found.pop("frames.jsonl")
@@ -98,16 +98,16 @@ def test_the_files_are_those_of_the_evaluator(weights: Path, pictures: Path, tmp
     assert found == expected and len(found) == (0 if task == "det" else 5)
 
 
-def test_masks_are_those_of_the_evaluator(tiny_root: Path, pictures: Path, tmp_path: Path) -> None:
+def test_masks_are_those_of_the_evaluator(tiny_root: Path, images: Path, tmp_path: Path) -> None:
     cfg = saved(small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",)), tmp_path / "weights")
-    run(cfg, pictures / "a", tmp_path / "out", overlay=True)
+    run(cfg, images / "a", tmp_path / "out", overlay=True)
     found = contents(tmp_path / "out")
-    expected = evaluated(cfg, "sem_seg", sorted((pictures / "a").glob("*.jpg")), tmp_path / "expected")
+    expected = evaluated(cfg, "sem_seg", sorted((images / "a").glob("*.jpg")), tmp_path / "expected")
     assert {name: content for name, content in found.items() if name.startswith("masks")} == expected
     assert [name for name in found if "overlays" in name] == [f"overlays/{i}.jpg" for i in (0, 2, 4)]
     # Pixels of other classes than those that are wanted are of none.
     most = int(np.bincount(cv2.imread(str(tmp_path / "out/masks/0.png"), 0).ravel()).argmax())
-    run(cfg, pictures / "a", tmp_path / "one", classes=(names("sem_seg")[most],))
+    run(cfg, images / "a", tmp_path / "one", classes=(names("sem_seg")[most],))
     every, one = (cv2.imread(str(tmp_path / folder / "masks/0.png"), 0) for folder in ("out", "one"))
     np.testing.assert_array_equal(one, np.where(every == most, most, 255))
 
@@ -136,20 +136,20 @@ def test_a_film_that_ends_early_is_told_of(
     assert f"a.avi: 60 frames by its head, but it ends after {frames}; is it cut off?" in caplog.text
 
 
-def test_scores_and_classes_select(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
-    run(det, pictures, tmp_path / "all")
+def test_scores_and_classes_select(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    run(det, images, tmp_path / "all")
     labels = [label for frame in json.loads((tmp_path / "all/det.json").read_bytes()) for label in frame["labels"]]
     least = sorted(label["score"] for label in labels)[len(labels) // 2]
     category = labels[0]["category"]
-    run(det, pictures, tmp_path / "some", min_score=least, classes=(category,))
+    run(det, images, tmp_path / "some", min_score=least, classes=(category,))
     some = [label for frame in json.loads((tmp_path / "some/det.json").read_bytes()) for label in frame["labels"]]
     kept = [label for label in labels if label["score"] >= least and label["category"] == category]
     assert [(one["score"], one["box2d"]) for one in some] == [(one["score"], one["box2d"]) for one in kept] and kept
     assert [one["id"] for one in some] == [str(i) for i in range(len(some))]
 
 
-def test_a_limit_takes_nothing_from_a_run_that_goes_on(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
-    for source in (pictures, write_film(tmp_path / "drive.mp4", 6)):
+def test_a_limit_takes_nothing_from_a_run_that_goes_on(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    for source in (images, write_film(tmp_path / "drive.mp4", 6)):
         folder = tmp_path / source.stem
         run(det, source, folder, Scripted(), overlay=True)
         whole = contents(folder)
@@ -157,35 +157,35 @@ def test_a_limit_takes_nothing_from_a_run_that_goes_on(det: CfgNode, pictures: P
         assert summary.predicted == 0 and contents(folder) == whole
 
 
-def test_another_config_is_refused_in_words(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
-    run(det, pictures, tmp_path / "out", Scripted(), limit=2)
+def test_another_config_is_refused_in_words(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    run(det, images, tmp_path / "out", Scripted(), limit=2)
     det.OUTPUT_DIR = str(tmp_path / "elsewhere")
-    assert run(det, pictures, tmp_path / "out", Scripted(), limit=2, resume=True).predicted == 0
+    assert run(det, images, tmp_path / "out", Scripted(), limit=2, resume=True).predicted == 0
     det.TEST.DETECTIONS_PER_IMAGE = 5
     with pytest.raises(ConfigError, match=r"frames\.jsonl: the run had another config; go on with the same, or start"):
-        run(det, pictures, tmp_path / "out", Scripted(), resume=True)
+        run(det, images, tmp_path / "out", Scripted(), resume=True)
 
 
-def test_a_slice_of_the_config_tells_the_task(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+def test_a_slice_of_the_config_tells_the_task(det: CfgNode, images: Path, tmp_path: Path) -> None:
     det.DATASETS.SLICES = [{"name": "dark", "base": "bdd100k_det_val", "timeofday": "night"}]
     det.DATASETS.TEST = ("dark",)
-    assert run(det, pictures, tmp_path / "out", Scripted(), limit=1).files == [tmp_path / "out/det.json"]
+    assert run(det, images, tmp_path / "out", Scripted(), limit=1).files == [tmp_path / "out/det.json"]
 
 
-def test_limit_takes_the_first(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
-    assert run(det, pictures, tmp_path / "out", Scripted(), limit=2).frames == 2
+def test_limit_takes_the_first(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    assert run(det, images, tmp_path / "out", Scripted(), limit=2).frames == 2
     assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == ["0.jpg", "2.jpg"]
 
 
-def test_unreadable_pictures_are_named_and_left_out(
-    det: CfgNode, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_unreadable_images_are_named_and_left_out(
+    det: CfgNode, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (pictures / "a" / "2.jpg").write_bytes(b"no picture")
-    (pictures / "b" / "9.jpg").write_bytes(b"")
+    (images / "a" / "2.jpg").write_bytes(b"no image")
+    (images / "b" / "9.jpg").write_bytes(b"")
     with caplog.at_level(logging.WARNING):
-        summary = run(det, pictures, tmp_path / "out")
+        summary = run(det, images, tmp_path / "out")
     assert list(summary.unreadable) == ["2.jpg", "9.jpg"] and summary.frames == 4
-    assert "2.jpg: the picture cannot be read" in caplog.text
+    assert "2.jpg: the image cannot be read" in caplog.text
     assert "2 frames could not be read, and no file has results of them" in summary.text()
     assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == [
         "0.jpg",
@@ -194,11 +194,11 @@ def test_unreadable_pictures_are_named_and_left_out(
         "3.jpg",
     ]
     # Once mended, they are predicted by a run that goes on.
-    write_image(pictures / "a" / "2.jpg", seed=2)
-    (pictures / "b" / "9.jpg").unlink()
-    again = run(det, pictures, tmp_path / "out", resume=True)
+    write_image(images / "a" / "2.jpg", seed=2)
+    (images / "b" / "9.jpg").unlink()
+    again = run(det, images, tmp_path / "out", resume=True)
     assert (again.frames, again.predicted, again.unreadable) == (5, 1, {})
-    run(det, pictures, tmp_path / "whole")
+    run(det, images, tmp_path / "whole")
     assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
 
 
@@ -211,15 +211,15 @@ def killed(cfg: CfgNode, source: Path, folder: Path, batch_size: int, after: int
 
 @pytest.mark.parametrize(("task", "batch_size", "after"), [("det", 1, 3), ("ins_seg", 2, 3)])
 def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
-    weights: Path, pictures: Path, tmp_path: Path, task: str, batch_size: int, after: int
+    weights: Path, images: Path, tmp_path: Path, task: str, batch_size: int, after: int
 ) -> None:
     cfg = detector(weights, task)
-    run(cfg, pictures, tmp_path / "whole", Scripted(batch_size), overlay=True)
-    killed(cfg, pictures, tmp_path / "out", batch_size, after)
+    run(cfg, images, tmp_path / "whole", Scripted(batch_size), overlay=True)
+    killed(cfg, images, tmp_path / "out", batch_size, after)
     left = contents(tmp_path / "out")
     assert left["frames.jsonl"].count(b"\n") == 1 + after and "det.json" not in left
     predictor = Scripted(batch_size)
-    summary = run(cfg, pictures, tmp_path / "out", predictor, overlay=True, resume=True)
+    summary = run(cfg, images, tmp_path / "out", predictor, overlay=True, resume=True)
     assert (summary.frames, summary.predicted) == (5, 5 - after // batch_size * batch_size)
     found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
     # The record has the frames of a batch that was begun twice.
@@ -255,14 +255,14 @@ def test_frames_of_a_film_are_named_as_in_bdd100k(det: CfgNode, tmp_path: Path) 
 
 def test_a_film_that_is_cut_off_is_told(det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film = write_film(tmp_path / "drive.mp4", 5, rate=2.0)
-    from bdd100k_d2.predict import work
+    from bdd100k_d2.predict import worker
 
-    class Longer(work.FilmReader):
+    class Longer(worker.FilmReader):
         def __init__(self, source: Path) -> None:
             super().__init__(source)
             self.num_frames = 9
 
-    monkeypatch.setattr(work, "FilmReader", Longer)
+    monkeypatch.setattr(worker, "FilmReader", Longer)
     summary = run(det, film, tmp_path / "out", Scripted())
     assert summary.frames == 5 and list(summary.unreadable) == [f"drive-000000{i}.jpg" for i in (6, 7, 8, 9)]
     assert "9 frames by its head, but it ends after 5; is it cut off?" in summary.unreadable["drive-0000006.jpg"]
@@ -271,9 +271,9 @@ def test_a_film_that_is_cut_off_is_told(det: CfgNode, tmp_path: Path, monkeypatc
 def test_a_cameras_film_ends_when_the_user_interrupts(
     det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bdd100k_d2.predict import work
+    from bdd100k_d2.predict import worker
 
-    class Camera(work.FilmReader):
+    class Camera(worker.FilmReader):
         def __init__(self, source: int) -> None:
             assert source == 0
             super().__init__(write_film(tmp_path / "live.mp4", 6))
@@ -284,31 +284,29 @@ def test_a_cameras_film_ends_when_the_user_interrupts(
                     raise KeyboardInterrupt
                 yield frame
 
-    monkeypatch.setattr(work, "FilmReader", Camera)
+    monkeypatch.setattr(worker, "FilmReader", Camera)
     summary = PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options()).run(Scripted())
     assert (summary.frames, summary.unreadable) == (4, {}) and (tmp_path / "out/camera0.mp4").exists()
     with pytest.raises(ConfigError, match="--resume: a camera does not show again what was"):
         PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options(resume=True))
 
 
-def test_earlier_results_stay_unless_the_user_says_so(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
-    run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
+def test_earlier_results_stay_unless_the_user_says_so(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    run(det, images, tmp_path / "out", Scripted(), overlay=True)
     before = contents(tmp_path / "out")
     with pytest.raises(OutputError, match="earlier run are there; give --resume .* --overwrite to replace them"):
-        run(det, pictures, tmp_path / "out", Scripted(), limit=1)
+        run(det, images, tmp_path / "out", Scripted(), limit=1)
     with pytest.raises(ConfigError, match="give one of the two"):
-        run(det, pictures, tmp_path / "out", Scripted(), resume=True, overwrite=True)
+        run(det, images, tmp_path / "out", Scripted(), resume=True, overwrite=True)
     assert contents(tmp_path / "out") == before
 
 
-def test_overwriting_removes_what_the_record_names_and_nothing_else(
-    det: CfgNode, pictures: Path, tmp_path: Path
-) -> None:
-    run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
+def test_overwriting_removes_what_the_record_names_and_nothing_else(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    run(det, images, tmp_path / "out", Scripted(), overlay=True)
     for mine in ("notes.txt", "overlays/mine.jpg", "overlays/0.png", "masks/0.png"):
         (tmp_path / "out" / mine).parent.mkdir(exist_ok=True)
         (tmp_path / "out" / mine).write_text("mine")
-    run(det, pictures, tmp_path / "out", Scripted(), limit=1, overwrite=True)
+    run(det, images, tmp_path / "out", Scripted(), limit=1, overwrite=True)
     assert sorted(contents(tmp_path / "out")) == [
         "det.json",
         "frames.jsonl",
@@ -321,14 +319,14 @@ def test_overwriting_removes_what_the_record_names_and_nothing_else(
 
 @pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
 def test_a_file_that_is_called_as_the_record_is_none(
-    det: CfgNode, pictures: Path, tmp_path: Path, options: dict[str, bool]
+    det: CfgNode, images: Path, tmp_path: Path, options: dict[str, bool]
 ) -> None:
     (tmp_path / "out" / "masks").mkdir(parents=True)
     (tmp_path / "out" / "masks" / "mine.png").write_text("mine")
     (tmp_path / "out" / "frames.jsonl").write_text('{"my": 1}\n')
     before = contents(tmp_path / "out")
     with pytest.raises(DataError, match="frames.jsonl: not the record of a run .* choose another output folder"):
-        run(det, pictures, tmp_path / "out", Scripted(), **options)
+        run(det, images, tmp_path / "out", Scripted(), **options)
     assert contents(tmp_path / "out") == before
 
 
@@ -347,14 +345,14 @@ def test_a_film_is_not_replaced_by_its_annotated_one(det: CfgNode, tmp_path: Pat
     assert film.read_bytes() == before and not (out / "frames.jsonl").exists()
 
 
-def test_another_film_of_that_name_is_not_replaced(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+def test_another_film_of_that_name_is_not_replaced(det: CfgNode, images: Path, tmp_path: Path) -> None:
     film, out = write_film(tmp_path / "a.mp4", 3), tmp_path / "out"
     out.mkdir()
     (out / "a.mp4").write_text("mine")
     with pytest.raises(OutputError, match="a.mp4 is there, but no frames.jsonl"):
         run(det, film, out, Scripted())
     (out / "a.mp4").unlink()
-    run(det, pictures, out, Scripted())
+    run(det, images, out, Scripted())
     (out / "a.mp4").write_text("mine")
     with pytest.raises(OutputError, match="a.mp4 is there, but not of the run that frames.jsonl tells of"):
         run(det, film, out, Scripted(), overwrite=True)
@@ -365,37 +363,37 @@ def test_another_film_of_that_name_is_not_replaced(det: CfgNode, pictures: Path,
     assert run(det, film, out, Scripted(), overwrite=True, limit=2).frames == 2
 
 
-def test_pictures_are_not_replaced_by_results(det: CfgNode, tmp_path: Path) -> None:
+def test_images_are_not_replaced_by_results(det: CfgNode, tmp_path: Path) -> None:
     write_image(tmp_path / "overlays" / "a.jpg")
-    with pytest.raises(OutputError, match="overlays: pictures of the input are where results go"):
+    with pytest.raises(OutputError, match="overlays: images of the input are where results go"):
         run(det, tmp_path / "overlays" / "a.jpg", tmp_path, Scripted())
 
 
 def test_what_cannot_be_predicted_leaves_earlier_results(
-    det: CfgNode, tiny_root: Path, pictures: Path, tmp_path: Path
+    det: CfgNode, tiny_root: Path, images: Path, tmp_path: Path
 ) -> None:
-    run(det, pictures, tmp_path / "out", Scripted(), overlay=True)
+    run(det, images, tmp_path / "out", Scripted(), overlay=True)
     before = contents(tmp_path / "out")
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     with pytest.raises(DataError, match="bad.mp4: cannot be opened"):
         run(det, tmp_path / "bad.mp4", tmp_path / "out", Scripted(), overwrite=True)
     # Also where what cannot be read comes before the model's first result.
-    (pictures / "a" / "0.jpg").write_bytes(b"no picture")
+    (images / "a" / "0.jpg").write_bytes(b"no image")
     masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))
     with pytest.raises(ConfigError, match="DATASETS.TEST is of sem_seg, but the model gives instances"):
-        run(masks, pictures, tmp_path / "out", Scripted(), overwrite=True)
+        run(masks, images, tmp_path / "out", Scripted(), overwrite=True)
     assert contents(tmp_path / "out") == before
 
 
-def test_going_on_wants_the_same_pictures(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+def test_going_on_wants_the_same_images(det: CfgNode, images: Path, tmp_path: Path) -> None:
     lists = []
     for i, two in enumerate(("a/0.jpg\nb/1.jpg", "a/0.jpg\nc/1.jpg")):
-        lists.append(pictures / f"{i}.txt")
+        lists.append(images / f"{i}.txt")
         lists[i].write_text(two)
-    write_image(pictures / "c" / "1.jpg", seed=9)
+    write_image(images / "c" / "1.jpg", seed=9)
     run(det, lists[0], tmp_path / "out", Scripted())
     before = contents(tmp_path / "out")
-    with pytest.raises(ConfigError, match="1 of the pictures .* as 1.jpg; go on with the same pictures"):
+    with pytest.raises(ConfigError, match="1 of the images .* as 1.jpg; go on with the same images"):
         run(det, lists[1], tmp_path / "out", Scripted(), resume=True)
     # Names that become longer would leave the files of the shorter ones.
     lists[1].write_text("a/0.jpg\nb/1.jpg\nc/1.jpg")
@@ -404,12 +402,12 @@ def test_going_on_wants_the_same_pictures(det: CfgNode, pictures: Path, tmp_path
     assert contents(tmp_path / "out") == before
 
 
-def test_going_on_takes_pictures_that_came(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
-    run(det, pictures, tmp_path / "out", Scripted())
-    write_image(pictures / "Earlier" / "new.jpg", seed=7)
-    summary = run(det, pictures, tmp_path / "out", Scripted(), resume=True)
+def test_going_on_takes_images_that_came(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    run(det, images, tmp_path / "out", Scripted())
+    write_image(images / "Earlier" / "new.jpg", seed=7)
+    summary = run(det, images, tmp_path / "out", Scripted(), resume=True)
     assert (summary.frames, summary.predicted) == (6, 1)
-    run(det, pictures, tmp_path / "whole", Scripted())
+    run(det, images, tmp_path / "whole", Scripted())
     assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
 
 
@@ -421,14 +419,14 @@ def test_going_on_wants_the_same_film(det: CfgNode, tmp_path: Path) -> None:
         run(det, film, tmp_path / "out", Scripted(), resume=True)
 
 
-def test_results_that_no_run_wrote_stay(det: CfgNode, pictures: Path, tmp_path: Path) -> None:
+def test_results_that_no_run_wrote_stay(det: CfgNode, images: Path, tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     with pytest.raises(OutputError, match="masks is there, but no frames.jsonl, .* choose another output folder"):
-        run(det, pictures, tmp_path, Scripted())
+        run(det, images, tmp_path, Scripted())
 
 
-def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, pictures: Path, tmp_path: Path) -> None:
-    source = find_input(str(pictures))
+def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, images: Path, tmp_path: Path) -> None:
+    source = find_input(str(images))
     for options, message in (
         (
             Options(overwrite=True, classes=("car", "lorry")),
@@ -436,7 +434,7 @@ def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, pictures: Path,
         ),
         (Options(resume=True, min_score=0.5), "the run had score_thr None, now it is 0.5"),
     ):
-        run(det, pictures, tmp_path / "out", Scripted(), limit=1, overwrite=True)
+        run(det, images, tmp_path / "out", Scripted(), limit=1, overwrite=True)
         with pytest.raises(ConfigError, match=message):
             PredictionRun(det, source, tmp_path / "out", options).run(Scripted())
     masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))
@@ -460,7 +458,7 @@ def command(cfg: CfgNode, folder: Path, source: object, *arguments: object) -> l
     return [str(part) for part in parts]
 
 
-def test_the_command_on_the_real_pictures(
+def test_the_command_on_the_real_images(
     det: CfgNode,
     real_root: Path,
     tmp_path: Path,
@@ -477,7 +475,7 @@ def test_the_command_on_the_real_pictures(
     assert exit_status.value.code == 3
     printed = capsys.readouterr()
     assert "3 frames (3 now" in printed.out and "1 frame could not be read" in printed.out
-    assert "gone.jpg: the picture cannot be read" in caplog.text and "frame/s" not in printed.err
+    assert "gone.jpg: the image cannot be read" in caplog.text and "frame/s" not in printed.err
     assert len(json.loads((tmp_path / "out/det.json").read_bytes())) == 3
     overlays = sorted((tmp_path / "out/overlays").iterdir())
     assert [cv2.imread(str(path)).shape for path in overlays] == [(744, 1280, 3)] * 3
@@ -490,7 +488,7 @@ def test_what_the_command_refuses(
     start = command(det, tmp_path, tmp_path / "a.jpg", "--output", tmp_path / "out")
     for arguments, message in (
         (("--classes", "car,lorry"), "error: --classes: det has no class 'lorry'"),
-        (("--input", str(tmp_path / "gone")), "gone: no such picture, folder, film or list"),
+        (("--input", str(tmp_path / "gone")), "gone: no such image, folder, film or list"),
         (("MODEL.WEIGHTS", str(tmp_path / "gone.pth")), "gone.pth"),
         (("--score-thr", "2"), 2),
         (("--limit", "0"), 2),

@@ -5,13 +5,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from bdd100k_d2.data.check.toolkit_scores import COUNTS, SplitCounts
 from support import ROOT
 from support.frames import write_image
 from support.prediction_models import config_file, detector, saved
 from support.small_models import small_config
 
 import bdd100k_d2
-from bdd100k_d2.data.check.official import COUNTS, SplitCounts
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.predictor import Predictor
 from bdd100k_d2.predict.submission import SubmissionRun
@@ -21,7 +21,7 @@ TOOL = ROOT / "tools" / "submit.py"
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with two test pictures of each set, as if that were all of them."""
+    """A root with two test images of each set, as if that were all of them."""
     for name in ("100k", "10k"):
         for i in range(2):
             write_image(tmp_path / "root/bdd100k/images" / name / "test" / f"{name}-{i}.jpg", 720, 1280, seed=i)
@@ -52,7 +52,7 @@ def test_a_whole_split_is_complete_and_well_formed(root: Path, tmp_path: Path, t
     assert zipfile.ZipFile(out).namelist() == expected
 
 
-def test_a_picture_that_cannot_be_read_makes_it_unsound(root: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_makes_it_unsound(root: Path, tmp_path: Path) -> None:
     (root / "bdd100k/images/100k/test/100k-1.jpg").write_bytes(b"")
     cfg = detector(tmp_path / "weights")
     made = SubmissionRun(cfg, "det", tmp_path / "submission.json", "test", root).run(Predictor(cfg))
@@ -82,7 +82,7 @@ def test_what_cannot_be_asked_for(root: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             SubmissionRun(cfg, task, tmp_path / path, "test", root)
-    with pytest.raises(DataError, match="images/100k/test: no such folder of pictures"):
+    with pytest.raises(DataError, match="images/100k/test: no such folder of images"):
         SubmissionRun(cfg, "det", tmp_path / "a.json", "test", tmp_path / "elsewhere")
 
 
@@ -99,5 +99,5 @@ def test_the_command_on_a_part_of_the_split(
     assert exit_status.value.code == 1
     printed = capsys.readouterr().out
     assert f"{out} is not sound" in printed
-    assert "11 pictures are there, the release has 20,000; the server takes only all of them" in printed
+    assert "11 images are there, the release has 20,000; the server takes only all of them" in printed
     assert len(json.loads(out.read_bytes())) == 11

@@ -65,11 +65,11 @@ def test_a_camera_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_film_of_odd_size_keeps_its_colors_and_rate(tmp_path: Path) -> None:
-    picture = np.zeros((45, 81, 3), np.uint8)
-    picture[..., 0] = 200
+    image = np.zeros((45, 81, 3), np.uint8)
+    image[..., 0] = 200
     with FilmWriter(tmp_path / "new" / "a.mp4", 29.97) as film:
         for _ in range(5):
-            film.write(picture)
+            film.write(image)
         assert not (tmp_path / "new" / "a.mp4").exists()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.mp4"]
     frames = read(tmp_path / "new" / "a.mp4")

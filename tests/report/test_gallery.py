@@ -22,19 +22,19 @@ def read(path: Path) -> np.ndarray:
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB).astype(int)
 
 
-def gray_picture(path: Path) -> None:
+def gray_image(path: Path) -> None:
     cv2.imwrite(str(path), np.full((96, 160, 3), 90, np.uint8))
 
 
 def test_ground_truth_is_left_and_prediction_right(tiny_root: Path, tmp_path: Path) -> None:
-    gray_picture(tiny_root / "bdd100k/images/100k/val/val0.jpg")
+    gray_image(tiny_root / "bdd100k/images/100k/val/val0.jpg")
     result = gallery(write_det_run(tmp_path / "det"), tiny_root, tmp_path / "page")
     pair = result.pairs[0]
     truth, prediction = read(tmp_path / "page" / pair.truth.full), read(tmp_path / "page" / pair.prediction.full)
     assert truth.shape == prediction.shape == (96, 160, 3)
-    for picture, column in ((truth, 10), (prediction, 12)):
+    for image, column in ((truth, 10), (prediction, 12)):
         # JPEG blurs colours over two pixels, the width of the line.
-        assert abs(picture[40:60, column : column + 2] - det_color("car")).mean() < 40
+        assert abs(image[40:60, column : column + 2] - det_color("car")).mean() < 40
     assert abs(truth[40:60, 100:102] - det_color("pedestrian")).mean() < 60
     assert abs(prediction[40:60, 96:106] - 90).max() < 12  # its score is below the threshold
 
@@ -73,14 +73,14 @@ def test_the_score_threshold(tiny_root: Path, tmp_path: Path) -> None:
         assert gallery(folder, tiny_root, tmp_path / "page", score_threshold=threshold).pairs[0].notes[-1] == count
 
 
-def test_pictures_come_in_two_sizes(tiny_root: Path, tmp_path: Path) -> None:
+def test_images_come_in_two_sizes(tiny_root: Path, tmp_path: Path) -> None:
     pair = gallery(write_mask_run(tmp_path / "seg"), tiny_root, tmp_path / "page").pairs[0]
-    for picture in (pair.truth, pair.prediction):
-        assert read(tmp_path / "page" / picture.full).shape == (720, 1280, 3)
-        assert read(tmp_path / "page" / picture.small).shape == (540, 960, 3) == (picture.height, picture.width, 3)
+    for image in (pair.truth, pair.prediction):
+        assert read(tmp_path / "page" / image.full).shape == (720, 1280, 3)
+        assert read(tmp_path / "page" / image.small).shape == (540, 960, 3) == (image.height, image.width, 3)
 
 
-def test_masks_lie_half_over_the_picture(tiny_root: Path, tmp_path: Path) -> None:
+def test_masks_lie_half_over_the_image(tiny_root: Path, tmp_path: Path) -> None:
     path = tiny_root / "bdd100k/images/10k/val/val0.jpg"
     cv2.imwrite(str(path), np.full((720, 1280, 3), 100, np.uint8))
     pair = gallery(write_mask_run(tmp_path / "seg"), tiny_root, tmp_path / "page").pairs[0]
@@ -142,10 +142,10 @@ def spoil_labels(root: Path, frame: Frame) -> None:
     [
         (
             lambda r: (r / "bdd100k/images/100k/val/val1.jpg").unlink(),
-            r"val1\.jpg: the picture cannot be read .*--root",
+            r"val1\.jpg: the image cannot be read .*--root",
         ),
-        (lambda r: (r / "bdd100k/images/100k/val/val1.jpg").write_bytes(b""), r"val1\.jpg: not a picture"),
-        (lambda r: (r / "bdd100k/images/100k/val/val1.jpg").write_bytes(b"x" * 99), r"val1\.jpg: not a picture"),
+        (lambda r: (r / "bdd100k/images/100k/val/val1.jpg").write_bytes(b""), r"val1\.jpg: not an image"),
+        (lambda r: (r / "bdd100k/images/100k/val/val1.jpg").write_bytes(b"x" * 99), r"val1\.jpg: not an image"),
         (
             lambda r: (r / "bdd100k/labels/det_20/det_val.json").unlink(),
             r"det_val\.json: the label file cannot be read",
@@ -198,7 +198,7 @@ def no_predictions(root: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (small_mask, r"val0\.png: the mask has 640x360 pixels, the picture val0\.jpg 1280x720"),
+        (small_mask, r"val0\.png: the mask has 640x360 pixels, the image val0\.jpg 1280x720"),
         (wrong_id, r"val0\.png: the mask holds the ids \[31\]"),
         (no_labels, r"masks/val: no such folder of masks; point --root"),
         (no_predictions, r"inference/masks: no mask of a frame of bdd100k_sem_seg_val; evaluate again"),

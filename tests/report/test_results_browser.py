@@ -68,7 +68,7 @@ def test_a_click_on_a_title_sorts(det: Browser) -> None:
 
 
 def test_the_choice_of_a_class_changes_the_plots(det: Browser) -> None:
-    visible = "[...document.querySelectorAll('#class-plots picture:not([hidden]) img')].map((i) => i.alt)"
+    visible = "[...document.querySelectorAll('#class-plots image:not([hidden]) img')].map((i) => i.alt)"
     assert det.run(visible)[0] == "precision over recall of all classes at IoU 0.50"
     det.choose("[data-plots]", "2")
     assert det.run(visible) == [
@@ -216,7 +216,7 @@ def test_zoom_by_mouse_and_keys(det: Browser) -> None:
     assert not det.run(is_open) and det.errors == []
 
 
-def test_the_zoom_shows_the_picture_in_full(det: Browser) -> None:
+def test_the_zoom_shows_the_image_in_full(det: Browser) -> None:
     place = det.texts(".frame figcaption b").index(HARD_NAME)
     det.click(".view", 3 * place)
     det.wait_for("document.querySelector('.stage img')?.naturalWidth === 160")
@@ -228,25 +228,25 @@ def test_the_zoom_shows_the_picture_in_full(det: Browser) -> None:
     det.press("Escape")
 
 
-def test_a_frame_without_picture_has_a_placeholder_and_its_boxes(det: Browser) -> None:
+def test_a_frame_without_image_has_a_placeholder_and_its_boxes(det: Browser) -> None:
     assert outcomes(det, "a.jpg", 1) == ["right"]
     assert set(det.run(f"[...{card('a.jpg')}.querySelectorAll('.placeholder')].map((e) => e.innerText)")) == {
-        "no picture"
+        "no image"
     }
-    assert set(det.texts(".placeholder")) == {"no picture"} and len(det.texts(".placeholder")) == 3
+    assert set(det.texts(".placeholder")) == {"no image"} and len(det.texts(".placeholder")) == 3
 
 
-def test_a_picture_that_is_gone_has_one_too(tab: Browser, det_page: Path) -> None:
-    pictures = list((det_page.parent / "assets").glob("frame-*-c.jpg"))
-    assert len(pictures) == 1
-    content = pictures[0].read_bytes()
-    pictures[0].unlink()
+def test_an_image_that_is_gone_has_one_too(tab: Browser, det_page: Path) -> None:
+    images = list((det_page.parent / "assets").glob("frame-*-c.jpg"))
+    assert len(images) == 1
+    content = images[0].read_bytes()
+    images[0].unlink()
     try:
         tab.open(det_page)
         show_frames(tab)
-        tab.wait_for(f"{card('c.jpg')}.innerText.includes('the picture cannot be shown')")
+        tab.wait_for(f"{card('c.jpg')}.innerText.includes('the image cannot be shown')")
     finally:
-        pictures[0].write_bytes(content)
+        images[0].write_bytes(content)
 
 
 def test_dark_plots_on_a_dark_page(tab: Browser, det_page: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_mask_that_is_damaged_meanwhile_leaves_the_old_page(tmp_path: Path, mo
     write_results_page("sem_seg", *files[:2], out, files.images, options=QUICK)
     (out / "assets/mine.jpg").write_text("mine")
     old = contents(out)
-    # Another picture, mask and score of the frame that is written first, so that each of its files would change.
+    # Another image, mask and score of the frame that is written first, so that each of its files would change.
     write_image(files.images / "b.jpg", 720, 1280, seed=9)
     cv2.imwrite(str(files.predicted / "b.png"), np.full((720, 1280), 5, np.uint8))
     shown = []

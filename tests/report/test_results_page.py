@@ -110,7 +110,7 @@ def test_a_baseline_gives_differences_with_their_signs(det: Files, tmp_path: Pat
     for frame in frames.values():
         assert [run.keys() for run in frame["runs"]] == [{"predicted", "found", "blamed"}] * 2
     assert [box[5] for box in frames[HARD_NAME]["runs"][1]["predicted"]] == [0.9, 0.8]
-    assert frames[HARD_NAME]["small"] and f"no picture in {det.images}" not in page.read_text(encoding="utf-8")
+    assert frames[HARD_NAME]["small"] and f"no image in {det.images}" not in page.read_text(encoding="utf-8")
 
 
 def test_scores_are_those_that_the_tables_count(det: Files, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_masks_are_shown_in_their_colours(task: str, tmp_path: Path) -> None:
     )
     first = (128, 64, 128) if task == "sem_seg" else (219, 94, 86)
     assert truth[300, 10].tolist() == [*first[::-1], 255]
-    # Unscored pixels, and drivable's background, let the picture through.
+    # Unscored pixels, and drivable's background, let the image through.
     assert truth[10, 10, 3] == 0 and (predicted[700, 10, 3] == 0) == (task == "drivable")
     assert errors[300, 10, 3] == 0 and errors[10, 10].tolist() == [150] * 3 + [255]
     assert errors[700, 10].tolist() == [64, 64, 255, 255]
@@ -200,7 +200,7 @@ def test_frames_without_a_predicted_mask_are_counted(tmp_path: Path) -> None:
     assert masks["b"][1:] == [None, None] and all(masks["a"])
 
 
-def test_pictures_that_are_missing_or_damaged_are_counted(
+def test_images_that_are_missing_or_damaged_are_counted(
     det: Files, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (det.images / "a.jpg").unlink()
@@ -208,12 +208,10 @@ def test_pictures_that_are_missing_or_damaged_are_counted(
     with caplog.at_level(logging.WARNING):
         page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", det.images, options=QUICK)
     text = page.read_text(encoding="utf-8")
-    assert (
-        f"1 frame has no picture in {det.images}." in text and f"1 frame has a damaged picture in {det.images}." in text
-    )
+    assert f"1 frame has no image in {det.images}." in text and f"1 frame has a damaged image in {det.images}." in text
     frames = {frame["name"]: frame for frame in data_of(page)["frames"]}
     assert frames["a.jpg"]["small"] is None and frames["c.jpg"]["full"] is None and frames[HARD_NAME]["small"]
-    assert "1 pictures are damaged" in caplog.text
+    assert "1 images are damaged" in caplog.text
 
 
 def test_a_name_leads_to_no_other_folder(det: Files, tmp_path: Path) -> None:
@@ -226,13 +224,13 @@ def test_a_name_leads_to_no_other_folder(det: Files, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_empty_predictions_without_pictures_give_a_page(det: Files, tmp_path: Path) -> None:
+def test_empty_predictions_without_images_give_a_page(det: Files, tmp_path: Path) -> None:
     write_frames([Frame(name, labels=[]) for name in ("a.jpg", HARD_NAME, "c.jpg")], det.predicted)
     page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", options=QUICK._replace(bootstrap=0))
     text = page.read_text(encoding="utf-8")
     assert "There are no detections: every object is missed." in text
     assert table(page, "error-table")["all classes"] == ["0"] * 6 + ["5"]
-    assert "No folder of pictures was given (--images)" in text and 'class="interval"' not in text
+    assert "No folder of images was given (--images)" in text and 'class="interval"' not in text
     assert {frame["small"] for frame in data_of(page)["frames"]} == {None}
 
 
@@ -255,7 +253,7 @@ def test_the_tool_prints_where_the_page_is(det: Files, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"--gt": "nowhere.json"}, "error: nowhere.json: no such file or folder"),
-        ({"--images": "nowhere"}, "error: nowhere: no such folder; give the folder of the pictures"),
+        ({"--images": "nowhere"}, "error: nowhere: no such folder; give the folder of the images"),
         ({"--score-thr": "2"}, "2 is not between 0 and 1"),
         ({"--frames": "-1"}, "-1 is negative"),
     ],
@@ -280,7 +278,7 @@ def test_real_frames(real_root: Path, tmp_path: Path) -> None:
     shown = data_of(page)["frames"]
     assert shown and all((frame["width"], frame["height"]) == (1280, 720) for frame in shown)
     for frame in shown:
-        # The full picture is the official file itself.
+        # The full image is the official file itself.
         assert (page.parent / frame["full"]).read_bytes() == (images / frame["name"]).read_bytes()
         assert cv2.imread(str(page.parent / frame["small"])).shape == (360, 640, 3)
         assert np.isfinite([box[1:5] for box in frame["truth"]]).all()

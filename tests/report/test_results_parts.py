@@ -11,7 +11,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.report.analysis.records import Estimate
 from bdd100k_d2.report.figure import THEMES, draw_svg, recolored
 from bdd100k_d2.report.results.compare import most_changed
-from bdd100k_d2.report.results.images import Pictures
+from bdd100k_d2.report.results.images import Images
 from bdd100k_d2.report.results.masks import error_map
 from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent
 
@@ -82,34 +82,34 @@ def test_another_theme_is_the_same_plot_in_its_colours() -> None:
     assert recolored(plots[0], light, dark) == plots[1] != plots[0]
 
 
-def test_pictures_are_copied_and_made_small(tmp_path: Path) -> None:
+def test_images_are_copied_and_made_small(tmp_path: Path) -> None:
     write_image(tmp_path / "images/a.jpg", 720, 1280)
     write_image(tmp_path / "images/b.png", 90, 100)
-    pictures = Pictures(tmp_path / "out")
-    start = pictures.start_frame('<a>/&".jpg')
+    images = Images(tmp_path / "out")
+    start = images.start_frame('<a>/&".jpg')
     assert start == "assets/frame-0001-__"
-    first = pictures.add(start, "a.jpg", tmp_path / "images/a.jpg")
+    first = images.add(start, "a.jpg", tmp_path / "images/a.jpg")
     assert (first.width, first.height) == (1280, 720)
     assert (tmp_path / "out" / first.full).read_bytes() == (tmp_path / "images/a.jpg").read_bytes()
     assert cv2.imread(str(tmp_path / "out" / first.small)).shape == (360, 640, 3)
-    second = pictures.add(pictures.start_frame("b.png"), "b.png", tmp_path / "images/b.png")
+    second = images.add(images.start_frame("b.png"), "b.png", tmp_path / "images/b.png")
     assert (tmp_path / "out" / second.full).read_bytes()[:3] == b"\xff\xd8\xff"
     assert cv2.imread(str(tmp_path / "out" / second.small)).shape == (90, 100, 3)
 
 
-def test_pictures_that_cannot_be_shown_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
+def test_images_that_cannot_be_shown_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.jpg").touch()
-    pictures = Pictures(tmp_path / "out")
+    images = Images(tmp_path / "out")
     with caplog.at_level(logging.WARNING):
         for name in ("text.jpg", "empty.jpg", "gone.jpg"):
-            assert pictures.add("assets/x", name, tmp_path / name, (96, 160)) == (None, None, 160, 96)
-    assert pictures.add("assets/x", "none.jpg", None).small is None
-    assert (pictures.missing, pictures.unreadable) == (2, 2)
+            assert images.add("assets/x", name, tmp_path / name, (96, 160)) == (None, None, 160, 96)
+    assert images.add("assets/x", "none.jpg", None).small is None
+    assert (images.missing, images.unreadable) == (2, 2)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_lies_in_its_folder(tmp_path: Path) -> None:
+def test_an_image_lies_in_its_folder(tmp_path: Path) -> None:
     write_image(tmp_path / "secret.jpg")
     with pytest.raises(DataError, match="not a plain file name"):
-        Pictures(tmp_path / "out").add("assets/x", "../secret.jpg", tmp_path / "images/../secret.jpg")
+        Images(tmp_path / "out").add("assets/x", "../secret.jpg", tmp_path / "images/../secret.jpg")

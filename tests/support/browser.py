@@ -62,7 +62,7 @@ class Browser:
         return message
 
     def open(self, page: Path, width: int = 1400, height: int = 900, dark: bool = False, mobile: bool = False) -> None:
-        """Loads a page from disk and waits until it and its pictures are there."""
+        """Loads a page from disk and waits until it and its images are there."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.send("Emulation.setEmulatedMedia", features=scheme)
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
+from bdd100k_d2.data.check.toolkit_scores import SplitCounts
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
-from bdd100k_d2.data.check.official import SplitCounts
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.vintages import read_labels
 
@@ -25,12 +25,12 @@ def stem(split: str, i: int) -> str:
 
 def make_sound_root(root: Path) -> Path:
     base = root / "bdd100k"
-    picture = cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 16, 3), np.uint8), (1280, 720))
+    image = cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 16, 3), np.uint8), (1280, 720))
     for folder in ("100k", "10k"):
         for split in ("train", "val", "test"):
             (base / "images" / folder / split).mkdir(parents=True)
             for i in range(COUNT):
-                cv2.imwrite(str(base / "images" / folder / split / f"{stem(split, i)}.jpg"), picture)
+                cv2.imwrite(str(base / "images" / folder / split / f"{stem(split, i)}.jpg"), image)
     instances = np.zeros((720, 1280), np.int32)
     instances[100:200, 100:300], instances[300:400, 100:300] = 1, 2
     bitmask = encode_bitmask(Bitmask(instances, np.array([1, 2]), np.array([3, 4]), np.zeros(2, np.uint8)))
@@ -87,7 +87,7 @@ def add_box(root: Path, category: str, *corners: float) -> None:
     change_frame(root, labels=[*read(root)[1].labels, label("new", category, *corners)])
 
 
-def picture(root: Path, name: str = "train1.jpg", folder: str = "100k") -> Path:
+def image(root: Path, name: str = "train1.jpg", folder: str = "100k") -> Path:
     return root / "bdd100k/images" / folder / name.rstrip("0123456789.jpg") / name
 
 

@@ -45,7 +45,7 @@ def pick(rng: np.random.Generator, values: list) -> object:
 
 
 def random_box(rng: np.random.Generator) -> Box2D:
-    """Within the picture; some of one pixel, some at its edges."""
+    """Within the image; some of one pixel, some at its edges."""
     x1, y1 = rng.uniform(0, 1270), rng.uniform(0, 710)
     if rng.random() < 0.2:
         x1, y1 = float(int(x1)), float(int(y1))

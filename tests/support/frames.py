@@ -9,7 +9,7 @@ from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label
 
 
 def write_image(path: Path, height: int = 96, width: int = 160, seed: int = 0) -> None:
-    """Writes a picture of noise: large ones in squares of eight, because finer noise is slow to decode."""
+    """Writes an image of noise: large ones in squares of eight, because finer noise is slow to decode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cell = 8 if height >= 720 else 1
     pixels = np.random.default_rng(seed).integers(0, 256, (height // cell, width // cell, 3), np.uint8)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def detector(folder: Path, task: str = "det") -> "CfgNode":
-    """A detector of ``task``, "det" or "ins_seg", that finds twelve objects in every picture."""
+    """A detector of ``task``, "det" or "ins_seg", that finds twelve objects in every image."""
     cfg = bdd100k_d2.get_config("sample/faster_rcnn_R_18_FPN")
     cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 50, 2
     cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 8

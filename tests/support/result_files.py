@@ -1,4 +1,4 @@
-"""Small sets of predictions with known mistakes, and their pictures."""
+"""Small sets of predictions with known mistakes, and their images."""
 
 import json
 import re
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from support.frames import make_frame, write_image
 
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, write_frames
-from support.frames import make_frame, write_image
 
 HARD_NAME = "<b>&\"x'.jpg"
 HARD_SCENE = "<i>&'\""

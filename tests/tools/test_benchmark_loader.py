@@ -28,10 +28,10 @@ def test_the_report() -> None:
 
 # Four interpreters that import PyTorch and Detectron2, because a run's memory is that of its process.
 @pytest.mark.slow
-def test_both_loaders_are_measured(tmp_path: Path, pictures: Path) -> None:
+def test_both_loaders_are_measured(tmp_path: Path, images: Path) -> None:
     out = tmp_path / "loader.json"
     arguments = ["--frames", "20", "--workers", "1", "--batch-size", "2", "--batches", "3", "--repeat", "1"]
-    command = [sys.executable, str(TOOL), "loader", *arguments, "--pictures", str(pictures), "--out", str(out)]
+    command = [sys.executable, str(TOOL), "loader", *arguments, "--pictures", str(images), "--out", str(out)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     loads = json.loads(out.read_text())["loads"]
     assert [(one["kind"], one["frames"], one["workers"]) for one in loads] == [("stock", 20, 1), ("ours", 20, 1)]
@@ -40,6 +40,6 @@ def test_both_loaders_are_measured(tmp_path: Path, pictures: Path) -> None:
     assert "| ours | 20 | 1 |" in text
 
 
-def test_a_folder_without_pictures(tmp_path: Path) -> None:
+def test_a_folder_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no JPEG files"):
-        run_loader_benchmark(frames=3, pictures=tmp_path)
+        run_loader_benchmark(frames=3, images=tmp_path)

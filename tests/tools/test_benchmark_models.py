@@ -95,13 +95,13 @@ def weights(tmp_path: Path) -> Path:
     [("run_training_benchmark", "training_variants"), ("run_predicting_benchmark", "predicting_variants")],
 )
 def test_both_are_measured(
-    monkeypatch: pytest.MonkeyPatch, pictures: Path, weights: Path, run: str, variants: str
+    monkeypatch: pytest.MonkeyPatch, images: Path, weights: Path, run: str, variants: str
 ) -> None:
     all_variants = getattr(models, variants)
     monkeypatch.setattr(models, variants, lambda *args: all_variants(*args)[:2])
     monkeypatch.setattr(models, "_has_gpu", lambda: False)
     start = {"keys": SMALL} if "training" in run else {"keys": [*SMALL, *SMALL_MODELS["sem_seg"]], "weights": weights}
-    report = getattr(models, run)(["sample/semantic_fpn_R_18"], 1, 1, pictures=pictures, **start)
+    report = getattr(models, run)(["sample/semantic_fpn_R_18"], 1, 1, images=images, **start)
     stock, ours = report.speeds
     assert (stock.variant, ours.variant, stock.ratio) == ("stock", "ours", 1.0)
     assert 0 < ours.images_per_second == pytest.approx(ours.ratio * stock.images_per_second)
@@ -112,8 +112,8 @@ def test_both_are_measured(
         assert stock.agreement == 1 and 0.99 < ours.agreement <= 1
 
 
-def test_decoders(tmp_path: Path, pictures: Path) -> None:
-    arguments = ["decoders", "--repeat", "1", "--pictures", str(pictures), "--out", str(tmp_path / "out.json")]
+def test_decoders(tmp_path: Path, images: Path) -> None:
+    arguments = ["decoders", "--repeat", "1", "--pictures", str(images), "--out", str(tmp_path / "out.json")]
     done = run_command("tools/benchmark.py", *arguments)
     assert done.returncode == 0, done.stderr
     decoders = json.loads((tmp_path / "out.json").read_text())["decoders"]
@@ -122,4 +122,4 @@ def test_decoders(tmp_path: Path, pictures: Path) -> None:
     assert [one["difference"] for one in decoders[:2]] == [0, 0]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no JPEG files"):
-        run_decoder_benchmark(pictures=tmp_path / "empty")
+        run_decoder_benchmark(images=tmp_path / "empty")

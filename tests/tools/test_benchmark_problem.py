@@ -24,7 +24,7 @@ def test_detections_are_those_of_bdd100k_in_number_and_form(tmp_path: Path) -> N
     assert kinds <= {"box"}  # detections may reach over the edge
 
 
-def test_labels_have_their_pictures(tmp_path: Path) -> None:
+def test_labels_have_their_images(tmp_path: Path) -> None:
     dicts = load_det(*make_labels(tmp_path, 20, 400))
     assert len(dicts) == 20 and sum(len(one["annotations"]) for one in dicts) == 400
 

@@ -80,8 +80,8 @@ def test_configs_train_as_long_as_their_rows_say(row: Row) -> None:
     if row.schedule.endswith("k"):
         assert int(row.schedule[:-1]) * 1000 == solver.MAX_ITER
         return
-    pictures = {"det": 69_863, "ins_seg": 7_000}[row.task]
-    epoch = -(-pictures // solver.IMS_PER_BATCH)
+    images = {"det": 69_863, "ins_seg": 7_000}[row.task]
+    epoch = -(-images // solver.IMS_PER_BATCH)
     epochs, drops = {"1x": (12, (8, 11)), "3x": (36, (24, 33)), "5x": (60, (48, 55))}[row.schedule]
     if row.task == "ins_seg" and row.schedule == "5x":
         drops = (40, 55)
@@ -138,7 +138,7 @@ def test_sizes_are_counted_in_multiply_adds() -> None:
 
 def test_the_kept_sizes_are_of_the_configs() -> None:
     sizes = read_sizes()
-    assert list(sizes) == CONFIGS, "run python -m bdd100k_d2.zoo.page --measure"
+    assert list(sizes) == CONFIGS, "run python -m bdd100k_d2.zoo --measure"
     for config in CONFIGS:
         cfg = bdd100k_d2.get_config(config)
         if cfg.MODEL.TIMM.NAME:
@@ -150,7 +150,7 @@ def test_the_kept_sizes_are_of_the_configs() -> None:
 
 
 def test_the_kept_operations_are_of_the_configs() -> None:
-    # A fully convolutional detector's operations grow with the picture, padded to a multiple of 32.
+    # A fully convolutional detector's operations grow with the image, padded to a multiple of 32.
     cfg = bdd100k_d2.get_config("det/retinanet_R_50_FPN_1x")
     cfg.MODEL.DEVICE = "cpu"
     small = measure(build_model(cfg), height=256, width=320)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bdd100k_d2.parallel import cores
 
 from .evaluate import TRAIN_BOXES, TRAIN_FRAMES, machine, median_usage, named, usage_cells
-from .problem import draw_pictures, find_pictures, make_detections, make_labels, make_masks, picture_name
+from .problem import draw_images, find_images, image_name, make_detections, make_labels, make_masks
 from .process import Usage, measure
 
 logger = logging.getLogger(__name__)
@@ -54,24 +54,24 @@ def run_command_benchmark(
     masks: int = 1_000,
     train_frames: int = TRAIN_FRAMES,
     repeat: int = 1,
-    pictures: Path | None = None,
+    images: Path | None = None,
 ) -> CommandReport:
     """Makes problems by seed and runs the commands on them.
 
     Args:
         tools: the folder of the commands.
-        frames: of det, for the report and the check, each with a picture and 100 detections.
+        frames: of det, for the report and the check, each with an image and 100 detections.
         masks: pairs of sem_seg.
         train_frames: of the labels that are converted.
         repeat: how often each command is run; the median time and the largest memory count.
-        pictures: a folder of JPEG files to show; some are drawn without it.
+        images: a folder of JPEG files to show; some are drawn without it.
 
     Raises:
-        DataError: a command fails, or there are no pictures in the folder.
+        DataError: a command fails, or there are no images in the folder.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark") as name:
         folder = Path(name)
-        shown = find_pictures(pictures) if pictures else draw_pictures(folder / "drawn")
+        shown = find_images(images) if images else draw_images(folder / "drawn")
         bench = _Bench(tools, repeat)
         logger.info("Making the problems in %s.", folder)
         _measure_det(bench, folder, frames, shown)
@@ -97,7 +97,7 @@ class _Bench:
         self.measured.append(Measured(what, frames, usage))
 
 
-def _measure_det(bench: _Bench, folder: Path, frames: int, pictures: Sequence[Path]) -> None:
+def _measure_det(bench: _Bench, folder: Path, frames: int, shown: Sequence[Path]) -> None:
     problem = make_detections(folder / "det", frames)
     other = make_detections(folder / "other", frames, detections_seed=1)
     data = folder / "root" / "bdd100k"
@@ -106,7 +106,7 @@ def _measure_det(bench: _Bench, folder: Path, frames: int, pictures: Sequence[Pa
     labels.parent.mkdir(parents=True)
     labels.symlink_to(problem.truth)
     for place in range(frames):
-        (images / picture_name(place)).symlink_to(pictures[place % len(pictures)])
+        (images / image_name(place)).symlink_to(shown[place % len(shown)])
     files = ("--gt", problem.truth, "--pred", problem.predicted, "--images", images, "--out", folder / "report")
     bench.run("report.py det", frames, "det", *files)
     bench.run("report.py det --baseline", frames, "det", *files, "--baseline", other.predicted)

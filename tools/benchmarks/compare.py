@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from bdd100k_d2.evaluation.toolkit_format import Official, table
+from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, table
 from bdd100k_d2.parallel import cores
 
 from .toolkit import run_toolkit
@@ -14,7 +14,7 @@ TOLERANCE = 1e-9
 
 
 def compare_with_toolkit(
-    task: str, truth: Path, predicted: Path, score_file: Path | None, ours: Official
+    task: str, truth: Path, predicted: Path, score_file: Path | None, ours: ToolkitScores
 ) -> tuple[bool, str]:
     """Runs the official toolkit on the same files, which takes minutes on a whole split.
 
@@ -36,7 +36,7 @@ def compare_with_toolkit(
     )
 
 
-def largest_difference(theirs: Official, ours: Official) -> float:
+def largest_difference(theirs: ToolkitScores, ours: ToolkitScores) -> float:
     """The largest difference between two scores of the same name; infinite where one has a score that the other lacks.
 
     NaN equals NaN.
@@ -53,7 +53,7 @@ def largest_difference(theirs: Official, ours: Official) -> float:
     return largest
 
 
-def _flat(scores: Official) -> Iterator[tuple[tuple[str, str], float]]:
+def _flat(scores: ToolkitScores) -> Iterator[tuple[tuple[str, str], float]]:
     for metric, value in scores.items():
         for group in value if isinstance(value, list) else [{"": value}]:
             for name, each in group.items():

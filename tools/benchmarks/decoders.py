@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .evaluate import machine, named
-from .problem import draw_pictures, find_pictures
+from .problem import draw_images, find_images
 
 _AT_MOST = 64
 
@@ -23,7 +23,7 @@ class Decoder(NamedTuple):
 
     Attributes:
         name: of the library and the way it is called.
-        milliseconds: for a picture from the disk's cache to an array (3, H, W), RGB: the median of the rounds' means.
+        milliseconds: for an image from the disk's cache to an array (3, H, W), RGB: the median of the rounds' means.
         difference: the largest of a pixel to what Detectron2 reads.
     """
 
@@ -36,7 +36,7 @@ class DecoderReport(NamedTuple):
     """All that was measured, and where."""
 
     machine: dict[str, str]
-    pictures: int
+    images: int
     decoders: list[Decoder]
 
     def text(self) -> str:
@@ -44,7 +44,7 @@ class DecoderReport(NamedTuple):
         lines = [
             ", ".join(f"{name} {value}" for name, value in self.machine.items()),
             "",
-            "| decoder | ms a picture | largest difference |",
+            "| decoder | ms an image | largest difference |",
             "|---|--:|--:|",
         ]
         lines += [f"| {one.name} | {one.milliseconds:.2f} | {one.difference} |" for one in self.decoders]
@@ -55,18 +55,18 @@ class DecoderReport(NamedTuple):
         return named(self)
 
 
-def run_decoder_benchmark(repeat: int = 5, pictures: Path | None = None) -> DecoderReport:
+def run_decoder_benchmark(repeat: int = 5, images: Path | None = None) -> DecoderReport:
     """Measures the decoders in turn, on one core.
 
     Args:
-        repeat: rounds over the pictures.
-        pictures: a folder of JPEG files, of which 64 are read; without it some are drawn.
+        repeat: rounds over the images.
+        images: a folder of JPEG files, of which 64 are read; without it some are drawn.
 
     Raises:
         DataError: the folder holds no JPEG file.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark") as name:
-        paths = find_pictures(pictures) if pictures else draw_pictures(Path(name, "drawn"))
+        paths = find_images(images) if images else draw_images(Path(name, "drawn"))
         paths = paths[:_AT_MOST]
         cv2.setNumThreads(1)
         readers = _readers()
@@ -91,7 +91,7 @@ def _readers() -> dict[str, Callable[[Path], np.ndarray]]:
     from detectron2.data.detection_utils import read_image
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    from bdd100k_d2.data.images import read_picture
+    from bdd100k_d2.data.images import load_image
 
     def by_torchvision(path: Path) -> np.ndarray:
         content = torch.from_numpy(np.fromfile(path, np.uint8))
@@ -99,7 +99,7 @@ def _readers() -> dict[str, Callable[[Path], np.ndarray]]:
 
     readers = {
         "Detectron2 (Pillow)": lambda path: _channels_first(read_image(str(path), "RGB")),
-        "this package (OpenCV)": lambda path: _channels_first(read_picture(path, "RGB")),
+        "this package (OpenCV)": lambda path: _channels_first(load_image(path, "RGB")),
         "OpenCV alone": lambda path: _channels_first(cv2.imread(str(path))[..., ::-1]),
         "torchvision": by_torchvision,
     }

@@ -1,4 +1,4 @@
-"""The training loader beside Detectron2's own, with the same pictures, labels and workers."""
+"""The training loader beside Detectron2's own, with the same images, labels and workers."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from .evaluate import TRAIN_BOXES, TRAIN_FRAMES, machine, named
-from .problem import draw_pictures, find_pictures, make_labels
+from .problem import draw_images, find_images, make_labels
 from .process import measure
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class Load(NamedTuple):
         workers: of the loader.
         images_per_second: median of the runs.
         memory: bytes of all its processes, the largest of the runs; see `loading.measure_loader`.
-        anonymous: bytes of the same, without files and shared memory, in a run of single pictures: what the records
-            take shows in it, and pictures on their way do not.
+        anonymous: bytes of the same, without files and shared memory, in a run of single images: what the records
+            take shows in it, and images on their way do not.
     """
 
     kind: str
@@ -73,38 +73,38 @@ def run_loader_benchmark(
     batch_size: int = 16,
     batches: int = 60,
     repeat: int = 3,
-    pictures: Path | None = None,
+    images: Path | None = None,
 ) -> LoaderReport:
     """Measures both loaders on labels of BDD100K's size, which are made by seed, and on a small part of them.
 
     Args:
         frames: of the data set.
         workers: numbers of workers to measure with.
-        batch_size: pictures of a batch.
+        batch_size: images of a batch.
         batches: of a run.
         repeat: runs of each loader, in turn.
-        pictures: a folder of JPEG files of 1280x720 to show, one after the other; without it some are drawn.
+        images: a folder of JPEG files of 1280x720 to show, one after the other; without it some are drawn.
 
     Raises:
         DataError: the folder holds no JPEG file, or a loader fails.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark") as name:
         folder = Path(name)
-        shown = find_pictures(pictures) if pictures else draw_pictures(folder / "drawn")
+        shown = find_images(images) if images else draw_images(folder / "drawn")
         sizes = sorted({min(FEW_FRAMES, frames), frames})
         problems = {size: _make_problem(folder / str(size), size, shown) for size in sizes}
         loads = []
-        for size, (labels, images) in problems.items():
+        for size, (labels, linked) in problems.items():
             for count in workers:
                 runs: dict[str, list[dict[str, float]]] = {"stock": [], "ours": []}
                 for _ in range(repeat):
                     for kind, answers in runs.items():
-                        arguments = (kind, labels, images, count, batch_size, batches)
+                        arguments = (kind, labels, linked, count, batch_size, batches)
                         answers.append(_run(map(str, arguments)))
                 for kind, answers in runs.items():
                     speed = median(one["images_per_second"] for one in answers)
                     memory = int(max(one["memory"] for one in answers))
-                    single = _run(map(str, (kind, labels, images, count, 1, batches)))
+                    single = _run(map(str, (kind, labels, linked, count, 1, batches)))
                     anonymous = int(single["anonymous"])
                     loads.append(Load(kind, size, count, speed, memory, anonymous))
         return LoaderReport(machine("torch", "pillow", "opencv-python-headless"), loads)
@@ -116,9 +116,9 @@ def _run(arguments: Iterable[str]) -> dict[str, float]:
     return json.loads(measure(command).output.splitlines()[-1])
 
 
-def _make_problem(folder: Path, frames: int, pictures: Sequence[Path]) -> tuple[Path, Path]:
+def _make_problem(folder: Path, frames: int, shown: Sequence[Path]) -> tuple[Path, Path]:
     labels, images = make_labels(folder, frames, TRAIN_BOXES * frames // TRAIN_FRAMES)
-    for image, picture in zip(sorted(images.iterdir()), cycle(pictures)):
+    for image, source in zip(sorted(images.iterdir()), cycle(shown)):
         image.unlink()
-        image.symlink_to(picture)
+        image.symlink_to(source)
     return labels, images

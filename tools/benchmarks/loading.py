@@ -25,9 +25,9 @@ def measure_loader(
     Args:
         kind: "ours", or "stock" for Detectron2's loader with its own mapper.
         labels: det_20 label file.
-        images: folder of its pictures.
+        images: folder of its images.
         workers: of the loader.
-        batch_size: pictures of a batch.
+        batch_size: images of a batch.
         batches: to measure, after the first few.
 
     Returns:

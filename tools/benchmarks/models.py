@@ -15,7 +15,7 @@ from bdd100k_d2.evaluation.results import mask_path, write_mask
 
 from .evaluate import machine, named
 from .predicting import COMPARED
-from .problem import draw_masks, draw_pictures, find_pictures, make_labels
+from .problem import draw_images, draw_masks, find_images, make_labels
 from .process import measure
 from .variants import Variant, predicting_variants, training_variants
 
@@ -86,7 +86,7 @@ def run_training_benchmark(
     iterations: int | None = None,
     repeat: int = 1,
     levers: bool = False,
-    pictures: Path | None = None,
+    images: Path | None = None,
     weights: Path | None = None,
     keys: Sequence[str] = (),
 ) -> SpeedReport:
@@ -94,11 +94,11 @@ def run_training_benchmark(
 
     Args:
         configs: of the models.
-        batch_size: pictures of an iteration; without it 16 on a GPU and 2 on the CPU.
+        batch_size: images of an iteration; without it 16 on a GPU and 2 on the CPU.
         iterations: to measure; without it 50 on a GPU and 4 on the CPU.
         repeat: runs of each variant, in turn.
         levers: measure each lever alone, too.
-        pictures: a folder of JPEG files of 1280x720; without it some are drawn.
+        images: a folder of JPEG files of 1280x720; without it some are drawn.
         weights: to start from; without them they are drawn by seed.
         keys: config keys and values in turn, for all variants.
 
@@ -112,7 +112,7 @@ def run_training_benchmark(
     keys = ("SOLVER.IMS_PER_BATCH", str(batch_size), *keys)
     with tempfile.TemporaryDirectory(prefix="benchmark") as name:
         root = Path(name)
-        shown = find_pictures(pictures) if pictures else draw_pictures(root / "drawn")
+        shown = find_images(images) if images else draw_images(root / "drawn")
         _make_root(root, shown)
         speeds = []
         for config in configs:
@@ -142,11 +142,11 @@ def run_predicting_benchmark(
     frames: int | None = None,
     repeat: int = 1,
     levers: bool = False,
-    pictures: Path | None = None,
+    images: Path | None = None,
     weights: Path | None = None,
     keys: Sequence[str] = (),
 ) -> SpeedReport:
-    """Predicts the same pictures in each variant, from files on the disk to results in the main memory.
+    """Predicts the same images in each variant, from files on the disk to results in the main memory.
 
     Args:
         configs: of the models.
@@ -154,7 +154,7 @@ def run_predicting_benchmark(
         frames: to measure; without it 512 on a GPU and 8 on the CPU.
         repeat: runs of each variant, in turn.
         levers: measure each lever alone, too.
-        pictures: a folder of JPEG files; without it some are drawn.
+        images: a folder of JPEG files; without it some are drawn.
         weights: of the models; without them they are drawn by seed.
         keys: config keys and values in turn, for all variants.
 
@@ -165,11 +165,11 @@ def run_predicting_benchmark(
     batch_size, frames = batch_size or (16 if on_gpu else 4), frames or (512 if on_gpu else 8)
     with tempfile.TemporaryDirectory(prefix="benchmark") as name:
         folder = Path(name)
-        shown = find_pictures(pictures) if pictures else draw_pictures(folder / "drawn")
-        links = folder / "pictures"
+        shown = find_images(images) if images else draw_images(folder / "drawn")
+        links = folder / "images"
         links.mkdir()
-        for picture in shown:
-            (links / picture.name).symlink_to(picture)
+        for image in shown:
+            (links / image.name).symlink_to(image)
         speeds = []
         for config in configs:
             drawn = weights or _draw_weights(config, folder / "weights.pth")
@@ -233,18 +233,18 @@ def _draw_weights(config: str, path: Path) -> Path:
     return path
 
 
-def _make_root(root: Path, pictures: Sequence[Path]) -> None:
-    """A training set of det and one of sem_seg with these pictures, where the official downloads put them."""
+def _make_root(root: Path, shown: Sequence[Path]) -> None:
+    """A training set of det and one of sem_seg with these images, where the official downloads put them."""
     base = root / "bdd100k"
-    made, images = make_labels(root / "made", len(pictures), round(len(pictures) * _BOXES_PER_FRAME))
+    made, images = make_labels(root / "made", len(shown), round(len(shown) * _BOXES_PER_FRAME))
     labels = base / "labels/det_20/det_train.json"
     folders = base / "images/100k/train", base / "images/10k/train"
     for folder in (labels.parent, *folders):
         folder.mkdir(parents=True)
     made.rename(labels)
-    for place, (image, picture) in enumerate(zip(sorted(images.iterdir()), pictures, strict=True)):
+    for place, (image, source) in enumerate(zip(sorted(images.iterdir()), shown, strict=True)):
         for folder in folders:
-            (folder / image.name).symlink_to(picture)
+            (folder / image.name).symlink_to(source)
         write_mask(draw_masks(place)[0], mask_path(base / "labels/sem_seg/masks/train", image.name))
 
 

@@ -1,4 +1,4 @@
-"""Predictions for a few pictures, in a process of its own: ``python -m benchmarks.predicting``."""
+"""Predictions for a few images, in a process of its own: ``python -m benchmarks.predicting``."""
 
 import argparse
 import json
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 COMPARED = 4
-"""Pictures whose results are kept to be compared."""
+"""Images whose results are kept to be compared."""
 
 
 def measure_predicting(
     kind: str,
     config: str,
-    pictures: Path,
+    images: Path,
     weights: Path,
     out: Path,
     warmup: int,
@@ -27,14 +27,14 @@ def measure_predicting(
     fold: bool,
     keys: Sequence[str],
 ) -> dict[str, Any]:
-    """Reads pictures and predicts by a shipped config.
+    """Reads images and predicts by a shipped config.
 
     Args:
-        kind: "ours", or "stock" for Detectron2's `DefaultPredictor`, picture by picture.
+        kind: "ours", or "stock" for Detectron2's `DefaultPredictor`, image by image.
         config: as `get_config` takes it.
-        pictures: folder of JPEG files, taken in turn.
+        images: folder of JPEG files, taken in turn.
         weights: of the model.
-        out: file for the results of the first pictures, see `compact`.
+        out: file for the results of the first images, see `compact`.
         warmup: frames that are not measured; a multiple of the batch.
         frames: that are.
         batch_size: of ours.
@@ -54,8 +54,8 @@ def measure_predicting(
     cfg.MODEL.WEIGHTS = str(weights)
     cfg.merge_from_list(list(keys))
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = cfg.CUDNN_ALLOW_TF32, cfg.CUDNN_BENCHMARK
-    # As many as there are pictures would fill the caches of the reader only.
-    paths = islice(cycle(sorted(pictures.iterdir())), warmup + frames)
+    # As many as there are images would fill the caches of the reader only.
+    paths = islice(cycle(sorted(images.iterdir())), warmup + frames)
     if kind == "stock":
         outputs = _stock(cfg, paths)
     else:
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=("ours", "stock"))
     parser.add_argument("config")
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("warmup", type=int)

@@ -1,4 +1,4 @@
-"""Problems of the size of BDD100K's, made by seed: pictures, boxes and masks with predictions."""
+"""Problems of the size of BDD100K's, made by seed: images, boxes and masks with predictions."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,7 +19,7 @@ CLASS_COUNTS = (13262, 649, 102506, 4245, 1597, 15, 452, 1007, 26885, 34908)
 BOXES_PER_FRAME = 18.5
 DETECTIONS_PER_FRAME = 100
 
-# Pictures that are drawn where no real ones are given; frames show them in turn.
+# Images that are drawn where no real ones are given; frames show them in turn.
 _DRAWN = 64
 
 _ATTRIBUTES = [LabelAttributes(bool(i & 1), bool(i & 2), "NA") for i in range(4)]
@@ -32,7 +32,7 @@ class Problem(NamedTuple):
     predicted: Path
 
 
-def picture_name(place: int) -> str:
+def image_name(place: int) -> str:
     """The name of a problem's frame."""
     return f"{place:08x}-{place:08x}.jpg"
 
@@ -54,10 +54,10 @@ def make_detections(folder: Path, frames: int, seed: int = 0, detections_seed: i
 
 
 def make_labels(folder: Path, frames: int, boxes: int, seed: int = 0) -> tuple[Path, Path]:
-    """Writes labels alone, and an empty file in place of each picture.
+    """Writes labels alone, and an empty file in place of each image.
 
     Returns:
-        The label file and the folder of the pictures.
+        The label file and the folder of the images.
     """
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(boxes, np.full(frames, 1 / frames))
@@ -65,27 +65,27 @@ def make_labels(folder: Path, frames: int, boxes: int, seed: int = 0) -> tuple[P
     write_detections(_labelled(*_boxes(rng, boxes), counts), labels)
     images.mkdir()
     for place in range(frames):
-        (images / picture_name(place)).touch()
+        (images / image_name(place)).touch()
     return labels, images
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """The JPEG files of a folder, to show in place of drawn pictures.
+def find_images(folder: Path) -> list[Path]:
+    """The JPEG files of a folder, to show in place of drawn images.
 
     Raises:
         DataError: there are none.
     """
     found = sorted(path.resolve() for path in folder.glob("*.jpg"))
     if not found:
-        raise DataError(f"{folder}: no JPEG files (*.jpg); name a folder of pictures of 1280x720.")
+        raise DataError(f"{folder}: no JPEG files (*.jpg); name a folder of images of 1280x720.")
     return found
 
 
-def draw_pictures(folder: Path) -> list[Path]:
+def draw_images(folder: Path) -> list[Path]:
     """Writes 64 JPEG files of 1280x720 to a new folder."""
     folder.mkdir()
     for place in range(_DRAWN):
-        cv2.imwrite(str(folder / f"{place}.jpg"), _draw_picture(place))
+        cv2.imwrite(str(folder / f"{place}.jpg"), _draw_image(place))
     return sorted(folder.iterdir())
 
 
@@ -99,7 +99,7 @@ def make_masks(folder: Path, frames: int, seed: int = 0, processes: int = 1) -> 
     return problem
 
 
-def _draw_picture(seed: int) -> np.ndarray:
+def _draw_image(seed: int) -> np.ndarray:
     """Blurred patches with grain, (720, 1280, 3): as a JPEG file about as large as a frame of BDD100K."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (HEIGHT // 40, WIDTH // 40, 3)).astype(np.float32)
@@ -108,7 +108,7 @@ def _draw_picture(seed: int) -> np.ndarray:
 
 
 def _boxes(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4) inclusive corners within the picture, in pixels, and (N,) class indices."""
+    """(N, 4) inclusive corners within the image, in pixels, and (N,) class indices."""
     classes = rng.choice(len(CLASS_COUNTS), count, p=np.array(CLASS_COUNTS) / sum(CLASS_COUNTS))
     first = rng.uniform(0, (WIDTH - 60, HEIGHT - 60), (count, 2))
     last = np.minimum(first + np.exp(rng.normal(3.5, 0.9, (count, 2))) + 2, (WIDTH - 1, HEIGHT - 1))
@@ -127,7 +127,7 @@ def _labelled(boxes: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> Ite
             )
         ]
         yield Frame(
-            picture_name(place),
+            image_name(place),
             attributes=FrameAttributes("clear", "city street", "daytime"),
             timestamp=10000,
             size=ImageSize(WIDTH, HEIGHT),
@@ -141,7 +141,7 @@ def _detected(rng: np.random.Generator, boxes: np.ndarray, classes: np.ndarray, 
     first_id = 0
     for place, (count, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True)):
         if not count:
-            yield Frame(picture_name(place), labels=[])
+            yield Frame(image_name(place), labels=[])
             continue
         chosen = end - 1 - rng.integers(0, count, DETECTIONS_PER_FRAME)
         found = boxes[chosen] + rng.normal(0, 4, (DETECTIONS_PER_FRAME, 4))
@@ -157,14 +157,14 @@ def _detected(rng: np.random.Generator, boxes: np.ndarray, classes: np.ndarray, 
             )
         ]
         first_id += DETECTIONS_PER_FRAME
-        yield Frame(picture_name(place), labels=labels)
+        yield Frame(image_name(place), labels=labels)
 
 
 def _write_pair(problem: Problem, job: tuple[int, int]) -> None:
     place, seed = job
     truth, predicted = draw_masks(seed)
-    write_mask(truth, mask_path(problem.truth, picture_name(place)))
-    write_mask(predicted, mask_path(problem.predicted, picture_name(place)))
+    write_mask(truth, mask_path(problem.truth, image_name(place)))
+    write_mask(predicted, mask_path(problem.predicted, image_name(place)))
 
 
 def draw_masks(seed: int) -> tuple[np.ndarray, np.ndarray]:

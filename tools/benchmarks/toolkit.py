@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.evaluation.toolkit_format import Official, read_scores
+from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def toolkit_command(
 
 def run_toolkit(
     task: str, truth: Path, predicted: Path, score_file: Path | None = None, processes: int = 1
-) -> Official:
+) -> ToolkitScores:
     """Scores with the official toolkit.
 
     Args:

@@ -12,7 +12,7 @@ class Variant(NamedTuple):
         name: in the table.
         kind: "stock" or "ours".
         keys: of the config, with values in turn.
-        batch_size: pictures that a prediction takes at a time; training has the config's.
+        batch_size: images that a prediction takes at a time; training has the config's.
         amp: mixed precision in prediction.
         fold: whether prediction folds the norms.
     """

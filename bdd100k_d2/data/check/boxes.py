@@ -76,12 +76,12 @@ def check_boxes(table: BoxTable, path: Path, findings: Findings) -> None:
     # Comparisons with NaN are false, so NaN is degenerate too.
     whole = (width >= 1) & (height >= 1) & np.isfinite(width + height)
     inside = (x1 < frame_width) & (y1 < frame_height) & (x2 >= 0) & (y2 >= 0)
-    # Corners are inclusive, so the last pixel of a row is width - 1; some labels end where the picture does.
+    # Corners are inclusive, so the last pixel of a row is width - 1; some labels end where the image does.
     within = (x1 >= -1) & (y1 >= -1) & (x2 <= frame_width) & (y2 <= frame_height)
     small = (width < SMALL_SIDE) | (height < SMALL_SIDE)
     for kind, wrong in (
         ("degenerate box", ~whole),
-        ("box outside of the picture", whole & ~inside),
+        ("box outside of the image", whole & ~inside),
         ("box beyond the border", whole & inside & ~within),
         ("small box", whole & small),
     ):

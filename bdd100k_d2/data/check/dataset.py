@@ -1,4 +1,4 @@
-"""The whole check: labels, then the pictures they need, then masks beside their pictures."""
+"""The whole check: labels, then the images they need, then masks beside their images."""
 
 from collections.abc import Mapping, Sequence
 from multiprocessing.pool import Pool
@@ -8,13 +8,13 @@ from ...errors import DataError
 from ...parallel import cores, readers
 from ..categories import TASKS
 from ..datasets import MASKS_WITHOUT_IMAGE
-from ..labels import HEIGHT, WIDTH, Frame, picture_stem
+from ..labels import HEIGHT, WIDTH, Frame, image_stem
 from ..register import SPLITS, Split, default_root, locate
 from .finding import EXAMPLES, Findings
-from .images import catch_messages, list_files, missing_content, verify_pictures
+from .images import catch_messages, list_files, missing_content, verify_images
 from .labels import check_det, read_det
 from .masks import BITMASK_TASKS, MaskFolder, check_masks, check_run_lengths, find_empty, list_masks, match_masks
-from .official import COUNTS, PICTURES_WITHOUT_LABELS, SplitCounts
+from .official import COUNTS, IMAGES_WITHOUT_LABELS, SplitCounts
 from .report import Report, SplitFacts
 from .statistics import Statistics
 from .vintages import compare_vintages, other_labels
@@ -37,10 +37,10 @@ def check_dataset(
     Args:
         root: the folder that holds ``bdd100k/``; default as in training.
         tasks: to check, whose training and validation data then have to be there; default: what is there.
-        fast: look only whether the pictures and masks are there and not empty; labels are read all the same.
-        workers: processes that read pictures; default: all cores. A script of your own needs a ``__main__`` guard for
+        fast: look only whether the images and masks are there and not empty; labels are read all the same.
+        workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard for
             them, as any use of multiprocessing does.
-        released: how many pictures and frames the release has, by task and split.
+        released: how many images and frames the release has, by task and split.
         statistics: is filled with what the labels hold.
 
     Raises:
@@ -62,7 +62,7 @@ def check_dataset(
         check.find_empty()
     else:
         with readers(workers or cores(), catch_messages) as pool:
-            check.read_pictures(pool)
+            check.read_images(pool)
             check.read_masks(pool)
     return Report(str(root), fast, check.facts, check.findings.sorted())
 
@@ -84,30 +84,30 @@ class _Check:
         self.findings = Findings()
         self._root, self._released, self._statistics = root, released, statistics
         self._files: dict[Path, dict[str, int]] = {}
-        # Of the pictures that labels need the size (width, height) they have to have; None for any.
+        # Of the images that labels need the size (width, height) they have to have; None for any.
         self._needed: dict[Path, dict[str, Size | None]] = {}
         self._sizes: dict[Path, dict[str, Size]] = {}
         self._masks: list[tuple[Split, MaskFolder, list[str]]] = []
 
     def split(self, row: Split, asked: bool, labelled: bool, usable: bool) -> None:
-        """Takes up a data set: lists its pictures, reads its label file; masks are read later.
+        """Takes up a data set: lists its images, reads its label file; masks are read later.
 
         Args:
             row: of the split table, as it is on the disk.
             asked: its task was named.
             labelled: a split of the task has labels.
-            usable: a split of the task has labels and pictures; who lacks the other one may not want it.
+            usable: a split of the task has labels and images; who lacks the other one may not want it.
         """
         released = self._released[row.task][row.split]
         listed = row.images in self._files
         files = self._files.setdefault(row.images, list_files(row.images, ".jpg"))
-        facts = SplitFacts(row.name, str(row.images), row.labels and str(row.labels), len(files), released.pictures)
+        facts = SplitFacts(row.name, str(row.images), row.labels and str(row.labels), len(files), released.images)
         self.facts.append(facts)
         present = _has_labels(row)
         if not files and row.labels is not None and (present or asked):
-            self.findings.add("no pictures" if asked or not usable else _UNUSABLE, row.images, row.name)
+            self.findings.add("no images" if asked or not usable else _UNUSABLE, row.images, row.name)
         if files and not listed:
-            self._compare(len(files), released.pictures, "pictures", row.images)
+            self._compare(len(files), released.images, "images", row.images)
             self._find_leaks(row.images)
         if not present:
             if row.labels is not None and (asked or labelled):
@@ -125,7 +125,7 @@ class _Check:
         else:
             masks = list_masks(row.labels, self.findings)
             facts.frames = len(masks.files)
-            stems = match_masks(masks, {picture_stem(name) for name in files}, self.findings) if files else []
+            stems = match_masks(masks, {image_stem(name) for name in files}, self.findings) if files else []
             expected = None if row.task in BITMASK_TASKS else _RELEASED_SIZE
             for stem in stems:
                 needed[f"{stem}.jpg"] = needed.get(f"{stem}.jpg") or expected
@@ -145,14 +145,14 @@ class _Check:
         self._need(frames, needed, row)
 
     def _need(self, frames: Sequence[Frame], needed: dict[str, Size | None], row: Split) -> None:
-        """Notes the pictures of a label file; finds those that are missing and those that no frame is of."""
+        """Notes the images of a label file; finds those that are missing and those that no frame is of."""
         files = self._files[row.images]
         missing = [frame.name for frame in frames if frame.name not in files] if files else []
         # The loader leaves these out, of run lengths; of boxes there are none such.
-        known = [name for name in missing if row.task != "det" and picture_stem(name) in MASKS_WITHOUT_IMAGE]
+        known = [name for name in missing if row.task != "det" and image_stem(name) in MASKS_WITHOUT_IMAGE]
         for kind, which in (
-            ("missing picture", [name for name in missing if name not in known]),
-            ("mask without picture, as released", known),
+            ("missing image", [name for name in missing if name not in known]),
+            ("mask without image, as released", known),
         ):
             if which:
                 self.findings.add(kind, row.images, *which[:EXAMPLES], count=len(which))
@@ -162,8 +162,8 @@ class _Check:
         named = {frame.name for frame in frames}
         without = [name for name in files if name not in named]
         if without:
-            released = row.split == "train" and len(without) == PICTURES_WITHOUT_LABELS
-            kind = "picture without labels" + (", as released" if released and row.task == "det" else "")
+            released = row.split == "train" and len(without) == IMAGES_WITHOUT_LABELS
+            kind = "image without labels" + (", as released" if released and row.task == "det" else "")
             self.findings.add(kind, row.labels, *without[:EXAMPLES], count=len(without))
 
     def _compare(self, found: int, released: int | None, what: str, place: Path) -> None:
@@ -172,7 +172,7 @@ class _Check:
             self.findings.add(kind, place, f"{found:,} {what}, released {released:,}")
 
     def _find_leaks(self, folder: Path) -> None:
-        """Finds pictures that another split of the same set has too."""
+        """Finds images that another split of the same set has too."""
         for other, files in self._files.items():
             if other != folder and other.parent == folder.parent:
                 both = sorted(files.keys() & self._files[folder].keys())
@@ -188,31 +188,31 @@ class _Check:
         for _, masks, stems in self._masks:
             find_empty(masks, stems, self.findings)
 
-    def read_pictures(self, pool: Pool) -> None:
-        """Reads every picture of every folder once."""
+    def read_images(self, pool: Pool) -> None:
+        """Reads every image of every folder once."""
         for folder, files in self._files.items():
             sizes = self._sizes.setdefault(folder, {})
-            verdicts = verify_pictures([str(folder / name) for name in files], pool)
+            verdicts = verify_images([str(folder / name) for name in files], pool)
             for name, verdict in zip(files, verdicts, strict=True):
                 self._unreadable(folder, name, verdict.unreadable)
                 if verdict.damaged is not None:
-                    self.findings.add("damaged picture", folder, f"{name}: {verdict.damaged}")
+                    self.findings.add("damaged image", folder, f"{name}: {verdict.damaged}")
                 if verdict.after:
-                    self.findings.add("bytes after the picture's end", folder, f"{name}: {verdict.after:,} bytes")
+                    self.findings.add("bytes after the image's end", folder, f"{name}: {verdict.after:,} bytes")
                 if verdict.size is not None:
-                    sizes[picture_stem(name)] = verdict.size
+                    sizes[image_stem(name)] = verdict.size
                     self._check_size(folder, name, verdict.size)
 
     def _unreadable(self, folder: Path, name: str, why: str | None) -> None:
         if why is not None:
             needed = name in self._needed.get(folder, {})
-            kind = "unreadable picture" if needed else "unreadable picture, not trained on"
+            kind = "unreadable image" if needed else "unreadable image, not trained on"
             self.findings.add(kind, folder, f"{name}: {why}")
 
     def _check_size(self, folder: Path, name: str, size: Size) -> None:
         expected = self._needed.get(folder, {}).get(name, _RELEASED_SIZE)
         if expected is not None and size != expected:
-            kind = "picture of another size" + ("" if name in self._needed.get(folder, {}) else ", not trained on")
+            kind = "image of another size" + ("" if name in self._needed.get(folder, {}) else ", not trained on")
             self.findings.add(kind, folder, f"{name}: {size[0]}x{size[1]}, not {expected[0]}x{expected[1]}")
 
     def read_masks(self, pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""Which pictures cannot be read, which are damaged, and how large they are."""
+"""Which images cannot be read, which are damaged, and how large they are."""
 
 import io
 import os
@@ -16,14 +16,14 @@ from ...parallel import map_files
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = 274
-"""The EXIF tag; from 5 on the picture lies on its side."""
+"""The EXIF tag; from 5 on the image lies on its side."""
 
-# What libjpeg prints, in a process that reads pictures.
+# What libjpeg prints, in a process that reads images.
 _messages: IO[bytes] | None = None
 
 
 class Verdict(NamedTuple):
-    """What is known of a picture: its size (width, height) in pixels, or why it cannot be read, and its damage.
+    """What is known of an image: its size (width, height) in pixels, or why it cannot be read, and its damage.
 
     ``after`` is the number of bytes after its end that are more than padding by zeros.
     """
@@ -58,14 +58,14 @@ def missing_content(size: int) -> str | None:
     return {0: "an empty file", -1: "a link that leads nowhere"}.get(size)
 
 
-def verify_pictures(paths: Sequence[str], pool: Pool) -> Iterator[Verdict]:
-    """Reads pictures, in order; one that training would refuse is unreadable, one that decodes with errors damaged.
+def verify_images(paths: Sequence[str], pool: Pool) -> Iterator[Verdict]:
+    """Reads images, in order; one that training would refuse is unreadable, one that decodes with errors damaged.
 
     Every byte is decoded, at an eighth of the size: that finds what a full decoding finds in a sixth of its time.
-    Bits that have changed and still make a valid picture nothing finds. ``pool`` is of processes that have called
+    Bits that have changed and still make a valid image nothing finds. ``pool`` is of processes that have called
     :func:`catch_messages`.
     """
-    yield from map_files(_verify, paths, pool, "reading pictures")
+    yield from map_files(_verify, paths, pool, "reading images")
 
 
 def catch_messages() -> None:
@@ -104,7 +104,7 @@ def _verify(path: str) -> Verdict:
 
 
 def _end(content: bytes) -> int | None:
-    """Where a JPEG file's picture ends, in bytes; None if it is cut off."""
+    """Where a JPEG file's image ends, in bytes; None if it is cut off."""
     if content.endswith(_END_OF_JPEG):
         return len(content)
     padded = content.rstrip(b"\0")

@@ -1,4 +1,4 @@
-"""Detection labels: is every frame there, with a picture, a known vintage, known attributes and sound boxes?"""
+"""Detection labels: is every frame there, with an image, a known vintage, known attributes and sound boxes?"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def read_det(path: Path, findings: Findings, kind: str = "unusable label file") 
 
 
 def check_det(labels: DetLabels, split: str, findings: Findings) -> None:
-    """Finds what is wrong with detection labels, apart from their pictures."""
+    """Finds what is wrong with detection labels, apart from their images."""
     path, frames = labels.path, labels.boxes.frames
     if labels.vintage is not Vintage.DET_20:
         what = "no category tells" if labels.vintage is Vintage.SCALABEL else f"vintage {labels.vintage.value}"
@@ -55,7 +55,7 @@ def check_det(labels: DetLabels, split: str, findings: Findings) -> None:
 
 
 def check_names(frames: list[Frame], path: Path, findings: Findings) -> None:
-    """Finds names that lead out of the folder of pictures."""
+    """Finds names that lead out of the folder of images."""
     for frame in frames:
         try:
             check_file_name(frame.name, "it")

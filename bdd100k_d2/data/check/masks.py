@@ -1,4 +1,4 @@
-"""Masks and bitmasks: is every file readable, of its picture's size, with ids of the task's classes?"""
+"""Masks and bitmasks: is every file readable, of its image's size, with ids of the task's classes?"""
 
 from functools import partial
 from multiprocessing.pool import Pool
@@ -20,7 +20,7 @@ from ..vintages import read_labels
 from .finding import EXAMPLES, Findings, without_path
 from .images import list_files, missing_content
 from .labels import check_names
-from .official import PICTURES_WITHOUT_MASK
+from .official import IMAGES_WITHOUT_MASK
 
 BITMASK_TASKS = ("ins_seg", "pan_seg")
 
@@ -62,16 +62,16 @@ def list_masks(folder: Path, findings: Findings) -> MaskFolder:
     return MaskFolder(folder, files, sizes)
 
 
-def match_masks(masks: MaskFolder, pictures: set[str], findings: Findings) -> list[str]:
-    """Finds masks without picture and the reverse; ``pictures`` are stems. Returns the stems that are in both."""
+def match_masks(masks: MaskFolder, images: set[str], findings: Findings) -> list[str]:
+    """Finds masks without image and the reverse; ``images`` are stems. Returns the stems that are in both."""
     for kind, stems, released in (
-        ("mask without picture", masks.files.keys() - pictures, MASKS_WITHOUT_IMAGE),
-        ("picture without mask", pictures - masks.files.keys(), PICTURES_WITHOUT_MASK),
+        ("mask without image", masks.files.keys() - images, MASKS_WITHOUT_IMAGE),
+        ("image without mask", images - masks.files.keys(), IMAGES_WITHOUT_MASK),
     ):
         for suffix, which in (("", stems - released), (", as released", stems & released)):
             if which:
                 findings.add(f"{kind}{suffix}", masks.path, *sorted(which)[:EXAMPLES], count=len(which))
-    return sorted(masks.files.keys() & pictures)
+    return sorted(masks.files.keys() & images)
 
 
 def find_empty(masks: MaskFolder, stems: list[str], findings: Findings) -> None:
@@ -90,8 +90,8 @@ def check_masks(
     Args:
         task: of the masks.
         masks: the folder.
-        stems: the frames that have a mask and a picture.
-        sizes: (width, height) in pixels of the pictures that could be read, by stem.
+        stems: the frames that have a mask and an image.
+        sizes: (width, height) in pixels of the images that could be read, by stem.
         pool: processes that read.
         findings: where what is wrong goes.
 
@@ -108,7 +108,7 @@ def check_masks(
         if verdict.content is not None:
             content += verdict.content
         if verdict.size is not None and sizes.get(stem, verdict.size) != verdict.size:
-            text = "{}: {}x{}, its picture {}x{}".format(name, *verdict.size, *sizes[stem])
+            text = "{}: {}x{}, its image {}x{}".format(name, *verdict.size, *sizes[stem])
             findings.add("mask of another size", masks.path, text)
     return content
 

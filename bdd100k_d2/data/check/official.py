@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 
 class SplitCounts(NamedTuple):
-    """The number of pictures of a split and of the frames that its labels have; None where that is not known."""
+    """The number of images of a split and of the frames that its labels have; None where that is not known."""
 
-    pictures: int
+    images: int
     frames: int | None
 
 
@@ -15,7 +15,7 @@ _SEGMENTATION = {"train": SplitCounts(7_000, 7_000), "val": SplitCounts(1_000, 1
 
 COUNTS: dict[str, dict[str, SplitCounts]] = {
     "det": DET,
-    "drivable": {split: SplitCounts(each.pictures, None) for split, each in DET.items()},
+    "drivable": {split: SplitCounts(each.images, None) for split, each in DET.items()},
     "sem_seg": _SEGMENTATION,
     "ins_seg": _SEGMENTATION,
     "pan_seg": _SEGMENTATION,
@@ -73,11 +73,11 @@ VAL_FRAMES = {
 }
 """The detection frames of val by the value of each attribute: what each slice of val holds."""
 
-PICTURES_WITHOUT_LABELS = 137
-"""Of the training pictures these have no detection labels (https://github.com/bdd100k/bdd100k/issues/210)."""
+IMAGES_WITHOUT_LABELS = 137
+"""Of the training images these have no detection labels (https://github.com/bdd100k/bdd100k/issues/210)."""
 
-# Of the released segmentation set these pictures have no mask (https://github.com/bdd100k/bdd100k/issues/103).
-PICTURES_WITHOUT_MASK = {
+# Of the released segmentation set these images have no mask (https://github.com/bdd100k/bdd100k/issues/103).
+IMAGES_WITHOUT_MASK = {
     "3d581db5-2564fb7e",
     "52e3fd10-c205dec2",
     "781756b0-61e0a182",

@@ -1,4 +1,4 @@
-"""Statistics as pictures."""
+"""Statistics as images."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _INK = "#3c4450"
 
 
 def write_statistics(statistics: Statistics, folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes ``statistics.json`` and the pictures of what there is into ``folder``.
+    """Writes ``statistics.json`` and the images of what there is into ``folder``.
 
     Returns:
         The files.

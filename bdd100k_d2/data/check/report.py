@@ -19,9 +19,9 @@ class SplitFacts(msgspec.Struct):
 
     Attributes:
         name: as it is registered.
-        images: the folder of pictures.
+        images: the folder of images.
         labels: the label file or the folder of masks; None for a split without public labels.
-        pictures: in the folder.
+        pictures: images in the folder; the key that the JSON file has always had.
         released_pictures: in the release.
         frames: that have labels, or masks.
         released_frames: in the release.
@@ -45,7 +45,7 @@ class Report(msgspec.Struct):
 
     Attributes:
         root: the folder that holds ``bdd100k/``.
-        fast: no picture and no mask was read.
+        fast: no image and no mask was read.
         datasets: that were looked at.
         findings: what breaks training first.
     """
@@ -72,7 +72,7 @@ class Report(msgspec.Struct):
             ]
             for facts in self.datasets
         ]
-        headers = ("data set", "pictures", "with labels", "objects", "vintage")
+        headers = ("data set", "images", "with labels", "objects", "vintage")
         parts = [tabulate(rows, headers, disable_numparse=True, colalign=("left", "right", "right", "right", "left"))]
         for severity in Severity:
             found = [finding for finding in self.findings if finding.severity is severity]
@@ -83,7 +83,7 @@ class Report(msgspec.Struct):
         return "\n\n".join([*parts, self._conclusion()])
 
     def _conclusion(self) -> str:
-        read = "Pictures and masks were not read (--fast)." if self.fast else "Every picture and mask was read."
+        read = "Images and masks were not read (--fast)." if self.fast else "Every image and mask was read."
         broken = sum(finding.severity is Severity.BREAKS for finding in self.findings)
         if broken:
             return f"{read} Training would break: mend the {broken} finding{'s' if broken > 1 else ''} at the top."

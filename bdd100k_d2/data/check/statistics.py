@@ -14,7 +14,7 @@ SIZE_EDGES = 2.0 ** np.arange(0, 10.6, 0.5)
 """Edges of the size histogram: the square root of a box's area, in pixels."""
 
 GRID = (36, 64)
-"""Rows and columns of the heat map; a cell is 20 pixels of a released picture."""
+"""Rows and columns of the heat map; a cell is 20 pixels of a released image."""
 
 COCO_EDGES = (32, 96)
 """COCO's small, medium and large boxes are told apart by these roots of their area."""
@@ -108,7 +108,7 @@ class Statistics:
 
 
 def _places(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """How many boxes cover the middle of each cell of `GRID`, laid over pictures of any size."""
+    """How many boxes cover the middle of each cell of `GRID`, laid over images of any size."""
     scale = np.array([WIDTH, HEIGHT]) / np.maximum(size, 1)
     rows, columns = GRID
     cell = np.array([WIDTH / columns, HEIGHT / rows])

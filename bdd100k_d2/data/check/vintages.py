@@ -1,4 +1,4 @@
-"""Where two releases of the labels speak of the same pictures, do they agree?"""
+"""Where two releases of the labels speak of the same images, do they agree?"""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -31,7 +31,7 @@ def other_labels(base: Path, split: str, used: Path) -> list[Path]:
 
 
 def compare_vintages(labels: DetLabels, others: list[Path], findings: Findings) -> None:
-    """Finds the pictures that another release labels otherwise.
+    """Finds the images that another release labels otherwise.
 
     Two boxes are the same object where they overlap by half of their union; each is matched once, the best first.
     """
@@ -60,8 +60,8 @@ def _compare(first: DetLabels, second: DetLabels, findings: Findings) -> None:
         findings.add(
             "vintages disagree",
             second.path,
-            f"of {len(common):,} pictures in both: {only_first:,} boxes only in {names[0]}, {only_second:,} only in "
-            f"{names[1]}, {other_class:,} of another class, {attributes:,} pictures with other attributes",
+            f"of {len(common):,} images in both: {only_first:,} boxes only in {names[0]}, {only_second:,} only in "
+            f"{names[1]}, {other_class:,} of another class, {attributes:,} images with other attributes",
             *different[: EXAMPLES - 1],
             count=len(different),
         )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ...errors import DataError
 from ..categories import DET_CLASSES, INS_SEG, TASKS, is_known, names
 from ..labels import Frame
-from .dropped import IGNORED_CLASS, OTHER_TASK, RENAMED, Losses
+from .dropped import IGNORED_CLASS, OTHER_TASK, RENAMED, Dropped
 
 
 class TaskClass(NamedTuple):
@@ -24,9 +24,9 @@ class TaskClasses:
     official toolkit does.
     """
 
-    def __init__(self, task: str, losses: Losses) -> None:
+    def __init__(self, task: str, dropped: Dropped) -> None:
         own = names(task)
-        self._losses = losses
+        self._dropped = dropped
         if task in ("det", "ins_seg"):
             self._known = {
                 name: TaskClass(known.index, own[known.index], known.ignored)
@@ -40,11 +40,11 @@ class TaskClasses:
         """The class of a label, or None for one that the task does not have, which is counted as left out."""
         known = self._known.get(category)
         if known is None:
-            self._losses.add(OTHER_TASK)
+            self._dropped.add(OTHER_TASK)
         elif known.ignored:
-            self._losses.add(IGNORED_CLASS)
+            self._dropped.add(IGNORED_CLASS)
         elif known.name != category:
-            self._losses.add(RENAMED)
+            self._dropped.add(RENAMED)
         return known
 
 

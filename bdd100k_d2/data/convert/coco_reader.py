@@ -1,6 +1,6 @@
 """COCO JSON of any tool -> frames.
 
-The bytes of the file stay in memory, the objects of one picture at a time: a training set's annotations as Python
+The bytes of the file stay in memory, the objects of one image at a time: a training set's annotations as Python
 objects would take several times as much.
 """
 
@@ -75,7 +75,7 @@ def read_coco(path: Path) -> Iterator[Frame]:
             missing = "images" if document.images is _ABSENT else "annotations"
             raise DataError(
                 f'{path}: no "{missing}"; a COCO file of labels has images, annotations and categories. A list of '
-                "results alone does not name its pictures."
+                "results alone does not name its images."
             )
         if document.categories is _ABSENT:
             raise DataError(f'{path}: no "categories"; add them, they name the classes.')

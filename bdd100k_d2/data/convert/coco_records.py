@@ -11,7 +11,7 @@ from ..labels import RLE, FrameAttributes
 
 
 class CocoImage(msgspec.Struct, gc=False):
-    """A picture, to be written."""
+    """An image, to be written."""
 
     file_name: str
     height: int
@@ -51,7 +51,7 @@ class AnyRLE(msgspec.Struct, gc=False):
 
 
 class AnyImage(msgspec.Struct, gc=False):
-    """A picture, as any tool may write it."""
+    """An image, as any tool may write it."""
 
     id: int | str
     file_name: str

@@ -3,7 +3,7 @@
 Images and annotations count from 1 in the order of the file, categories are the task's classes from 1. Boxes are x, y,
 width and height with the +1 of inclusive corners, not clipped; their area is width times height. A mask gives box and
 area, and labels without one are left out. ``iscrowd`` is 1 for crowds, ignored labels and ignored classes; ``ignore``
-is 0 always. One thing differs: the toolkit writes 720x1280 for every picture, here a frame's own size comes first.
+is 0 always. One thing differs: the toolkit writes 720x1280 for every image, here a frame's own size comes first.
 """
 
 import os
@@ -21,7 +21,7 @@ from ..rle import CocoRLE, areas, check_rle
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .coco_records import CocoAnnotation, CocoCategory, CocoImage
-from .dropped import Losses
+from .dropped import Dropped
 from .polygons import mask_to_polygons
 
 
@@ -30,25 +30,25 @@ class CocoWriter:
 
     Args:
         task: det takes boxes, the other tasks take masks.
-        losses: what COCO cannot hold is counted here.
+        dropped: what COCO cannot hold is counted here.
         source: the file that the frames are from, for messages.
         polygons: write masks as polygons instead of run lengths.
         instance_ids: write labels' ids, which are numbers, as ``instance_id`` too, as the toolkit does of bitmasks.
     """
 
     def __init__(
-        self, task: str, losses: Losses, source: Path, polygons: bool = False, instance_ids: bool = False
+        self, task: str, dropped: Dropped, source: Path, polygons: bool = False, instance_ids: bool = False
     ) -> None:
-        self._task, self._losses, self._source = task, losses, source
+        self._task, self._dropped, self._source = task, dropped, source
         self._polygons, self._instance_ids = polygons, instance_ids
-        self._classes = TaskClasses(task, losses)
+        self._classes = TaskClasses(task, dropped)
         self._images = self._annotations = 0
 
     def write(self, frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
         """Writes a document, whole or not at all.
 
         Raises:
-            DataError: run lengths that do not fit the picture.
+            DataError: run lengths that do not fit the image.
             OutputError: ``path`` cannot be written.
         """
         encoder = msgspec.json.Encoder()
@@ -72,7 +72,7 @@ class CocoWriter:
     def image(self, frame: Frame) -> CocoImage:
         """The next image."""
         self._images += 1
-        lost.count_frame(frame, self._losses, attributes=False)
+        lost.count_frame(frame, self._dropped, attributes=False)
         height, width = frame.height_width
         return CocoImage(frame.name, height, width, self._images, frame.attributes)
 
@@ -84,10 +84,10 @@ class CocoWriter:
         for label in frame.labels or ():
             box = label.box2d
             if box is None:
-                self._losses.add(lost.NO_BOX)
+                self._dropped.add(lost.NO_BOX)
             elif (known := self._classes.find(label.category)) is not None:
                 if label.rle is not None:
-                    self._losses.add(lost.MASKS)
+                    self._dropped.add(lost.MASKS)
                 width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
                 yield self._annotation(label, known, (box.x1, box.y1, width, height), width * height)
 
@@ -96,7 +96,7 @@ class CocoWriter:
         masks: list[CocoRLE] = []
         for label in frame.labels or ():
             if label.rle is None:
-                self._losses.add(lost.NO_MASK)
+                self._dropped.add(lost.NO_MASK)
             elif (known := self._classes.find(label.category)) is not None:
                 where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
                 masks.append(check_rle(label.rle, frame.height_width, where))
@@ -107,7 +107,7 @@ class CocoWriter:
         for (label, known), mask, box, area in zip(labels, masks, boxes, areas(masks).tolist(), strict=True):
             own = label.box2d
             if own is not None and (own.x1, own.y1, own.x2 - own.x1 + 1, own.y2 - own.y1 + 1) != tuple(box):
-                self._losses.add(lost.BOXES)
+                self._dropped.add(lost.BOXES)
             annotation = self._annotation(label, known, tuple(box), area)
             annotation.segmentation = self._segmentation(label.rle, mask)
             yield annotation
@@ -122,10 +122,10 @@ class CocoWriter:
         self, label: Label, known: TaskClass, box: tuple[float, float, float, float], area: float
     ) -> CocoAnnotation:
         self._annotations += 1
-        lost.count_attributes(label, self._losses)
-        lost.count_extras(label, self._losses)
+        lost.count_attributes(label, self._dropped)
+        lost.count_extras(label, self._dropped)
         if label.attributes is not None and label.attributes.ignored:
-            self._losses.add(lost.IGNORED_AS_CROWD)
+            self._dropped.add(lost.IGNORED_AS_CROWD)
         annotation = CocoAnnotation(
             id=self._annotations,
             image_id=self._images,

@@ -12,7 +12,7 @@ from ...errors import ConfigError, DataError
 from ..categories import TASKS
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize
 from .coco_writer import CocoWriter
-from .dropped import Losses
+from .dropped import Dropped
 from .mask_writer import MaskWriter
 from .outputs import check_json, check_new
 from .scalabel import write_scalabel
@@ -31,7 +31,7 @@ class Conversion(NamedTuple):
         path: the file or the folder that was written.
         frames: their number.
         labels: those that were read, without those of which nothing is left without their boxes.
-        losses: counts of what the target does not hold, by kind.
+        dropped: counts of what the target does not hold, by kind.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Conversion(NamedTuple):
     path: Path
     frames: int
     labels: int
-    losses: dict[str, int]
+    dropped: dict[str, int]
 
 
 class _Counted:
@@ -98,8 +98,8 @@ def convert(
     if to in ("coco", "scalabel"):
         check_json(target)
     check_new(written, source, overwrite)
-    losses = Losses()
-    opened = open_source(source, kind, losses, options)
+    dropped = Dropped()
+    opened = open_source(source, kind, dropped, options)
     frames = _Counted(opened.frames, count_frames(source, opened))
     if to == "scalabel":
         write_scalabel(frames, target)
@@ -115,20 +115,20 @@ def convert(
             f"have no boxes. Take {take}."
         )
     elif to == "coco":
-        CocoWriter(opened.task, losses, source, polygons, opened.kind == "bitmasks").write(frames, target)
+        CocoWriter(opened.task, dropped, source, polygons, opened.kind == "bitmasks").write(frames, target)
     elif to == "masks":
         if opened.task == "det":
             raise DataError(
                 f"{source}: has boxes and no masks (rle), so no masks can be written; take the files of rles/ of the "
                 "release."
             )
-        MaskWriter(opened.task, losses, source).write(frames, target)
+        MaskWriter(opened.task, dropped, source).write(frames, target)
     else:
         # Boxes of masks too are of the classes of detection.
         task = options.task or "det"
-        YoloWriter(task, losses, source, _size(opened, options)).write(frames, target, split)
+        YoloWriter(task, dropped, source, _size(opened, options)).write(frames, target, split)
         opened = opened._replace(task=task)
-    return Conversion(opened.kind, opened.task, written, frames.frames, frames.labels, losses.counts())
+    return Conversion(opened.kind, opened.task, written, frames.frames, frames.labels, dropped.counts())
 
 
 def _split(source: Path) -> str:
@@ -140,5 +140,5 @@ def _split(source: Path) -> str:
 
 
 def _size(opened: Source, options: Options) -> ImageSize | None:
-    # Every picture of BDD100K has the same size, which its own label files need not say.
+    # Every image of BDD100K has the same size, which its own label files need not say.
     return options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)

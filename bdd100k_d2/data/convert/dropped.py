@@ -7,7 +7,7 @@ from ..labels import Frame, FrameAttributes, Label, LabelAttributes
 from .scalabel import has_polygon
 
 
-class Losses:
+class Dropped:
     """Counts by kind; a kind is a phrase that follows its count, as "labels whose score is not kept".
 
     Several threads may count.
@@ -38,7 +38,7 @@ MASKS = "labels whose mask is not kept, only its box"
 BOXES = "labels whose own box is not kept but replaced by the box around the mask"
 POLYGONS = "labels whose polygon (poly2d) is not kept"
 NO_AREA = "boxes without an area are left out"
-OUTSIDE = "boxes outside of their picture are left out"
+OUTSIDE = "boxes outside of their image are left out"
 NO_BOX = "labels without a box are left out"
 NO_MASK = "labels without a mask (rle) are left out"
 OTHER_TASK = "labels of classes that the task does not have are left out"
@@ -48,19 +48,19 @@ IGNORED_AS_CROWD = "ignored labels become crowds, the two cannot be told apart"
 CROWDS_LEFT_OUT = "crowds and ignored labels are left out: they would be trained on as plain objects"
 
 
-def count_frame(frame: Frame, losses: Losses, attributes: bool = True) -> None:
+def count_frame(frame: Frame, dropped: Dropped, attributes: bool = True) -> None:
     """Counts what a frame says of itself; ``attributes`` says whether those too are not kept."""
     if attributes and frame.attributes not in (None, FrameAttributes()):
-        losses.add(FRAME_ATTRIBUTES)
+        dropped.add(FRAME_ATTRIBUTES)
     if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
-        losses.add(VIDEO)
+        dropped.add(VIDEO)
 
 
-def count_attributes(label: Label, losses: Losses) -> None:
+def count_attributes(label: Label, dropped: Dropped) -> None:
     """Counts a label's attributes, if they say anything: false is what is read of labels without attributes."""
     attributes = label.attributes
     if attributes is not None and (attributes.occluded or attributes.truncated or has_light(attributes)):
-        losses.add(LABEL_ATTRIBUTES)
+        dropped.add(LABEL_ATTRIBUTES)
 
 
 def has_light(attributes: LabelAttributes) -> bool:
@@ -68,7 +68,7 @@ def has_light(attributes: LabelAttributes) -> bool:
     return attributes.trafficLightColor not in (None, "NA", "none")
 
 
-def count_extras(label: Label, losses: Losses) -> None:
+def count_extras(label: Label, dropped: Dropped) -> None:
     """Counts what Scalabel alone holds of a label."""
     if has_polygon(label):
-        losses.add(POLYGONS)
+        dropped.add(POLYGONS)

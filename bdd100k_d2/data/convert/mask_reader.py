@@ -16,9 +16,9 @@ from ..categories import IGNORE_LABEL, TASKS, names
 from ..instances import encode_instances
 from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes
 from ..masks import check_mask, mask_stem, read_mask
-from ..png import HEAD_BYTES, RGBA, png_head
+from ..png import HEADER_BYTES, RGBA, png_header
 from ..rle import CocoRLE
-from .dropped import Losses
+from .dropped import Dropped
 
 UNLABELED = "segments of category 0 (unlabeled) are left out"
 NO_IGNORE = f"masks with pixels of {IGNORE_LABEL} (ignored), which become background"
@@ -49,8 +49,8 @@ def list_pngs(folder: Path) -> list[Path]:
 def holds_bitmasks(files: list[Path]) -> bool:
     """Whether PNG files are bitmasks rather than masks, told by the first."""
     with files[0].open("rb") as file:
-        head = png_head(file.read(HEAD_BYTES))
-    return head is not None and head.color_type == RGBA
+        header = png_header(file.read(HEADER_BYTES))
+    return header is not None and header.color_type == RGBA
 
 
 def mask_task(files: list[Path]) -> str:
@@ -91,7 +91,7 @@ def _ids(file: Path) -> np.ndarray:
     return mask[mask != IGNORE_LABEL]
 
 
-def read_masks(files: list[Path], task: str, losses: Losses) -> Iterator[Frame]:
+def read_masks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
     """Yields a frame a mask, a label a class, in ascending order, as the toolkit's ``to_rle`` does.
 
     Pixels of no class, and in drivable those of background, are in no label.
@@ -99,16 +99,16 @@ def read_masks(files: list[Path], task: str, losses: Losses) -> Iterator[Frame]:
     Raises:
         DataError: a file that is no mask, or an id that the task does not have.
     """
-    yield from _ordered(partial(_mask_frame, task=task, losses=losses), files)
+    yield from _ordered(partial(_mask_frame, task=task, dropped=dropped), files)
 
 
-def read_bitmasks(files: list[Path], task: str, losses: Losses) -> Iterator[Frame]:
+def read_bitmasks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
     """Yields a frame a bitmask, a label a segment in the order of the annotation ids, which are the labels' ids.
 
     Raises:
         DataError: a file that is no bitmask, or a category id that the task does not have.
     """
-    yield from _ordered(partial(_bitmask_frame, task=task, losses=losses), files)
+    yield from _ordered(partial(_bitmask_frame, task=task, dropped=dropped), files)
 
 
 def _ordered(convert: Callable[[Path], Frame], files: list[Path]) -> Iterator[Frame]:
@@ -119,14 +119,14 @@ def _ordered(convert: Callable[[Path], Frame], files: list[Path]) -> Iterator[Fr
             yield from pool.map(convert, window)
 
 
-def _mask_frame(path: Path, task: str, losses: Losses) -> Frame:
+def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
     classes = names(task)
     mask = check_mask(read_mask(path), len(classes), path)
     ids = np.unique(mask).tolist()
     if task == "drivable":
         # No label is background, and officially what is painted by none.
         if IGNORE_LABEL in ids:
-            losses.add(NO_IGNORE)
+            dropped.add(NO_IGNORE)
         classes = classes[: classes.index("background")]
     ids = [i for i in ids if i < len(classes)]
     masks = encode_instances(mask.astype(np.int32), np.array(ids, np.int64))
@@ -137,7 +137,7 @@ def _mask_frame(path: Path, task: str, losses: Losses) -> Frame:
     return _frame(mask_stem(path), mask.shape, labels)
 
 
-def _bitmask_frame(path: Path, task: str, losses: Losses) -> Frame:
+def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
     classes = names(task)
     bitmask = read_bitmask(path)
     wrong = np.unique(bitmask.categories[bitmask.categories > len(classes)])
@@ -147,7 +147,7 @@ def _bitmask_frame(path: Path, task: str, losses: Losses) -> Frame:
             "bitmask of another task? Say which with --task."
         )
     wanted = np.flatnonzero(bitmask.categories > 0)
-    losses.add(UNLABELED, len(bitmask.ids) - len(wanted))
+    dropped.add(UNLABELED, len(bitmask.ids) - len(wanted))
     masks = encode_instances(bitmask.instances, 1 + wanted)
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
     labels = [

@@ -18,7 +18,7 @@ from ..labels import Frame, Label
 from ..png import PNG_OPTIONS
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
-from .dropped import Losses
+from .dropped import Dropped
 from .outputs import Stems, new_folder
 from .painting import Painted, paint_classes, paint_instances
 
@@ -31,20 +31,20 @@ class MaskWriter:
 
     Args:
         task: sem_seg or drivable for masks, ins_seg or pan_seg for bitmasks.
-        losses: what they cannot hold is counted here.
+        dropped: what they cannot hold is counted here.
         source: the file that the frames are from, for messages.
     """
 
-    def __init__(self, task: str, losses: Losses, source: Path) -> None:
-        self._losses, self._source, self._task = losses, source, task
+    def __init__(self, task: str, dropped: Dropped, source: Path) -> None:
+        self._dropped, self._source, self._task = dropped, source, task
         self._semantic = task in ("sem_seg", "drivable")
-        self._classes = TaskClasses(task, losses)
+        self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], folder: Path) -> None:
         """Writes ``folder/<stem>.png``, all or none.
 
         Raises:
-            DataError: run lengths that do not fit the picture, or names that cannot be those of files.
+            DataError: run lengths that do not fit the image, or names that cannot be those of files.
             OutputError: a file cannot be written.
         """
         stems = Stems(self._source, folder)
@@ -53,15 +53,15 @@ class MaskWriter:
             while window := list(islice(jobs, _WINDOW)):
                 for counts in pool.map(_save, window):
                     for kind, count in counts.items():
-                        self._losses.add(kind, count)
+                        self._dropped.add(kind, count)
 
     def painter(self, frame: Frame) -> Callable[[], Painted]:
         """What paints a frame. Which labels it paints is settled, and what of them is not kept counted."""
-        lost.count_frame(frame, self._losses)
+        lost.count_frame(frame, self._dropped)
         chosen: list[tuple[Label, TaskClass]] = []
         for label in frame.labels or ():
             if label.rle is None:
-                self._losses.add(lost.NO_MASK)
+                self._dropped.add(lost.NO_MASK)
             elif (known := self._classes.find(label.category)) is not None:
                 chosen.append((label, known))
                 self._count(label)
@@ -73,19 +73,19 @@ class MaskWriter:
         return partial(paint_instances, frame, chosen, self._task, self._source)
 
     def _count(self, label: Label) -> None:
-        lost.count_extras(label, self._losses)
+        lost.count_extras(label, self._dropped)
         if label.score is not None:
-            self._losses.add(lost.SCORES)
+            self._dropped.add(lost.SCORES)
         if self._semantic:
-            lost.count_attributes(label, self._losses)
+            lost.count_attributes(label, self._dropped)
             if label.id is not None:
-                self._losses.add(lost.IDS)
+                self._dropped.add(lost.IDS)
         elif label.attributes is not None and lost.has_light(label.attributes):
-            self._losses.add(lost.LIGHT_COLOR)
+            self._dropped.add(lost.LIGHT_COLOR)
 
 
 def _save(job: tuple[Callable[[], Painted], Path]) -> Counter[str]:
     paint, path = job
     painted = paint()
     Image.fromarray(painted.pixels).save(path, **PNG_OPTIONS)
-    return painted.losses
+    return painted.dropped

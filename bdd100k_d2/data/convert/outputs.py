@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...atomic import output_errors
 from ...errors import DataError, OutputError
-from ..labels import Frame, check_file_name, picture_stem
+from ..labels import Frame, check_file_name, image_stem
 
 
 def check_new(path: Path, source: Path, overwrite: bool) -> None:
@@ -94,7 +94,7 @@ class Stems:
             check_file_name(frame.name, self._folder)
         except DataError as error:
             raise DataError(f"{self._source}: {error} Rename it in the label file.") from error
-        stem = picture_stem(frame.name)
+        stem = image_stem(frame.name)
         other = self._names.setdefault(stem, frame.name)
         if other != frame.name:
             raise DataError(

@@ -30,7 +30,7 @@ class Painted(NamedTuple):
     """Pixels to be written, and counts by kind of what they do not hold."""
 
     pixels: np.ndarray
-    losses: Counter[str]
+    dropped: Counter[str]
 
 
 def paint_classes(frame: Frame, labels: Sequence[Label], task: str, source: object) -> Painted:
@@ -43,7 +43,7 @@ def paint_classes(frame: Frame, labels: Sequence[Label], task: str, source: obje
         source: the file, for messages.
 
     Raises:
-        DataError: run lengths that do not fit the picture.
+        DataError: run lengths that do not fit the image.
     """
     class_ids = {name: i for i, name in enumerate(names(task))}
     unpainted = class_ids.get("background", IGNORE_LABEL)
@@ -53,10 +53,10 @@ def paint_classes(frame: Frame, labels: Sequence[Label], task: str, source: obje
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
     masks = [check_rle(label.rle, size, str(source)) for label in labels]
-    losses = Counter(
+    dropped = Counter(
         {MERGED: len(labels) - len({label.category for label in labels}), OVERLAPPING: int(overlap(masks))}
     )
-    return Painted(pixels, losses)
+    return Painted(pixels, dropped)
 
 
 def paint_instances(frame: Frame, labels: Sequence[tuple[Label, TaskClass]], task: str, source: object) -> Painted:
@@ -84,7 +84,7 @@ def paint_instances(frame: Frame, labels: Sequence[tuple[Label, TaskClass]], tas
     renumbered = sum(
         str(label.id) != str(i) for i, (label, known) in zip(ids, labels, strict=True) if _is_instance(known, task)
     )
-    losses = Counter(
+    dropped = Counter(
         {
             CUT: int(((seen > 0) & (seen < areas(masks))).sum()),
             COVERED: int((seen == 0).sum()),
@@ -92,7 +92,7 @@ def paint_instances(frame: Frame, labels: Sequence[tuple[Label, TaskClass]], tas
             IDS: renumbered,
         }
     )
-    return Painted(encode_bitmask(bitmask), losses)
+    return Painted(encode_bitmask(bitmask), dropped)
 
 
 def annotation_ids(labels: Sequence[tuple[Label, TaskClass]], task: str) -> list[int]:

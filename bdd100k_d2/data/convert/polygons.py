@@ -14,7 +14,7 @@ from ...errors import DataError
 from ..rle import CocoRLE
 
 Polygon = list[float]
-"""x and y of each corner in turn, in pixels from the upper left corner of the picture."""
+"""x and y of each corner in turn, in pixels from the upper left corner of the image."""
 
 _Corner = tuple[int, int]
 _RIGHT, _DOWN, _LEFT, _UP = range(4)
@@ -35,10 +35,10 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) 
 
     Args:
         polygons: as of :data:`Polygon`.
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the image in pixels.
 
     Raises:
-        DataError: none, less than three corners, half a corner, or a corner further outside of the picture than it is
+        DataError: none, less than three corners, half a corner, or a corner further outside of the image than it is
             large; the caller adds where.
     """
     height, width = size
@@ -48,7 +48,7 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) 
         corners = np.asarray(polygon).reshape(-1, 2)
         # pycocotools takes memory for every step along the outline.
         if not (np.abs(corners) <= 2 * np.array([width, height])).all():
-            raise DataError(f"a polygon leads far out of the picture of {width}x{height} pixels")
+            raise DataError(f"a polygon leads far out of the image of {width}x{height} pixels")
     if not polygons:
         raise DataError("there is no polygon")
     merged = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width))

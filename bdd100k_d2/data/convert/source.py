@@ -10,7 +10,7 @@ from ...errors import DataError
 from ..labels import Frame, ImageSize, Label
 from .classes import check_category, guess_task
 from .coco_reader import is_coco, read_coco
-from .dropped import NO_AREA, Losses
+from .dropped import NO_AREA, Dropped
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
 from .scalabel import has_polygon, label_files, read_scalabel
 from .yolo_classes import find_labels, list_labels, read_classes
@@ -31,8 +31,8 @@ class Options(NamedTuple):
     Attributes:
         task: of the labels; None tells it from them.
         split: of a YOLO data set.
-        images: folder of the pictures of YOLO labels, whose sizes are read.
-        size: of all pictures, where labels do not say.
+        images: folder of the images of YOLO labels, whose sizes are read.
+        size: of all images, where labels do not say.
         classes: file with the class names of YOLO labels.
     """
 
@@ -66,7 +66,7 @@ def recognise(path: Path, split: str | None = None) -> str:
         raise DataError(f"{path}: no such file or folder.")
     if not path.is_dir():
         if path.suffix.lower() == ".png":
-            raise DataError(f"{path}: one picture; give the folder of the masks.")
+            raise DataError(f"{path}: one image; give the folder of the masks.")
         if path.suffix.lower() == ".txt":
             raise DataError(f"{path}: one text file; give the folder of the YOLO labels.")
         return "coco" if is_coco(path) else "scalabel"
@@ -87,13 +87,13 @@ def recognise(path: Path, split: str | None = None) -> str:
     return "yolo"
 
 
-def open_source(path: Path, kind: str | None, losses: Losses, options: Options) -> Source:
+def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options) -> Source:
     """Opens labels of any kind. Each frame is checked when it is taken.
 
     Args:
         path: a file or a folder.
         kind: one of :data:`KINDS`; None recognises it.
-        losses: what a reader leaves out is counted here.
+        dropped: what a reader leaves out is counted here.
         options: what the reader may have to be told.
 
     Raises:
@@ -101,7 +101,7 @@ def open_source(path: Path, kind: str | None, losses: Losses, options: Options) 
     """
     kind = kind or recognise(path, options.split)
     if kind in ("masks", "bitmasks"):
-        return _open_pngs(path, kind, losses, options.task)
+        return _open_pngs(path, kind, dropped, options.task)
     if kind == "yolo":
         folder = find_labels(path, options.split)
         frames = read_yolo(folder, read_classes(folder, options.classes), Sizes(folder, options.images, options.size))
@@ -113,7 +113,7 @@ def open_source(path: Path, kind: str | None, losses: Losses, options: Options) 
                 f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels."
             )
         frames = read_scalabel(path)
-    first, frames = _first(_checked(frames, path, losses))
+    first, frames = _first(_checked(frames, path, dropped))
     labels = [label for frame in first for label in frame.labels or ()]
     task = options.task or guess_task(first, path)
     # Masks of objects have the boxes around them.
@@ -128,7 +128,7 @@ def count_frames(path: Path, source: Source) -> int | None:
     return len(list_labels(path)) or None if source.kind == "yolo" else None
 
 
-def _open_pngs(path: Path, kind: str, losses: Losses, task: str | None) -> Source:
+def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> Source:
     files = list_pngs(path)
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
@@ -137,7 +137,7 @@ def _open_pngs(path: Path, kind: str, losses: Losses, task: str | None) -> Sourc
     if task not in allowed:
         raise DataError(f"{path}: {kind} are of {' or '.join(allowed)}, not of {task}; give another --task or --from.")
     read = read_masks if kind == "masks" else read_bitmasks
-    return Source(kind, task, kind == "bitmasks", read(files, task, losses))
+    return Source(kind, task, kind == "bitmasks", read(files, task, dropped))
 
 
 def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:
@@ -152,18 +152,18 @@ def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:
     return first, chain(first, frames)
 
 
-def _checked(frames: Iterable[Frame], path: Path, losses: Losses) -> Iterator[Frame]:
+def _checked(frames: Iterable[Frame], path: Path, dropped: Dropped) -> Iterator[Frame]:
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
         if frame.labels:
-            frame.labels = [label for label in frame.labels if _is_kept(label, frame, path, losses)]
+            frame.labels = [label for label in frame.labels if _is_kept(label, frame, path, dropped)]
         yield frame
 
 
-def _is_kept(label: Label, frame: Frame, path: Path, losses: Losses) -> bool:
+def _is_kept(label: Label, frame: Frame, path: Path, dropped: Dropped) -> bool:
     """Whether there is anything of a label; a box without an area is taken off it."""
     where = f"{path}: frame {frame.name}, label {label.id}"
     check_category(label.category, where)
@@ -180,6 +180,6 @@ def _is_kept(label: Label, frame: Frame, path: Path, losses: Losses) -> bool:
         return True
     # COCO has a box of zeros for a mask of nothing, which is no loss.
     if label.rle is None or width or height:
-        losses.add(NO_AREA)
+        dropped.add(NO_AREA)
     label.box2d = None
     return label.rle is not None or has_polygon(label)

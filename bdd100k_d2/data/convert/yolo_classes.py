@@ -1,6 +1,6 @@
 """The layout of a YOLO data set: ``labels/<split>/*.txt`` and the names of the classes in ``data.yaml``.
 
-Ultralytics looks for the pictures at ``images/<split>``, beside ``labels``. Source:
+Ultralytics looks for the images at ``images/<split>``, beside ``labels``. Source:
 https://docs.ultralytics.com/datasets/detect. A file ``classes.txt``, a name a line, is read too, as labelImg writes it.
 """
 

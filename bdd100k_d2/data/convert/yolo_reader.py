@@ -10,52 +10,52 @@ from ...errors import DataError
 from ..labels import Box2D, Frame, ImageSize, Label
 from .yolo_classes import list_labels
 
-_PICTURES = {".jpg", ".jpeg", ".png"}
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 # Of fractions that were rounded to six digits, as most tools write them.
 _ROUNDING = 1e-5
 
 
 class Sizes:
-    """The names and sizes of the pictures of label files: of the files in a folder, else one size for all.
+    """The names and sizes of the images of label files: of the files in a folder, else one size for all.
 
     Raises:
-        DataError: neither is given, or the folder has no pictures.
+        DataError: neither is given, or the folder has no images.
     """
 
     def __init__(self, labels: Path, images: Path | None, size: ImageSize | None) -> None:
         self._size, self._images = size, images
-        self._pictures: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         if images is not None:
             if not images.is_dir():
-                raise DataError(f"{images}: no such folder of pictures; check --images.")
-            self._pictures = {one.stem: one.name for one in images.iterdir() if one.suffix.lower() in _PICTURES}
+                raise DataError(f"{images}: no such folder of images; check --images.")
+            self._names = {one.stem: one.name for one in images.iterdir() if one.suffix.lower() in _SUFFIXES}
         elif size is None:
             raise DataError(
-                f"{labels}: YOLO's numbers are fractions of the picture's size, which the labels do not hold; give "
-                "--images with the folder of the pictures, or --size 1280x720."
+                f"{labels}: YOLO's numbers are fractions of the image's size, which the labels do not hold; give "
+                "--images with the folder of the images, or --size 1280x720."
             )
 
     def find(self, path: Path) -> tuple[str, ImageSize]:
-        """The name and the size of the picture of a label file.
+        """The name and the size of the image of a label file.
 
         Raises:
-            DataError: the picture is not in the folder, or cannot be read.
+            DataError: the image is not in the folder, or cannot be read.
         """
         if self._images is None:
             return f"{path.stem}.jpg", self._size
-        name = self._pictures.get(path.stem)
+        name = self._names.get(path.stem)
         if name is None:
-            raise DataError(f"{path}: {self._images} has no picture of this name; check --images.")
+            raise DataError(f"{path}: {self._images} has no image of this name; check --images.")
         if self._size is not None:
             return name, self._size
         try:
-            # It reads the head alone.
+            # It reads the header alone.
             with Image.open(self._images / name) as image:
                 return name, ImageSize(*image.size)
         except (OSError, SyntaxError) as error:
             raise DataError(
-                f"{self._images / name}: the picture cannot be read ({error}); mend it, or give --size."
+                f"{self._images / name}: the image cannot be read ({error}); mend it, or give --size."
             ) from error
 
 
@@ -99,7 +99,7 @@ def _label(fields: list[str], number: int, classes: list[str], size: ImageSize, 
         )
     if not all(math.isfinite(value) and -_ROUNDING <= value <= 1 + _ROUNDING for value in values):
         raise DataError(
-            f"{where}: {' '.join(fields[1:])} are not all fractions of the picture, 0 to 1; divide pixels by its size."
+            f"{where}: {' '.join(fields[1:])} are not all fractions of the image, 0 to 1; divide pixels by its size."
         )
     x, y, width, height = (value * side for value, side in zip(values, (size.width, size.height) * 2, strict=False))
     box = Box2D(x - width / 2, y - height / 2, x + width / 2 - 1, y + height / 2 - 1)

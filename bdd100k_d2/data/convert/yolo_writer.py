@@ -1,6 +1,6 @@
-"""Frames -> YOLO label files: a line a box, class number, centre and size as fractions of the picture.
+"""Frames -> YOLO label files: a line a box, class number, centre and size as fractions of the image.
 
-Inclusive corners become edges (``x2 + 1``, as officially), and boxes are cut off at the edges of the picture, because
+Inclusive corners become edges (``x2 + 1``, as officially), and boxes are cut off at the edges of the image, because
 trainers refuse fractions outside of 0 to 1. Crowds and ignored labels are left out. A frame without boxes gets an empty
 file. Predictions have the score as a sixth field.
 """
@@ -16,11 +16,11 @@ from ..labels import Box2D, Frame, ImageSize, Label
 from ..rle import check_rle
 from . import dropped as lost
 from .classes import TaskClasses
-from .dropped import Losses
+from .dropped import Dropped
 from .outputs import Stems, new_folder
 from .yolo_classes import CLASSES, add_split, check_data_file
 
-CUT = "boxes reach out of their picture and are cut off at its edges"
+CUT = "boxes reach out of their image and are cut off at its edges"
 
 DIGITS = 8
 """Of a fraction after the point: a hundred-thousandth of a pixel of 1280."""
@@ -31,14 +31,14 @@ class YoloWriter:
 
     Args:
         task: det or ins_seg, whose classes are numbered.
-        losses: what YOLO cannot hold is counted here.
+        dropped: what YOLO cannot hold is counted here.
         source: the file that the frames are from, for messages.
-        size: of pictures whose frame has none; None raises for them.
+        size: of images whose frame has none; None raises for them.
     """
 
-    def __init__(self, task: str, losses: Losses, source: Path, size: ImageSize | None) -> None:
-        self._names, self._losses, self._source, self._size = names(task), losses, source, size
-        self._classes = TaskClasses(task, losses)
+    def __init__(self, task: str, dropped: Dropped, source: Path, size: ImageSize | None) -> None:
+        self._names, self._dropped, self._source, self._size = names(task), dropped, source, size
+        self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], root: Path, split: str) -> None:
         """Writes ``root/labels/split/*.txt``, whole or not at all, and ``root/data.yaml``.
@@ -65,30 +65,30 @@ class YoloWriter:
                 f"{self._source}: frame {frame.name} has no width and height, of which YOLO's numbers are fractions; "
                 "give them with --size 1280x720."
             )
-        lost.count_frame(frame, self._losses)
+        lost.count_frame(frame, self._dropped)
         return "".join(self._line(frame, label, size) for label in frame.labels or ())
 
     def _line(self, frame: Frame, label: Label, size: ImageSize) -> str:
         if label.box2d is None and label.rle is None:
-            self._losses.add(lost.NO_BOX)
+            self._dropped.add(lost.NO_BOX)
             return ""
         known = self._classes.find(label.category)
         if known is None:
             return ""
         if known.ignored or label.is_crowd:
-            self._losses.add(lost.CROWDS_LEFT_OUT)
+            self._dropped.add(lost.CROWDS_LEFT_OUT)
             return ""
         box = label.box2d or self._around_mask(frame, label, size)
         if box is None:
-            self._losses.add(lost.NO_AREA)
+            self._dropped.add(lost.NO_AREA)
             return ""
         left, top, right, bottom = box.x1, box.y1, box.x2 + 1, box.y2 + 1
         if right <= 0 or bottom <= 0 or left >= size.width or top >= size.height:
-            self._losses.add(lost.OUTSIDE)
+            self._dropped.add(lost.OUTSIDE)
             return ""
         self._count(label)
         if left < 0 or top < 0 or right > size.width or bottom > size.height:
-            self._losses.add(CUT)
+            self._dropped.add(CUT)
             left, top = max(left, 0), max(top, 0)
             right, bottom = min(right, size.width), min(bottom, size.height)
         fields = (
@@ -108,9 +108,9 @@ class YoloWriter:
         return Box2D(x, y, x + width - 1, y + height - 1) if width else None
 
     def _count(self, label: Label) -> None:
-        lost.count_attributes(label, self._losses)
-        lost.count_extras(label, self._losses)
+        lost.count_attributes(label, self._dropped)
+        lost.count_extras(label, self._dropped)
         if label.id is not None:
-            self._losses.add(lost.IDS)
+            self._dropped.add(lost.IDS)
         if label.rle is not None:
-            self._losses.add(lost.MASKS)
+            self._dropped.add(lost.MASKS)

@@ -22,7 +22,7 @@ from ...errors import OutputError, TrainingError
 logger = logging.getLogger(__name__)
 
 _REMEDY = (
-    "The checkpoints so far are not harmed. Look at these pictures and their labels; or resume with a lower "
+    "The checkpoints so far are not harmed. Look at these images and their labels; or resume with a lower "
     "SOLVER.BASE_LR or with SOLVER.CLIP_GRADIENTS; or start over with a longer warm-up."
 )
 
@@ -44,7 +44,7 @@ class NanReport:
         rank: of the process.
         config: path of the run's config.
         cause: the message of a check inside the model, if one found it first.
-        batch: the model's input, a dict a picture.
+        batch: the model's input, a dict an image.
     """
 
     iteration: int
@@ -63,14 +63,14 @@ class NanReport:
         return folder / f"report_rank{self.rank}.json"
 
     def file_names(self) -> list[str]:
-        """The pictures of the batch."""
+        """The images of the batch."""
         return [str(one.get("file_name", "")) for one in self.batch or ()]
 
     def describe(self) -> str:
         """One line for people."""
         what = ", ".join(f"{name} is {value}" for name, value in self.failed.items()) or self.cause
-        pictures = ", ".join(self.file_names()) or "unknown pictures"
-        return f"iteration {self.iteration}: {what} (learning rate {self.learning_rate:g}; batch of {pictures})"
+        images = ", ".join(self.file_names()) or "unknown images"
+        return f"iteration {self.iteration}: {what} (learning rate {self.learning_rate:g}; batch of {images})"
 
     def write(self, folder: Path) -> None:
         """Writes both files; if the disk does not let it, says so in the log and goes on to the error to come.

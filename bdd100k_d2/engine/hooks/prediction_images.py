@@ -1,4 +1,4 @@
-"""Predictions drawn on a few test pictures, for TensorBoard and Weights & Biases."""
+"""Predictions drawn on a few test images, for TensorBoard and Weights & Biases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,10 +24,10 @@ _WIDTH = 640
 _NOTHING = 255
 
 
-class PredictionPictures:
-    """Draws what the model sees in ``TEST.NUM_PICTURES`` pictures of the first test set, always the same.
+class PredictionImages:
+    """Draws what the model sees in ``TEST.NUM_PICTURES`` images of the first test set, always the same.
 
-    Boxes and instances below a score of 0.3 are left out; pictures wider than 640 pixels are made smaller. The main
+    Boxes and instances below a score of 0.3 are left out; images wider than 640 pixels are made smaller. The main
     process works alone, on the model without a wrapper. The data is read at the first call.
     """
 
@@ -38,11 +38,11 @@ class PredictionPictures:
         self._records: list[dict[str, Any]] | None = None
 
     def __call__(self) -> None:
-        """Puts the pictures into the storage as ``predictions/<number>_<name>``.
+        """Puts the images into the storage as ``predictions/<number>_<name>``.
 
         Raises:
             ConfigError: there is no test set.
-            DataError: a picture is missing or unreadable.
+            DataError: an image is missing or unreadable.
         """
         if not comm.is_main_process():
             return
@@ -58,9 +58,9 @@ class PredictionPictures:
             with torch.no_grad(), drawing(0, Purpose.AUGMENTATION):
                 for number, record in enumerate(self._records):
                     (output,) = self._model([mapper(record)])
-                    picture = draw_prediction(read_image(record["file_name"], "RGB"), output, metadata)
+                    image = draw_prediction(read_image(record["file_name"], "RGB"), output, metadata)
                     name = f"predictions/{number}_{record['file_name'].rsplit('/', 1)[-1]}"
-                    get_event_storage().put_image(name, _small(picture).transpose(2, 0, 1))
+                    get_event_storage().put_image(name, _small(image).transpose(2, 0, 1))
         finally:
             self._model.train(training)
 
@@ -70,7 +70,7 @@ def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadat
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        output: with "panoptic_seg", "instances" or "sem_seg" at the picture's size, as Detectron2's models give them.
+        output: with "panoptic_seg", "instances" or "sem_seg" at the image's size, as Detectron2's models give them.
         metadata: names and colours of the classes.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The training losses on pictures that the model is not trained with."""
+"""The training losses on images that the model is not trained with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ from .evaluation import fixed_subset
 
 
 class ValidationLoss:
-    """Means of the losses over ``TEST.VAL_LOSS.NUM_IMAGES`` pictures of the first test set, always the same.
+    """Means of the losses over ``TEST.VAL_LOSS.NUM_IMAGES`` images of the first test set, always the same.
 
-    Pictures are resized as in evaluation and not augmented. Norms use their statistics and leave them alone, and
-    nothing is dropped out. What training draws at random, such as the anchors to be sampled, is seeded by the picture,
-    and the random state of the training stays as it is. Each picture is a batch, so that neither batch size nor number
+    Images are resized as in evaluation and not augmented. Norms use their statistics and leave them alone, and
+    nothing is dropped out. What training draws at random, such as the anchors to be sampled, is seeded by the image,
+    and the random state of the training stays as it is. Each image is a batch, so that neither batch size nor number
     of processes changes the result. The data is read at the first call.
     """
 
@@ -40,7 +40,7 @@ class ValidationLoss:
             empty elsewhere.
 
         Raises:
-            ConfigError: there is no labelled picture.
+            ConfigError: there is no labelled image.
         """
         if self._records is None:
             count = self._cfg.TEST.VAL_LOSS.NUM_IMAGES
@@ -60,7 +60,7 @@ class ValidationLoss:
         gathered = comm.gather(losses)
         if not comm.is_main_process():
             return {}
-        # Added in the order of the pictures, whichever process had them.
+        # Added in the order of the images, whichever process had them.
         each = [
             one for _, one in sorted((item for rank in gathered for item in rank.items()), key=lambda item: item[0])
         ]

@@ -45,8 +45,8 @@ class WriteEvents(PeriodicWriter):
         self._writers = []
 
 
-class DropPictures(EventWriter):
-    """Forgets the pictures that other writers have written, which otherwise only TensorBoard's does."""
+class DropImages(EventWriter):
+    """Forgets the images that other writers have written, which otherwise only TensorBoard's does."""
 
     def write(self) -> None:
         """Empties the storage's list."""
@@ -76,7 +76,7 @@ def build_writers(cfg: CfgNode, start_iteration: int, max_iteration: int) -> lis
         writers.append(TensorboardXWriter(str(folder), purge_step=start_iteration or None))
     else:
         logger.info("TensorBoard is not installed: no event files. pip install 'bdd100k_d2[tensorboard]' adds it.")
-        writers.append(DropPictures())
+        writers.append(DropImages())
     return writers
 
 
@@ -85,19 +85,19 @@ def has_tensorboard() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
-def shows_pictures(cfg: CfgNode) -> bool:
-    """Whether one of the writers takes pictures."""
+def shows_images(cfg: CfgNode) -> bool:
+    """Whether one of the writers takes images."""
     return cfg.WANDB.ENABLED or has_tensorboard()
 
 
 class ProgressPrinter(CommonMetricPrinter):
-    """Detectron2's line, with pictures per second, the share of time that waits for data, and memory on the CPU too.
+    """Detectron2's line, with images per second, the share of time that waits for data, and memory on the CPU too.
 
     It goes to the logger of Detectron2's line, in the order and under the names of that; evaluations are left out.
     """
 
     def __init__(self, max_iter: int, batch_size: int) -> None:
-        """Takes the iterations of the training and the pictures of an iteration, over all processes."""
+        """Takes the iterations of the training and the images of an iteration, over all processes."""
         super().__init__(max_iter)
         self._batch_size = batch_size
         self._written = -1
@@ -145,7 +145,7 @@ def memory() -> str:
 
 
 class WandbWriter(EventWriter):
-    """Writes scalars and pictures to a run of Weights & Biases, which a resumed training goes on with."""
+    """Writes scalars and images to a run of Weights & Biases, which a resumed training goes on with."""
 
     def __init__(self, cfg: CfgNode, start_iteration: int) -> None:
         """Starts the run, or from an iteration after the first goes on with the one of the output folder.
@@ -159,7 +159,7 @@ class WandbWriter(EventWriter):
             raise ConfigError(
                 "WANDB.ENABLED is True, but wandb cannot be imported: pip install 'bdd100k_d2[wandb]', or set it False."
             ) from error
-        self._picture = wandb.Image
+        self._image = wandb.Image
         id_path = Path(cfg.OUTPUT_DIR) / "wandb_run.txt"
         known = id_path.read_text(encoding="utf-8").strip() if start_iteration and id_path.exists() else None
         self._run: Any = wandb.init(
@@ -181,8 +181,8 @@ class WandbWriter(EventWriter):
             if iteration > self._last:
                 new[iteration][name] = value
         # Before TensorBoard's writer, which clears them. Channels first, as that one wants them.
-        for name, picture, iteration in storage._vis_data:
-            new[iteration][name] = self._picture(picture.transpose(1, 2, 0))
+        for name, image, iteration in storage._vis_data:
+            new[iteration][name] = self._image(image.transpose(1, 2, 0))
         for iteration in sorted(new):
             self._run.log(new[iteration], step=iteration)
         self._last = max(new, default=self._last)

@@ -12,7 +12,7 @@ from ...data.categories import names
 from ...data.register import existing
 from ...data.slices import slice_frames
 from ..results import write_submission
-from ..toolkit_format import Official, summary, table, write_scores
+from ..toolkit_format import ToolkitScores, summary, table, write_scores
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class OfficialEvaluator(DatasetEvaluator):
         output_dir: of all files.
         names: of the task's classes.
         label_path: of the ground truth, which is there; None for a split without public labels.
-        frames: of a slice, by the stems of their pictures: the only ones that are scored; None for a whole split.
+        frames: of a slice, by the stems of their images: the only ones that are scored; None for a whole split.
     """
 
     task: str
@@ -60,7 +60,7 @@ class OfficialEvaluator(DatasetEvaluator):
         # No rank writes before the old files are gone.
         comm.synchronize()
 
-    def report(self, key: str, official: Official, further: Official, per_class: str) -> Scores:
+    def report(self, key: str, official: ToolkitScores, further: ToolkitScores, per_class: str) -> Scores:
         """Writes ``scores.json``, logs the official table and returns Detectron2's form.
 
         Args:
@@ -70,7 +70,7 @@ class OfficialEvaluator(DatasetEvaluator):
             per_class: the metric that is returned for each class, as "AP-car".
         """
         write_scores(official, self.output_dir / "scores.json")
-        logger.info("Official scores of %s:\n%s", self.dataset_name, table(official))
+        logger.info("ToolkitScores scores of %s:\n%s", self.dataset_name, table(official))
         each = {f"{per_class}-{name}": value for name, value in official[per_class][0].items()}
         return {key: summary(official) | summary(further) | each}
 

@@ -30,7 +30,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         self._predictions = []
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
-        """Keeps the ``instances`` of each picture, whose boxes are in pixels of the original picture."""
+        """Keeps the ``instances`` of each image, whose boxes are in pixels of the original image."""
         for one, output in zip(inputs, outputs, strict=True):
             corners, classes, scores = results.object_columns(output["instances"])
             frames = np.zeros(len(corners), np.int64)
@@ -52,5 +52,5 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
         if self.label_path is None:
             return self.no_scores()
-        problem = match_boxes(self.label_path, boxes, path, self.frames)
-        return self.report("bbox", problem.official(), problem.further(), "AP")
+        matched = match_boxes(self.label_path, boxes, path, self.frames)
+        return self.report("bbox", matched.toolkit_scores(), matched.extra_metrics(), "AP")

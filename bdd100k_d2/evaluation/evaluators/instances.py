@@ -7,7 +7,7 @@ import numpy as np
 from detectron2.utils import comm
 
 from .. import results
-from ..files.instances import BitmaskProblem
+from ..files.instances import MatchedBitmasks
 from ..metrics.instances import FrameMatches, match_instances
 from .base import Inputs, Scores
 from .bitmasks import BitmaskEvaluator
@@ -33,7 +33,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         self._scores, self._matches = {}, {}
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
-        """Writes and matches the ``instances`` of each picture: ``pred_masks`` (N, H, W) at the original size.
+        """Writes and matches the ``instances`` of each image: ``pred_masks`` (N, H, W) at the original size.
 
         Raises:
             DataError: the ground truth is missing or unreadable, or has another size.
@@ -72,5 +72,5 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         matches = {name: match for _, rank in gathered for name, match in rank.items()}
         for name, *pair in self.missing(scores):
             matches[name] = match_instances(*pair, np.zeros(0, np.int64), np.zeros(0), len(self.names))
-        problem = BitmaskProblem(sorted(matches), [matches[name] for name in sorted(matches)])
-        return self.report("segm", problem.official(), problem.further(), "AP")
+        matched = MatchedBitmasks(sorted(matches), [matches[name] for name in sorted(matches)])
+        return self.report("segm", matched.toolkit_scores(), matched.extra_metrics(), "AP")

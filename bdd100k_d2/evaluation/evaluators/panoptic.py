@@ -7,7 +7,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from .. import results
-from ..files.panoptic import PanopticProblem
+from ..files.panoptic import MatchedSegments
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
 from .base import Inputs, Scores
 from .bitmasks import BitmaskEvaluator
@@ -35,7 +35,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         self._counts = {}
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
-        """Writes and counts the ``panoptic_seg`` of each picture: (H, W) segment ids, and what the segments are.
+        """Writes and counts the ``panoptic_seg`` of each image: (H, W) segment ids, and what the segments are.
 
         Raises:
             DataError: the ground truth is missing or unreadable, or has another size.
@@ -72,5 +72,5 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         counts = {name: each for rank in gathered for name, each in rank.items()}
         for name, *pair in self.missing(counts):
             counts[name] = bitmask_counts(*pair, len(self.names))
-        problem = PanopticProblem(sorted(counts), [counts[name] for name in sorted(counts)], "N")
-        return self.report("panoptic_seg", problem.official(), problem.further(), "PQ")
+        matched = MatchedSegments(sorted(counts), [counts[name] for name in sorted(counts)], "N")
+        return self.report("panoptic_seg", matched.toolkit_scores(), matched.extra_metrics(), "PQ")

@@ -8,7 +8,7 @@ import torch
 from detectron2.utils import comm
 
 from ...data.categories import IGNORE_LABEL
-from ...data.labels import picture_stem
+from ...data.labels import image_stem
 from ...data.masks import check_mask, read_mask
 from ...errors import DataError
 from .. import results
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class BDD100KSemSegEvaluator(OfficialEvaluator):
-    """Writes a mask a picture into ``masks/`` and scores their pixels."""
+    """Writes a mask an image into ``masks/`` and scores their pixels."""
 
     task = "sem_seg"
     submission = ("masks",)
@@ -46,7 +46,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         self._names = []
 
     def process(self, inputs: Inputs, outputs: Inputs) -> None:
-        """Writes and counts the ``sem_seg`` logits (K, H, W) of each picture, at the original size.
+        """Writes and counts the ``sem_seg`` logits (K, H, W) of each image, at the original size.
 
         Raises:
             DataError: the ground truth is unreadable, has another size, or an id that is no class.
@@ -54,7 +54,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         """
         for one, output in zip(inputs, outputs, strict=True):
             prediction = output["sem_seg"].argmax(dim=0).to(torch.uint8)
-            stem = picture_stem(one["image_id"])
+            stem = image_stem(one["image_id"])
             self._names.append(stem)
             if stem in self.truth:
                 path = self.truth[stem]
@@ -86,7 +86,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
             return self.no_scores()
         predicted = {name for _, names in gathered for name in names}
         frames = match_frames(self.truth, predicted, self.label_path, folder)
-        # Officially, a mask without a prediction is one of no class; two of the released masks have no picture.
+        # Officially, a mask without a prediction is one of no class; two of the released masks have no image.
         missing = [self.truth[name] for name in frames if name not in predicted]
         matrix = np.sum([counts for counts, _ in gathered] + [self._missed(path) for path in missing], axis=0)
         official, further = official_segmentation(self.task, matrix), further_segmentation(self.task, matrix)

@@ -9,19 +9,19 @@ from pycocotools import mask as coco_mask
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
 from ...data.categories import PAN_SEG_IDS, ins_seg_class, is_known
-from ...data.labels import Frame, Label, picture_stem
+from ...data.labels import Frame, Label, image_stem
 from ...data.rle import check_rle
 from ...data.vintages import read_labels
 from ...errors import DataError
 
 
 class BitmaskTruth:
-    """Reads the ground truth of one picture at a time from a folder of bitmasks, or from run lengths."""
+    """Reads the ground truth of one image at a time from a folder of bitmasks, or from run lengths."""
 
     def __init__(self, path: Path, task: str, chosen: AbstractSet[str] | None = None) -> None:
         """Takes the labels of ``task``, "ins_seg" or "pan_seg"; reads a label file, but no bitmask.
 
-        Of the labels only the frames ``chosen``, stems of pictures, count; all without it.
+        Of the labels only the frames ``chosen``, stems of images, count; all without it.
 
         Raises:
             DataError: a label file that cannot be read.
@@ -31,23 +31,23 @@ class BitmaskTruth:
         self._category = _instance_category if task == "ins_seg" else _panoptic_category
         self._frames: dict[str, Frame] | None = None
         if path.is_file() or not any(path.glob("*.png")):
-            self._frames = {picture_stem(frame.name): frame for frame in read_labels(path).frames}
+            self._frames = {image_stem(frame.name): frame for frame in read_labels(path).frames}
 
     @property
     def stems(self) -> list[str]:
-        """The frames, sorted, without the endings of their pictures."""
+        """The frames, sorted, without the endings of their images."""
         stems = self._frames
         if stems is None:
-            stems = [picture_stem(path.name) for path in self.path.glob("*.png") if path.name[0] != "."]
+            stems = [image_stem(path.name) for path in self.path.glob("*.png") if path.name[0] != "."]
         return sorted(stems if self._chosen is None else self._chosen & set(stems))
 
     def read(self, image_name: str, size: tuple[int, int] | None = None) -> Bitmask:
-        """The instances of a picture; its predictions, if there are any, have ``size``, (height, width) in pixels.
+        """The instances of an image; its predictions, if there are any, have ``size``, (height, width) in pixels.
 
         Raises:
-            DataError: the picture has no ground truth, or it cannot be read or has another size.
+            DataError: the image has no ground truth, or it cannot be read or has another size.
         """
-        stem = picture_stem(image_name)
+        stem = image_stem(image_name)
         if self._frames is None:
             bitmask = read_bitmask(self.path / f"{stem}.png")
         elif stem in self._frames:

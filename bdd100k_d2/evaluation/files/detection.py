@@ -1,4 +1,4 @@
-"""Detection: two label files -> a problem to be scored."""
+"""Detection: two label files -> matched frames to be scored."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -8,18 +8,18 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.categories import names
-from ...data.labels import FrameAttributes, attributes_of, picture_stem
+from ...data.labels import FrameAttributes, attributes_of, image_stem
 from ...data.vintages import Vintage, read_labels
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
-from ..toolkit_format import Official, official_detection
+from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import match_frames
 
 logger = logging.getLogger(__name__)
 
 
-class DetectionProblem:
-    """Boxes and detections of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
+class MatchedBoxes:
+    """Boxes and detections of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
 
     Attributes:
         names: the frames, sorted.
@@ -35,7 +35,7 @@ class DetectionProblem:
         self.truth = truth
         self.detections = detections
 
-    def official(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> Official:
+    def toolkit_scores(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores.
 
         Args:
@@ -52,21 +52,21 @@ class DetectionProblem:
         classes = names("det")
         return official_detection(detection_scores(truth, detections, len(self.names), len(classes)), classes)
 
-    def further(self, frames: np.ndarray | None = None) -> Official:
+    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Nothing: the official scores are COCO's, all of them."""
         return {}
 
 
 class DetectionFiles(NamedTuple):
-    """What is read from two label files: a problem, and what is known of its ground truth.
+    """What is read from two label files: matched boxes, and what is known of its ground truth.
 
     Attributes:
-        problem: to be scored.
+        matched: to be scored.
         attributes: of the frames that have any, by name.
         vintage: of the ground truth.
     """
 
-    problem: DetectionProblem
+    matched: MatchedBoxes
     attributes: dict[str, FrameAttributes]
     vintage: Vintage
 
@@ -95,19 +95,19 @@ def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
     match_frames(names, found.names, truth, predicted)
     if found.without_box:
         logger.warning("%s: %d predictions have no box (box2d) and are left out.", predicted, found.without_box)
-    return DetectionFiles(DetectionProblem(names, *columns, found.detections(names)), attributes, vintage)
+    return DetectionFiles(MatchedBoxes(names, *columns, found.detections(names)), attributes, vintage)
 
 
-def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> DetectionProblem:
+def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> MatchedBoxes:
     """Matches predictions in memory, which are those of ``predicted``, to the frames of a label file.
 
-    Of the label file only the frames ``chosen``, stems of pictures, count; all without it.
+    Of the label file only the frames ``chosen``, stems of images, count; all without it.
 
     Raises:
         DataError: a bad label file, an unknown category, or predictions of other frames.
     """
     frames = read_labels(truth).frames
     if chosen is not None:
-        frames = [frame for frame in frames if picture_stem(frame.name) in chosen]
+        frames = [frame for frame in frames if image_stem(frame.name) in chosen]
     names = match_frames([frame.name for frame in frames], boxes.names, truth, predicted)
-    return DetectionProblem(names, *ground_truth_columns(frames, names, truth), boxes.detections(names))
+    return MatchedBoxes(names, *ground_truth_columns(frames, names, truth), boxes.detections(names))

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...data.labels import FrameAttributes, attributes_of, picture_stem, without_collection
+from ...data.labels import FrameAttributes, attributes_of, image_stem, without_collection
 from ...data.slices import FRAME_ATTRIBUTES
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError
 from ...parallel import cores
-from ..toolkit_format import Official, summary, table
+from ..toolkit_format import ToolkitScores, summary, table
 from .detection import open_det
-from .matched_frames import Problem
+from .matched_frames import MatchedFrames
 from .slices import BOX_ATTRIBUTES, Slice, slices_of
 
 logger = logging.getLogger(__name__)
@@ -31,24 +31,24 @@ class Evaluation(NamedTuple):
         slices: by attribute.
     """
 
-    official: Official
-    further: Official
+    toolkit_scores: ToolkitScores
+    further: ToolkitScores
     slices: Mapping[str, Slice]
 
     def to_json(self) -> dict:
         """What ``--out`` holds: the official file's keys; "slices" only where they were asked for."""
         if not self.slices:
-            return self.official
-        return self.official | {"slices": {name: one.to_json() for name, one in self.slices.items()}}
+            return self.toolkit_scores
+        return self.toolkit_scores | {"slices": {name: one.to_json() for name, one in self.slices.items()}}
 
     def text(self) -> str:
         """The official table, the scores beside it, and a table a slice."""
-        parts = [table(self.official)]
+        parts = [table(self.toolkit_scores)]
         if "Recall" in self.further:
             absent = [name for name, value in self.further["Recall"][0].items() if math.isnan(value)]
             if absent:
                 parts.append(f"Not in the ground truth, and not in the average: {', '.join(absent)}.")
-        parts.append(_line(summary(self.official)))
+        parts.append(_line(summary(self.toolkit_scores)))
         if self.further:
             parts.append(f"Not in the official tool: {_line(summary(self.further))}")
         return "\n\n".join(parts + [_slice_text(one) for one in self.slices.values()])
@@ -110,34 +110,34 @@ def _evaluate(
 ) -> Evaluation:
     # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
     found: Mapping[str, FrameAttributes] | None = None
-    problem: Problem
+    matched: MatchedFrames
     if task == "det":
-        problem, found, vintage = open_det(truth, predicted, workers)
+        matched, found, vintage = open_det(truth, predicted, workers)
         logger.info(
             "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", truth, vintage.value
         )
     elif task == "ins_seg":
         from .instances import open_ins_seg
 
-        problem = open_ins_seg(truth, predicted, None if score_file is None else Path(score_file), workers)
+        matched = open_ins_seg(truth, predicted, None if score_file is None else Path(score_file), workers)
     elif task == "pan_seg":
         from .panoptic import open_pan_seg
 
-        problem = open_pan_seg(truth, predicted, workers)
+        matched = open_pan_seg(truth, predicted, workers)
     else:
         from .segmentation import open_masks
 
-        problem = open_masks(task, truth, predicted, workers)
+        matched = open_masks(task, truth, predicted, workers)
     slices = {}
     if by:
         source = truth if attributes is None else Path(attributes)
         if found is None or attributes is not None:
-            found = read_attributes(source, problem)
-        slices = slices_of(problem, by, found, source)
-    return Evaluation(problem.official(), problem.further(), slices)
+            found = read_attributes(source, matched)
+        slices = slices_of(matched, by, found, source)
+    return Evaluation(matched.toolkit_scores(), matched.extra_metrics(), slices)
 
 
-def read_attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttributes]:
+def read_attributes(source: Path, matched: MatchedFrames) -> Mapping[str, FrameAttributes]:
     """The attributes of the frames in a label file, by name.
 
     Raises:
@@ -148,9 +148,9 @@ def read_attributes(source: Path, problem: Problem) -> Mapping[str, FrameAttribu
             f"{source}: masks have no attributes to slice by; name a label file of the same frames with --attributes."
         )
     frames = read_labels(source).frames
-    if {picture_stem(frame.name) for frame in frames}.isdisjoint(map(picture_stem, problem.names)):
+    if {image_stem(frame.name) for frame in frames}.isdisjoint(map(image_stem, matched.names)):
         raise DataError(
-            f"{source}: none of the {len(problem.names):,} scored frames is in it; give the labels of the split."
+            f"{source}: none of the {len(matched.names):,} scored frames is in it; give the labels of the split."
         )
     return attributes_of(frames)
 

@@ -1,4 +1,4 @@
-"""Instance segmentation: folders of bitmasks, or label files with run lengths -> a problem to be scored."""
+"""Instance segmentation: folders of bitmasks, or label files with run lengths -> matched frames to be scored."""
 
 import logging
 import math
@@ -15,16 +15,16 @@ from ...data.rle import areas, overlap
 from ...errors import DataError
 from ...parallel import map_frames
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
-from ..toolkit_format import Official, official_detection
-from .matched_frames import Problem, match_frames
+from ..toolkit_format import ToolkitScores, official_detection
+from .matched_frames import MatchedFrames, match_frames
 from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
 from .score_file import Scores, rank, read_score_file, without_bitmask
 
 logger = logging.getLogger(__name__)
 
 
-class BitmaskProblem:
-    """Matched bitmasks of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
+class MatchedBitmasks:
+    """Matched bitmasks of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
 
     Attributes:
         names: the file names of the ground truth's bitmasks, in the order of their paths.
@@ -35,18 +35,18 @@ class BitmaskProblem:
         self.names = names
         self._frames = frames
 
-    def official(self, frames: np.ndarray | None = None) -> Official:
+    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores of bitmasks."""
         chosen = _choose(self._frames, frames)
         return official_detection(bitmask_scores(chosen, len(INS_SEG)), names("ins_seg"))
 
-    def further(self, frames: np.ndarray | None = None) -> Official:
+    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Nothing: the official scores are COCO's, all of them."""
         return {}
 
 
-class RunLengthProblem:
-    """Masks of a split as run lengths; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
+class MatchedRunLengths:
+    """Masks of a split as run lengths; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
 
     Attributes:
         names: the frames, sorted.
@@ -58,17 +58,17 @@ class RunLengthProblem:
         self._truth = truth
         self._predicted = predicted
 
-    def official(self, frames: np.ndarray | None = None) -> Official:
+    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores of masks."""
         truth, predicted = _choose(self._truth, frames), _choose(self._predicted, frames)
         return official_detection(rle_scores(truth, predicted, len(INS_SEG)), names("ins_seg"))
 
-    def further(self, frames: np.ndarray | None = None) -> Official:
+    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Nothing: the official scores are COCO's, all of them."""
         return {}
 
 
-def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processes: int) -> Problem:
+def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processes: int) -> MatchedFrames:
     """Reads ground truth and predictions and matches their frames.
 
     Args:
@@ -101,7 +101,7 @@ def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processe
             unused[0],
         )
     items = [_BitmaskFrame(file, files.get(name), scores.get(name), score_file) for name, file in true_files.items()]
-    return BitmaskProblem(list(true_files), list(map_frames(_match, items, processes, "Matching bitmasks")))
+    return MatchedBitmasks(list(true_files), list(map_frames(_match, items, processes, "Matching bitmasks")))
 
 
 class _BitmaskFrame(NamedTuple):
@@ -129,7 +129,7 @@ class _Masks(NamedTuple):
     overlapping: bool
 
 
-def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> RunLengthProblem:
+def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedRunLengths:
     pairs = read_pairs(truth, predicted)
     order = [pair[0].name for pair in pairs]
     masks = list(map_frames(partial(_read_masks, truth, predicted), pairs, processes, "Checking masks"))
@@ -139,7 +139,7 @@ def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> RunLength
     ):
         warn_without_mask(path, count)
     warn_overlaps(predicted, [name for name, frame in zip(order, masks, strict=True) if frame.overlapping])
-    return RunLengthProblem(order, [frame.truth for frame in masks], [frame.predicted for frame in masks])
+    return MatchedRunLengths(order, [frame.truth for frame in masks], [frame.predicted for frame in masks])
 
 
 def _read_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Masks:

@@ -8,12 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from ...errors import DataError
-from ..toolkit_format import Official
+from ..toolkit_format import ToolkitScores
 
 logger = logging.getLogger(__name__)
 
 
-class Problem(Protocol):
+class MatchedFrames(Protocol):
     """Ground truth and predictions of a task, counted frame by frame, ready to be scored as a whole or in part.
 
     Attributes:
@@ -22,10 +22,10 @@ class Problem(Protocol):
 
     names: Sequence[str]
 
-    def official(self, frames: np.ndarray | None = None) -> Official:
+    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """The official scores of all frames, or of those where ``frames`` (F,) bool is true."""
 
-    def further(self, frames: np.ndarray | None = None) -> Official:
+    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Scores that the official tool does not have, under names that say what they are; may be empty."""
 
 

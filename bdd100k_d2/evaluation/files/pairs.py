@@ -62,13 +62,13 @@ def _png_files(path: Path) -> dict[str, Path] | None:
         return None
     # The toolkit's order, which decides between equal scores.
     found = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
-    pictures = [path for path in map(Path, found) if path.suffix == ".png" and path.name[0] != "."]
-    if not pictures:
+    images = [path for path in map(Path, found) if path.suffix == ".png" and path.name[0] != "."]
+    if not images:
         if any(file.endswith(".json") for file in found):
             return None
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of bitmasks or label files.")
     files: dict[str, Path] = {}
-    for file in pictures:
+    for file in images:
         other = files.setdefault(file.name, file)
         if other is not file:
             raise DataError(f"{file}: the frame {file.name} is also at {other}; remove one of the two.")
@@ -91,7 +91,7 @@ def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
     """Reads ground truth and predictions, and pairs their frames, by name; a frame not predicted has no labels.
 
     Raises:
-        DataError: what :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.problem.match_frames` raise, or no
+        DataError: as :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.matched_frames.match_frames`, or no
             label of the ground truth has run lengths.
     """
     true_frames = {frame.name: frame for frame in read_labels(truth).frames}

@@ -1,4 +1,4 @@
-"""Panoptic segmentation: folders of bitmasks, or label files with run lengths -> a problem to be scored."""
+"""Panoptic segmentation: folders of bitmasks, or label files with run lengths -> matched frames to be scored."""
 
 import logging
 from collections import Counter
@@ -15,8 +15,8 @@ from ...data.rle import overlap
 from ...errors import DataError
 from ...parallel import map_frames
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
-from ..toolkit_format import Official
-from .matched_frames import Problem, match_frames
+from ..toolkit_format import ToolkitScores
+from .matched_frames import MatchedFrames, match_frames
 from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 _THING = np.array([category.is_thing for category in PAN_SEG])
 
 
-class PanopticProblem:
-    """Counted segments of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
+class MatchedSegments:
+    """Counted segments of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
 
     Attributes:
         names: the frames, or the file names of the ground truth's bitmasks in the order of their paths.
@@ -37,17 +37,17 @@ class PanopticProblem:
         self._frames = frames
         self._number_key = number_key
 
-    def official(self, frames: np.ndarray | None = None) -> Official:
+    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """PQ, SQ, RQ and the number of classes, by class, over stuff and things, and overall."""
         chosen = [count for i, count in enumerate(self._frames) if frames is None or frames[i]]
         return _official(panoptic_scores(chosen, (~_THING, _THING, np.ones_like(_THING))), self._number_key)
 
-    def further(self, frames: np.ndarray | None = None) -> Official:
+    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Nothing beyond the official scores."""
         return {}
 
 
-def open_pan_seg(truth: Path, predicted: Path, processes: int) -> Problem:
+def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
     """Reads ground truth and predictions and matches their frames.
 
     Args:
@@ -65,7 +65,7 @@ def open_pan_seg(truth: Path, predicted: Path, processes: int) -> Problem:
     match_frames(true_files, files, truth, predicted)
     items = [(file, files.get(name)) for name, file in true_files.items()]
     counts = list(map_frames(_count_bitmasks, items, processes, "Counting segments"))
-    return PanopticProblem(list(true_files), counts, "N")
+    return MatchedSegments(list(true_files), counts, "N")
 
 
 def _count_bitmasks(paths: tuple[Path, Path | None]) -> PanopticCounts:
@@ -81,7 +81,7 @@ class _Counted(NamedTuple):
     other_tasks: tuple[Counter[str], Counter[str]]
 
 
-def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> PanopticProblem:
+def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedSegments:
     pairs = read_pairs(truth, predicted)
     order = [pair[0].name for pair in pairs]
     frames = list(map_frames(partial(_count_masks, truth, predicted), pairs, processes, "Counting segments"))
@@ -96,7 +96,7 @@ def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> PanopticP
                 ", ".join(f"{name} ({count})" for name, count in sorted(other.items())),
             )
     warn_overlaps(predicted, [name for name, frame in zip(order, frames, strict=True) if frame.overlapping])
-    return PanopticProblem(order, [frame.counts for frame in frames], "NUM")
+    return MatchedSegments(order, [frame.counts for frame in frames], "NUM")
 
 
 def _count_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Counted:
@@ -135,9 +135,9 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
     return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
 
 
-def _official(scores: dict[str, np.ndarray], number_key: str) -> Official:
+def _official(scores: dict[str, np.ndarray], number_key: str) -> ToolkitScores:
     """The toolkit's form; its numbers of classes are integers."""
-    official: Official = {}
+    official: ToolkitScores = {}
     for metric, values in scores.items():
         key, listed = (number_key, values.astype(int).tolist()) if metric == "N" else (metric, values.tolist())
         *classes, stuff, thing, overall = listed

@@ -30,7 +30,7 @@ def read_score_file(path: Path) -> dict[str, Scores]:
     """Reads the scores of each frame, by the file name of its bitmask (``.png``).
 
     Raises:
-        DataError: a file that cannot be read, a frame twice or not named after a picture, an annotation id twice or
+        DataError: a file that cannot be read, a frame twice or not named after an image, an annotation id twice or
             none, or a score that is missing, NaN or infinite.
     """
     content = read_content(path, "score file", "check the path")
@@ -42,7 +42,7 @@ def read_score_file(path: Path) -> dict[str, Scores]:
     for frame in frames:
         stem, dot, ending = frame.name.rpartition(".")
         if ending not in ("png", "jpg") or not dot:
-            raise DataError(f"{path}: the frame {frame.name!r} is not named after a picture, .png or .jpg.")
+            raise DataError(f"{path}: the frame {frame.name!r} is not named after an image, .png or .jpg.")
         name = f"{stem}.png"
         if name in scores:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")

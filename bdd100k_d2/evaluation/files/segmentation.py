@@ -1,4 +1,4 @@
-"""sem_seg and drivable: mask folders or label files of run lengths -> a problem to be scored."""
+"""sem_seg and drivable: mask folders or label files of run lengths -> matched frames to be scored."""
 
 import logging
 import os
@@ -11,28 +11,27 @@ import numpy as np
 from hotcoco.semantic import SemanticEval
 
 from ...data.categories import IGNORE_LABEL, is_known, names
-from ...data.labels import Frame, picture_stem
+from ...data.labels import Frame, image_stem
 from ...data.masks import check_mask, frame_to_mask, mask_stem, read_mask
-from ...data.png import GREY, HEAD_BYTES, png_head
+from ...data.png import GREY, HEADER_BYTES, png_header
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ...parallel import map_frames
 from ..metrics.segmentation import confusion_matrix
-from ..toolkit_format import Official, further_segmentation, official_segmentation
+from ..toolkit_format import ToolkitScores, further_segmentation, official_segmentation
 from .matched_frames import match_frames
 from .pairs import check_masks_present, warn_without_mask
 
 logger = logging.getLogger(__name__)
 
 
-class SegmentationProblem:
-    """The confusion matrices of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.Problem`.
+class MatchedMasks:
+    """The confusion matrices of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
 
     Attributes:
         names: the frames, sorted, without ".jpg" or ".png".
         matrices: (F, K, K + 1) int64, as :func:`~bdd100k_d2.evaluation.metrics.segmentation.confusion_matrix` returns.
-        masks: of each frame the true mask and the predicted one, None where there is none; of a problem that was opened
-            from files.
+        masks: of each frame that was opened from files the true mask and the predicted one, None where there is none.
     """
 
     def __init__(
@@ -48,11 +47,11 @@ class SegmentationProblem:
         self.masks = masks
         self._task = task
 
-    def official(self, frames: np.ndarray | None = None) -> Official:
+    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """IoU, Acc (the precision), fIoU and pAcc; of drivable without the background."""
         return official_segmentation(self._task, self._total(frames))
 
-    def further(self, frames: np.ndarray | None = None) -> Official:
+    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """The recall, and for drivable the IoU with the background as a third class."""
         return further_segmentation(self._task, self._total(frames))
 
@@ -60,7 +59,7 @@ class SegmentationProblem:
         return (self.matrices if frames is None else self.matrices[frames]).sum(axis=0)
 
 
-def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> SegmentationProblem:
+def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
     """Counts the pixels of every frame of the ground truth.
 
     Args:
@@ -90,7 +89,7 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Segment
             sum(no_class),
             pairs[no_class.index(True)][1],
         )
-    return SegmentationProblem(task, frames, matrices, pairs)
+    return MatchedMasks(task, frames, matrices, pairs)
 
 
 def list_masks(folder: Path) -> dict[str, Path]:
@@ -133,7 +132,7 @@ class MaskFile:
     def is_plain(self) -> bool:
         """Whether the file's head is that of an 8-bit grey PNG."""
         with self.path.open("rb") as file:
-            head = png_head(file.read(HEAD_BYTES))
+            head = png_header(file.read(HEADER_BYTES))
         return head is not None and (head.bits, head.color_type) == (8, GREY)
 
 
@@ -192,8 +191,8 @@ def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
     """
     found: dict[str, Mask] = {}
     for name, mask in masks.items():
-        if found.setdefault(picture_stem(name), mask) is not mask:
-            raise DataError(f"{path}: two frames are called {picture_stem(name)}; masks cannot be matched to both.")
+        if found.setdefault(image_stem(name), mask) is not mask:
+            raise DataError(f"{path}: two frames are called {image_stem(name)}; masks cannot be matched to both.")
     return found
 
 
@@ -234,7 +233,7 @@ def _count(pair: tuple[Mask, Mask | None], num_classes: int) -> np.ndarray:
     if found.shape != true.shape:
         raise DataError(
             f"{prediction}: the mask is {found.shape[1]}x{found.shape[0]}, the ground truth "
-            f"{true.shape[1]}x{true.shape[0]} ({truth}); write predictions in the picture's size."
+            f"{true.shape[1]}x{true.shape[0]} ({truth}); write predictions in the image's size."
         )
     return confusion_matrix(true, found, num_classes)
 

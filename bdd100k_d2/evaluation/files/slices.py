@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, picture_stem
+from ...data.labels import FrameAttributes, image_stem
 from ...data.slices import FRAME_ATTRIBUTES
-from ..toolkit_format import Official
-from .detection import DetectionProblem
-from .matched_frames import Problem
+from ..toolkit_format import ToolkitScores
+from .detection import MatchedBoxes
+from .matched_frames import MatchedFrames
 
 BOX_ATTRIBUTES = ("occluded", "truncated")
 
@@ -21,13 +21,13 @@ UNLABELLED = "unlabelled"
 class Row(NamedTuple):
     """The scores of one value of an attribute; ``count`` is of frames or, for box attributes, of scored boxes.
 
-    ``further`` are the scores that the official tool does not have.
+    ``extra_metrics`` are the scores that the official tool does not have.
     """
 
     value: str
     count: int
-    scores: Official
-    further: Official
+    scores: ToolkitScores
+    further: ToolkitScores
 
 
 class Slice(NamedTuple):
@@ -48,20 +48,22 @@ class Slice(NamedTuple):
         return {"definition": self.definition, "rows": rows}
 
 
-def slice_by_frame(problem: Problem, attribute: str, attributes: Mapping[str, FrameAttributes], source: Path) -> Slice:
+def slice_by_frame(
+    matched: MatchedFrames, attribute: str, attributes: Mapping[str, FrameAttributes], source: Path
+) -> Slice:
     """Scores the frames of each value of ``weather``, ``scene`` or ``timeofday`` on their own.
 
     Args:
-        problem: what is scored.
+        matched: what is scored.
         attribute: a key of `FRAME_ATTRIBUTES`.
-        attributes: of frames by name; a frame of the problem that is not among them is unlabelled.
+        attributes: of frames by name; a matched frame that is not among them is unlabelled.
         source: their file, for the definition.
     """
     values = {name: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
     # Masks are named by the stems of their frames, or end in .png.
-    by_stem = {picture_stem(name): value for name, value in values.items()}
+    by_stem = {image_stem(name): value for name, value in values.items()}
     of_frame = np.array(
-        [values.get(name) or by_stem.get(picture_stem(name), UNLABELLED) for name in problem.names], object
+        [values.get(name) or by_stem.get(image_stem(name), UNLABELLED) for name in matched.names], object
     )
     return Slice(
         attribute,
@@ -69,16 +71,16 @@ def slice_by_frame(problem: Problem, attribute: str, attributes: Mapping[str, Fr
         f"A row scores the frames whose attribute {attribute} has that value, and nothing else; {UNLABELLED!r} are the "
         f"frames without it. Attributes are those in {source}.",
         [
-            Row(value, int(chosen.sum()), problem.official(chosen), problem.further(chosen))
+            Row(value, int(chosen.sum()), matched.toolkit_scores(chosen), matched.extra_metrics(chosen))
             for value, chosen in _choices(of_frame, FRAME_ATTRIBUTES[attribute])
         ],
     )
 
 
-def slice_by_box(problem: DetectionProblem, attribute: str) -> Slice:
+def slice_by_box(matched: MatchedBoxes, attribute: str) -> Slice:
     """Scores the boxes that are ``occluded`` or ``truncated`` apart from those that are not."""
     words = {1: "true", 0: "false", -1: UNLABELLED}
-    of_box = np.array([words[flag] for flag in getattr(problem.flags, attribute).tolist()], object)
+    of_box = np.array([words[flag] for flag in getattr(matched.flags, attribute).tolist()], object)
     return Slice(
         attribute,
         "boxes",
@@ -87,7 +89,7 @@ def slice_by_box(problem: DetectionProblem, attribute: str) -> Slice:
         "right nor wrong. A detection on the background is a false positive in every row. Crowds and ignored boxes are "
         "not counted.",
         [
-            Row(value, int((chosen & ~problem.flags.crowd).sum()), problem.official(boxes=chosen), {})
+            Row(value, int((chosen & ~matched.flags.crowd).sum()), matched.toolkit_scores(boxes=chosen), {})
             for value, chosen in _choices(of_box, ("true", "false"))
         ],
     )
@@ -103,12 +105,12 @@ def _choices(values: np.ndarray, order: Sequence[str]) -> Iterator[tuple[str, np
 
 
 def slices_of(
-    problem: Problem, chosen: Sequence[str], attributes: Mapping[str, FrameAttributes], source: Path
+    matched: MatchedFrames, chosen: Sequence[str], attributes: Mapping[str, FrameAttributes], source: Path
 ) -> Mapping[str, Slice]:
     """The slices by each ``chosen`` attribute; arguments as of :func:`slice_by_frame`."""
     return {
-        attribute: slice_by_box(problem, attribute)
+        attribute: slice_by_box(matched, attribute)
         if attribute in BOX_ATTRIBUTES
-        else slice_by_frame(problem, attribute, attributes, source)
+        else slice_by_frame(matched, attribute, attributes, source)
         for attribute in chosen
     }

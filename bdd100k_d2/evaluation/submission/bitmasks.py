@@ -13,9 +13,9 @@ from ...data.png import RGBA
 from ...errors import DataError
 from ...parallel import map_frames
 from .finding import Finding
+from .images import match_images, png_pixels
 from .masks import one_folder
 from .members import Members, extra_files
-from .pictures import match_pictures, png_pixels
 from .records import read_records
 
 
@@ -27,7 +27,7 @@ class _Instance(msgspec.Struct, gc=False):
 _NO_INSTANCE = np.zeros(0, np.int64)
 
 MAX_SEGMENTS = 100
-"""Of a picture's panoptic prediction; the toolkit's table of overlaps has no room for more."""
+"""Of an image's panoptic prediction; the toolkit's table of overlaps has no room for more."""
 
 
 def check_instances(members: Members, frames: Collection[str], size: tuple[int, int], processes: int) -> list[Finding]:
@@ -43,7 +43,7 @@ def check_instances(members: Members, frames: Collection[str], size: tuple[int, 
     if members.is_zip and base.parts:
         text = f"the server looks for bitmasks and score.json at the top of the zip, not in {base}"
         findings.append(Finding("layout", score_file, None, text))
-    pairs, unmatched = match_pictures(files, frames)
+    pairs, unmatched = match_images(files, frames)
     findings += unmatched
     scores: dict[str, np.ndarray] = {}
     for name, labels in read_records(members, score_file, frames, _Instance, findings, by_stem=True):
@@ -59,7 +59,7 @@ def check_instances(members: Members, frames: Collection[str], size: tuple[int, 
 def check_panoptic(members: Members, frames: Collection[str], size: tuple[int, int], processes: int) -> list[Finding]:
     """Checks that there is a bitmask of segments for every frame; arguments as of ``check_submission``."""
     files = [name for name in members.names if _is_png(name)]
-    pairs, findings = match_pictures(files, frames)
+    pairs, findings = match_images(files, frames)
     findings += one_folder(files) + extra_files(members, files)
     for found in map_frames(partial(_check_panoptic, members, size), pairs, processes, "checking bitmasks"):
         findings += found
@@ -91,7 +91,7 @@ def _check_panoptic(members: Members, size: tuple[int, int], pair: tuple[str, st
     if bitmask is not None and (bitmask.attributes & (CROWD | IGNORED)).any():
         findings.append(Finding("instance", *pair, "segments are marked as crowd or ignored, and would not be scored"))
     if bitmask is not None and len(bitmask.ids) > MAX_SEGMENTS:
-        text = f"{len(bitmask.ids)} segments; the official tool fails on more than {MAX_SEGMENTS} in a picture"
+        text = f"{len(bitmask.ids)} segments; the official tool fails on more than {MAX_SEGMENTS} in an image"
         findings.append(Finding("instance", *pair, text))
     return findings
 
@@ -102,7 +102,7 @@ def _read(
     try:
         bitmask = decode_bitmask(png_pixels(members.read(file), RGBA, size), "the bitmask")
     except DataError as error:
-        return None, [Finding("picture", file, frame, str(error))]
+        return None, [Finding("image", file, frame, str(error))]
     findings = []
     num_classes = len(TASKS[task])
     wrong = bitmask.ids[(bitmask.categories < 1) | (bitmask.categories > num_classes)]

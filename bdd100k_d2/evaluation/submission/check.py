@@ -31,9 +31,9 @@ def check_submission(
     Args:
         task: of `TASKS`.
         path: the file, folder or zip.
-        frames: the picture names of the whole split, with suffix.
-        size: (height, width) of the pictures in pixels.
-        processes: read pictures; memory does not grow with their number.
+        frames: the image names of the whole split, with suffix.
+        size: (height, width) of the images in pixels.
+        processes: read images; memory does not grow with their number.
 
     Returns:
         Everything found wrong, empty for a submission that can be uploaded; :func:`describe` makes a report of it.
@@ -65,7 +65,7 @@ def check_submission(
 def check_split(
     task: str, path: str | os.PathLike[str], split: str = "test", root: str | os.PathLike[str] | None = None
 ) -> tuple[list[Finding], int]:
-    """Checks a submission for every picture of a split.
+    """Checks a submission for every image of a split.
 
     Args:
         task: det, sem_seg, drivable, ins_seg or pan_seg.
@@ -74,11 +74,11 @@ def check_split(
         root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
 
     Returns:
-        What is wrong, empty for a sound submission, and the number of pictures in the split.
+        What is wrong, empty for a sound submission, and the number of images in the split.
 
     Raises:
         ConfigError: no such split.
-        DataError: the split's pictures are not there, or ``path`` cannot be opened.
+        DataError: the split's images are not there, or ``path`` cannot be opened.
     """
     try:
         images = locate(f"bdd100k_{task}_{split}", root).images

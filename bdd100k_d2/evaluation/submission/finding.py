@@ -10,7 +10,7 @@ class Finding(NamedTuple):
     Attributes:
         kind: groups findings of a sort, such as "missing frame".
         file: the file that is wrong, by its path in the folder or zip.
-        frame: the name of the picture, None where the whole file is meant.
+        frame: the name of the image, None where the whole file is meant.
         text: what is wrong with it and the remedy.
     """
 

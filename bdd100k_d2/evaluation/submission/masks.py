@@ -11,8 +11,8 @@ from ...data.png import GREY
 from ...errors import DataError
 from ...parallel import map_frames
 from .finding import Finding
+from .images import match_images, png_pixels
 from .members import Members, extra_files
-from .pictures import match_pictures, png_pixels
 
 
 def check_masks(
@@ -20,7 +20,7 @@ def check_masks(
 ) -> list[Finding]:
     """Checks that there is a mask of class ids for every frame; arguments as of ``check_submission``."""
     files = [name for name in members.names if name.endswith(".png")]
-    pairs, findings = match_pictures(files, frames)
+    pairs, findings = match_images(files, frames)
     findings += one_folder(files) + extra_files(members, files)
     check = partial(_check_mask, members, len(TASKS[task]), size)
     for found in map_frames(check, pairs, processes, "checking masks"):
@@ -42,7 +42,7 @@ def _check_mask(members: Members, num_classes: int, size: tuple[int, int], pair:
     try:
         mask = png_pixels(members.read(file), GREY, size)
     except DataError as error:
-        return [Finding("picture", file, frame, str(error))]
+        return [Finding("image", file, frame, str(error))]
     if mask.max() < num_classes:
         return []
     wrong = mask[mask >= num_classes]

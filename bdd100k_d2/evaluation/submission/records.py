@@ -39,13 +39,13 @@ def read_records(
     Args:
         members: of the submission.
         file: which of them.
-        frames: the picture names of the split.
+        frames: the image names of the split.
         label: the type of a label.
         findings: what is wrong is appended, also the missing, extra and repeated frames when the reading ends.
-        by_stem: a frame may be named with another suffix than the picture's.
+        by_stem: a frame may be named with another suffix than the image's.
 
     Yields:
-        The frames of the split by the names of their pictures; a repeated one again.
+        The frames of the split by the names of their images; a repeated one again.
     """
     key: Callable[[str], str] = (lambda name: PurePath(name).stem) if by_stem else str
     try:
@@ -63,7 +63,7 @@ def read_records(
             continue
         name = known.get(key(frame.name))
         if name is None:
-            findings.append(Finding("extra frame", file, frame.name, "is no picture of the split"))
+            findings.append(Finding("extra frame", file, frame.name, "is no image of the split"))
             continue
         if name in seen:
             findings.append(Finding("frame twice", file, name, "stands in the list again"))

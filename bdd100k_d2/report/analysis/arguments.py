@@ -26,4 +26,4 @@ def check_paths(truth: Path, predicted: Path, images: Path | None) -> None:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path.")
     if images is not None and not images.is_dir():
-        raise DataError(f"{images}: no such folder; give the folder of the pictures, as images/100k/val.")
+        raise DataError(f"{images}: no such folder; give the folder of the images, as images/100k/val.")

@@ -10,7 +10,7 @@ from ...data.labels import without_collection
 from ...errors import ConfigError
 from ...evaluation.files.detection import open_det
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
-from ...evaluation.toolkit_format import Official, summary
+from ...evaluation.toolkit_format import ToolkitScores, summary
 from ...parallel import cores
 from .arguments import check_numbers, check_paths
 from .confusion import detection_confusion
@@ -46,7 +46,7 @@ def analyse_detection(
     Args:
         truth: a label file of any vintage, or a folder of them.
         predicted: likewise.
-        images: the folder of the pictures, for the paths of the frames to show.
+        images: the folder of the images, for the paths of the frames to show.
         score_threshold: 0 to 1; the confusion matrix, the counts of errors, the histogram of sizes and the choice of
             frames are of the detections with at least this score.
         bootstrap: rounds, of which the intervals are made; 0 for none.
@@ -67,17 +67,17 @@ def analyse_detection(
     check_paths(truth, predicted, images)
     workers = workers or cores()
     with without_collection():
-        problem, attributes, vintage = open_det(truth, predicted, workers)
+        matched, attributes, vintage = open_det(truth, predicted, workers)
         classes = tuple(names("det"))
-        official = problem.official()
-        matches = match(problem.truth, problem.detections, len(problem.names), len(classes))
+        official = matched.toolkit_scores()
+        matches = match(matched.truth, matched.detections, len(matched.names), len(classes))
         outcomes = classify(matches)
         ends = _intervals(matches, bootstrap, seed, workers)
         curves = (
             precision_recall(matches, k, name, t, _CURVE_POINTS) for k, name in enumerate(classes) for t in _CURVES
         )
-        num_frames, num_predicted = len(problem.names), len(np.unique(matches.detections.frame))
-        frames = DetectionFrames(matches, outcomes, problem.flags, problem.names, attributes, images, score_threshold)
+        num_frames, num_predicted = len(matched.names), len(np.unique(matches.detections.frame))
+        frames = DetectionFrames(matches, outcomes, matched.flags, matched.names, attributes, images, score_threshold)
         return DetectionAnalysis(
             truth,
             predicted,
@@ -93,9 +93,9 @@ def analyse_detection(
             describe(bootstrap, seed, num_frames),
             _class_rows(matches, official, ends[:, len(_METRICS) :], classes, score_threshold),
             tuple(curve for curve in curves if curve is not None),
-            frame_tables(problem, attributes, truth, _METRICS, "AP")
+            frame_tables(matched, attributes, truth, _METRICS, "AP")
             | {"size": size_table(matches, official)}
-            | box_tables(problem, truth, _METRICS, "AP"),
+            | box_tables(matched, truth, _METRICS, "AP"),
             detection_confusion(matches, outcomes, classes, score_threshold),
             count_errors(matches, outcomes, classes, score_threshold),
             size_histograms(matches, outcomes, classes, score_threshold),
@@ -120,7 +120,7 @@ def _intervals(matches: Matches, rounds: int, seed: int, workers: int) -> np.nda
     return resample(score, matches.num_frames, rounds, seed, workers)
 
 
-def _headline(official: Official, ends: np.ndarray) -> dict[str, Estimate]:
+def _headline(official: ToolkitScores, ends: np.ndarray) -> dict[str, Estimate]:
     values = summary(official)
     known = estimates(np.array([values[metric] for metric in _METRICS]), ends)
     return {metric: Estimate(value, math.nan, math.nan) for metric, value in values.items()} | dict(
@@ -129,7 +129,7 @@ def _headline(official: Official, ends: np.ndarray) -> dict[str, Estimate]:
 
 
 def _class_rows(
-    matches: Matches, official: Official, ends: np.ndarray, classes: tuple[str, ...], score_threshold: float
+    matches: Matches, official: ToolkitScores, ends: np.ndarray, classes: tuple[str, ...], score_threshold: float
 ) -> tuple[DetectionClass, ...]:
     num = len(classes)
     ap, ap50 = (

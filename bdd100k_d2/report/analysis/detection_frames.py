@@ -9,7 +9,7 @@ from ...data.labels import FrameAttributes
 from ...evaluation.boxes import LabelFlags
 from .detection_records import DETECTION_ERRORS, ERROR_TYPES, MISSED, RIGHT, DetectionFrame, PredictedBox, TruthBox
 from .errors import OUTCOMES, Outcomes
-from .gallery import attributes_by_place, find_pictures, slice_masks, worst_of_each
+from .gallery import attributes_by_place, find_images, slice_masks, worst_of_each
 from .matching import Matches
 
 _FLAG = {1: True, 0: False, -1: None}
@@ -92,7 +92,7 @@ class DetectionFrames:
             flags: of its boxes.
             names: of its frames.
             attributes: of those that have any, by name.
-            images: the folder of their pictures.
+            images: the folder of their images.
             score_threshold: errors below it do not count.
         """
         self._names = names
@@ -111,7 +111,7 @@ class DetectionFrames:
         """The first ``overall`` of the worst frames, and ``each`` of each class, error type and slice.
 
         Raises:
-            DataError: no folder of pictures, or a name that leads out of it.
+            DataError: no folder of images, or a name that leads out of it.
         """
         return self._make(self._errors.worst(self._names, self._attributes, overall, each).tolist())
 
@@ -119,24 +119,24 @@ class DetectionFrames:
         """The frames of these names, in their order.
 
         Raises:
-            DataError: no folder of pictures, or a name that leads out of it.
+            DataError: no folder of images, or a name that leads out of it.
         """
         return self._make([self._places[name] for name in names])
 
     def _make(self, places: Sequence[int]) -> tuple[DetectionFrame, ...]:
         names, errors = self._names, self._errors
-        pictures = find_pictures([names[place] for place in places], self._images)
+        images = find_images([names[place] for place in places], self._images)
         return tuple(
             DetectionFrame(
                 names[place],
-                picture,
+                image,
                 self._attributes[place],
                 int(errors.errors[place]),
                 {kind: int(errors.counts[kind][place]) for kind in (*ERROR_TYPES, RIGHT)},
                 float(errors.f1[place]),
                 *self._boxes.of_frame(place),
             )
-            for place, picture in zip(places, pictures, strict=True)
+            for place, image in zip(places, images, strict=True)
         )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.labels import FrameAttributes
-from ...evaluation.toolkit_format import Official
+from ...evaluation.toolkit_format import ToolkitScores
 from .records import Bootstrap, Estimate, SliceTable
 
 RIGHT = "right"
@@ -183,7 +183,7 @@ class DetectionFrame(NamedTuple):
 
     Attributes:
         name: as in the label file.
-        image: its picture; None where no folder of pictures is given or the picture is not in it.
+        image: its image; None where no folder of images is given or the image is not in it.
         attributes: weather, scene and time of day; None where the label file has none.
         errors: the sum of the counts of all error types; the frames are ranked by it.
         counts: by error type and of `RIGHT`, at the score threshold.
@@ -241,7 +241,7 @@ class DetectionAnalysis(NamedTuple):
     num_detections: int
     num_without_prediction: int
     score_threshold: float
-    official: Official
+    toolkit_scores: ToolkitScores
     headline: Mapping[str, Estimate]
     bootstrap: Bootstrap
     classes: tuple[DetectionClass, ...]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, check_file_name, picture_stem
+from ...data.labels import FrameAttributes, check_file_name, image_stem
 from ...data.slices import FRAME_ATTRIBUTES
 from ...errors import DataError
 
@@ -37,8 +37,8 @@ def attributes_by_place(
     names: Sequence[str], attributes: Mapping[str, FrameAttributes]
 ) -> list[FrameAttributes | None]:
     """The attributes of the frames ``names``, which may be stems; None where there are none."""
-    by_stem = {picture_stem(name): value for name, value in attributes.items()}
-    return [attributes.get(name) or by_stem.get(picture_stem(name)) for name in names]
+    by_stem = {image_stem(name): value for name, value in attributes.items()}
+    return [attributes.get(name) or by_stem.get(image_stem(name)) for name in names]
 
 
 def slice_masks(attributes: Sequence[FrameAttributes | None]) -> Iterable[np.ndarray]:
@@ -48,8 +48,8 @@ def slice_masks(attributes: Sequence[FrameAttributes | None]) -> Iterable[np.nda
         yield from (values == value for value in sorted(set(values.tolist()) - {""}))
 
 
-def find_pictures(names: Sequence[str], images: Path | None) -> list[Path | None]:
-    """The pictures of frames in a folder; None where one is not there, which one warning counts.
+def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
+    """The images of frames in a folder; None where one is not there, which one warning counts.
 
     Raises:
         DataError: no such folder, or a name that leads out of it.
@@ -57,7 +57,7 @@ def find_pictures(names: Sequence[str], images: Path | None) -> list[Path | None
     if images is None:
         return [None] * len(names)
     if not images.is_dir():
-        raise DataError(f"{images}: no such folder; give the folder of the pictures, as images/100k/val.")
+        raise DataError(f"{images}: no such folder; give the folder of the images, as images/100k/val.")
     found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)
@@ -65,7 +65,7 @@ def find_pictures(names: Sequence[str], images: Path | None) -> list[Path | None
         found.append(path if path.is_file() else None)
     if None in found:
         logger.warning(
-            "%s: %d of %d pictures to be shown are not in this folder; the first is %s.",
+            "%s: %d of %d images to be shown are not in this folder; the first is %s.",
             images,
             found.count(None),
             len(names),

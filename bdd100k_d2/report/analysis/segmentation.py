@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from ...data.categories import names
-from ...data.labels import FrameAttributes, picture_stem
+from ...data.labels import FrameAttributes, image_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
-from ...evaluation.files.segmentation import MaskLabels, SegmentationProblem, open_masks
+from ...evaluation.files.segmentation import MaskLabels, MatchedMasks, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 from ...evaluation.toolkit_format import further_segmentation, official_segmentation, summary
 from ...parallel import cores
 from .arguments import check_numbers, check_paths
-from .gallery import attributes_by_place, find_pictures, slice_masks, worst_of_each
+from .gallery import attributes_by_place, find_images, slice_masks, worst_of_each
 from .resampling import ROUNDS, describe, estimates, resample
 from .segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
 from .slices import frame_tables
@@ -42,7 +42,7 @@ def analyse_segmentation(
         task: "sem_seg" or "drivable".
         truth: a folder of masks, or label files with run lengths.
         predicted: likewise.
-        images: the folder of the pictures, for the paths of the frames to show.
+        images: the folder of the images, for the paths of the frames to show.
         attributes: a label file with the frames' attributes, where ``truth`` has none.
         bootstrap: rounds, of which the intervals are made; 0 for none.
         seed: of the bootstrap.
@@ -61,18 +61,18 @@ def analyse_segmentation(
     truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
     check_paths(truth, predicted, images)
     workers = workers or cores()
-    problem = open_masks(task, truth, predicted, workers)
+    matched = open_masks(task, truth, predicted, workers)
     source = Path(attributes) if attributes is not None else truth
     known: Mapping[str, FrameAttributes] = {}
-    if attributes is not None or isinstance(problem.masks[0][0], MaskLabels):
-        known = read_attributes(source, problem)
+    if attributes is not None or isinstance(matched.masks[0][0], MaskLabels):
+        known = read_attributes(source, matched)
 
-    total = problem.matrices.sum(axis=0)
-    official, further = problem.official(), problem.further()
+    total = matched.matrices.sum(axis=0)
+    official, further = matched.toolkit_scores(), matched.extra_metrics()
     headline = summary(official) | summary(further)
-    ends = _intervals(task, problem.matrices, bootstrap, seed, workers)
+    ends = _intervals(task, matched.matrices, bootstrap, seed, workers)
     confusion = SegmentationConfusion(tuple(names(task)), total)
-    num_frames = len(problem.names)
+    num_frames = len(matched.names)
     return SegmentationAnalysis(
         task,
         truth,
@@ -82,10 +82,10 @@ def analyse_segmentation(
         further,
         dict(zip(headline, estimates(np.array(list(headline.values())), ends[:, : len(headline)]), strict=True)),
         describe(bootstrap, seed, num_frames),
-        _class_rows(task, problem.matrices, ends[:, len(headline) :]),
+        _class_rows(task, matched.matrices, ends[:, len(headline) :]),
         confusion,
-        frame_tables(problem, known, source, _METRICS, "IoU"),
-        _frames(task, problem, images, known, worst, worst_each),
+        frame_tables(matched, known, source, _METRICS, "IoU"),
+        _frames(task, matched, images, known, worst, worst_each),
         "Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; frames "
         f"without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong pixels of "
         f"each class, and the first {worst_each:,} of each weather, scene and time of day.",
@@ -153,33 +153,33 @@ def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[Segm
 
 def _frames(
     task: str,
-    problem: SegmentationProblem,
+    matched: MatchedMasks,
     images: Path | None,
     attributes: Mapping[str, FrameAttributes],
     overall: int,
     each: int,
 ) -> tuple[SegmentationFrame, ...]:
-    matrices = problem.matrices
+    matrices = matched.matrices
     views = np.stack([_view(task, matrix) for matrix in matrices])
     scores = [segmentation_scores(view) for view in views]
     means = np.array([one.mean(one.iou) for one in scores])
-    known = attributes_by_place(problem.names, attributes)
-    order = np.lexsort((np.array(problem.names), means))
+    known = attributes_by_place(matched.names, attributes)
+    order = np.lexsort((np.array(matched.names), means))
     order = order[~np.isnan(means[order])]
     wrong = views.sum(axis=2) + views[..., :-1].sum(axis=1) - 2 * np.diagonal(views, axis1=1, axis2=2)
     groups = [*wrong.T, *((100.0 - means + 1e-9) * mask for mask in slice_masks(known))]
     worst = worst_of_each(order, groups, overall, each).tolist()
 
-    stems = [picture_stem(problem.names[place]) for place in worst]
-    pictures = find_pictures([f"{stem}.jpg" for stem in stems], images)
+    stems = [image_stem(matched.names[place]) for place in worst]
+    paths = find_images([f"{stem}.jpg" for stem in stems], images)
     frames = []
-    for place, stem, picture in zip(worst, stems, pictures, strict=True):
+    for place, stem, path in zip(worst, stems, paths, strict=True):
         ious, seen = _all_ious(task, matrices[place]).tolist(), _all_seen(task, matrices[place])
         frames.append(
             SegmentationFrame(
                 stem,
-                picture,
-                *problem.masks[place],
+                path,
+                *matched.masks[place],
                 known[place],
                 float(means[place]),
                 scores[place].pixel_accuracy,

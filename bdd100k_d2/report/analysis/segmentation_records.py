@@ -8,7 +8,7 @@ import numpy as np
 
 from ...data.labels import FrameAttributes
 from ...evaluation.files.segmentation import Mask
-from ...evaluation.toolkit_format import Official
+from ...evaluation.toolkit_format import ToolkitScores
 from .records import Bootstrap, Estimate, SliceTable
 
 
@@ -54,7 +54,7 @@ class SegmentationFrame(NamedTuple):
 
     Attributes:
         name: without ".jpg" or ".png".
-        image: its picture; None where no folder of pictures is given or the picture is not in it.
+        image: its image; None where no folder of images is given or the image is not in it.
         truth: its mask of ground truth, which is read when it is drawn.
         predicted: its predicted mask; None where there is none.
         attributes: weather, scene and time of day where they are known.
@@ -97,8 +97,8 @@ class SegmentationAnalysis(NamedTuple):
     truth: Path
     predicted: Path
     num_frames: int
-    official: Official
-    further: Official
+    toolkit_scores: ToolkitScores
+    further: ToolkitScores
     headline: Mapping[str, Estimate]
     bootstrap: Bootstrap
     classes: tuple[SegmentationClass, ...]

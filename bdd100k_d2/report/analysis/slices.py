@@ -8,11 +8,11 @@ import numpy as np
 
 from ...data.labels import FrameAttributes
 from ...data.slices import FRAME_ATTRIBUTES
-from ...evaluation.files.detection import DetectionProblem
-from ...evaluation.files.matched_frames import Problem
+from ...evaluation.files.detection import MatchedBoxes
+from ...evaluation.files.matched_frames import MatchedFrames
 from ...evaluation.files.slices import BOX_ATTRIBUTES, Slice, slices_of
 from ...evaluation.metrics.coco import AREA_RANGES
-from ...evaluation.toolkit_format import Official, summary
+from ...evaluation.toolkit_format import ToolkitScores, summary
 from .matching import Matches
 from .records import SliceRow, SliceTable
 
@@ -20,28 +20,28 @@ SIZE = "size"
 
 
 def frame_tables(
-    problem: Problem, attributes: Mapping[str, FrameAttributes], source: Path, metrics: tuple[str, ...], main: str
+    matched: MatchedFrames, attributes: Mapping[str, FrameAttributes], source: Path, metrics: tuple[str, ...], main: str
 ) -> dict[str, SliceTable]:
     """Tables by weather, scene and time of day; an attribute that no frame has is left out.
 
     Args:
-        problem: what is scored.
+        matched: what is scored.
         attributes: of frames by name.
         source: their file.
         metrics: those of the summary that a row shows.
         main: the official metric whose values a class a row shows.
     """
     known = [name for name in FRAME_ATTRIBUTES if any(getattr(one, name) for one in attributes.values())]
-    return _tables(slices_of(problem, known, attributes, source), metrics, main)
+    return _tables(slices_of(matched, known, attributes, source), metrics, main)
 
 
-def box_tables(problem: DetectionProblem, source: Path, metrics: tuple[str, ...], main: str) -> dict[str, SliceTable]:
+def box_tables(matched: MatchedBoxes, source: Path, metrics: tuple[str, ...], main: str) -> dict[str, SliceTable]:
     """Tables by occlusion and truncation; an attribute that no box has is left out."""
-    known = [name for name in BOX_ATTRIBUTES if (getattr(problem.flags, name) >= 0).any()]
-    return _tables(slices_of(problem, known, {}, source), metrics, main)
+    known = [name for name in BOX_ATTRIBUTES if (getattr(matched.flags, name) >= 0).any()]
+    return _tables(slices_of(matched, known, {}, source), metrics, main)
 
 
-def size_table(matches: Matches, official: Official) -> SliceTable:
+def size_table(matches: Matches, official: ToolkitScores) -> SliceTable:
     """The table by size of the boxes, from the official scores of COCO's three ranges."""
     boxes = matches.truth.box[~matches.ignored]
     area = boxes[:, 2] * boxes[:, 3]

@@ -1,4 +1,4 @@
-"""The frames of the detection gallery as the page's script reads them: pictures, and boxes as short lists."""
+"""The frames of the detection gallery as the page's script reads them: images, and boxes as short lists."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ..analysis.detection_records import (
 )
 from ..analysis.segmentation_records import SegmentationFrame
 from .compare import Pair
-from .images import Pictures
+from .images import Images
 
 OUTCOMES = (RIGHT, IGNORED, *DETECTION_ERRORS)
 ATTRIBUTES = (("weather", "Weather"), ("scene", "Scene"), ("timeofday", "Time of day"))
@@ -23,14 +23,14 @@ _IGNORED_FLAG, _OCCLUDED_FLAG, _TRUNCATED_FLAG = 1, 2, 4
 
 
 def box_gallery(
-    frames: Sequence[Pair[DetectionFrame]], has_baseline: bool, pictures: Pictures, score_threshold: float
+    frames: Sequence[Pair[DetectionFrame]], has_baseline: bool, images: Images, score_threshold: float
 ) -> dict:
-    """Writes the pictures of frames and returns what the script draws over them.
+    """Writes the images of frames and returns what the script draws over them.
 
     Args:
         frames: of the gallery, in its order.
         has_baseline: whether two runs are compared.
-        pictures: copies them.
+        images: copies them.
         score_threshold: at which the slider stands first.
     """
     return {
@@ -42,7 +42,7 @@ def box_gallery(
         "errors": ERROR_TYPES,
         "attributes": ATTRIBUTES,
         "hasBaseline": has_baseline,
-        "frames": [_frame(pair, pictures) for pair in frames],
+        "frames": [_frame(pair, images) for pair in frames],
     }
 
 
@@ -61,12 +61,12 @@ def _score(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _frame(pair: Pair[DetectionFrame], pictures: Pictures) -> dict:
+def _frame(pair: Pair[DetectionFrame], images: Images) -> dict:
     frame = pair.run
-    picture = pictures.add(pictures.start_frame(frame.name), frame.name, frame.image)
+    image = images.add(images.start_frame(frame.name), frame.name, frame.image)
     return {
         "name": frame.name,
-        **picture._asdict(),
+        **image._asdict(),
         "attributes": attributes_of_frame(frame),
         "truth": [_truth(box) for box in frame.truth],
         "runs": [_run(run) for run in pair.runs],

@@ -17,7 +17,7 @@ Shown = TypeVar("Shown", DetectionFrame, SegmentationFrame)
 class Pair(Generic[Shown]):
     """A frame in the run and in the baseline; None where there is no baseline.
 
-    The name, the picture, the attributes and the ground truth are those of ``run``.
+    The name, the image, the attributes and the ground truth are those of ``run``.
     """
 
     run: Shown

@@ -150,13 +150,13 @@ def _overall_cells(analysis: DetectionAnalysis, baseline: DetectionAnalysis | No
 
 
 def _class_cells(row: DetectionClass, old: DetectionClass | None) -> list[Cell]:
-    before = old.official if old else {}
+    before = old.toolkit_scores if old else {}
     return [
         Cell(row.boxes, f"{row.boxes:,}"),
         Cell(row.confident, f"{row.confident:,}"),
         estimate(row.ap, old and old.ap),
         estimate(row.ap50, old and old.ap50),
-        *(percent(row.official[name], before.get(name)) for name in _TABLE_SCORES[2:]),
+        *(percent(row.toolkit_scores[name], before.get(name)) for name in _TABLE_SCORES[2:]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the gallery: copied in full for the zoom, and made small for the page."""
+"""Images of the gallery: copied in full for the zoom, and made small for the page."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,17 +7,17 @@ import cv2
 import numpy as np
 
 from ...data.labels import HEIGHT, WIDTH, check_file_name
-from ..page_images import PagePictures
+from ..page_images import PageImages
 
 SMALL_WIDTH = 640
 _JPEG_START = b"\xff\xd8\xff"
 
 
-class Picture(NamedTuple):
-    """A picture in two sizes.
+class Image(NamedTuple):
+    """An image in two sizes.
 
     Attributes:
-        small: file name relative to the page; None where there is no picture to show.
+        small: file name relative to the page; None where there is no image to show.
         full: likewise.
         width: of the full one, in pixels.
         height: likewise.
@@ -29,12 +29,12 @@ class Picture(NamedTuple):
     height: int
 
 
-class Pictures(PagePictures):
-    """Writes pictures below the folder of the page and counts those that it cannot show.
+class Images(PageImages):
+    """Writes images below the folder of the page and counts those that it cannot show.
 
     Attributes:
-        missing: frames without a picture.
-        unreadable: frames whose picture is no picture, or is damaged.
+        missing: frames without an image.
+        unreadable: frames whose image is no image, or is damaged.
     """
 
     def __init__(self, page: Path) -> None:
@@ -43,20 +43,20 @@ class Pictures(PagePictures):
         self.missing = 0
         self.unreadable = 0
 
-    def add(self, start: str, name: str, source: Path | None, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Picture:
-        """Copies the picture of frame ``name``.
+    def add(self, start: str, name: str, source: Path | None, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Image:
+        """Copies the image of frame ``name``.
 
         Args:
             start: of its file names, see :meth:`start_frame`.
             name: of the frame.
-            source: its picture; None counts as missing.
-            size: height and width in pixels that are assumed without a picture.
+            source: its image; None counts as missing.
+            size: height and width in pixels that are assumed without an image.
 
         Raises:
-            DataError: ``name`` leads out of the folder of the pictures.
+            DataError: ``name`` leads out of the folder of the images.
             OutputError: a file cannot be written.
         """
-        nothing = Picture(None, None, size[1], size[0])
+        nothing = Image(None, None, size[1], size[0])
         if source is None:
             self.missing += 1
             return nothing
@@ -72,8 +72,8 @@ class Pictures(PagePictures):
             return nothing
         height, width = image.shape[:2]
         # What is no JPEG a browser may not know; the others are copied as they are.
-        written = self.write_picture(start, image, content if content.startswith(_JPEG_START) else None)
-        return Picture(written.small, written.full, width, height)
+        written = self.write_image(start, image, content if content.startswith(_JPEG_START) else None)
+        return Image(written.small, written.full, width, height)
 
 
 def _decode(content: bytes) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The frames of the segmentation gallery: pictures, and over them masks as palette PNGs with a transparent ground."""
+"""The frames of the segmentation gallery: images, and over them masks as palette PNGs with a transparent ground."""
 
 import io
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from ..analysis.segmentation_records import SegmentationFrame
 from ..gallery import mask_colors
 from .boxes import ATTRIBUTES, attributes_of_frame, finite
 from .compare import Pair
-from .images import SMALL_WIDTH, Pictures
+from .images import SMALL_WIDTH, Images
 
 _RIGHT, _WRONG, _UNSCORED = 0, 1, 2
 _ERROR_COLORS = (None, (255, 64, 64), (150, 150, 150))
 
 
-def mask_gallery(task: str, frames: Sequence[Pair[SegmentationFrame]], has_baseline: bool, pictures: Pictures) -> dict:
-    """Writes pictures and masks of frames and returns what the script shows of them.
+def mask_gallery(task: str, frames: Sequence[Pair[SegmentationFrame]], has_baseline: bool, images: Images) -> dict:
+    """Writes images and masks of frames and returns what the script shows of them.
 
     Args:
         task: "sem_seg" or "drivable".
         frames: of the gallery, in its order.
         has_baseline: whether two runs are compared.
-        pictures: copies them.
+        images: copies them.
 
     Raises:
         DataError: a mask cannot be read.
@@ -39,7 +39,7 @@ def mask_gallery(task: str, frames: Sequence[Pair[SegmentationFrame]], has_basel
         "legend": [(name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in legend],
         "attributes": ATTRIBUTES,
         "hasBaseline": has_baseline,
-        "frames": [_frame(task, pair, pictures) for pair in frames],
+        "frames": [_frame(task, pair, images) for pair in frames],
     }
 
 
@@ -61,20 +61,20 @@ def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray
     return wrong
 
 
-def _frame(task: str, pair: Pair[SegmentationFrame], pictures: Pictures) -> dict:
+def _frame(task: str, pair: Pair[SegmentationFrame], images: Images) -> dict:
     frame, colors = pair.run, mask_colors(task)
-    start = pictures.start_frame(frame.name)
+    start = images.start_frame(frame.name)
     truth = frame.truth.read()
-    masks = [_write(pictures, f"{start}-truth", truth, colors)]
+    masks = [_write(images, f"{start}-truth", truth, colors)]
     for number, run in enumerate(pair.runs):
         predicted = None if run.predicted is None else run.predicted.read()
         errors = None if predicted is None else error_map(task, truth, predicted)
-        masks.append(_write(pictures, f"{start}-predicted-{number}", predicted, colors))
-        masks.append(_write(pictures, f"{start}-errors-{number}", errors, _ERROR_COLORS))
-    picture = pictures.add(start, f"{frame.name}.jpg", frame.image, truth.shape)
+        masks.append(_write(images, f"{start}-predicted-{number}", predicted, colors))
+        masks.append(_write(images, f"{start}-errors-{number}", errors, _ERROR_COLORS))
+    image = images.add(start, f"{frame.name}.jpg", frame.image, truth.shape)
     return {
         "name": frame.name,
-        **picture._asdict(),
+        **image._asdict(),
         "attributes": attributes_of_frame(frame),
         "masks": masks,
         "runs": [_run(task, run) for run in pair.runs],
@@ -91,7 +91,7 @@ def _run(task: str, frame: SegmentationFrame) -> dict:
 
 
 def _write(
-    pictures: Pictures, start: str, mask: np.ndarray | None, colors: Sequence[tuple[int, int, int] | None]
+    images: Images, start: str, mask: np.ndarray | None, colors: Sequence[tuple[int, int, int] | None]
 ) -> dict[str, str] | None:
     if mask is None:
         return None
@@ -101,7 +101,7 @@ def _write(
     if width > SMALL_WIDTH:
         size = (SMALL_WIDTH, round(height * SMALL_WIDTH / width))
         small = _palette_png(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), colors)
-    return {"small": pictures.write(f"{start}.png", small), "full": pictures.write(f"{start}-full.png", full)}
+    return {"small": images.write(f"{start}.png", small), "full": images.write(f"{start}-full.png", full)}
 
 
 def _palette_png(mask: np.ndarray, colors: Sequence[tuple[int, int, int] | None]) -> bytes:

@@ -1,4 +1,4 @@
-"""The one call behind ``tools/report.py det``: two paths and a folder of pictures -> a page in a folder."""
+"""The one call behind ``tools/report.py det``: two paths and a folder of images -> a page in a folder."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..template import render
 from . import detection, segmentation
 from .boxes import box_gallery
 from .compare import Pair, most_changed
-from .images import Pictures
+from .images import Images
 from .masks import mask_gallery
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ _DEFAULTS = Options()
 
 
 class _Inputs(NamedTuple):
-    """What is read: label files or folders of masks, pictures, and how."""
+    """What is read: label files or folders of masks, images, and how."""
 
     task: str
     truth: Path
@@ -80,14 +80,14 @@ def write_results_page(
 ) -> Path:
     """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
 
-    An older report is replaced, with its pictures and plots.
+    An older report is replaced, with its images and plots.
 
     Args:
         task: one of `TASKS`.
         truth: label files of any vintage, or a folder of masks, as the task has it.
         predicted: likewise.
         out: the folder of the page; made if it is not there.
-        images: the folder of the pictures; without it the gallery shows boxes and masks alone.
+        images: the folder of the images; without it the gallery shows boxes and masks alone.
         baseline: predictions of another run, to compare with.
         options: how the report is made.
 
@@ -104,13 +104,13 @@ def write_results_page(
     check_folder(out, [path for path in (truth, predicted, images, baseline, options.attributes) if path is not None])
     make_view = _detection if task == "det" else _segmentation
     with new_page(out) as folder:
-        pictures = Pictures(folder)
-        view = make_view(_Inputs(task, truth, predicted, images, baseline, options), folder, pictures)
+        gallery = Images(folder)
+        view = make_view(_Inputs(task, truth, predicted, images, baseline, options), folder, gallery)
         view |= {
             "task": task,
             "title": _TITLES[task],
             **_run_names(predicted, baseline),
-            "gallery_notes": [*view["gallery_notes"], *_picture_notes(pictures, images)],
+            "gallery_notes": [*view["gallery_notes"], *_image_notes(gallery, images)],
             "data": _as_script_data(view["data"]),
         }
         script = "results_det.js" if task == "det" else "results_seg.js"
@@ -129,14 +129,14 @@ def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:
     return {"name": shown[0], "baseline": shown[1] if baseline else None}
 
 
-def _detection(inputs: _Inputs, out: Path, pictures: Pictures) -> dict:
+def _detection(inputs: _Inputs, out: Path, images: Images) -> dict:
     options = inputs.options
 
-    def analyse(path: Path, pictures_of: Path | None, worst: int, worst_each: int) -> DetectionAnalysis:
+    def analyse(path: Path, images_of: Path | None, worst: int, worst_each: int) -> DetectionAnalysis:
         return analyse_detection(
             inputs.truth,
             path,
-            pictures_of,
+            images_of,
             score_threshold=options.score_threshold,
             bootstrap=options.bootstrap,
             worst=worst,
@@ -159,19 +159,19 @@ def _detection(inputs: _Inputs, out: Path, pictures: Pictures) -> dict:
         "score_notes": detection.notes(analysis, other),
         "sections": detection.sections(analysis, other, out),
         "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking],
-        "data": box_gallery(frames, other is not None, pictures, options.score_threshold),
+        "data": box_gallery(frames, other is not None, images, options.score_threshold),
     }
 
 
-def _segmentation(inputs: _Inputs, out: Path, pictures: Pictures) -> dict:
+def _segmentation(inputs: _Inputs, out: Path, images: Images) -> dict:
     options = inputs.options
 
-    def analyse(path: Path, pictures_of: Path | None) -> SegmentationAnalysis:
+    def analyse(path: Path, images_of: Path | None) -> SegmentationAnalysis:
         return analyse_segmentation(
             inputs.task,
             inputs.truth,
             path,
-            pictures_of,
+            images_of,
             attributes=options.attributes,
             bootstrap=options.bootstrap,
             worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
@@ -193,19 +193,19 @@ def _segmentation(inputs: _Inputs, out: Path, pictures: Pictures) -> dict:
         "score_notes": [analysis.bootstrap.definition],
         "sections": segmentation.sections(analysis, other, out),
         "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking, *segmentation.notes(frames)],
-        "data": mask_gallery(inputs.task, frames, other is not None, pictures),
+        "data": mask_gallery(inputs.task, frames, other is not None, images),
     }
 
 
-def _picture_notes(pictures: Pictures, images: Path | None) -> list[str]:
+def _image_notes(gallery: Images, images: Path | None) -> list[str]:
     notes = []
     if images is None:
-        return ["No folder of pictures was given (--images), so none are shown."]
-    if pictures.missing:
-        notes.append(f"{_frames(pictures.missing)} no picture in {images}.")
-    if pictures.unreadable:
-        notes.append(f"{_frames(pictures.unreadable)} a damaged picture in {images}.")
-        logger.warning("%s: %d pictures are damaged, and not shown.", images, pictures.unreadable)
+        return ["No folder of images was given (--images), so none are shown."]
+    if gallery.missing:
+        notes.append(f"{_frames(gallery.missing)} no image in {images}.")
+    if gallery.unreadable:
+        notes.append(f"{_frames(gallery.unreadable)} a damaged image in {images}.")
+        logger.warning("%s: %d images are damaged, and not shown.", images, gallery.unreadable)
     return notes
 
 

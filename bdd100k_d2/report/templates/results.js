@@ -97,7 +97,7 @@ function addLegend(entries) {
 const count = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 
 // The gallery. A kind has: choose() -> frames in order, sides(frame) -> titles, fill(stage, frame, side, isLarge) which
-// draws over the picture, and notes(frame) -> texts.
+// draws over the image, and notes(frame) -> texts.
 function startGallery(kind) {
   const place = document.getElementById("frames");
   const more = document.getElementById("more");
@@ -122,15 +122,15 @@ function startGallery(kind) {
   const sizes = new ResizeObserver(() => near.forEach(paint));
   sizes.observe(place);
 
-  function addPicture(stage, frame, isLarge) {
+  function addImage(stage, frame, isLarge) {
     stage.style.aspectRatio = `${frame.width} / ${frame.height}`;
     const missing = (text) => make("span", { class: "placeholder" }, text);
     if (frame.small === null) {
-      stage.prepend(missing("no picture"));
+      stage.prepend(missing("no image"));
       return;
     }
     const image = make("img", { src: isLarge ? frame.full : frame.small, alt: "", loading: isLarge ? "eager" : "lazy" });
-    image.addEventListener("error", () => image.replaceWith(missing("the picture cannot be shown")));
+    image.addEventListener("error", () => image.replaceWith(missing("the image cannot be shown")));
     stage.prepend(image);
   }
 
@@ -141,7 +141,7 @@ function startGallery(kind) {
       const label = make("span", { class: "side" }, title);
       const view = make("button", { type: "button", class: "view", "aria-label": `${title} of ${frame.name}, full size` });
       view.append(make("div", { class: "drawing" }), label);
-      addPicture(view, frame, false);
+      addImage(view, frame, false);
       view.addEventListener("click", () => viewer.open(chosen, frame, side, view));
       card.firstChild.append(view);
     });
@@ -177,7 +177,7 @@ function startGallery(kind) {
     show();
   });
 
-  const viewer = makeViewer(kind, addPicture, caption);
+  const viewer = makeViewer(kind, addImage, caption);
   return {
     redraw: () => near.forEach(paint),
     rebuild: () => {
@@ -188,8 +188,8 @@ function startGallery(kind) {
   };
 }
 
-// The dialog with one picture in full size; the arrow keys step through the sides of all chosen frames.
-function makeViewer(kind, addPicture, caption) {
+// The dialog with one image in full size; the arrow keys step through the sides of all chosen frames.
+function makeViewer(kind, addImage, caption) {
   const dialog = document.getElementById("viewer");
   const stage = dialog.querySelector(".stage");
   let views = [];
@@ -201,7 +201,7 @@ function makeViewer(kind, addPicture, caption) {
     const [frame, side] = views[current];
     const drawing = make("div", { class: "drawing" });
     stage.replaceChildren(drawing, make("span", { class: "side" }, kind.sides(frame)[side]));
-    addPicture(stage, frame, true);
+    addImage(stage, frame, true);
     dialog.querySelector(".caption").replaceChildren(...caption(frame));
     fit();
     kind.fill(drawing, frame, side, stage.clientWidth, true);

@@ -1,4 +1,4 @@
-// The gallery of detections: boxes are drawn here, over the pictures, at the threshold of the slider.
+// The gallery of detections: boxes are drawn here, over the images, at the threshold of the slider.
 
 const COLORS = {
   right: "#46d17f", classification: "#ffa928", localisation: "#4fb3ff", both: "#cf8bff", duplicate: "#ffee4d",

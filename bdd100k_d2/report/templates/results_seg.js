@@ -1,4 +1,4 @@
-// The gallery of masks: palette pictures of truth, prediction and errors over the frame's picture.
+// The gallery of masks: palette images of truth, prediction and errors over the frame's image.
 
 const state = { opacity: 0.6, category: "", order: "score" };
 const SIDES = ["ground truth", "prediction", "errors", "baseline", "errors of the baseline"];

@@ -1,6 +1,6 @@
 "use strict";
 
-// The viewer: steps through all pictures of the page in their order, so that ground truth and prediction alternate.
+// The viewer: steps through all images of the page in their order, so that ground truth and prediction alternate.
 const viewer = document.getElementById("viewer");
 const links = [...document.querySelectorAll("a.zoom")];
 let current = 0;

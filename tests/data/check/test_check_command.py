@@ -52,17 +52,17 @@ def test_a_sound_part_exits_with_0_and_what_breaks_training_with_1(root: Path, t
     done = run("--root", root, "--task", "det", "--json", out)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bdd100k_det_train" in done.stdout and "3 of 69,863" in done.stdout
-    assert "Every picture and mask was read. Nothing breaks training." in done.stdout
+    assert "Every image and mask was read. Nothing breaks training." in done.stdout
     report = json.loads(out.read_text())
     assert report["breaks_training"] is False and {f["kind"] for f in report["findings"]} == {"incomplete"}
     done = run("--root", root, "--task", "sem_seg", "--stats", tmp_path / "stats")
     assert f"2 files of statistics are in {tmp_path / 'stats'}" in done.stdout.splitlines()
     assert (tmp_path / "stats/sem_seg_pixels_per_class.png").exists()
 
-    roots.cut(roots.picture(root))
+    roots.cut(roots.image(root))
     done = run("--root", root, "--task", "det", "--json", out)
     assert done.returncode == 1
-    assert "BREAKS TRAINING\n* unreadable picture: 1." in done.stdout
+    assert "BREAKS TRAINING\n* unreadable image: 1." in done.stdout
     assert "bdd100k/images/100k/train: train1.jpg: image file is truncated" in done.stdout
     assert "Training would break: mend the 1 finding at the top." in done.stdout
     assert json.loads(out.read_text())["breaks_training"] is True
@@ -107,7 +107,7 @@ def test_json_round_trip(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_messages_of_libjpeg_are_not_printed(root: Path) -> None:
-    roots.damage_jpeg(roots.picture(root))
+    roots.damage_jpeg(roots.image(root))
     done = run("--root", root, "--task", "det", "--workers", 1)
     assert done.stderr == "" and "train1.jpg: Corrupt JPEG data" in done.stdout and done.returncode == 0
 
@@ -116,7 +116,7 @@ def test_the_real_part(real_root: Path) -> None:
     """What is there is sound; only the released rest is missing, and of pan_seg val, not asked for, all labels."""
     report = check_dataset(real_root, workers=2)
     kinds = {finding.kind for finding in report.findings}
-    assert kinds == {"split that cannot be used", "incomplete", "picture without labels", "picture without mask"}
+    assert kinds == {"split that cannot be used", "incomplete", "image without labels", "image without mask"}
     assert not report.breaks_training
     assert [f.place for f in report.findings if f.kind == "split that cannot be used"] == [
         str(real_root / "bdd100k/labels/pan_seg/bitmasks/val")
@@ -154,7 +154,7 @@ def test_statistics_count_by_hand() -> None:
     assert one.sizes.sum(axis=1).tolist() == one.classes.tolist()
     (place,) = np.flatnonzero(one.sizes[7])
     assert SIZE_EDGES[place] <= 16 < SIZE_EDGES[place + 1]
-    # Both cars cover the upper left quarter, one of them of a picture of half the size.
+    # Both cars cover the upper left quarter, one of them of an image of half the size.
     assert one.places.shape == GRID
     expected = np.zeros(GRID, np.int64)
     expected[:18, :32] = 2
@@ -166,7 +166,7 @@ def test_statistics_count_by_hand() -> None:
     assert one.flags == {"occluded": 0, "truncated": 0, "crowd": 0}
 
 
-def test_statistics_are_written_with_pictures(sound: Path, tmp_path: Path) -> None:
+def test_statistics_are_written_with_images(sound: Path, tmp_path: Path) -> None:
     statistics = Statistics()
     check_dataset(sound, released=roots.RELEASED, workers=1, statistics=statistics)
     paths = write_statistics(statistics, tmp_path / "stats")
@@ -179,9 +179,9 @@ def test_statistics_are_written_with_pictures(sound: Path, tmp_path: Path) -> No
         ]
     )
     for path in paths[1:]:
-        picture = cv2.imread(str(path))
+        image = cv2.imread(str(path))
         # Wide enough to read, and drawn on: not a white page.
-        assert picture.shape[1] > 700 and picture.min() < 90 and picture.std() > 8, path
+        assert image.shape[1] > 700 and image.min() < 90 and image.std() > 8, path
     found = json.loads(paths[0].read_text())
     # Another vehicle is an ignored car.
     assert found["det"]["train"]["boxes"]["car"] == 6 and found["det"]["val"]["boxes"]["pedestrian"] == 3
@@ -191,5 +191,5 @@ def test_statistics_are_written_with_pictures(sound: Path, tmp_path: Path) -> No
     assert found["drivable_val"] == {"direct": 0, "alternative": 3 * 720 * 1280, "background": 0}
 
 
-def test_no_labels_give_no_pictures(tmp_path: Path) -> None:
+def test_no_labels_give_no_images(tmp_path: Path) -> None:
     assert [path.name for path in write_statistics(Statistics(), tmp_path)] == ["statistics.json"]

@@ -8,6 +8,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from bdd100k_d2.data.check.toolkit_scores import IMAGES_WITHOUT_MASK, SplitCounts
 from pycocotools.mask import encode
 from support import check_roots as roots
 
@@ -15,7 +16,6 @@ from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check import dataset
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.finding import EXAMPLES, KINDS, Finding, Severity
-from bdd100k_d2.data.check.official import PICTURES_WITHOUT_MASK, SplitCounts
 from bdd100k_d2.data.datasets import MASKS_WITHOUT_IMAGE
 from bdd100k_d2.data.labels import RLE, FrameAttributes, ImageSize, Label, write_frames
 from bdd100k_d2.data.register import SPLITS, locate
@@ -39,7 +39,7 @@ def test_a_sound_data_set_has_no_finding(sound: Path) -> None:
     assert [facts.name for facts in report.datasets] == [row.name for row in SPLITS]
     det, test = report.datasets[0], report.datasets[2]
     assert (det.pictures, det.frames, det.objects, det.vintage) == (3, 3, 9, "det_20")
-    assert (test.pictures, test.frames, test.labels) == (3, None, None)
+    assert (test.images, test.frames, test.labels) == (3, None, None)
     objects = {facts.name: facts.objects for facts in report.datasets}
     assert (objects["bdd100k_ins_seg_val"], objects["bdd100k_sem_seg_val"]) == (6, None)
     assert check_dataset(sound, fast=True, released=roots.RELEASED).findings == []
@@ -99,38 +99,38 @@ def of_2018(root: Path) -> None:
     rewrite(root, lambda text: text.replace("pedestrian", "person").replace("other vehicle", "car"))
 
 
-# The kind, the task, whether reading pictures is needed, the damage, and what has to be named.
+# The kind, the task, whether reading images is needed, the damage, and what has to be named.
 CASES = [
-    ("no pictures", "det", False, lambda r: shutil.rmtree(roots.picture(r).parent), "bdd100k_det_train"),
+    ("no images", "det", False, lambda r: shutil.rmtree(roots.image(r).parent), "bdd100k_det_train"),
     ("no labels", "det", False, lambda r: roots.labels_path(r, "val").unlink(), "bdd100k_det_val"),
     ("unusable label file", "det", False, lambda r: roots.cut(roots.labels_path(r)), "the JSON is cut off"),
     ("unusable label file", "det", False, lambda r: rewrite(r, lambda t: t.replace("train2", "train1")), "train1.jpg"),
     ("bad frame name", "det", False, lambda r: roots.change_frame(r, name="../x.jpg"), "'../x.jpg'"),
-    ("missing picture", "det", False, lambda r: roots.picture(r).unlink(), "train1.jpg"),
-    ("unreadable picture", "det", False, lambda r: roots.picture(r).write_bytes(b""), "train1.jpg: an empty file"),
-    ("unreadable picture", "det", False, lambda r: dangling(roots.picture(r)), "train1.jpg: a link that leads nowhere"),
-    ("unreadable picture", "det", True, lambda r: roots.cut(roots.picture(r)), "train1.jpg: image file is truncated"),
-    ("unreadable picture", "det", True, lambda r: roots.picture(r).write_text("<html>"), "train1.jpg: cannot identify"),
-    ("damaged picture", "det", True, lambda r: roots.damage_jpeg(roots.picture(r)), "train1.jpg: Corrupt JPEG data"),
+    ("missing image", "det", False, lambda r: roots.image(r).unlink(), "train1.jpg"),
+    ("unreadable image", "det", False, lambda r: roots.image(r).write_bytes(b""), "train1.jpg: an empty file"),
+    ("unreadable image", "det", False, lambda r: dangling(roots.image(r)), "train1.jpg: a link that leads nowhere"),
+    ("unreadable image", "det", True, lambda r: roots.cut(roots.image(r)), "train1.jpg: image file is truncated"),
+    ("unreadable image", "det", True, lambda r: roots.image(r).write_text("<html>"), "train1.jpg: cannot identify"),
+    ("damaged image", "det", True, lambda r: roots.damage_jpeg(roots.image(r)), "train1.jpg: Corrupt JPEG data"),
     (
-        "bytes after the picture's end",
+        "bytes after the image's end",
         "det",
         True,
-        lambda r: roots.append(roots.picture(r), b"<html>" + bytes(9)),
+        lambda r: roots.append(roots.image(r), b"<html>" + bytes(9)),
         "train1.jpg: 6 bytes",
     ),
-    ("damaged picture", "det", True, lambda r: roots.cut_end(roots.picture(r)), "train1.jpg: cut off"),
+    ("damaged image", "det", True, lambda r: roots.cut_end(roots.image(r)), "train1.jpg: cut off"),
     (
-        "damaged picture",
+        "damaged image",
         "det",
         True,
-        lambda r: (roots.damage_jpeg(roots.picture(r)), roots.append(roots.picture(r), b"more")),
+        lambda r: (roots.damage_jpeg(roots.image(r)), roots.append(roots.image(r), b"more")),
         "train1.jpg: Corrupt JPEG data",
     ),
-    ("picture of another size", "det", True, lambda r: roots.resize(roots.picture(r), 640, 360), "640x360, not 1280x"),
+    ("image of another size", "det", True, lambda r: roots.resize(roots.image(r), 640, 360), "640x360, not 1280x"),
     ("unknown category", "det", False, lambda r: roots.add_box(r, "bycicle", 1, 2, 30, 40), "(bycicle): (1, 2) to"),
     ("degenerate box", "det", False, lambda r: roots.add_box(r, "car", 50, 2, 30, 40), "train1.jpg, label new (car)"),
-    ("box outside of the picture", "det", False, lambda r: roots.add_box(r, "car", 1290, 2, 1300, 40), "(1290, 2)"),
+    ("box outside of the image", "det", False, lambda r: roots.add_box(r, "car", 1290, 2, 1300, 40), "(1290, 2)"),
     ("box beyond the border", "det", False, lambda r: roots.add_box(r, "car", 1200, 2, 1300, 40), "to (1300, 40)"),
     ("duplicate box", "det", False, lambda r: roots.add_box(r, "car", 100, 200, 300, 400), "label new (car)"),
     ("box of two classes", "det", False, lambda r: roots.add_box(r, "bus", 100, 200, 300, 400), "train1.jpg, label"),
@@ -150,50 +150,50 @@ CASES = [
         "det",
         False,
         lambda r: lists_of_2018(r, labels=[roots.label("0", "bus", 100, 200, 300, 390)], attributes=None),
-        "of 3 pictures in both: 4 boxes only in det_20, 0 only in 2018, 1 of another class, 1 pictures with other",
+        "of 3 images in both: 4 boxes only in det_20, 0 only in 2018, 1 of another class, 1 images with other",
     ),
     ("unusable label file, not trained on", "det", False, lambda r: cut_list_of_2018(r), "the JSON is cut off"),
     (
         "frame in two splits",
         "det",
         False,
-        lambda r: roots.copy(roots.picture(r), roots.picture(r, "val0.jpg").with_name("train1.jpg")),
+        lambda r: roots.copy(roots.image(r), roots.image(r, "val0.jpg").with_name("train1.jpg")),
         "train1.jpg, also in train",
     ),
     (
-        "picture without labels",
+        "image without labels",
         "det",
         False,
-        lambda r: roots.copy(roots.picture(r), roots.picture(r).with_name("train9.jpg")),
+        lambda r: roots.copy(roots.image(r), roots.image(r).with_name("train9.jpg")),
         "train9.jpg",
     ),
-    ("incomplete", "det", False, lambda r: roots.picture(r, "test1.jpg").unlink(), "2 pictures, released 3"),
+    ("incomplete", "det", False, lambda r: roots.image(r, "test1.jpg").unlink(), "2 images, released 3"),
     (
         "more than released",
         "det",
         False,
-        lambda r: roots.copy(roots.picture(r), roots.picture(r, "test1.jpg").with_name("test9.jpg")),
-        "4 pictures, released 3",
+        lambda r: roots.copy(roots.image(r), roots.image(r, "test1.jpg").with_name("test9.jpg")),
+        "4 images, released 3",
     ),
     (
-        "unreadable picture, not trained on",
+        "unreadable image, not trained on",
         "det",
         True,
-        lambda r: roots.cut(roots.picture(r, "test1.jpg")),
+        lambda r: roots.cut(roots.image(r, "test1.jpg")),
         "test1.jpg",
     ),
     (
-        "picture of another size, not trained on",
+        "image of another size, not trained on",
         "det",
         True,
-        lambda r: roots.resize(roots.picture(r, "test1.jpg"), 640, 360),
+        lambda r: roots.resize(roots.image(r, "test1.jpg"), 640, 360),
         "test1.jpg: 640x360",
     ),
     (
-        "picture of another size",
+        "image of another size",
         "sem_seg",
         True,
-        lambda r: roots.resize(roots.picture(r, folder="10k"), 64, 36),
+        lambda r: roots.resize(roots.image(r, folder="10k"), 64, 36),
         "64x36",
     ),
     ("unreadable mask", "sem_seg", False, lambda r: roots.mask(r).write_bytes(b""), "train1.png: an empty file"),
@@ -203,7 +203,7 @@ CASES = [
         "sem_seg",
         True,
         lambda r: cv2.imwrite(str(roots.mask(r)), np.zeros((720, 1280, 3), np.uint8)),
-        "this picture is RGB of 8 bits",
+        "this image is RGB of 8 bits",
     ),
     (
         "bad mask ids",
@@ -214,12 +214,12 @@ CASES = [
     ),
     ("bad mask ids", "drivable", True, lambda r: roots.write_ids(roots.mask(r, "drivable"), 3), "the ids [3]"),
     ("bad mask ids", "drivable", False, lambda r: rename_drivable(r), "a drivable map of 2018 has other ids"),
-    ("mask of another size", "sem_seg", True, lambda r: roots.resize(roots.mask(r), 640, 360), "640x360, its picture"),
+    ("mask of another size", "sem_seg", True, lambda r: roots.resize(roots.mask(r), 640, 360), "640x360, its image"),
     ("mask without any label", "sem_seg", True, lambda r: roots.write_ids(roots.mask(r), *[255] * 720), "train1.png"),
-    ("mask without picture", "sem_seg", False, lambda r: roots.picture(r, folder="10k").unlink(), "train1"),
-    ("picture without mask", "sem_seg", False, lambda r: roots.mask(r).unlink(), "train1"),
-    ("mask without picture, as released", "sem_seg", False, lambda r: released_mask(r), min(MASKS_WITHOUT_IMAGE)),
-    ("picture without mask, as released", "sem_seg", False, lambda r: released_picture(r), min(PICTURES_WITHOUT_MASK)),
+    ("mask without image", "sem_seg", False, lambda r: roots.image(r, folder="10k").unlink(), "train1"),
+    ("image without mask", "sem_seg", False, lambda r: roots.mask(r).unlink(), "train1"),
+    ("mask without image, as released", "sem_seg", False, lambda r: released_mask(r), min(MASKS_WITHOUT_IMAGE)),
+    ("image without mask, as released", "sem_seg", False, lambda r: released_image(r), min(IMAGES_WITHOUT_MASK)),
     (
         "two masks of a frame",
         "sem_seg",
@@ -234,7 +234,7 @@ CASES = [
         "ins_seg",
         True,
         lambda r: roots.copy(roots.mask(r), roots.mask(r, "ins_seg")),
-        "this picture is grey of 8 bits",
+        "this image is grey of 8 bits",
     ),
     (
         "mask of another size",
@@ -280,9 +280,9 @@ def released_mask(root: Path) -> None:
     roots.copy(roots.mask(root), roots.mask(root, name=f"{min(MASKS_WITHOUT_IMAGE)}.png"))
 
 
-def released_picture(root: Path) -> None:
-    name = f"{min(PICTURES_WITHOUT_MASK)}.jpg"
-    roots.copy(roots.picture(root, folder="10k"), roots.picture(root, folder="10k").with_name(name))
+def released_image(root: Path) -> None:
+    name = f"{min(IMAGES_WITHOUT_MASK)}.jpg"
+    roots.copy(roots.image(root, folder="10k"), roots.image(root, folder="10k").with_name(name))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
@@ -302,7 +302,7 @@ def test_a_damage_is_found_and_named(root: Path, case: tuple) -> None:
 
 
 def test_every_kind_is_tested() -> None:
-    elsewhere = {"split that cannot be used", "other counts than released", "picture without labels, as released"}
+    elsewhere = {"split that cannot be used", "other counts than released", "image without labels, as released"}
     assert {case[0] for case in CASES} | elsewhere == set(KINDS)
 
 
@@ -323,7 +323,7 @@ def test_what_breaks_training_is_what_the_loader_refuses(root: Path, case: tuple
     kind, task, _, damage, _ = case
     damage(root)
     # Empty files are found when their turn comes to be read, which is after the loader's work.
-    later = {"unreadable picture", "unreadable mask"}
+    later = {"unreadable image", "unreadable mask"}
     refused = breaking_by_loading(root, task)
     report = check_dataset(root, [task], fast=True, released=roots.RELEASED)
     assert report.breaks_training == (refused or kind in later), report.text()
@@ -340,8 +340,8 @@ def test_findings_are_counted_and_few_are_named(root: Path) -> None:
 
 
 def test_sizes_are_those_that_the_labels_have(root: Path) -> None:
-    """A picture of another size trains where its labels say that size."""
-    roots.resize(roots.picture(root), 640, 360)
+    """An image of another size trains where its labels say that size."""
+    roots.resize(roots.image(root), 640, 360)
     kept = [roots.label("0", "car", 1, 2, 300, 300), roots.label("1", "pedestrian", 1, 2, 30, 40)]
     roots.change_frame(root, size=ImageSize(640, 360), labels=kept)
     assert check_dataset(root, ["det"], released=roots.RELEASED).findings == []
@@ -351,13 +351,13 @@ def test_sizes_are_those_that_the_labels_have(root: Path) -> None:
     assert finding.kind == "box beyond the border"
 
 
-def test_the_137_pictures_without_labels_are_known(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "PICTURES_WITHOUT_LABELS", 2)
+def test_the_137_images_without_labels_are_known(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "IMAGES_WITHOUT_LABELS", 2)
     for name in ("train8.jpg", "train9.jpg"):
-        roots.copy(roots.picture(root), roots.picture(root).with_name(name))
+        roots.copy(roots.image(root), roots.image(root).with_name(name))
     released = {"det": roots.RELEASED["det"] | {"train": SplitCounts(5, 3)}}
     (finding,) = check_dataset(root, ["det"], fast=True, released=released).findings
-    assert (finding.kind, finding.count) == ("picture without labels, as released", 2)
+    assert (finding.kind, finding.count) == ("image without labels, as released", 2)
     assert finding.severity is Severity.NOTE
 
 
@@ -386,7 +386,7 @@ def test_a_split_that_nobody_asked_for_breaks_nothing(root: Path, gone: str, kin
     if kind == "labels":
         place.unlink()
     else:
-        place = roots.picture(root, f"{gone}1.jpg").parent
+        place = roots.image(root, f"{gone}1.jpg").parent
         shutil.rmtree(place)
     (finding,) = (
         found for found in check_dataset(root, fast=True, released=roots.RELEASED).findings if "det_" in str(found)
@@ -397,24 +397,24 @@ def test_a_split_that_nobody_asked_for_breaks_nothing(root: Path, gone: str, kin
     assert (finding.kind, finding.severity) == (f"no {kind}", Severity.BREAKS)
 
 
-def test_labels_without_any_picture_break_training(root: Path) -> None:
+def test_labels_without_any_image_break_training(root: Path) -> None:
     for split in ("train", "val"):
-        shutil.rmtree(roots.picture(root, f"{split}1.jpg").parent)
+        shutil.rmtree(roots.image(root, f"{split}1.jpg").parent)
     for tasks in ([], ["det"]):
         report = check_dataset(root, tasks, fast=True, released=roots.RELEASED)
         found = [finding for finding in report.findings if "det_" in str(finding)]
-        assert [finding.kind for finding in found] == ["no pictures"] * 2 and report.breaks_training
+        assert [finding.kind for finding in found] == ["no images"] * 2 and report.breaks_training
 
 
 @pytest.mark.parametrize("content", [bytes(1), bytes(700)])
 def test_padding_is_no_damage(root: Path, content: bytes) -> None:
-    roots.append(roots.picture(root), content)
+    roots.append(roots.image(root), content)
     assert check_dataset(root, ["det"], workers=1, released=roots.RELEASED).findings == []
 
 
 def test_what_breaks_nothing_is_reported_in_a_line_a_place(root: Path) -> None:
     for i in range(7):
-        roots.copy(roots.picture(root), roots.picture(root).with_name(f"more{i}.jpg"))
+        roots.copy(roots.image(root), roots.image(root).with_name(f"more{i}.jpg"))
     report = check_dataset(root, ["det"], fast=True, released=roots.RELEASED)
     (line,) = (line for line in report.text().split("\n") if "more0" in line)
     assert line == "    bdd100k/labels/det_20/det_train.json: 7, such as more0.jpg; more1.jpg"

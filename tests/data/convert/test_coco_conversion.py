@@ -210,7 +210,7 @@ def test_a_box_without_area_is_left_out(tmp_path: Path) -> None:
         annotation.pop("segmentation", None)
     for to in ("coco", "scalabel"):
         done = run(coco(tmp_path, annotations=annotations), tmp_path / f"{to}.json", to)
-        assert done.labels == 1 and done.losses["boxes without an area are left out"] == 1
+        assert done.labels == 1 and done.dropped["boxes without an area are left out"] == 1
 
 
 @pytest.mark.parametrize("crowd", (True, False))
@@ -232,7 +232,7 @@ def test_what_coco_does_not_hold_is_counted(tmp_path: Path) -> None:
     frames = [Frame("a.jpg", "v", FrameAttributes("clear"), labels=labels), Frame("b.jpg", labels=[])]
     done = run(write(tmp_path, frames), tmp_path / "coco.json", "coco", task="det")
     assert (done.frames, done.labels) == (2, 5)
-    assert done.losses == {
+    assert done.dropped == {
         "labels whose attributes (occluded, truncated, traffic light colour) are not kept": 2,
         "labels under another name of their class (bike, motor, person, van, ...) get the official one": 1,
         "labels of ignored classes (other person, other vehicle, trailer) become crowds of the nearest class": 1,
@@ -245,7 +245,7 @@ def test_what_coco_does_not_hold_is_counted(tmp_path: Path) -> None:
 
 
 def coco(tmp_path: Path, **changes: object) -> Path:
-    """A COCO file of another tool: one picture, one box."""
+    """A COCO file of another tool: one image, one box."""
     document = {
         "images": [{"id": 7, "file_name": "val/a.jpg", "width": 40, "height": 30}],
         "categories": [{"id": 3, "name": "car", "supercategory": "vehicle"}],
@@ -327,13 +327,13 @@ BAD = {
         {"annotations": [{**ANNOTATION, "segmentation": [[1, 2, 3, 4]]}]},
         "frame a.jpg, annotation 9: a polygon has an x and a y for each of three corners or more, not 4 numbers; mend",
     ),
-    "run lengths that do not fill the picture": (
+    "run lengths that do not fill the image": (
         {"annotations": [{**ANNOTATION, "segmentation": {"counts": [5, 5], "size": [30, 40]}}]},
         "frame a.jpg, annotation 9: the run lengths add up to 10 pixels, a mask of 30x40 has 1,200",
     ),
     "run lengths of another size": (
         {"annotations": [{**ANNOTATION, "segmentation": {"counts": [5, 5], "size": [2, 5]}}]},
-        "frame a.jpg, label 9 (car): the mask has 2x5 pixels, the picture 30x40",
+        "frame a.jpg, label 9 (car): the mask has 2x5 pixels, the image 30x40",
     ),
     "polygons without a size": (
         {

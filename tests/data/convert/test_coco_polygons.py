@@ -65,8 +65,8 @@ def test_overlapping_polygons_are_united() -> None:
     (
         ([[0, 0, 1, 1]], "three corners or more, not 4 numbers"),
         ([[0, 0, 1, 1, 2, 0, 5]], "three corners or more, not 7 numbers"),
-        ([[0, 0, 1e9, 1, 2, 0]], "leads far out of the picture of 8x6 pixels"),
-        ([[0, 0, float("nan"), 1, 2, 0]], "leads far out of the picture"),
+        ([[0, 0, 1e9, 1, 2, 0]], "leads far out of the image of 8x6 pixels"),
+        ([[0, 0, float("nan"), 1, 2, 0]], "leads far out of the image"),
         ([], "there is no polygon"),
     ),
 )

@@ -47,7 +47,7 @@ def test_kinds_are_told_by_content(tmp_path: Path) -> None:
     (
         ("nothing", "nothing: no such file or folder"),
         ("empty", r"empty: holds no labels; give a .json file, or a folder of .json files, of .txt files \(YOLO\)"),
-        ("a.png", "a.png: one picture; give the folder of the masks"),
+        ("a.png", "a.png: one image; give the folder of the masks"),
         ("a.txt", "a.txt: one text file; give the folder of the YOLO labels"),
     ),
 )

@@ -73,7 +73,7 @@ def test_real_files_come_back(real_root: Path, tmp_path: Path, path: str) -> Non
     done = run(source, tmp_path / "out.json", "scalabel")
     expected = read_labels(source).frames
     assert read_labels(tmp_path / "out.json").frames == expected
-    assert (done.frames, done.losses) == (len(expected), {})
+    assert (done.frames, done.dropped) == (len(expected), {})
 
 
 def test_polygons_are_kept_by_scalabel(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_polygons_are_kept_by_scalabel(tmp_path: Path) -> None:
     assert frame["labels"][0] == labels[0]
     assert "poly2d" not in frame["labels"][1]
     done = run(tmp_path / "in.json", tmp_path / "coco.json", "coco")
-    assert done.losses == {"labels without a box are left out": 1}
+    assert done.dropped == {"labels without a box are left out": 1}
 
 
 def good() -> list[Frame]:

@@ -55,7 +55,7 @@ def test_bitmasks_come_back_exactly(tmp_path: Path, task: str, to: str) -> None:
         save(one, tmp_path / f"bitmasks/{i}.png")
     middle = tmp_path / ("middle.json" if to == "scalabel" else "middle")
     done = run(tmp_path / "bitmasks", middle, to)
-    assert (done.kind, done.task, done.losses) == ("bitmasks", task, {})
+    assert (done.kind, done.task, done.dropped) == ("bitmasks", task, {})
     run(middle, tmp_path / "back", "masks", task=task)
     for i, one in enumerate(pixels):
         assert (load(tmp_path / f"back/{i}.png") == one).all()
@@ -146,7 +146,7 @@ def test_the_later_label_is_on_top(tmp_path: Path) -> None:
     assert found.ids.tolist() == [1, 2, 4]
     assert found.categories.tolist() == [2, 3, 5]
     assert found.attributes.tolist() == [0, 4, 0]
-    assert done.losses == {
+    assert done.dropped == {
         "labels whose id is not kept": 4,
         "labels under another name of their class (bike, motor, person, van, ...) get the official one": 1,
         "labels of ignored classes (other person, other vehicle, trailer) become crowds of the nearest class": 1,
@@ -164,7 +164,7 @@ def test_of_predictions_the_higher_score_is_on_top(tmp_path: Path) -> None:
     done = run(write(tmp_path, [frame]), tmp_path / "out", "masks")
     found = read_bitmask(tmp_path / "out/a.png")
     assert found.categories[found.instances[:3, 0] - 1].tolist() == [3, 3, 5]
-    assert done.losses == {
+    assert done.dropped == {
         "labels whose score is not kept": 2,
         "labels lose pixels to labels over them": 1,
     }
@@ -181,7 +181,7 @@ def test_stuff_of_a_class_is_one_segment(tmp_path: Path) -> None:
     found = read_bitmask(tmp_path / "out/a.png")
     assert (done.task, found.ids.tolist(), found.categories.tolist()) == ("pan_seg", [30, 31, 32], [30, 35, 35])
     assert found.attributes.tolist() == [0, IGNORED, 0]
-    assert done.losses["labels are joined with another of their class in their frame"] == 1
+    assert done.dropped["labels are joined with another of their class in their frame"] == 1
 
 
 def test_semantic_labels_that_overlap_are_counted(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_semantic_labels_that_overlap_are_counted(tmp_path: Path) -> None:
     )
     done = run(write(tmp_path, [frame]), tmp_path / "out", "masks", task="sem_seg")
     assert load(tmp_path / "out/a.png")[:, 0].tolist() == [0, 10, 10, 255]
-    assert done.losses == {
+    assert done.dropped == {
         "labels whose id is not kept": 2,
         "labels without a mask (rle) are left out": 1,
         "labels of classes that the task does not have are left out": 1,
@@ -205,7 +205,7 @@ def test_drivable_is_told_and_knows_no_ignored_pixels(tmp_path: Path) -> None:
     mask = np.array([[0, 0, 1], [2, 2, 255]], np.uint8)
     save(mask, tmp_path / "masks/a.png")
     done = run(tmp_path / "masks", tmp_path / "labels.json", "scalabel", task="drivable")
-    assert done.losses == {"masks with pixels of 255 (ignored), which become background": 1}
+    assert done.dropped == {"masks with pixels of 255 (ignored), which become background": 1}
     (frame,) = read_labels(tmp_path / "labels.json").frames
     assert [label.category for label in frame.labels] == ["direct", "alternative"]
     assert run(tmp_path / "labels.json", tmp_path / "back", "masks").task == "drivable"
@@ -236,7 +236,7 @@ def test_bad_masks(tmp_path: Path) -> None:
     cases = {
         "only ids that sem_seg and drivable both have; say --task sem_seg or --task drivable": {},
         "masks are of sem_seg or drivable, not of ins_seg; give another --task or --from": {"task": "ins_seg"},
-        "a bitmask has four channels (RGBA) of 8 bits, this picture is grey": {"kind": "bitmasks"},
+        "a bitmask has four channels (RGBA) of 8 bits, this image is grey": {"kind": "bitmasks"},
     }
     for message, arguments in cases.items():
         with pytest.raises(DataError, match=re.escape(message)):
@@ -264,11 +264,11 @@ def test_bad_bitmasks(tmp_path: Path) -> None:
         run(tmp_path / "bitmasks", tmp_path / "out.json", "scalabel", task="det")
 
 
-def test_run_lengths_that_do_not_fit_the_picture(tmp_path: Path) -> None:
+def test_run_lengths_that_do_not_fit_the_image(tmp_path: Path) -> None:
     for task, category in (("ins_seg", "car"), ("sem_seg", "road")):
         frame = Frame("a.jpg", size=ImageSize(7, 4), labels=[Label("1", category, rle=rle_of(rows((0, 1))))])
         with pytest.raises(
-            DataError, match=r"det_val.json: frame a.jpg, label 1 .*the mask has 4x6 pixels, the picture 4x7"
+            DataError, match=r"det_val.json: frame a.jpg, label 1 .*the mask has 4x6 pixels, the image 4x7"
         ):
             run(write(tmp_path, [frame]), tmp_path / "out", "masks", task=task)
         assert not (tmp_path / "out").exists()

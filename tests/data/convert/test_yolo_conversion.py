@@ -41,7 +41,7 @@ def test_boxes_come_back(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
-    """Inclusive corners (0, 0) to (639, 359) are the upper left quarter of the picture."""
+    """Inclusive corners (0, 0) to (639, 359) are the upper left quarter of the image."""
     frames = [
         Frame(
             "a.jpg",
@@ -68,7 +68,7 @@ def test_boxes_are_cut_off_at_the_edges(tmp_path: Path) -> None:
     done = run(write(tmp_path, [Frame("a.jpg", labels=labels)]), tmp_path / "yolo", "yolo")
     line = "2 0.50000000 0.50000000 1.00000000 1.00000000\n"
     assert (tmp_path / "yolo/labels/val/a.txt").read_text() == 2 * line
-    assert done.losses["boxes reach out of their picture and are cut off at its edges"] == 1
+    assert done.dropped["boxes reach out of their image and are cut off at its edges"] == 1
 
 
 def test_what_yolo_does_not_hold_is_counted(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_what_yolo_does_not_hold_is_counted(tmp_path: Path) -> None:
         Label(None, "lane"),
     ]
     done = run(write(tmp_path, [Frame("a.jpg", timestamp=1, labels=labels)]), tmp_path / "yolo", "yolo")
-    assert done.losses == {
+    assert done.dropped == {
         "crowds and ignored labels are left out: they would be trained on as plain objects": 2,
         "labels of ignored classes (other person, other vehicle, trailer) become crowds of the nearest class": 1,
         "labels whose id is not kept": 1,
@@ -100,7 +100,7 @@ def yolo(tmp_path: Path, text: str = "1 0.5 0.5 0.25 0.25\n", classes: str | Non
     return folder
 
 
-def test_sizes_and_names_of_pictures_are_read(tmp_path: Path) -> None:
+def test_sizes_and_names_of_images_are_read(tmp_path: Path) -> None:
     folder = yolo(tmp_path, "1 0.5 0.5 0.25 0.5\n\n0 0.5 0.5 1 1 0.75\n")
     (tmp_path / "images").mkdir()
     Image.new("RGB", (80, 40)).save(tmp_path / "images/a.png")
@@ -130,7 +130,7 @@ BAD = {
         "line 1: class 2, but there are 2 classes, 0 to 1; check --classes",
     ),
     "a negative class": ("-1 0.5 0.5 0.25 0.25", "line 1: class -1, but there are 2 classes"),
-    "pixels": ("1 640 360 20 30", "line 1: 640 360 20 30 are not all fractions of the picture, 0 to 1; divide pixels"),
+    "pixels": ("1 640 360 20 30", "line 1: 640 360 20 30 are not all fractions of the image, 0 to 1; divide pixels"),
     "not a number": ("1 0.5 nan 0.25 0.25", "line 1: 0.5 nan 0.25 0.25 are not all fractions"),
 }
 
@@ -144,17 +144,15 @@ def test_bad_lines(tmp_path: Path, case: str) -> None:
 
 
 def test_without_a_size(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"fractions of the picture's size, which the labels do not hold; give --images"
-    ):
+    with pytest.raises(DataError, match=r"fractions of the image's size, which the labels do not hold; give --images"):
         run(yolo(tmp_path), tmp_path / "coco.json", "coco")
     (tmp_path / "images").mkdir()
-    with pytest.raises(DataError, match=r"a.txt: .*images has no picture of this name; check --images"):
+    with pytest.raises(DataError, match=r"a.txt: .*images has no image of this name; check --images"):
         run(tmp_path / "yolo", tmp_path / "coco.json", "coco", images=tmp_path / "images")
-    (tmp_path / "images/a.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"a.jpg: the picture cannot be read .*; mend it, or give --size"):
+    (tmp_path / "images/a.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"a.jpg: the image cannot be read .*; mend it, or give --size"):
         run(tmp_path / "yolo", tmp_path / "coco.json", "coco", images=tmp_path / "images")
-    with pytest.raises(DataError, match=r"nowhere: no such folder of pictures; check --images"):
+    with pytest.raises(DataError, match=r"nowhere: no such folder of images; check --images"):
         run(tmp_path / "yolo", tmp_path / "coco.json", "coco", images=tmp_path / "nowhere")
 
 
@@ -186,13 +184,13 @@ def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> 
     assert list((tmp_path / "yolo/labels").iterdir()) == []
 
 
-def test_a_box_outside_of_its_picture_is_left_out(tmp_path: Path) -> None:
+def test_a_box_outside_of_its_image_is_left_out(tmp_path: Path) -> None:
     boxes = [Box2D(1300, 5, 1310, 9), Box2D(3, -9, 8, -1), Box2D(-5, 0, -1, 9), Box2D(1279, 719, 1290, 730)]
     frame = Frame("a.jpg", labels=[Label(None, "car", box2d=box) for box in boxes])
     done = run(write(tmp_path, [frame]), tmp_path / "yolo", "yolo", split="train")
-    assert done.losses == {
-        "boxes outside of their picture are left out": 3,
-        "boxes reach out of their picture and are cut off at its edges": 1,
+    assert done.dropped == {
+        "boxes outside of their image are left out": 3,
+        "boxes reach out of their image and are cut off at its edges": 1,
     }
     assert (tmp_path / "yolo/labels/train/a.txt").read_text().count("\n") == 1
 
@@ -200,7 +198,7 @@ def test_a_box_outside_of_its_picture_is_left_out(tmp_path: Path) -> None:
 def test_a_box_without_area_is_left_out(tmp_path: Path) -> None:
     folder = yolo(tmp_path, "1 0.5 0.5 0 0.25\n0 0.5 0.5 0.25 0.25\n")
     done = run(folder, tmp_path / "coco.json", "coco", size=SIZE)
-    assert done.labels == 1 and done.losses == {"boxes without an area are left out": 1}
+    assert done.labels == 1 and done.dropped == {"boxes without an area are left out": 1}
 
 
 def test_what_else_a_label_without_area_holds_is_kept(tmp_path: Path) -> None:
@@ -208,7 +206,7 @@ def test_what_else_a_label_without_area_holds_is_kept(tmp_path: Path) -> None:
     label = '{"id": "1", "category": "car", "box2d": {"x1": 5, "y1": 5, "x2": 3, "y2": 9}'
     (tmp_path / "in.json").write_text(f'[{{"name": "a.jpg", "labels": [{label}}}, {label}, {polygon}}}]}}]')
     done = run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
-    assert done.losses == {"boxes without an area are left out": 2}
+    assert done.dropped == {"boxes without an area are left out": 2}
     (frame,) = json.loads((tmp_path / "out.json").read_text())
     assert [one.keys() for one in frame["labels"]] == [{"id", "category", "poly2d"}]
 
@@ -227,7 +225,7 @@ def test_boxes_around_run_lengths_are_those_around_bitmasks(tmp_path: Path) -> N
     nothing = Label("99", "car", rle=rle_of(np.zeros((36, 64), bool)))
     source = write(tmp_path, [Frame("a.jpg", size=ImageSize(64, 36), labels=[*labels, nothing])])
     done = run(source, tmp_path / "direct", "yolo", split="train")
-    assert done.losses["boxes without an area are left out"] == 1
+    assert done.dropped["boxes without an area are left out"] == 1
     run(source, tmp_path / "bitmasks", "masks", task="ins_seg")
     run(tmp_path / "bitmasks", tmp_path / "yolo", "yolo", split="train", task="ins_seg")
     text = (tmp_path / "direct/labels/train/a.txt").read_text()

@@ -150,7 +150,7 @@ def test_data_that_changed_between_two_starts(cfg: CfgNode, tiny_root: Path, cap
         f"bdd100k_det_train: the data have changed since the run's last start: {labels} has changed "
         f"(3 frames before, 2 now; {size} bytes before, {labels.stat().st_size} now; sha256 "
     )
-    assert fewer.endswith(f"{tiny_root / 'bdd100k/images/100k/val'} has 2 pictures, 3 before.")
+    assert fewer.endswith(f"{tiny_root / 'bdd100k/images/100k/val'} has 2 images, 3 before.")
     # A new run is not one that goes on.
     caplog.clear()
     labels.write_text("[]")

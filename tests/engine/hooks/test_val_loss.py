@@ -36,7 +36,7 @@ def random_states() -> tuple[object, ...]:
     return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
 
 
-def test_the_losses_are_those_of_the_pictures_as_evaluation_sees_them(small_cfg: Make) -> None:
+def test_the_losses_are_those_of_the_images_as_evaluation_sees_them(small_cfg: Make) -> None:
     cfg = small_cfg(*TEST_SET, "MODEL.SEM_SEG_HEAD.DROPOUT", 0.5, "MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED", False)
     cfg.MODEL.SEM_SEG_HEAD.LOSS_WEIGHT = 1.0
     torch.manual_seed(0)

@@ -112,14 +112,14 @@ def test_without_tensorboard_there_is_a_line(
         assert storage._vis_data == []
     assert caplog.text.count("TensorBoard is not installed") == 1
     assert [one.name for one in (tmp_path / "out").iterdir()] == ["metrics.json"]
-    assert not writers.shows_pictures(cfg)
+    assert not writers.shows_images(cfg)
 
 
 class Wandb(SimpleNamespace):
     """What the writer uses of the package of that name."""
 
     def __init__(self) -> None:
-        super().__init__(Image=lambda pixels: ("picture", pixels.shape), calls=[], logged=[], finished=0)
+        super().__init__(Image=lambda pixels: ("image", pixels.shape), calls=[], logged=[], finished=0)
 
     def init(self, **arguments: object) -> "Wandb":
         self.calls.append(arguments)
@@ -156,8 +156,8 @@ def test_wandb(small_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert steps == sorted(set(steps)) == [1, 2] and wandb.finished == 1
     (_, trained), (_, final) = wandb.logged
     assert "total_loss" in trained and "sem_seg/mIoU" in final
-    assert final["predictions/0_val0.jpg"] == ("picture", (360, 640, 3))
-    # TensorBoard has the picture as well.
+    assert final["predictions/0_val0.jpg"] == ("image", (360, 640, 3))
+    # TensorBoard has the image as well.
     assert EventAccumulator(str(tmp_path / "out")).Reload().Tags()["images"] == ["predictions/0_val0.jpg"]
 
     # A resumed run goes on, another one is new.

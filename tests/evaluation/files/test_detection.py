@@ -11,7 +11,7 @@ from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation import boxes as box_columns
 from bdd100k_d2.evaluation.boxes import Boxes, predicted_boxes, reading_boxes
-from bdd100k_d2.evaluation.files.detection import DetectionProblem, open_det
+from bdd100k_d2.evaluation.files.detection import MatchedBoxes, open_det
 from bdd100k_d2.evaluation.toolkit_format import summary
 
 
@@ -30,15 +30,15 @@ def predictions(*frames: tuple[str, int]) -> list[Frame]:
     ]
 
 
-def open_files(truth: Path, predicted: Path) -> DetectionProblem:
-    return open_det(truth, predicted, 1).problem
+def open_files(truth: Path, predicted: Path) -> MatchedBoxes:
+    return open_det(truth, predicted, 1).matched
 
 
 def test_the_oracle_from_files(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["det"]
-    problem = open_files(oracles / expected["gt"], oracles / expected["pred"])
-    assert summary(problem.official()) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
-    assert problem.further() == {} and len(problem.names) == 202
+    matched = open_files(oracles / expected["gt"], oracles / expected["pred"])
+    assert summary(matched.toolkit_scores()) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    assert matched.extra_metrics() == {} and len(matched.names) == 202
 
 
 def read(path: Path, processes: int) -> Boxes:
@@ -113,20 +113,20 @@ def test_missing_and_extra_frames_are_counted(tmp_path: Path, caplog: pytest.Log
     write_frames(boxes, truth)
     write_frames([boxes[0], *predictions(("y.jpg", 1), ("x.jpg", 0))], found)
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
-        problem = open_files(truth, found)
+        matched = open_files(truth, found)
     swapped, missing, extra = caplog.messages
     assert swapped == f"{truth}: the ground truth has scores; are ground truth and predictions swapped?"
     assert missing == f"{found}: 2 of 3 frames have no prediction and count as empty; the first is b.jpg."
     assert extra == f"{found}: 2 predicted frames are not in the ground truth and are left out; the first is x.jpg."
     # Three of six cars are found, all of them above the others that are not.
-    assert problem.official()["AR100"][0]["car"] == pytest.approx(50)
+    assert matched.toolkit_scores()["AR100"][0]["car"] == pytest.approx(50)
 
 
 def test_predictions_without_a_box_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture, oracles: Path) -> None:
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
-        problem = open_files(oracles / "det/gt.json", oracles / "det/pred_empty.json")
+        matched = open_files(oracles / "det/gt.json", oracles / "det/pred_empty.json")
     assert caplog.messages[-1].endswith("pred_empty.json: 1 predictions have no box (box2d) and are left out.")
-    assert problem.official()["AP"][1] == {"OVERALL": 0}
+    assert matched.toolkit_scores()["AP"][1] == {"OVERALL": 0}
 
 
 def test_predictions_of_another_split_are_refused(tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_predictions_of_another_split_are_refused(tmp_path: Path) -> None:
 
 def test_a_subset_scores_like_files_of_the_subset(tmp_path: Path, oracles: Path) -> None:
     truth, found = (read_labels(oracles / f"det/{side}.json").frames for side in ("gt", "pred"))
-    problem = open_files(oracles / "det/gt.json", oracles / "det/pred.json")
-    chosen = np.arange(len(problem.names)) % 3 == 1
-    names = {name for name, keep in zip(problem.names, chosen, strict=True) if keep}
+    matched = open_files(oracles / "det/gt.json", oracles / "det/pred.json")
+    chosen = np.arange(len(matched.names)) % 3 == 1
+    names = {name for name, keep in zip(matched.names, chosen, strict=True) if keep}
     write_frames([frame for frame in truth if frame.name in names], tmp_path / "gt.json")
     write_frames([frame for frame in found if frame.name in names], tmp_path / "pred.json")
-    alone = open_files(tmp_path / "gt.json", tmp_path / "pred.json").official()
-    assert summary(problem.official(chosen)) == pytest.approx(summary(alone), abs=1e-12, rel=0, nan_ok=True)
+    alone = open_files(tmp_path / "gt.json", tmp_path / "pred.json").toolkit_scores()
+    assert summary(matched.toolkit_scores(chosen)) == pytest.approx(summary(alone), abs=1e-12, rel=0, nan_ok=True)

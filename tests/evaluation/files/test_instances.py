@@ -14,14 +14,14 @@ from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import RLE, Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
-from bdd100k_d2.evaluation.toolkit_format import Official, summary
+from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, summary
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 # Ground truth has the first five classes only.
 CLASSES = 5
 
 
-def assert_equal(ours: Official, theirs: dict[str, Any]) -> None:
+def assert_equal(ours: ToolkitScores, theirs: dict[str, Any]) -> None:
     assert list(ours) == list(theirs)
     for metric, (classes, overall) in ours.items():
         assert list(classes) == list(theirs[metric][0])
@@ -31,7 +31,7 @@ def assert_equal(ours: Official, theirs: dict[str, Any]) -> None:
 
 def test_the_run_length_oracle(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["ins_seg_rle"]
-    scores = open_ins_seg(oracles / expected["gt"], oracles / expected["pred"], None, 1).official()
+    scores = open_ins_seg(oracles / expected["gt"], oracles / expected["pred"], None, 1).toolkit_scores()
     assert summary(scores) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
     classes = {name: value for name, value in scores["AP"][0].items() if not np.isnan(value)}
     assert classes == pytest.approx(expected["AP_per_class"], abs=1e-9, rel=0)
@@ -39,9 +39,9 @@ def test_the_run_length_oracle(oracles: Path) -> None:
 
 def test_the_run_length_oracle_without_predictions(oracles: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = oracles / "ins_seg_rle"
-    problem = open_ins_seg(folder / "ins_seg_rle_sample.json", folder / "ins_seg_preds_empty.json", None, 1)
+    matched = open_ins_seg(folder / "ins_seg_rle_sample.json", folder / "ins_seg_preds_empty.json", None, 1)
     present = {"pedestrian", "rider", "car", "truck", "bicycle"}
-    for classes, overall in problem.official().values():
+    for classes, overall in matched.toolkit_scores().values():
         assert {name for name, value in classes.items() if value == 0} == present
         assert overall == {"OVERALL": 0}
     assert "1 labels have no mask (rle) and are left out" in caplog.text
@@ -50,13 +50,13 @@ def test_the_run_length_oracle_without_predictions(oracles: Path, caplog: pytest
 def test_the_bitmask_oracle(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["ins_seg_bitmask"]
     paths = [oracles / expected[key] for key in ("gt", "pred", "score_file")]
-    problem = open_ins_seg(*paths, 1)
-    scores = {metric: value for metric, value in summary(problem.official()).items() if not np.isnan(value)}
+    matched = open_ins_seg(*paths, 1)
+    scores = {metric: value for metric, value in summary(matched.toolkit_scores()).items() if not np.isnan(value)}
     assert scores == pytest.approx(expected["scores"], abs=1e-9, rel=0)
-    classes = {name: value for name, value in problem.official()["AP"][0].items() if not np.isnan(value)}
+    classes = {name: value for name, value in matched.toolkit_scores()["AP"][0].items() if not np.isnan(value)}
     assert classes == pytest.approx(expected["AP_per_class"], abs=1e-9, rel=0)
-    assert problem.names == ["a.png"]
-    assert problem.further() == {}
+    assert matched.names == ["a.png"]
+    assert matched.extra_metrics() == {}
 
 
 def write_problem(root: Path, seed: int, frames: int = 9, size: tuple[int, int] = SIZE, most: int = 10) -> None:
@@ -90,18 +90,18 @@ def toolkit_scores(root: Path) -> dict[str, Any]:
 def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
     pytest.importorskip("bdd100k", **TOOLKIT)
     write_problem(tmp_path, seed, most=4 if seed < 2 else 10)
-    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
-    assert_equal(problem.official(), toolkit_scores(tmp_path))
+    matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(matched.toolkit_scores(), toolkit_scores(tmp_path))
 
 
 def test_large_bitmasks_equal_the_toolkit(tmp_path: Path) -> None:
     """Areas of all ranges, and at their limits."""
     pytest.importorskip("bdd100k", **TOOLKIT)
     write_problem(tmp_path, 20, frames=12, size=(260, 300))
-    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
+    matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
     theirs = toolkit_scores(tmp_path)
     assert not np.isnan([theirs[metric][1]["OVERALL"] for metric in ("APs", "APm", "APl")]).any()
-    assert_equal(problem.official(), theirs)
+    assert_equal(matched.toolkit_scores(), theirs)
 
 
 def test_more_than_a_hundred_predictions_of_a_class_equal_the_toolkit(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_more_than_a_hundred_predictions_of_a_class_equal_the_toolkit(tmp_path: 
     write_bitmask(predicted, tmp_path / "pred/a.png")
     labels = [{"index": i, "score": float(rng.random())} for i in range(1, count + 1)]
     (tmp_path / "score.json").write_text(json.dumps([{"name": "a.png", "labels": labels}]))
-    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
-    assert_equal(problem.official(), toolkit_scores(tmp_path))
-    assert 0 < summary(problem.official())["AR100"] < 100
+    matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(matched.toolkit_scores(), toolkit_scores(tmp_path))
+    assert 0 < summary(matched.toolkit_scores())["AR100"] < 100
 
 
 def test_nested_folders_equal_the_toolkit(tmp_path: Path) -> None:
@@ -129,20 +129,20 @@ def test_nested_folders_equal_the_toolkit(tmp_path: Path) -> None:
         for i, file in enumerate(sorted((tmp_path / folder).iterdir())):
             (tmp_path / folder / f"{9 - i}").mkdir()
             file.rename(tmp_path / folder / f"{9 - i}" / file.name)
-    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
-    assert_equal(problem.official(), toolkit_scores(tmp_path))
+    matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert_equal(matched.toolkit_scores(), toolkit_scores(tmp_path))
 
 
 def test_slices_of_bitmasks_equal_problems_of_their_own(tmp_path: Path) -> None:
     write_problem(tmp_path, 5)
-    problem = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
+    matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
     chosen = np.arange(9) % 2 == 0
-    for name, taken in zip(problem.names, chosen, strict=True):
+    for name, taken in zip(matched.names, chosen, strict=True):
         if not taken:
             (tmp_path / "gt" / name).unlink()
     alone = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
-    assert_equal(problem.official(chosen), alone.official())
-    assert problem.official() != alone.official()
+    assert_equal(matched.toolkit_scores(chosen), alone.toolkit_scores())
+    assert matched.toolkit_scores() != alone.toolkit_scores()
 
 
 def test_missing_bitmasks_are_empty_and_extra_ones_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -152,10 +152,10 @@ def test_missing_bitmasks_are_empty_and_extra_ones_left_out(tmp_path: Path, capl
     listed[0] = {"name": "unused.png", "labels": None}
     (tmp_path / "score.json").write_text(json.dumps(listed))
     write_bitmask(Bitmask(np.zeros(SIZE, np.int32), *[np.zeros(0, np.uint8)] * 3), tmp_path / "pred/-1.png")
-    with_empty = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1).official()
+    with_empty = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1).toolkit_scores()
     (tmp_path / "pred/-1.png").unlink()
     caplog.clear()
-    without = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1).official()
+    without = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1).toolkit_scores()
     assert_equal(without, with_empty)
     messages = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(messages) == 3
@@ -209,26 +209,26 @@ def test_random_run_lengths_equal_the_toolkit(tmp_path: Path, seed: int, caplog:
     gts, config = toolkit_frames(tmp_path / "gt.json", "ins_seg")
     theirs = evaluate_ins_seg(gts, toolkit_frames(tmp_path / "pred.json", "ins_seg")[0], config, nproc=1).dict()
     caplog.clear()
-    problem = open_ins_seg(tmp_path / "gt.json", tmp_path / "pred.json", None, 1 + seed % 2)
-    assert problem.names == sorted(frame.name for frame in truth)
-    assert_equal(problem.official(), theirs)
+    matched = open_ins_seg(tmp_path / "gt.json", tmp_path / "pred.json", None, 1 + seed % 2)
+    assert matched.names == sorted(frame.name for frame in truth)
+    assert_equal(matched.toolkit_scores(), theirs)
     assert "in 1 frames predicted masks overlap" in caplog.text
     assert "The first is 5.jpg" in caplog.text
     assert "10 labels have no mask" not in caplog.text
     assert "9 labels have no mask (rle) and are left out" in caplog.text
-    # A slice is the problem of its frames.
-    chosen = np.array([name < "5" for name in problem.names])
+    # A slice is the matched of its frames.
+    chosen = np.array([name < "5" for name in matched.names])
     write_frames([frame for frame in truth if frame.name < "5"], tmp_path / "slice.json")
     assert_equal(
-        problem.official(chosen),
-        open_ins_seg(tmp_path / "slice.json", tmp_path / "pred.json", None, 1).official(),
+        matched.toolkit_scores(chosen),
+        open_ins_seg(tmp_path / "slice.json", tmp_path / "pred.json", None, 1).toolkit_scores(),
     )
 
 
-def open_labels(tmp_path: Path, truth: list[Frame], predicted: list[Frame]) -> Official:
+def open_labels(tmp_path: Path, truth: list[Frame], predicted: list[Frame]) -> ToolkitScores:
     write_frames(truth, tmp_path / "gt.json")
     write_frames(predicted, tmp_path / "pred.json")
-    return open_ins_seg(tmp_path / "gt.json", tmp_path / "pred.json", None, 1).official()
+    return open_ins_seg(tmp_path / "gt.json", tmp_path / "pred.json", None, 1).toolkit_scores()
 
 
 def test_bad_labels_are_named(tmp_path: Path) -> None:
@@ -268,8 +268,8 @@ def tiny(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def open_tiny(root: Path) -> Official:
-    return open_ins_seg(root / "gt", root / "pred", root / "score.json", 1).official()
+def open_tiny(root: Path) -> ToolkitScores:
+    return open_ins_seg(root / "gt", root / "pred", root / "score.json", 1).toolkit_scores()
 
 
 def test_ids_may_be_text(tiny: Path) -> None:
@@ -295,7 +295,7 @@ def test_ids_may_be_text(tiny: Path) -> None:
             "frame a.jpg scores annotation id 7 twice",
         ),
         ('[{"name": "a.jpg"}, {"name": "a.png"}]', "frame a.png stands twice"),
-        ('[{"name": "a"}]', "the frame 'a' is not named after a picture"),
+        ('[{"name": "a"}]', "the frame 'a' is not named after an image"),
     ],
 )
 def test_bad_score_files_are_named(tiny: Path, content: str, message: str) -> None:

@@ -13,12 +13,12 @@ from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.panoptic import open_pan_seg
-from bdd100k_d2.evaluation.toolkit_format import Official
+from bdd100k_d2.evaluation.toolkit_format import ToolkitScores
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
 
-def assert_equal(ours: Official, theirs: dict[str, Any]) -> None:
+def assert_equal(ours: ToolkitScores, theirs: dict[str, Any]) -> None:
     assert list(ours) == list(theirs)
     for metric, groups in ours.items():
         assert [list(group) for group in groups] == [list(group) for group in theirs[metric]]
@@ -26,13 +26,13 @@ def assert_equal(ours: Official, theirs: dict[str, Any]) -> None:
             assert mine == pytest.approx(other, abs=1e-9, rel=0), metric
 
 
-def overall(scores: Official) -> dict[str, float]:
+def overall(scores: ToolkitScores) -> dict[str, float]:
     return {metric: groups[2]["OVERALL"] for metric, groups in scores.items()}
 
 
 def test_the_oracle(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["pan_seg_rle"]
-    scores = open_pan_seg(oracles / expected["gt"], oracles / expected["pred"], 1).official()
+    scores = open_pan_seg(oracles / expected["gt"], oracles / expected["pred"], 1).toolkit_scores()
     found = overall(scores) | {f"PQ/{group}": scores["PQ"][1][group] for group in ("STUFF", "THING")}
     assert {metric: found[metric] for metric in expected["scores"]} == pytest.approx(
         expected["scores"], abs=1e-9, rel=0
@@ -43,18 +43,18 @@ def test_the_oracle(oracles: Path) -> None:
 def test_the_oracle_with_a_frame_not_predicted(oracles: Path, caplog: pytest.LogCaptureFixture) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["pan_seg_rle"]
     missing = expected["missing_prediction_frame"]
-    problem = open_pan_seg(oracles / missing["gt"], oracles / expected["pred"], 2)
-    assert overall(problem.official())["PQ"] == pytest.approx(missing["PQ"], abs=1e-9, rel=0)
+    matched = open_pan_seg(oracles / missing["gt"], oracles / expected["pred"], 2)
+    assert overall(matched.toolkit_scores())["PQ"] == pytest.approx(missing["PQ"], abs=1e-9, rel=0)
     assert "1 of 2 frames have no prediction and count as empty" in caplog.text
     # The slice of the other frame is the first oracle.
-    chosen = np.array([name == "aa190499-9af0e58b.jpg" for name in problem.names])
-    assert overall(problem.official(chosen))["PQ"] == pytest.approx(expected["scores"]["PQ"], abs=1e-9, rel=0)
-    assert problem.further() == {}
+    chosen = np.array([name == "aa190499-9af0e58b.jpg" for name in matched.names])
+    assert overall(matched.toolkit_scores(chosen))["PQ"] == pytest.approx(expected["scores"]["PQ"], abs=1e-9, rel=0)
+    assert matched.extra_metrics() == {}
 
 
 def test_the_oracle_without_predictions(oracles: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = oracles / "pan_seg_rle"
-    scores = open_pan_seg(folder / "pan_seg_sample.json", folder / "pan_seg_preds_empty.json", 1).official()
+    scores = open_pan_seg(folder / "pan_seg_sample.json", folder / "pan_seg_preds_empty.json", 1).toolkit_scores()
     assert overall(scores) == {"PQ": 0, "SQ": 0, "RQ": 0, "NUM": 15}
     assert "32 labels have no mask (rle) and are left out" in caplog.text
 
@@ -77,7 +77,7 @@ def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
             write_bitmask(predicted if len(predicted.ids) else last, tmp_path / f"pred/{i}.png")
     files = [list_files(str(tmp_path / folder), ".png", with_prefix=True) for folder in ("gt", "pred")]
     theirs = evaluate_pan_seg(*files, nproc=1, with_logs=False).dict()
-    ours = open_pan_seg(tmp_path / "gt", tmp_path / "pred", 1 + seed % 2).official()
+    ours = open_pan_seg(tmp_path / "gt", tmp_path / "pred", 1 + seed % 2).toolkit_scores()
     assert_equal(ours, theirs)
     assert 0 < ours["PQ"][2]["OVERALL"] < 100
 
@@ -114,7 +114,7 @@ def test_random_run_lengths_equal_the_toolkit(tmp_path: Path, seed: int, caplog:
     gts, config = toolkit_frames(tmp_path / "gt.json", "pan_seg")
     theirs = evaluate_pan_seg(gts, toolkit_frames(tmp_path / "pred.json", "pan_seg")[0], config, nproc=1).dict()
     caplog.clear()
-    ours = open_pan_seg(tmp_path / "gt.json", tmp_path / "pred.json", 1).official()
+    ours = open_pan_seg(tmp_path / "gt.json", tmp_path / "pred.json", 1).toolkit_scores()
     assert_equal(ours, theirs)
     assert 0 < ours["PQ"][2]["OVERALL"] < 100
     assert "gt.json: 10 labels of categories that pan_seg does not have are left out: van (10)" in caplog.text
@@ -145,7 +145,7 @@ def tiny(category: int = 35) -> Bitmask:
 def test_a_prediction_without_segments_misses_all(tmp_path: Path) -> None:
     write_bitmask(tiny(), tmp_path / "gt/a.png")
     write_bitmask(Bitmask(np.zeros((8, 8), np.int32), *[np.zeros(0, np.uint8)] * 3), tmp_path / "pred/a.png")
-    scores = open_pan_seg(tmp_path / "gt", tmp_path / "pred", 1).official()
+    scores = open_pan_seg(tmp_path / "gt", tmp_path / "pred", 1).toolkit_scores()
     assert overall(scores) == {"PQ": 0, "SQ": 0, "RQ": 0, "N": 1}
     assert scores["N"][0]["car"] == 1
 
@@ -157,7 +157,7 @@ def test_ids_of_predictions_need_not_be_numbers(tmp_path: Path) -> None:
     crowd = Label(id="c", category="car", rle=car.rle, attributes=LabelAttributes(crowd=True))
     write_frames([Frame("a.jpg", size=size, labels=[car]), Frame("b.jpg", size=size)], tmp_path / "gt.json")
     write_frames([Frame("a.jpg", labels=[car]), Frame("b.jpg", labels=[crowd])], tmp_path / "pred.json")
-    scores = open_pan_seg(tmp_path / "gt.json", tmp_path / "pred.json", 1).official()
+    scores = open_pan_seg(tmp_path / "gt.json", tmp_path / "pred.json", 1).toolkit_scores()
     assert overall(scores) == {"PQ": 100, "SQ": 100, "RQ": 100, "NUM": 1}
 
 
@@ -197,5 +197,5 @@ def test_polygons_are_named(real_root: Path) -> None:
 
 def test_real_labels_against_themselves(real_root: Path) -> None:
     rles = real_root / "bdd100k/labels/pan_seg/rles"
-    scores = open_pan_seg(rles, rles, 1).official()
+    scores = open_pan_seg(rles, rles, 1).toolkit_scores()
     assert 0 < scores["PQ"][2]["OVERALL"] <= 100

@@ -46,9 +46,9 @@ def test_folders_equal_the_toolkit(tmp_path: Path, task: str) -> None:
     write_masks(tmp_path / "pred" / "part", found | {"other": truth["f0"]})
     paths = [[str(path) for path in sorted((tmp_path / side).rglob("*.png"))] for side in ("gt", "pred")]
     theirs = seg.evaluate_segmentation(*paths, mode=task, nproc=1, with_logs=False)
-    problem = open_masks(task, tmp_path / "gt", tmp_path / "pred", 2)
-    assert problem.names == sorted(truth)
-    ours = problem.official()
+    matched = open_masks(task, tmp_path / "gt", tmp_path / "pred", 2)
+    assert matched.names == sorted(truth)
+    ours = matched.toolkit_scores()
     assert list(ours) == list(dict(theirs))
     assert summary(ours) == pytest.approx(theirs.summary(), abs=1e-9, rel=0)
     for metric in ("IoU", "Acc"):
@@ -71,7 +71,7 @@ def test_run_lengths_equal_the_toolkit(tmp_path: Path, task: str) -> None:
     config = load_bdd100k_config(task)
     frames = [bdd100k_to_scalabel(load(str(tmp_path / f"{side}.json")).frames, config) for side in ("gt", "pred")]
     theirs = evaluate_sem_seg(*frames, config.scalabel, nproc=1)
-    ours = open_masks(task, tmp_path / "gt.json", tmp_path / "pred.json", 1).official()
+    ours = open_masks(task, tmp_path / "gt.json", tmp_path / "pred.json", 1).toolkit_scores()
     assert summary(ours) == pytest.approx(theirs.summary(), abs=1e-9, rel=0)
     assert ours["IoU"][0] == pytest.approx(theirs.IoU[0], abs=1e-9, rel=0)
 
@@ -88,10 +88,10 @@ def mask_frame(name: str, mask: np.ndarray, task: str) -> Frame:
 
 def test_the_oracle_from_files(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["sem_seg"]
-    problem = open_masks("sem_seg", oracles / expected["gt"], oracles / expected["pred"], 1)
-    assert summary(problem.official()) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
+    matched = open_masks("sem_seg", oracles / expected["gt"], oracles / expected["pred"], 1)
+    assert summary(matched.toolkit_scores()) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
     empty = open_masks("sem_seg", oracles / expected["gt"], oracles / "sem_seg/sem_seg_preds_empty.json", 1)
-    assert summary(empty.official()) == dict.fromkeys(expected["scores"], 0)
+    assert summary(empty.toolkit_scores()) == dict.fromkeys(expected["scores"], 0)
 
 
 def test_a_folder_and_run_lengths_agree(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_folder_and_run_lengths_agree(tmp_path: Path) -> None:
     truth = {name: np.kron(mask, np.ones((30, 40), np.uint8)) for name, mask in truth.items()}
     folder = write_masks(tmp_path / "gt", truth)
     write_frames([mask_frame(name, mask, "sem_seg") for name, mask in truth.items()], tmp_path / "pred.json")
-    official = open_masks("sem_seg", folder, tmp_path / "pred.json", 1).official()
+    official = open_masks("sem_seg", folder, tmp_path / "pred.json", 1).toolkit_scores()
     assert summary(official)["mIoU"] == 100
 
 
@@ -111,11 +111,11 @@ def test_the_fast_counter_counts_like_the_plain_one(tmp_path: Path, task: str, m
     count = segmentation._count_files
     monkeypatch.setattr(segmentation, "_count_files", lambda *a: fast.append(count(*a)) or fast[-1])
     folders = write_masks(tmp_path / "gt", truth), write_masks(tmp_path / "pred", found)
-    problem = open_masks(task, *folders, 1)
+    matched = open_masks(task, *folders, 1)
     assert [matrix is not None for matrix in fast] == [True, False, False, True]
-    for name, matrix in zip(problem.names, problem.matrices, strict=True):
+    for name, matrix in zip(matched.names, matched.matrices, strict=True):
         np.testing.assert_array_equal(matrix, confusion_matrix(truth[name], found[name], classes))
-    assert problem.matrices.dtype == np.int64
+    assert matched.matrices.dtype == np.int64
 
 
 def test_palette_masks_are_ids_as_officially(tmp_path: Path) -> None:
@@ -126,15 +126,15 @@ def test_palette_masks_are_ids_as_officially(tmp_path: Path) -> None:
     colored.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
     colored.save(tmp_path / "pred/f0.png")
     assert Image.open(tmp_path / "pred/f0.png").mode == "P"
-    assert summary(open_masks("sem_seg", folder, tmp_path / "pred", 1).official())["mIoU"] == 100
+    assert summary(open_masks("sem_seg", folder, tmp_path / "pred", 1).toolkit_scores())["mIoU"] == 100
 
 
 def test_drivable_has_the_strict_score_beside_the_official_one(tmp_path: Path) -> None:
     truth = write_masks(tmp_path / "gt", {"a": np.array([[0, 0, 1, 2, 2, 2, 255]], np.uint8)})
     found = write_masks(tmp_path / "pred", {"a": np.array([[0, 0, 1, 0, 0, 0, 0]], np.uint8)})
-    problem = open_masks("drivable", truth, found, 1)
-    assert problem.official()["IoU"] == [{"direct": 100, "alternative": 100}, {"AVERAGE": 100}]
-    further = problem.further()
+    matched = open_masks("drivable", truth, found, 1)
+    assert matched.toolkit_scores()["IoU"] == [{"direct": 100, "alternative": 100}, {"AVERAGE": 100}]
+    further = matched.extra_metrics()
     assert further["IoU-strict"] == [{"direct": 40, "alternative": 100, "background": 0}, {"AVERAGE": 140 / 3}]
     assert further["Recall"] == [{"direct": 100, "alternative": 100}, {"AVERAGE": 100}]
     assert summary(further) == {"mRecall": 100, "mIoU-strict": 140 / 3}
@@ -142,8 +142,8 @@ def test_drivable_has_the_strict_score_beside_the_official_one(tmp_path: Path) -
 
 def test_the_2018_layout_is_read(tmp_path: Path, real_root: Path) -> None:
     labels = real_root / "bdd100k/seg_2018/labels/val"
-    problem = open_masks("sem_seg", labels, labels, 1)
-    assert problem.names[0] == "7d06fefd-f7be05a6" and summary(problem.official())["mIoU"] == 100
+    matched = open_masks("sem_seg", labels, labels, 1)
+    assert matched.names[0] == "7d06fefd-f7be05a6" and summary(matched.toolkit_scores())["mIoU"] == 100
 
 
 MASK = np.zeros((24, 32), np.uint8)
@@ -153,8 +153,8 @@ MASK = np.zeros((24, 32), np.uint8)
     ("found", "message"),
     [
         (MASK[:20], r"pred.a.png: the mask is 32x20, the ground truth 32x24 \(.*gt.a.png\)"),
-        (np.dstack([MASK] * 3), "pred.a.png: a mask has one channel of 8-bit class ids, this picture is RGB"),
-        (MASK.astype(np.uint16), "8-bit class ids, this picture is grey of 16 bits; save it with 8 bits"),
+        (np.dstack([MASK] * 3), "pred.a.png: a mask has one channel of 8-bit class ids, this image is RGB"),
+        (MASK.astype(np.uint16), "8-bit class ids, this image is grey of 16 bits; save it with 8 bits"),
     ],
 )
 def test_masks_that_cannot_be_scored_are_named(tmp_path: Path, found: np.ndarray, message: str) -> None:
@@ -205,17 +205,17 @@ def test_background_in_run_lengths_is_no_class_officially(tmp_path: Path, side: 
         write_frames([frame], tmp_path / f"{name}.json")
     config = load_bdd100k_config("drivable")
     theirs = [bdd100k_to_scalabel(load(str(tmp_path / f"{name}.json")).frames, config) for name in ("gt", "pred")]
-    problem = open_masks("drivable", tmp_path / "gt.json", tmp_path / "pred.json", 1)
-    assert summary(problem.official()) == pytest.approx(
+    matched = open_masks("drivable", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    assert summary(matched.toolkit_scores()) == pytest.approx(
         evaluate_sem_seg(*theirs, config.scalabel, nproc=1).summary(), abs=1e-9, rel=0
     )
-    assert summary(problem.further())["mIoU-strict"] == 100
+    assert summary(matched.extra_metrics())["mIoU-strict"] == 100
     # The same as masks, and without labels of the background at all.
     frames["gt"].labels.pop()
     write_frames([frames["gt"]], tmp_path / "gt.json")
     masks = write_masks(tmp_path / "masks", {"a": mask})
     for truth, found in ((tmp_path / "gt.json", masks), (masks, tmp_path / "gt.json")):
-        assert summary(open_masks("drivable", truth, found, 1).further())["mIoU-strict"] == 100
+        assert summary(open_masks("drivable", truth, found, 1).extra_metrics())["mIoU-strict"] == 100
 
 
 def test_label_files_are_matched_by_whole_names_and_masks_by_stems(tmp_path: Path) -> None:
@@ -225,9 +225,9 @@ def test_label_files_are_matched_by_whole_names_and_masks_by_stems(tmp_path: Pat
         frame.name = name
     write_frames(frames, tmp_path / "gt.json")
     write_frames(frames[:2], tmp_path / "pred.json")
-    problem = open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "pred.json", 1)
-    assert problem.names == ["a.png", "v1/a.jpg", "v2/a.jpg"]
-    assert summary(problem.official())["mIoU"] == pytest.approx(200 / 3)
+    matched = open_masks("sem_seg", tmp_path / "gt.json", tmp_path / "pred.json", 1)
+    assert matched.names == ["a.png", "v1/a.jpg", "v2/a.jpg"]
+    assert summary(matched.toolkit_scores())["mIoU"] == pytest.approx(200 / 3)
     frames[1].name = "a.jpg"
     write_frames(frames, tmp_path / "gt.json")
     with pytest.raises(DataError, match="gt.json: two frames are called a; masks cannot be matched to both"):
@@ -254,11 +254,11 @@ def test_predicted_ids_that_are_no_class_are_counted(tmp_path: Path, caplog: pyt
     found = write_masks(tmp_path / "pred", {"a": MASK, "b": MASK + 19, "c": MASK + 255})
     (found / "._a.png").write_bytes(b"macOS writes these")
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
-        problem = open_masks("sem_seg", truth, found, 1)
+        matched = open_masks("sem_seg", truth, found, 1)
     assert caplog.messages == [
         f"{found}: 2 masks have pixels whose id is no class, which count as wrong; the first is {found / 'b.png'}."
     ]
-    assert summary(problem.official())["pAcc"] == pytest.approx(100 / 3)
+    assert summary(matched.toolkit_scores())["pAcc"] == pytest.approx(100 / 3)
 
 
 def test_folders_without_a_match_are_refused(tmp_path: Path) -> None:

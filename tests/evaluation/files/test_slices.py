@@ -6,9 +6,9 @@ import pytest
 
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, attributes_of, write_frames
 from bdd100k_d2.data.vintages import read_labels
-from bdd100k_d2.evaluation.files.detection import DetectionProblem, open_det
+from bdd100k_d2.evaluation.files.detection import MatchedBoxes, open_det
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
-from bdd100k_d2.evaluation.files.segmentation import SegmentationProblem
+from bdd100k_d2.evaluation.files.segmentation import MatchedMasks
 from bdd100k_d2.evaluation.files.slices import slice_by_box, slice_by_frame, slices_of
 from bdd100k_d2.evaluation.toolkit_format import summary
 
@@ -38,7 +38,7 @@ ATTRIBUTES = attributes_of(FRAMES)
 
 
 @pytest.fixture
-def problem(tmp_path: Path) -> DetectionProblem:
+def matched(tmp_path: Path) -> MatchedBoxes:
     # Found are both boxes of a, the box of b after a false alarm, and nothing in c; d has only a false alarm.
     found = [
         Frame(name="a.jpg", labels=[box(0, 0.9), box(100, 0.8)]),
@@ -47,11 +47,11 @@ def problem(tmp_path: Path) -> DetectionProblem:
     ]
     write_frames(found, tmp_path / "pred.json")
     write_frames(FRAMES, tmp_path / "labels.json")
-    return open_det(tmp_path / "labels.json", tmp_path / "pred.json", 1).problem
+    return open_det(tmp_path / "labels.json", tmp_path / "pred.json", 1).matched
 
 
-def test_frames_without_an_attribute_are_a_row_of_their_own(problem: DetectionProblem) -> None:
-    by_weather = slice_by_frame(problem, "weather", ATTRIBUTES, SOURCE)
+def test_frames_without_an_attribute_are_a_row_of_their_own(matched: MatchedBoxes) -> None:
+    by_weather = slice_by_frame(matched, "weather", ATTRIBUTES, SOURCE)
     assert [(row.value, row.count) for row in by_weather.rows] == [
         ("rainy", 2),
         ("undefined", 1),
@@ -68,17 +68,17 @@ def test_rows_add_up_to_all_frames_and_score_like_the_frames_alone(oracles: Path
     frames = read_labels(oracles / "det/gt.json").frames
     for i, frame in enumerate(frames):
         frame.attributes = FrameAttributes(timeofday=(None, "night", "daytime")[i % 3])
-    problem = open_det(oracles / "det/gt.json", oracles / "det/pred.json", 1).problem
-    rows = slice_by_frame(problem, "timeofday", attributes_of(frames), SOURCE).rows
+    matched = open_det(oracles / "det/gt.json", oracles / "det/pred.json", 1).matched
+    rows = slice_by_frame(matched, "timeofday", attributes_of(frames), SOURCE).rows
     assert [row.value for row in rows] == ["daytime", "night", "unlabelled"]
-    assert sum(row.count for row in rows) == len(problem.names)
+    assert sum(row.count for row in rows) == len(matched.names)
     write_frames([frame for frame in frames if frame.attributes.timeofday == "night"], tmp_path / "night.json")
-    alone = open_det(tmp_path / "night.json", oracles / "det/pred.json", 1).problem.official()
+    alone = open_det(tmp_path / "night.json", oracles / "det/pred.json", 1).matched.toolkit_scores()
     assert summary(rows[1].scores) == pytest.approx(summary(alone), abs=1e-12, rel=0, nan_ok=True)
 
 
-def test_boxes_outside_of_a_slice_are_neither_missed_nor_false(problem: DetectionProblem) -> None:
-    by_occluded = slice_by_box(problem, "occluded")
+def test_boxes_outside_of_a_slice_are_neither_missed_nor_false(matched: MatchedBoxes) -> None:
+    by_occluded = slice_by_box(matched, "occluded")
     assert [(row.value, row.count) for row in by_occluded.rows] == [("true", 2), ("false", 2), ("unlabelled", 1)]
     recall = {row.value: row.scores["AR100"][0]["car"] for row in by_occluded.rows}
     assert recall == pytest.approx({"true": 50, "false": 50, "unlabelled": 100})
@@ -91,19 +91,19 @@ def test_boxes_outside_of_a_slice_are_neither_missed_nor_false(problem: Detectio
 
 
 def test_boxes_of_any_attribute_are_all_boxes(oracles: Path) -> None:
-    problem = open_det(oracles / "det/gt.json", oracles / "det/pred.json", 1).problem
-    rows = slices_of(problem, ["occluded", "truncated"], {}, SOURCE)["truncated"].rows
+    matched = open_det(oracles / "det/gt.json", oracles / "det/pred.json", 1).matched
+    rows = slices_of(matched, ["occluded", "truncated"], {}, SOURCE)["truncated"].rows
     # Of 3,241 boxes 132 are crowds, which are not scored.
-    assert sum(row.count for row in rows) == np.count_nonzero(~problem.flags.crowd) == 3241 - 132
-    everything = problem.official(boxes=np.ones(3241, bool))
-    assert summary(everything) == summary(problem.official())
+    assert sum(row.count for row in rows) == np.count_nonzero(~matched.flags.crowd) == 3241 - 132
+    everything = matched.toolkit_scores(boxes=np.ones(3241, bool))
+    assert summary(everything) == summary(matched.toolkit_scores())
 
 
 def test_mask_problems_are_sliced_by_the_frames_stem() -> None:
     matrices = np.zeros((3, 19, 20), np.int64)
     matrices[0, 0, 0] = matrices[1, 0, 1] = matrices[2, 0, 0] = 10
-    problem = SegmentationProblem("sem_seg", ["a", "b", "x.y"], matrices)
-    rows = slice_by_frame(problem, "weather", ATTRIBUTES, SOURCE).rows
+    matched = MatchedMasks("sem_seg", ["a", "b", "x.y"], matrices)
+    rows = slice_by_frame(matched, "weather", ATTRIBUTES, SOURCE).rows
     assert [(row.value, row.count, summary(row.scores)["mIoU"]) for row in rows] == [
         ("rainy", 1, 100),
         ("undefined", 1, 0),
@@ -113,14 +113,14 @@ def test_mask_problems_are_sliced_by_the_frames_stem() -> None:
 
 def test_bitmasks_are_sliced_by_the_frames_stem(oracles: Path) -> None:
     folder = oracles / "ins_seg_bitmask"
-    problem = open_ins_seg(folder / "gt", folder / "pred", folder / "pred.json", 1)
-    assert problem.names == ["a.png"]
-    (row,) = slice_by_frame(problem, "weather", ATTRIBUTES, SOURCE).rows
-    assert (row.value, row.count) == ("rainy", 1) and str(row.scores) == str(problem.official())
+    matched = open_ins_seg(folder / "gt", folder / "pred", folder / "pred.json", 1)
+    assert matched.names == ["a.png"]
+    (row,) = slice_by_frame(matched, "weather", ATTRIBUTES, SOURCE).rows
+    assert (row.value, row.count) == ("rainy", 1) and str(row.scores) == str(matched.toolkit_scores())
 
 
-def test_the_definition_is_written_with_the_scores(problem: DetectionProblem) -> None:
-    slices = slices_of(problem, ["weather", "occluded"], ATTRIBUTES, SOURCE)
+def test_the_definition_is_written_with_the_scores(matched: MatchedBoxes) -> None:
+    slices = slices_of(matched, ["weather", "occluded"], ATTRIBUTES, SOURCE)
     written = json.loads(json.dumps(slices["weather"].to_json()))
     assert written["definition"] == slices["weather"].definition
     assert list(written["rows"]) == ["rainy", "undefined", "hail", "unlabelled"]

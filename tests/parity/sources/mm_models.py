@@ -12,7 +12,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS as SEG_MODELS
-from seeded import seeded_picture, seeded_state, spread_places
+from seeded import seeded_image, seeded_state, spread_places
 from torch import Tensor, nn
 
 SIZE = (192, 320)
@@ -55,7 +55,7 @@ def _detect(name: str) -> dict[str, np.ndarray]:
         }
     )
     with torch.no_grad():
-        (result,) = model.predict(_picture(), [sample])
+        (result,) = model.predict(_image(), [sample])
     found = result.pred_instances
     arrays = {
         "shapes": shapes,
@@ -78,7 +78,7 @@ def _segment(norm: dict[str, object]) -> dict[str, np.ndarray]:
     shapes = _fill(model)
     metainfo = {"img_shape": SIZE, "ori_shape": SIZE, "pad_shape": SIZE}
     with torch.no_grad():
-        logits = model.encode_decode(_picture(), [metainfo])
+        logits = model.encode_decode(_image(), [metainfo])
     flat = logits.flatten()
     places = torch.from_numpy(spread_places(len(flat)))
     return {"shapes": shapes, "logits": flat[places].numpy()}
@@ -98,6 +98,6 @@ def _fill(model: nn.Module) -> np.ndarray:
     return np.array(json.dumps(shapes))
 
 
-def _picture() -> Tensor:
-    pixels = torch.from_numpy(seeded_picture(*SIZE)).permute(2, 0, 1).float()
+def _image() -> Tensor:
+    pixels = torch.from_numpy(seeded_image(*SIZE)).permute(2, 0, 1).float()
     return ((pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None])[None]

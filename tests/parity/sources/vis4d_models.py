@@ -1,11 +1,11 @@
-"""What Vis4D's models give for seeded weights and pictures. Runs in Vis4D's environment, see make_golden.py."""
+"""What Vis4D's models give for seeded weights and images. Runs in Vis4D's environment, see make_golden.py."""
 
 import json
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from seeded import seeded_boxes, seeded_mask, seeded_picture, seeded_state, spread_places
+from seeded import seeded_boxes, seeded_image, seeded_mask, seeded_state, spread_places
 from torch import Tensor, nn
 from vis4d.model.detect.faster_rcnn import FasterRCNN
 from vis4d.model.seg.semantic_fpn import SemanticFPN
@@ -159,7 +159,7 @@ def _batch(sizes: list[tuple[int, int]], divisor: int = 32) -> Tensor:
     height, width = (-(-max(side) // divisor) * divisor for side in zip(*sizes, strict=True))
     batch = torch.zeros(len(sizes), 3, height, width)
     for i, (h, w) in enumerate(sizes):
-        pixels = torch.from_numpy(seeded_picture(h, w, seed=i)).permute(2, 0, 1).float()
+        pixels = torch.from_numpy(seeded_image(h, w, seed=i)).permute(2, 0, 1).float()
         batch[i, :, :h, :w] = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     return batch
 

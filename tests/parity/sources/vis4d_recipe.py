@@ -21,11 +21,11 @@ from seeded import (
     HEIGHT,
     WIDTH,
     boxes_across_the_border,
+    image_of_colors,
     mask_of_one_large_class,
-    picture_of_colors,
     sampled_pixels,
     seeded_boxes,
-    seeded_picture,
+    seeded_image,
 )
 from vis4d.config import instantiate_classes
 from vis4d.data.const import CommonKeys as Keys
@@ -130,7 +130,7 @@ def _rates(config: ConfigDict) -> dict[str, np.ndarray]:
         "iterations": np.array(iterations),
         "rate_at": chosen.astype(np.int32),
         "rates": rates[chosen],
-        "pictures_per_gpu": np.array(config.params.samples_per_gpu),
+        "images_per_gpu": np.array(config.params.samples_per_gpu),
     }
 
 
@@ -183,8 +183,8 @@ def _training_transforms(config: ConfigDict) -> list[Any]:
     return [instantiate_classes(transform) for transform in dataset.preprocess_fn.init_args.transforms]
 
 
-def _data(picture: np.ndarray, **more: np.ndarray) -> list[dict]:
-    data = {Keys.images: picture[None].astype(np.float32), Keys.input_hw: picture.shape[:2], **more}
+def _data(image: np.ndarray, **more: np.ndarray) -> list[dict]:
+    data = {Keys.images: image[None].astype(np.float32), Keys.input_hw: image.shape[:2], **more}
     return [{key: value.copy() if isinstance(value, np.ndarray) else value for key, value in data.items()}]
 
 
@@ -206,11 +206,11 @@ def _resize(config: ConfigDict) -> dict[str, np.ndarray]:
     shapes, blank = parameters.shape, np.zeros((HEIGHT, WIDTH, 3))
     random.seed(0)
     drawn = {_apply([parameters], _data(blank))["transforms"]["resize"]["target_shape"] for _ in range(200)}
-    picture, noise = seeded_picture(HEIGHT, WIDTH), np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
+    image, noise = seeded_image(HEIGHT, WIDTH), np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     sizes, pixels, boxes, masks = [], [], [], []
     for shape in shapes:
         parameters.shape = [shape]
-        data = _data(picture, **{Keys.boxes2d: boxes_across_the_border(), Keys.seg_masks: noise})
+        data = _data(image, **{Keys.boxes2d: boxes_across_the_border(), Keys.seg_masks: noise})
         data = _apply([parameters, *resize, ResizeSegMasks()], data)
         sizes.append(data[Keys.images].shape[1:3])
         pixels.append(_in_256ths(sampled_pixels(data[Keys.images][0])))
@@ -228,7 +228,7 @@ def _resize(config: ConfigDict) -> dict[str, np.ndarray]:
 
 def _flip(config: ConfigDict) -> dict[str, np.ndarray]:
     flip = _training_transforms(config)[3]
-    data = _data(picture_of_colors(), **{Keys.boxes2d: seeded_boxes(90, 160, 12, seed=2)})
+    data = _data(image_of_colors(), **{Keys.boxes2d: seeded_boxes(90, 160, 12, seed=2)})
     data = _apply(flip.transforms, data)
     return {
         "flip/probability": np.array(flip.probability),
@@ -259,17 +259,17 @@ def _color(config: ConfigDict) -> dict[str, np.ndarray]:
     """Sampled pixels after each adjustment at both ends of its range, and after the whole jitter by seed."""
     apply = _training_transforms(config)[4]
     (jitter,) = apply.transforms
-    picture, alone, jittered, after = picture_of_colors(), [], [], []
+    image, alone, jittered, after = image_of_colors(), [], [], []
     for adjustment, keyword, amounts in ADJUSTMENTS:
         assert getattr(jitter, keyword) == amounts
         for amount in amounts:
-            data = _apply([adjustment(**{keyword: (amount, amount)})], _data(picture))
+            data = _apply([adjustment(**{keyword: (amount, amount)})], _data(image))
             alone.append(_in_256ths(sampled_pixels(data[Keys.images][0])))
     for seed in range(24):
         np.random.seed(seed)
-        # Whether to change the picture is drawn from PyTorch in Vis4D and from NumPy in Detectron2.
+        # Whether to change the image is drawn from PyTorch in Vis4D and from NumPy in Detectron2.
         np.random.uniform()
-        jittered.append(_in_256ths(sampled_pixels(_apply([jitter], _data(picture))[Keys.images][0])))
+        jittered.append(_in_256ths(sampled_pixels(_apply([jitter], _data(image))[Keys.images][0])))
         after.append(np.random.random())
     return {
         "color/probability": np.array(apply.probability),

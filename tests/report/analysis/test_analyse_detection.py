@@ -54,7 +54,7 @@ def test_the_headline_is_the_official_score(oracles: Path) -> None:
     assert {name: one.value for name, one in found.headline.items()} == expected["scores"]
     evaluation = evaluate_files("det", truth, predicted, by="occluded")
     # As text, in which NaN equals NaN.
-    assert json.dumps(found.official) == json.dumps(evaluation.official)
+    assert json.dumps(found.toolkit_scores) == json.dumps(evaluation.toolkit_scores)
     for row in found.classes:
         per_class = expected["AP_per_class"][row.name]
         assert row.ap.value == per_class or (per_class is None and np.isnan(row.ap.value))
@@ -175,7 +175,7 @@ def test_one_frame_again_and_again_has_no_width(tmp_path: Path) -> None:
         assert one.value == pytest.approx(one.low, abs=1e-9) == pytest.approx(one.high, abs=1e-9) and one.value > 0
 
 
-def test_pictures_are_found_and_missing_ones_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_are_found_and_missing_ones_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     images = tmp_path / "images"
     images.mkdir()
     (images / "a.jpg").touch()
@@ -183,7 +183,7 @@ def test_pictures_are_found_and_missing_ones_counted(tmp_path: Path, caplog: pyt
         worst = analyse(tmp_path, FRAMES, FOUND, images=images).worst
     assert {frame.name: frame.image for frame in worst}["a.jpg"] == images / "a.jpg"
     assert sum(frame.image is None for frame in worst) == 3
-    assert "3 of 4 pictures to be shown are not in this folder; the first is b.jpg" in caplog.text
+    assert "3 of 4 images to be shown are not in this folder; the first is b.jpg" in caplog.text
 
 
 def test_no_detection_at_all(tmp_path: Path) -> None:
@@ -230,5 +230,5 @@ def test_bad_numbers_are_refused(tmp_path: Path, arguments: dict, message: str) 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere.json: no such file or folder; check the path."):
         analyse_detection(tmp_path / "nowhere.json", tmp_path / "nowhere.json")
-    with pytest.raises(DataError, match="images: no such folder; give the folder of the pictures"):
+    with pytest.raises(DataError, match="images: no such folder; give the folder of the images"):
         analyse(tmp_path, FRAMES, FOUND, images=tmp_path / "images")

@@ -70,18 +70,18 @@ def test_scores_are_those_of_the_command(tmp_path: Path, task: str) -> None:
     truth, found = random_masks(tmp_path, task, 12)
     evaluation = evaluate_files(task, truth, found)
     analysis = analyse_segmentation(task, truth, found, bootstrap=100)
-    assert (analysis.official, analysis.further) == (evaluation.official, evaluation.further)
+    assert (analysis.toolkit_scores, analysis.further) == (evaluation.toolkit_scores, evaluation.further)
     assert {name: one.value for name, one in analysis.headline.items()} == (
-        summary(evaluation.official) | summary(evaluation.further)
+        summary(evaluation.toolkit_scores) | summary(evaluation.further)
     )
     assert ("mIoU-strict" in analysis.headline) == (task == "drivable")
     for one in (*analysis.headline.values(), *(row.iou for row in analysis.classes)):
         assert one.low < one.value < one.high
     scored = {row.name: row for row in analysis.classes if row.is_scored}
-    assert list(scored) == list(evaluation.official["IoU"][0])
+    assert list(scored) == list(evaluation.toolkit_scores["IoU"][0])
     for name, row in scored.items():
-        assert row.iou.value == evaluation.official["IoU"][0][name]
-        assert row.precision == evaluation.official["Acc"][0][name]
+        assert row.iou.value == evaluation.toolkit_scores["IoU"][0][name]
+        assert row.precision == evaluation.toolkit_scores["Acc"][0][name]
         assert row.recall == evaluation.further["Recall"][0][name]
     if task == "drivable":
         background = analysis.classes[-1]
@@ -159,7 +159,7 @@ def test_attributes_of_other_frames_are_refused(tmp_path: Path) -> None:
         analyse(tmp_path, attributes=tmp_path / "labels.json")
 
 
-def test_pictures_and_predictions_that_are_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_and_predictions_that_are_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     truth = write(tmp_path / "truth", TRUTH)
     found = write(tmp_path / "found", {"b": FOUND["b"]})
     (tmp_path / "images").mkdir()
@@ -167,7 +167,7 @@ def test_pictures_and_predictions_that_are_missing(tmp_path: Path, caplog: pytes
     analysis = analyse_segmentation("sem_seg", truth, found, tmp_path / "images", bootstrap=0)
     a, b = analysis.worst
     assert (a.score, a.predicted, a.image) == (0, None, None) and b.image == tmp_path / "images" / "b.jpg"
-    assert "2 of 3 frames have no prediction" in caplog.text and "1 of 2 pictures to be shown" in caplog.text
+    assert "2 of 3 frames have no prediction" in caplog.text and "1 of 2 images to be shown" in caplog.text
     assert analysis.confusion.matrix[:, -1].sum() == 6
 
 
@@ -183,7 +183,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
         analyse(tmp_path, "det")
     with pytest.raises(ConfigError, match="seed is -1"):
         analyse(tmp_path, seed=-1)
-    with pytest.raises(DataError, match="pictures: no such folder"):
-        analyse(tmp_path, images=tmp_path / "pictures")
+    with pytest.raises(DataError, match="images: no such folder"):
+        analyse(tmp_path, images=tmp_path / "images")
     with pytest.raises(DataError, match="nowhere: no such file or folder"):
         analyse_segmentation("sem_seg", tmp_path / "nowhere", tmp_path / "found")

@@ -19,7 +19,7 @@ def shifted(x: float, box: tuple[float, ...] = BOX) -> tuple[float, ...]:
     return (box[0] + x, *box[1:])
 
 
-def problem(truth: list[tuple], detections: list[tuple]) -> Matches:
+def matched(truth: list[tuple], detections: list[tuple]) -> Matches:
     """Boxes (frame, class, box[, crowd]) and detections (frame, class, box, score)."""
     columns = GroundTruth(
         np.array([row[0] for row in truth], np.int64),
@@ -58,7 +58,7 @@ CASES = {
 def test_each_outcome(name: str) -> None:
     truth, (category, box, score), about = CASES[name]
     others = [(0, CAR, BOX, 0.9)] if "duplicate" in name or "found car" in name else []
-    matches = problem(truth, [*others, (0, category, box, score)])
+    matches = matched(truth, [*others, (0, category, box, score)])
     outcomes = classify(matches)
     mine = np.flatnonzero(matches.detections.score == score)[0]
     assert OUTCOMES[outcomes.kind[mine]] == name.replace(",", " ").split()[0]
@@ -69,7 +69,7 @@ def test_each_outcome(name: str) -> None:
 @pytest.fixture
 def street() -> Matches:
     """Two frames with one error of each type at a score of 0.5 or more, and two below."""
-    return problem(
+    return matched(
         [
             (0, CAR, BOX),
             (0, BUS, (400, 100, 100, 100)),
@@ -145,7 +145,7 @@ def test_the_confusion_matrix(street: Matches) -> None:
 
 
 def test_a_box_is_mistaken_by_the_highest_score_of_any_class() -> None:
-    matches = problem([(0, CAR, BOX)], [(0, BUS, shifted(3), 0.6), (0, BIKE, shifted(9), 0.8)])
+    matches = matched([(0, CAR, BOX)], [(0, BUS, shifted(3), 0.6), (0, BIKE, shifted(9), 0.8)])
     matrix = detection_confusion(matches, classify(matches), NAMES, 0.5).matrix
     assert matrix[CAR].tolist() == [0, 0, 1, 0] and matrix[-1].tolist() == [0, 1, 0, 0]
 
@@ -162,14 +162,14 @@ def test_sizes_of_found_and_missed_boxes(street: Matches) -> None:
 
 
 def test_a_box_on_an_edge_begins_a_bin() -> None:
-    matches = problem([(0, CAR, (0, 0, 96, 96)), (0, CAR, (0, 0, 32, 32))], [])
+    matches = matched([(0, CAR, (0, 0, 96, 96)), (0, CAR, (0, 0, 32, 32))], [])
     histogram, *_ = size_histograms(matches, classify(matches), NAMES, 0.5)
     edges = histogram.edges[:-1]
     assert edges[histogram.truth > 0].tolist() == [32.0, 96.0]
 
 
 def test_a_split_without_boxes_or_detections() -> None:
-    matches = problem([], [])
+    matches = matched([], [])
     outcomes = classify(matches)
     errors = count_errors(matches, outcomes, NAMES, 0.5)
     assert set(errors[0].counts.values()) == {0} and all(np.isnan(cost) for cost in errors[0].costs.values())

@@ -35,10 +35,10 @@ def evaluated(truth: GroundTruth, detections: Detections, num_frames: int, num_c
 
 @pytest.mark.parametrize(("problem", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
 def test_frames_of_weight_one_give_the_official_scores(
-    problem: tuple[GroundTruth, Detections], shape: tuple[int, int]
+    matched: tuple[GroundTruth, Detections], shape: tuple[int, int]
 ) -> None:
-    precision, recall = WeightedPrecision(match(*problem, *shape))(np.ones(shape[0]))
-    official = detection_scores(*problem, *shape)
+    precision, recall = WeightedPrecision(match(*matched, *shape))(np.ones(shape[0]))
+    official = detection_scores(*matched, *shape)
     for metric, values in (
         ("AP", precision),
         ("AP50", precision[:, :1]),
@@ -71,10 +71,10 @@ def test_a_weight_is_a_number_of_copies() -> None:
 
 @pytest.mark.parametrize(("problem", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
 def test_error_types_and_costs_are_those_of_tide(
-    problem: tuple[GroundTruth, Detections], shape: tuple[int, int]
+    matched: tuple[GroundTruth, Detections], shape: tuple[int, int]
 ) -> None:
     # Without crowds, which hotcoco takes for boxes here, and without equal scores, whose order it leaves open.
-    truth, detections = problem[0]._replace(crowd=np.zeros(len(problem[0].crowd), bool)), problem[1]
+    truth, detections = matched[0]._replace(crowd=np.zeros(len(matched[0].crowd), bool)), matched[1]
     detections = detections._replace(score=np.random.default_rng(0).permutation(len(detections.score)) / 1e4)
     matches = match(truth, detections, *shape)
     outcomes = classify(matches)

@@ -7,17 +7,17 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from ...data.png import kind_name, png_head
+from ...data.png import kind_name, png_header
 from ...errors import DataError
 from .finding import Finding
 
 
-def match_pictures(files: Sequence[str], frames: Collection[str]) -> tuple[list[tuple[str, str]], list[Finding]]:
+def match_images(files: Sequence[str], frames: Collection[str]) -> tuple[list[tuple[str, str]], list[Finding]]:
     """Matches PNG files to frames by the stems of their names.
 
     Args:
         files: the paths of the PNG files.
-        frames: the picture names of the split.
+        frames: the image names of the split.
 
     Returns:
         The pairs (file, frame), and findings on missing, extra and repeated frames.
@@ -27,7 +27,7 @@ def match_pictures(files: Sequence[str], frames: Collection[str]) -> tuple[list[
     for file in files:
         stem = PurePosixPath(file).stem
         if stem not in by_stem:
-            findings.append(Finding("extra frame", file, None, "no picture of the split has this name"))
+            findings.append(Finding("extra frame", file, None, "no image of the split has this name"))
             continue
         if stem in seen:
             findings.append(Finding("frame twice", file, by_stem[stem], "another file is of the same frame"))
@@ -50,17 +50,17 @@ def png_pixels(content: bytes, color_type: int, size: tuple[int, int]) -> np.nda
         uint8 array, (H, W) of a mask, (H, W, 4) of a bitmask.
 
     Raises:
-        DataError: another kind of picture or another size, or unreadable; callers add the file.
+        DataError: another kind of image or another size, or unreadable; callers add the file.
     """
     if not content:
         raise DataError("is an empty file; write it again")
-    head = png_head(content)
+    head = png_header(content)
     if head is None:
         raise DataError("is no PNG file")
     if (head.bits, head.color_type) != (8, color_type):
         raise DataError(f"has to be {kind_name(color_type)} of 8 bits, is {head.kind}")
     if (head.height, head.width) != tuple(size):
-        raise DataError(f"is {head.width}x{head.height} pixels, the picture {size[1]}x{size[0]}")
+        raise DataError(f"is {head.width}x{head.height} pixels, the image {size[1]}x{size[0]}")
     try:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image)

@@ -1,0 +1,1 @@
+"""The tests; a package, so that processes that they start find their functions."""
