@@ -41,6 +41,7 @@ setup(
     # import hook would come after the path, where a folder of the package's name, such as the clone, is found first.
     package_dir={"": "."},
     package_data={
+        "bdd100k_d2": ["py.typed"],
         "bdd100k_d2.zoo": ["*.json"],
         "bdd100k_d2.report": ["**/*.html", "**/*.css", "**/*.js"],
     },
@@ -72,6 +73,6 @@ setup(
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
         "tensorboard": ["tensorboard"],
         "wandb": ["wandb"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.6"],
+        "dev": ["mypy>=2.4,<3", "pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.6", "types-PyYAML", "types-tabulate", "types-tqdm"],
     },
 )
