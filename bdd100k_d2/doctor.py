@@ -166,14 +166,14 @@ def check_operators() -> list[Result]:
 
 def check_data(root: Path | None) -> list[Result]:
     """The folders of each registered data set; `root` holds bdd100k/, default as in training."""
-    from .data.register import SPLITS, default_root, locate
+    from .data.register import all_splits, default_root, locate
 
     top = (default_root() if root is None else root) / "bdd100k"
     remedy = "export DETECTRON2_DATASETS=<the folder that holds bdd100k/>; datasets/README.md says what to download"
     if not top.is_dir():
         sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
         return [Result("data", "warn", f"no folder {top.absolute()}", f"{remedy}; {sample}")]
-    return [check_split(locate(row.name, root).present(), remedy) for row in SPLITS]
+    return [check_split(locate(row.name, root).present(), remedy) for row in all_splits()]
 
 
 def check_split(split: Split, remedy: str) -> Result:

@@ -9,9 +9,9 @@ from detectron2.modeling import build_model
 
 import bdd100k_d2
 from bdd100k_d2.config import add_bdd100k_config, config_folder, config_names, load_config
-from bdd100k_d2.data.categories import TASKS
-from bdd100k_d2.data.register import SPLITS
+from bdd100k_d2.data.register import all_splits
 from bdd100k_d2.errors import ConfigError
+from bdd100k_d2.tasks import TASKS
 
 LABELLED_FRAMES = 69_863
 
@@ -19,13 +19,13 @@ LABELLED_FRAMES = 69_863
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_builds_and_names_known_datasets(name: str) -> None:
     cfg = bdd100k_d2.get_config(name)
-    known = {split.name: split.task for split in SPLITS}
+    known = {split.name: split.task for split in all_splits()}
     tasks = {known[dataset] for dataset in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)}
     assert len(tasks) == 1
     task = tasks.pop()
     assert name.startswith((f"{task}/", "sample/"))
     head = {"BDD100KRetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS", "SemanticFPN": "SEM_SEG_HEAD"}
-    assert len(TASKS[task]) == cfg.MODEL[head[cfg.MODEL.META_ARCHITECTURE]].NUM_CLASSES
+    assert TASKS[task].num_classes == cfg.MODEL[head[cfg.MODEL.META_ARCHITECTURE]].NUM_CLASSES
     assert (task == "ins_seg") == cfg.MODEL.MASK_ON and (not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT == "bitmask")
     assert f"output/{name}" == cfg.OUTPUT_DIR
     if cfg.MODEL.TIMM.NAME:

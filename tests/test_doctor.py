@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bdd100k_d2 import doctor
-from bdd100k_d2.data.register import SPLITS, locate
+from bdd100k_d2.data.register import all_splits, locate
 
 
 def run_with(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -116,7 +116,7 @@ def test_data_that_is_partly_there(tmp_path: Path) -> None:
     labels.parent.mkdir(parents=True)
     labels.touch()
     results = {result.name: result for result in doctor.check_data(tmp_path)}
-    assert list(results) == [split.name for split in SPLITS]
+    assert list(results) == [split.name for split in all_splits()]
     assert results["bdd100k_det_val"].status == "ok"
     assert results["bdd100k_det_val"].detail.startswith("1 files in ")
     assert results["bdd100k_sem_seg_test"].status == "ok"

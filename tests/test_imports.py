@@ -19,6 +19,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 LAYERS = (
     ("errors", "cli", "atomic", "parallel", "_version", "data.png"),
     ("data.categories",),
+    ("tasks",),
     ("data.labels",),
     ("data.rle", "data.bitmasks", "data.vintages"),
     ("data.masks", "data.augmentation", "data.images", "data.randomness", "data.workers"),
@@ -60,6 +61,7 @@ LIGHT = (
     "cli",
     "parallel",
     "data.categories",
+    "tasks",
     "data.labels",
     "data.rle",
     "data.bitmasks",

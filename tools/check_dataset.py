@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.cli import command, positive
-from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.report import write_report
 from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.register import default_root
+from bdd100k_d2.tasks import TASKS
 
 NOT_CHECKED = 2
 

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 from bdd100k_d2.cli import command
-from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.data.convert.convert import TARGETS, convert
 from bdd100k_d2.data.convert.source import KINDS, Options
 from bdd100k_d2.data.labels import ImageSize
+from bdd100k_d2.tasks import TASKS
 
 
 def _size(text: str) -> ImageSize:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.cli import command, positive
-from bdd100k_d2.data.categories import TASKS
 from bdd100k_d2.parallel import spin_little
+from bdd100k_d2.tasks import TASKS
 
 
 def _parser() -> argparse.ArgumentParser:

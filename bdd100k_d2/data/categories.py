@@ -106,14 +106,6 @@ PAN_SEG = (
     Category("truck", (0, 0, 70), True),
 )
 
-TASKS: dict[str, tuple[Category, ...]] = {
-    "det": DET,
-    "sem_seg": SEM_SEG,
-    "drivable": DRIVABLE,
-    "ins_seg": INS_SEG,
-    "pan_seg": PAN_SEG,
-}
-
 IGNORE_LABEL = 255
 """The mask value of pixels that are neither trained nor scored."""
 
@@ -161,7 +153,7 @@ def det_class(category: str | None) -> DetClass:
     known = DET_CLASSES.get(category)
     if known is None:
         raise DataError(
-            f"unknown category {category!r}. Known are {', '.join(names('det'))}, the aliases {', '.join(ALIASES)}, "
+            f"unknown category {category!r}. Known are {', '.join(_names(DET))}, the aliases {', '.join(ALIASES)}, "
             f"and the ignored {', '.join(IGNORED)}."
         )
     return known
@@ -180,7 +172,7 @@ def ins_seg_class(category: str | None) -> DetClass:
     known = DET_CLASSES.get(category)
     if known is None or known.index >= len(INS_SEG):
         raise DataError(
-            f"{category!r} is no category of ins_seg. Known are {', '.join(names('ins_seg'))}, the aliases "
+            f"{category!r} is no category of ins_seg. Known are {', '.join(_names(INS_SEG))}, the aliases "
             f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED)}."
         )
     return known
@@ -190,7 +182,7 @@ def ins_seg_class(category: str | None) -> DetClass:
 _UNSCORED = {"unlabeled", "drivable area", "lane"}
 _UNSCORED_PREFIXES = ("lane/", "area/")
 
-_ALL_NAMES = {category.name for table in TASKS.values() for category in table} | {*ALIASES, *IGNORED, *_UNSCORED}
+_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)} | {*ALIASES, *IGNORED, *_UNSCORED}
 
 
 def is_known(category: str | None) -> bool:
@@ -198,11 +190,5 @@ def is_known(category: str | None) -> bool:
     return category in _ALL_NAMES or (category is not None and category.startswith(_UNSCORED_PREFIXES))
 
 
-def names(task: str) -> list[str]:
-    """The class names of ``task`` in the order of their training ids."""
-    return [category.name for category in TASKS[task]]
-
-
-def colors(task: str) -> list[tuple[int, int, int]]:
-    """The RGB colours of ``task``'s classes in the order of their training ids."""
-    return [category.color for category in TASKS[task]]
+def _names(categories: tuple[Category, ...]) -> list[str]:
+    return [category.name for category in categories]

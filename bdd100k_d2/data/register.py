@@ -6,14 +6,30 @@ alone, and importing torch would cost them seconds.
 
 import logging
 import os
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .categories import IGNORE_LABEL, TASKS, colors, names
+from ..tasks import SPLITS, TASKS, Task
+from .categories import IGNORE_LABEL, Category
+from .datasets import load_det, load_images, load_masks
+from .instances import STUFF_IDS, THING_IDS, load_instances, load_panoptic
 from .slices import KNOWN_SLICES, attribute_files, register_known_slices
 
 logger = logging.getLogger(__name__)
+
+
+Loader = Callable[[Path, Path], list[dict[str, Any]]]
+
+LOADERS: dict[str, Loader] = {
+    "det": load_det,
+    "sem_seg": load_masks,
+    "drivable": load_masks,
+    "ins_seg": load_instances,
+    "pan_seg": load_panoptic,
+}
+"""By task: labels and folder of images -> Detectron2 dataset dicts."""
 
 
 class Split(NamedTuple):
@@ -52,40 +68,13 @@ def existing(path: Path | None, other: Path | None) -> Path | None:
     return other if other is not None and not path.exists() and other.exists() else path
 
 
-def _rows(
-    task: str, images: str, labels: str, other_images: str | None = None, other_labels: str | None = None
-) -> list[Split]:
-    rows = []
-    for split in ("train", "val", "test"):
-        public = (images, None, other_images, None) if split == "test" else (images, labels, other_images, other_labels)
-        rows.append(Split(task, split, *(path and Path(path.format(split=split)) for path in public)))
-    return rows
-
-
-# Relative to <root>/bdd100k. The other places of sem_seg are those of the download of 2018.
-SPLITS = (
-    *_rows("det", "images/100k/{split}", "labels/det_20/det_{split}.json"),
-    *_rows(
-        "sem_seg",
-        "images/10k/{split}",
-        "labels/sem_seg/masks/{split}",
-        other_images="seg/images/{split}",
-        other_labels="seg/labels/{split}",
-    ),
-    *_rows("drivable", "images/100k/{split}", "labels/drivable/masks/{split}"),
-    *_rows(
-        "ins_seg",
-        "images/10k/{split}",
-        "labels/ins_seg/bitmasks/{split}",
-        other_labels="labels/ins_seg/rles/ins_seg_{split}.json",
-    ),
-    *_rows(
-        "pan_seg",
-        "images/10k/{split}",
-        "labels/pan_seg/bitmasks/{split}",
-        other_labels="labels/pan_seg/rles/pan_seg_{split}.json",
-    ),
-)
+def all_splits() -> Iterator[Split]:
+    """Yields the splits of every task of `TASKS`, with paths relative to ``<root>/bdd100k``."""
+    for task in TASKS.values():
+        for split in SPLITS:
+            labels = (None, None, None) if split == "test" else (task.labels, task.other_images, task.other_labels)
+            places = (None if path is None else Path(path.format(split=split)) for path in labels)
+            yield Split(task.name, split, Path(task.images.format(split=split)), *places)
 
 
 def default_root() -> Path:
@@ -99,7 +88,7 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
     Raises:
         KeyError: no such dataset; the message lists the names there are.
     """
-    for split in SPLITS:
+    for split in all_splits():
         if split.name == name:
             folder = (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
             return Split(*split[:2], *(None if path is None else folder / path for path in split[2:]))
@@ -108,12 +97,12 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
 
 def known_names() -> str:
     """The registered datasets, for messages; of their slices, hundreds, an example."""
-    return f"{', '.join(split.name for split in SPLITS)}, and slices of them such as bdd100k_det_val_night"
+    return f"{', '.join(split.name for split in all_splits())}, and slices of them such as bdd100k_det_val_night"
 
 
 def base_of(name: str) -> str:
     """The dataset that ``name`` is a slice of, if it is one of those that are always registered, else ``name``."""
-    for split in SPLITS:
+    for split in all_splits():
         if split.labels is not None and name.startswith(f"{split.name}_"):
             return split.name if name.removeprefix(f"{split.name}_") in KNOWN_SLICES else name
     return name
@@ -129,7 +118,7 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    for row in SPLITS:
+    for row in all_splits():
         split = locate(row.name, root)
         # Metadata refuses to change a value, so what an earlier root left goes first.
         if split.name in DatasetCatalog.list():
@@ -146,47 +135,45 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
             ignore_label=IGNORE_LABEL,
             # <root>/bdd100k/<images of the row>
             attribute_files=attribute_files(split.images.parents[len(row.images.parts) - 1], split.task, split.split),
-            **_classes(split.task),
+            **_classes(TASKS[split.task]),
         )
-    register_known_slices([split.name for split in SPLITS if split.labels is not None])
+    register_known_slices([split.name for split in all_splits() if split.labels is not None])
 
 
 def _load(split: Split) -> list[dict[str, Any]]:
-    from .datasets import load_det, load_images, load_masks
-    from .instances import load_instances, load_panoptic
-
     found = split.present()
     for wanted, there in ((split.images, found.images), (split.labels, found.labels)):
         if wanted != there:
             logger.info("%s is not there: %s is read in its place.", wanted, there)
     if found.labels is None:
         return load_images(found.images)
-    load = {"det": load_det, "ins_seg": load_instances, "pan_seg": load_panoptic}.get(split.task, load_masks)
-    return load(found.labels, found.images)
+    return LOADERS[split.task](found.labels, found.images)
 
 
-def _classes(task: str) -> dict[str, Any]:
+def _classes(task: Task) -> dict[str, Any]:
     """The metadata of a task's classes, under the names that Detectron2 gives them."""
-    if task == "pan_seg":
-        from .instances import STUFF_IDS, THING_IDS
-
-        things, stuff = ([c for c in TASKS[task] if c.is_thing is wanted] for wanted in (True, False))
+    things, stuff = ([c for c in task.categories if c.is_thing is wanted] for wanted in (True, False))
+    if task.form == "bitmasks" and stuff:
         return {
-            "thing_classes": [category.name for category in things],
-            "thing_colors": [category.color for category in things],
+            **_names_and_colors("thing", things),
             "thing_dataset_id_to_contiguous_id": THING_IDS,
             # PanopticFPN's semantic head has one class for all things, the first.
-            "stuff_classes": ["things", *(category.name for category in stuff)],
-            "stuff_colors": [(0, 0, 0), *(category.color for category in stuff)],
+            **_names_and_colors("stuff", [Category("things", (0, 0, 0), False), *stuff]),
             "stuff_dataset_id_to_contiguous_id": STUFF_IDS,
         }
-    kind = "thing" if task in ("det", "ins_seg") else "stuff"
-    return {f"{kind}_classes": names(task), f"{kind}_colors": colors(task)}
+    return _names_and_colors("stuff" if task.form == "masks" else "thing", task.categories)
+
+
+def _names_and_colors(kind: str, categories: Collection[Category]) -> dict[str, Any]:
+    return {
+        f"{kind}_classes": [category.name for category in categories],
+        f"{kind}_colors": [category.color for category in categories],
+    }
 
 
 def register_once() -> None:
     """Registers the datasets at the default root unless :func:`register_all` has been called already."""
     from detectron2.data import DatasetCatalog
 
-    if SPLITS[0].name not in DatasetCatalog.list():
+    if next(all_splits()).name not in DatasetCatalog.list():
         register_all()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
+from ..tasks import TASKS
 from .categories import SCENE, TIME_OF_DAY, WEATHER
 from .labels import FrameAttributes, attributes_of, image_stem
 from .vintages import read_labels
@@ -24,15 +25,6 @@ logger = logging.getLogger(__name__)
 FRAME_ATTRIBUTES = {"weather": WEATHER, "scene": SCENE, "timeofday": TIME_OF_DAY}
 """The values that each attribute of a frame has."""
 
-# Masks carry no attributes. Relative to <root>/bdd100k; the first that is there is read.
-_ATTRIBUTE_FILES = {
-    "det": ("labels/det_20/det_{split}.json",),
-    "drivable": ("labels/det_20/det_{split}.json", "labels/drivable/polygons/drivable_{split}.json"),
-    "sem_seg": ("labels/sem_seg/polygons/sem_seg_{split}.json", "labels/sem_seg/rles/sem_seg_{split}.json"),
-    "ins_seg": ("labels/ins_seg/polygons/ins_seg_{split}.json", "labels/ins_seg/rles/ins_seg_{split}.json"),
-    "pan_seg": ("labels/pan_seg/polygons/pan_seg_{split}.json", "labels/pan_seg/rles/pan_seg_{split}.json"),
-}
-
 # Every attribute has the value "undefined", so only those names need the attribute's.
 KNOWN_SLICES = {
     f"undefined_{attribute}" if value == "undefined" else value.replace(" ", "_").replace("/", "_"): (attribute, value)
@@ -44,7 +36,7 @@ KNOWN_SLICES = {
 
 def attribute_files(folder: Path, task: str, split: str) -> tuple[str, ...]:
     """Where the attributes of a split's frames may be, below ``folder``, which is ``<root>/bdd100k``."""
-    return tuple(str(folder / path.format(split=split)) for path in _ATTRIBUTE_FILES[task])
+    return tuple(str(folder / path.format(split=split)) for path in TASKS[task].attribute_files)
 
 
 def register_slice(name: str, base: str, attributes_file: str | Path | None = None, **attributes: Any) -> None:  # noqa: ANN401, checked below

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from detectron2.data import MetadataCatalog
 
-from ..data.register import SPLITS, locate
+from ..data.register import all_splits, locate
 from ..data.slices import slice_frames
 from ..errors import DataError
 
@@ -45,7 +45,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         hashes = f"sha256 {_short(before)} before, {_short(now)} now"
         found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
-        found.append(f"{now['images']} has {now.get('images')} images, {before.get('images')} before")
+        found.append(f"{now['images']} has {now.get('pictures')} images, {before.get('pictures')} before")
     if before.get("slice_sha256") != now.get("slice_sha256"):
         counts = f"{before.get('slice_frames')} before, {now.get('slice_frames')} now"
         found.append(f"the frames of the slice have changed ({counts})")
@@ -56,7 +56,7 @@ def _places(dataset: str) -> tuple[Path | None, Path | None]:
     metadata = MetadataCatalog.get(dataset)
     images = metadata.get("image_root")
     base = metadata.get("slice_of") or dataset
-    for row in SPLITS:
+    for row in all_splits():
         if row.name == base and images is not None:
             # <root>/bdd100k/<images of the row>
             found = locate(base, Path(images).parents[len(row.images.parts)]).present()

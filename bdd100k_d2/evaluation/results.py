@@ -17,10 +17,10 @@ from PIL import Image
 
 from ..atomic import atomic_path
 from ..data.bitmasks import Bitmask, encode_bitmask
-from ..data.categories import TASKS
 from ..data.labels import Box2D, Frame, Label, write_frames, write_list
 from ..data.png import PNG_OPTIONS
 from ..errors import DataError
+from ..tasks import TASKS
 from .boxes import Boxes
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int]) -> np.nda
     Raises:
         DataError: a class that does not exist, or too many things.
     """
-    categories = TASKS["pan_seg"]
+    categories = TASKS["pan_seg"].categories
     unknown = sorted({k for k in classes.values() if not 0 <= k < len(categories)})
     if unknown:
         raise DataError(f"segments of the classes {unknown}; pan_seg has the classes 0 to {len(categories) - 1}.")

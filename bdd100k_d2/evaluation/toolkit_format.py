@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_atomic
-from ..data import categories
+from ..tasks import TASKS
 from .metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 
 ToolkitScores = dict[str, Any]
@@ -73,7 +73,7 @@ def further_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
 
 
 def _with_average(task: str, scores: SegmentationScores, values: np.ndarray) -> list[dict[str, float]]:
-    per_class = dict(zip(categories.names(task), values.tolist(), strict=False))
+    per_class = dict(zip(TASKS[task].names, values.tolist(), strict=False))
     return [per_class, {"AVERAGE": scores.mean(values)}]
 
 

@@ -11,12 +11,13 @@ from detectron2.structures import Instances
 from PIL import Image
 
 from ..data.bitmasks import decode_bitmask
-from ..data.categories import IGNORE_LABEL, TASKS, colors, names
+from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
 from ..drawing.legend import add_legend
 from ..drawing.overlay import MIN_SCORE, Classes, Objects, draw_objects, paint_classes, present_classes, visible_classes
 from ..errors import ConfigError, DataError
 from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask
+from ..tasks import TASKS
 
 OBJECT_TASKS = ("det", "ins_seg")
 """Whose results are objects with scores."""
@@ -73,7 +74,7 @@ def select(task: str, min_score: float | None, class_names: Collection[str] | No
         raise ConfigError(f"--score-thr: {task} has no scores; they belong to {' and '.join(OBJECT_TASKS)}.")
     if class_names is None:
         return Selection(min_score)
-    known = names(task)
+    known = TASKS[task].names
     unknown = [name for name in class_names if name not in known]
     if unknown:
         raise ConfigError(f"--classes: {task} has no class {unknown[0]!r}; there are {', '.join(known)}.")
@@ -186,4 +187,4 @@ def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: fl
 
 
 def _classes(task: str) -> Classes:
-    return visible_classes(names(task), colors(task))
+    return visible_classes(TASKS[task].names, TASKS[task].colors)

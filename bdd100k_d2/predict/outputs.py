@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.categories import names
 from ..data.labels import Frame
 from ..evaluation.boxes import Boxes
 from ..evaluation.results import detection_frames, scored_frame, write_detections, write_instance_scores
+from ..tasks import TASKS
 from .frame_result import PIXEL_FOLDERS
 from .inputs import Film
 from .journal import FrameLine
@@ -43,7 +43,7 @@ def write_official_files(task: str, lines: Iterable[FrameLine], folder: Path, fi
 def _detections(lines: Iterable[FrameLine]) -> Iterator[Frame]:
     count = 0
     for line in lines:
-        for frame in detection_frames(_boxes(line), names("det")):
+        for frame in detection_frames(_boxes(line), TASKS["det"].names):
             # Ids count on through all frames.
             for label in frame.labels:
                 label.id = str(count)

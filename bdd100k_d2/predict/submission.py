@@ -8,7 +8,6 @@ from typing import NamedTuple
 from detectron2.config import CfgNode
 
 from ..atomic import atomic_path
-from ..data.check.official import COUNTS
 from ..data.datasets import load_images
 from ..data.register import locate
 from ..errors import ConfigError
@@ -16,6 +15,7 @@ from ..evaluation.evaluators import EVALUATORS
 from ..evaluation.results import write_submission
 from ..evaluation.submission import Finding, check_submission
 from ..parallel import cores
+from ..tasks import TASKS
 from .frame_result import task_of
 from .inputs import Images
 from .run import Options, PredictionRun, Summary, first_test_set
@@ -92,7 +92,7 @@ class SubmissionRun:
         return Submission(self._path, findings, summary)
 
     def _missing(self) -> list[Finding]:
-        there, wanted = len(self._source.paths), COUNTS[self._task][self._split].images
+        there, wanted = len(self._source.paths), TASKS[self._task].counts[self._split].images
         if there == wanted:
             return []
         text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"

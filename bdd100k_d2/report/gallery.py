@@ -8,13 +8,14 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from ..data.categories import DET, DetClass, colors, det_class, names
+from ..data.categories import DET, DetClass, det_class
 from ..data.labels import Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, visible_classes
 from ..errors import DataError
+from ..tasks import TASKS
 from .page_images import PageImages, WrittenImage
 from .run import Evaluation
 
@@ -120,7 +121,7 @@ def _mask_gallery(evaluation: Evaluation, images: PageImages, max_frames: int) -
 
 def mask_colors(task: str) -> list[Color | None]:
     """The overlay's colour of each class of ``task``; None for background, which would only darken the image."""
-    return list(visible_classes(names(task), colors(task)).colors)
+    return list(visible_classes(TASKS[task].names, TASKS[task].colors).colors)
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:

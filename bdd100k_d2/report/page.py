@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..atomic import write_atomic
-from ..data.categories import TASKS
+from ..tasks import TASKS
 from .curves import panels, plot
 from .figure import THEMES
 from .folder import check_folder, new_page
@@ -15,7 +15,6 @@ from .template import render
 _SCRIPTS = ("sort.js", "viewer.js")
 
 # The scores that the plot of the evaluations shows: as Detectron2's log ends their keys.
-_PLOTTED_SCORES = {"det": ("AP", "AP50"), "sem_seg": ("mIoU", "pAcc"), "drivable": ("mIoU", "pAcc")}
 
 
 def write_runs_page(
@@ -76,8 +75,8 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
 
 def _legend(task: str) -> list[tuple[str, tuple[int, int, int]]]:
     if task == "det":
-        return [(category.name, category.color) for category in TASKS[task]]
-    painted = zip(TASKS[task], mask_colors(task), strict=True)
+        return [(category.name, category.color) for category in TASKS[task].categories]
+    painted = zip(TASKS[task].categories, mask_colors(task), strict=True)
     return [(category.name, color) for category, color in painted if color is not None]
 
 
@@ -102,6 +101,6 @@ def _score_keys(history: History, evaluation: Evaluation, num_evaluations: int) 
     for key in history.names():
         *parts, score = key.split("/")
         of_this = len(parts) == 2 and parts[0] == name if several else len(parts) == 1
-        if of_this and score in _PLOTTED_SCORES[evaluation.split.task]:
+        if of_this and score in TASKS[evaluation.split.task].plotted:
             pairs.append((key, f"{score}, {name}" if several else score))
     return pairs

@@ -13,7 +13,8 @@ import yaml
 
 from ..data.register import Split, base_of, locate
 from ..errors import DataError
-from .scores import METRICS, Scores, read_scores
+from ..tasks import TASKS
+from .scores import Scores, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +93,6 @@ def _parse(line: str) -> tuple[int, dict[str, float]] | None:
     return record["iteration"], values
 
 
-_TASK_TITLES = {"det": "Object detection", "sem_seg": "Semantic segmentation", "drivable": "Drivable area"}
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """The results on one test set.
@@ -119,7 +117,7 @@ class Evaluation:
     @property
     def title(self) -> str:
         """The task in words."""
-        return _TASK_TITLES[self.split.task]
+        return TASKS[self.split.task].title
 
 
 @dataclass(frozen=True)
@@ -206,8 +204,9 @@ def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, c
         split = locate(base, root).present()
     except KeyError as error:
         raise DataError(f"{config_path}: DATASETS.TEST: {error.args[0]}.") from error
-    if split.task not in METRICS:
-        raise DataError(f"{config_path}: {name}: the report knows the tasks {', '.join(METRICS)}.")
+    known = [task.name for task in TASKS.values() if task.form != "bitmasks"]
+    if split.task not in known:
+        raise DataError(f"{config_path}: {name}: the report knows the tasks {', '.join(known)}.")
     predictions = inference / ("det.json" if split.task == "det" else "masks")
     if not predictions.exists():
         raise DataError(

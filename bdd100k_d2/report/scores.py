@@ -9,43 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data import categories
 from ..errors import DataError
-
-
-class Metric(NamedTuple):
-    """A field of ``scores.json``: its key, how the page calls its mean and its column, and what it measures."""
-
-    key: str
-    mean_title: str
-    column_title: str
-    meaning: str
-    in_headline: bool
-    in_table: bool = True
-
-
-_DET = (
-    Metric("AP", "AP", "AP", "average precision, mean over the IoU thresholds 0.50 to 0.95", True),
-    Metric("AP50", "AP50", "AP50", "average precision at IoU 0.50", True),
-    Metric("AP75", "AP75", "AP75", "average precision at IoU 0.75", True),
-    Metric("APs", "APs", "APs", "AP of small objects, below 32 x 32 pixels", True),
-    Metric("APm", "APm", "APm", "AP of medium objects, 32 x 32 to 96 x 96 pixels", True),
-    Metric("APl", "APl", "APl", "AP of large objects, above 96 x 96 pixels", True),
-    Metric("AR1", "AR1", "AR1", "average recall with 1 detection a frame", False),
-    Metric("AR10", "AR10", "AR10", "average recall with 10 detections a frame", False),
-    Metric("AR100", "AR100", "AR100", "average recall with 100 detections a frame", False),
-    Metric("ARs", "ARs", "ARs", "AR100 of small objects", False),
-    Metric("ARm", "ARm", "ARm", "AR100 of medium objects", False),
-    Metric("ARl", "ARl", "ARl", "AR100 of large objects", False),
-)
-_SEGMENTATION = (
-    Metric("IoU", "mIoU", "IoU", "intersection over union; the mean is over the classes in the ground truth", True),
-    Metric("fIoU", "fIoU", "fIoU", "IoU weighted by how often a class occurs", True, in_table=False),
-    Metric("pAcc", "pAcc", "pAcc", "share of the labelled pixels whose class is right", True, in_table=False),
-    # The official name is Acc; it divides by the predicted pixels, so it is precision, not recall.
-    Metric("Acc", "mean precision", "Precision", 'right pixels over predicted pixels; officially named "Acc"', True),
-)
-METRICS: dict[str, tuple[Metric, ...]] = {"det": _DET, "sem_seg": _SEGMENTATION, "drivable": _SEGMENTATION}
+from ..tasks import TASKS, Metric
 
 _MEAN_KEYS = ("OVERALL", "AVERAGE")
 
@@ -79,13 +44,13 @@ def read_scores(path: Path, task: str) -> Scores:
         raise DataError(
             f"{path}: the scores cannot be read ({error}); run tools/train_net.py --eval-only with this run's config."
         ) from error
-    metrics = [metric for metric in METRICS[task] if isinstance(document, dict) and metric.key in document]
+    metrics = [metric for metric in TASKS[task].metrics if isinstance(document, dict) and metric.key in document]
     if not metrics:
-        known = ", ".join(metric.key for metric in METRICS[task])
+        known = ", ".join(metric.key for metric in TASKS[task].metrics)
         raise DataError(f"{path}: no {task} scores in it ({known}); evaluate again, or check which task the run is of.")
     fields = {metric.key: _field(document[metric.key], f"{path}: {metric.key}") for metric in metrics}
     columns = tuple(metric for metric in metrics if metric.in_table)
-    colors = {category.name: category.color for category in categories.TASKS[task]}
+    colors = {category.name: category.color for category in TASKS[task].categories}
     seen = [name for metric in columns for name in fields[metric.key][0]]
     rows = tuple(
         Row(name, colors.get(name), tuple(fields[metric.key][0].get(name) for metric in columns))

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bdd100k_d2.data import categories
+from bdd100k_d2.tasks import TASKS
 
 from .camera import Camera, Road
 
-SEM_SEG = {name: index for index, name in enumerate(categories.names("sem_seg"))}
+SEM_SEG = {name: index for index, name in enumerate(TASKS["sem_seg"].names)}
 SEM_SEG["ignored"] = categories.IGNORE_LABEL
 
 

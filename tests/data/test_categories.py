@@ -3,22 +3,23 @@ from importlib.resources import files
 import pytest
 
 from bdd100k_d2.data import categories
+from bdd100k_d2.tasks import TASKS
 
 
 def test_table_sizes() -> None:
-    sizes = {task: len(table) for task, table in categories.TASKS.items()}
+    sizes = {task: len(table) for task, table in TASKS.items()}
     assert sizes == {"det": 10, "sem_seg": 19, "drivable": 3, "ins_seg": 8, "pan_seg": 40}
 
 
-@pytest.mark.parametrize("task", categories.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_names_are_unique(task: str) -> None:
-    assert len(set(categories.names(task))) == len(categories.TASKS[task])
+    assert len(set(TASKS[task].names)) == TASKS[task].num_classes
 
 
 # The official panoptic palette paints some classes alike (pole and polegroup).
-@pytest.mark.parametrize("task", [task for task in categories.TASKS if task != "pan_seg"])
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "pan_seg"])
 def test_colors_are_unique(task: str) -> None:
-    assert len(set(categories.colors(task))) == len(categories.TASKS[task])
+    assert len(set(TASKS[task].colors)) == TASKS[task].num_classes
 
 
 def test_every_detection_name_leads_to_its_class() -> None:
@@ -44,15 +45,15 @@ def test_detection_names_equal_the_toolkits() -> None:
         for category in config["scalabel"]["categories"]
         for leaf in category.get("subcategories", [category])
     ]
-    assert leaves == categories.names("det")
+    assert leaves == TASKS["det"].names
 
 
 def test_segmentation_tables_equal_the_toolkits() -> None:
     label = pytest.importorskip("bdd100k.label.label", reason="pip install -e .[toolkit]")
     official = sorted((one for one in label.labels if one.trainId != 255), key=lambda one: one.trainId)
-    assert [one.name for one in official] == categories.names("sem_seg")
-    assert [one.color for one in official] == categories.colors("sem_seg")
-    assert [one.name for one in label.drivables] == categories.names("drivable")
+    assert [one.name for one in official] == TASKS["sem_seg"].names
+    assert [one.color for one in official] == TASKS["sem_seg"].colors
+    assert [one.name for one in label.drivables] == TASKS["drivable"].names
 
 
 def test_panoptic_table_equals_the_toolkits() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bdd100k_d2.data.check.toolkit_scores import VAL_FRAMES
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser
@@ -18,7 +17,7 @@ from support.frames import make_frame, write_image
 import bdd100k_d2
 from bdd100k_d2.data import slices
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
-from bdd100k_d2.data.categories import names
+from bdd100k_d2.data.check.official import VAL_FRAMES
 from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import FRAME_ATTRIBUTES, KNOWN_SLICES, register_slice, slice_frames
@@ -29,6 +28,7 @@ from bdd100k_d2.evaluation.evaluators import build_evaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.results import write_mask
 from bdd100k_d2.evaluation.toolkit_format import summary
+from bdd100k_d2.tasks import TASKS
 
 SIZE = (96, 160)
 TIMES = ("daytime", "night", "dawn/dusk")
@@ -328,7 +328,7 @@ def test_masks_on_a_slice_score_as_in_a_folder_of_their_own(
     rng = torch.Generator().manual_seed(0)
     kept = [Path(name).stem for name in chosen(timeofday="night")]
     for stem in kept[1:]:
-        logits = torch.rand(len(names(task)), *SIZE, generator=rng)
+        logits = torch.rand(len(TASKS[task].names), *SIZE, generator=rng)
         evaluator.process([{"image_id": f"{stem}.jpg"}], [{"sem_seg": logits}])
     scores = evaluator.evaluate()[task]
     truth = tmp_path / "truth"
@@ -395,7 +395,14 @@ def write_bitmasks(truths: dict[str, Bitmask], folder: Path) -> None:
 def run_lengths(task: str, name: str, mask: Bitmask) -> Frame:
     regions = [encode(np.asfortranarray(mask.instances == i + 1)) for i in range(len(mask.ids))]
     labels = [
-        Label(str(one), names(task)[category - 1], None, LabelAttributes(), None, RLE(region["counts"].decode(), SIZE))
+        Label(
+            str(one),
+            TASKS[task].names[category - 1],
+            None,
+            LabelAttributes(),
+            None,
+            RLE(region["counts"].decode(), SIZE),
+        )
         for one, category, region in zip(mask.ids.tolist(), mask.categories.tolist(), regions, strict=True)
     ]
     return Frame(name, size=ImageSize(SIZE[1], SIZE[0]), labels=labels)

@@ -17,9 +17,10 @@ from bdd100k_d2.data import categories
 from bdd100k_d2.data.labels import Frame
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import OutputError
+from bdd100k_d2.tasks import TASKS
 
 COUNTS = {"train": 2, "val": 1, "test": 1}
-SEM_SEG = categories.names("sem_seg")
+SEM_SEG = TASKS["sem_seg"].names
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def check_frame(frame: Frame) -> None:
     for label in frame.labels:
         box, attributes = label.box2d, label.attributes
         assert isinstance(label.id, str)
-        assert label.category in categories.names("det")
+        assert label.category in TASKS["det"].names
         assert min(box.x1, box.y1) >= 0 and box.x2 <= 1279 and box.y2 <= 719
         assert min(box.x2 - box.x1, box.y2 - box.y1) + 1 >= 4
         assert isinstance(attributes.occluded, bool) and isinstance(attributes.truncated, bool)
@@ -135,7 +136,7 @@ def test_masks_and_boxes_agree(drawn: list[tuple[Scene, Rendering]]) -> None:
             det = rendering.items[index].det
             name = "person" if det == "pedestrian" else det
             assert set(np.unique(mask[rendering.ids == index])) == {SEM_SEG.index(name)}
-        things = {SEM_SEG.index("person" if name == "pedestrian" else name) for name in categories.names("det")}
+        things = {SEM_SEG.index("person" if name == "pedestrian" else name) for name in TASKS["det"].names}
         boxed = np.isin(rendering.ids, [i for i, item in enumerate(rendering.items) if item.det is not None])
         assert (np.isin(mask, list(things)) == boxed).all()
 
@@ -169,7 +170,7 @@ def test_every_class_occurs_with_the_default_counts() -> None:
                 found.update(thing.det for thing in scene.things if thing.det is not None)
                 stuff.update({thing.category for thing in scene.things + scene.skyline})
             assert tuple(name for name, _ in found.most_common()) == order or split == "val"
-            assert min(found[name] for name in categories.names("det")) >= least
+            assert min(found[name] for name in TASKS["det"].names) >= least
             painted = {"road", "sidewalk", "terrain", "sky"}
             assert min(stuff[name] for name in SEM_SEG if name not in painted) >= least
 

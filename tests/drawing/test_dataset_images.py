@@ -13,9 +13,9 @@ from detectron2.config import CfgNode
 from support import ROOT
 
 import bdd100k_d2
-from bdd100k_d2.data.categories import colors
 from bdd100k_d2.drawing.dataset_images import draw_record, draw_sample, write_dataset_images, write_loader_images
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.tasks import TASKS
 
 TOOL = ROOT / "tools" / "visualize_data.py"
 IMAGE = np.full((60, 80, 3), 100, np.uint8)
@@ -193,7 +193,7 @@ def test_the_loaders_samples_are_drawn_as_they_are(small_cfg: Callable[..., CfgN
         ids = sample["sem_seg"].numpy().astype(np.uint8)
         inside = (cv2.erode(ids, np.ones((3, 3))) == cv2.dilate(ids, np.ones((3, 3)))) & (ids < 19)
         pixels = sample["image"].permute(1, 2, 0).numpy()
-        mixed = (pixels[inside] + np.array(colors("sem_seg"), float)[ids[inside]]) / 2
+        mixed = (pixels[inside] + np.array(TASKS["sem_seg"].colors, float)[ids[inside]]) / 2
         assert cfg.INPUT.FORMAT == "RGB" and inside.any()
         assert abs(expected[: ids.shape[0]][inside] - mixed).max() <= 1
 

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from bdd100k_d2.data.categories import TASKS, colors, names
 from bdd100k_d2.drawing.draw import luminance
 from bdd100k_d2.drawing.legend import add_legend
 from bdd100k_d2.drawing.overlay import (
@@ -20,6 +19,7 @@ from bdd100k_d2.drawing.overlay import (
     stack_masks,
     visible_classes,
 )
+from bdd100k_d2.tasks import TASKS
 
 IMAGE = np.full((120, 160, 3), 100, np.uint8)
 CLASSES = Classes(("car", "bus"), ((255, 0, 0), (0, 0, 255)))
@@ -98,7 +98,7 @@ def test_classes_of_pixels_are_half_opaque_with_an_outline_and_others_stay() -> 
 
 
 def test_the_background_is_neither_painted_nor_outlined() -> None:
-    classes = visible_classes(names("drivable"), colors("drivable"))
+    classes = visible_classes(TASKS["drivable"].names, TASKS["drivable"].colors)
     assert classes.colors[2] is None
     ids = np.full((120, 160), 2, np.uint8)
     ids[40:80, 40:80] = 0
@@ -109,7 +109,7 @@ def test_the_background_is_neither_painted_nor_outlined() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_outlines_of_all_classes_are_seen_at_night_and_keep_their_hue(task: str) -> None:
-    for color in colors(task):
+    for color in TASKS[task].colors:
         edge = edge_color(color)
         assert luminance(edge) >= 0.35 and max(edge) <= 255
         assert edge == color or np.argmax(edge) in np.flatnonzero(np.array(color) == max(color))
@@ -130,7 +130,7 @@ def test_the_legend_has_the_classes_under_the_image_the_absent_ones_dimmed() -> 
 
 
 def test_the_legend_has_one_size_for_all_frames_of_a_film() -> None:
-    classes = visible_classes(names("sem_seg"), colors("sem_seg"))
+    classes = visible_classes(TASKS["sem_seg"].names, TASKS["sem_seg"].colors)
     frame = np.zeros((720, 1280, 3), np.uint8)
     shapes = {add_legend(frame, classes, present).shape for present in ([], [0, 3], range(19), [255])}
     assert len(shapes) == 1
@@ -164,7 +164,7 @@ def test_thirty_objects_are_drawn_in_ten_milliseconds_of_one_core(masked: bool) 
         region[top : bottom + 1, left : right + 1] = True
     owners = stack_masks(regions, corners, scores) if masked else None
     found = Objects(corners, random.integers(0, 10, 30), scores, owners)
-    classes = visible_classes(names("det"), colors("det"))
+    classes = visible_classes(TASKS["det"].names, TASKS["det"].colors)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     times = []

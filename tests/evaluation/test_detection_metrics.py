@@ -8,7 +8,6 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
@@ -16,8 +15,9 @@ from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth, detection_scores
 from bdd100k_d2.evaluation.toolkit_format import official_detection, summary
+from bdd100k_d2.tasks import TASKS
 
-NAMES = names("det")
+NAMES = TASKS["det"].names
 
 
 def columns_of(truth: list[Frame], predictions: list[Frame]) -> tuple[GroundTruth, Detections, int]:

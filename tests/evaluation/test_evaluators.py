@@ -9,7 +9,6 @@ from detectron2.structures import Boxes, Instances
 from PIL import Image
 
 import bdd100k_d2
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
@@ -26,6 +25,7 @@ from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.submission import check_split
+from bdd100k_d2.tasks import TASKS
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_perfect_detections_score_100_and_files_are_official(tmp_path: Path) -> 
     results = evaluator.evaluate()["bbox"]
     assert [results[key] for key in ("AP", "AP50", "AR100", "AP-motorcycle")] == pytest.approx([100] * 4)
     assert np.isnan(results["AP-train"]) and np.isnan(results["APl"])
-    assert set(results) == {*METRICS, *(f"AP-{name}" for name in names("det"))}
+    assert set(results) == {*METRICS, *(f"AP-{name}" for name in TASKS["det"].names)}
 
     frames = json.loads((tmp_path / "out/det.json").read_text())
     assert [frame["name"] for frame in frames] == ["val0.jpg", "val1.jpg", "val2.jpg"]
@@ -61,7 +61,7 @@ def test_perfect_detections_score_100_and_files_are_official(tmp_path: Path) -> 
     assert [label["id"] for frame in frames for label in frame["labels"]] == ["0", "1", "2", "3"]
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     assert list(scores) == list(METRICS)
-    assert scores["AP"][1] == {"OVERALL": pytest.approx(100)} and list(scores["AP"][0]) == names("det")
+    assert scores["AP"][1] == {"OVERALL": pytest.approx(100)} and list(scores["AP"][0]) == TASKS["det"].names
 
 
 def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_segmentation_scores_and_masks(tmp_path: Path, kind: type, task: str, co
         assert results[key] == pytest.approx(100)
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert list(scores) == ["IoU", "Acc", "fIoU", "pAcc"]
-    assert list(scores["IoU"][0]) == (names(task) if task == "sem_seg" else ["direct", "alternative"])
+    assert list(scores["IoU"][0]) == (TASKS[task].names if task == "sem_seg" else ["direct", "alternative"])
     assert list(scores["IoU"][1]) == ["AVERAGE"]
     assert ("mIoU-strict" in results) == (task == "drivable")
 

@@ -12,7 +12,6 @@ from pycocotools.mask import encode
 
 import bdd100k_d2
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask, encode_bitmask, read_bitmask
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import RLE, Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.errors import DataError
@@ -21,6 +20,7 @@ from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.results import write_mask
 from bdd100k_d2.evaluation.submission import check_split
 from bdd100k_d2.evaluation.toolkit_format import summary
+from bdd100k_d2.tasks import TASKS
 
 SIZE = (720, 1280)
 NAMES = [f"val{i}.jpg" for i in range(3)]
@@ -58,7 +58,7 @@ def write_labels(root: Path, task: str, kind: str) -> None:
                 labels=[
                     Label(
                         id=str(one),
-                        category=names(task)[category - 1],
+                        category=TASKS[task].names[category - 1],
                         attributes=LabelAttributes(crowd=bool(bits & CROWD), ignored=bool(bits & IGNORED)),
                         rle=RLE(region["counts"].decode(), tuple(region["size"])),
                     )
@@ -102,7 +102,7 @@ def test_perfect_instances_score_100(kind: str, tmp_path: Path) -> None:
     results = evaluator.evaluate()["segm"]
     assert (results["AP"], results["AR100"]) == pytest.approx((100, 100))
     # Of the two frames' six instances, the crowd is scored and the ignored one is not.
-    present = {name for name in names("ins_seg") if not np.isnan(results[f"AP-{name}"])}
+    present = {name for name in TASKS["ins_seg"].names if not np.isnan(results[f"AP-{name}"])}
     assert len(present) >= 5 and all(results[f"AP-{n}"] == pytest.approx(100) for n in present)
     assert list(json.loads((tmp_path / "scores.json").read_text())) == [
         *("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")

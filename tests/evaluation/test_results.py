@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from bdd100k_d2.data.bitmasks import Bitmask, decode_bitmask, encode_bitmask, read_bitmask
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
@@ -33,8 +32,9 @@ from bdd100k_d2.evaluation.results import (
     write_mask,
     write_submission,
 )
+from bdd100k_d2.tasks import TASKS
 
-NAMES = names("det")
+NAMES = TASKS["det"].names
 
 
 def test_detections_score_as_in_memory(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_detections_score_as_in_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["sem_seg", "drivable"])
 def test_masks_score_as_in_memory(task: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    classes = len(names(task))
+    classes = len(TASKS[task].names)
     matrices = []
     for name in ("a.b.jpg", "c.jpg"):
         truth, prediction = rng.integers(0, classes, (2, 72, 128), np.uint8)
@@ -160,7 +160,7 @@ def test_no_instance_is_an_empty_bitmask(tmp_path: Path) -> None:
 
 def test_panoptic_segments() -> None:
     segments = np.array([[-1, 0, 1, 2], [3, 4, 5, 1000]])
-    road, car = names("pan_seg").index("road"), names("pan_seg").index("car")
+    road, car = TASKS["pan_seg"].names.index("road"), TASKS["pan_seg"].names.index("car")
     # 5 is a segment that the caller leaves out; 1 and 3 are the same stuff.
     found = decode_bitmask(panoptic_bitmask(segments, {4: car, 2: car, 1: road, 3: road, 1000: 29}), "a.png")
     assert found.ids.tolist() == [road + 1, 30, FIRST_THING_ID, FIRST_THING_ID + 1]

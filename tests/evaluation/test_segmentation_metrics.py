@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.masks import check_mask, frame_to_mask, read_mask
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix, segmentation_scores, without_background
 from bdd100k_d2.evaluation.toolkit_format import further_segmentation, official_segmentation, summary
+from bdd100k_d2.tasks import TASKS
 
 
 def test_the_mask_oracle(oracles: Path) -> None:
@@ -30,7 +30,7 @@ def test_the_mask_oracle(oracles: Path) -> None:
 
 def test_the_run_length_oracle(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["sem_seg"]
-    classes = names("sem_seg")
+    classes = TASKS["sem_seg"].names
     ids = {name: i for i, name in enumerate(classes)}
     truth, prediction = (read_labels(oracles / expected[side]).frames[0] for side in ("gt", "pred"))
     matrix = confusion_matrix(frame_to_mask(truth, ids, 720, 1280), frame_to_mask(prediction, ids, 720, 1280), 19)
@@ -45,7 +45,7 @@ def test_the_run_length_oracle(oracles: Path) -> None:
 
 
 def test_a_missing_prediction_counts_as_wrong(oracles: Path) -> None:
-    ids = {name: i for i, name in enumerate(names("sem_seg"))}
+    ids = {name: i for i, name in enumerate(TASKS["sem_seg"].names)}
     truth = frame_to_mask(read_labels(oracles / "sem_seg/sem_seg_sample.json").frames[0], ids, 720, 1280)
     scores = segmentation_scores(confusion_matrix(truth, np.full_like(truth, 255), 19))
     assert scores.mean(scores.iou) == scores.pixel_accuracy == scores.frequency_iou == 0
@@ -105,7 +105,7 @@ def test_drivable_background_is_not_scored_officially() -> None:
 def test_random_masks_equal_the_toolkit(tmp_path: Path, mode: str) -> None:
     seg = pytest.importorskip("bdd100k.eval.seg", reason="the toolkit is not installed: pip install -e .[toolkit]")
     rng = np.random.default_rng(5)
-    classes = len(names(mode))
+    classes = len(TASKS[mode].names)
     total = np.zeros((classes, classes + 1), np.int64)
     for i in range(6):
         truth = rng.choice([*range(0, classes, 2), 1, 255], (40, 60)).astype(np.uint8)

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.boxes import Boxes
 from bdd100k_d2.evaluation.results import (
@@ -29,6 +28,7 @@ from bdd100k_d2.evaluation.results import (
     write_submission,
 )
 from bdd100k_d2.evaluation.submission import Finding, check_submission, describe
+from bdd100k_d2.tasks import TASKS
 
 FRAMES = ["a.jpg", "b.jpg", "c.jpg"]
 SIZE = (72, 128)
@@ -53,7 +53,7 @@ def det(tmp_path: Path) -> Path:
     # In each frame but the last the whole image, and a box narrower than a pixel.
     corners = np.array([[0, 0, 127, 71], [5, 5, 4.5, 8]] * 2, float)
     boxes = Boxes(FRAMES, np.array([0, 0, 1, 1]), np.array([2, 9] * 2), corners, np.array([0.5, 1] * 2))
-    frames = detection_frames(boxes, names("det"))
+    frames = detection_frames(boxes, TASKS["det"].names)
     write_detections(frames, tmp_path / "det.json")
     return tmp_path / "det.json"
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.errors import OutputError
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.toolkit_format import (
@@ -18,6 +17,7 @@ from bdd100k_d2.evaluation.toolkit_format import (
     table,
     write_scores,
 )
+from bdd100k_d2.tasks import TASKS
 
 NAN = float("nan")
 PANOPTIC: ToolkitScores = {
@@ -80,14 +80,14 @@ def random_scores(task: str, seed: int) -> ToolkitScores:
     if task == "sem_seg":
         return official_segmentation(task, rng.integers(0, 99, (19, 20)))
     if task == "pan_seg":
-        groups = (names(task), ("STUFF", "THING"), ("OVERALL",))
+        groups = (TASKS[task].names, ("STUFF", "THING"), ("OVERALL",))
         count = [dict(zip(group, rng.integers(0, 10**seed, len(group)).tolist(), strict=True)) for group in groups]
         scores = {
             metric: [dict(zip(group, rng.uniform(0, 100, len(group)).tolist(), strict=True)) for group in groups]
             for metric in ("PQ", "SQ", "RQ")
         }
         return scores | {"N" if seed % 2 else "NUM": count}
-    return official_detection({metric: values(len(names(task)) + 1) for metric in METRICS}, names(task))
+    return official_detection({metric: values(len(TASKS[task].names) + 1) for metric in METRICS}, TASKS[task].names)
 
 
 def toolkit_result(task: str, scores: ToolkitScores) -> Any:  # noqa: ANN401, the toolkit is not always there

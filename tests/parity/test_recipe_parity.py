@@ -52,7 +52,7 @@ def test_the_recipes_are_within_the_tolerances(measure: Callable[[], Iterator[Li
 def test_the_batch_is_that_of_eight_gpus(golden: dict) -> None:
     # Vis4D's zoo names images a GPU; its rates are for eight of them.
     for recipe, config in CONFIGS.items():
-        assert golden[f"{recipe}/images_per_gpu"] * 8 == bdd100k_d2.get_config(config).SOLVER.IMS_PER_BATCH
+        assert golden[f"{recipe}/pictures_per_gpu"] * 8 == bdd100k_d2.get_config(config).SOLVER.IMS_PER_BATCH
 
 
 def test_pytorch_resizes_as_the_golden_pixels_say(golden: dict) -> None:

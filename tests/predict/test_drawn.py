@@ -10,10 +10,10 @@ from detectron2.structures import Boxes, Instances
 
 import bdd100k_d2
 from bdd100k_d2.data.bitmasks import decode_bitmask
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.results import write_mask
 from bdd100k_d2.predict.frame_result import Selection, draw_result, read_pixels, result_of, select
+from bdd100k_d2.tasks import TASKS
 
 IMAGE = np.full((60, 80, 3), 100, np.uint8)
 
@@ -68,7 +68,7 @@ def test_segments_of_the_classes_that_are_wanted(tmp_path: Path) -> None:
     segments = torch.zeros(60, 80, dtype=torch.int32)
     segments[:, :20], segments[:, 20:40], segments[:, 40:60] = 1, 2, 3
     of_set = metadata("pan_seg")
-    car, road = names("pan_seg").index("car"), names("pan_seg").index("road")
+    car, road = TASKS["pan_seg"].names.index("car"), TASKS["pan_seg"].names.index("road")
     infos = [
         {"id": 1, "isthing": True, "category_id": of_set.thing_dataset_id_to_contiguous_id[car + 1]},
         {"id": 2, "isthing": True, "category_id": of_set.thing_dataset_id_to_contiguous_id[car + 1]},

@@ -29,12 +29,12 @@ from support.small_models import small_config
 from torch.multiprocessing import ProcessExitedException
 
 import bdd100k_d2
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS
 from bdd100k_d2.predict.inputs import Film, find_input
 from bdd100k_d2.predict.predictor import Predictor
 from bdd100k_d2.predict.run import Options, PredictionRun, Summary
+from bdd100k_d2.tasks import TASKS
 
 TOOL = ROOT / "tools" / "predict.py"
 
@@ -107,7 +107,7 @@ def test_masks_are_those_of_the_evaluator(tiny_root: Path, images: Path, tmp_pat
     assert [name for name in found if "overlays" in name] == [f"overlays/{i}.jpg" for i in (0, 2, 4)]
     # Pixels of other classes than those that are wanted are of none.
     most = int(np.bincount(cv2.imread(str(tmp_path / "out/masks/0.png"), 0).ravel()).argmax())
-    run(cfg, images / "a", tmp_path / "one", classes=(names("sem_seg")[most],))
+    run(cfg, images / "a", tmp_path / "one", classes=(TASKS["sem_seg"].names[most],))
     every, one = (cv2.imread(str(tmp_path / folder / "masks/0.png"), 0) for folder in ("out", "one"))
     np.testing.assert_array_equal(one, np.where(every == most, most, 255))
 

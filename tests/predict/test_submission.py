@@ -2,10 +2,10 @@ import json
 import runpy
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bdd100k_d2.data.check.toolkit_scores import COUNTS, SplitCounts
 from support import ROOT
 from support.frames import write_image
 from support.prediction_models import config_file, detector, saved
@@ -15,6 +15,7 @@ import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.predictor import Predictor
 from bdd100k_d2.predict.submission import SubmissionRun
+from bdd100k_d2.tasks import TASKS, SplitCounts
 
 TOOL = ROOT / "tools" / "submit.py"
 
@@ -26,7 +27,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for i in range(2):
             write_image(tmp_path / "root/bdd100k/images" / name / "test" / f"{name}-{i}.jpg", 720, 1280, seed=i)
     for task in ("det", "drivable", "sem_seg", "ins_seg"):
-        monkeypatch.setitem(COUNTS, task, {"test": SplitCounts(2, None)})
+        counts = {"test": SplitCounts(2, None)}
+        monkeypatch.setitem(TASKS, task, replace(TASKS[task], counts=counts))
     bdd100k_d2.register_all(tmp_path / "root")
     return tmp_path / "root"
 

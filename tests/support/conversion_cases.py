@@ -6,7 +6,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
-from bdd100k_d2.data.categories import ALIASES, IGNORED, TASKS, names
+from bdd100k_d2.data.categories import ALIASES, IGNORED
 from bdd100k_d2.data.convert.convert import Conversion, convert
 from bdd100k_d2.data.convert.source import Options
 from bdd100k_d2.data.labels import (
@@ -20,10 +20,11 @@ from bdd100k_d2.data.labels import (
     write_frames,
 )
 from bdd100k_d2.data.vintages import read_labels
+from bdd100k_d2.tasks import TASKS
 
 SIZE = ImageSize(1280, 720)
-DET_NAMES = [*names("det"), *ALIASES, *IGNORED]
-INS_NAMES = [*names("ins_seg"), *ALIASES, *IGNORED]
+DET_NAMES = [*TASKS["det"].names, *ALIASES, *IGNORED]
+INS_NAMES = [*TASKS["ins_seg"].names, *ALIASES, *IGNORED]
 
 
 def run(source: Path, target: Path, to: str, **arguments: object) -> Conversion:
@@ -104,8 +105,8 @@ def random_bitmask(rng: np.random.Generator, task: str, height: int = 36, width:
     present = np.unique(regions[regions > 0])
     place = np.zeros(10, np.int32)
     place[present] = np.arange(1, len(present) + 1)
-    categories = rng.choice(len(TASKS[task]), len(present), replace=task == "ins_seg") + 1
-    things = [TASKS[task][k - 1].is_thing for k in categories]
+    categories = rng.choice(TASKS[task].num_classes, len(present), replace=task == "ins_seg") + 1
+    things = [TASKS[task].categories[k - 1].is_thing for k in categories]
     ids = np.where(things, rng.choice(np.arange(31, 65536), len(present), replace=False), categories)
     order = np.argsort(ids)
     rank = np.append(0, np.argsort(order) + 1)

@@ -38,13 +38,13 @@ def measure_loader(
     from detectron2.data import DatasetCatalog, MetadataCatalog, build_detection_train_loader
 
     from bdd100k_d2 import get_config
-    from bdd100k_d2.data.categories import names
     from bdd100k_d2.data.datasets import load_det
     from bdd100k_d2.data.loader import build_train_loader
+    from bdd100k_d2.tasks import TASKS
 
     name = "bdd100k_benchmark"
     DatasetCatalog.register(name, lambda: load_det(labels, images))
-    MetadataCatalog.get(name).thing_classes = names("det")
+    MetadataCatalog.get(name).thing_classes = TASKS["det"].names
     cfg = get_config("det/faster_rcnn_R_50_FPN_1x")
     cfg.DATASETS.TRAIN = (name,)
     cfg.DATALOADER.NUM_WORKERS = workers

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import HEIGHT, WIDTH, Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.results import mask_path, write_detections, write_mask
 from bdd100k_d2.parallel import map_frames
+from bdd100k_d2.tasks import TASKS
 
 # Boxes of each detection class in the official validation labels; 18.5 a frame over all.
 CLASS_COUNTS = (13262, 649, 102506, 4245, 1597, 15, 452, 1007, 26885, 34908)
@@ -116,7 +116,7 @@ def _boxes(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _labelled(boxes: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> Iterator[Frame]:
-    categories = names("det")
+    categories = TASKS["det"].names
     ends = np.cumsum(counts)
     for place, (start, end) in enumerate(zip((ends - counts).tolist(), ends.tolist(), strict=True)):
         labels = [
@@ -136,7 +136,7 @@ def _labelled(boxes: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> Ite
 
 
 def _detected(rng: np.random.Generator, boxes: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> Iterator[Frame]:
-    categories = names("det")
+    categories = TASKS["det"].names
     ends = np.cumsum(counts)
     first_id = 0
     for place, (count, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True)):

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...parallel import cores, readers
-from ..categories import TASKS
+from ...tasks import TASKS, SplitCounts
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..labels import HEIGHT, WIDTH, Frame, image_stem
-from ..register import SPLITS, Split, default_root, locate
+from ..register import Split, all_splits, default_root, locate
 from .finding import EXAMPLES, Findings
 from .images import catch_messages, list_files, missing_content, verify_images
 from .labels import check_det, read_det
 from .masks import BITMASK_TASKS, MaskFolder, check_masks, check_run_lengths, find_empty, list_masks, match_masks
-from .official import COUNTS, IMAGES_WITHOUT_LABELS, SplitCounts
+from .official import IMAGES_WITHOUT_LABELS
 from .report import Report, SplitFacts
 from .statistics import Statistics
 from .vintages import compare_vintages, other_labels
@@ -29,7 +29,7 @@ def check_dataset(
     tasks: Sequence[str] = (),
     fast: bool = False,
     workers: int | None = None,
-    released: Mapping[str, Mapping[str, SplitCounts]] = COUNTS,
+    released: Mapping[str, Mapping[str, SplitCounts]] | None = None,
     statistics: Statistics | None = None,
 ) -> Report:
     """Checks a copy of the data; nothing is written.
@@ -40,7 +40,7 @@ def check_dataset(
         fast: look only whether the images and masks are there and not empty; labels are read all the same.
         workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard for
             them, as any use of multiprocessing does.
-        released: how many images and frames the release has, by task and split.
+        released: how many images and frames there are to be, by task and split; default: as in the release.
         statistics: is filled with what the labels hold.
 
     Raises:
@@ -52,8 +52,9 @@ def check_dataset(
             raise DataError(f"no task {task!r}; there are {', '.join(TASKS)}.")
     if not (root / "bdd100k").is_dir():
         raise DataError(f"{root}: no folder bdd100k in it; give the folder that holds it, see datasets/README.md.")
+    released = {name: task.counts for name, task in TASKS.items()} if released is None else released
     check = _Check(root, released, Statistics() if statistics is None else statistics)
-    rows = [locate(row.name, root).present() for row in SPLITS if row.task in (tasks or TASKS)]
+    rows = [locate(row.name, root).present() for row in all_splits() if row.task in (tasks or TASKS)]
     labelled = {row.task for row in rows if _has_labels(row)}
     usable = {row.task for row in rows if _has_labels(row) and list_files(row.images, ".jpg")}
     for row in rows:

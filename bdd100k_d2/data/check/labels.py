@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError
+from ...tasks import TASKS
 from ..labels import Frame, check_file_name
 from ..slices import FRAME_ATTRIBUTES
 from ..vintages import Vintage, read_labels
 from .boxes import BoxTable, box_table, check_boxes
 from .finding import EXAMPLES, Findings, without_path
-from .official import BOXES_2018, COUNTS, VAL_FRAMES
+from .official import BOXES_2018, VAL_FRAMES
 
 
 class DetLabels(NamedTuple):
@@ -50,7 +51,7 @@ def check_det(labels: DetLabels, split: str, findings: Findings) -> None:
     if empty:
         findings.add("frame without objects", path, *empty[:EXAMPLES], count=len(empty))
     _check_attributes(frames, path, findings)
-    if len(frames) == COUNTS["det"][split].frames:
+    if len(frames) == TASKS["det"].counts[split].frames:
         _check_counts(labels, split, findings)
 
 

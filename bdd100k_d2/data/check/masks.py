@@ -10,8 +10,9 @@ import numpy as np
 
 from ...errors import DataError
 from ...parallel import map_files
+from ...tasks import TASKS
 from ..bitmasks import read_bitmask
-from ..categories import IGNORE_LABEL, TASKS, ins_seg_class, is_known
+from ..categories import IGNORE_LABEL, ins_seg_class, is_known
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..labels import Frame
 from ..masks import check_mask, mask_stem, read_mask
@@ -98,7 +99,7 @@ def check_masks(
     Returns:
         (K,) int64 pixels of each class in all of them, of bitmasks instances.
     """
-    content = np.zeros(len(TASKS[task]), np.int64)
+    content = np.zeros(TASKS[task].num_classes, np.int64)
     paths = [str(masks.files[stem]) for stem in stems]
     verdicts = map_files(partial(_verify, task=task), paths, pool, f"reading masks of {task}")
     for stem, path, verdict in zip(stems, paths, verdicts, strict=True):
@@ -114,7 +115,7 @@ def check_masks(
 
 
 def _verify(path: str, task: str) -> _Verdict:
-    num_classes = len(TASKS[task])
+    num_classes = TASKS[task].num_classes
     try:
         if task in BITMASK_TASKS:
             bitmask = read_bitmask(path)
@@ -146,7 +147,7 @@ def check_run_lengths(task: str, path: Path, findings: Findings) -> tuple[list[F
     Returns:
         Its frames, none if it cannot be read, and (K,) int64 the masks of each class.
     """
-    place = {category.name: i for i, category in enumerate(TASKS[task])}
+    place = {category.name: i for i, category in enumerate(TASKS[task].categories)}
     content = np.zeros(len(place), np.int64)
     try:
         frames = read_labels(path).frames

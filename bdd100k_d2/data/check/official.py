@@ -1,27 +1,5 @@
 """What the complete release holds, to compare a copy with. Sources: https://doc.bdd100k.com and the released files."""
 
-from typing import NamedTuple
-
-
-class SplitCounts(NamedTuple):
-    """The number of images of a split and of the frames that its labels have; None where that is not known."""
-
-    images: int
-    frames: int | None
-
-
-DET = {"train": SplitCounts(70_000, 69_863), "val": SplitCounts(10_000, 10_000), "test": SplitCounts(20_000, None)}
-_SEGMENTATION = {"train": SplitCounts(7_000, 7_000), "val": SplitCounts(1_000, 1_000), "test": SplitCounts(2_000, None)}
-
-COUNTS: dict[str, dict[str, SplitCounts]] = {
-    "det": DET,
-    "drivable": {split: SplitCounts(each.images, None) for split, each in DET.items()},
-    "sem_seg": _SEGMENTATION,
-    "ins_seg": _SEGMENTATION,
-    "pan_seg": _SEGMENTATION,
-}
-"""By task and split."""
-
 BOXES_2018 = {
     "train": {
         "car": 713_211,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ...atomic import atomic_path, write_atomic
-from ..categories import colors, names
+from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH
 from ..slices import FRAME_ATTRIBUTES
 from .masks import BITMASK_TASKS
@@ -45,7 +45,7 @@ def _figures(statistics: Statistics) -> Iterator[tuple[str, Figure]]:
     boxes = {split: one for split, one in statistics.boxes.items() if one.classes.any()}
     if boxes:
         counts = {split: one.classes for split, one in boxes.items()}
-        yield "boxes_per_class", _bars("Boxes per class", names("det"), counts, "boxes")
+        yield "boxes_per_class", _bars("Boxes per class", TASKS["det"].names, counts, "boxes")
         yield "box_sizes", _sizes(boxes)
         yield "box_positions", _positions(boxes)
         yield "boxes_per_frame", _boxes_per_frame(boxes)
@@ -54,7 +54,7 @@ def _figures(statistics: Statistics) -> Iterator[tuple[str, Figure]]:
     for task in dict.fromkeys(task for task, _ in statistics.content):
         what = "instances" if task in BITMASK_TASKS else "pixels"
         counts = {split: content for (of, split), content in statistics.content.items() if of == task}
-        yield f"{task}_{what}_per_class", _bars(f"{task}: {what} per class", names(task), counts, what)
+        yield f"{task}_{what}_per_class", _bars(f"{task}: {what} per class", TASKS[task].names, counts, what)
 
 
 def _bars(title: str, labels: Sequence[str], counts: dict[str, np.ndarray], what: str) -> Figure:
@@ -91,7 +91,7 @@ def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
     figure = Figure(figsize=(9, 3.4 * len(boxes)), layout="constrained")
     for axes, (split, one) in zip(np.atleast_1d(figure.subplots(len(boxes), 1)), boxes.items(), strict=True):
         below = np.zeros(one.sizes.shape[1])
-        for label, color, counts in zip(names("det"), colors("det"), one.sizes, strict=True):
+        for label, color, counts in zip(TASKS["det"].names, TASKS["det"].colors, one.sizes, strict=True):
             rgb = to_rgb([channel / 255 for channel in color])
             left, width = SIZE_EDGES[:-1], np.diff(SIZE_EDGES)
             axes.bar(left, counts, width, below, align="edge", color=rgb, label=label, edgecolor="white", lw=0.3)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..categories import TASKS, names
+from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH
 from .boxes import BoxTable
 from .labels import frame_attributes
@@ -68,13 +68,13 @@ class Statistics:
         category, sides = table.category[whole], table.width_height[whole]
         root = np.sqrt(sides.prod(axis=1))
         size = np.clip(np.searchsorted(SIZE_EDGES, root, "right") - 1, 0, len(SIZE_EDGES) - 2)
-        sizes = np.zeros((len(TASKS["det"]), len(SIZE_EDGES) - 1), np.int64)
+        sizes = np.zeros((TASKS["det"].num_classes, len(SIZE_EDGES) - 1), np.int64)
         np.add.at(sizes, (category, size), 1)
         each = np.bincount(table.frame, minlength=len(table.frames))
         given = [label.attributes for label in table.labels if label.attributes is not None]
         self.boxes[split] = BoxStatistics(
             len(table.frames),
-            np.bincount(category, minlength=len(TASKS["det"])),
+            np.bincount(category, minlength=TASKS["det"].num_classes),
             sizes,
             np.bincount(np.digitize(root, COCO_EDGES), minlength=3),
             _places(table.corners[whole], table.size[table.frame[whole]]),
@@ -89,9 +89,9 @@ class Statistics:
             "det": {
                 split: {
                     "frames": one.frames,
-                    "boxes": dict(zip(names("det"), one.classes.tolist(), strict=True)),
+                    "boxes": dict(zip(TASKS["det"].names, one.classes.tolist(), strict=True)),
                     "root_area_edges": SIZE_EDGES.round(2).tolist(),
-                    "boxes_by_root_area": dict(zip(names("det"), one.sizes.tolist(), strict=True)),
+                    "boxes_by_root_area": dict(zip(TASKS["det"].names, one.sizes.tolist(), strict=True)),
                     "small_medium_large": one.small_medium_large.tolist(),
                     "boxes_covering_a_cell": one.places.tolist(),
                     "frames_by_boxes": one.boxes_a_frame.tolist(),
@@ -101,7 +101,7 @@ class Statistics:
                 for split, one in self.boxes.items()
             },
             **{
-                f"{task}_{split}": dict(zip(names(task), content.tolist(), strict=True))
+                f"{task}_{split}": dict(zip(TASKS[task].names, content.tolist(), strict=True))
                 for (task, split), content in self.content.items()
             },
         }

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...errors import DataError
-from ..categories import DET_CLASSES, INS_SEG, TASKS, is_known, names
+from ...tasks import TASKS
+from ..categories import DET_CLASSES, INS_SEG, is_known
 from ..labels import Frame
 from .dropped import IGNORED_CLASS, OTHER_TASK, RENAMED, Dropped
 
@@ -25,7 +26,7 @@ class TaskClasses:
     """
 
     def __init__(self, task: str, dropped: Dropped) -> None:
-        own = names(task)
+        own = TASKS[task].names
         self._dropped = dropped
         if task in ("det", "ins_seg"):
             self._known = {
@@ -77,10 +78,10 @@ def guess_task(frames: Sequence[Frame], where: object) -> str | None:
         return "det" if not labels or any(label.box2d is not None for label in labels) else None
     countable = {name for name, known in DET_CLASSES.items() if known.index < len(INS_SEG)}
     candidates = {
-        "drivable": set(names("drivable")),
+        "drivable": set(TASKS["drivable"].names),
         "ins_seg": countable,
-        "sem_seg": set(names("sem_seg")),
-        "pan_seg": set(names("pan_seg")),
+        "sem_seg": set(TASKS["sem_seg"].names),
+        "pan_seg": set(TASKS["pan_seg"].names),
     }
     for task, allowed in candidates.items():
         if found <= allowed:

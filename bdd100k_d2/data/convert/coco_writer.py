@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...atomic import atomic_path
-from ..categories import names
+from ...tasks import TASKS
 from ..labels import RLE, Frame, Label
 from ..rle import CocoRLE, areas, check_rle
 from . import dropped as lost
@@ -54,7 +54,7 @@ class CocoWriter:
         encoder = msgspec.json.Encoder()
         head = {
             "type": "instance",
-            "categories": [CocoCategory(i, name) for i, name in enumerate(names(self._task), 1)],
+            "categories": [CocoCategory(i, name) for i, name in enumerate(TASKS[self._task].names, 1)],
         }
         # The images are small, so they wait for the annotations, which are written as they come.
         images: list[bytes] = []

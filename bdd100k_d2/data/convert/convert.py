@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ...errors import ConfigError, DataError
-from ..categories import TASKS
+from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize
 from .coco_writer import CocoWriter
 from .dropped import Dropped

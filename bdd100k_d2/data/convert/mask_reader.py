@@ -11,8 +11,9 @@ from pycocotools import mask as coco_mask
 
 from ...errors import DataError
 from ...parallel import cores
+from ...tasks import TASKS
 from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, read_bitmask
-from ..categories import IGNORE_LABEL, TASKS, names
+from ..categories import IGNORE_LABEL
 from ..instances import encode_instances
 from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes
 from ..masks import check_mask, mask_stem, read_mask
@@ -59,7 +60,7 @@ def mask_task(files: list[Path]) -> str:
     Raises:
         DataError: the ids are of both tasks.
     """
-    if any(_ids(file).max(initial=0) >= len(TASKS["drivable"]) for file in files[:_LOOKED_AT]):
+    if any(_ids(file).max(initial=0) >= TASKS["drivable"].num_classes for file in files[:_LOOKED_AT]):
         return "sem_seg"
     raise DataError(
         f"{files[0].parent}: the masks hold only ids that sem_seg and drivable both have; say --task sem_seg or --task "
@@ -75,7 +76,7 @@ def bitmask_task(files: list[Path]) -> str:
     """
     for file in files[:_LOOKED_AT]:
         bitmask = read_bitmask(file)
-        if bitmask.categories.max(initial=0) > len(TASKS["ins_seg"]):
+        if bitmask.categories.max(initial=0) > TASKS["ins_seg"].num_classes:
             return "pan_seg"
         # The first classes of pan_seg are stuff, whose annotation id is the category id.
         if (bitmask.ids != bitmask.categories).any():
@@ -120,7 +121,7 @@ def _ordered(convert: Callable[[Path], Frame], files: list[Path]) -> Iterator[Fr
 
 
 def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
-    classes = names(task)
+    classes = TASKS[task].names
     mask = check_mask(read_mask(path), len(classes), path)
     ids = np.unique(mask).tolist()
     if task == "drivable":
@@ -138,7 +139,7 @@ def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
 
 
 def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
-    classes = names(task)
+    classes = TASKS[task].names
     bitmask = read_bitmask(path)
     wrong = np.unique(bitmask.categories[bitmask.categories > len(classes)])
     if wrong.size:

@@ -8,8 +8,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...errors import DataError
+from ...tasks import TASKS
 from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, Bitmask, encode_bitmask
-from ..categories import IGNORE_LABEL, TASKS, names
+from ..categories import IGNORE_LABEL
 from ..labels import Frame, Label
 from ..masks import frame_to_mask
 from ..rle import areas, check_rle, overlap
@@ -45,7 +46,7 @@ def paint_classes(frame: Frame, labels: Sequence[Label], task: str, source: obje
     Raises:
         DataError: run lengths that do not fit the image.
     """
-    class_ids = {name: i for i, name in enumerate(names(task))}
+    class_ids = {name: i for i, name in enumerate(TASKS[task].names)}
     unpainted = class_ids.get("background", IGNORE_LABEL)
     size = frame.height_width
     try:
@@ -111,7 +112,7 @@ def annotation_ids(labels: Sequence[tuple[Label, TaskClass]], task: str) -> list
 
 
 def _is_instance(known: TaskClass, task: str) -> bool:
-    return TASKS[task][known.index].is_thing
+    return TASKS[task].categories[known.index].is_thing
 
 
 def _attribute_bits(label: Label, known: TaskClass) -> int:

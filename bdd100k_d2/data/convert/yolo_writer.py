@@ -11,7 +11,7 @@ from pathlib import Path
 from pycocotools import mask as coco_mask
 
 from ...errors import DataError
-from ..categories import names
+from ...tasks import TASKS
 from ..labels import Box2D, Frame, ImageSize, Label
 from ..rle import check_rle
 from . import dropped as lost
@@ -37,7 +37,7 @@ class YoloWriter:
     """
 
     def __init__(self, task: str, dropped: Dropped, source: Path, size: ImageSize | None) -> None:
-        self._names, self._dropped, self._source, self._size = names(task), dropped, source, size
+        self._names, self._dropped, self._source, self._size = TASKS[task].names, dropped, source, size
         self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], root: Path, split: str) -> None:

@@ -8,9 +8,9 @@ from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-from ...data.categories import names
 from ...data.register import existing
 from ...data.slices import slice_frames
+from ...tasks import TASKS
 from ..results import write_submission
 from ..toolkit_format import ToolkitScores, summary, table, write_scores
 
@@ -44,7 +44,7 @@ class OfficialEvaluator(DatasetEvaluator):
         """Takes a registered dataset of the task and the folder to write into."""
         self.dataset_name = dataset_name
         self.output_dir = output_dir
-        self.names = names(self.task)
+        self.names = TASKS[self.task].names
         metadata = MetadataCatalog.get(dataset_name)
         # A dataset that users register themselves has no second place.
         places = (metadata.label_path, metadata.get("other_label_path", None))
@@ -70,7 +70,7 @@ class OfficialEvaluator(DatasetEvaluator):
             per_class: the metric that is returned for each class, as "AP-car".
         """
         write_scores(official, self.output_dir / "scores.json")
-        logger.info("ToolkitScores scores of %s:\n%s", self.dataset_name, table(official))
+        logger.info("Official scores of %s:\n%s", self.dataset_name, table(official))
         each = {f"{per_class}-{name}": value for name, value in official[per_class][0].items()}
         return {key: summary(official) | summary(further) | each}
 

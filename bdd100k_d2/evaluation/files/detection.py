@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import names
 from ...data.labels import FrameAttributes, attributes_of, image_stem
 from ...data.vintages import Vintage, read_labels
+from ...tasks import TASKS
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
 from ..toolkit_format import ToolkitScores, official_detection
@@ -49,7 +49,7 @@ class MatchedBoxes:
         if frames is not None:
             truth = GroundTruth(*(column[frames[truth.frame]] for column in truth))
             detections = Detections(*(column[frames[detections.frame]] for column in detections))
-        classes = names("det")
+        classes = TASKS["det"].names
         return official_detection(detection_scores(truth, detections, len(self.names), len(classes)), classes)
 
     def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import INS_SEG, ins_seg_class, names
+from ...data.categories import INS_SEG, ins_seg_class
 from ...data.labels import Frame
 from ...data.rle import areas, overlap
 from ...errors import DataError
 from ...parallel import map_frames
+from ...tasks import TASKS
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import MatchedFrames, match_frames
@@ -38,7 +39,7 @@ class MatchedBitmasks:
     def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores of bitmasks."""
         chosen = _choose(self._frames, frames)
-        return official_detection(bitmask_scores(chosen, len(INS_SEG)), names("ins_seg"))
+        return official_detection(bitmask_scores(chosen, len(INS_SEG)), TASKS["ins_seg"].names)
 
     def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Nothing: the official scores are COCO's, all of them."""
@@ -61,7 +62,7 @@ class MatchedRunLengths:
     def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores of masks."""
         truth, predicted = _choose(self._truth, frames), _choose(self._predicted, frames)
-        return official_detection(rle_scores(truth, predicted, len(INS_SEG)), names("ins_seg"))
+        return official_detection(rle_scores(truth, predicted, len(INS_SEG)), TASKS["ins_seg"].names)
 
     def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """Nothing: the official scores are COCO's, all of them."""

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known, names
+from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known
 from ...data.labels import Frame
 from ...data.rle import overlap
 from ...errors import DataError
 from ...parallel import map_frames
+from ...tasks import TASKS
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
 from ..toolkit_format import ToolkitScores
 from .matched_frames import MatchedFrames, match_frames
@@ -142,7 +143,7 @@ def _official(scores: dict[str, np.ndarray], number_key: str) -> ToolkitScores:
         key, listed = (number_key, values.astype(int).tolist()) if metric == "N" else (metric, values.tolist())
         *classes, stuff, thing, overall = listed
         official[key] = [
-            dict(zip(names("pan_seg"), classes, strict=True)),
+            dict(zip(TASKS["pan_seg"].names, classes, strict=True)),
             {"STUFF": stuff, "THING": thing},
             {"OVERALL": overall},
         ]

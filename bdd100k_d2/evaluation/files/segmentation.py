@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from hotcoco.semantic import SemanticEval
 
-from ...data.categories import IGNORE_LABEL, is_known, names
+from ...data.categories import IGNORE_LABEL, is_known
 from ...data.labels import Frame, image_stem
 from ...data.masks import check_mask, frame_to_mask, mask_stem, read_mask
 from ...data.png import GREY, HEADER_BYTES, png_header
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ...parallel import map_frames
+from ...tasks import TASKS
 from ..metrics.segmentation import confusion_matrix
 from ..toolkit_format import ToolkitScores, further_segmentation, official_segmentation
 from .matched_frames import match_frames
@@ -76,7 +77,7 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Matched
     if any(isinstance(mask, MaskFile) for masks in (true, found) for mask in islice(masks.values(), 1)):
         true, found = _by_stem(true, truth), _by_stem(found, predicted)
     frames = match_frames(true, found, truth, predicted)
-    count = partial(_count, num_classes=len(names(task)))
+    count = partial(_count, num_classes=len(TASKS[task].names))
     pairs = [(true[frame], found.get(frame)) for frame in frames]
     matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))
     no_class = [
@@ -153,7 +154,7 @@ class MaskLabels:
         Raises:
             DataError: run lengths that are none, or of another size.
         """
-        class_ids = {name: i for i, name in enumerate(names(self._task))}
+        class_ids = {name: i for i, name in enumerate(TASKS[self._task].names)}
         unpainted = IGNORE_LABEL
         if self._task == "drivable":
             # Officially background is no class of run lengths: it is what nothing else is painted on.
@@ -169,7 +170,7 @@ Mask = MaskFile | MaskLabels
 
 def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
     """The masks of a folder, or of label files, by frame; ``check`` holds that their ids are the task's."""
-    classes = names(task)
+    classes = TASKS[task].names
     if path.is_dir() and (files := list_masks(path)):
         return {frame: MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
     if path.suffix == ".png":

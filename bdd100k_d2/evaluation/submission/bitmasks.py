@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, decode_bitmask
-from ...data.categories import TASKS
 from ...data.png import RGBA
 from ...errors import DataError
 from ...parallel import map_frames
+from ...tasks import TASKS
 from .finding import Finding
 from .images import match_images, png_pixels
 from .masks import one_folder
@@ -104,7 +104,7 @@ def _read(
     except DataError as error:
         return None, [Finding("image", file, frame, str(error))]
     findings = []
-    num_classes = len(TASKS[task])
+    num_classes = TASKS[task].num_classes
     wrong = bitmask.ids[(bitmask.categories < 1) | (bitmask.categories > num_classes)]
     if len(wrong):
         text = f"instances {_some(wrong)} have category ids other than 1 to {num_classes}"

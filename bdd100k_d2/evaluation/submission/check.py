@@ -4,11 +4,11 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from ...data.categories import TASKS
 from ...data.datasets import load_images
 from ...data.register import locate
 from ...errors import ConfigError, DataError
 from ...parallel import cores
+from ...tasks import TASKS
 from .bitmasks import check_instances, check_panoptic
 from .finding import Finding
 from .label_lists import check_detections, check_panoptic_list

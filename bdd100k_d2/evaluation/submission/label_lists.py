@@ -6,10 +6,11 @@ from pathlib import PurePosixPath
 import msgspec
 import numpy as np
 
-from ...data.categories import DET_CLASSES, names
+from ...data.categories import DET_CLASSES
 from ...data.labels import RLE, Box2D
 from ...data.rle import check_rle, overlap
 from ...errors import DataError
+from ...tasks import TASKS
 from .finding import Finding
 from .members import Members, extra_files
 from .records import read_records
@@ -60,7 +61,7 @@ def _check_frame(file: str, frame: str, labels: list[_Detection], size: tuple[in
     reversed_ = finite & ((x2 < x1 - 1 - _SLACK) | (y2 < y1 - 1 - _SLACK))
     outside = finite & ((x1 < -_SLACK) | (y1 < -_SLACK) | (x2 > width - 1 + _SLACK) | (y2 > height - 1 + _SLACK))
     checks = (
-        ("category", ~known, f"unknown category; there are {', '.join(names('det'))}"),
+        ("category", ~known, f"unknown category; there are {', '.join(TASKS['det'].names)}"),
         ("score", ~np.isfinite(score), "score is not finite"),
         ("box", ~finite, "corner is not finite"),
         ("box", reversed_, "x2 or y2 lies before x1 or y1"),
@@ -90,7 +91,7 @@ def check_panoptic_list(members: Members, frames: Collection[str], size: tuple[i
     """Checks the list of segments; arguments as of ``check_submission``."""
     file = one_json(members, "pan_seg.json")
     findings = extra_files(members, [file])
-    known = {*names("pan_seg")}
+    known = {*TASKS["pan_seg"].names}
     for frame, labels in read_records(members, file, frames, _Segment, findings):
         masks = []
         for label in labels:

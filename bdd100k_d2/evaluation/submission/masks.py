@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from ...data.categories import TASKS
 from ...data.png import GREY
 from ...errors import DataError
 from ...parallel import map_frames
+from ...tasks import TASKS
 from .finding import Finding
 from .images import match_images, png_pixels
 from .members import Members, extra_files
@@ -22,7 +22,7 @@ def check_masks(
     files = [name for name in members.names if name.endswith(".png")]
     pairs, findings = match_images(files, frames)
     findings += one_folder(files) + extra_files(members, files)
-    check = partial(_check_mask, members, len(TASKS[task]), size)
+    check = partial(_check_mask, members, TASKS[task].num_classes, size)
     for found in map_frames(check, pairs, processes, "checking masks"):
         findings += found
     return findings

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.categories import names
 from ...data.labels import without_collection
 from ...errors import ConfigError
 from ...evaluation.files.detection import open_det
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
 from ...evaluation.toolkit_format import ToolkitScores, summary
 from ...parallel import cores
+from ...tasks import TASKS
 from .arguments import check_numbers, check_paths
 from .confusion import detection_confusion
 from .detection_frames import DetectionFrames, describe_ranking
@@ -68,7 +68,7 @@ def analyse_detection(
     workers = workers or cores()
     with without_collection():
         matched, attributes, vintage = open_det(truth, predicted, workers)
-        classes = tuple(names("det"))
+        classes = tuple(TASKS["det"].names)
         official = matched.toolkit_scores()
         matches = match(matched.truth, matched.detections, len(matched.names), len(classes))
         outcomes = classify(matches)

@@ -42,7 +42,7 @@ class DetectionClass(NamedTuple):
         ignored: boxes that are crowds or ignored, which are neither found nor missed.
         detections: of this class, at any score.
         confident: of them, those at the score threshold or above.
-        official: all twelve official scores by name, "AP" to "ARl".
+        toolkit_scores: all twelve official scores by name, "AP" to "ARl".
     """
 
     name: str
@@ -54,7 +54,7 @@ class DetectionClass(NamedTuple):
     ignored: int
     detections: int
     confident: int
-    official: Mapping[str, float]
+    toolkit_scores: Mapping[str, float]
 
 
 class PrecisionRecall(NamedTuple):
@@ -216,7 +216,7 @@ class DetectionAnalysis(NamedTuple):
         num_detections: in these frames, at any score.
         num_without_prediction: frames without any detection.
         score_threshold: of the confusion matrix, error counts, size histogram and the ranking of frames.
-        official: the official scores, as ``tools/evaluate.py --out`` writes them.
+        toolkit_scores: the official scores, as ``tools/evaluate.py --out`` writes them.
         headline: all twelve official scores over all classes, "AP" to "ARl"; "AP", "AP50", "AP75" and "AR100" have
             intervals, the ends of the others' are NaN.
         bootstrap: how the intervals were made.

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.categories import names
 from ...data.labels import FrameAttributes, image_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
@@ -13,13 +12,13 @@ from ...evaluation.files.segmentation import MaskLabels, MatchedMasks, open_mask
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 from ...evaluation.toolkit_format import further_segmentation, official_segmentation, summary
 from ...parallel import cores
+from ...tasks import TASKS
 from .arguments import check_numbers, check_paths
 from .gallery import attributes_by_place, find_images, slice_masks, worst_of_each
 from .resampling import ROUNDS, describe, estimates, resample
 from .segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
 from .slices import frame_tables
 
-TASKS = ("sem_seg", "drivable")
 _METRICS = ("mIoU", "mAcc", "fIoU", "pAcc")
 
 
@@ -55,8 +54,9 @@ def analyse_segmentation(
         DataError: a bad file, a mask of another size, predictions of other frames, attributes of other frames, or no
             folder ``images``.
     """
-    if task not in TASKS:
-        raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(TASKS)}.")
+    known = [name for name, one in TASKS.items() if one.form == "masks"]
+    if task not in known:
+        raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(known)}.")
     check_numbers(bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
     truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
     check_paths(truth, predicted, images)
@@ -71,7 +71,7 @@ def analyse_segmentation(
     official, further = matched.toolkit_scores(), matched.extra_metrics()
     headline = summary(official) | summary(further)
     ends = _intervals(task, matched.matrices, bootstrap, seed, workers)
-    confusion = SegmentationConfusion(tuple(names(task)), total)
+    confusion = SegmentationConfusion(tuple(TASKS[task].names), total)
     num_frames = len(matched.names)
     return SegmentationAnalysis(
         task,
@@ -138,7 +138,7 @@ def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[Segm
 
     ious = estimates(both(lambda scores: scores.iou), ends)
     columns = zip(
-        names(task),
+        TASKS[task].names,
         ious,
         both(lambda scores: scores.precision).tolist(),
         both(lambda scores: scores.recall).tolist(),
@@ -183,7 +183,7 @@ def _frames(
                 known[place],
                 float(means[place]),
                 scores[place].pixel_accuracy,
-                {name: iou for name, iou, is_seen in zip(names(task), ious, seen, strict=True) if is_seen},
+                {name: iou for name, iou, is_seen in zip(TASKS[task].names, ious, seen, strict=True) if is_seen},
             )
         )
     return tuple(frames)

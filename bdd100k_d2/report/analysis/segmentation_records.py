@@ -82,7 +82,7 @@ class SegmentationAnalysis(NamedTuple):
         truth: the folder of masks, or label files.
         predicted: likewise.
         num_frames: of ground truth.
-        official: the official scores, as ``tools/evaluate.py --out`` writes them.
+        toolkit_scores: the official scores, as ``tools/evaluate.py --out`` writes them.
         further: scores that the official tool does not have, in the same form: "Recall", of drivable "IoU-strict".
         headline: "mIoU", "mAcc", "fIoU", "pAcc", then "mRecall" and of drivable "mIoU-strict", all with intervals.
         bootstrap: how the intervals were made.

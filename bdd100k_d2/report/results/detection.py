@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...data.categories import DET
 from ...data.vintages import Vintage
+from ...tasks import TASKS
 from ..analysis.detection_records import (
     ERROR_TYPES,
     DetectionAnalysis,
@@ -14,7 +15,6 @@ from ..analysis.detection_records import (
     PrecisionRecall,
     SizeHistogram,
 )
-from ..scores import METRICS
 from .plots import Image, PlotGroup, as_figure, draw_precision_recall, draw_sizes, write_plot
 from .slices import slice_parts
 from .tables import (
@@ -34,7 +34,7 @@ from .tables import (
     percent,
 )
 
-_MEANINGS = {metric.key: metric.meaning for metric in METRICS["det"]}
+_MEANINGS = {metric.key: metric.meaning for metric in TASKS["det"].metrics}
 _TABLE_SCORES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 _ERROR_MEANINGS = {
     "classification": "a detection at the place of an object of another class",

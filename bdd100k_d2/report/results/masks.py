@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ...data.categories import IGNORE_LABEL, TASKS, names
+from ...data.categories import IGNORE_LABEL
+from ...tasks import TASKS
 from ..analysis.segmentation_records import SegmentationFrame
 from ..gallery import mask_colors
 from .boxes import ATTRIBUTES, attributes_of_frame, finite
@@ -32,10 +33,10 @@ def mask_gallery(task: str, frames: Sequence[Pair[SegmentationFrame]], has_basel
         OutputError: a file cannot be written.
     """
     colors = mask_colors(task)
-    painted = [(category.name, color) for category, color in zip(TASKS[task], colors, strict=True) if color]
+    painted = [(category.name, color) for category, color in zip(TASKS[task].categories, colors, strict=True) if color]
     legend = [*painted, ("wrong", _ERROR_COLORS[_WRONG]), ("not scored", _ERROR_COLORS[_UNSCORED])]
     return {
-        "classes": [{"name": category.name} for category in TASKS[task]],
+        "classes": [{"name": category.name} for category in TASKS[task].categories],
         "legend": [(name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in legend],
         "attributes": ATTRIBUTES,
         "hasBaseline": has_baseline,
@@ -57,7 +58,7 @@ def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray
     wrong = np.where(predicted == truth, np.uint8(_RIGHT), np.uint8(_WRONG))
     wrong[truth == IGNORE_LABEL] = _UNSCORED
     if task == "drivable":
-        wrong[truth == names(task).index("background")] = _UNSCORED
+        wrong[truth == TASKS[task].names.index("background")] = _UNSCORED
     return wrong
 
 
@@ -82,7 +83,7 @@ def _frame(task: str, pair: Pair[SegmentationFrame], images: Images) -> dict:
 
 
 def _run(task: str, frame: SegmentationFrame) -> dict:
-    places = {category.name: place for place, category in enumerate(TASKS[task])}
+    places = {category.name: place for place, category in enumerate(TASKS[task].categories)}
     return {
         "score": finite(frame.score, 2),
         "accuracy": finite(frame.pixel_accuracy, 2),

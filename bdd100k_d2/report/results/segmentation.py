@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ...data.categories import TASKS
+from ...tasks import TASKS
 from ..analysis.segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationFrame
-from ..scores import METRICS
 from .compare import Pair
 from .plots import PlotGroup, as_figure, draw_bars, write_plot
 from .slices import slice_parts
 from .tables import Cell, Column, Part, Row, Score, Section, Table, colors_of, estimate, interval, matrix, percent
 
 _MEANINGS = {
-    **{metric.key: metric.meaning for metric in METRICS["sem_seg"]},
+    **{metric.key: metric.meaning for metric in TASKS["sem_seg"].metrics},
     "Recall": "right pixels over the pixels of the class",
     "IoU-strict": "IoU with background as a third class, which officially is not scored",
 }
@@ -54,7 +53,7 @@ def sections(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | No
     Raises:
         OutputError: the plot cannot be written.
     """
-    colors = colors_of(TASKS[analysis.task])
+    colors = colors_of(TASKS[analysis.task].categories)
     confusion = analysis.confusion
     rows, columns = confusion.matrix.tolist(), [*confusion.names, _NO_CLASS]
     if not confusion.matrix[:, -1].any():
@@ -86,7 +85,7 @@ def _bars(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None,
 
 def _class_table(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None) -> Part:
     others = {row.name: row for row in baseline.classes} if baseline else {}
-    colors = colors_of(TASKS[analysis.task])
+    colors = colors_of(TASKS[analysis.task].categories)
     pixels = max(1, sum(row.true_pixels for row in analysis.classes))
     rows = [
         Row(row.name, _class_cells(row, others.get(row.name), pixels), colors[row.name]) for row in analysis.classes

@@ -8,7 +8,6 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from bdd100k_d2.data.check.toolkit_scores import IMAGES_WITHOUT_MASK, SplitCounts
 from pycocotools.mask import encode
 from support import check_roots as roots
 
@@ -16,10 +15,12 @@ from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check import dataset
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.finding import EXAMPLES, KINDS, Finding, Severity
+from bdd100k_d2.data.check.official import IMAGES_WITHOUT_MASK
 from bdd100k_d2.data.datasets import MASKS_WITHOUT_IMAGE
 from bdd100k_d2.data.labels import RLE, FrameAttributes, ImageSize, Label, write_frames
-from bdd100k_d2.data.register import SPLITS, locate
+from bdd100k_d2.data.register import all_splits, locate
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.tasks import SplitCounts
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def root(sound: Path, tmp_path: Path) -> Path:
 def test_a_sound_data_set_has_no_finding(sound: Path) -> None:
     report = check_dataset(sound, released=roots.RELEASED, workers=2)
     assert report.findings == [] and not report.breaks_training
-    assert [facts.name for facts in report.datasets] == [row.name for row in SPLITS]
+    assert [facts.name for facts in report.datasets] == [row.name for row in all_splits()]
     det, test = report.datasets[0], report.datasets[2]
     assert (det.pictures, det.frames, det.objects, det.vintage) == (3, 3, 9, "det_20")
     assert (test.images, test.frames, test.labels) == (3, None, None)

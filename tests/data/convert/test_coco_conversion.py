@@ -25,10 +25,11 @@ from support.conversion_cases import (
 )
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED
-from bdd100k_d2.data.categories import DET_CLASSES, names
+from bdd100k_d2.data.categories import DET_CLASSES
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
@@ -160,7 +161,7 @@ def test_boxes_come_back(tmp_path: Path, seed: int) -> None:
         assert len(other.labels) == len(kept)
         for label, found in zip(kept, other.labels, strict=True):
             known = DET_CLASSES[label.category]
-            assert found.category == names("det")[known.index] and str(label.id) == found.id
+            assert found.category == TASKS["det"].names[known.index] and str(label.id) == found.id
             assert found.score == label.score and found.is_crowd == (known.ignored or label.is_crowd)
             ours, theirs = msgspec.structs.astuple(label.box2d), msgspec.structs.astuple(found.box2d)
             np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-9)
@@ -174,7 +175,8 @@ def test_masks_come_back_exactly(tmp_path: Path, task: str, polygons: bool) -> N
     for i in range(4):
         regions = random_regions(rng, 72, 128, 8)
         labels = [
-            Label(f"{i}-{k}", pick(rng, names(task)), rle=rle_of(regions == k)) for k in np.unique(regions).tolist()
+            Label(f"{i}-{k}", pick(rng, TASKS[task].names), rle=rle_of(regions == k))
+            for k in np.unique(regions).tolist()
         ]
         frames.append(Frame(f"{i}.jpg", size=ImageSize(128, 72), labels=labels))
     back = through(write(tmp_path, frames), tmp_path, "coco", polygons=polygons, task=task)

@@ -9,10 +9,10 @@ from PIL import Image
 from support.conversion_cases import pixels_of, random_bitmask, random_regions, rle_of, run, through, write
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, read_bitmask
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize, Label, LabelAttributes
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError
+from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
@@ -113,7 +113,7 @@ def test_labels_of_bitmasks_equal_the_toolkit(tmp_path: Path) -> None:
         assert (label.rle.counts, label.rle.size) == (their.counts, tuple(their.size))
         box, their_box = label.box2d, rle_to_box2d(their)
         assert (box.x1, box.y1, box.x2, box.y2) == (their_box.x1, their_box.y1, their_box.x2, their_box.y2)
-        assert label.category == names("ins_seg")[categories[place] - 1]
+        assert label.category == TASKS["ins_seg"].names[categories[place] - 1]
         marks = label.attributes
         found = marks.ignored | marks.crowd << 1 | marks.occluded << 2 | marks.truncated << 3
         assert found == attributes[place]

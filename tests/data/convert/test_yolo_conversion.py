@@ -10,10 +10,11 @@ import yaml
 from PIL import Image
 from support.conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, through, write
 
-from bdd100k_d2.data.categories import DET_CLASSES, names
+from bdd100k_d2.data.categories import DET_CLASSES
 from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, LabelAttributes
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.tasks import TASKS
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -32,7 +33,7 @@ def test_boxes_come_back(tmp_path: Path, seed: int) -> None:
         found = by_name[frame.name].labels
         assert len(found) == len(kept)
         for ours, theirs in zip(kept, found, strict=True):
-            assert theirs.category == names("det")[DET_CLASSES[ours.category].index]
+            assert theirs.category == TASKS["det"].names[DET_CLASSES[ours.category].index]
             assert theirs.score == (None if ours.score is None else pytest.approx(ours.score, abs=1e-8))
             for side in ("x1", "y1", "x2", "y2"):
                 assert getattr(theirs.box2d, side) == pytest.approx(getattr(ours.box2d, side), abs=2e-5)
@@ -60,7 +61,7 @@ def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
     }
     run(source, tmp_path / "yolo", "yolo", split="train")
     document = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text())
-    assert document == {"train": "images/train", "val": "images/val", "names": dict(enumerate(names("det")))}
+    assert document == {"train": "images/train", "val": "images/val", "names": dict(enumerate(TASKS["det"].names))}
 
 
 def test_boxes_are_cut_off_at_the_edges(tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_regions_have_no_boxes(tmp_path: Path) -> None:
 def test_boxes_around_run_lengths_are_those_around_bitmasks(tmp_path: Path) -> None:
     regions = random_regions(np.random.default_rng(0), 36, 64, 6)
     ids = np.unique(regions).tolist()
-    labels = [Label(str(k + 1), names("ins_seg")[k % 8], rle=rle_of(regions == k)) for k in ids]
+    labels = [Label(str(k + 1), TASKS["ins_seg"].names[k % 8], rle=rle_of(regions == k)) for k in ids]
     nothing = Label("99", "car", rle=rle_of(np.zeros((36, 64), bool)))
     source = write(tmp_path, [Frame("a.jpg", size=ImageSize(64, 36), labels=[*labels, nothing])])
     done = run(source, tmp_path / "direct", "yolo", split="train")
@@ -279,7 +280,7 @@ def test_labels_stay_where_the_classes_are_others(tmp_path: Path, text: str) -> 
 
 
 MINE = "# my own\npath: /data/yolo\ntrain: elsewhere/train  # moved\nnames: [{}]\ndownload: https://example.org".format(
-    ", ".join(names("det"))
+    ", ".join(TASKS["det"].names)
 )
 
 
@@ -299,7 +300,7 @@ def test_a_data_file_of_ones_own_keeps_what_it_says(tmp_path: Path, split: str, 
 
 @pytest.mark.parametrize("form", ["{{names: [{}]}}\n", "names: [{}]\n...\n"])
 def test_a_data_file_that_no_line_can_be_added_to(tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str) -> None:
-    text = form.format(", ".join(names("det")))
+    text = form.format(", ".join(TASKS["det"].names))
     (tmp_path / "yolo").mkdir()
     (tmp_path / "yolo/data.yaml").write_text(text)
     run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val")

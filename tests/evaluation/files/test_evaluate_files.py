@@ -12,13 +12,13 @@ from benchmarks.compare import largest_difference
 from PIL import Image
 from support import ROOT
 
-from bdd100k_d2.data import categories
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.submission import check_split
 from bdd100k_d2.evaluation.toolkit_format import read_scores, summary, table
+from bdd100k_d2.tasks import TASKS
 
 TOOL = ROOT / "tools" / "evaluate.py"
 
@@ -160,7 +160,7 @@ def test_the_verdict_beside_the_official_tool(
 ) -> None:
     from benchmarks import compare
 
-    names = [*categories.names("det"), "OVERALL"]
+    names = [*TASKS["det"].names, "OVERALL"]
     scores = {metric: [dict.fromkeys(names[:-1], 100.0), {"OVERALL": 100.0}] for metric in METRICS}
     scores |= {"pAcc": 1.0} | {f"more{i}": 1.0 for i in range(23)}
     official = json.loads(json.dumps(scores))

@@ -10,11 +10,11 @@ import pytest
 from support.random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import RLE, Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, summary
+from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 # Ground truth has the first five classes only.
@@ -169,7 +169,7 @@ def labels_of(bitmask: Bitmask, rng: np.random.Generator | None, aliases: dict[s
     """Labels of a bitmask; with ``rng`` as predictions, whose scores have ties."""
     labels = []
     for i in range(len(bitmask.ids)):
-        category = names("ins_seg")[bitmask.categories[i] - 1]
+        category = TASKS["ins_seg"].names[bitmask.categories[i] - 1]
         crowd, ignored = (bool(bitmask.attributes[i] & bit) for bit in (CROWD, IGNORED))
         labels.append(
             Label(
@@ -274,7 +274,7 @@ def open_tiny(root: Path) -> ToolkitScores:
 
 def test_ids_may_be_text(tiny: Path) -> None:
     assert open_tiny(tiny)["AP"] == [
-        pytest.approx({name: 100 if name == "car" else np.nan for name in names("ins_seg")}, nan_ok=True),
+        pytest.approx({name: 100 if name == "car" else np.nan for name in TASKS["ins_seg"].names}, nan_ok=True),
         {"OVERALL": pytest.approx(100)},
     ]
 

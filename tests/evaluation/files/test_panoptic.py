@@ -9,11 +9,11 @@ import pytest
 from support.random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.panoptic import open_pan_seg
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores
+from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
@@ -126,7 +126,7 @@ def labels_of(bitmask: Bitmask) -> list[Label]:
     return [
         Label(
             id=str(i),
-            category=names("pan_seg")[bitmask.categories[i] - 1],
+            category=TASKS["pan_seg"].names[bitmask.categories[i] - 1],
             attributes=LabelAttributes(
                 crowd=bool(bitmask.attributes[i] & CROWD), ignored=bool(bitmask.attributes[i] & IGNORED)
             ),

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files import segmentation
 from bdd100k_d2.evaluation.files.segmentation import open_masks
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.toolkit_format import summary
+from bdd100k_d2.tasks import TASKS
 
 
 def write_masks(folder: Path, masks: dict[str, np.ndarray]) -> Path:
@@ -26,7 +26,7 @@ def write_masks(folder: Path, masks: dict[str, np.ndarray]) -> Path:
 def random_masks(task: str, count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Ground truth with ignored pixels and absent classes, predictions with ids that are no class in two frames."""
     rng = np.random.default_rng(seed)
-    classes = len(names(task))
+    classes = len(TASKS[task].names)
     truth, found = {}, {}
     for i in range(count):
         mask = rng.choice([*range(0, classes, 2), 1, 255], (24, 32)).astype(np.uint8)
@@ -80,7 +80,7 @@ def mask_frame(name: str, mask: np.ndarray, task: str) -> Frame:
     from pycocotools.mask import encode
 
     labels = []
-    for k, category in enumerate(names(task)):
+    for k, category in enumerate(TASKS[task].names):
         region = encode(np.asfortranarray(mask == k))
         labels.append(Label(id=str(k), category=category, rle=RLE(region["counts"].decode(), tuple(region["size"]))))
     return Frame(name=f"{name}.jpg", labels=labels)
@@ -106,7 +106,7 @@ def test_a_folder_and_run_lengths_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["sem_seg", "drivable"])
 def test_the_fast_counter_counts_like_the_plain_one(tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     truth, found = random_masks(task, 4)
-    classes = len(names(task))
+    classes = len(TASKS[task].names)
     fast = []
     count = segmentation._count_files
     monkeypatch.setattr(segmentation, "_count_files", lambda *a: fast.append(count(*a)) or fast[-1])

@@ -130,7 +130,7 @@ def _rates(config: ConfigDict) -> dict[str, np.ndarray]:
         "iterations": np.array(iterations),
         "rate_at": chosen.astype(np.int32),
         "rates": rates[chosen],
-        "images_per_gpu": np.array(config.params.samples_per_gpu),
+        "pictures_per_gpu": np.array(config.params.samples_per_gpu),
     }
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.report.analysis.detection import analyse_detection
 from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES, IGNORED, RIGHT, DetectionAnalysis
+from bdd100k_d2.tasks import TASKS
 
 
 def box(x: float, category: str = "car", score: float | None = None, size: int = 40, **attributes: bool) -> Label:
@@ -73,7 +73,7 @@ def test_the_headline_is_the_official_score(oracles: Path) -> None:
 def test_counts_of_the_split(analysis: DetectionAnalysis) -> None:
     assert (analysis.num_frames, analysis.num_boxes, analysis.num_ignored, analysis.num_detections) == (4, 5, 1, 8)
     assert analysis.num_without_prediction == 1
-    car = analysis.classes[names("det").index("car")]
+    car = analysis.classes[TASKS["det"].names.index("car")]
     assert (car.boxes, car.ignored, car.detections, car.confident) == (3, 1, 5, 4)
     assert analysis.errors[0].counts == {
         "classification": 1,
@@ -84,7 +84,7 @@ def test_counts_of_the_split(analysis: DetectionAnalysis) -> None:
         "missed": 2,  # the car of a low score, and the train
     }
     assert analysis.errors[0].right == 1 and analysis.sizes[0].found.sum() == 1
-    assert analysis.confusion.matrix[names("det").index("bus"), names("det").index("truck")] == 1
+    assert analysis.confusion.matrix[TASKS["det"].names.index("bus"), TASKS["det"].names.index("truck")] == 1
     assert {curve.name for curve in analysis.curves} == {"car", "bus", "train"}
 
 

@@ -5,13 +5,13 @@ import cv2
 import numpy as np
 import pytest
 
-from bdd100k_d2.data.categories import names
 from bdd100k_d2.data.labels import Frame, FrameAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.report.analysis.segmentation import analyse_segmentation
 from bdd100k_d2.report.analysis.segmentation_records import SegmentationAnalysis
+from bdd100k_d2.tasks import TASKS
 
 
 def write(folder: Path, masks: dict[str, list[list[int]]]) -> Path:
@@ -41,7 +41,7 @@ def analyse(folder: Path, task: str = "sem_seg", **arguments: object) -> Segment
 
 def random_masks(folder: Path, task: str, frames: int, seed: int = 0) -> tuple[Path, Path]:
     rng = np.random.default_rng(seed)
-    classes = len(names(task))
+    classes = len(TASKS[task].names)
     truth = {f"{i:03d}": np.repeat(np.repeat(rng.integers(0, classes, (6, 8)), 4, 0), 4, 1) for i in range(frames)}
     found = {
         name: np.where(rng.random(mask.shape) < 0.3 + 0.6 * rng.random(), mask, rng.integers(0, classes, mask.shape))
