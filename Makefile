@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 UV_INSTALL := $(PY) -m uv pip install --quiet --python $(PY)
+# `make install RESOLUTION=lowest-direct` takes the lowest versions that setup.py allows.
+RESOLUTION ?= highest
 
 .PHONY: help install test test-all lint demo clean
 
@@ -20,15 +22,16 @@ test: .venv/.installed ## Run the test suite but for its slow tests
 test-all: test ## Run the test suite, the slow tests last
 	$(PYTEST) -m slow
 
-lint: .venv/.installed ## Check style and formatting
+lint: .venv/.installed ## Check style, formatting and types
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
+	$(PY) -m mypy
 
 demo: .venv/.installed ## Draw sample data, train and score a segmenter and a detector on it, and show them in a page
 	@$(PY) tools/demo.py
 
 clean: ## Remove what make made
-	rm -rf .venv build dist *.egg-info output/demo datasets/sample .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info output/demo datasets/sample .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv sets the environment up several times faster than pip does.
@@ -39,7 +42,7 @@ clean: ## Remove what make made
 		$(PYTHON) -m venv --clear .venv; }
 	@echo "Installing into .venv ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
-	@$(UV_INSTALL) torch torchvision setuptools wheel
-	@$(UV_INSTALL) --editable '.[dev,toolkit,tensorboard,timm]'
+	@$(UV_INSTALL) setuptools wheel
+	@$(UV_INSTALL) --resolution $(RESOLUTION) --editable '.[dev,toolkit,tensorboard,timm]'
 	@$(PY) tools/install_detectron2.py
 	@touch $@

