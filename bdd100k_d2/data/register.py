@@ -72,9 +72,14 @@ def all_splits() -> Iterator[Split]:
     """Yields the splits of every task of `TASKS`, with paths relative to ``<root>/bdd100k``."""
     for task in TASKS.values():
         for split in SPLITS:
-            labels = (None, None, None) if split == "test" else (task.labels, task.other_images, task.other_labels)
-            places = (None if path is None else Path(path.format(split=split)) for path in labels)
-            yield Split(task.name, split, Path(task.images.format(split=split)), *places)
+
+            def place(path: str | None, split: str = split) -> Path | None:
+                return None if path is None else Path(path.format(split=split))
+
+            # The labels of test are not public.
+            labels, other_labels = (None, None) if split == "test" else (task.labels, task.other_labels)
+            images = Path(task.images.format(split=split))
+            yield Split(task.name, split, images, place(labels), place(task.other_images), place(other_labels))
 
 
 def default_root() -> Path:

@@ -40,7 +40,7 @@ def test_a_sound_data_set_has_no_finding(sound: Path) -> None:
     assert [facts.name for facts in report.datasets] == [row.name for row in all_splits()]
     det, test = report.datasets[0], report.datasets[2]
     assert (det.pictures, det.frames, det.objects, det.vintage) == (3, 3, 9, "det_20")
-    assert (test.images, test.frames, test.labels) == (3, None, None)
+    assert (test.pictures, test.frames, test.labels) == (3, None, None)
     objects = {facts.name: facts.objects for facts in report.datasets}
     assert (objects["bdd100k_ins_seg_val"], objects["bdd100k_sem_seg_val"]) == (6, None)
     assert check_dataset(sound, fast=True, released=roots.RELEASED).findings == []
@@ -379,7 +379,7 @@ def test_tasks_that_are_not_there_are_no_finding(root: Path) -> None:
     assert [finding.kind for finding in report.findings] == ["no labels", "no labels"]
 
 
-@pytest.mark.parametrize("kind", ["labels", "pictures"])
+@pytest.mark.parametrize("kind", ["labels", "images"])
 @pytest.mark.parametrize("gone", ["train", "val"])
 def test_a_split_that_nobody_asked_for_breaks_nothing(root: Path, gone: str, kind: str) -> None:
     """Who has the validation data alone evaluates."""
