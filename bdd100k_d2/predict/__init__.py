@@ -1,1 +1,1 @@
-"""Predicting on what a user gives: images, films and splits, and the files that come of it."""
+"""Predicting on what a user gives: images, videos and splits, and the files that come of it."""

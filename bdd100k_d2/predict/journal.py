@@ -25,13 +25,13 @@ Source = tuple[str, int, int]
 class Settings(msgspec.Struct, frozen=True):
     """What the results of a run follow from; a run goes on only with the same.
 
-    ``input`` is the film with its size and time, or the camera; of images each line has its own. ``film`` is the name
-    of the annotated film, None for images.
+    ``input`` is the video with its size and time, or the camera; of images each line has its own. ``video`` is the name
+    of the annotated video, None for images; the file has it under an older name.
     """
 
     task: str
     input: str
-    film: str | None
+    video: str | None = msgspec.field(name="film")
     config: str
     weights: str
     score_thr: float | None
@@ -114,7 +114,7 @@ class Journal:
             folder: of the results.
             settings: of the run.
             resume: go on; where there is no record, one begins.
-            sources: of the images, by the frames' names; none for frames of a film.
+            sources: of the images, by the frames' names; none for frames of a video.
 
         Raises:
             ConfigError: the record is of other settings, or of other images.

@@ -10,18 +10,20 @@ from ..evaluation.boxes import Boxes
 from ..evaluation.results import detection_frames, scored_frame, write_detections, write_instance_scores
 from ..tasks import TASKS
 from .frame_result import PIXEL_FOLDERS
-from .inputs import Film
+from .inputs import InputVideo
 from .journal import FrameLine
 
 
-def write_official_files(task: str, lines: Iterable[FrameLine], folder: Path, film: Film | None = None) -> list[Path]:
+def write_official_files(
+    task: str, lines: Iterable[FrameLine], folder: Path, video: InputVideo | None = None
+) -> list[Path]:
     """Writes ``det.json`` or ``score.json``; masks and bitmasks are there already.
 
     Args:
         task: of the run.
         lines: of the frames that are done, in the order of the file; one at a time is held in memory.
         folder: of the results.
-        film: that the frames are from; None of images.
+        video: that the frames are from; None of images.
 
     Returns:
         The result files, and the folder of masks or bitmasks.
@@ -33,7 +35,7 @@ def write_official_files(task: str, lines: Iterable[FrameLine], folder: Path, fi
     if task == "det":
         files.append(folder / "det.json")
         frames = _detections(lines)
-        write_detections(frames if film is None else _of_film(frames, film), files[-1])
+        write_detections(frames if video is None else _of_video(frames, video), files[-1])
     elif task == "ins_seg":
         files.append(folder / "score.json")
         write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
@@ -61,8 +63,8 @@ def _boxes(line: FrameLine) -> Boxes:
     )
 
 
-def _of_film(frames: Iterator[Frame], film: Film) -> Iterator[Frame]:
+def _of_video(frames: Iterator[Frame], video: InputVideo) -> Iterator[Frame]:
     for frame in frames:
         # Frames that cannot be read are counted too.
-        frame.videoName, frame.frameIndex = film.stem, film.frame_index(frame.name)
+        frame.videoName, frame.frameIndex = video.stem, video.frame_index(frame.name)
         yield frame

@@ -7,18 +7,18 @@ from ..atomic import check_writable
 from ..errors import OutputError
 from ..evaluation.results import mask_path
 from .frame_result import PIXEL_FOLDERS
-from .inputs import RESULT_FOLDERS, Film, Images
+from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, Settings, read_lines, read_settings
 
 _LISTS = {"det": "det.json", "ins_seg": "score.json"}
 
 
-def film_name(source: Images | Film) -> str | None:
-    """The name of the annotated film; None for images."""
-    return f"{source.stem}.mp4" if isinstance(source, Film) else None
+def video_name(source: InputImages | InputVideo) -> str | None:
+    """The name of the annotated video; None for images."""
+    return f"{source.stem}.mp4" if isinstance(source, InputVideo) else None
 
 
-def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, overwrite: bool) -> None:
+def check_folder(folder: Path, task: str, source: InputImages | InputVideo, resume: bool, overwrite: bool) -> None:
     """Checks that a run may write into ``folder``, which is made.
 
     Raises:
@@ -27,8 +27,8 @@ def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, o
             results and the user said neither ``resume`` nor ``overwrite``.
     """
     _check_input(folder, source)
-    film, record = film_name(source), folder / FILE_NAME
-    places = [folder / name for name in (*sorted(_LISTS.values()), *RESULT_FOLDERS, *([film] if film else []))]
+    video, record = video_name(source), folder / FILE_NAME
+    places = [folder / name for name in (*sorted(_LISTS.values()), *RESULT_FOLDERS, *([video] if video else []))]
     found = [path for path in places if path.exists()]
     if record.exists():
         earlier = read_settings(record)
@@ -37,8 +37,8 @@ def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, o
                 f"{record}: the results of an earlier run are there; give --resume to go on with it, --overwrite to "
                 "replace them, or choose another output folder."
             )
-        own = {_LISTS.get(earlier.task), earlier.film}
-        foreign = [path for path in found if path.name in (_LISTS.get(task), film) and path.name not in own]
+        own = {_LISTS.get(earlier.task), earlier.video}
+        foreign = [path for path in found if path.name in (_LISTS.get(task), video) and path.name not in own]
         if foreign:
             raise OutputError(
                 f"{foreign[0]} is there, but not of the run that {FILE_NAME} tells of; choose another output folder."
@@ -51,16 +51,16 @@ def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, o
     check_writable(folder, "choose another one")
 
 
-def _check_input(folder: Path, source: Images | Film) -> None:
-    if isinstance(source, Images):
+def _check_input(folder: Path, source: InputImages | InputVideo) -> None:
+    if isinstance(source, InputImages):
         results = {(folder / name).resolve() for name in RESULT_FOLDERS}
         for parent in dict.fromkeys(path.parent for path in source.paths.values()):
             if parent.resolve() in results:
                 raise OutputError(f"{parent}: images of the input are where results go; choose another output folder.")
     elif not source.is_camera:
-        target = folder / film_name(source)
+        target = folder / video_name(source)
         if target.exists() and target.samefile(source.source):
-            raise OutputError(f"{target}: the annotated film would replace the film; choose another output folder.")
+            raise OutputError(f"{target}: the annotated video would replace the video; choose another output folder.")
 
 
 def remove_results(folder: Path) -> None:
@@ -81,11 +81,11 @@ def remove_results(folder: Path) -> None:
 
 
 def _results(folder: Path, settings: Settings, record: Path) -> Iterator[Path]:
-    for name in (_LISTS.get(settings.task), settings.film):
+    for name in (_LISTS.get(settings.task), settings.video):
         if name is not None:
             yield folder / name
     for line, _, _ in read_lines(record):
         if settings.task in PIXEL_FOLDERS:
             yield mask_path(folder / PIXEL_FOLDERS[settings.task], line.name)
-        if settings.overlay and settings.film is None:
+        if settings.overlay and settings.video is None:
             yield mask_path(folder / "overlays", line.name).with_suffix(".jpg")

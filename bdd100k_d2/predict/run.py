@@ -1,4 +1,4 @@
-"""A prediction run: from what the user gives to official files, overlays and an annotated film."""
+"""A prediction run: from what the user gives to official files, overlays and an annotated video."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from detectron2.data import Metadata, MetadataCatalog
 from ..data.slices import register_config_slices
 from ..errors import ConfigError
 from .frame_result import select, task_of
-from .inputs import Film, Images
+from .inputs import InputImages, InputVideo
 from .journal import Journal, Settings, Source
 from .outputs import write_official_files
-from .previous import check_folder, film_name, remove_results
+from .previous import check_folder, remove_results, video_name
 from .worker import Streaming, Wanted, Work
 
 
@@ -26,7 +26,7 @@ class Options(NamedTuple):
     Attributes:
         min_score: objects from this score on, in files and images; None writes all and draws those from 0.3 on.
         classes: names of the classes that are wanted; None for all. Pixels of other classes become 255.
-        overlay: draw the results of each image into ``overlays/``; a film is drawn anyhow.
+        overlay: draw the results of each image into ``overlays/``; a video is drawn anyhow.
         limit: of more frames, the first; None for all.
         resume: go on with the run whose results are in the folder.
         overwrite: replace the results of the run that is in the folder.
@@ -82,7 +82,7 @@ def first_test_set(cfg: CfgNode) -> Metadata:
 class PredictionRun:
     """Checks what a user asks for, before the model is built; then predicts."""
 
-    def __init__(self, cfg: CfgNode, source: Images | Film, folder: Path, options: Options) -> None:
+    def __init__(self, cfg: CfgNode, source: InputImages | InputVideo, folder: Path, options: Options) -> None:
         """Takes the model's config, the input, the folder of the results and what is wanted.
 
         Raises:
@@ -95,7 +95,7 @@ class PredictionRun:
         metadata = first_test_set(cfg)
         self.task = task_of(metadata)
         selection = select(self.task, options.min_score, options.classes)
-        if isinstance(source, Film) and source.is_camera and options.resume:
+        if isinstance(source, InputVideo) and source.is_camera and options.resume:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if options.resume and options.overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
@@ -111,18 +111,18 @@ class PredictionRun:
 
         Raises:
             ConfigError: the run to go on with had other settings, or the model is of another task.
-            DataError: a film that cannot be read, or a record that is damaged.
+            DataError: a video that cannot be read, or a record that is damaged.
             OutputError: a file cannot be written.
         """
         start = time.perf_counter()
         source = self._source
         with Journal(self._folder, self._settings(predictor), self._options.resume, _sources(source)) as journal:
             work = Work(self._wanted, predictor, journal, lambda: self._begin(journal))
-            names = work.film(source) if isinstance(source, Film) else work.files(source)
+            names = work.video(source) if isinstance(source, InputVideo) else work.files(source)
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
-            film = source if isinstance(source, Film) else None
-            files = write_official_files(self.task, map(journal.line, done), self._folder, film)
-        if isinstance(source, Film):
+            video = source if isinstance(source, InputVideo) else None
+            files = write_official_files(self.task, map(journal.line, done), self._folder, video)
+        if isinstance(source, InputVideo):
             files.append(self._folder / f"{source.stem}.mp4")
         elif self._options.overlay:
             files.append(self._folder / "overlays")
@@ -138,12 +138,12 @@ class PredictionRun:
         if Path(weights).is_file():
             weights = _with_state(Path(weights))
         place = "images"
-        if isinstance(source, Film):
+        if isinstance(source, InputVideo):
             place = f"camera {source.source}" if source.is_camera else _with_state(source.source.absolute())
         return Settings(
             task=self.task,
             input=place,
-            film=film_name(source),
+            video=video_name(source),
             config=_hash(self._cfg),
             weights=weights,
             score_thr=options.min_score,
@@ -166,8 +166,8 @@ def _with_state(path: Path) -> str:
     return f"{path}, {status.st_size} bytes, {status.st_mtime_ns}"
 
 
-def _sources(source: Images | Film) -> dict[str, Source]:
-    if isinstance(source, Film):
+def _sources(source: InputImages | InputVideo) -> dict[str, Source]:
+    if isinstance(source, InputVideo):
         return {}
     found: dict[str, Source] = {}
     for name, path in source.paths.items():

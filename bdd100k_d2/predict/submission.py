@@ -17,7 +17,7 @@ from ..evaluation.submission import Finding, check_submission
 from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import task_of
-from .inputs import Images
+from .inputs import InputImages
 from .run import Options, PredictionRun, Summary, first_test_set
 from .worker import Streaming
 
@@ -68,7 +68,7 @@ class SubmissionRun:
             raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
         self._task, self._path, self._split = task, path, split
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
-        self._source = Images({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
+        self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._run = PredictionRun(cfg, self._source, self._folder, Options(resume=resume, overwrite=overwrite))
 

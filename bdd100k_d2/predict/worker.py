@@ -1,4 +1,4 @@
-"""One start of a prediction run: frame after frame through the model, into files, a film and the run's record."""
+"""One start of a prediction run: frame after frame through the model, into files, a video and the run's record."""
 
 import logging
 import sys
@@ -26,10 +26,10 @@ from .frame_result import (
     read_pixels,
     result_of,
 )
-from .inputs import Film, Images
+from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal, whole_batches
 from .pipeline import OrderedPipeline
-from .video import FilmReader, FilmWriter
+from .video import VideoReader, VideoWriter
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _NAMED = 5
 _JPEG_QUALITY = 92
 
-# The share of a film's frames that its head may promise too much.
+# The share of a video's frames that its header may promise too much.
 _ESTIMATED = 0.05
 
 
@@ -71,7 +71,7 @@ class _Item(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """What is to be appended to the record, and to the film."""
+    """What is to be appended to the record, and to the video."""
 
     line: FrameLine | None
     drawn: np.ndarray | None
@@ -95,12 +95,12 @@ class Work:
         self.unreadable: dict[str, str] = {}
         self._wanted, self._predictor, self._journal = wanted, predictor, journal
         self._begin, self._begun = begin, False
-        self._film: FilmWriter | None = None
+        self._video: VideoWriter | None = None
         self._bar = tqdm(disable=True)
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
         self._names: dict[int, str] = {}
 
-    def files(self, source: Images) -> list[str]:
+    def files(self, source: InputImages) -> list[str]:
         """Predicts those that are not done, with a limit of the first ones; returns the names of all, in order."""
         paths = dict(list(source.paths.items())[: self._wanted.limit])
         done = whole_batches(self._journal.entries, list(paths), self._predictor.batch_size)
@@ -110,8 +110,8 @@ class Work:
             self._ready()
         return list(source.paths)
 
-    def film(self, source: Film) -> list[str]:
-        """Predicts a film from where it stopped, and draws all of it; returns the frames' names, in order.
+    def video(self, source: InputVideo) -> list[str]:
+        """Predicts a video from where it stopped, and draws all of it; returns the frames' names, in order.
 
         A camera is predicted until it ends, the limit is reached, or the user interrupts. What an earlier start
         predicted beyond the limit stays.
@@ -120,13 +120,13 @@ class Work:
         if limit is not None:
             limit = max(limit, len(self._journal.entries))
         names: list[str] = []
-        # One name more than are known tells that a last, smaller batch may not have been the film's last.
+        # One name more than are known tells that a last, smaller batch may not have been the video's last.
         known = [source.frame_name(i) for i in range(len(self._journal.entries) + 1)]
         done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
-        with closing(FilmReader(source.source)) as reader:
+        with closing(VideoReader(source.source)) as reader:
             total = min((n for n in (reader.num_frames, limit) if n is not None), default=None)
             with (
-                FilmWriter(self._wanted.folder / f"{source.stem}.mp4", reader.rate) as self._film,
+                VideoWriter(self._wanted.folder / f"{source.stem}.mp4", reader.rate) as self._video,
                 self._writing(total) as pipeline,
             ):
                 try:
@@ -135,12 +135,14 @@ class Work:
                 except KeyboardInterrupt:
                     if not (source.is_camera and self._begun):
                         raise
-                    logger.info("Interrupted: the camera's film ends here.")
+                    logger.info("Interrupted: the camera's video ends here.")
             missing = 0 if total is None or source.is_camera else total - len(names)
             if missing > 0:
-                reason = f"{source.source}: {total} frames by its head, but it ends after {len(names)}; is it cut off?"
+                reason = (
+                    f"{source.source}: {total} frames by its header, but it ends after {len(names)}; is it cut off?"
+                )
                 logger.warning("%s", reason)
-                # In some formats the head is an estimate.
+                # In some formats the header is an estimate.
                 if missing > min(reader.rate, _ESTIMATED * total):
                     self.unreadable |= {source.frame_name(i): reason for i in range(len(names), total)}
         return names
@@ -153,7 +155,7 @@ class Work:
 
     def _frames(
         self,
-        source: Film,
+        source: InputVideo,
         frames: Iterator[np.ndarray | None],
         done: set[str],
         names: list[str],
@@ -162,9 +164,9 @@ class Work:
         for index, frame in enumerate(frames):
             names.append(source.frame_name(index))
             if frame is None:
-                self._note(names[-1], f"{source.source}: frame {index + 1} cannot be read; the film is damaged there.")
+                self._note(names[-1], f"{source.source}: frame {index + 1} cannot be read; the video is damaged there.")
             elif names[-1] in done:
-                # They come before all that are predicted, so that the film is in order.
+                # They come before all that are predicted, so that the video is in order.
                 pipeline.put(_Item(names[-1], frame[..., ::-1], None))
             else:
                 yield self._start(names[-1], frame)
@@ -212,16 +214,16 @@ class Work:
             if pixel_path is not None:
                 write_mask(result.pixels, pixel_path)
         drawn = None
-        if self._film is not None or self._wanted.overlay:
+        if self._video is not None or self._wanted.overlay:
             least = self._wanted.selection.min_score
             drawn = draw_result(task, item.image, result, MIN_SCORE if least is None else least)
-        if self._film is None and self._wanted.overlay:
+        if self._video is None and self._wanted.overlay:
             _write_jpeg(drawn, mask_path(folder / "overlays", item.name).with_suffix(".jpg"))
         return _Made(line, drawn)
 
     def _keep(self, made: _Made) -> None:
-        if self._film is not None:
-            self._film.write(made.drawn)
+        if self._video is not None:
+            self._video.write(made.drawn)
         if made.line is not None:
             self._journal.append(made.line)
         self._bar.update()

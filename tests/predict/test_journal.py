@@ -33,6 +33,18 @@ def test_lines_come_back_to_the_last_digit_and_later_ones_replace_earlier_ones(t
         assert lines(journal) == {"a.jpg": LINE, "b.jpg": FrameLine("b.jpg", None, (9, 16), [], [], [])}
 
 
+def test_the_settings_are_written_as_every_release_has_written_them(tmp_path: Path) -> None:
+    settings = Settings("det", "/in/a.mp4, 9 bytes, 1", "a.mp4", "abc", "w.pth", None, ["car"], False, 1, False)
+    with opened(tmp_path, resume=False, settings=settings) as journal:
+        journal.begin()
+    assert (tmp_path / FILE_NAME).read_bytes() == (
+        b'{"task":"det","input":"/in/a.mp4, 9 bytes, 1","film":"a.mp4","config":"abc","weights":"w.pth",'
+        b'"score_thr":null,"classes":["car"],"overlay":false,"batch_size":1,"amp":false}\n'
+    )
+    with opened(tmp_path, settings=settings) as journal:
+        assert journal.entries == {}
+
+
 def test_a_run_that_was_killed_while_it_wrote_goes_on_before_that_line(tmp_path: Path) -> None:
     whole = write(tmp_path, LINE, LINE)
     ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
