@@ -42,12 +42,21 @@ def _parser() -> argparse.ArgumentParser:
 def _predict(args: argparse.Namespace) -> int:
     import bdd100k_d2
     from bdd100k_d2.predict.inputs import find_input
-    from bdd100k_d2.predict.run import Options, PredictionRun
+    from bdd100k_d2.predict.run import PredictionRun
 
     source = find_input(args.input, args.output)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    options = Options(args.score_thr, args.classes, args.overlay, args.limit, args.resume, args.overwrite)
-    run = PredictionRun(cfg, source, args.output, options)
+    run = PredictionRun(
+        cfg,
+        source,
+        args.output,
+        min_score=args.score_thr,
+        classes=args.classes,
+        overlay=args.overlay,
+        limit=args.limit,
+        resume=args.resume,
+        overwrite=args.overwrite,
+    )
     summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(summary.text())
     return SOME_UNREADABLE if summary.unreadable else 0

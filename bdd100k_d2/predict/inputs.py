@@ -4,7 +4,7 @@ import glob
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,11 @@ class InputVideo(NamedTuple):
         """Whether it is no file, and so goes on and cannot be seen again."""
         return isinstance(self.source, int)
 
+    @property
+    def annotated_name(self) -> str:
+        """The file name of the annotated video."""
+        return f"{self.stem}.mp4"
+
     def frame_name(self, index: int) -> str:
         """The name of a frame, counted from 0, in the manner of BDD100K's videos, which count from 1."""
         return f"{self.stem}-{index + 1:07d}.jpg"
@@ -54,23 +59,24 @@ def find_input(text: str, output: Path | None = None) -> InputImages | InputVide
     holds all of the input, with "__" for "/": ``a__street.jpg`` and ``b__street.jpg``.
 
     Args:
-        text: the path of an image, of a video, or of a text file with a path a line, relative to that file's folder,
-            where empty lines and those that begin with "#" are left out; a folder, searched with those in it, hidden
-            ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
+        text: the path of an image, of a video, or of a text file with one path per line, relative to that file's
+            folder, where empty lines and those that begin with "#" are left out; a folder, searched with those in it,
+            hidden ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
         output: the folder of the results; images in its `RESULT_FOLDERS` are no input.
 
     Raises:
-        DataError: nothing is there, or no image, or two images whose results would have one name.
+        DataError: nothing is there, there is no image, or the results of two images would have one name.
     """
     path = Path(text).expanduser()
+    results = set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
     if path.is_dir():
-        return _name(_search(path, output), path)
+        return _search(path, results)
     if path.is_file():
         return _file(path)
     if text.isdecimal():
         return InputVideo(int(text), f"camera{int(text)}")
     if glob.has_magic(text):
-        return _pattern(text, output)
+        return _pattern(text, results)
     raise DataError(
         f"{text}: no such image, folder, video or list; give a path, a pattern in quotes, or the number of a camera."
     )
@@ -88,9 +94,9 @@ def _file(path: Path) -> InputImages | InputVideo:
     raise DataError(f"{path}: neither an image, a video nor a list by its ending; known are {known}.")
 
 
-def _search(folder: Path, output: Path | None) -> list[Path]:
-    found, videos = [], 0
-    skipped = _results(output)
+def _search(folder: Path, skipped: set[Path]) -> InputImages:
+    found: list[Path] = []
+    videos = 0
     for place, folders, names in os.walk(folder):
         # Changing the list in place keeps `walk` out of them.
         folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() not in skipped)
@@ -102,22 +108,17 @@ def _search(folder: Path, output: Path | None) -> list[Path]:
         raise DataError(f"{folder}: no image in the folder or in those below it; {remedy}")
     if videos:
         logger.warning("%s: %d videos are left out; give each of them by itself.", folder, videos)
-    return sorted(found)
+    return _name(sorted(found), folder)
 
 
-def _pattern(text: str, output: Path | None) -> InputImages:
+def _pattern(text: str, skipped: set[Path]) -> InputImages:
     pattern = str(Path(text).expanduser())
     matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207, also absolute ones
     found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
-    results = _results(output)
-    found = [path for path in found if results.isdisjoint(path.resolve().parents)]
+    found = [path for path in found if skipped.isdisjoint(path.resolve().parents)]
     if not found:
         raise DataError(f"{text}: no image matches; put the pattern in quotes, and write ** for folders in folders.")
     return _name(found)
-
-
-def _results(output: Path | None) -> set[Path]:
-    return set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
 
 
 def _list(path: Path) -> InputImages:
@@ -135,8 +136,7 @@ def _list(path: Path) -> InputImages:
     return _name(unique)
 
 
-def _name(paths: Iterable[Path], base: Path | None = None) -> InputImages:
-    paths = list(paths)
+def _name(paths: Sequence[Path], base: Path | None = None) -> InputImages:
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]) if base is None else base).absolute()
     counts = Counter(path.stem for path in paths)
     named: dict[str, Path] = {}

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -28,11 +28,19 @@ from ..parallel import cores
 
 logger = logging.getLogger(__name__)
 
-Frame = str | Path | np.ndarray
+ImageOrPath = str | Path | np.ndarray
 """An image's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
 
 # More threads decode faster than any model takes images.
 _MOST_THREADS = 8
+
+
+class _Read(NamedTuple):
+    """A frame as it was given, its pixels (H, W, 3) uint8, RGB, and what the model takes."""
+
+    frame: ImageOrPath
+    image: np.ndarray
+    inputs: dict[str, Any]
 
 
 class Prediction(NamedTuple):
@@ -45,7 +53,7 @@ class Prediction(NamedTuple):
             ``panoptic_seg`` at the frame's size.
     """
 
-    frame: Frame
+    frame: ImageOrPath
     image: np.ndarray
     output: dict[str, Any]
 
@@ -96,7 +104,7 @@ class Predictor:
         self.model = accelerate(self.cfg, model, amp)
         self._augmentations = AugmentationList(build_augmentation(self.cfg, is_train=False))
 
-    def __call__(self, frame: Frame) -> dict[str, Any]:
+    def __call__(self, frame: ImageOrPath) -> dict[str, Any]:
         """Predicts one frame.
 
         Returns:
@@ -105,11 +113,11 @@ class Predictor:
         Raises:
             DataError: it cannot be read, or is no image.
         """
-        return self._infer([self._read(frame)[1]])[0]
+        return self._infer([self._read(frame).inputs])[0]
 
     def stream(
-        self, frames: Iterable[Frame], on_error: Callable[[Frame, DataError], object] | None = None
-    ) -> Iterator[Prediction]:
+        self, frames: Iterable[ImageOrPath], on_error: Callable[[ImageOrPath, DataError], object] | None = None
+    ) -> Generator[Prediction, None, None]:
         """Predicts frame after frame, in their order; ``frames`` may be endless.
 
         At most four batches and a frame a thread are in memory. Close the iterator, or exhaust it, to end its threads.
@@ -124,20 +132,20 @@ class Predictor:
         """
         with (
             ThreadPoolExecutor(_num_threads(), thread_name_prefix="read") as pool,
-            closing(self._read_ahead(pool, frames, on_error)) as read,
+            closing(self._read_ahead(pool, frames, on_error)) as ahead,
         ):
-            for batch in _batches(read, self.batch_size):
-                outputs = self._infer([inputs for _, (_, inputs) in batch])
-                for (frame, (image, _)), output in zip(batch, outputs, strict=True):
+            for batch in _batches(ahead, self.batch_size):
+                outputs = self._infer([read.inputs for read in batch])
+                for (frame, image, _), output in zip(batch, outputs, strict=True):
                     yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
 
     def _read_ahead(
         self,
         pool: ThreadPoolExecutor,
-        frames: Iterable[Frame],
-        on_error: Callable[[Frame, DataError], object] | None,
-    ) -> Iterator[tuple[Frame, "_Read"]]:
-        waiting: deque[tuple[Frame, Future]] = deque()
+        frames: Iterable[ImageOrPath],
+        on_error: Callable[[ImageOrPath, DataError], object] | None,
+    ) -> Generator[_Read, None, None]:
+        waiting: deque[tuple[ImageOrPath, Future[_Read]]] = deque()
         remaining = iter(frames)
         try:
             while True:
@@ -147,7 +155,7 @@ class Predictor:
                     return
                 frame, future = waiting.popleft()
                 try:
-                    yield frame, future.result()
+                    yield future.result()
                 except DataError as error:
                     if on_error is None:
                         raise
@@ -156,7 +164,7 @@ class Predictor:
             for _, future in waiting:
                 future.cancel()
 
-    def _read(self, frame: Frame) -> "_Read":
+    def _read(self, frame: ImageOrPath) -> _Read:
         wanted = self.cfg.INPUT.FORMAT
         if isinstance(frame, np.ndarray):
             if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
@@ -168,7 +176,7 @@ class Predictor:
         self._augmentations(inputs)
         image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
         height, width = rgb.shape[:2]
-        return _Read(rgb, {"image": image, "height": height, "width": width})
+        return _Read(frame, rgb, {"image": image, "height": height, "width": width})
 
     def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
@@ -179,22 +187,14 @@ def _num_threads() -> int:
     return min(cores(), _MOST_THREADS)
 
 
-class _Read(NamedTuple):
-    """A frame in RGB, and what the model takes."""
-
-    image: np.ndarray
-    inputs: dict[str, Any]
-
-
-def _batches(read: Iterator[tuple[Frame, _Read]], batch_size: int) -> Iterator[list[tuple[Frame, _Read]]]:
+def _batches(ahead: Iterator[_Read], batch_size: int) -> Iterator[list[_Read]]:
     """Frames in order, up to ``batch_size`` of one size together."""
-    batch: list[tuple[Frame, _Read]] = []
-    for item in read:
-        shape = item[1].inputs["image"].shape
-        if batch and batch[0][1].inputs["image"].shape != shape:
+    batch: list[_Read] = []
+    for read in ahead:
+        if batch and batch[0].inputs["image"].shape != read.inputs["image"].shape:
             yield batch
             batch = []
-        batch.append(item)
+        batch.append(read)
         if len(batch) == batch_size:
             yield batch
             batch = []

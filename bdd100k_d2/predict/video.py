@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _USUAL_RATE = 30.0
 
-# Frames a second; headers of videos with changing rates tell the units of their clock instead, such as 90000.
+# Frames per second; headers of videos with changing rates tell the units of their clock instead, such as 90000.
 _HIGHEST_RATE = 1000.0
 
 # In seconds; a header may promise any number of frames.
@@ -28,7 +27,7 @@ class VideoReader:
     """The frames of a video or camera.
 
     Attributes:
-        rate: frames a second; 30 where the video does not say.
+        rate: frames per second; 30 where the video does not say.
         num_frames: by the video's header; None for a camera, and where it does not say.
     """
 
@@ -36,7 +35,7 @@ class VideoReader:
         """Opens the path of a video, or the camera of a number.
 
         Raises:
-            DataError: it cannot be opened.
+            DataError: the video or camera cannot be opened.
         """
         self._source = source
         self._name = f"camera {source}" if isinstance(source, int) else str(source)
@@ -56,7 +55,7 @@ class VideoReader:
         """Yields the frames, (H, W, 3) uint8, BGR, to the last that can be read; None for each before it that cannot.
 
         Raises:
-            DataError: there is none.
+            DataError: no frame can be read.
         """
         count = failed = 0
         while True:
@@ -79,10 +78,16 @@ class VideoReader:
 
 
 class VideoWriter:
-    """An MP4 video, which is there when it is whole: on leaving the context without an exception."""
+    """An MP4 video, which is there when it is whole: on leaving the context without an exception.
+
+    The first frame tells the size.
+
+    Args:
+        path: ends in ``.mp4``.
+        rate: frames per second.
+    """
 
     def __init__(self, path: Path, rate: float) -> None:
-        """Takes the path, which ends in ``.mp4``, and the frames a second. The first frame tells the size."""
         self._path = path
         # The ending tells OpenCV the format. A video that was left unfinished is written over.
         self._partial = path.with_name(f".{path.stem}.partial.mp4")
@@ -98,12 +103,11 @@ class VideoWriter:
         """Appends a frame, (H, W, 3) uint8, RGB.
 
         Raises:
-            DataError: it has another size than the first.
+            DataError: the frame has another size than the first.
             OutputError: the video cannot be written.
         """
         height, width = image.shape[:2]
-        if self._writer is None:
-            self._open(width, height)
+        writer = self._writer or self._open(width, height)
         if (width, height) != self._size:
             raise DataError(
                 f"{self._path}: frame {self._count + 1} is {width}x{height}, the first {self._size[0]}x"
@@ -113,24 +117,23 @@ class VideoWriter:
         if width % 2 or height % 2:
             # The format has colours for squares of four pixels.
             frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        self._writer.write(frame)
+        writer.write(frame)
         self._count += 1
 
-    def _open(self, width: int, height: int) -> None:
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
         self._size = (width, height)
         even = (width + width % 2, height + height % 2)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self._path.parent}: cannot be made ({error.strerror}); choose another.") from error
-        code = cv2.VideoWriter_fourcc(*"mp4v")
+        code = cv2.VideoWriter.fourcc(*"mp4v")
         self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, even)
         if not self._writer.isOpened():
             raise OutputError(f"{self._path}: the video cannot be written; choose another folder or free some space.")
+        return self._writer
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writer is None:
             return
         self._writer.release()

@@ -33,7 +33,7 @@ from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS
 from bdd100k_d2.predict.inputs import InputVideo, find_input
 from bdd100k_d2.predict.predictor import Predictor
-from bdd100k_d2.predict.run import Options, PredictionRun, Summary
+from bdd100k_d2.predict.run import PredictionRun, Summary
 from bdd100k_d2.tasks import TASKS
 
 TOOL = ROOT / "tools" / "predict.py"
@@ -58,9 +58,7 @@ def det(weights: Path) -> CfgNode:
 
 
 def run(cfg: CfgNode, source: Path, folder: Path, predictor: object = None, **options: object) -> Summary:
-    return PredictionRun(cfg, find_input(str(source), folder), folder, Options(**options)).run(
-        predictor or Predictor(cfg)
-    )
+    return PredictionRun(cfg, find_input(str(source), folder), folder, **options).run(predictor or Predictor(cfg))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -285,10 +283,10 @@ def test_a_cameras_video_ends_when_the_user_interrupts(
                 yield frame
 
     monkeypatch.setattr(worker, "VideoReader", Camera)
-    summary = PredictionRun(det, InputVideo(0, "camera0"), tmp_path / "out", Options()).run(Scripted())
+    summary = PredictionRun(det, InputVideo(0, "camera0"), tmp_path / "out").run(Scripted())
     assert (summary.frames, summary.unreadable) == (4, {}) and (tmp_path / "out/camera0.mp4").exists()
     with pytest.raises(ConfigError, match="--resume: a camera does not show again what was"):
-        PredictionRun(det, InputVideo(0, "camera0"), tmp_path / "out", Options(resume=True))
+        PredictionRun(det, InputVideo(0, "camera0"), tmp_path / "out", resume=True)
 
 
 def test_earlier_results_stay_unless_the_user_says_so(det: CfgNode, images: Path, tmp_path: Path) -> None:
@@ -429,28 +427,28 @@ def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, images: Path, t
     source = find_input(str(images))
     for options, message in (
         (
-            Options(overwrite=True, classes=("car", "lorry")),
+            {"overwrite": True, "classes": ("car", "lorry")},
             "--classes: det has no class 'lorry'; there are pedestrian, rider, car",
         ),
-        (Options(resume=True, min_score=0.5), "the run had score_thr None, now it is 0.5"),
+        ({"resume": True, "min_score": 0.5}, "the run had score_thr None, now it is 0.5"),
     ):
         run(det, images, tmp_path / "out", Scripted(), limit=1, overwrite=True)
         with pytest.raises(ConfigError, match=message):
-            PredictionRun(det, source, tmp_path / "out", options).run(Scripted())
+            PredictionRun(det, source, tmp_path / "out", **options).run(Scripted())
     masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))
     with pytest.raises(ConfigError, match="--score-thr: sem_seg has no scores; they belong to det and ins_seg"):
-        PredictionRun(masks, source, tmp_path / "masks", Options(min_score=0.5))
+        PredictionRun(masks, source, tmp_path / "masks", min_score=0.5)
     with pytest.raises(
         ConfigError, match="DATASETS.TEST is of sem_seg, but the model gives instances; take a config of sem_seg"
     ):
-        PredictionRun(masks, source, tmp_path / "masks", Options()).run(Scripted())
+        PredictionRun(masks, source, tmp_path / "masks").run(Scripted())
     for test_sets, message in (((), "DATASETS.TEST is empty"), (("coco_2017_val",), "tells no task of BDD100K")):
         masks.DATASETS.TEST = test_sets
         with pytest.raises(ConfigError, match=message):
-            PredictionRun(masks, source, tmp_path / "masks", Options())
+            PredictionRun(masks, source, tmp_path / "masks")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the output folder cannot be written .* choose another one"):
-        PredictionRun(det, source, tmp_path / "file" / "out", Options())
+        PredictionRun(det, source, tmp_path / "file" / "out")
 
 
 def command(cfg: CfgNode, folder: Path, source: object, *arguments: object) -> list[str]:

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,8 +8,8 @@ import pytest
 from support.prediction_models import write_damaged_video, write_video
 
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.predict.pipeline import OrderedPipeline
 from bdd100k_d2.predict.video import VideoReader, VideoWriter
+from bdd100k_d2.predict.worker import OrderedPipeline
 
 
 def read(path: Path) -> list[np.ndarray]:
@@ -132,9 +133,9 @@ def test_the_pipeline_keeps_in_order_and_holds_few(tmp_path: Path) -> None:
             alive -= 1
         kept.append(item)
 
-    with OrderedPipeline(make, keep) as pipeline:
+    with OrderedPipeline(keep) as pipeline:
         for item in range(40):
-            pipeline.put(item)
+            pipeline.put(partial(make, item))
     assert kept == list(range(40)) and most <= 7
 
 
@@ -143,9 +144,9 @@ def test_what_fails_in_the_pipeline_reaches_the_caller() -> None:
         if item == 3:
             raise OutputError("disk full")
 
-    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(lambda item: item, keep) as pipeline:
+    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(keep) as pipeline:
         for item in range(40):
-            pipeline.put(item)
-    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(lambda item: item, keep) as pipeline:
+            pipeline.put(lambda item=item: item)
+    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(keep) as pipeline:
         for item in range(4):  # noticed at the end
-            pipeline.put(item)
+            pipeline.put(lambda item=item: item)

@@ -18,7 +18,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.predict.inputs import find_input
 from bdd100k_d2.predict.journal import FILE_NAME
 from bdd100k_d2.predict.predictor import Prediction
-from bdd100k_d2.predict.run import Options, PredictionRun
+from bdd100k_d2.predict.run import PredictionRun
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -140,4 +140,4 @@ def run_until_killed(config: Path, source: Path, folder: Path, batch_size: int, 
     """A prediction run that kills itself when its record has ``after`` frames."""
     predictor = Scripted(batch_size, after, folder / FILE_NAME)
     cfg = bdd100k_d2.load_config(config)
-    PredictionRun(cfg, find_input(str(source), folder), folder, Options(overlay=True)).run(predictor)
+    PredictionRun(cfg, find_input(str(source), folder), folder, overlay=True).run(predictor)

@@ -11,15 +11,14 @@ from ..atomic import atomic_path
 from ..data.datasets import load_images
 from ..data.register import locate
 from ..errors import ConfigError
-from ..evaluation.evaluators import EVALUATORS
 from ..evaluation.results import write_submission
 from ..evaluation.submission import Finding, check_submission
 from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import task_of
 from .inputs import InputImages
-from .run import Options, PredictionRun, Summary, first_test_set
-from .worker import Streaming
+from .predictor import Predictor
+from .run import PredictionRun, Summary, first_test_set
 
 
 class Submission(NamedTuple):
@@ -47,8 +46,8 @@ class SubmissionRun:
 
         Args:
             cfg: of a model of the task.
-            task: det, sem_seg, drivable, ins_seg or pan_seg.
-            path: of the file; ``.json`` for det, ``.zip`` for the others. The results of the frames go into a folder
+            task: one of `TASKS`.
+            path: of the file; it ends in the task's ``submission_suffix``. The results of the frames go into a folder
                 beside it, ``<name>_<task>_frames``.
             split: "train", "val" or "test".
             root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
@@ -60,7 +59,7 @@ class SubmissionRun:
             DataError: the split's images are not there.
             OutputError: the folder cannot be written.
         """
-        suffix = ".json" if task == "det" else ".zip"
+        suffix = TASKS[task].submission_suffix
         if path.suffix.lower() != suffix:
             raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
         of_config = task_of(first_test_set(cfg))
@@ -70,9 +69,9 @@ class SubmissionRun:
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
         self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
-        self._run = PredictionRun(cfg, self._source, self._folder, Options(resume=resume, overwrite=overwrite))
+        self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
 
-    def run(self, predictor: Streaming) -> Submission:
+    def run(self, predictor: Predictor) -> Submission:
         """Predicts all images, writes the file and checks it: names, ids, categories, sizes, and their number.
 
         Args:
@@ -82,11 +81,13 @@ class SubmissionRun:
             BDD100KError: as :meth:`PredictionRun.run`.
         """
         summary = self._run.run(predictor)
-        if self._task == "det":
+        task = TASKS[self._task]
+        parts = [name for name in (task.result_folder, task.result_list) if name is not None]
+        if task.submission_suffix == ".json":
             with atomic_path(self._path) as temporary:
-                shutil.copyfile(self._folder / "det.json", temporary)
+                shutil.copyfile(self._folder / parts[0], temporary)
         else:
-            write_submission(self._folder, self._path, EVALUATORS[f"bdd100k_{self._task}"].submission)
+            write_submission(self._folder, self._path, parts)
         findings = self._missing()
         findings += check_submission(self._task, self._path, list(self._source.paths), processes=cores())
         return Submission(self._path, findings, summary)
