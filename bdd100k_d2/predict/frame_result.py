@@ -19,6 +19,9 @@ from ..errors import ConfigError, DataError
 from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask
 from ..tasks import TASKS
 
+Wanted = frozenset[int] | None
+"""Indices of the classes that the user wants; None for all."""
+
 
 class FrameResult(NamedTuple):
     """The result of a frame of H x W pixels; what the task does not have is empty.
@@ -36,23 +39,8 @@ class FrameResult(NamedTuple):
     pixels: np.ndarray = np.empty((0, 0), np.uint8)
 
 
-def task_of(metadata: Metadata) -> str:
-    """The task of a BDD100K data set.
-
-    Raises:
-        ConfigError: it is another data set.
-    """
-    task = (metadata.get("evaluator_type", None) or "").removeprefix("bdd100k_")
-    if task not in TASKS:
-        raise ConfigError(
-            f"DATASETS.TEST begins with {metadata.name!r}, which tells no task of BDD100K; the files are those of a "
-            f"task: name a set such as bdd100k_det_val. Tasks are {', '.join(TASKS)}."
-        )
-    return task
-
-
-def class_indices(task: str, names: Collection[str] | None) -> frozenset[int] | None:
-    """The classes of a task by their names; None for None, which stands for all.
+def class_indices(task: str, names: Collection[str] | None) -> Wanted:
+    """The classes of a task by their names; None, for all, is handed on.
 
     Raises:
         ConfigError: the task has no class of such a name.
@@ -82,20 +70,16 @@ def output_key(task: str, output: dict[str, Any]) -> str:
 
 
 def result_of(
-    task: str,
-    output: dict[str, Any],
-    metadata: Metadata,
-    min_score: float = 0.0,
-    classes: frozenset[int] | None = None,
+    task: str, output: dict[str, Any], metadata: Metadata, min_score: float = 0.0, classes: Wanted = None
 ) -> FrameResult:
     """Takes what the official files hold from a model's output at the frame's size.
 
     Args:
         task: of the model.
         output: as Detectron2's models give it.
-        metadata: of a data set of the task; segments are of its ids.
+        metadata: of a data set of the task; segments have its ids.
         min_score: objects with a lower score are left out.
-        classes: that are wanted, None for all; pixels of others become `IGNORE_LABEL` or background.
+        classes: objects and segments of others are left out, and their pixels in a mask become `IGNORE_LABEL`.
 
     Raises:
         ConfigError: the model gives no such result.
@@ -114,7 +98,7 @@ def result_of(
     return FrameResult(pixels=ids)
 
 
-def _objects(task: str, instances: Instances, min_score: float, wanted: frozenset[int] | None) -> FrameResult:
+def _objects(task: str, instances: Instances, min_score: float, wanted: Wanted) -> FrameResult:
     corners, classes, scores = object_columns(instances)
     kept = scores >= min_score
     if wanted is not None:
@@ -127,9 +111,7 @@ def _objects(task: str, instances: Instances, min_score: float, wanted: frozense
     return FrameResult(corners[order], classes[order], scores[order], pixels)
 
 
-def _segments(
-    segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, wanted: frozenset[int] | None
-) -> FrameResult:
+def _segments(segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, wanted: Wanted) -> FrameResult:
     ids_of = {
         True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
         False: {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()},
@@ -156,13 +138,7 @@ def read_pixels(task: str, path: Path) -> np.ndarray:
 
 
 def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = MIN_SCORE) -> np.ndarray:
-    """Draws a result on its image, with a legend under it.
-
-    Args:
-        task: of the result.
-        image: (H, W, 3) uint8, RGB.
-        result: of the frame.
-        min_score: objects with a lower score are left out.
+    """Draws a result on its image, (H, W, 3) uint8, RGB, with a legend under it; objects of a lower score are left out.
 
     Returns:
         (H + h, W, 3) uint8, RGB.

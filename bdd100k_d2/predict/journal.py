@@ -115,26 +115,24 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
 class Journal:
     """The file of a run's record, open for more lines; a context.
 
-    Attributes:
-        path: of the file.
+    With ``resume`` it goes on with the record in ``folder``, if there is one; a new one begins with :meth:`begin`.
+
+    Args:
+        folder: of the results.
         settings: of the run.
+        resume: go on with an earlier start.
+        stamps: of the images, by the frames' names; empty for a video.
+
+    Attributes:
         entries: of the run so far, by the frames' names; a later line of a name replaces an earlier one.
+
+    Raises:
+        ConfigError: the record is of other settings, or of other images.
+        DataError: the record is damaged.
+        OutputError: the record cannot be written.
     """
 
     def __init__(self, folder: Path, settings: RunSettings, resume: bool, stamps: Mapping[str, FileStamp]) -> None:
-        """Opens the record in ``folder`` to go on with it. A new one begins with :meth:`begin`.
-
-        Args:
-            folder: of the results.
-            settings: of the run.
-            resume: go on; where there is no record, one begins.
-            stamps: of the images, by the frames' names; empty for a video.
-
-        Raises:
-            ConfigError: the record is of other settings, or of other images.
-            DataError: the record is damaged.
-            OutputError: the record cannot be written.
-        """
         self.path = folder / FILE_NAME
         self.entries: dict[str, Entry] = {}
         self.settings, self._stamps = settings, stamps
@@ -152,10 +150,8 @@ class Journal:
             if (before := getattr(earlier, field)) != now:
                 # Hashes would tell nobody anything.
                 change = "another config" if field == "config" else f"{field} {before!r}, now it is {now!r}"
-                raise ConfigError(
-                    f"{self.path}: the run had {change}; go on with the same, or start again with --overwrite or in "
-                    "another folder."
-                )
+                remedy = "go on with the same, or start again with --overwrite or in another folder."
+                raise ConfigError(f"{self.path}: the run had {change}; {remedy}")
 
     def _read(self) -> None:
         with self.path.open("rb") as file:

@@ -25,11 +25,7 @@ def write_official_files(
 ) -> list[Path]:
     """Writes the list of the task, ``det.json`` or ``score.json``; masks and bitmasks are there already.
 
-    Args:
-        task: of the run.
-        lines: of the frames that are done, in the order of the file; one at a time is held in memory.
-        folder: of the results.
-        source: that the frames are from.
+    The list has the frames in the order of ``lines``, of which one at a time is held in memory.
 
     Returns:
         The folder of masks or bitmasks, and the list, as far as the task has them.

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 ImageOrPath = str | Path | np.ndarray
 """An image's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
 
+_OnError = Callable[[ImageOrPath, DataError], object]
+
 # More threads decode faster than any model takes images.
 _MOST_THREADS = 8
 
@@ -67,14 +69,7 @@ class Predictor:
         metadata: of the first test set, or of none.
     """
 
-    def __init__(
-        self,
-        cfg: CfgNode | str,
-        *,
-        batch_size: int = 1,
-        amp: bool = False,
-        fold: bool = True,
-    ) -> None:
+    def __init__(self, cfg: CfgNode | str, *, batch_size: int = 1, amp: bool = False, fold: bool = True) -> None:
         """Builds the model and loads its weights.
 
         Args:
@@ -83,17 +78,17 @@ class Predictor:
             batch_size: images that the model takes at a time. A batch holds images of one size; where the size
                 changes, a new one begins.
             amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it.
-            fold: see `modeling.folding.fold_norms`.
+            fold: see `modeling.norms.fold_norms`.
 
         Raises:
-            ConfigError: no such config, a slice in it that cannot be, or a batch of no image.
+            ConfigError: there is no such config, a slice in it cannot be, or ``batch_size`` is below 1.
             WeightsError: the weights cannot be loaded, or are not of this model.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
         if batch_size < 1:
             raise ConfigError(f"a batch of {batch_size} images: batch_size has to be 1 or more.")
-        self.batch_size = batch_size
-        self.amp = amp
+        self.batch_size, self.amp = batch_size, amp
+        self._threads = min(cores(), _MOST_THREADS)
         register_config_slices(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
@@ -105,22 +100,20 @@ class Predictor:
         self._augmentations = AugmentationList(build_augmentation(self.cfg, is_train=False))
 
     def __call__(self, frame: ImageOrPath) -> dict[str, Any]:
-        """Predicts one frame.
-
-        Returns:
-            What Detectron2's `DefaultPredictor` returns, on the model's device.
+        """Predicts one frame: what Detectron2's `DefaultPredictor` returns, on the model's device.
 
         Raises:
-            DataError: it cannot be read, or is no image.
+            DataError: the frame cannot be read, or is no image.
         """
         return self._infer([self._read(frame).inputs])[0]
 
     def stream(
-        self, frames: Iterable[ImageOrPath], on_error: Callable[[ImageOrPath, DataError], object] | None = None
+        self, frames: Iterable[ImageOrPath], on_error: _OnError | None = None
     ) -> Generator[Prediction, None, None]:
         """Predicts frame after frame, in their order; ``frames`` may be endless.
 
-        At most four batches and a frame a thread are in memory. Close the iterator, or exhaust it, to end its threads.
+        At most four batches, and one frame per thread, are in memory. Close the iterator, or exhaust it, to end its
+        threads.
 
         Args:
             frames: read as far ahead as that. The results have the very objects.
@@ -131,7 +124,7 @@ class Predictor:
             DataError: a frame cannot be read, or is no image.
         """
         with (
-            ThreadPoolExecutor(_num_threads(), thread_name_prefix="read") as pool,
+            ThreadPoolExecutor(self._threads, thread_name_prefix="read") as pool,
             closing(self._read_ahead(pool, frames, on_error)) as ahead,
         ):
             for batch in _batches(ahead, self.batch_size):
@@ -140,16 +133,13 @@ class Predictor:
                     yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
 
     def _read_ahead(
-        self,
-        pool: ThreadPoolExecutor,
-        frames: Iterable[ImageOrPath],
-        on_error: Callable[[ImageOrPath, DataError], object] | None,
+        self, pool: ThreadPoolExecutor, frames: Iterable[ImageOrPath], on_error: _OnError | None
     ) -> Generator[_Read, None, None]:
         waiting: deque[tuple[ImageOrPath, Future[_Read]]] = deque()
         remaining = iter(frames)
         try:
             while True:
-                missing = 2 * self.batch_size + _num_threads() - len(waiting)
+                missing = 2 * self.batch_size + self._threads - len(waiting)
                 waiting.extend((frame, pool.submit(self._read, frame)) for frame in islice(remaining, missing))
                 if not waiting:
                     return
@@ -165,26 +155,20 @@ class Predictor:
                 future.cancel()
 
     def _read(self, frame: ImageOrPath) -> _Read:
-        wanted = self.cfg.INPUT.FORMAT
         if isinstance(frame, np.ndarray):
             if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
                 raise DataError(f"a frame has to be a uint8 array (H, W, 3), BGR, not {frame.dtype} {frame.shape}.")
             rgb = frame[..., ::-1]
         else:
             rgb = load_image(frame, "RGB")
-        inputs = AugInput(rgb if wanted == "RGB" else rgb[..., ::-1])
+        inputs = AugInput(rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[..., ::-1])
         self._augmentations(inputs)
         image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
-        height, width = rgb.shape[:2]
-        return _Read(frame, rgb, {"image": image, "height": height, "width": width})
+        return _Read(frame, rgb, {"image": image, "height": rgb.shape[0], "width": rgb.shape[1]})
 
     def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
             return self.model(batch)
-
-
-def _num_threads() -> int:
-    return min(cores(), _MOST_THREADS)
 
 
 def _batches(ahead: Iterator[_Read], batch_size: int) -> Iterator[list[_Read]]:

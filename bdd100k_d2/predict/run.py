@@ -15,7 +15,7 @@ from detectron2.data import Metadata, MetadataCatalog
 from ..data.slices import register_config_slices
 from ..errors import ConfigError
 from ..tasks import TASKS
-from .frame_result import class_indices, task_of
+from .frame_result import class_indices
 from .inputs import InputImages, InputVideo
 from .journal import FileStamp, Journal, RunSettings
 from .outputs import write_official_files
@@ -51,24 +51,27 @@ class Summary(NamedTuple):
         return "\n".join(lines)
 
 
-def first_test_set(cfg: CfgNode) -> Metadata:
-    """The metadata of the config's first test set, which tells the task.
+def task_of(cfg: CfgNode) -> tuple[str, Metadata]:
+    """The task that the config's first test set tells, and the metadata of the set.
 
     Raises:
-        ConfigError: the config has no test set, or describes a slice that cannot be.
+        ConfigError: there is no test set, it is not one of BDD100K's, or the config describes a slice that cannot be.
     """
     register_config_slices(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
-    return MetadataCatalog.get(cfg.DATASETS.TEST[0])
+    metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
+    task = (metadata.get("evaluator_type", None) or "").removeprefix("bdd100k_")
+    if task not in TASKS:
+        raise ConfigError(
+            f"DATASETS.TEST begins with {metadata.name!r}, which tells no task of BDD100K; the files are those of a "
+            f"task: name a set such as bdd100k_det_val. Tasks are {', '.join(TASKS)}."
+        )
+    return task, metadata
 
 
 class PredictionRun:
-    """Checks what a user asks for, before the model is built; then predicts.
-
-    Attributes:
-        task: that the config's first test set tells.
-    """
+    """Checks what a user asks for, before the model is built; then predicts."""
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class PredictionRun:
         """Makes the folder, and writes nothing yet.
 
         Args:
-            cfg: of the model.
+            cfg: of the model; its first test set tells the task.
             source: what to predict.
             folder: of the results.
             min_score: objects from this score on, in files and images; None writes all and draws those from 0.3 on.
@@ -103,22 +106,21 @@ class PredictionRun:
             OutputError: the folder cannot be written, or has what must not be replaced: the input, results that no
                 run has written, or those of a run without ``resume`` or ``overwrite``.
         """
-        self._metadata = first_test_set(cfg)
-        self.task = task_of(self._metadata)
-        if min_score is not None and not TASKS[self.task].has_scores:
+        self._task, self._metadata = task_of(cfg)
+        if min_score is not None and not TASKS[self._task].has_scores:
             scored = " and ".join(name for name, task in TASKS.items() if task.has_scores)
-            raise ConfigError(f"--score-thr: {self.task} has no scores; they belong to {scored}.")
-        class_indices(self.task, classes)
+            raise ConfigError(f"--score-thr: {self._task} has no scores; they belong to {scored}.")
+        class_indices(self._task, classes)
         if isinstance(source, InputVideo) and source.is_camera and resume:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
-        check_folder(folder, self.task, source, resume, overwrite)
+        check_folder(folder, self._task, source, resume, overwrite)
         self._source, self._folder = source, folder
         self._limit, self._resume, self._overwrite = limit, resume, overwrite
         weights = cfg.MODEL.WEIGHTS
         self._settings = RunSettings(
-            task=self.task,
+            task=self._task,
             input=_place(source),
             video=source.annotated_name if isinstance(source, InputVideo) else None,
             config=_hash(cfg),
@@ -131,10 +133,7 @@ class PredictionRun:
         )
 
     def run(self, predictor: Predictor) -> Summary:
-        """Predicts what is not done yet, and writes all files.
-
-        Args:
-            predictor: of the config.
+        """Predicts what is not done yet by the model of the config, and writes all files.
 
         Raises:
             ConfigError: the run to go on with had other settings, or the model is of another task.
@@ -148,7 +147,7 @@ class PredictionRun:
             work = Work(journal, self._metadata, predictor, self._limit, self._overwrite)
             names = work.video(source) if isinstance(source, InputVideo) else work.files(source)
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
-            files = write_official_files(self.task, map(journal.line, done), folder, source)
+            files = write_official_files(self._task, map(journal.line, done), folder, source)
         if settings.video is not None:
             files.append(folder / settings.video)
         elif settings.overlay:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 from detectron2.config import CfgNode
 
@@ -15,18 +14,9 @@ from ..evaluation.results import write_submission
 from ..evaluation.submission import Finding, check_submission
 from ..parallel import cores
 from ..tasks import TASKS
-from .frame_result import task_of
 from .inputs import InputImages
 from .predictor import Predictor
-from .run import PredictionRun, Summary, first_test_set
-
-
-class Submission(NamedTuple):
-    """What was made: the file, what is wrong with it (nothing, if it can be handed in), and what the run did."""
-
-    path: Path
-    findings: list[Finding]
-    summary: Summary
+from .run import PredictionRun, Summary, task_of
 
 
 class SubmissionRun:
@@ -62,38 +52,37 @@ class SubmissionRun:
         suffix = TASKS[task].submission_suffix
         if path.suffix.lower() != suffix:
             raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
-        of_config = task_of(first_test_set(cfg))
+        of_config, _ = task_of(cfg)
         if of_config != task:
             raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
-        self._task, self._path, self._split = task, path, split
+        self._task, self._path, self._split = TASKS[task], path, split
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
         self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
 
-    def run(self, predictor: Predictor) -> Submission:
+    def run(self, predictor: Predictor) -> tuple[list[Finding], Summary]:
         """Predicts all images, writes the file and checks it: names, ids, categories, sizes, and their number.
 
-        Args:
-            predictor: of the config.
+        Returns:
+            What is wrong with the file (nothing, if it can be handed in), and what the run did.
 
         Raises:
-            BDD100KError: as :meth:`PredictionRun.run`.
+            BDD100KError: :meth:`PredictionRun.run` fails.
         """
         summary = self._run.run(predictor)
-        task = TASKS[self._task]
-        parts = [name for name in (task.result_folder, task.result_list) if name is not None]
-        if task.submission_suffix == ".json":
+        parts = [name for name in (self._task.result_folder, self._task.result_list) if name is not None]
+        if self._task.submission_suffix == ".json":
             with atomic_path(self._path) as temporary:
                 shutil.copyfile(self._folder / parts[0], temporary)
         else:
             write_submission(self._folder, self._path, parts)
         findings = self._missing()
-        findings += check_submission(self._task, self._path, list(self._source.paths), processes=cores())
-        return Submission(self._path, findings, summary)
+        findings += check_submission(self._task.name, self._path, list(self._source.paths), processes=cores())
+        return findings, summary
 
     def _missing(self) -> list[Finding]:
-        there, wanted = len(self._source.paths), TASKS[self._task].counts[self._split].images
+        there, wanted = len(self._source.paths), self._task.counts[self._split].images
         if there == wanted:
             return []
         text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"

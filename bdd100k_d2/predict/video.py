@@ -1,4 +1,4 @@
-"""Videos: reading their frames, and writing one of annotated frames with the same rate."""
+"""Reading the frames of a video, and writing a video of annotated frames with the same rate."""
 
 import logging
 import math
@@ -37,7 +37,6 @@ class VideoReader:
         Raises:
             DataError: the video or camera cannot be opened.
         """
-        self._source = source
         self._name = f"camera {source}" if isinstance(source, int) else str(source)
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._capture.isOpened():

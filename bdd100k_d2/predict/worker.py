@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -45,43 +45,39 @@ _MOST_THREADS = 4
 _Made = TypeVar("_Made")
 
 
-class OrderedPipeline(Generic[_Made]):
-    """Writing results while the next ones are computed: made in several threads, kept in one, in order.
+@contextmanager
+def ordered_pipeline(keep: Callable[[_Made], None]) -> Iterator[Callable[[Callable[[], _Made]], None]]:
+    """Makes results in several threads, while the next ones are computed, and keeps them in one, in order.
 
-    What is made goes to ``keep``, which is never called twice at a time. A context; leaving it waits for all that was
-    put, unless an exception ends it.
+    It yields a function that takes a call which makes a result; the result goes to ``keep``. The function waits while
+    many are under way, and raises what one of those before raised. Leaving the context waits for all, unless an
+    exception ends it.
     """
+    threads = min(cores(), _MOST_THREADS)
+    makers = ThreadPoolExecutor(threads, thread_name_prefix="make")
+    keeper = ThreadPoolExecutor(1, thread_name_prefix="keep")
+    waiting: deque[Future[None]] = deque()
 
-    def __init__(self, keep: Callable[[_Made], None]) -> None:
-        self._keep = keep
-        threads = min(cores(), _MOST_THREADS)
-        self._makers = ThreadPoolExecutor(threads, thread_name_prefix="make")
-        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keep")
+    def put(make: Callable[[], _Made]) -> None:
         # What is under way holds images and masks: a model that is faster than the disk has to wait.
-        self._most = threads + 2
-        self._waiting: deque[Future[None]] = deque()
+        while len(waiting) >= threads + 2:
+            waiting.popleft().result()
+        made = makers.submit(make)
+        waiting.append(keeper.submit(lambda: keep(made.result())))
 
-    def put(self, make: Callable[[], _Made]) -> None:
-        """Has ``make`` called; waits while many are under way, and raises what one of those before it raised."""
-        while len(self._waiting) >= self._most:
-            self._waiting.popleft().result()
-        made = self._makers.submit(make)
-        self._waiting.append(self._keeper.submit(lambda: self._keep(made.result())))
-
-    def __enter__(self) -> "OrderedPipeline[_Made]":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            while kind is None and self._waiting:
-                self._waiting.popleft().result()
-        finally:
-            for pool in (self._keeper, self._makers):
-                pool.shutdown(cancel_futures=True)
+    try:
+        yield put
+        while waiting:
+            waiting.popleft().result()
+    finally:
+        for pool in (keeper, makers):
+            pool.shutdown(cancel_futures=True)
 
 
 class Work:
-    """One start of a run.
+    """One start of a run, whose journal tells the settings and the frames of earlier starts.
+
+    What is in the folder stays until the model has given the first result and it is of the task.
 
     Attributes:
         predicted: the number of frames so far.
@@ -91,18 +87,6 @@ class Work:
     def __init__(
         self, journal: Journal, metadata: Metadata, predictor: Predictor, limit: int | None, overwrite: bool
     ) -> None:
-        """Writes nothing yet.
-
-        When the model has given the first result, and it is of the task, the folder is made ready for the results.
-        Before that, what is in the folder stays.
-
-        Args:
-            journal: with the settings of the run and the frames of earlier starts; in the folder of the results.
-            metadata: of a data set of the task.
-            predictor: of the config.
-            limit: of more frames, the first; None for all.
-            overwrite: remove the results of the run that is in the folder.
-        """
         self.predicted = 0
         self.unreadable: dict[str, str] = {}
         self._journal, self._metadata, self._predictor = journal, metadata, predictor
@@ -110,7 +94,6 @@ class Work:
         self._folder, self._settings = journal.path.parent, journal.settings
         self._classes = class_indices(self._settings.task, self._settings.classes)
         self._begun = False
-        self._pipeline = OrderedPipeline(self._keep)
         self._video: VideoWriter | None = None
         self._bar = tqdm(disable=True)
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
@@ -132,30 +115,24 @@ class Work:
         A camera is predicted until it ends, the limit is reached, or the user interrupts. What an earlier start
         predicted beyond the limit stays.
         """
-        limit = self._limit
-        if limit is not None:
-            limit = max(limit, len(self._journal.entries))
+        limit = None if self._limit is None else max(self._limit, len(self._journal.entries))
         names: list[str] = []
         # One name more than are known tells that a last, smaller batch may not have been the video's last.
         known = [source.frame_name(i) for i in range(len(self._journal.entries) + 1)]
         done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
         with closing(VideoReader(source.source)) as reader:
             total = min((n for n in (reader.num_frames, limit) if n is not None), default=None)
-            with (
-                VideoWriter(self._folder / source.annotated_name, reader.rate) as self._video,
-                self._writing(total),
-            ):
+            writer = VideoWriter(self._folder / source.annotated_name, reader.rate)
+            with writer as self._video, self._writing(total):
                 try:
-                    frames = islice(reader.frames(), limit)
-                    self._predict(self._frames(source, frames, done, names))
+                    self._predict(self._frames(source, islice(reader.frames(), limit), done, names))
                 except KeyboardInterrupt:
                     if not (source.is_camera and self._begun):
                         raise
                     logger.info("Interrupted: the camera's video ends here.")
             if total is not None and not source.is_camera and len(names) < total:
-                reason = (
-                    f"{source.source}: {total} frames by its header, but it ends after {len(names)}; is it cut off?"
-                )
+                promised = f"{total} frames by its header"
+                reason = f"{source.source}: {promised}, but it ends after {len(names)}; is it cut off?"
                 logger.warning("%s", reason)
                 # In some formats the header is an estimate.
                 if total - len(names) > min(reader.rate, _ESTIMATED * total):
@@ -165,7 +142,7 @@ class Work:
     @contextmanager
     def _writing(self, total: int | None) -> Iterator[None]:
         bar = tqdm(desc="predicting", total=total, unit="frame", disable=not sys.stderr.isatty())
-        with bar as self._bar, self._pipeline:
+        with bar as self._bar, ordered_pipeline(self._keep) as self._put:
             yield
 
     def _frames(
@@ -177,7 +154,7 @@ class Work:
                 self._note(names[-1], f"{source.source}: frame {index + 1} cannot be read; the video is damaged there.")
             elif names[-1] in done:
                 # They come before all that are predicted, so that the video is in order.
-                self._pipeline.put(partial(self._make, names[-1], frame[..., ::-1], None))
+                self._put(partial(self._make, names[-1], frame[..., ::-1], None))
             else:
                 yield self._start(names[-1], frame)
 
@@ -186,11 +163,14 @@ class Work:
         return frame
 
     def _predict(self, frames: Iterator[ImageOrPath]) -> None:
-        with closing(self._predictor.stream(frames, self._refuse)) as predictions:
+        def refuse(frame: ImageOrPath, error: DataError) -> None:
+            self._note(self._names.pop(id(frame)), str(error))
+
+        with closing(self._predictor.stream(frames, refuse)) as predictions:
             for frame, image, output in predictions:
                 output_key(self._settings.task, output)
                 self._ready()
-                self._pipeline.put(partial(self._make, self._names.pop(id(frame)), image, output))
+                self._put(partial(self._make, self._names.pop(id(frame)), image, output))
                 self.predicted += 1
 
     def _ready(self) -> None:
@@ -201,9 +181,6 @@ class Work:
             self._journal.begin()
             for name, error in self.unreadable.items():
                 self._journal.append(FrameLine(name, error=error))
-
-    def _refuse(self, frame: ImageOrPath, error: DataError) -> None:
-        self._note(self._names.pop(id(frame)), str(error))
 
     def _note(self, name: str, reason: str) -> None:
         self.unreadable[name] = reason
@@ -218,11 +195,9 @@ class Work:
     def _make(
         self, name: str, image: np.ndarray, output: dict[str, Any] | None
     ) -> tuple[FrameLine | None, np.ndarray | None]:
-        """Writes the images of a frame, (H, W, 3) RGB.
+        """Writes a frame's files; returns what is to be appended to the record, and to the video.
 
-        Returns:
-            What is to be appended to the record, and to the video. Without the model's output it is what an earlier
-            start has written, drawn again.
+        Without the model's output, what an earlier start has written is drawn again.
         """
         task, min_score = self._settings.task, self._settings.score_thr
         pixel_path, overlay_path = frame_paths(self._folder, self._settings, name)

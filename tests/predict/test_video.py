@@ -9,7 +9,7 @@ from support.prediction_models import write_damaged_video, write_video
 
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.predict.video import VideoReader, VideoWriter
-from bdd100k_d2.predict.worker import OrderedPipeline
+from bdd100k_d2.predict.worker import ordered_pipeline
 
 
 def read(path: Path) -> list[np.ndarray]:
@@ -133,9 +133,9 @@ def test_the_pipeline_keeps_in_order_and_holds_few(tmp_path: Path) -> None:
             alive -= 1
         kept.append(item)
 
-    with OrderedPipeline(keep) as pipeline:
+    with ordered_pipeline(keep) as put:
         for item in range(40):
-            pipeline.put(partial(make, item))
+            put(partial(make, item))
     assert kept == list(range(40)) and most <= 7
 
 
@@ -144,9 +144,9 @@ def test_what_fails_in_the_pipeline_reaches_the_caller() -> None:
         if item == 3:
             raise OutputError("disk full")
 
-    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(keep) as pipeline:
+    with pytest.raises(OutputError, match="disk full"), ordered_pipeline(keep) as put:
         for item in range(40):
-            pipeline.put(lambda item=item: item)
-    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(keep) as pipeline:
+            put(lambda item=item: item)
+    with pytest.raises(OutputError, match="disk full"), ordered_pipeline(keep) as put:
         for item in range(4):  # noticed at the end
-            pipeline.put(lambda item=item: item)
+            put(lambda item=item: item)
