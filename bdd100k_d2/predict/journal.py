@@ -19,6 +19,7 @@ from ..tasks import TASKS
 
 FILE_NAME = "frames.jsonl"
 
+# In place of the descriptor of an open file.
 _CLOSED = -1
 
 FileStamp = tuple[str, int, int]

@@ -11,7 +11,9 @@ from .journal import FILE_NAME, read_lines, read_settings
 from .outputs import frame_paths
 
 
-def check_folder(folder: Path, task: str, source: InputImages | InputVideo, resume: bool, overwrite: bool) -> None:
+def check_output_folder(
+    folder: Path, task: str, source: InputImages | InputVideo, resume: bool, overwrite: bool
+) -> None:
     """Makes ``folder``, and checks that a run may write into it.
 
     Raises:

@@ -20,7 +20,7 @@ from .inputs import InputImages, InputVideo
 from .journal import FileStamp, Journal, RunSettings
 from .outputs import write_official_files
 from .predictor import Predictor
-from .previous import check_folder
+from .previous import check_output_folder
 from .worker import Work
 
 
@@ -115,7 +115,7 @@ class PredictionRun:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
-        check_folder(folder, self._task, source, resume, overwrite)
+        check_output_folder(folder, self._task, source, resume, overwrite)
         self._source, self._folder = source, folder
         self._limit, self._resume, self._overwrite = limit, resume, overwrite
         weights = cfg.MODEL.WEIGHTS
@@ -161,10 +161,14 @@ def _hash(cfg: CfgNode) -> str:
     return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
 
 
+def _stamp(path: Path) -> FileStamp:
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
 def _with_state(path: Path) -> str:
     # Under the same name there may be another file by now.
-    status = path.stat()
-    return f"{path}, {status.st_size} bytes, {status.st_mtime_ns}"
+    return "{}, {} bytes, {}".format(*_stamp(path))
 
 
 def _place(source: InputImages | InputVideo) -> str:
@@ -174,14 +178,11 @@ def _place(source: InputImages | InputVideo) -> str:
 
 
 def _stamps(source: InputImages | InputVideo) -> dict[str, FileStamp]:
-    if isinstance(source, InputVideo):
-        return {}
     found: dict[str, FileStamp] = {}
-    for name, path in source.paths.items():
+    for name, path in source.paths.items() if isinstance(source, InputImages) else ():
         # What is not there shows when it is read.
         with suppress(OSError):
-            status = path.stat()
-            found[name] = (str(path.absolute()), status.st_size, status.st_mtime_ns)
+            found[name] = _stamp(path.absolute())
     return found
 
 

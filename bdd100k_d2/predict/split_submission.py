@@ -45,7 +45,7 @@ class SubmissionRun:
             overwrite: replace them.
 
         Raises:
-            ConfigError: the config is of another task, or the file's ending of another form.
+            ConfigError: the config is of another task, or ``path`` has another ending.
             DataError: the split's images are not there.
             OutputError: the folder cannot be written.
         """

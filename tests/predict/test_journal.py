@@ -1,6 +1,7 @@
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
@@ -98,7 +99,10 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         opened(tmp_path, settings=other)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]\n", b'{"task": 1}\n', b"\xff\xfe\n"])
+OF_NO_TASK = msgspec.json.encode(msgspec.structs.replace(SETTINGS, task="weather")) + b"\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]\n", b'{"task": 1}\n', b"\xff\xfe\n", OF_NO_TASK])
 def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(DataError, match="frames.jsonl: not the record of a run"):
