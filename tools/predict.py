@@ -1,8 +1,8 @@
-"""Predicts images and films: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
+"""Predicts images and videos: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
 
-X is an image, a folder (those in it too), a pattern in quotes, a text file with a path a line, a film, or the number
-of a camera. DIR gets the results in the official format, with --overlay images, and of a film an annotated one.
-Exit status: 0, or 3 if all is done but for frames that cannot be read.
+X is an image, a folder (those in it too), a pattern in quotes, a text file with one path per line, a video, or the
+number of a camera. DIR gets the results in the official format, with --overlay images, and of a video an annotated
+one. Exit status: 0, or 3 if all is done but for frames that cannot be read.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=positive, help="stop after so many frames")
     parser.add_argument("--resume", action="store_true", help="go on with the run whose results are in DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of the run that is in DIR")
-    parser.add_argument("--batch-size", type=positive, default=1, help="frames a step of the model (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=1, help="frames per step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser
@@ -42,12 +42,21 @@ def _parser() -> argparse.ArgumentParser:
 def _predict(args: argparse.Namespace) -> int:
     import bdd100k_d2
     from bdd100k_d2.predict.inputs import find_input
-    from bdd100k_d2.predict.run import Options, PredictionRun
+    from bdd100k_d2.predict.run import PredictionRun
 
     source = find_input(args.input, args.output)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    options = Options(args.score_thr, args.classes, args.overlay, args.limit, args.resume, args.overwrite)
-    run = PredictionRun(cfg, source, args.output, options)
+    run = PredictionRun(
+        cfg,
+        source,
+        args.output,
+        min_score=args.score_thr,
+        classes=args.classes,
+        overlay=args.overlay,
+        limit=args.limit,
+        resume=args.resume,
+        overwrite=args.overwrite,
+    )
     summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(summary.text())
     return SOME_UNREADABLE if summary.unreadable else 0

@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("--resume", action="store_true", help="go on with the frames beside --out")
     parser.add_argument("--overwrite", action="store_true", help="replace the frames beside --out, and predict anew")
-    parser.add_argument("--batch-size", type=positive, default=1, help="frames a step of the model (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=1, help="frames per step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser
@@ -31,16 +31,16 @@ def _parser() -> argparse.ArgumentParser:
 def _submit(args: argparse.Namespace) -> int:
     import bdd100k_d2
     from bdd100k_d2.evaluation.submission import describe
-    from bdd100k_d2.predict.submission import SubmissionRun
+    from bdd100k_d2.predict.split_submission import SubmissionRun
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
     run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume, args.overwrite)
-    made = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
-    print(made.summary.text())
-    if made.findings:
-        print(f"{made.path} is not sound:\n{describe(made.findings)}")
+    findings, summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
+    print(summary.text())
+    if findings:
+        print(f"{args.out} is not sound:\n{describe(findings)}")
         return 1
-    print(f"{made.path}: complete and well formed, {made.summary.frames:,} frames of {args.task} {args.split}.")
+    print(f"{args.out}: complete and well formed, {summary.frames:,} frames of {args.task} {args.split}.")
     return 0
 
 

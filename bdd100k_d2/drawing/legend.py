@@ -18,7 +18,7 @@ _ROW, _SWATCH, _GAP, _MARGIN, _LINE = 24, 12, 16, 8, 1
 def add_legend(image: np.ndarray, classes: Classes, present: Collection[int]) -> np.ndarray:
     """Puts the legend of ``classes`` under an image.
 
-    It hides nothing and has the same size for every image of a film. Classes that are not painted are left out.
+    It hides nothing and has the same size for every image of a video. Classes that are not painted are left out.
 
     Args:
         image: (H, W, 3) uint8, RGB.

@@ -55,12 +55,26 @@ def detection_frames(boxes: Boxes, names: Sequence[str]) -> Iterator[Frame]:
     start = 0
     for name, end in zip(boxes.names, ends.tolist(), strict=True):
         columns = (column[start:end].tolist() for column in (boxes.corners, boxes.score, boxes.category))
-        labels = [
-            Label(id=str(i), category=names[k], score=score, box2d=Box2D(*corners))
-            for i, (corners, score, k) in enumerate(zip(*columns, strict=True), start)
-        ]
-        yield Frame(name=name, labels=labels)
+        yield detection_frame(name, zip(*columns, strict=True), start, names)
         start = end
+
+
+def detection_frame(
+    name: str, objects: Iterable[tuple[Sequence[float], float, int]], first_id: int, names: Sequence[str]
+) -> Frame:
+    """A frame of predictions in the official format.
+
+    Args:
+        name: of its image.
+        objects: corners x1, y1, x2, y2 in pixels, inclusive; the score; the index of the class.
+        first_id: of the labels, which count on from here.
+        names: of the classes.
+    """
+    labels = [
+        Label(id=str(i), category=names[k], score=score, box2d=Box2D(*corners))
+        for i, (corners, score, k) in enumerate(objects, first_id)
+    ]
+    return Frame(name=name, labels=labels)
 
 
 def instance_bitmask(masks: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,20 +14,17 @@ from ..data.bitmasks import decode_bitmask
 from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
 from ..drawing.legend import add_legend
-from ..drawing.overlay import MIN_SCORE, Classes, Objects, draw_objects, paint_classes, present_classes, visible_classes
+from ..drawing.overlay import MIN_SCORE, Objects, draw_objects, paint_classes, present_classes, visible_classes
 from ..errors import ConfigError, DataError
 from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask
 from ..tasks import TASKS
 
-OBJECT_TASKS = ("det", "ins_seg")
-"""Whose results are objects with scores."""
-
-PIXEL_FOLDERS = {"sem_seg": "masks", "drivable": "masks", "ins_seg": "bitmasks", "pan_seg": "bitmasks"}
-"""The folder of each task that writes a PNG a frame."""
+Wanted = frozenset[int] | None
+"""Indices of the classes that the user wants; None for all."""
 
 
 class FrameResult(NamedTuple):
-    """The result of a frame of H x W pixels; None for what the task does not have.
+    """The result of a frame of H x W pixels; what the task does not have is empty.
 
     Attributes:
         corners: (N, 4) float64 x1, y1, x2, y2 in pixels, inclusive.
@@ -36,107 +33,92 @@ class FrameResult(NamedTuple):
         pixels: uint8; (H, W) class ids, or the pixels (H, W, 4) of a bitmask, where instance i has annotation id i + 1.
     """
 
-    corners: np.ndarray | None = None
-    classes: np.ndarray | None = None
-    scores: np.ndarray | None = None
-    pixels: np.ndarray | None = None
+    corners: np.ndarray = np.empty((0, 4))
+    classes: np.ndarray = np.empty(0, np.int64)
+    scores: np.ndarray = np.empty(0)
+    pixels: np.ndarray = np.empty((0, 0), np.uint8)
 
 
-class Selection(NamedTuple):
-    """What the user wants of the results: objects from this score on, None for all; of these classes, None for all."""
-
-    min_score: float | None = None
-    classes: frozenset[int] | None = None
-
-
-def task_of(metadata: Metadata) -> str:
-    """The task of a BDD100K data set.
+def class_indices(task: str, names: Collection[str] | None) -> Wanted:
+    """The classes of a task by their names; None, for all, is handed on.
 
     Raises:
-        ConfigError: another data set.
+        ConfigError: the task has no class of such a name.
     """
-    task = (metadata.get("evaluator_type", None) or "").removeprefix("bdd100k_")
-    if task not in TASKS:
-        raise ConfigError(
-            f"DATASETS.TEST begins with {metadata.name!r}, which tells no task of BDD100K; the files are those of a "
-            f"task: name a set such as bdd100k_det_val. Tasks are {', '.join(TASKS)}."
-        )
-    return task
-
-
-def select(task: str, min_score: float | None, class_names: Collection[str] | None) -> Selection:
-    """The selection of objects from ``min_score`` on and of classes by name.
-
-    Raises:
-        ConfigError: an unknown class, or a score for a task that has none.
-    """
-    if min_score is not None and task not in OBJECT_TASKS:
-        raise ConfigError(f"--score-thr: {task} has no scores; they belong to {' and '.join(OBJECT_TASKS)}.")
-    if class_names is None:
-        return Selection(min_score)
+    if names is None:
+        return None
     known = TASKS[task].names
-    unknown = [name for name in class_names if name not in known]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"--classes: {task} has no class {unknown[0]!r}; there are {', '.join(known)}.")
-    return Selection(min_score, frozenset(map(known.index, class_names)))
+    return frozenset(map(known.index, names))
 
 
-def check_output(task: str, output: dict[str, Any]) -> str:
+def output_key(task: str, output: dict[str, Any]) -> str:
     """The key of a model's output that has the result of ``task``.
 
     Raises:
         ConfigError: the model gives no such result.
     """
-    key = {"det": "instances", "ins_seg": "instances", "pan_seg": "panoptic_seg"}.get(task, "sem_seg")
-    if key not in output or (task == "ins_seg" and not output[key].has("pred_masks")):
+    record = TASKS[task]
+    key = "instances" if record.has_scores else "sem_seg" if record.form == "masks" else "panoptic_seg"
+    if key not in output or (record.has_scores and record.result_folder and not output[key].has("pred_masks")):
         raise ConfigError(
             f"DATASETS.TEST is of {task}, but the model gives {', '.join(output)}; take a config of {task}."
         )
     return key
 
 
-def result_of(task: str, output: dict[str, Any], metadata: Metadata, selection: Selection) -> FrameResult:
+def result_of(
+    task: str, output: dict[str, Any], metadata: Metadata, min_score: float = 0.0, classes: Wanted = None
+) -> FrameResult:
     """Takes what the official files hold from a model's output at the frame's size.
+
+    Args:
+        task: of the model.
+        output: as Detectron2's models give it.
+        metadata: of a data set of the task; segments have its ids.
+        min_score: objects with a lower score are left out.
+        classes: objects and segments of others are left out, and their pixels in a mask become `IGNORE_LABEL`.
 
     Raises:
         ConfigError: the model gives no such result.
     """
-    key = check_output(task, output)
+    key = output_key(task, output)
     if key == "instances":
-        return _objects(task, output[key], selection)
+        return _objects(task, output[key], min_score, classes)
     if key == "panoptic_seg":
-        return _segments(*output[key], metadata, selection)
+        segments, infos = output[key]
+        return _segments(segments, infos, metadata, classes)
     ids = output[key].argmax(dim=0).to("cpu", torch.uint8).numpy()
-    if selection.classes is not None:
+    if classes is not None:
         table = np.full(256, IGNORE_LABEL, np.uint8)
-        table[list(selection.classes)] = list(selection.classes)
+        table[list(classes)] = list(classes)
         ids = table[ids]
     return FrameResult(pixels=ids)
 
 
-def _objects(task: str, instances: Instances, selection: Selection) -> FrameResult:
+def _objects(task: str, instances: Instances, min_score: float, wanted: Wanted) -> FrameResult:
     corners, classes, scores = object_columns(instances)
-    kept = scores >= (0.0 if selection.min_score is None else selection.min_score)
-    if selection.classes is not None:
-        kept &= np.isin(classes, list(selection.classes))
-    if task == "det":
-        return FrameResult(corners[kept], classes[kept], scores[kept])
+    kept = scores >= min_score
+    if wanted is not None:
+        kept &= np.isin(classes, list(wanted))
     order = np.flatnonzero(kept)
+    if TASKS[task].form == "boxes":
+        return FrameResult(corners[order], classes[order], scores[order])
     pixels, visible = instance_bitmask(instances.pred_masks.cpu().numpy()[order], scores[order], classes[order])
     order = order[visible]
     return FrameResult(corners[order], classes[order], scores[order], pixels)
 
 
-def _segments(
-    segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, selection: Selection
-) -> FrameResult:
+def _segments(segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, wanted: Wanted) -> FrameResult:
     ids_of = {
         True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
         False: {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()},
     }
     classes = {info["id"]: ids_of[bool(info["isthing"])][info["category_id"]] - 1 for info in infos}
-    if selection.classes is not None:
-        classes = {segment: k for segment, k in classes.items() if k in selection.classes}
+    if wanted is not None:
+        classes = {segment: k for segment, k in classes.items() if k in wanted}
     return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes))
 
 
@@ -146,7 +128,7 @@ def read_pixels(task: str, path: Path) -> np.ndarray:
     Raises:
         DataError: the file is missing or damaged.
     """
-    if PIXEL_FOLDERS[task] == "masks":
+    if TASKS[task].form == "masks":
         return read_mask(path)
     try:
         with Image.open(path) as image:
@@ -156,35 +138,26 @@ def read_pixels(task: str, path: Path) -> np.ndarray:
 
 
 def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = MIN_SCORE) -> np.ndarray:
-    """Draws a result on its image, with a legend under it.
-
-    Args:
-        task: of the result.
-        image: (H, W, 3) uint8, RGB.
-        result: of the frame.
-        min_score: objects with a lower score are left out.
+    """Draws a result on its image, (H, W, 3) uint8, RGB, with a legend under it; objects of a lower score are left out.
 
     Returns:
         (H + h, W, 3) uint8, RGB.
     """
     image = np.ascontiguousarray(image)
-    classes = _classes(task)
-    if task in OBJECT_TASKS:
+    record = TASKS[task]
+    classes = visible_classes(record.names, record.colors)
+    if record.has_scores:
         shown = np.flatnonzero(result.scores >= min_score)
         owners = None
-        if result.pixels is not None:
+        if result.pixels.size:
             place = np.zeros(len(result.scores) + 1, np.uint16)
             place[shown + 1] = np.arange(1, len(shown) + 1)
             owners = place[decode_bitmask(result.pixels, "the result").instances]
         objects = Objects(result.corners[shown], result.classes[shown], result.scores[shown], owners)
         return add_legend(draw_objects(image, objects, classes), classes, objects.classes.tolist())
     ids, regions = result.pixels, None
-    if task == "pan_seg":
+    if record.form == "bitmasks":
         bitmask = decode_bitmask(result.pixels, "the result")
         regions = bitmask.instances
         ids = np.append(IGNORE_LABEL, bitmask.categories - 1).astype(np.uint8)[regions]
     return add_legend(paint_classes(image, ids, classes, regions), classes, present_classes(ids))
-
-
-def _classes(task: str) -> Classes:
-    return visible_classes(TASKS[task].names, TASKS[task].colors)

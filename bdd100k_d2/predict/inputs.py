@@ -1,10 +1,10 @@
-"""What a user means by ``--input``: images by path, folder, pattern or list; or a film, from a file or a camera."""
+"""What a user means by ``--input``: images by path, folder, pattern or list; or a video, from a file or a camera."""
 
 import glob
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,21 +13,21 @@ from ..errors import DataError
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-FILM_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
+VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 _LIST_SUFFIX = ".txt"
 
 RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
 """Folders of the output whose images are results and so no input."""
 
 
-class Images(NamedTuple):
+class InputImages(NamedTuple):
     """Images in the order in which they are predicted: the name in the results -> the path."""
 
     paths: dict[str, Path]
 
 
-class Film(NamedTuple):
-    """A film: the path of its file, or the number of a camera, and how its frames' names begin."""
+class InputVideo(NamedTuple):
+    """A video: the path of its file, or the number of a camera, and how its frames' names begin."""
 
     source: Path | int
     stem: str
@@ -36,6 +36,11 @@ class Film(NamedTuple):
     def is_camera(self) -> bool:
         """Whether it is no file, and so goes on and cannot be seen again."""
         return isinstance(self.source, int)
+
+    @property
+    def annotated_name(self) -> str:
+        """The file name of the annotated video."""
+        return f"{self.stem}.mp4"
 
     def frame_name(self, index: int) -> str:
         """The name of a frame, counted from 0, in the manner of BDD100K's videos, which count from 1."""
@@ -46,7 +51,7 @@ class Film(NamedTuple):
         return int(name.removeprefix(f"{self.stem}-").removesuffix(".jpg")) - 1
 
 
-def find_input(text: str, output: Path | None = None) -> Images | Film:
+def find_input(text: str, output: Path | None = None) -> InputImages | InputVideo:
     """Finds what is to be predicted.
 
     An image's name in the results is its file name. Where several images have one name, or names that differ in
@@ -54,73 +59,69 @@ def find_input(text: str, output: Path | None = None) -> Images | Film:
     holds all of the input, with "__" for "/": ``a__street.jpg`` and ``b__street.jpg``.
 
     Args:
-        text: the path of an image, of a film, or of a text file with a path a line, relative to that file's folder,
-            where empty lines and those that begin with "#" are left out; a folder, searched with those in it, hidden
-            ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
+        text: the path of an image, of a video, or of a text file with one path per line, relative to that file's
+            folder, where empty lines and those that begin with "#" are left out; a folder, searched with those in it,
+            hidden ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
         output: the folder of the results; images in its `RESULT_FOLDERS` are no input.
 
     Raises:
-        DataError: nothing is there, or no image, or two images whose results would have one name.
+        DataError: nothing is there, there is no image, or the results of two images would have one name.
     """
     path = Path(text).expanduser()
+    results = set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
     if path.is_dir():
-        return _name(_search(path, output), path)
+        return _search(path, results)
     if path.is_file():
         return _file(path)
     if text.isdecimal():
-        return Film(int(text), f"camera{int(text)}")
+        return InputVideo(int(text), f"camera{int(text)}")
     if glob.has_magic(text):
-        return _pattern(text, output)
+        return _pattern(text, results)
     raise DataError(
-        f"{text}: no such image, folder, film or list; give a path, a pattern in quotes, or the number of a camera."
+        f"{text}: no such image, folder, video or list; give a path, a pattern in quotes, or the number of a camera."
     )
 
 
-def _file(path: Path) -> Images | Film:
+def _file(path: Path) -> InputImages | InputVideo:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
-        return Images({path.name: path})
-    if suffix in FILM_SUFFIXES:
-        return Film(path, path.stem)
+        return InputImages({path.name: path})
+    if suffix in VIDEO_SUFFIXES:
+        return InputVideo(path, path.stem)
     if suffix == _LIST_SUFFIX:
         return _list(path)
-    known = ", ".join(sorted((*IMAGE_SUFFIXES, *FILM_SUFFIXES, _LIST_SUFFIX)))
-    raise DataError(f"{path}: neither an image, a film nor a list by its ending; known are {known}.")
+    known = ", ".join(sorted((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, _LIST_SUFFIX)))
+    raise DataError(f"{path}: neither an image, a video nor a list by its ending; known are {known}.")
 
 
-def _search(folder: Path, output: Path | None) -> list[Path]:
-    found, films = [], 0
-    skipped = _results(output)
+def _search(folder: Path, skipped: set[Path]) -> InputImages:
+    found: list[Path] = []
+    videos = 0
     for place, folders, names in os.walk(folder):
         # Changing the list in place keeps `walk` out of them.
         folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() not in skipped)
         visible = [Path(place, name) for name in names if name[0] != "."]
         found += [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
-        films += sum(path.suffix.lower() in FILM_SUFFIXES for path in visible)
+        videos += sum(path.suffix.lower() in VIDEO_SUFFIXES for path in visible)
     if not found:
-        remedy = "films are predicted one by one: give the file." if films else "give another one."
+        remedy = "videos are predicted one by one: give the file." if videos else "give another one."
         raise DataError(f"{folder}: no image in the folder or in those below it; {remedy}")
-    if films:
-        logger.warning("%s: %d films are left out; give each of them by itself.", folder, films)
-    return sorted(found)
+    if videos:
+        logger.warning("%s: %d videos are left out; give each of them by itself.", folder, videos)
+    return _name(sorted(found), folder)
 
 
-def _pattern(text: str, output: Path | None) -> Images:
+def _pattern(text: str, skipped: set[Path]) -> InputImages:
     pattern = str(Path(text).expanduser())
     matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207, also absolute ones
     found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
-    results = _results(output)
-    found = [path for path in found if results.isdisjoint(path.resolve().parents)]
+    found = [path for path in found if skipped.isdisjoint(path.resolve().parents)]
     if not found:
         raise DataError(f"{text}: no image matches; put the pattern in quotes, and write ** for folders in folders.")
     return _name(found)
 
 
-def _results(output: Path | None) -> set[Path]:
-    return set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
-
-
-def _list(path: Path) -> Images:
+def _list(path: Path) -> InputImages:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -135,8 +136,7 @@ def _list(path: Path) -> Images:
     return _name(unique)
 
 
-def _name(paths: Iterable[Path], base: Path | None = None) -> Images:
-    paths = list(paths)
+def _name(paths: Sequence[Path], base: Path | None = None) -> InputImages:
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]) if base is None else base).absolute()
     counts = Counter(path.stem for path in paths)
     named: dict[str, Path] = {}
@@ -151,4 +151,4 @@ def _name(paths: Iterable[Path], base: Path | None = None) -> Images:
                 "them one after the other."
             )
         named[name] = path
-    return Images(named)
+    return InputImages(named)

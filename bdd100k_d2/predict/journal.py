@@ -1,37 +1,47 @@
-"""The record of a prediction run, from which a run that was stopped goes on: a line a frame, appended as it is done.
+"""The record of a prediction run, from which a run that was stopped goes on: one line per frame that is done.
 
-A line is written when all other files of its frame are on the disk. A line that was cut off is none, so that whatever
-stops a run, at most the frames that were under way are predicted again.
+A line is written when all other files of its frame are on the disk. A line that was cut off does not count, so that
+whatever stops a run, at most the frames that were under way are predicted again.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import NamedTuple
 
 import msgspec
 
 from ..atomic import write_atomic
 from ..errors import ConfigError, DataError, OutputError
+from ..tasks import TASKS
 
 FILE_NAME = "frames.jsonl"
 
-Source = tuple[str, int, int]
+# In place of the descriptor of an open file.
+_CLOSED = -1
+
+FileStamp = tuple[str, int, int]
 """What tells that an image is the same: its absolute path, its size in bytes and when it was changed, in ns."""
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """What the results of a run follow from; a run goes on only with the same.
+class RunSettings(msgspec.Struct, frozen=True):
+    """What the user asked for and what the results follow from: the first line; a run goes on only with the same.
 
-    ``input`` is the film with its size and time, or the camera; of images each line has its own. ``film`` is the name
-    of the annotated film, None for images.
+    Attributes:
+        input: the video with its size and time, or the camera; "images" for images, whose lines have their own.
+        video: the name of the annotated video, None for images; the file has it under an older name.
+        config: a hash of it.
+        weights: with their size and time, where they are a file.
+        score_thr: objects from this score on; None writes all and draws those from 0.3 on.
+        classes: names of the classes that are wanted; None for all.
+        overlay: the results are drawn on each image.
     """
 
     task: str
     input: str
-    film: str | None
+    video: str | None = msgspec.field(name="film")
     config: str
     weights: str
     score_thr: float | None
@@ -45,7 +55,7 @@ class FrameLine(msgspec.Struct, omit_defaults=True):
     """A frame that is done, or that cannot be read; objects as in `FrameResult`."""
 
     name: str
-    source: Source | None = None
+    source: FileStamp | None = None
     size: tuple[int, int] | None = None
     corners: list[tuple[float, float, float, float]] | None = None
     classes: list[int] | None = None
@@ -67,7 +77,7 @@ class Entry(NamedTuple):
     length: int
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path) -> RunSettings:
     """The first line of a record.
 
     Raises:
@@ -75,13 +85,16 @@ def read_settings(path: Path) -> Settings:
     """
     try:
         with path.open("rb") as file:
-            return msgspec.json.decode(file.readline(), type=Settings)
+            settings = msgspec.json.decode(file.readline(), type=RunSettings)
+        if settings.task not in TASKS:
+            raise msgspec.ValidationError(f"there is no task {settings.task!r}")
+        return settings
     except (OSError, msgspec.MsgspecError) as error:
         raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
 
 
-def read_lines(path: Path) -> Iterator[tuple[FrameLine, int, int]]:
-    """Yields each whole line after the first, where it begins, and its length, both in bytes.
+def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
+    """Yields each whole line after the first, and its entry.
 
     Raises:
         DataError: the file is not the record of a run.
@@ -96,62 +109,59 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, int, int]]:
                 line = decoder.decode(content)
             except msgspec.MsgspecError as error:
                 raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
-            yield line, start, len(content)
+            yield line, Entry(line.size, start, len(content))
             start += len(content)
 
 
 class Journal:
     """The file of a run's record, open for more lines; a context.
 
+    With ``resume`` it goes on with the record in ``folder``, if there is one; a new one begins with :meth:`begin`.
+
+    Args:
+        folder: of the results.
+        settings: of the run.
+        resume: go on with an earlier start.
+        stamps: of the images, by the frames' names; empty for a video.
+
     Attributes:
         entries: of the run so far, by the frames' names; a later line of a name replaces an earlier one.
+
+    Raises:
+        ConfigError: the record is of other settings, or of other images.
+        DataError: the record is damaged.
+        OutputError: the record cannot be written.
     """
 
-    def __init__(self, folder: Path, settings: Settings, resume: bool, sources: Mapping[str, Source]) -> None:
-        """Opens the record in ``folder`` to go on with it. A new one begins with :meth:`begin`.
-
-        Args:
-            folder: of the results.
-            settings: of the run.
-            resume: go on; where there is no record, one begins.
-            sources: of the images, by the frames' names; none for frames of a film.
-
-        Raises:
-            ConfigError: the record is of other settings, or of other images.
-            DataError: the record is damaged.
-            OutputError: it cannot be written.
-        """
+    def __init__(self, folder: Path, settings: RunSettings, resume: bool, stamps: Mapping[str, FileStamp]) -> None:
         self.path = folder / FILE_NAME
         self.entries: dict[str, Entry] = {}
-        self._settings, self._sources = settings, sources
+        self.settings, self._stamps = settings, stamps
         self._lock = Lock()
         self._encoder = msgspec.json.Encoder()
-        self._descriptor: int | None = None
+        self._descriptor = _CLOSED
         self._end = 0
         if resume and self.path.exists():
             self._check(read_settings(self.path))
             self._read()
             self._open()
 
-    def _check(self, earlier: Settings) -> None:
-        for field in earlier.__struct_fields__:
-            before, now = getattr(earlier, field), getattr(self._settings, field)
-            if before != now:
+    def _check(self, earlier: RunSettings) -> None:
+        for field, now in msgspec.structs.asdict(self.settings).items():
+            if (before := getattr(earlier, field)) != now:
                 # Hashes would tell nobody anything.
                 change = "another config" if field == "config" else f"{field} {before!r}, now it is {now!r}"
-                raise ConfigError(
-                    f"{self.path}: the run had {change}; go on with the same, or start again with --overwrite or in "
-                    "another folder."
-                )
+                remedy = "go on with the same, or start again with --overwrite or in another folder."
+                raise ConfigError(f"{self.path}: the run had {change}; {remedy}")
 
     def _read(self) -> None:
         with self.path.open("rb") as file:
             self._end = len(file.readline())
         others: dict[str, None] = {}
-        for line, start, length in read_lines(self.path):
-            self.entries[line.name] = Entry(line.size, start, length)
-            self._end = start + length
-            if line.source is not None and line.source != self._sources.get(line.name):
+        for line, entry in read_lines(self.path):
+            self.entries[line.name] = entry
+            self._end = entry.start + entry.length
+            if line.source is not None and line.source != self._stamps.get(line.name):
                 others[line.name] = None
         if others:
             # Dropping their results unasked would lose a whole run to a wrong --input.
@@ -165,10 +175,10 @@ class Journal:
         """Begins a record in place of an earlier one; nothing where the run goes on.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the record cannot be written.
         """
-        if self._descriptor is None:
-            head = self._encoder.encode(self._settings) + b"\n"
+        if self._descriptor == _CLOSED:
+            head = self._encoder.encode(self.settings) + b"\n"
             # Whole or not at all, so that a record always tells that it is one.
             write_atomic(self.path, head)
             self._end = len(head)
@@ -186,16 +196,16 @@ class Journal:
         """Adds a line with the source of its frame; any thread may, after :meth:`begin`.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the record cannot be written.
         """
         if line.error is None:
-            line.source = self._sources.get(line.name)
+            line.source = self._stamps.get(line.name)
         content = self._encoder.encode(line) + b"\n"
         with self._lock:
             try:
                 # In one call: a process that is killed leaves all of it or its beginning.
                 if os.write(self._descriptor, content) != len(content):
-                    raise OSError(28, os.strerror(28))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError as error:
                 raise OutputError(
                     f"{self.path}: cannot be written ({error.strerror}); free some space and go on with --resume."
@@ -207,7 +217,7 @@ class Journal:
         """The line of a frame, read from the file; any thread may.
 
         Raises:
-            DataError: it is not there any more.
+            DataError: the line is not there any more.
         """
         entry = self.entries[name]
         try:
@@ -218,10 +228,8 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._descriptor is not None:
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor != _CLOSED:
             os.fsync(self._descriptor)
             os.close(self._descriptor)
 

@@ -1,4 +1,4 @@
-"""The record of a run -> the files that the official tool takes."""
+"""The record of a run -> the files that the official tool takes; and where the other files of a frame go."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -6,63 +6,53 @@ from pathlib import Path
 import numpy as np
 
 from ..data.labels import Frame
-from ..evaluation.boxes import Boxes
-from ..evaluation.results import detection_frames, scored_frame, write_detections, write_instance_scores
+from ..evaluation.results import detection_frame, mask_path, scored_frame, write_detections, write_instance_scores
 from ..tasks import TASKS
-from .frame_result import PIXEL_FOLDERS
-from .inputs import Film
-from .journal import FrameLine
+from .inputs import InputImages, InputVideo
+from .journal import FrameLine, RunSettings
 
 
-def write_official_files(task: str, lines: Iterable[FrameLine], folder: Path, film: Film | None = None) -> list[Path]:
-    """Writes ``det.json`` or ``score.json``; masks and bitmasks are there already.
+def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | None, Path | None]:
+    """Where the mask or bitmask of a frame goes, and its overlay; None for one that the run does not write."""
+    pixel_folder = TASKS[settings.task].result_folder
+    pixels = None if pixel_folder is None else mask_path(folder / pixel_folder, name)
+    has_overlay = settings.overlay and settings.video is None
+    return pixels, mask_path(folder / "overlays", name).with_suffix(".jpg") if has_overlay else None
 
-    Args:
-        task: of the run.
-        lines: of the frames that are done, in the order of the file; one at a time is held in memory.
-        folder: of the results.
-        film: that the frames are from; None of images.
+
+def write_official_files(
+    task: str, lines: Iterable[FrameLine], folder: Path, source: InputImages | InputVideo
+) -> list[Path]:
+    """Writes the list of the task, ``det.json`` or ``score.json``; masks and bitmasks are there already.
+
+    The list has the frames in the order of ``lines``, of which one at a time is held in memory.
 
     Returns:
-        The result files, and the folder of masks or bitmasks.
+        The folder of masks or bitmasks, and the list, as far as the task has them.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    files = [folder / PIXEL_FOLDERS[task]] if task in PIXEL_FOLDERS else []
-    if task == "det":
-        files.append(folder / "det.json")
-        frames = _detections(lines)
-        write_detections(frames if film is None else _of_film(frames, film), files[-1])
-    elif task == "ins_seg":
-        files.append(folder / "score.json")
+    record = TASKS[task]
+    files = [folder / name for name in (record.result_folder, record.result_list) if name is not None]
+    if record.result_list is None:
+        return files
+    if record.form == "boxes":
+        write_detections(_detections(lines, record.names, source), files[-1])
+    else:
         write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
     return files
 
 
-def _detections(lines: Iterable[FrameLine]) -> Iterator[Frame]:
+def _detections(
+    lines: Iterable[FrameLine], names: tuple[str, ...], source: InputImages | InputVideo
+) -> Iterator[Frame]:
     count = 0
     for line in lines:
-        for frame in detection_frames(_boxes(line), TASKS["det"].names):
-            # Ids count on through all frames.
-            for label in frame.labels:
-                label.id = str(count)
-                count += 1
-            yield frame
-
-
-def _boxes(line: FrameLine) -> Boxes:
-    return Boxes(
-        [line.name],
-        np.zeros(len(line.classes), np.int64),
-        np.array(line.classes, np.int64),
-        np.array(line.corners, np.float64).reshape(-1, 4),
-        np.array(line.scores, np.float64),
-    )
-
-
-def _of_film(frames: Iterator[Frame], film: Film) -> Iterator[Frame]:
-    for frame in frames:
-        # Frames that cannot be read are counted too.
-        frame.videoName, frame.frameIndex = film.stem, film.frame_index(frame.name)
+        objects = zip(line.corners or (), line.scores or (), line.classes or (), strict=True)
+        frame = detection_frame(line.name, objects, count, names)
+        count += len(line.scores or ())
+        if isinstance(source, InputVideo):
+            # Frames that cannot be read are counted too.
+            frame.videoName, frame.frameIndex = source.stem, source.frame_index(line.name)
         yield frame

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -28,11 +28,21 @@ from ..parallel import cores
 
 logger = logging.getLogger(__name__)
 
-Frame = str | Path | np.ndarray
+ImageOrPath = str | Path | np.ndarray
 """An image's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
+
+_OnError = Callable[[ImageOrPath, DataError], object]
 
 # More threads decode faster than any model takes images.
 _MOST_THREADS = 8
+
+
+class _Read(NamedTuple):
+    """A frame as it was given, its pixels (H, W, 3) uint8, RGB, and what the model takes."""
+
+    frame: ImageOrPath
+    image: np.ndarray
+    inputs: dict[str, Any]
 
 
 class Prediction(NamedTuple):
@@ -45,7 +55,7 @@ class Prediction(NamedTuple):
             ``panoptic_seg`` at the frame's size.
     """
 
-    frame: Frame
+    frame: ImageOrPath
     image: np.ndarray
     output: dict[str, Any]
 
@@ -59,14 +69,7 @@ class Predictor:
         metadata: of the first test set, or of none.
     """
 
-    def __init__(
-        self,
-        cfg: CfgNode | str,
-        *,
-        batch_size: int = 1,
-        amp: bool = False,
-        fold: bool = True,
-    ) -> None:
+    def __init__(self, cfg: CfgNode | str, *, batch_size: int = 1, amp: bool = False, fold: bool = True) -> None:
         """Builds the model and loads its weights.
 
         Args:
@@ -75,17 +78,17 @@ class Predictor:
             batch_size: images that the model takes at a time. A batch holds images of one size; where the size
                 changes, a new one begins.
             amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it.
-            fold: see `modeling.folding.fold_norms`.
+            fold: see `modeling.norms.fold_norms`.
 
         Raises:
-            ConfigError: no such config, a slice in it that cannot be, or a batch of no image.
+            ConfigError: there is no such config, a slice in it cannot be, or ``batch_size`` is below 1.
             WeightsError: the weights cannot be loaded, or are not of this model.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
         if batch_size < 1:
             raise ConfigError(f"a batch of {batch_size} images: batch_size has to be 1 or more.")
-        self.batch_size = batch_size
-        self.amp = amp
+        self.batch_size, self.amp = batch_size, amp
+        self._threads = min(cores(), _MOST_THREADS)
         register_config_slices(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
@@ -96,23 +99,21 @@ class Predictor:
         self.model = accelerate(self.cfg, model, amp)
         self._augmentations = AugmentationList(build_augmentation(self.cfg, is_train=False))
 
-    def __call__(self, frame: Frame) -> dict[str, Any]:
-        """Predicts one frame.
-
-        Returns:
-            What Detectron2's `DefaultPredictor` returns, on the model's device.
+    def __call__(self, frame: ImageOrPath) -> dict[str, Any]:
+        """Predicts one frame: what Detectron2's `DefaultPredictor` returns, on the model's device.
 
         Raises:
-            DataError: it cannot be read, or is no image.
+            DataError: the frame cannot be read, or is no image.
         """
-        return self._infer([self._read(frame)[1]])[0]
+        return self._infer([self._read(frame).inputs])[0]
 
     def stream(
-        self, frames: Iterable[Frame], on_error: Callable[[Frame, DataError], object] | None = None
-    ) -> Iterator[Prediction]:
+        self, frames: Iterable[ImageOrPath], on_error: _OnError | None = None
+    ) -> Generator[Prediction, None, None]:
         """Predicts frame after frame, in their order; ``frames`` may be endless.
 
-        At most four batches and a frame a thread are in memory. Close the iterator, or exhaust it, to end its threads.
+        At most four batches, and one frame per thread, are in memory. Close the iterator, or exhaust it, to end its
+        threads.
 
         Args:
             frames: read as far ahead as that. The results have the very objects.
@@ -123,31 +124,28 @@ class Predictor:
             DataError: a frame cannot be read, or is no image.
         """
         with (
-            ThreadPoolExecutor(_num_threads(), thread_name_prefix="read") as pool,
-            closing(self._read_ahead(pool, frames, on_error)) as read,
+            ThreadPoolExecutor(self._threads, thread_name_prefix="read") as pool,
+            closing(self._read_ahead(pool, frames, on_error)) as ahead,
         ):
-            for batch in _batches(read, self.batch_size):
-                outputs = self._infer([inputs for _, (_, inputs) in batch])
-                for (frame, (image, _)), output in zip(batch, outputs, strict=True):
+            for batch in _batches(ahead, self.batch_size):
+                outputs = self._infer([read.inputs for read in batch])
+                for (frame, image, _), output in zip(batch, outputs, strict=True):
                     yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
 
     def _read_ahead(
-        self,
-        pool: ThreadPoolExecutor,
-        frames: Iterable[Frame],
-        on_error: Callable[[Frame, DataError], object] | None,
-    ) -> Iterator[tuple[Frame, "_Read"]]:
-        waiting: deque[tuple[Frame, Future]] = deque()
+        self, pool: ThreadPoolExecutor, frames: Iterable[ImageOrPath], on_error: _OnError | None
+    ) -> Generator[_Read, None, None]:
+        waiting: deque[tuple[ImageOrPath, Future[_Read]]] = deque()
         remaining = iter(frames)
         try:
             while True:
-                missing = 2 * self.batch_size + _num_threads() - len(waiting)
+                missing = 2 * self.batch_size + self._threads - len(waiting)
                 waiting.extend((frame, pool.submit(self._read, frame)) for frame in islice(remaining, missing))
                 if not waiting:
                     return
                 frame, future = waiting.popleft()
                 try:
-                    yield frame, future.result()
+                    yield future.result()
                 except DataError as error:
                     if on_error is None:
                         raise
@@ -156,45 +154,31 @@ class Predictor:
             for _, future in waiting:
                 future.cancel()
 
-    def _read(self, frame: Frame) -> "_Read":
-        wanted = self.cfg.INPUT.FORMAT
+    def _read(self, frame: ImageOrPath) -> _Read:
         if isinstance(frame, np.ndarray):
             if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
                 raise DataError(f"a frame has to be a uint8 array (H, W, 3), BGR, not {frame.dtype} {frame.shape}.")
             rgb = frame[..., ::-1]
         else:
             rgb = load_image(frame, "RGB")
-        inputs = AugInput(rgb if wanted == "RGB" else rgb[..., ::-1])
+        inputs = AugInput(rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[..., ::-1])
         self._augmentations(inputs)
         image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
-        height, width = rgb.shape[:2]
-        return _Read(rgb, {"image": image, "height": height, "width": width})
+        return _Read(frame, rgb, {"image": image, "height": rgb.shape[0], "width": rgb.shape[1]})
 
     def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
             return self.model(batch)
 
 
-def _num_threads() -> int:
-    return min(cores(), _MOST_THREADS)
-
-
-class _Read(NamedTuple):
-    """A frame in RGB, and what the model takes."""
-
-    image: np.ndarray
-    inputs: dict[str, Any]
-
-
-def _batches(read: Iterator[tuple[Frame, _Read]], batch_size: int) -> Iterator[list[tuple[Frame, _Read]]]:
+def _batches(ahead: Iterator[_Read], batch_size: int) -> Iterator[list[_Read]]:
     """Frames in order, up to ``batch_size`` of one size together."""
-    batch: list[tuple[Frame, _Read]] = []
-    for item in read:
-        shape = item[1].inputs["image"].shape
-        if batch and batch[0][1].inputs["image"].shape != shape:
+    batch: list[_Read] = []
+    for read in ahead:
+        if batch and batch[0].inputs["image"].shape != read.inputs["image"].shape:
             yield batch
             batch = []
-        batch.append(item)
+        batch.append(read)
         if len(batch) == batch_size:
             yield batch
             batch = []

@@ -5,30 +5,27 @@ from pathlib import Path
 
 from ..atomic import check_writable
 from ..errors import OutputError
-from ..evaluation.results import mask_path
-from .frame_result import PIXEL_FOLDERS
-from .inputs import RESULT_FOLDERS, Film, Images
-from .journal import FILE_NAME, Settings, read_lines, read_settings
-
-_LISTS = {"det": "det.json", "ins_seg": "score.json"}
+from ..tasks import TASKS
+from .inputs import RESULT_FOLDERS, InputImages, InputVideo
+from .journal import FILE_NAME, read_lines, read_settings
+from .outputs import frame_paths
 
 
-def film_name(source: Images | Film) -> str | None:
-    """The name of the annotated film; None for images."""
-    return f"{source.stem}.mp4" if isinstance(source, Film) else None
-
-
-def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, overwrite: bool) -> None:
-    """Checks that a run may write into ``folder``, which is made.
+def check_output_folder(
+    folder: Path, task: str, source: InputImages | InputVideo, resume: bool, overwrite: bool
+) -> None:
+    """Makes ``folder``, and checks that a run may write into it.
 
     Raises:
         DataError: the record is not that of a run.
-        OutputError: it cannot be written, results would replace the input or what no run has written, or there are
-            results and the user said neither ``resume`` nor ``overwrite``.
+        OutputError: the folder cannot be written, results would replace the input or what no run has written, or there
+            are results and the user said neither ``resume`` nor ``overwrite``.
     """
     _check_input(folder, source)
-    film, record = film_name(source), folder / FILE_NAME
-    places = [folder / name for name in (*sorted(_LISTS.values()), *RESULT_FOLDERS, *([film] if film else []))]
+    record = folder / FILE_NAME
+    video = source.annotated_name if isinstance(source, InputVideo) else None
+    lists = sorted(one.result_list for one in TASKS.values() if one.result_list)
+    places = [folder / name for name in (*lists, *RESULT_FOLDERS, *([video] if video else []))]
     found = [path for path in places if path.exists()]
     if record.exists():
         earlier = read_settings(record)
@@ -37,8 +34,8 @@ def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, o
                 f"{record}: the results of an earlier run are there; give --resume to go on with it, --overwrite to "
                 "replace them, or choose another output folder."
             )
-        own = {_LISTS.get(earlier.task), earlier.film}
-        foreign = [path for path in found if path.name in (_LISTS.get(task), film) and path.name not in own]
+        own = (TASKS[earlier.task].result_list, earlier.video)
+        foreign = [path for path in found if path.name in (TASKS[task].result_list, video) and path.name not in own]
         if foreign:
             raise OutputError(
                 f"{foreign[0]} is there, but not of the run that {FILE_NAME} tells of; choose another output folder."
@@ -51,16 +48,16 @@ def check_folder(folder: Path, task: str, source: Images | Film, resume: bool, o
     check_writable(folder, "choose another one")
 
 
-def _check_input(folder: Path, source: Images | Film) -> None:
-    if isinstance(source, Images):
+def _check_input(folder: Path, source: InputImages | InputVideo) -> None:
+    if isinstance(source, InputImages):
         results = {(folder / name).resolve() for name in RESULT_FOLDERS}
         for parent in dict.fromkeys(path.parent for path in source.paths.values()):
             if parent.resolve() in results:
                 raise OutputError(f"{parent}: images of the input are where results go; choose another output folder.")
-    elif not source.is_camera:
-        target = folder / film_name(source)
+    elif not isinstance(source.source, int):
+        target = folder / source.annotated_name
         if target.exists() and target.samefile(source.source):
-            raise OutputError(f"{target}: the annotated film would replace the film; choose another output folder.")
+            raise OutputError(f"{target}: the annotated video would replace the video; choose another output folder.")
 
 
 def remove_results(folder: Path) -> None:
@@ -74,18 +71,14 @@ def remove_results(folder: Path) -> None:
         return
     try:
         # All names before the first file: a damaged record removes nothing.
-        for path in list(_results(folder, read_settings(record), record)):
+        for path in list(_results(record)):
             path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{error.filename}: cannot be removed ({error.strerror}).") from error
 
 
-def _results(folder: Path, settings: Settings, record: Path) -> Iterator[Path]:
-    for name in (_LISTS.get(settings.task), settings.film):
-        if name is not None:
-            yield folder / name
-    for line, _, _ in read_lines(record):
-        if settings.task in PIXEL_FOLDERS:
-            yield mask_path(folder / PIXEL_FOLDERS[settings.task], line.name)
-        if settings.overlay and settings.film is None:
-            yield mask_path(folder / "overlays", line.name).with_suffix(".jpg")
+def _results(record: Path) -> Iterator[Path]:
+    folder, settings = record.parent, read_settings(record)
+    yield from (folder / name for name in (TASKS[settings.task].result_list, settings.video) if name is not None)
+    for line, _ in read_lines(record):
+        yield from (path for path in frame_paths(folder, settings, line.name) if path is not None)

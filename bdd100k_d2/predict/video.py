@@ -1,4 +1,4 @@
-"""Films: reading their frames, and writing one of annotated frames with the same rate."""
+"""Reading the frames of a video, and writing a video of annotated frames with the same rate."""
 
 import logging
 import math
@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -17,32 +16,31 @@ logger = logging.getLogger(__name__)
 
 _USUAL_RATE = 30.0
 
-# Frames a second; heads of films with changing rates tell the units of their clock instead, such as 90000.
+# Frames per second; headers of videos with changing rates tell the units of their clock instead, such as 90000.
 _HIGHEST_RATE = 1000.0
 
-# In seconds; a head may promise any number of frames.
+# In seconds; a header may promise any number of frames.
 _LONGEST_GAP = 10.0
 
 
-class FilmReader:
-    """The frames of a film or camera.
+class VideoReader:
+    """The frames of a video or camera.
 
     Attributes:
-        rate: frames a second; 30 where the film does not say.
-        num_frames: by the film's head; None for a camera, and where it does not say.
+        rate: frames per second; 30 where the video does not say.
+        num_frames: by the video's header; None for a camera, and where it does not say.
     """
 
     def __init__(self, source: Path | int) -> None:
-        """Opens the path of a film, or the camera of a number.
+        """Opens the path of a video, or the camera of a number.
 
         Raises:
-            DataError: it cannot be opened.
+            DataError: the video or camera cannot be opened.
         """
-        self._source = source
         self._name = f"camera {source}" if isinstance(source, int) else str(source)
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._capture.isOpened():
-            remedy = "is one connected?" if isinstance(source, int) else "is it a film, and whole? Convert it to MP4."
+            remedy = "is one connected?" if isinstance(source, int) else "is it a video, and whole? Convert it to MP4."
             raise DataError(f"{self._name}: cannot be opened; {remedy}")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         if not (math.isfinite(rate) and 0 < rate <= _HIGHEST_RATE):
@@ -56,7 +54,7 @@ class FilmReader:
         """Yields the frames, (H, W, 3) uint8, BGR, to the last that can be read; None for each before it that cannot.
 
         Raises:
-            DataError: there is none.
+            DataError: no frame can be read.
         """
         count = failed = 0
         while True:
@@ -71,66 +69,70 @@ class FilmReader:
             if self.num_frames is None or count + failed >= self.num_frames or failed > _LONGEST_GAP * self.rate:
                 break
         if not count:
-            raise DataError(f"{self._name}: no frame of it can be read; is it a film, and whole? Convert it to MP4.")
+            raise DataError(f"{self._name}: no frame of it can be read; is it a video, and whole? Convert it to MP4.")
 
     def close(self) -> None:
         """Lets the file or camera go."""
         self._capture.release()
 
 
-class FilmWriter:
-    """An MP4 film, which is there when it is whole: on leaving the context without an exception."""
+class VideoWriter:
+    """An MP4 video, which is there when it is whole: on leaving the context without an exception.
+
+    The first frame tells the size.
+
+    Args:
+        path: ends in ``.mp4``.
+        rate: frames per second.
+    """
 
     def __init__(self, path: Path, rate: float) -> None:
-        """Takes the path, which ends in ``.mp4``, and the frames a second. The first frame tells the size."""
         self._path = path
-        # The ending tells OpenCV the format. A film that was left unfinished is written over.
+        # The ending tells OpenCV the format. A video that was left unfinished is written over.
         self._partial = path.with_name(f".{path.stem}.partial.mp4")
         self._rate = rate
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._count = 0
 
-    def __enter__(self) -> "FilmWriter":
+    def __enter__(self) -> "VideoWriter":
         return self
 
     def write(self, image: np.ndarray) -> None:
         """Appends a frame, (H, W, 3) uint8, RGB.
 
         Raises:
-            DataError: it has another size than the first.
-            OutputError: the film cannot be written.
+            DataError: the frame has another size than the first.
+            OutputError: the video cannot be written.
         """
         height, width = image.shape[:2]
-        if self._writer is None:
-            self._open(width, height)
+        writer = self._writer or self._open(width, height)
         if (width, height) != self._size:
             raise DataError(
                 f"{self._path}: frame {self._count + 1} is {width}x{height}, the first {self._size[0]}x"
-                f"{self._size[1]}; cut the film where its size changes."
+                f"{self._size[1]}; cut the video where its size changes."
             )
         frame = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if width % 2 or height % 2:
             # The format has colours for squares of four pixels.
             frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        self._writer.write(frame)
+        writer.write(frame)
         self._count += 1
 
-    def _open(self, width: int, height: int) -> None:
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
         self._size = (width, height)
         even = (width + width % 2, height + height % 2)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self._path.parent}: cannot be made ({error.strerror}); choose another.") from error
-        code = cv2.VideoWriter_fourcc(*"mp4v")
+        code = cv2.VideoWriter.fourcc(*"mp4v")
         self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, even)
         if not self._writer.isOpened():
-            raise OutputError(f"{self._path}: the film cannot be written; choose another folder or free some space.")
+            raise OutputError(f"{self._path}: the video cannot be written; choose another folder or free some space.")
+        return self._writer
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writer is None:
             return
         self._writer.release()
@@ -143,7 +145,7 @@ class FilmWriter:
         written.release()
         if count != self._count:
             raise OutputError(
-                f"{self._path}: {count} of {self._count} frames are in the film; free some space and go on with "
+                f"{self._path}: {count} of {self._count} frames are in the video; free some space and go on with "
                 "--resume."
             )
         try:

@@ -1,12 +1,15 @@
-"""One start of a prediction run: frame after frame through the model, into files, a film and the run's record."""
+"""One start of a prediction run: frame after frame through the model, into files, a video and the run's record."""
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,20 +19,16 @@ from tqdm import tqdm
 from ..atomic import write_atomic
 from ..drawing.overlay import MIN_SCORE
 from ..errors import DataError
-from ..evaluation.results import mask_path, write_mask
-from .frame_result import (
-    PIXEL_FOLDERS,
-    FrameResult,
-    Selection,
-    check_output,
-    draw_result,
-    read_pixels,
-    result_of,
-)
-from .inputs import Film, Images
+from ..evaluation.results import write_mask
+from ..parallel import cores
+from ..tasks import TASKS
+from .frame_result import FrameResult, class_indices, draw_result, output_key, read_pixels, result_of
+from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal, whole_batches
-from .pipeline import OrderedPipeline
-from .video import FilmReader, FilmWriter
+from .outputs import frame_paths
+from .predictor import ImageOrPath, Predictor
+from .previous import remove_results
+from .video import VideoReader, VideoWriter
 
 logger = logging.getLogger(__name__)
 
@@ -37,159 +36,151 @@ logger = logging.getLogger(__name__)
 _NAMED = 5
 _JPEG_QUALITY = 92
 
-# The share of a film's frames that its head may promise too much.
+# The share of a video's frames that its header may promise too much.
 _ESTIMATED = 0.05
 
+# More threads encode images faster than any model gives results.
+_MOST_THREADS = 4
 
-class Streaming(Protocol):
-    """What a run needs of :class:`~bdd100k_d2.predict.predictor.Predictor`."""
-
-    batch_size: int
-    amp: bool
-
-    def stream(self, frames: Iterable[Any], on_error: Callable[[Any, DataError], object]) -> Iterator[Any]:
-        """Yields a prediction (frame, image, output) a frame, in their order."""
+_Made = TypeVar("_Made")
 
 
-class Wanted(NamedTuple):
-    """What is to be written: which objects and classes, into which folder, images, and how many frames at most."""
+@contextmanager
+def ordered_pipeline(keep: Callable[[_Made], None]) -> Iterator[Callable[[Callable[[], _Made]], None]]:
+    """Makes results in several threads, while the next ones are computed, and keeps them in one, in order.
 
-    task: str
-    metadata: Metadata
-    selection: Selection
-    folder: Path
-    overlay: bool
-    limit: int | None
+    It yields a function that takes a call which makes a result; the result goes to ``keep``. The function waits while
+    many are under way, and raises what one of those before raised. Leaving the context waits for all, unless an
+    exception ends it.
+    """
+    threads = min(cores(), _MOST_THREADS)
+    makers = ThreadPoolExecutor(threads, thread_name_prefix="make")
+    keeper = ThreadPoolExecutor(1, thread_name_prefix="keep")
+    waiting: deque[Future[None]] = deque()
 
+    def put(make: Callable[[], _Made]) -> None:
+        # What is under way holds images and masks: a model that is faster than the disk has to wait.
+        while len(waiting) >= threads + 2:
+            waiting.popleft().result()
+        made = makers.submit(make)
+        waiting.append(keeper.submit(lambda: keep(made.result())))
 
-class _Item(NamedTuple):
-    """A frame, (H, W, 3) RGB, and the model's output; None to draw what an earlier start has written of it."""
-
-    name: str
-    image: np.ndarray
-    output: dict[str, Any] | None
-
-
-class _Made(NamedTuple):
-    """What is to be appended to the record, and to the film."""
-
-    line: FrameLine | None
-    drawn: np.ndarray | None
+    try:
+        yield put
+        while waiting:
+            waiting.popleft().result()
+    finally:
+        for pool in (keeper, makers):
+            pool.shutdown(cancel_futures=True)
 
 
 class Work:
-    """One start of a run.
+    """One start of a run, whose journal tells the settings and the frames of earlier starts.
+
+    What is in the folder stays until the model has given the first result and it is of the task.
 
     Attributes:
         predicted: the number of frames so far.
         unreadable: the names of the frames that cannot be read -> what is wrong.
     """
 
-    def __init__(self, wanted: Wanted, predictor: Streaming, journal: Journal, begin: Callable[[], object]) -> None:
-        """Takes what is wanted, the model, and the record with the frames of earlier starts.
-
-        ``begin`` makes the folder ready for the results. It is called once, when the model has given the first result
-        and it is of the task: before that, what is in the folder stays.
-        """
+    def __init__(
+        self, journal: Journal, metadata: Metadata, predictor: Predictor, limit: int | None, overwrite: bool
+    ) -> None:
         self.predicted = 0
         self.unreadable: dict[str, str] = {}
-        self._wanted, self._predictor, self._journal = wanted, predictor, journal
-        self._begin, self._begun = begin, False
-        self._film: FilmWriter | None = None
+        self._journal, self._metadata, self._predictor = journal, metadata, predictor
+        self._limit, self._overwrite = limit, overwrite
+        self._folder, self._settings = journal.path.parent, journal.settings
+        self._classes = class_indices(self._settings.task, self._settings.classes)
+        self._begun = False
+        self._video: VideoWriter | None = None
         self._bar = tqdm(disable=True)
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
         self._names: dict[int, str] = {}
 
-    def files(self, source: Images) -> list[str]:
+    def files(self, source: InputImages) -> list[str]:
         """Predicts those that are not done, with a limit of the first ones; returns the names of all, in order."""
-        paths = dict(list(source.paths.items())[: self._wanted.limit])
+        paths = dict(list(source.paths.items())[: self._limit])
         done = whole_batches(self._journal.entries, list(paths), self._predictor.batch_size)
-        with self._writing(len(paths)) as pipeline:
+        with self._writing(len(paths)):
             self._bar.update(len(done))
-            self._predict((self._start(name, path) for name, path in paths.items() if name not in done), pipeline)
+            self._predict((self._start(name, path) for name, path in paths.items() if name not in done))
             self._ready()
         return list(source.paths)
 
-    def film(self, source: Film) -> list[str]:
-        """Predicts a film from where it stopped, and draws all of it; returns the frames' names, in order.
+    def video(self, source: InputVideo) -> list[str]:
+        """Predicts a video from where it stopped, and draws all of it; returns the frames' names, in order.
 
         A camera is predicted until it ends, the limit is reached, or the user interrupts. What an earlier start
         predicted beyond the limit stays.
         """
-        limit = self._wanted.limit
-        if limit is not None:
-            limit = max(limit, len(self._journal.entries))
+        limit = None if self._limit is None else max(self._limit, len(self._journal.entries))
         names: list[str] = []
-        # One name more than are known tells that a last, smaller batch may not have been the film's last.
+        # One name more than are known tells that a last, smaller batch may not have been the video's last.
         known = [source.frame_name(i) for i in range(len(self._journal.entries) + 1)]
         done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
-        with closing(FilmReader(source.source)) as reader:
+        with closing(VideoReader(source.source)) as reader:
             total = min((n for n in (reader.num_frames, limit) if n is not None), default=None)
-            with (
-                FilmWriter(self._wanted.folder / f"{source.stem}.mp4", reader.rate) as self._film,
-                self._writing(total) as pipeline,
-            ):
+            writer = VideoWriter(self._folder / source.annotated_name, reader.rate)
+            with writer as self._video, self._writing(total):
                 try:
-                    frames = islice(reader.frames(), limit)
-                    self._predict(self._frames(source, frames, done, names, pipeline), pipeline)
+                    self._predict(self._frames(source, islice(reader.frames(), limit), done, names))
                 except KeyboardInterrupt:
                     if not (source.is_camera and self._begun):
                         raise
-                    logger.info("Interrupted: the camera's film ends here.")
-            missing = 0 if total is None or source.is_camera else total - len(names)
-            if missing > 0:
-                reason = f"{source.source}: {total} frames by its head, but it ends after {len(names)}; is it cut off?"
+                    logger.info("Interrupted: the camera's video ends here.")
+            if total is not None and not source.is_camera and len(names) < total:
+                promised = f"{total} frames by its header"
+                reason = f"{source.source}: {promised}, but it ends after {len(names)}; is it cut off?"
                 logger.warning("%s", reason)
-                # In some formats the head is an estimate.
-                if missing > min(reader.rate, _ESTIMATED * total):
+                # In some formats the header is an estimate.
+                if total - len(names) > min(reader.rate, _ESTIMATED * total):
                     self.unreadable |= {source.frame_name(i): reason for i in range(len(names), total)}
         return names
 
     @contextmanager
-    def _writing(self, total: int | None) -> Iterator[OrderedPipeline]:
+    def _writing(self, total: int | None) -> Iterator[None]:
         bar = tqdm(desc="predicting", total=total, unit="frame", disable=not sys.stderr.isatty())
-        with bar as self._bar, OrderedPipeline(self._make, self._keep) as pipeline:
-            yield pipeline
+        with bar as self._bar, ordered_pipeline(self._keep) as self._put:
+            yield
 
     def _frames(
-        self,
-        source: Film,
-        frames: Iterator[np.ndarray | None],
-        done: set[str],
-        names: list[str],
-        pipeline: OrderedPipeline,
-    ) -> Iterator[np.ndarray]:
+        self, source: InputVideo, frames: Iterator[np.ndarray | None], done: set[str], names: list[str]
+    ) -> Iterator[ImageOrPath]:
         for index, frame in enumerate(frames):
             names.append(source.frame_name(index))
             if frame is None:
-                self._note(names[-1], f"{source.source}: frame {index + 1} cannot be read; the film is damaged there.")
+                self._note(names[-1], f"{source.source}: frame {index + 1} cannot be read; the video is damaged there.")
             elif names[-1] in done:
-                # They come before all that are predicted, so that the film is in order.
-                pipeline.put(_Item(names[-1], frame[..., ::-1], None))
+                # They come before all that are predicted, so that the video is in order.
+                self._put(partial(self._make, names[-1], frame[..., ::-1], None))
             else:
                 yield self._start(names[-1], frame)
 
-    def _start(self, name: str, frame: Path | np.ndarray) -> Path | np.ndarray:
+    def _start(self, name: str, frame: ImageOrPath) -> ImageOrPath:
         self._names[id(frame)] = name
         return frame
 
-    def _predict(self, frames: Iterator[Any], pipeline: OrderedPipeline) -> None:
-        with closing(self._predictor.stream(frames, self._refuse)) as predictions:
+    def _predict(self, frames: Iterator[ImageOrPath]) -> None:
+        def refuse(frame: ImageOrPath, error: DataError) -> None:
+            self._note(self._names.pop(id(frame)), str(error))
+
+        with closing(self._predictor.stream(frames, refuse)) as predictions:
             for frame, image, output in predictions:
-                check_output(self._wanted.task, output)
+                output_key(self._settings.task, output)
                 self._ready()
-                pipeline.put(_Item(self._names.pop(id(frame)), image, output))
+                self._put(partial(self._make, self._names.pop(id(frame)), image, output))
                 self.predicted += 1
 
     def _ready(self) -> None:
         if not self._begun:
             self._begun = True
-            self._begin()
+            if self._overwrite:
+                remove_results(self._folder)
+            self._journal.begin()
             for name, error in self.unreadable.items():
                 self._journal.append(FrameLine(name, error=error))
-
-    def _refuse(self, frame: Path, error: DataError) -> None:
-        self._note(self._names.pop(id(frame)), str(error))
 
     def _note(self, name: str, reason: str) -> None:
         self.unreadable[name] = reason
@@ -201,43 +192,50 @@ class Work:
         elif len(self.unreadable) == _NAMED + 1:
             logger.warning("More frames cannot be read; %s names all of them.", self._journal.path)
 
-    def _make(self, item: _Item) -> _Made:
-        task, folder = self._wanted.task, self._wanted.folder
-        pixel_path = mask_path(folder / PIXEL_FOLDERS[task], item.name) if task in PIXEL_FOLDERS else None
-        if item.output is None:
-            result, line = _written(self._journal.line(item.name), task, pixel_path), None
+    def _make(
+        self, name: str, image: np.ndarray, output: dict[str, Any] | None
+    ) -> tuple[FrameLine | None, np.ndarray | None]:
+        """Writes a frame's files; returns what is to be appended to the record, and to the video.
+
+        Without the model's output, what an earlier start has written is drawn again.
+        """
+        task, min_score = self._settings.task, self._settings.score_thr
+        pixel_path, overlay_path = frame_paths(self._folder, self._settings, name)
+        line = None
+        if output is None:
+            result = _written(self._journal.line(name), task, pixel_path)
         else:
-            result = result_of(task, item.output, self._wanted.metadata, self._wanted.selection)
-            line = _line(item.name, item.image, result)
+            result = result_of(task, output, self._metadata, min_score or 0.0, self._classes)
+            line = _line(task, name, image, result)
             if pixel_path is not None:
                 write_mask(result.pixels, pixel_path)
-        drawn = None
-        if self._film is not None or self._wanted.overlay:
-            least = self._wanted.selection.min_score
-            drawn = draw_result(task, item.image, result, MIN_SCORE if least is None else least)
-        if self._film is None and self._wanted.overlay:
-            _write_jpeg(drawn, mask_path(folder / "overlays", item.name).with_suffix(".jpg"))
-        return _Made(line, drawn)
+        if self._video is None and overlay_path is None:
+            return line, None
+        drawn = draw_result(task, image, result, MIN_SCORE if min_score is None else min_score)
+        if overlay_path is not None:
+            _write_jpeg(drawn, overlay_path)
+        return line, drawn
 
-    def _keep(self, made: _Made) -> None:
-        if self._film is not None:
-            self._film.write(made.drawn)
-        if made.line is not None:
-            self._journal.append(made.line)
+    def _keep(self, made: tuple[FrameLine | None, np.ndarray | None]) -> None:
+        line, drawn = made
+        if self._video is not None and drawn is not None:
+            self._video.write(drawn)
+        if line is not None:
+            self._journal.append(line)
         self._bar.update()
 
 
-def _line(name: str, image: np.ndarray, result: FrameResult) -> FrameLine:
-    columns = (None if each is None else each.tolist() for each in (result.corners, result.classes, result.scores))
-    return FrameLine(name, None, image.shape[:2], *columns)
+def _line(task: str, name: str, image: np.ndarray, result: FrameResult) -> FrameLine:
+    line = FrameLine(name, size=image.shape[:2])
+    if TASKS[task].has_scores:
+        line.corners, line.classes, line.scores = (column.tolist() for column in result[:3])
+    return line
 
 
 def _written(line: FrameLine, task: str, pixel_path: Path | None) -> FrameResult:
-    pixels = None if pixel_path is None else read_pixels(task, pixel_path)
-    if line.scores is None:
-        return FrameResult(pixels=pixels)
-    corners = np.array(line.corners, np.float64).reshape(-1, 4)
-    return FrameResult(corners, np.array(line.classes, np.int64), np.array(line.scores, np.float64), pixels)
+    corners = np.array(line.corners or (), np.float64).reshape(-1, 4)
+    result = FrameResult(corners, np.array(line.classes or (), np.int64), np.array(line.scores or (), np.float64))
+    return result if pixel_path is None else result._replace(pixels=read_pixels(task, pixel_path))
 
 
 def _write_jpeg(image: np.ndarray, path: Path) -> None:

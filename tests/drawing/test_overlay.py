@@ -129,7 +129,7 @@ def test_the_legend_has_the_classes_under_the_image_the_absent_ones_dimmed() -> 
     assert legend.shape[0] % 2 == 0 and legend.shape[1:] == (160, 3)
 
 
-def test_the_legend_has_one_size_for_all_frames_of_a_film() -> None:
+def test_the_legend_has_one_size_for_all_frames_of_a_video() -> None:
     classes = visible_classes(TASKS["sem_seg"].names, TASKS["sem_seg"].colors)
     frame = np.zeros((720, 1280, 3), np.uint8)
     shapes = {add_legend(frame, classes, present).shape for present in ([], [0, 3], range(19), [255])}

@@ -12,7 +12,7 @@ import bdd100k_d2
 from bdd100k_d2.data.bitmasks import decode_bitmask
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.results import write_mask
-from bdd100k_d2.predict.frame_result import Selection, draw_result, read_pixels, result_of, select
+from bdd100k_d2.predict.frame_result import class_indices, draw_result, read_pixels, result_of
 from bdd100k_d2.tasks import TASKS
 
 IMAGE = np.full((60, 80, 3), 100, np.uint8)
@@ -37,15 +37,15 @@ def instances(*rows: tuple[list[float], float, int], masks: bool = False) -> dic
 
 def test_boxes_are_inclusive_and_selected() -> None:
     output = instances(([10.0, 20, 40, 50], 0.75, 2), ([50.0, 5, 70, 25], 0.25, 2), ([0.0, 0, 9, 9], 0.5, 4))
-    every = result_of("det", output, metadata("det"), Selection())
-    assert every.corners.tolist() == [[10, 20, 39, 49], [50, 5, 69, 24], [0, 0, 8, 8]] and every.pixels is None
-    some = result_of("det", output, metadata("det"), select("det", 0.5, ["car"]))
+    every = result_of("det", output, metadata("det"))
+    assert every.corners.tolist() == [[10, 20, 39, 49], [50, 5, 69, 24], [0, 0, 8, 8]] and not every.pixels.size
+    some = result_of("det", output, metadata("det"), 0.5, class_indices("det", ["car"]))
     assert (some.corners.tolist(), some.classes.tolist(), some.scores.tolist()) == ([[10, 20, 39, 49]], [2], [0.75])
 
 
 def test_only_objects_of_enough_score_are_drawn() -> None:
     output = instances(([10.0, 20, 40, 50], 0.75, 2), ([50.0, 5, 70, 25], 0.25, 4))
-    result = result_of("det", output, metadata("det"), Selection())
+    result = result_of("det", output, metadata("det"))
     drawn = draw_result("det", IMAGE[..., ::-1], result)[:60]
     car, bus = (30, 170, 255), (0, 215, 190)
     assert (drawn[49, 15] == car).all() and not (drawn == bus).all(axis=2).any()
@@ -54,7 +54,7 @@ def test_only_objects_of_enough_score_are_drawn() -> None:
 
 def test_masks_of_the_objects_that_are_drawn_keep_their_owners() -> None:
     rows = (([0.0, 0, 20, 60], 0.2, 2), ([20.0, 0, 60, 60], 0.9, 4), ([40.0, 0, 80, 60], 0.5, 2))
-    result = result_of("ins_seg", instances(*rows, masks=True), metadata("ins_seg"), Selection())
+    result = result_of("ins_seg", instances(*rows, masks=True), metadata("ins_seg"))
     # Best first, as in the bitmask.
     assert result.scores.tolist() == pytest.approx([0.9, 0.5, 0.2]) and result.classes.tolist() == [4, 2, 2]
     drawn = draw_result("ins_seg", IMAGE, result)[:60].astype(int)
@@ -75,14 +75,14 @@ def test_segments_of_the_classes_that_are_wanted(tmp_path: Path) -> None:
         {"id": 3, "isthing": False, "category_id": of_set.stuff_dataset_id_to_contiguous_id[road + 1]},
     ]
     output = {"panoptic_seg": (segments, infos), "sem_seg": None}
-    every = result_of("pan_seg", output, of_set, Selection())
+    every = result_of("pan_seg", output, of_set)
     bitmask = decode_bitmask(every.pixels, "it")
     assert sorted(bitmask.categories.tolist()) == [road + 1, car + 1, car + 1]
     drawn = draw_result("pan_seg", IMAGE, every)[:60].astype(int)
     assert abs(drawn[30, 10] - (100 + np.array((0, 0, 142))) / 2).max() <= 1
     assert abs(drawn[30, 50] - (100 + np.array((128, 64, 128))) / 2).max() <= 1
     assert (drawn[30, 19] == drawn[30, 20]).all() and (drawn[30, 19] != drawn[30, 10]).any()  # between two cars
-    some = result_of("pan_seg", output, of_set, select("pan_seg", None, ["road"]))
+    some = result_of("pan_seg", output, of_set, classes=class_indices("pan_seg", ["road"]))
     assert decode_bitmask(some.pixels, "it").categories.tolist() == [road + 1]
     write_mask(every.pixels, tmp_path / "a.png")
     np.testing.assert_array_equal(read_pixels("pan_seg", tmp_path / "a.png"), every.pixels)
@@ -96,4 +96,4 @@ def test_a_bitmask_that_is_damaged_is_told(tmp_path: Path) -> None:
 
 def test_a_detector_gives_no_masks() -> None:
     with pytest.raises(ConfigError, match="DATASETS.TEST is of ins_seg, but the model gives instances"):
-        result_of("ins_seg", instances(([10.0, 20, 40, 50], 0.75, 2)), metadata("ins_seg"), Selection())
+        result_of("ins_seg", instances(([10.0, 20, 40, 50], 0.75, 2)), metadata("ins_seg"))

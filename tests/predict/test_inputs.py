@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.predict.inputs import Film, Images, find_input
+from bdd100k_d2.predict.inputs import InputImages, InputVideo, find_input
 
 
 def touch(*paths: Path) -> None:
@@ -13,14 +13,14 @@ def touch(*paths: Path) -> None:
         path.touch()
 
 
-def names(found: Images | Film) -> list[str]:
-    assert isinstance(found, Images)
+def names(found: InputImages | InputVideo) -> list[str]:
+    assert isinstance(found, InputImages)
     return list(found.paths)
 
 
 def test_an_image(tmp_path: Path) -> None:
     touch(tmp_path / "Street.JPG")
-    assert find_input(str(tmp_path / "Street.JPG")) == Images({"Street.JPG": tmp_path / "Street.JPG"})
+    assert find_input(str(tmp_path / "Street.JPG")) == InputImages({"Street.JPG": tmp_path / "Street.JPG"})
 
 
 def test_a_folder_with_those_in_it_in_order_of_their_paths(tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_a_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "list.txt: 1 paths that stand there again are left out" in caplog.text
 
 
-def test_a_film_and_a_camera(tmp_path: Path) -> None:
+def test_a_video_and_a_camera(tmp_path: Path) -> None:
     touch(tmp_path / "drive.MP4")
-    film = find_input(str(tmp_path / "drive.MP4"))
-    assert film == Film(tmp_path / "drive.MP4", "drive") and not film.is_camera
-    assert film.frame_name(0) == "drive-0000001.jpg"
-    assert find_input("2") == Film(2, "camera2") and find_input("2").is_camera
+    video = find_input(str(tmp_path / "drive.MP4"))
+    assert video == InputVideo(tmp_path / "drive.MP4", "drive") and not video.is_camera
+    assert video.frame_name(0) == "drive-0000001.jpg"
+    assert find_input("2") == InputVideo(2, "camera2") and find_input("2").is_camera
 
 
 def test_a_folder_named_as_a_number_is_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,26 +99,26 @@ def test_a_folder_named_as_a_number_is_no_camera(tmp_path: Path, monkeypatch: py
     assert names(find_input("0")) == ["a.jpg"]
 
 
-def test_films_in_a_folder_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_videos_in_a_folder_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path / "a.jpg", tmp_path / "b.mov", tmp_path / "c.mp4")
     with caplog.at_level(logging.WARNING):
         assert names(find_input(str(tmp_path))) == ["a.jpg"]
-    assert "2 films are left out" in caplog.text
+    assert "2 videos are left out" in caplog.text
 
 
 def test_inputs_that_are_none(tmp_path: Path) -> None:
-    touch(tmp_path / "films" / "a.mp4", tmp_path / "data.csv")
+    touch(tmp_path / "videos" / "a.mp4", tmp_path / "data.csv")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xd8\xff")
     for text, message in (
-        ("gone.jpg", "gone.jpg: no such image, folder, film or list; give a path"),
+        ("gone.jpg", "gone.jpg: no such image, folder, video or list; give a path"),
         ("empty", "empty: no image in the folder or in those below it; give another one"),
-        ("films", "films: no image in the folder .* films are predicted one by one"),
+        ("videos", "videos: no image in the folder .* videos are predicted one by one"),
         ("*.png", r"\*.png: no image matches; put the pattern in quotes"),
         ("empty.txt", "empty.txt: no path in the list; write one a line"),
         ("binary.txt", "binary.txt: the list cannot be read .* it is a text file"),
-        ("data.csv", "data.csv: neither an image, a film nor a list by its ending; known are .avi, .bmp"),
+        ("data.csv", "data.csv: neither an image, a video nor a list by its ending; known are .avi, .bmp"),
     ):
         with pytest.raises(DataError, match=message):
             find_input(str(tmp_path / text))

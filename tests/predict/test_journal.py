@@ -1,17 +1,20 @@
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
-from bdd100k_d2.predict.journal import FILE_NAME, Entry, FrameLine, Journal, Settings, Source, whole_batches
+from bdd100k_d2.predict.journal import FILE_NAME, Entry, FileStamp, FrameLine, Journal, RunSettings, whole_batches
 
-SETTINGS = Settings("det", "images", None, "abc", "w.pth", None, None, False, 1, False)
+SETTINGS = RunSettings("det", "images", None, "abc", "w.pth", None, None, False, 1, False)
 SOURCE = ("/in/a.jpg", 9, 1)
 LINE = FrameLine("a.jpg", SOURCE, (720, 1280), [(1.1, 2.0, 3.5, 4.25)], [2], [0.1 + 0.2])
 
 
-def opened(folder: Path, resume: bool = True, settings: Settings = SETTINGS, source: Source | None = SOURCE) -> Journal:
+def opened(
+    folder: Path, resume: bool = True, settings: RunSettings = SETTINGS, source: FileStamp | None = SOURCE
+) -> Journal:
     return Journal(folder, settings, resume, {"a.jpg": source} if source else {})
 
 
@@ -31,6 +34,18 @@ def test_lines_come_back_to_the_last_digit_and_later_ones_replace_earlier_ones(t
     write(tmp_path, FrameLine("b.jpg", error="damaged"), LINE, FrameLine("b.jpg", None, (9, 16), [], [], []))
     with opened(tmp_path) as journal:
         assert lines(journal) == {"a.jpg": LINE, "b.jpg": FrameLine("b.jpg", None, (9, 16), [], [], [])}
+
+
+def test_the_settings_are_written_as_every_release_has_written_them(tmp_path: Path) -> None:
+    settings = RunSettings("det", "/in/a.mp4, 9 bytes, 1", "a.mp4", "abc", "w.pth", None, ["car"], False, 1, False)
+    with opened(tmp_path, resume=False, settings=settings) as journal:
+        journal.begin()
+    assert (tmp_path / FILE_NAME).read_bytes() == (
+        b'{"task":"det","input":"/in/a.mp4, 9 bytes, 1","film":"a.mp4","config":"abc","weights":"w.pth",'
+        b'"score_thr":null,"classes":["car"],"overlay":false,"batch_size":1,"amp":false}\n'
+    )
+    with opened(tmp_path, settings=settings) as journal:
+        assert journal.entries == {}
 
 
 def test_a_run_that_was_killed_while_it_wrote_goes_on_before_that_line(tmp_path: Path) -> None:
@@ -55,7 +70,7 @@ def test_without_resume_a_record_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [None, ("/other/a.jpg", 9, 1), ("/in/a.jpg", 8, 1), ("/in/a.jpg", 9, 2)])
-def test_other_images_are_refused_and_the_record_stays(tmp_path: Path, source: Source | None) -> None:
+def test_other_images_are_refused_and_the_record_stays(tmp_path: Path, source: FileStamp | None) -> None:
     content = write(tmp_path, LINE, FrameLine("gone.jpg", error="damaged"))
     with pytest.raises(ConfigError, match=r"1 of the images .* not in the input, .* or have changed, as a.jpg"):
         opened(tmp_path, source=source)
@@ -77,14 +92,17 @@ def test_boxes_are_not_kept_in_memory(tmp_path: Path) -> None:
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     write(tmp_path, LINE)
-    other = Settings("det", "images", None, "abc", "w.pth", 0.5, None, False, 1, False)
+    other = RunSettings("det", "images", None, "abc", "w.pth", 0.5, None, False, 1, False)
     with pytest.raises(
         ConfigError, match=r"frames.jsonl: the run had score_thr None, now it is 0.5; go on with the same"
     ):
         opened(tmp_path, settings=other)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]\n", b'{"task": 1}\n', b"\xff\xfe\n"])
+OF_NO_TASK = msgspec.json.encode(msgspec.structs.replace(SETTINGS, task="weather")) + b"\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]\n", b'{"task": 1}\n', b"\xff\xfe\n", OF_NO_TASK])
 def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(DataError, match="frames.jsonl: not the record of a run"):

@@ -21,8 +21,8 @@ from support.prediction_models import (
     detector,
     run_until_killed,
     saved,
-    write_damaged_film,
-    write_film,
+    write_damaged_video,
+    write_video,
 )
 from support.processes import in_processes, run_command, start_command
 from support.small_models import small_config
@@ -31,9 +31,9 @@ from torch.multiprocessing import ProcessExitedException
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS
-from bdd100k_d2.predict.inputs import Film, find_input
+from bdd100k_d2.predict.inputs import InputVideo, find_input
 from bdd100k_d2.predict.predictor import Predictor
-from bdd100k_d2.predict.run import Options, PredictionRun, Summary
+from bdd100k_d2.predict.run import PredictionRun, Summary
 from bdd100k_d2.tasks import TASKS
 
 TOOL = ROOT / "tools" / "predict.py"
@@ -58,9 +58,7 @@ def det(weights: Path) -> CfgNode:
 
 
 def run(cfg: CfgNode, source: Path, folder: Path, predictor: object = None, **options: object) -> Summary:
-    return PredictionRun(cfg, find_input(str(source), folder), folder, Options(**options)).run(
-        predictor or Predictor(cfg)
-    )
+    return PredictionRun(cfg, find_input(str(source), folder), folder, **options).run(predictor or Predictor(cfg))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -112,14 +110,14 @@ def test_masks_are_those_of_the_evaluator(tiny_root: Path, images: Path, tmp_pat
     np.testing.assert_array_equal(one, np.where(every == most, most, 255))
 
 
-def test_damaged_frames_of_a_film_are_named_and_the_others_predicted(
+def test_damaged_frames_of_a_video_are_named_and_the_others_predicted(
     det: CfgNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    film = write_damaged_film(tmp_path / "a.avi", 12, {4, 5})
+    video = write_damaged_video(tmp_path / "a.avi", 12, {4, 5})
     for options in ({}, {"resume": True}):
-        summary = run(det, film, tmp_path / "out", Scripted(2), **options)
+        summary = run(det, video, tmp_path / "out", Scripted(2), **options)
         assert (summary.frames, list(summary.unreadable)) == (10, ["a-0000005.jpg", "a-0000006.jpg"])
-        assert "a.avi: frame 5 cannot be read; the film is damaged there." in caplog.text
+        assert "a.avi: frame 5 cannot be read; the video is damaged there." in caplog.text
     frames = json.loads((tmp_path / "out/det.json").read_bytes())
     assert [frame["frameIndex"] for frame in frames] == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
     assert [frame["name"] for frame in frames[3:5]] == ["a-0000004.jpg", "a-0000007.jpg"]
@@ -127,13 +125,13 @@ def test_damaged_frames_of_a_film_are_named_and_the_others_predicted(
 
 
 @pytest.mark.parametrize(("frames", "unreadable"), [(59, 0), (45, 15)])
-def test_a_film_that_ends_early_is_told_of(
+def test_a_video_that_ends_early_is_told_of(
     det: CfgNode, tmp_path: Path, caplog: pytest.LogCaptureFixture, frames: int, unreadable: int
 ) -> None:
-    film = write_damaged_film(tmp_path / "a.avi", 60, set(range(frames, 60)))
-    summary = run(det, film, tmp_path / "out", Scripted())
+    video = write_damaged_video(tmp_path / "a.avi", 60, set(range(frames, 60)))
+    summary = run(det, video, tmp_path / "out", Scripted())
     assert (summary.frames, len(summary.unreadable)) == (frames, unreadable)
-    assert f"a.avi: 60 frames by its head, but it ends after {frames}; is it cut off?" in caplog.text
+    assert f"a.avi: 60 frames by its header, but it ends after {frames}; is it cut off?" in caplog.text
 
 
 def test_scores_and_classes_select(det: CfgNode, images: Path, tmp_path: Path) -> None:
@@ -149,7 +147,7 @@ def test_scores_and_classes_select(det: CfgNode, images: Path, tmp_path: Path) -
 
 
 def test_a_limit_takes_nothing_from_a_run_that_goes_on(det: CfgNode, images: Path, tmp_path: Path) -> None:
-    for source in (images, write_film(tmp_path / "drive.mp4", 6)):
+    for source in (images, write_video(tmp_path / "drive.mp4", 6)):
         folder = tmp_path / source.stem
         run(det, source, folder, Scripted(), overlay=True)
         whole = contents(folder)
@@ -227,13 +225,13 @@ def test_a_run_that_was_killed_leaves_the_same_files_when_it_goes_on(
     assert found == expected and len(found) == (6 if task == "det" else 11)
 
 
-def test_a_film_that_was_killed_is_the_same_when_it_goes_on(weights: Path, tmp_path: Path) -> None:
-    batch_size, film = 3, write_film(tmp_path / "drive.mp4", 12)
+def test_a_video_that_was_killed_is_the_same_when_it_goes_on(weights: Path, tmp_path: Path) -> None:
+    batch_size, video = 3, write_video(tmp_path / "drive.mp4", 12)
     cfg = detector(weights, "ins_seg")
-    run(cfg, film, tmp_path / "whole", Scripted(batch_size), overlay=True)
-    killed(cfg, film, tmp_path / "out", batch_size, 7)
+    run(cfg, video, tmp_path / "whole", Scripted(batch_size), overlay=True)
+    killed(cfg, video, tmp_path / "out", batch_size, 7)
     assert (tmp_path / "out/.drive.partial.mp4").exists() and not (tmp_path / "out/drive.mp4").exists()
-    summary = run(cfg, film, tmp_path / "out", Scripted(batch_size), overlay=True, resume=True)
+    summary = run(cfg, video, tmp_path / "out", Scripted(batch_size), overlay=True, resume=True)
     assert (summary.frames, summary.predicted) == (12, 12 - 7 // batch_size * batch_size)
     found, expected = contents(tmp_path / "out"), contents(tmp_path / "whole")
     found.pop("frames.jsonl"), expected.pop("frames.jsonl")
@@ -242,8 +240,8 @@ def test_a_film_that_was_killed_is_the_same_when_it_goes_on(weights: Path, tmp_p
     assert capture.get(cv2.CAP_PROP_FPS) == 12.5 and capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
 
 
-def test_frames_of_a_film_are_named_as_in_bdd100k(det: CfgNode, tmp_path: Path) -> None:
-    summary = run(det, write_film(tmp_path / "drive.mp4", 4), tmp_path / "out", Scripted(), limit=3)
+def test_frames_of_a_video_are_named_as_in_bdd100k(det: CfgNode, tmp_path: Path) -> None:
+    summary = run(det, write_video(tmp_path / "drive.mp4", 4), tmp_path / "out", Scripted(), limit=3)
     frames = json.loads((tmp_path / "out/det.json").read_bytes())
     assert [(one["name"], one["videoName"], one["frameIndex"]) for one in frames] == [
         (f"drive-000000{i + 1}.jpg", "drive", i) for i in range(3)
@@ -253,30 +251,30 @@ def test_frames_of_a_film_are_named_as_in_bdd100k(det: CfgNode, tmp_path: Path) 
     assert drawn.shape[1] == 160 and drawn.shape[0] > 96  # with the legend
 
 
-def test_a_film_that_is_cut_off_is_told(det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    film = write_film(tmp_path / "drive.mp4", 5, rate=2.0)
+def test_a_video_that_is_cut_off_is_told(det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_video(tmp_path / "drive.mp4", 5, rate=2.0)
     from bdd100k_d2.predict import worker
 
-    class Longer(worker.FilmReader):
+    class Longer(worker.VideoReader):
         def __init__(self, source: Path) -> None:
             super().__init__(source)
             self.num_frames = 9
 
-    monkeypatch.setattr(worker, "FilmReader", Longer)
-    summary = run(det, film, tmp_path / "out", Scripted())
+    monkeypatch.setattr(worker, "VideoReader", Longer)
+    summary = run(det, video, tmp_path / "out", Scripted())
     assert summary.frames == 5 and list(summary.unreadable) == [f"drive-000000{i}.jpg" for i in (6, 7, 8, 9)]
-    assert "9 frames by its head, but it ends after 5; is it cut off?" in summary.unreadable["drive-0000006.jpg"]
+    assert "9 frames by its header, but it ends after 5; is it cut off?" in summary.unreadable["drive-0000006.jpg"]
 
 
-def test_a_cameras_film_ends_when_the_user_interrupts(
+def test_a_cameras_video_ends_when_the_user_interrupts(
     det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bdd100k_d2.predict import worker
 
-    class Camera(worker.FilmReader):
+    class Camera(worker.VideoReader):
         def __init__(self, source: int) -> None:
             assert source == 0
-            super().__init__(write_film(tmp_path / "live.mp4", 6))
+            super().__init__(write_video(tmp_path / "live.mp4", 6))
 
         def frames(self) -> Iterator[np.ndarray]:
             for i, frame in enumerate(super().frames()):
@@ -284,11 +282,11 @@ def test_a_cameras_film_ends_when_the_user_interrupts(
                     raise KeyboardInterrupt
                 yield frame
 
-    monkeypatch.setattr(worker, "FilmReader", Camera)
-    summary = PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options()).run(Scripted())
+    monkeypatch.setattr(worker, "VideoReader", Camera)
+    summary = PredictionRun(det, InputVideo(0, "camera0"), tmp_path / "out").run(Scripted())
     assert (summary.frames, summary.unreadable) == (4, {}) and (tmp_path / "out/camera0.mp4").exists()
     with pytest.raises(ConfigError, match="--resume: a camera does not show again what was"):
-        PredictionRun(det, Film(0, "camera0"), tmp_path / "out", Options(resume=True))
+        PredictionRun(det, InputVideo(0, "camera0"), tmp_path / "out", resume=True)
 
 
 def test_earlier_results_stay_unless_the_user_says_so(det: CfgNode, images: Path, tmp_path: Path) -> None:
@@ -331,36 +329,36 @@ def test_a_file_that_is_called_as_the_record_is_none(
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_film_is_not_replaced_by_its_annotated_one(det: CfgNode, tmp_path: Path, linked: bool) -> None:
-    film = write_film(tmp_path / "a.mp4", 3)
+def test_a_video_is_not_replaced_by_its_annotated_one(det: CfgNode, tmp_path: Path, linked: bool) -> None:
+    video = write_video(tmp_path / "a.mp4", 3)
     out = tmp_path
     if linked:
         out = tmp_path / "out"
         out.mkdir()
-        (out / "a.mp4").symlink_to(film)
-    before = film.read_bytes()
+        (out / "a.mp4").symlink_to(video)
+    before = video.read_bytes()
     for options in ({}, {"resume": True}, {"overwrite": True}):
-        with pytest.raises(OutputError, match="a.mp4: the annotated film would replace the film; choose another"):
-            run(det, film, out, Scripted(), **options)
-    assert film.read_bytes() == before and not (out / "frames.jsonl").exists()
+        with pytest.raises(OutputError, match="a.mp4: the annotated video would replace the video; choose another"):
+            run(det, video, out, Scripted(), **options)
+    assert video.read_bytes() == before and not (out / "frames.jsonl").exists()
 
 
-def test_another_film_of_that_name_is_not_replaced(det: CfgNode, images: Path, tmp_path: Path) -> None:
-    film, out = write_film(tmp_path / "a.mp4", 3), tmp_path / "out"
+def test_another_video_of_that_name_is_not_replaced(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    video, out = write_video(tmp_path / "a.mp4", 3), tmp_path / "out"
     out.mkdir()
     (out / "a.mp4").write_text("mine")
     with pytest.raises(OutputError, match="a.mp4 is there, but no frames.jsonl"):
-        run(det, film, out, Scripted())
+        run(det, video, out, Scripted())
     (out / "a.mp4").unlink()
     run(det, images, out, Scripted())
     (out / "a.mp4").write_text("mine")
     with pytest.raises(OutputError, match="a.mp4 is there, but not of the run that frames.jsonl tells of"):
-        run(det, film, out, Scripted(), overwrite=True)
+        run(det, video, out, Scripted(), overwrite=True)
     assert (out / "a.mp4").read_text() == "mine" and (out / "det.json").exists()
     # That of a run is replaced.
     (out / "a.mp4").unlink()
-    run(det, film, out, Scripted(), overwrite=True)
-    assert run(det, film, out, Scripted(), overwrite=True, limit=2).frames == 2
+    run(det, video, out, Scripted(), overwrite=True)
+    assert run(det, video, out, Scripted(), overwrite=True, limit=2).frames == 2
 
 
 def test_images_are_not_replaced_by_results(det: CfgNode, tmp_path: Path) -> None:
@@ -374,7 +372,7 @@ def test_what_cannot_be_predicted_leaves_earlier_results(
 ) -> None:
     run(det, images, tmp_path / "out", Scripted(), overlay=True)
     before = contents(tmp_path / "out")
-    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match="bad.mp4: cannot be opened"):
         run(det, tmp_path / "bad.mp4", tmp_path / "out", Scripted(), overwrite=True)
     # Also where what cannot be read comes before the model's first result.
@@ -411,12 +409,12 @@ def test_going_on_takes_images_that_came(det: CfgNode, images: Path, tmp_path: P
     assert (tmp_path / "out/det.json").read_bytes() == (tmp_path / "whole/det.json").read_bytes()
 
 
-def test_going_on_wants_the_same_film(det: CfgNode, tmp_path: Path) -> None:
-    film = write_film(tmp_path / "a.mp4", 3)
-    run(det, film, tmp_path / "out", Scripted())
-    write_film(film, 4)
+def test_going_on_wants_the_same_video(det: CfgNode, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", 3)
+    run(det, video, tmp_path / "out", Scripted())
+    write_video(video, 4)
     with pytest.raises(ConfigError, match="the run had input .*a.mp4, .* bytes"):
-        run(det, film, tmp_path / "out", Scripted(), resume=True)
+        run(det, video, tmp_path / "out", Scripted(), resume=True)
 
 
 def test_results_that_no_run_wrote_stay(det: CfgNode, images: Path, tmp_path: Path) -> None:
@@ -429,28 +427,28 @@ def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, images: Path, t
     source = find_input(str(images))
     for options, message in (
         (
-            Options(overwrite=True, classes=("car", "lorry")),
+            {"overwrite": True, "classes": ("car", "lorry")},
             "--classes: det has no class 'lorry'; there are pedestrian, rider, car",
         ),
-        (Options(resume=True, min_score=0.5), "the run had score_thr None, now it is 0.5"),
+        ({"resume": True, "min_score": 0.5}, "the run had score_thr None, now it is 0.5"),
     ):
         run(det, images, tmp_path / "out", Scripted(), limit=1, overwrite=True)
         with pytest.raises(ConfigError, match=message):
-            PredictionRun(det, source, tmp_path / "out", options).run(Scripted())
+            PredictionRun(det, source, tmp_path / "out", **options).run(Scripted())
     masks = small_config(tiny_root, "DATASETS.TEST", ("bdd100k_sem_seg_val",))
     with pytest.raises(ConfigError, match="--score-thr: sem_seg has no scores; they belong to det and ins_seg"):
-        PredictionRun(masks, source, tmp_path / "masks", Options(min_score=0.5))
+        PredictionRun(masks, source, tmp_path / "masks", min_score=0.5)
     with pytest.raises(
         ConfigError, match="DATASETS.TEST is of sem_seg, but the model gives instances; take a config of sem_seg"
     ):
-        PredictionRun(masks, source, tmp_path / "masks", Options()).run(Scripted())
+        PredictionRun(masks, source, tmp_path / "masks").run(Scripted())
     for test_sets, message in (((), "DATASETS.TEST is empty"), (("coco_2017_val",), "tells no task of BDD100K")):
         masks.DATASETS.TEST = test_sets
         with pytest.raises(ConfigError, match=message):
-            PredictionRun(masks, source, tmp_path / "masks", Options())
+            PredictionRun(masks, source, tmp_path / "masks")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the output folder cannot be written .* choose another one"):
-        PredictionRun(det, source, tmp_path / "file" / "out", Options())
+        PredictionRun(det, source, tmp_path / "file" / "out")
 
 
 def command(cfg: CfgNode, folder: Path, source: object, *arguments: object) -> list[str]:
@@ -488,7 +486,7 @@ def test_what_the_command_refuses(
     start = command(det, tmp_path, tmp_path / "a.jpg", "--output", tmp_path / "out")
     for arguments, message in (
         (("--classes", "car,lorry"), "error: --classes: det has no class 'lorry'"),
-        (("--input", str(tmp_path / "gone")), "gone: no such image, folder, film or list"),
+        (("--input", str(tmp_path / "gone")), "gone: no such image, folder, video or list"),
         (("MODEL.WEIGHTS", str(tmp_path / "gone.pth")), "gone.pth"),
         (("--score-thr", "2"), 2),
         (("--limit", "0"), 2),
@@ -501,8 +499,8 @@ def test_what_the_command_refuses(
 
 
 def test_the_command_killed_and_resumed(det: CfgNode, tmp_path: Path) -> None:
-    film = write_film(tmp_path / "drive.mp4", 120)
-    start = command(det, tmp_path, film, "--batch-size", 2, "--output")
+    video = write_video(tmp_path / "drive.mp4", 120)
+    start = command(det, tmp_path, video, "--batch-size", 2, "--output")
     assert run_command(*start, tmp_path / "whole").returncode == 0
     process = start_command(*start, tmp_path / "out", stdout=tmp_path / "printed")
     record = tmp_path / "out" / "frames.jsonl"

@@ -1,25 +1,26 @@
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from support.prediction_models import write_damaged_film, write_film
+from support.prediction_models import write_damaged_video, write_video
 
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.predict.pipeline import OrderedPipeline
-from bdd100k_d2.predict.video import FilmReader, FilmWriter
+from bdd100k_d2.predict.video import VideoReader, VideoWriter
+from bdd100k_d2.predict.worker import ordered_pipeline
 
 
 def read(path: Path) -> list[np.ndarray]:
-    reader = FilmReader(path)
+    reader = VideoReader(path)
     frames = list(reader.frames())
     reader.close()
     return frames
 
 
-def test_frames_rate_and_number_of_a_film(tmp_path: Path) -> None:
-    reader = FilmReader(write_film(tmp_path / "a.mp4", 7))
+def test_frames_rate_and_number_of_a_video(tmp_path: Path) -> None:
+    reader = VideoReader(write_video(tmp_path / "a.mp4", 7))
     assert (reader.rate, reader.num_frames) == (12.5, 7)
     frames = list(reader.frames())
     assert len(frames) == 7 and frames[0].shape == (96, 160, 3)
@@ -29,7 +30,7 @@ def test_frames_rate_and_number_of_a_film(tmp_path: Path) -> None:
 
 
 def test_frames_behind_damaged_ones_are_read(tmp_path: Path) -> None:
-    path = write_damaged_film(tmp_path / "a.avi", 12, {4, 5, 11})
+    path = write_damaged_video(tmp_path / "a.avi", 12, {4, 5, 11})
     frames = read(path)
     # Behind the last whole frame nothing tells damage from the end.
     assert [frame is None for frame in frames] == [i in (4, 5) for i in range(11)]
@@ -43,72 +44,72 @@ def test_a_rate_that_cannot_be_counts_as_untold(
     capture = cv2.VideoCapture
 
     def told(source: str) -> SimpleNamespace:
-        film = capture(source)
+        video = capture(source)
         get = {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: 3.0}.get
-        return SimpleNamespace(isOpened=film.isOpened, get=get, read=film.read, release=film.release)
+        return SimpleNamespace(isOpened=video.isOpened, get=get, read=video.read, release=video.release)
 
-    path = write_film(tmp_path / "a.mp4", 3)
+    path = write_video(tmp_path / "a.mp4", 3)
     monkeypatch.setattr(cv2, "VideoCapture", told)
-    assert FilmReader(path).rate == 30 and "a.mp4 tells no frame rate; it is taken for 30." in caplog.text
+    assert VideoReader(path).rate == 30 and "a.mp4 tells no frame rate; it is taken for 30." in caplog.text
 
 
-@pytest.mark.parametrize("content", [b"", b"no film"])
-def test_what_is_no_film_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"no video"])
+def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
-    with pytest.raises(DataError, match="a.mp4: cannot be opened; is it a film, and whole"):
-        FilmReader(tmp_path / "a.mp4")
+    with pytest.raises(DataError, match="a.mp4: cannot be opened; is it a video, and whole"):
+        VideoReader(tmp_path / "a.mp4")
 
 
 def test_a_camera_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="camera 97: cannot be opened; is one connected"):
-        FilmReader(97)
+        VideoReader(97)
 
 
-def test_a_film_of_odd_size_keeps_its_colors_and_rate(tmp_path: Path) -> None:
+def test_a_video_of_odd_size_keeps_its_colors_and_rate(tmp_path: Path) -> None:
     image = np.zeros((45, 81, 3), np.uint8)
     image[..., 0] = 200
-    with FilmWriter(tmp_path / "new" / "a.mp4", 29.97) as film:
+    with VideoWriter(tmp_path / "new" / "a.mp4", 29.97) as video:
         for _ in range(5):
-            film.write(image)
+            video.write(image)
         assert not (tmp_path / "new" / "a.mp4").exists()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.mp4"]
     frames = read(tmp_path / "new" / "a.mp4")
     assert len(frames) == 5 and frames[0].shape == (46, 82, 3)
     assert abs(frames[0][20, 40].astype(int) - (0, 0, 200)).max() < 12  # BGR
-    assert FilmReader(tmp_path / "new" / "a.mp4").rate == pytest.approx(29.97, abs=0.01)
+    assert VideoReader(tmp_path / "new" / "a.mp4").rate == pytest.approx(29.97, abs=0.01)
 
 
-def test_a_film_that_is_not_finished_is_none(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), FilmWriter(tmp_path / "a.mp4", 10) as film:
-        film.write(np.zeros((32, 32, 3), np.uint8))
+def test_a_video_that_is_not_finished_is_none(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), VideoWriter(tmp_path / "a.mp4", 10) as video:
+        video.write(np.zeros((32, 32, 3), np.uint8))
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_film_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file: cannot be made"):
-        FilmWriter(tmp_path / "file" / "a.mp4", 10).write(np.zeros((32, 32, 3), np.uint8))
+        VideoWriter(tmp_path / "file" / "a.mp4", 10).write(np.zeros((32, 32, 3), np.uint8))
     (tmp_path / ".b.partial.mp4").mkdir()
-    with pytest.raises(OutputError, match="b.mp4: the film cannot be written"):
-        FilmWriter(tmp_path / "b.mp4", 10).write(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(OutputError, match="b.mp4: the video cannot be written"):
+        VideoWriter(tmp_path / "b.mp4", 10).write(np.zeros((32, 32, 3), np.uint8))
 
 
 def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:
-    film = FilmWriter(tmp_path / "a.mp4", 10)
-    film.write(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(DataError, match="frame 2 is 48x32, the first 32x32; cut the film"):
-        film.write(np.zeros((32, 48, 3), np.uint8))
+    video = VideoWriter(tmp_path / "a.mp4", 10)
+    video.write(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(DataError, match="frame 2 is 48x32, the first 32x32; cut the video"):
+        video.write(np.zeros((32, 48, 3), np.uint8))
 
 
 def test_frames_that_are_lost_are_noticed(tmp_path: Path) -> None:
-    film = FilmWriter(tmp_path / "a.mp4", 10)
-    film.write(np.zeros((32, 32, 3), np.uint8))
+    video = VideoWriter(tmp_path / "a.mp4", 10)
+    video.write(np.zeros((32, 32, 3), np.uint8))
     # OpenCV drops frames without a word where the disk is full.
-    film._writer = SimpleNamespace(write=lambda frame: None, release=film._writer.release)
-    film.write(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(OutputError, match="1 of 2 frames are in the film"):
-        film.__exit__(None, None, None)
+    video._writer = SimpleNamespace(write=lambda frame: None, release=video._writer.release)
+    video.write(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(OutputError, match="1 of 2 frames are in the video"):
+        video.__exit__(None, None, None)
     assert not (tmp_path / "a.mp4").exists()
 
 
@@ -132,9 +133,9 @@ def test_the_pipeline_keeps_in_order_and_holds_few(tmp_path: Path) -> None:
             alive -= 1
         kept.append(item)
 
-    with OrderedPipeline(make, keep) as pipeline:
+    with ordered_pipeline(keep) as put:
         for item in range(40):
-            pipeline.put(item)
+            put(partial(make, item))
     assert kept == list(range(40)) and most <= 7
 
 
@@ -143,9 +144,9 @@ def test_what_fails_in_the_pipeline_reaches_the_caller() -> None:
         if item == 3:
             raise OutputError("disk full")
 
-    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(lambda item: item, keep) as pipeline:
+    with pytest.raises(OutputError, match="disk full"), ordered_pipeline(keep) as put:
         for item in range(40):
-            pipeline.put(item)
-    with pytest.raises(OutputError, match="disk full"), OrderedPipeline(lambda item: item, keep) as pipeline:
+            put(lambda item=item: item)
+    with pytest.raises(OutputError, match="disk full"), ordered_pipeline(keep) as put:
         for item in range(4):  # noticed at the end
-            pipeline.put(item)
+            put(lambda item=item: item)

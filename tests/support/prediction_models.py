@@ -18,7 +18,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.predict.inputs import find_input
 from bdd100k_d2.predict.journal import FILE_NAME
 from bdd100k_d2.predict.predictor import Prediction
-from bdd100k_d2.predict.run import Options, PredictionRun
+from bdd100k_d2.predict.run import PredictionRun
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -63,8 +63,8 @@ def config_file(cfg: "CfgNode", folder: Path) -> Path:
     return path
 
 
-def write_film(path: Path, frames: int, rate: float = 12.5, height: int = 96, width: int = 160) -> Path:
-    """A film in which a bright square moves."""
+def write_video(path: Path, frames: int, rate: float = 12.5, height: int = 96, width: int = 160) -> Path:
+    """A video in which a bright square moves."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
     random = np.random.default_rng(0)
     scene = cv2.resize(random.integers(0, 255, (6, 10, 3), np.uint8), (width, height))
@@ -76,8 +76,8 @@ def write_film(path: Path, frames: int, rate: float = 12.5, height: int = 96, wi
     return path
 
 
-def write_damaged_film(path: Path, frames: int, damaged: set[int]) -> Path:
-    """A film of 20 grey levels in turn, some of whose frames cannot be decoded; ``path`` ends in ``.avi``."""
+def write_damaged_video(path: Path, frames: int, damaged: set[int]) -> Path:
+    """A video of 20 grey levels in turn, some of whose frames cannot be decoded; ``path`` ends in ``.avi``."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (160, 96))
     for i in range(frames):
         writer.write(np.full((96, 160, 3), 12 * (i % 20), np.uint8))
@@ -140,4 +140,4 @@ def run_until_killed(config: Path, source: Path, folder: Path, batch_size: int, 
     """A prediction run that kills itself when its record has ``after`` frames."""
     predictor = Scripted(batch_size, after, folder / FILE_NAME)
     cfg = bdd100k_d2.load_config(config)
-    PredictionRun(cfg, find_input(str(source), folder), folder, Options(overlay=True)).run(predictor)
+    PredictionRun(cfg, find_input(str(source), folder), folder, overlay=True).run(predictor)

@@ -14,7 +14,7 @@ from support.small_models import small_config
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.predictor import Predictor
-from bdd100k_d2.predict.submission import SubmissionRun
+from bdd100k_d2.predict.split_submission import SubmissionRun
 from bdd100k_d2.tasks import TASKS, SplitCounts
 
 TOOL = ROOT / "tools" / "submit.py"
@@ -42,8 +42,8 @@ def test_a_whole_split_is_complete_and_well_formed(root: Path, tmp_path: Path, t
         cfg = small_config(root, "DATASETS.TEST", (f"bdd100k_{task}_val",), *classes)
         cfg = saved(cfg, tmp_path / "weights")
     out = tmp_path / ("submission.json" if task == "det" else "submission.zip")
-    made = SubmissionRun(cfg, task, out, "test", root).run(Predictor(cfg))
-    assert (made.path, made.findings, made.summary.frames) == (out, [], 2)
+    findings, summary = SubmissionRun(cfg, task, out, "test", root).run(Predictor(cfg))
+    assert (findings, summary.frames) == ([], 2)
     if task == "det":
         frames = json.loads(out.read_bytes())
         assert [frame["name"] for frame in frames] == ["100k-0.jpg", "100k-1.jpg"] and frames[0]["labels"]
@@ -57,11 +57,13 @@ def test_a_whole_split_is_complete_and_well_formed(root: Path, tmp_path: Path, t
 def test_an_image_that_cannot_be_read_makes_it_unsound(root: Path, tmp_path: Path) -> None:
     (root / "bdd100k/images/100k/test/100k-1.jpg").write_bytes(b"")
     cfg = detector(tmp_path / "weights")
-    made = SubmissionRun(cfg, "det", tmp_path / "submission.json", "test", root).run(Predictor(cfg))
-    assert [(one.kind, one.frame) for one in made.findings] == [("missing frame", "100k-1.jpg")]
+    findings, _ = SubmissionRun(cfg, "det", tmp_path / "submission.json", "test", root).run(Predictor(cfg))
+    assert [(one.kind, one.frame) for one in findings] == [("missing frame", "100k-1.jpg")]
     write_image(root / "bdd100k/images/100k/test/100k-1.jpg", 720, 1280, seed=1)
-    again = SubmissionRun(cfg, "det", tmp_path / "submission.json", "test", root, resume=True).run(Predictor(cfg))
-    assert again.findings == [] and again.summary.predicted == 1
+    findings, again = SubmissionRun(cfg, "det", tmp_path / "submission.json", "test", root, resume=True).run(
+        Predictor(cfg)
+    )
+    assert findings == [] and again.predicted == 1
 
 
 def test_a_flag_that_was_forgotten_costs_no_frames(root: Path, tmp_path: Path) -> None:
@@ -71,8 +73,8 @@ def test_a_flag_that_was_forgotten_costs_no_frames(root: Path, tmp_path: Path) -
     with pytest.raises(OutputError, match="give --resume to go on with it, --overwrite to replace them"):
         SubmissionRun(cfg, "det", out, "test", root)
     assert (tmp_path / "submission_det_frames/frames.jsonl").read_bytes() == before
-    made = SubmissionRun(cfg, "det", out, "test", root, overwrite=True).run(Predictor(cfg))
-    assert made.findings == [] and made.summary.predicted == 2
+    findings, summary = SubmissionRun(cfg, "det", out, "test", root, overwrite=True).run(Predictor(cfg))
+    assert findings == [] and summary.predicted == 2
 
 
 def test_what_cannot_be_asked_for(root: Path, tmp_path: Path) -> None:

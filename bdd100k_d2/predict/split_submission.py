@@ -3,7 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 from detectron2.config import CfgNode
 
@@ -11,23 +10,13 @@ from ..atomic import atomic_path
 from ..data.datasets import load_images
 from ..data.register import locate
 from ..errors import ConfigError
-from ..evaluation.evaluators import EVALUATORS
 from ..evaluation.results import write_submission
 from ..evaluation.submission import Finding, check_submission
 from ..parallel import cores
 from ..tasks import TASKS
-from .frame_result import task_of
-from .inputs import Images
-from .run import Options, PredictionRun, Summary, first_test_set
-from .worker import Streaming
-
-
-class Submission(NamedTuple):
-    """What was made: the file, what is wrong with it (nothing, if it can be handed in), and what the run did."""
-
-    path: Path
-    findings: list[Finding]
-    summary: Summary
+from .inputs import InputImages
+from .predictor import Predictor
+from .run import PredictionRun, Summary, task_of
 
 
 class SubmissionRun:
@@ -47,8 +36,8 @@ class SubmissionRun:
 
         Args:
             cfg: of a model of the task.
-            task: det, sem_seg, drivable, ins_seg or pan_seg.
-            path: of the file; ``.json`` for det, ``.zip`` for the others. The results of the frames go into a folder
+            task: one of `TASKS`.
+            path: of the file; it ends in the task's ``submission_suffix``. The results of the frames go into a folder
                 beside it, ``<name>_<task>_frames``.
             split: "train", "val" or "test".
             root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
@@ -56,43 +45,44 @@ class SubmissionRun:
             overwrite: replace them.
 
         Raises:
-            ConfigError: the config is of another task, or the file's ending of another form.
+            ConfigError: the config is of another task, or ``path`` has another ending.
             DataError: the split's images are not there.
             OutputError: the folder cannot be written.
         """
-        suffix = ".json" if task == "det" else ".zip"
+        suffix = TASKS[task].submission_suffix
         if path.suffix.lower() != suffix:
             raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
-        of_config = task_of(first_test_set(cfg))
+        of_config, _ = task_of(cfg)
         if of_config != task:
             raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
-        self._task, self._path, self._split = task, path, split
+        self._task, self._path, self._split = TASKS[task], path, split
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
-        self._source = Images({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
+        self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
-        self._run = PredictionRun(cfg, self._source, self._folder, Options(resume=resume, overwrite=overwrite))
+        self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
 
-    def run(self, predictor: Streaming) -> Submission:
+    def run(self, predictor: Predictor) -> tuple[list[Finding], Summary]:
         """Predicts all images, writes the file and checks it: names, ids, categories, sizes, and their number.
 
-        Args:
-            predictor: of the config.
+        Returns:
+            What is wrong with the file (nothing, if it can be handed in), and what the run did.
 
         Raises:
-            BDD100KError: as :meth:`PredictionRun.run`.
+            BDD100KError: :meth:`PredictionRun.run` fails.
         """
         summary = self._run.run(predictor)
-        if self._task == "det":
+        parts = [name for name in (self._task.result_folder, self._task.result_list) if name is not None]
+        if self._task.submission_suffix == ".json":
             with atomic_path(self._path) as temporary:
-                shutil.copyfile(self._folder / "det.json", temporary)
+                shutil.copyfile(self._folder / parts[0], temporary)
         else:
-            write_submission(self._folder, self._path, EVALUATORS[f"bdd100k_{self._task}"].submission)
+            write_submission(self._folder, self._path, parts)
         findings = self._missing()
-        findings += check_submission(self._task, self._path, list(self._source.paths), processes=cores())
-        return Submission(self._path, findings, summary)
+        findings += check_submission(self._task.name, self._path, list(self._source.paths), processes=cores())
+        return findings, summary
 
     def _missing(self) -> list[Finding]:
-        there, wanted = len(self._source.paths), TASKS[self._task].counts[self._split].images
+        there, wanted = len(self._source.paths), self._task.counts[self._split].images
         if there == wanted:
             return []
         text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
