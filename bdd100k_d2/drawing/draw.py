@@ -60,12 +60,12 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
         A new array like ``image``.
 
     Raises:
-        ValueError: ``image`` is of another shape or type.
+        ValueError: ``image`` is not (H, W, 3) uint8.
     """
     check_image(image)
     canvas = image.copy()
     height, width = canvas.shape[:2]
-    clipped = [(corners, box) for box in boxes if (corners := _clip(box.corners, width, height))]
+    clipped = [(found, box) for box in boxes if (found := _clip(box.corners, width, height))]
     clipped.sort(key=lambda item: (item[1].score or 0.0, -_area(item[0])))
     corners = np.array([item[0] for item in clipped], dtype=np.int64).reshape(-1, 4)
     chips: list[tuple[_Chip, Box]] = []
@@ -97,7 +97,7 @@ def overlay_mask(
         A new array like ``image``.
 
     Raises:
-        ValueError: ``image`` or ``mask`` is of another shape or type.
+        ValueError: ``image`` is not (H, W, 3) uint8, or ``mask`` not (H, W) uint8.
     """
     check_image(image)
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
@@ -131,11 +131,7 @@ def font_scale(height: int) -> float:
 
 
 def check_image(image: np.ndarray) -> None:
-    """Holds that ``image`` is (H, W, 3) uint8.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """Raises ValueError unless ``image`` is (H, W, 3) uint8."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"expected a uint8 RGB image of shape (H, W, 3), not {image.dtype} {image.shape}")
 
