@@ -61,7 +61,7 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
     files = [record[key] for record in records for key in _FILES if record.get(key)]
     if limit is not None and len(records) > limit:
         records = [records[int(i)] for i in np.linspace(0, len(records) - 1, limit).round()]
-    _check_folder(folder, _places(name, files))
+    _check_folder(folder, name, files)
     for record in records:
         _check_new(folder / f"{Path(record['file_name']).stem}.png", overwrite)
     drawn = (
@@ -101,7 +101,7 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
     register_config_slices(cfg)
     for name in cfg.DATASETS.TRAIN:
         _check_registered(name)
-        _check_folder(folder, _places(name))
+        _check_folder(folder, name)
     metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
     _check_classes(cfg.DATASETS.TRAIN[0], metadata)
     loader = build_train_loader(cfg, max(cfg.SEED, 0))
@@ -117,7 +117,7 @@ def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata")
     """Draws a Detectron2 dataset dict, with a legend under it.
 
     Args:
-        image: (H, W, 3) uint8, RGB; the image of the dict.
+        image: of the dict, (H, W, 3) uint8, RGB.
         record: with "segments_info" (panoptic), "sem_seg_file_name" or "annotations"; other dicts have no labels.
         metadata: of the data set; one of a task of `PAINTERS` is drawn as that task, another by what ``record`` holds.
 
@@ -177,17 +177,13 @@ def _check_registered(name: str) -> None:
         raise ConfigError(f"no data set {name!r} is registered.{meant} Of BDD100K there are {known_names()}.")
 
 
-def _places(name: str, files: Iterable[str] = ()) -> set[Path]:
-    """The folders that the files of a data set lie in, ``files`` among them."""
+def _check_folder(folder: Path, name: str, files: Iterable[str] = ()) -> None:
+    """Raises OutputError if the files of a data set, ``files`` among them, lie in ``folder``."""
     from detectron2.data import MetadataCatalog
 
     metadata = MetadataCatalog.get(name)
-    found = {Path(place) for key in ("image_root", "label_path", "sem_seg_root") if (place := metadata.get(key, None))}
-    return {place.resolve() for place in found | {Path(file).parent for file in files}}
-
-
-def _check_folder(folder: Path, places: set[Path]) -> None:
-    if folder.resolve() in places:
+    places = {Path(place) for key in ("image_root", "label_path", "sem_seg_root") if (place := metadata.get(key, None))}
+    if folder.resolve() in {place.resolve() for place in places | {Path(file).parent for file in files}}:
         raise OutputError(f"{folder}: holds files of the data set, which are only read; choose another folder.")
 
 

@@ -1,7 +1,8 @@
 """Boxes, class names and masks on images, drawn with OpenCV.
 
 Every image is an RGB array of shape (H, W, 3) and type uint8, and every colour an RGB triple. The functions return a
-new array and leave theirs alone. They know nothing of datasets: the caller chooses colours and texts.
+new array, leave theirs alone, and raise ValueError for an array of another shape or type. They know nothing of
+datasets: the caller chooses colours and texts.
 """
 
 from collections.abc import Sequence
@@ -51,16 +52,6 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     Lines grow with the box. Chips stay inside the image, do not cover each other or a smaller box, and are left out
     where there is no such place. Parts outside the image are cut off; a box that is wholly outside, or has a
     coordinate that is not a number, is not drawn.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        boxes: in any order.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` is not (H, W, 3) uint8.
     """
     check_image(image)
     canvas = image.copy()
@@ -88,16 +79,10 @@ def overlay_mask(
     """Lays the colours of a mask's classes over an image.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: to draw on.
         mask: (H, W) uint8 class ids. Pixels with an id beyond ``colors`` (255, the ignored ones) stay as they are.
         colors: by class id; pixels of a class whose colour is None stay as they are.
         opacity: 0 leaves the image, 1 hides it.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` is not (H, W, 3) uint8, or ``mask`` not (H, W) uint8.
     """
     check_image(image)
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:

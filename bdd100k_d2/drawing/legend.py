@@ -21,15 +21,12 @@ def add_legend(image: np.ndarray, classes: Classes, present: Collection[int]) ->
     It hides nothing and has the same size for every frame of a video. Classes that are not painted are left out.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: as in :mod:`.draw`.
         classes: of the task.
         present: the ids of those that are in the image; the others are dimmed.
 
     Returns:
         (H + h, W, 3) uint8; h is even.
-
-    Raises:
-        ValueError: ``image`` is not (H, W, 3) uint8.
     """
     check_image(image)
     there = frozenset(k for k in present if 0 <= k < len(classes.names))

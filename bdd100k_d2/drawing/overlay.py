@@ -1,7 +1,7 @@
 """Objects and classes of pixels on an image, by names and colours of a task.
 
-It is the one way in which predictions, ground truth and training samples are drawn. Images and colours are as in
-:mod:`.draw`; nothing here knows Detectron2's types.
+It is the one way in which predictions, ground truth and training samples are drawn. Images, colours, what is returned
+and what is raised are as in :mod:`.draw`; nothing here knows Detectron2's types.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,17 +89,6 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
     """Draws boxes with class and score, and under them masks of half opacity with an outline.
 
     Ignored objects are dashed boxes without a text, and their masks are left out.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        objects: to draw.
-        classes: what their ids stand for.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` is not (H, W, 3) uint8, or the masks are not (H, W).
     """
     count = len(objects.classes)
     ignored = np.zeros(count, bool) if objects.ignored is None else objects.ignored
@@ -122,16 +111,10 @@ def draw_classes(image: np.ndarray, ids: np.ndarray, classes: Classes, regions: 
     """Lays the classes of pixels over an image in half opacity, with an outline around each region.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: to draw on.
         ids: (H, W) uint8; pixels with other ids than those of ``classes`` stay as they are.
         classes: what the ids stand for.
         regions: (H, W) int below 65,536, where objects of one class are told apart; the classes by default.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` is not (H, W, 3) uint8, or ``ids`` not (H, W) uint8.
     """
     painted = overlay_mask(image, ids, classes.colors)
     _outline(painted, ids if regions is None else regions.astype(np.uint16, copy=False), ids, classes)
@@ -144,7 +127,7 @@ def draw_segments(
     """Lays the segments of a panoptic result or ground truth over an image, as :func:`draw_classes` does.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: to draw on.
         segments: (H, W) int, 0 to 65,535: which segment each pixel is of.
         class_of: segments -> their class ids; pixels of other segments stay as they are.
         classes: what the ids stand for.

@@ -69,7 +69,7 @@ class PageImages:
         """Writes a file and returns its name relative to the page.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         write_atomic(self._page / name, content)
         return name

@@ -1,21 +1,23 @@
-"""The plots of the pages: SVG files, each for a light and for a dark ground."""
+"""The plots of the pages: SVG files, each for a light and for a dark ground.
+
+Matplotlib is imported when something is drawn: it takes half a second.
+"""
 
 import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from ..atomic import write_atomic
 from .analysis.detection_records import PrecisionRecall, SizeHistogram
 from .analysis.records import Estimate
 from .run import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COCO_LIMITS = (32, 96)
 
@@ -42,7 +44,7 @@ class ThemedPlot(NamedTuple):
 
 
 def write_plot(
-    page: Path, name: str, alt: str, size: tuple[float, float], draw: Callable[[Axes, Theme], None]
+    page: Path, name: str, alt: str, size: tuple[float, float], draw: Callable[["Axes", Theme], None]
 ) -> ThemedPlot:
     """Writes a plot of ``size`` inches (width, height) to ``page/assets`` for both themes.
 
@@ -63,11 +65,14 @@ def recolored(svg: str, old: Theme, new: Theme) -> str:
     return re.sub("|".join(colors), lambda found: colors[found[0]], svg)
 
 
-def draw_svg(theme: Theme, width: float, height: float, draw: Callable[[Axes], object]) -> str:
+def draw_svg(theme: Theme, width: float, height: float, draw: Callable[["Axes"], object]) -> str:
     """Makes a plot of ``width`` x ``height`` inches (of 72 points), and returns always the same SVG for the same plot.
 
     ``draw`` puts lines, labels and legend on the axes.
     """
+    import matplotlib
+    from matplotlib.figure import Figure
+
     # matplotlib's type of a dict of settings lists every key that there is.
     settings: dict[Any, Any] = {"svg.hashsalt": "bdd100k_d2", "font.family": "sans-serif", "font.size": 10.5}
     with matplotlib.rc_context(settings | {"text.color": theme.ink}):
@@ -136,8 +141,10 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return (sums[index + side + 1] - sums[index - side]) / (2 * side + 1)
 
 
-def draw_panel(axes: Axes, theme: Theme, panel: Panel, last_iteration: int) -> None:
+def draw_panel(axes: "Axes", theme: Theme, panel: Panel, last_iteration: int) -> None:
     """Draws a plot of a training over iterations 0 to ``last_iteration``."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
     for number, line in enumerate(panel.lines):
         color = theme.lines[number % len(theme.lines)]
         if panel.scores:
@@ -160,7 +167,7 @@ def draw_panel(axes: Axes, theme: Theme, panel: Panel, last_iteration: int) -> N
 
 
 def draw_precision_recall(
-    axes: Axes, theme: Theme, curves: Sequence[PrecisionRecall], baseline: Sequence[PrecisionRecall]
+    axes: "Axes", theme: Theme, curves: Sequence[PrecisionRecall], baseline: Sequence[PrecisionRecall]
 ) -> None:
     """Draws curves in the theme's colours, and those of the baseline dashed."""
     for number, curve in enumerate(curves):
@@ -180,8 +187,10 @@ def draw_precision_recall(
         axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, handlelength=1.4, **place)
 
 
-def draw_sizes(axes: Axes, theme: Theme, sizes: SizeHistogram) -> None:
+def draw_sizes(axes: "Axes", theme: Theme, sizes: SizeHistogram) -> None:
     """Draws the found and the missed boxes of each size as one bar."""
+    from matplotlib.ticker import NullLocator, StrMethodFormatter
+
     left, width = sizes.edges[:-1], np.diff(sizes.edges)
     for bottom, values, color, label in (
         (0, sizes.found, theme.lines[0], "found"),
@@ -204,7 +213,7 @@ def draw_sizes(axes: Axes, theme: Theme, sizes: SizeHistogram) -> None:
 
 
 def draw_bars(
-    axes: Axes, theme: Theme, names: Sequence[str], values: Sequence[Estimate], baseline: Sequence[float | None]
+    axes: "Axes", theme: Theme, names: Sequence[str], values: Sequence[Estimate], baseline: Sequence[float | None]
 ) -> None:
     """Draws one bar per class with its interval, from the top down, and a mark where the baseline is."""
     places = np.arange(len(names))[::-1]

@@ -44,7 +44,7 @@ def analyse_detection(
 
     Args:
         truth: a label file of any vintage, or a folder of them.
-        predicted: likewise.
+        predicted: the predictions, in the same forms.
         images: the folder of the images, for the paths of the frames to show.
         score_threshold: 0 to 1; the confusion matrix, the counts of errors, the histogram of sizes and the choice of
             frames are of the detections with at least this score.

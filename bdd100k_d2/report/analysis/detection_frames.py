@@ -63,13 +63,19 @@ class DetectionFrames:
         self._names = names
         self._attributes = attributes_by_place(names, attributes)
         self._images = images
-        self._boxes = _Boxes(matches, outcomes, flags)
+        self._matches = matches
+        self._outcomes = outcomes
+        self._flags = flags
         self._places = {name: place for place, name in enumerate(names)}
 
         def count(frames: np.ndarray) -> np.ndarray:
             return np.bincount(frames, minlength=matches.num_frames)
 
         detections, truth = matches.detections, matches.truth
+        by_score = np.lexsort((-detections.score, detections.frame))
+        self._detections_by_frame = _ByFrame(detections.frame, by_score, matches.num_frames)
+        as_in_file = np.argsort(truth.frame, kind="stable")
+        self._truth_by_frame = _ByFrame(truth.frame, as_in_file, matches.num_frames)
         confident = detections.score >= score_threshold
         missed = outcomes.missed(matches, score_threshold)
         kinds = {kind: confident & (outcomes.kind == place) for place, kind in enumerate(OUTCOMES)}
@@ -99,7 +105,7 @@ class DetectionFrames:
         Frames without an error are not among them.
 
         Raises:
-            DataError: the folder of images is none, or a name leads out of it.
+            DataError: the folder of images does not exist, or a name leads out of it.
         """
         order = self._order[self._errors[self._order] > 0]
         groups = [*self._errors_by_class, *(self._counts[kind] for kind in ERROR_TYPES)]
@@ -110,7 +116,7 @@ class DetectionFrames:
         """The frames of these names, in their order.
 
         Raises:
-            DataError: the folder of images is none, or a name leads out of it.
+            DataError: the folder of images does not exist, or a name leads out of it.
         """
         return self._make([self._places[name] for name in names])
 
@@ -118,7 +124,7 @@ class DetectionFrames:
         images = find_images([self._names[place] for place in places], self._images)
         frames = []
         for place, image in zip(places, images, strict=True):
-            truth, predicted = self._boxes.of_frame(place)
+            truth, predicted = self._boxes(place)
             frames.append(
                 DetectionFrame(
                     name=self._names[place],
@@ -133,30 +139,13 @@ class DetectionFrames:
             )
         return tuple(frames)
 
-
-class _Boxes:
-    """Finds the boxes of a frame in the columns of a split."""
-
-    def __init__(self, matches: Matches, outcomes: Outcomes, flags: LabelFlags) -> None:
-        self._matches = matches
-        self._outcomes = outcomes
-        self._flags = flags
-        detections = matches.detections
-        self._by_frame = np.lexsort((-detections.score, detections.frame))
-        self._true_by_frame = np.argsort(matches.truth.frame, kind="stable")
-        every = np.arange(matches.num_frames + 1)
-        self._bounds = np.searchsorted(detections.frame[self._by_frame], every)
-        self._true_bounds = np.searchsorted(matches.truth.frame[self._true_by_frame], every)
-
-    def of_frame(self, place: int) -> tuple[tuple[TruthBox, ...], tuple[PredictedBox, ...]]:
+    def _boxes(self, place: int) -> tuple[tuple[TruthBox, ...], tuple[PredictedBox, ...]]:
         truth, detections, outcomes = self._matches.truth, self._matches.detections, self._outcomes
-        true = self._true_by_frame[slice(*self._true_bounds[place : place + 2])]
-        found = self._by_frame[slice(*self._bounds[place : place + 2])]
-        true_place = {index: i for i, index in enumerate(true.tolist())}
+        true = self._truth_by_frame.of(place)
+        found = self._detections_by_frame.of(place)
+        true_place = {index: i for i, index in enumerate(true)}
         finder = {
-            int(outcomes.truth[index]): i
-            for i, index in enumerate(found.tolist())
-            if OUTCOMES[outcomes.kind[index]] == RIGHT
+            int(outcomes.truth[index]): i for i, index in enumerate(found) if OUTCOMES[outcomes.kind[index]] == RIGHT
         }
         true_boxes = (
             TruthBox(
@@ -169,7 +158,7 @@ class _Boxes:
                 found_score=float(outcomes.found_score[i]),
                 blamed_score=float(outcomes.blamed_score[i]),
             )
-            for i in true.tolist()
+            for i in true
         )
         predicted_boxes = (
             PredictedBox(
@@ -180,9 +169,20 @@ class _Boxes:
                 truth=true_place.get(int(outcomes.truth[i]), -1),
                 iou=float(outcomes.iou[i]),
             )
-            for i in found.tolist()
+            for i in found
         )
         return tuple(true_boxes), tuple(predicted_boxes)
+
+
+class _ByFrame:
+    """Finds the rows of a frame in the columns of a split; ``order`` sorts them by ``frame``."""
+
+    def __init__(self, frame: np.ndarray, order: np.ndarray, num_frames: int) -> None:
+        self._order = order
+        self._bounds = np.searchsorted(frame[order], np.arange(num_frames + 1))
+
+    def of(self, place: int) -> list[int]:
+        return self._order[slice(*self._bounds[place : place + 2])].tolist()
 
 
 def _corners(box: np.ndarray) -> tuple[float, float, float, float]:

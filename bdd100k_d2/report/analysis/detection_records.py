@@ -134,7 +134,7 @@ class TruthBox(NamedTuple):
         corners: x1, y1, x2, y2.
         ignored: a crowd or an ignored box: never found, never missed.
         occluded: whether it is; None where the label file does not say.
-        truncated: likewise.
+        truncated: whether the border of the image cuts it off; None where the label file does not say.
         found_by: place in the frame's ``predicted`` of the detection that finds it, at any score; -1 for none.
         found_score: the score of that detection; NaN for none.
         blamed_score: the highest score of the classification and localisation errors whose ``truth`` is this box; NaN
@@ -208,7 +208,7 @@ class DetectionAnalysis(Analysis):
         curves: of each class with ground truth, at IoU 0.5 and 0.75.
         confusion: of all classes.
         errors: of all classes first, then one record per class.
-        sizes: likewise.
+        sizes: of all classes first, then one record per class.
         worst: the worst frames first.
         frame_errors: the number of errors of every frame by its name, in the order of the ranking.
         frames: names of frames -> these frames, in the same order; of any frame, also of one without an error.

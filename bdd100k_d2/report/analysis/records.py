@@ -97,8 +97,8 @@ class Analysis:
     """What the report says of predictions of any kind.
 
     Attributes:
-        truth: the ground truth that was read, a file or a folder.
-        predicted: likewise the predictions.
+        truth: the file or folder of the ground truth.
+        predicted: the file or folder of the predictions.
         num_frames: of ground truth.
         toolkit_scores: the official scores, as ``tools/evaluate.py --out`` writes them.
         headline: the scores over all classes by name.

@@ -1,6 +1,10 @@
-"""Masks against ground truth: two folders -> everything that the report says of them."""
+"""Masks against ground truth: two folders -> everything that the report says of them.
+
+Scores are in percent; NaN is the score of what does not exist.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +12,83 @@ import numpy as np
 from ...data.labels import FrameAttributes, image_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
-from ...evaluation.files.segmentation import MaskLabels, MatchedMasks, open_masks
+from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
-from ...evaluation.toolkit_format import further_segmentation, official_segmentation, summary
+from ...evaluation.toolkit_format import ToolkitScores, further_segmentation, official_segmentation, summary
 from ...parallel import cores
 from ...tasks import TASKS
 from .frames import attributes_by_place, check_arguments, find_images, slice_masks, worst_of_each
-from .records import Confusion
+from .records import AnalysedFrame, Analysis, Confusion, Estimate
 from .resampling import ROUNDS, describe_bootstrap, estimates, resample
-from .segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationFrame
 from .slices import frame_tables
 
 _METRICS = ("mIoU", "mAcc", "fIoU", "pAcc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationClass:
+    """A row of the table of classes.
+
+    Attributes:
+        name: of the class.
+        iou: intersection over union; the value is the official one, 0 where the class is nowhere.
+        precision: the official "Acc": of the pixels predicted as the class, the share that are of it.
+        recall: of the pixels of the class, the share that are predicted as it.
+        true_pixels: pixels of the class.
+        predicted_pixels: scored pixels that are predicted as the class.
+        frames: frames that have the class in their ground truth.
+        is_scored: whether it counts in the official averages (drivable's background and absent classes do not).
+    """
+
+    name: str
+    iou: Estimate
+    precision: float
+    recall: float
+    true_pixels: int
+    predicted_pixels: int
+    frames: int
+    is_scored: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationFrame(AnalysedFrame):
+    """A frame of the gallery.
+
+    Attributes:
+        truth: its mask of ground truth, which is read when it is drawn.
+        predicted: its predicted mask; None where there is none.
+        score: the frame's mIoU, over the scored classes of its ground truth; the frames are ranked by it.
+        pixel_accuracy: the share of its scored pixels that are right.
+        classes: the IoU in this frame by class name, of the classes in its ground truth or in its prediction for pixels
+            that are scored.
+    """
+
+    truth: Mask
+    predicted: Mask | None
+    score: float
+    pixel_accuracy: float
+    classes: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationAnalysis(Analysis):
+    """Everything that the report says of masks.
+
+    The headline has "mIoU", "mAcc", "fIoU", "pAcc", then "mRecall" and of drivable "mIoU-strict", all with intervals.
+
+    Attributes:
+        task: whose masks they are.
+        further: scores that the official tool does not have, in the same form: "Recall", of drivable "IoU-strict".
+        classes: one row per class, in the official order; of drivable with background, which is not scored.
+        confusion: of all classes.
+        worst: the worst frames first.
+    """
+
+    task: str
+    further: ToolkitScores
+    classes: tuple[SegmentationClass, ...]
+    confusion: Confusion
+    worst: tuple[SegmentationFrame, ...]
 
 
 def analyse_segmentation(
@@ -40,7 +109,7 @@ def analyse_segmentation(
     Args:
         task: one whose results are masks, as "sem_seg".
         truth: a folder of masks, or label files with run lengths.
-        predicted: likewise.
+        predicted: the predictions, in the same forms.
         images: the folder of the images, for the paths of the frames to show.
         attributes: a label file with the frames' attributes, where ``truth`` has none.
         bootstrap: rounds, of which the intervals are made; 0 for none.

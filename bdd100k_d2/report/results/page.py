@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +11,9 @@ from markupsafe import Markup
 
 from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
-from ..analysis.detection_records import DetectionAnalysis
 from ..analysis.frames import most_changed
 from ..analysis.resampling import ROUNDS
-from ..analysis.segmentation import analyse_segmentation
-from ..analysis.segmentation_records import SegmentationAnalysis, SegmentationFrame
+from ..analysis.segmentation import SegmentationFrame, analyse_segmentation
 from ..html import check_page_folder, new_page, write_page
 from ..page_images import GalleryImages
 from .detection import detection_content
@@ -76,26 +74,21 @@ class _Made(NamedTuple):
 
 def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
     options = inputs.options
-
-    def analyse(path: Path, images_of: Path | None, worst: int, worst_each: int) -> DetectionAnalysis:
-        return analyse_detection(
-            inputs.truth,
-            path,
-            images_of,
-            score_threshold=options.score_threshold,
-            bootstrap=options.bootstrap,
-            worst=worst,
-            worst_each=worst_each,
-            workers=options.workers,
-        )
-
+    analyse = partial(
+        analyse_detection,
+        inputs.truth,
+        score_threshold=options.score_threshold,
+        bootstrap=options.bootstrap,
+        workers=options.workers,
+    )
+    most, each, other = options.max_frames, options.max_frames_each, None
     if inputs.baseline is None:
-        analysis, other = analyse(inputs.predicted, inputs.images, options.max_frames, options.max_frames_each), None
+        analysis = analyse(inputs.predicted, inputs.images, worst=most, worst_each=each)
         frames = [ComparedFrame(frame, None) for frame in analysis.worst]
     else:
-        analysis, other = analyse(inputs.predicted, inputs.images, 0, 0), analyse(inputs.baseline, None, 0, 0)
-        changed = 10 * options.max_frames_each
-        names = most_changed(analysis.frame_errors, other.frame_errors, options.max_frames, changed)
+        analysis = analyse(inputs.predicted, inputs.images, worst=0, worst_each=0)
+        other = analyse(inputs.baseline, worst=0, worst_each=0)
+        names = most_changed(analysis.frame_errors, other.frame_errors, most, 10 * each)
         # Both runs with all their boxes, for at another threshold the slider asks for other errors.
         frames = [ComparedFrame(*pair) for pair in zip(analysis.frames(names), other.frames(names), strict=True)]
     return _Made(
@@ -107,22 +100,18 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
 
 def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
     options = inputs.options
-
-    def analyse(path: Path, images_of: Path | None) -> SegmentationAnalysis:
-        return analyse_segmentation(
-            inputs.task,
-            inputs.truth,
-            path,
-            images_of,
-            attributes=options.attributes,
-            bootstrap=options.bootstrap,
-            worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
-            worst_each=options.max_frames_each,
-            workers=options.workers,
-        )
-
+    analyse = partial(
+        analyse_segmentation,
+        inputs.task,
+        inputs.truth,
+        attributes=options.attributes,
+        bootstrap=options.bootstrap,
+        worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
+        worst_each=options.max_frames_each,
+        workers=options.workers,
+    )
     analysis = analyse(inputs.predicted, inputs.images)
-    other = analyse(inputs.baseline, None) if inputs.baseline else None
+    other = analyse(inputs.baseline) if inputs.baseline else None
     frames: list[ComparedFrame[SegmentationFrame]] = [ComparedFrame(frame, None) for frame in analysis.worst]
     if other:
         run, before = ({frame.name: frame for frame in one.worst} for one in (analysis, other))
@@ -139,8 +128,7 @@ def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
     )
 
 
-@dataclass(frozen=True)
-class ResultsView:
+class ResultsView(NamedTuple):
     """How the page about the results of a task is made.
 
     Attributes:
@@ -180,7 +168,7 @@ def write_results_page(
     Args:
         task: one of `VIEWS`.
         truth: label files of any vintage, or a folder of masks, as the task has it.
-        predicted: likewise.
+        predicted: the predictions, in the same forms.
         out: the folder of the page; made if it is not there.
         images: the folder of the images; without it the gallery shows boxes and masks alone.
         baseline: predictions of another run, to compare with.

@@ -16,7 +16,7 @@ from ...drawing.overlay import classes_of_task
 from ...tasks import TASKS
 from ..analysis.detection_records import ERROR_TYPES, OUTCOMES, DetectionFrame, PredictedBox, TruthBox
 from ..analysis.records import AnalysedFrame
-from ..analysis.segmentation_records import SegmentationFrame
+from ..analysis.segmentation import SegmentationFrame
 from ..page_images import GALLERY_WIDTH, GalleryImage, GalleryImages
 
 ScriptData = dict[str, object]

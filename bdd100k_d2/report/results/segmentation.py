@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...drawing.draw import Color
 from ...tasks import TASKS
-from ..analysis.segmentation_records import SegmentationAnalysis, SegmentationClass
+from ..analysis.segmentation import SegmentationAnalysis, SegmentationClass
 from ..plots import draw_bars, write_plot
 from .tables import (
     Cell,
@@ -25,11 +25,14 @@ from .tables import (
     slice_parts,
 )
 
-_MEANINGS = {
-    **{metric.key: metric.meaning for metric in TASKS["sem_seg"].metrics},
+_OTHER_MEANINGS = {
     "Recall": "right pixels over the pixels of the class",
     "IoU-strict": "IoU with background as a third class, which officially is not scored",
 }
+
+
+def _meanings(task: str) -> dict[str, str]:
+    return {metric.key: metric.meaning for metric in TASKS[task].metrics} | _OTHER_MEANINGS
 
 
 def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None, page: Path) -> Content:
@@ -46,7 +49,8 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
     counts = matrix("confusion-matrix", "pixels", confusion.names, columns, rows)
     note = "Pixels by true and predicted class. Pixels that the ground truth leaves out (255) are in no cell."
     classes = [_bars(analysis, baseline, page), _class_table(analysis, baseline, colors)]
-    meanings = {name: _MEANINGS.get(name) or _MEANINGS[name.removeprefix("m")] for name in analysis.headline}
+    known = _meanings(analysis.task)
+    meanings = {name: known.get(name) or known[name.removeprefix("m")] for name in analysis.headline}
     return {
         "facts": [
             ("Ground truth", str(analysis.truth)),
@@ -90,13 +94,14 @@ def _class_table(
         TableRow(row.name, _class_cells(row, others.get(row.name), pixels), colors[row.name])
         for row in analysis.classes
     ]
+    meanings = _meanings(analysis.task)
     columns = (
         Column("Class"),
         Column("Frames", "frames with the class in their ground truth"),
         Column("Pixels", "share of the scored pixels of the ground truth, percent"),
-        Column("IoU", _MEANINGS["IoU"]),
-        Column("Precision", _MEANINGS["Acc"]),
-        Column("Recall", _MEANINGS["Recall"]),
+        Column("IoU", meanings["IoU"]),
+        Column("Precision", meanings["Acc"]),
+        Column("Recall", meanings["Recall"]),
     )
     notes = ["Percent. Click a column's title to sort by it."]
     unscored = [row.name for row in analysis.classes if not row.is_scored]

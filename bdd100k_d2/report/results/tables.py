@@ -51,6 +51,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class MatrixCell:
+    """A cell of a confusion matrix; ``share`` is of its row, 0 to 100, and ``kind`` names its style."""
+
+    count: int
+    share: float
+    text: str
+    title: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class Column:
     """The title of a column and what it means."""
 
@@ -63,7 +74,7 @@ class TableRow:
     """A row with its name and, for a class, its colour."""
 
     name: str
-    cells: Sequence[Cell]
+    cells: Sequence[Cell | MatrixCell]
     color: Color | None = None
 
 
@@ -84,16 +95,6 @@ class Figure:
     title: str
     images: Sequence[ThemedPlot]
     size: tuple[float, float]
-
-    @property
-    def width(self) -> int:
-        """In pixels."""
-        return round(self.size[0] * 96)
-
-    @property
-    def height(self) -> int:
-        """In pixels."""
-        return round(self.size[1] * 96)
 
 
 @dataclass(frozen=True)
@@ -133,67 +134,33 @@ class Section:
 
 
 @dataclass(frozen=True)
-class HeadlineScore:
-    """A score of the headline."""
-
-    name: str
-    meaning: str
-    text: str
-    interval: str
-    change: Change | None
-
-
-@dataclass(frozen=True)
-class MatrixCell:
-    """A cell of a confusion matrix; ``share`` is of its row, 0 to 100, and ``kind`` names its style."""
-
-    count: int
-    share: float
-    text: str
-    title: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class MatrixRow:
-    """A row of a confusion matrix with the name of its class."""
-
-    name: str
-    cells: Sequence[MatrixCell]
-
-
-@dataclass(frozen=True)
 class Matrix:
     """A confusion matrix; ``counted`` says what its numbers count."""
 
     key: str
     counted: str
     columns: Sequence[str]
-    rows: Sequence[MatrixRow]
+    rows: Sequence[TableRow]
 
 
 class Content(TypedDict):
     """What the page shows of an analysis beside the frames.
 
-    ``facts`` are pairs of title and text about what was compared with what, ``score_notes`` what is to be known of the
-    scores.
+    ``facts`` say by title what was compared with what, ``headline`` has name, meaning and value of the scores over all
+    classes, and ``score_notes`` are what is to be known of them.
     """
 
     facts: list[tuple[str, str]]
-    headline: list[HeadlineScore]
+    headline: list[tuple[str, str, Cell]]
     score_notes: list[str]
     sections: list[Section]
 
 
 def headline(
     scores: Mapping[str, Estimate], baseline: Mapping[str, Estimate], meanings: Mapping[str, str]
-) -> list[HeadlineScore]:
-    """The scores over all classes; ``baseline`` is empty without one."""
-    shown = []
-    for name, value in scores.items():
-        cell = percent(value.value, baseline[name].value if baseline else None)
-        shown.append(HeadlineScore(name, meanings[name], cell.text, interval(value), cell.change))
-    return shown
+) -> list[tuple[str, str, Cell]]:
+    """Name, meaning and value of the scores over all classes; ``baseline`` is empty without one."""
+    return [(name, meanings[name], estimate(value, baseline.get(name))) for name, value in scores.items()]
 
 
 def percent(value: float, old: float | None = None) -> Cell:
@@ -242,7 +209,7 @@ def matrix(
     for i, (name, values) in enumerate(zip(rows, counts, strict=True)):
         total = sum(values)
         cells = [_matrix_cell(name, columns[j], value, total, i == j) for j, value in enumerate(values)]
-        shown.append(MatrixRow(name, cells))
+        shown.append(TableRow(name, cells))
     return Matrix(key, counted, columns, shown)
 
 
