@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bdd100k_d2.cli import command, count, positive, share
 from bdd100k_d2.parallel import keep_freed_memory
-from bdd100k_d2.report.analysis.resampling import ROUNDS
+from bdd100k_d2.report.results.page import VIEWS, PageOptions, write_results_page
+from bdd100k_d2.tasks import TASKS
 
-TASKS = {"det": "detections", "sem_seg": "semantic masks", "drivable": "masks of drivable areas"}
+DEFAULTS = PageOptions()
 
 
 def _runs(args: argparse.Namespace) -> Path:
@@ -20,16 +21,15 @@ def _runs(args: argparse.Namespace) -> Path:
 
 
 def _results(args: argparse.Namespace) -> Path:
-    from bdd100k_d2.report.results.page import Options, write_results_page
-
     keep_freed_memory()
-    options = Options(args.score_thr, args.frames, args.frames_each, args.bootstrap, args.attributes, args.workers)
+    options = PageOptions(args.score_thr, args.frames, args.frames_each, args.bootstrap, args.attributes, args.workers)
     return write_results_page(args.task, args.gt, args.pred, args.out, args.images, args.baseline, options)
 
 
-def _add_results(commands: argparse._SubParsersAction, task: str, what: str) -> None:
-    parser = commands.add_parser(task, help=f"scores, errors and the worst frames of {what}")
-    labels = "label file or folder" if task == "det" else "folder of masks, or label files with run lengths"
+def _add_results(commands: argparse._SubParsersAction, task: str) -> None:
+    parser = commands.add_parser(task, help=f"scores, errors and the worst frames of {VIEWS[task].subject}")
+    has_boxes = TASKS[task].form == "boxes"
+    labels = "label file or folder" if has_boxes else "folder of masks, or label files with run lengths"
     parser.add_argument("--gt", required=True, type=Path, help=f"ground truth: {labels}")
     parser.add_argument("--pred", required=True, type=Path, help="predictions, in the same forms")
     parser.add_argument("--images", type=Path, help="folder of the images, as images/100k/val")
@@ -46,12 +46,12 @@ def _add_results(commands: argparse._SubParsersAction, task: str, what: str) -> 
     parser.add_argument(
         "--bootstrap",
         type=count,
-        default=ROUNDS,
+        default=DEFAULTS.bootstrap,
         metavar="ROUNDS",
-        help=f"of the intervals; 0 for none (default: {ROUNDS})",
+        help=f"of the intervals; 0 for none (default: {DEFAULTS.bootstrap})",
     )
     parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
-    if task == "det":
+    if has_boxes:
         parser.add_argument(
             "--score-thr", type=share, default=0.3, help="count and draw detections from this score (default: 0.3)"
         )
@@ -66,8 +66,8 @@ def main() -> None:
     """Parses the command line, writes the page and prints its path."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for task, what in TASKS.items():
-        _add_results(commands, task, what)
+    for task in VIEWS:
+        _add_results(commands, task)
     runs = commands.add_parser("runs", help="scores, curves, ground truth beside prediction")
     runs.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="OUTPUT_DIR of a run of tools/train_net.py")
     runs.add_argument("--out", required=True, type=Path, help="folder of the page")

@@ -1,11 +1,8 @@
-"""What a data set holds, drawn: the ground truth of its frames, or what the training loader makes of them.
-
-Detectron2 is imported when it is needed, as in :mod:`bdd100k_d2.data.register`.
-"""
+"""The ground truth of a data set, or the samples that the training loader makes of it, drawn with a legend."""
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +13,13 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..data.bitmasks import read_bitmask
-from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
 from ..data.register import known_names
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, DataError, OutputError
 from .legend import add_legend
-from .overlay import Classes, Objects, draw_objects, paint_classes, present_classes, stack_masks, visible_classes
+from .metadata import classes_of_segments, panoptic_classes, stuff_classes, thing_classes
+from .overlay import Objects, draw_classes, draw_objects, draw_segments, present_classes, stack_masks
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -48,10 +45,10 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
         The images' paths.
 
     Raises:
-        ConfigError: no such data set, or one without classes.
-        DataError: labels or images that cannot be read, or that the loaders refuse.
-        OutputError: ``folder`` cannot be written or holds files of the data set, or an image of the same name and
-            ``overwrite`` is false.
+        ConfigError: ``name`` is not registered, or its metadata have no classes with colours.
+        DataError: labels or images cannot be read, or the loaders refuse them.
+        OutputError: ``folder`` cannot be written, holds files of the data set, or has the images and ``overwrite`` is
+            false.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -64,9 +61,9 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
     files = [record[key] for record in records for key in _FILES if record.get(key)]
     if limit is not None and len(records) > limit:
         records = [records[int(i)] for i in np.linspace(0, len(records) - 1, limit).round()]
-    _check_folder(folder, _places(name, files))
+    _check_folder(folder, name, files)
     for record in records:
-        _check_new(_image(folder, Path(record["file_name"]).stem), overwrite)
+        _check_new(folder / f"{Path(record['file_name']).stem}.png", overwrite)
     drawn = (
         (Path(record["file_name"]).stem, draw_record(load_image(record["file_name"], "RGB"), record, metadata))
         for record in records
@@ -87,10 +84,10 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
         The images' paths.
 
     Raises:
-        ConfigError: no data set to train on, one that is not registered, or one without classes.
-        DataError: labels or images that cannot be read.
-        OutputError: ``folder`` cannot be written or holds files of a data set, or an image of the same name and
-            ``overwrite`` is false.
+        ConfigError: ``DATASETS.TRAIN`` is empty, or names a data set that is not registered or has no classes.
+        DataError: labels or images cannot be read.
+        OutputError: ``folder`` cannot be written, holds files of a data set, or has the images and ``overwrite`` is
+            false.
     """
     from detectron2.data import MetadataCatalog
 
@@ -104,7 +101,7 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
     register_config_slices(cfg)
     for name in cfg.DATASETS.TRAIN:
         _check_registered(name)
-        _check_folder(folder, _places(name))
+        _check_folder(folder, name)
     metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
     _check_classes(cfg.DATASETS.TRAIN[0], metadata)
     loader = build_train_loader(cfg, max(cfg.SEED, 0))
@@ -120,30 +117,22 @@ def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata")
     """Draws a Detectron2 dataset dict, with a legend under it.
 
     Args:
-        image: (H, W, 3) uint8, RGB; the image of the dict.
+        image: of the dict, (H, W, 3) uint8, RGB.
         record: with "segments_info" (panoptic), "sem_seg_file_name" or "annotations"; other dicts have no labels.
-        metadata: names and colours of the classes.
+        metadata: of the data set; one of a task of `PAINTERS` is drawn as that task, another by what ``record`` holds.
 
     Returns:
         (H + h, W, 3) uint8, RGB.
 
     Raises:
-        DataError: a mask is missing, damaged or of another size, or boxes are rotated.
+        DataError: a mask is missing, damaged or not of the image's size, or boxes are rotated.
     """
+    task = (metadata.get("evaluator_type", None) or "").removeprefix("bdd100k_")
+    if task in PAINTERS:
+        return PAINTERS[task](image, record, metadata)
     if "segments_info" in record:
-        return _draw_segments(image, record, metadata)
-    if "sem_seg_file_name" in record:
-        ids = read_mask(record["sem_seg_file_name"])
-        return _draw_ids(image, ids, metadata, record["sem_seg_file_name"])
-    annotations = record.get("annotations", ())
-    corners = np.array([_corners(one, record["file_name"]) for one in annotations], np.float64).reshape(-1, 4)
-    owners = None
-    if any("segmentation" in one for one in annotations):
-        masks = [_decode(one.get("segmentation"), image.shape[:2]) for one in annotations]
-        owners = stack_masks(np.array(masks), corners)
-    classes = np.array([one["category_id"] for one in annotations], np.int64)
-    ignored = np.array([bool(one.get("iscrowd", 0)) for one in annotations], bool)
-    return _draw_objects(image, Objects(corners, classes, None, owners, ignored), metadata)
+        return _draw_panoptic(image, record, metadata)
+    return (_draw_mask if "sem_seg_file_name" in record else _draw_annotations)(image, record, metadata)
 
 
 def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata") -> np.ndarray:
@@ -188,27 +177,19 @@ def _check_registered(name: str) -> None:
         raise ConfigError(f"no data set {name!r} is registered.{meant} Of BDD100K there are {known_names()}.")
 
 
-def _places(name: str, files: Iterable[str] = ()) -> set[Path]:
-    """The folders that the files of a data set lie in, ``files`` among them."""
+def _check_folder(folder: Path, name: str, files: Iterable[str] = ()) -> None:
+    """Raises OutputError if the files of a data set, ``files`` among them, lie in ``folder``."""
     from detectron2.data import MetadataCatalog
 
     metadata = MetadataCatalog.get(name)
-    found = {Path(place) for key in ("image_root", "label_path", "sem_seg_root") if (place := metadata.get(key, None))}
-    return {place.resolve() for place in found | {Path(file).parent for file in files}}
-
-
-def _check_folder(folder: Path, places: set[Path]) -> None:
-    if folder.resolve() in places:
+    places = {Path(place) for key in ("image_root", "label_path", "sem_seg_root") if (place := metadata.get(key, None))}
+    if folder.resolve() in {place.resolve() for place in places | {Path(file).parent for file in files}}:
         raise OutputError(f"{folder}: holds files of the data set, which are only read; choose another folder.")
 
 
 def _check_new(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists; choose another folder, or --overwrite to replace it.")
-
-
-def _image(folder: Path, name: str) -> Path:
-    return folder / f"{name}.png"
 
 
 def _check_classes(name: str, metadata: "Metadata") -> None:
@@ -218,43 +199,70 @@ def _check_classes(name: str, metadata: "Metadata") -> None:
     raise ConfigError(f"{name}: its metadata have no thing_colors or stuff_colors; set them where it is registered.")
 
 
+def _draw_annotations(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
+    annotations = record.get("annotations", ())
+    corners = np.array([_corners(one, record["file_name"]) for one in annotations], np.float64).reshape(-1, 4)
+    owners = None
+    if any("segmentation" in one for one in annotations):
+        masks = [_decode(one.get("segmentation"), image.shape[:2]) for one in annotations]
+        owners = stack_masks(np.array(masks), corners)
+    classes = np.array([one["category_id"] for one in annotations], np.int64)
+    ignored = np.array([bool(one.get("iscrowd", 0)) for one in annotations], bool)
+    return _draw_objects(image, Objects(corners, classes, None, owners, ignored), metadata)
+
+
+def _draw_mask(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
+    if "sem_seg_file_name" not in record:
+        return add_legend(image, stuff_classes(metadata), ())
+    return _draw_ids(image, read_mask(record["sem_seg_file_name"]), metadata, record["sem_seg_file_name"])
+
+
+def _draw_panoptic(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
+    infos = record.get("segments_info", ())
+    class_of = classes_of_segments(infos, metadata)
+    if "bitmask_file_name" in record:
+        bitmask = read_bitmask(record["bitmask_file_name"])
+        segments = bitmask.instances
+        _check_size(image, segments, "bitmask", record["bitmask_file_name"])
+        class_of = {place: class_of[i] for place, i in enumerate(bitmask.ids.tolist(), start=1) if i in class_of}
+    else:
+        segments = np.zeros(image.shape[:2], np.int32)
+        for info in infos:
+            segments[_decode(info["segmentation"], image.shape[:2])] = info["id"]
+    classes = panoptic_classes(metadata)
+    drawn, present = draw_segments(image, segments, class_of, classes)
+    return add_legend(drawn, classes, present)
+
+
+PAINTERS: dict[str, Callable[[np.ndarray, dict[str, Any], "Metadata"], np.ndarray]] = {
+    "det": _draw_annotations,
+    "sem_seg": _draw_mask,
+    "drivable": _draw_mask,
+    "ins_seg": _draw_annotations,
+    "pan_seg": _draw_panoptic,
+}
+"""By task: image (H, W, 3), its dataset dict and the data set's metadata -> the image with the labels and a legend."""
+
+
 def _draw_objects(image: np.ndarray, objects: Objects, metadata: "Metadata") -> np.ndarray:
-    classes = visible_classes(metadata.thing_classes, metadata.thing_colors)
+    classes = thing_classes(metadata)
     present = objects.classes if objects.ignored is None else objects.classes[~objects.ignored]
     return add_legend(draw_objects(image, objects, classes), classes, present.tolist())
 
 
 def _draw_ids(image: np.ndarray, ids: np.ndarray, metadata: "Metadata", source: str) -> np.ndarray:
-    if ids.shape != image.shape[:2]:
-        raise DataError(f"{source}: the mask is {ids.shape[1]}x{ids.shape[0]}, {_size(image)}")
-    classes = visible_classes(metadata.stuff_classes, metadata.stuff_colors)
-    return add_legend(paint_classes(image, ids, classes), classes, present_classes(ids))
+    _check_size(image, ids, "mask", source)
+    classes = stuff_classes(metadata)
+    return add_legend(draw_classes(image, ids, classes), classes, present_classes(ids))
 
 
-def _draw_segments(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
-    things = len(metadata.thing_classes)
-    names, colors = ([*metadata.get(f"thing_{what}"), *metadata.get(f"stuff_{what}")] for what in ("classes", "colors"))
-    regions = np.zeros(image.shape[:2], np.int32)
-    infos = record["segments_info"]
-    if "bitmask_file_name" in record:
-        bitmask = read_bitmask(record["bitmask_file_name"])
-        if bitmask.instances.shape != image.shape[:2]:
-            height, width = bitmask.instances.shape
-            raise DataError(f"{record['bitmask_file_name']}: the bitmask is {width}x{height}, {_size(image)}")
-        place = np.zeros(len(bitmask.ids) + 1, np.int32)
-        of_id = {info["id"]: number for number, info in enumerate(infos, start=1)}
-        place[1:] = [of_id.get(i, 0) for i in bitmask.ids.tolist()]
-        regions = place[bitmask.instances]
-    else:
-        for number, info in enumerate(infos, start=1):
-            regions[_decode(info["segmentation"], image.shape[:2])] = number
-    ids = np.array(
-        [IGNORE_LABEL, *(info["category_id"] + (0 if info["isthing"] else things) for info in infos)], np.uint8
-    )[regions]
-    classes = visible_classes(names, colors)
-    # Stuff 0 stands for all things and is no class.
-    classes = Classes(classes.names, (*classes.colors[:things], None, *classes.colors[things + 1 :]))
-    return add_legend(paint_classes(image, ids, classes, regions), classes, present_classes(ids))
+def _check_size(image: np.ndarray, mask: np.ndarray, what: str, source: str) -> None:
+    if mask.shape != image.shape[:2]:
+        (height, width), (image_height, image_width) = mask.shape, image.shape[:2]
+        raise DataError(
+            f"{source}: the {what} is {width}x{height}, its image {image_width}x{image_height}; download or write it "
+            "again."
+        )
 
 
 def _corners(annotation: dict[str, Any], source: str) -> tuple[float, float, float, float]:
@@ -277,14 +285,10 @@ def _decode(segmentation: Any, size: Sequence[int]) -> np.ndarray:  # noqa: ANN4
     return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *size))) > 0
 
 
-def _size(image: np.ndarray) -> str:
-    return f"its image {image.shape[1]}x{image.shape[0]}; download or write it again."
-
-
 def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int, overwrite: bool) -> list[Path]:
     def written() -> Iterator[Path]:
         for name, image in drawn:
-            path = _image(folder, name)
+            path = folder / f"{name}.png"
             _check_new(path, overwrite)
             content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             write_atomic(path, content.tobytes())

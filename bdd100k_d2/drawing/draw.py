@@ -1,7 +1,8 @@
 """Boxes, class names and masks on images, drawn with OpenCV.
 
 Every image is an RGB array of shape (H, W, 3) and type uint8, and every colour an RGB triple. The functions return a
-new array and leave theirs alone. They know nothing of datasets: the caller chooses colours and texts.
+new array, leave theirs alone, and raise ValueError for an array of another shape or type. They know nothing of
+datasets: the caller chooses colours and texts.
 """
 
 from collections.abc import Sequence
@@ -51,21 +52,11 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     Lines grow with the box. Chips stay inside the image, do not cover each other or a smaller box, and are left out
     where there is no such place. Parts outside the image are cut off; a box that is wholly outside, or has a
     coordinate that is not a number, is not drawn.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        boxes: in any order.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` is of another shape or type.
     """
     check_image(image)
     canvas = image.copy()
     height, width = canvas.shape[:2]
-    clipped = [(corners, box) for box in boxes if (corners := _clip(box.corners, width, height))]
+    clipped = [(found, box) for box in boxes if (found := _clip(box.corners, width, height))]
     clipped.sort(key=lambda item: (item[1].score or 0.0, -_area(item[0])))
     corners = np.array([item[0] for item in clipped], dtype=np.int64).reshape(-1, 4)
     chips: list[tuple[_Chip, Box]] = []
@@ -88,16 +79,10 @@ def overlay_mask(
     """Lays the colours of a mask's classes over an image.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: to draw on.
         mask: (H, W) uint8 class ids. Pixels with an id beyond ``colors`` (255, the ignored ones) stay as they are.
         colors: by class id; pixels of a class whose colour is None stay as they are.
         opacity: 0 leaves the image, 1 hides it.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` or ``mask`` is of another shape or type.
     """
     check_image(image)
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
@@ -131,11 +116,7 @@ def font_scale(height: int) -> float:
 
 
 def check_image(image: np.ndarray) -> None:
-    """Holds that ``image`` is (H, W, 3) uint8.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """Raises ValueError unless ``image`` is (H, W, 3) uint8."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"expected a uint8 RGB image of shape (H, W, 3), not {image.dtype} {image.shape}")
 

@@ -18,18 +18,15 @@ _ROW, _SWATCH, _GAP, _MARGIN, _LINE = 24, 12, 16, 8, 1
 def add_legend(image: np.ndarray, classes: Classes, present: Collection[int]) -> np.ndarray:
     """Puts the legend of ``classes`` under an image.
 
-    It hides nothing and has the same size for every image of a video. Classes that are not painted are left out.
+    It hides nothing and has the same size for every frame of a video. Classes that are not painted are left out.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: as in :mod:`.draw`.
         classes: of the task.
         present: the ids of those that are in the image; the others are dimmed.
 
     Returns:
         (H + h, W, 3) uint8; h is even.
-
-    Raises:
-        ValueError: ``image`` is of another shape or type.
     """
     check_image(image)
     there = frozenset(k for k in present if 0 <= k < len(classes.names))
@@ -66,4 +63,5 @@ def _strip(classes: Classes, present: frozenset[int], height: int, width: int) -
 
 
 def _dimmed(color: Color) -> Color:
-    return tuple((value + 2 * _BACKGROUND) // 3 for value in color)
+    red, green, blue = ((value + 2 * _BACKGROUND) // 3 for value in color)
+    return red, green, blue

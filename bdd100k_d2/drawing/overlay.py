@@ -1,16 +1,17 @@
 """Objects and classes of pixels on an image, by names and colours of a task.
 
-It is the one way in which predictions, ground truth and training samples are drawn. Images and colours are as in
-:mod:`.draw`; nothing here knows Detectron2's types.
+It is the one way in which predictions, ground truth and training samples are drawn. Images, colours, what is returned
+and what is raised are as in :mod:`.draw`; nothing here knows Detectron2's types.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from ..tasks import TASKS
 from .draw import Box, Color, draw_boxes, luminance, overlay_mask
 
 IGNORED_COLOR: Color = (200, 200, 200)
@@ -31,6 +32,11 @@ class Classes(NamedTuple):
     names: tuple[str, ...]
     colors: tuple[Color | None, ...]
 
+    @property
+    def painted(self) -> list[tuple[str, Color]]:
+        """Name and colour of the classes that are painted."""
+        return [(name, color) for name, color in zip(self.names, self.colors, strict=True) if color is not None]
+
 
 class Objects(NamedTuple):
     """N objects of an image of H x W pixels.
@@ -50,10 +56,15 @@ class Objects(NamedTuple):
     ignored: np.ndarray | None = None
 
 
-def visible_classes(names: Sequence[str], colors: Sequence[Sequence[int]]) -> Classes:
-    """The classes of a task; "background" is not painted, because a colour over it would only darken the image."""
-    kept = (None if name == "background" else tuple(color) for name, color in zip(names, colors, strict=True))
+def visible_classes(names: Sequence[str], colors: Sequence[Color]) -> Classes:
+    """These classes; "background" is not painted, because a colour over it would only darken the image."""
+    kept = (None if name == "background" else _rgb(color) for name, color in zip(names, colors, strict=True))
     return Classes(tuple(names), tuple(kept))
+
+
+def classes_of_task(task: str) -> Classes:
+    """The classes of a task of BDD100K."""
+    return visible_classes(TASKS[task].names, TASKS[task].colors)
 
 
 def stack_masks(masks: np.ndarray, corners: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
@@ -78,23 +89,12 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
     """Draws boxes with class and score, and under them masks of half opacity with an outline.
 
     Ignored objects are dashed boxes without a text, and their masks are left out.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        objects: to draw.
-        classes: what their ids stand for.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` or the masks are of another shape or type.
     """
     count = len(objects.classes)
     ignored = np.zeros(count, bool) if objects.ignored is None else objects.ignored
     if objects.owners is not None:
         table = np.append(_NOTHING, np.where(ignored, _NOTHING, objects.classes)).astype(np.uint8)
-        image = paint_classes(image, _look_up(table, objects.owners), classes, objects.owners)
+        image = draw_classes(image, _look_up(table, objects.owners), classes, objects.owners)
     scores = [None] * count if objects.scores is None else objects.scores.tolist()
     boxes = [
         Box(tuple(corners), IGNORED_COLOR, dashed=True)
@@ -107,26 +107,38 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
     return draw_boxes(image, boxes)
 
 
-def paint_classes(
-    image: np.ndarray, ids: np.ndarray, classes: Classes, regions: np.ndarray | None = None
-) -> np.ndarray:
+def draw_classes(image: np.ndarray, ids: np.ndarray, classes: Classes, regions: np.ndarray | None = None) -> np.ndarray:
     """Lays the classes of pixels over an image in half opacity, with an outline around each region.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: to draw on.
         ids: (H, W) uint8; pixels with other ids than those of ``classes`` stay as they are.
         classes: what the ids stand for.
         regions: (H, W) int below 65,536, where objects of one class are told apart; the classes by default.
-
-    Returns:
-        A new array like ``image``.
-
-    Raises:
-        ValueError: ``image`` or ``ids`` is of another shape or type.
     """
     painted = overlay_mask(image, ids, classes.colors)
     _outline(painted, ids if regions is None else regions.astype(np.uint16, copy=False), ids, classes)
     return painted
+
+
+def draw_segments(
+    image: np.ndarray, segments: np.ndarray, class_of: Mapping[int, int], classes: Classes
+) -> tuple[np.ndarray, list[int]]:
+    """Lays the segments of a panoptic result or ground truth over an image, as :func:`draw_classes` does.
+
+    Args:
+        image: to draw on.
+        segments: (H, W) int, 0 to 65,535: which segment each pixel is of.
+        class_of: segments -> their class ids; pixels of other segments stay as they are.
+        classes: what the ids stand for.
+
+    Returns:
+        A new array like ``image``, and the ids of the classes that are in it.
+    """
+    table = np.full(1 + max(int(segments.max(initial=0)), *class_of, 0), _NOTHING, np.uint8)
+    table[list(class_of)] = list(class_of.values())
+    ids = _look_up(table, segments)
+    return draw_classes(image, ids, classes, segments), present_classes(ids)
 
 
 def present_classes(ids: np.ndarray) -> list[int]:
@@ -137,8 +149,13 @@ def present_classes(ids: np.ndarray) -> list[int]:
 @lru_cache(maxsize=256)
 def edge_color(color: Color) -> Color:
     """``color``, mixed with as much white as lets an outline of it be seen on a night image."""
-    mixed = (tuple(round(v + (255 - v) * share / 20) for v in color) for share in range(21))
+    mixed = (_rgb([round(v + (255 - v) * share / 20) for v in color]) for share in range(21))
     return next(one for one in mixed if luminance(one) >= _EDGE_LUMINANCE)
+
+
+def _rgb(values: Sequence[int]) -> Color:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _text(name: str, score: float | None) -> str:

@@ -14,7 +14,15 @@ from ..data.bitmasks import decode_bitmask
 from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
 from ..drawing.legend import add_legend
-from ..drawing.overlay import MIN_SCORE, Objects, draw_objects, paint_classes, present_classes, visible_classes
+from ..drawing.overlay import (
+    MIN_SCORE,
+    Objects,
+    classes_of_task,
+    draw_classes,
+    draw_objects,
+    draw_segments,
+    present_classes,
+)
 from ..errors import ConfigError, DataError
 from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask
 from ..tasks import TASKS
@@ -144,9 +152,8 @@ def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: fl
         (H + h, W, 3) uint8, RGB.
     """
     image = np.ascontiguousarray(image)
-    record = TASKS[task]
-    classes = visible_classes(record.names, record.colors)
-    if record.has_scores:
+    classes = classes_of_task(task)
+    if TASKS[task].has_scores:
         shown = np.flatnonzero(result.scores >= min_score)
         owners = None
         if result.pixels.size:
@@ -155,9 +162,10 @@ def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: fl
             owners = place[decode_bitmask(result.pixels, "the result").instances]
         objects = Objects(result.corners[shown], result.classes[shown], result.scores[shown], owners)
         return add_legend(draw_objects(image, objects, classes), classes, objects.classes.tolist())
-    ids, regions = result.pixels, None
-    if record.form == "bitmasks":
+    if TASKS[task].form == "bitmasks":
         bitmask = decode_bitmask(result.pixels, "the result")
-        regions = bitmask.instances
-        ids = np.append(IGNORE_LABEL, bitmask.categories - 1).astype(np.uint8)[regions]
-    return add_legend(paint_classes(image, ids, classes, regions), classes, present_classes(ids))
+        # Category 0 is "unlabeled".
+        class_of = {segment: k - 1 for segment, k in enumerate(bitmask.categories.tolist(), start=1) if k}
+        drawn, present = draw_segments(image, bitmask.instances, class_of, classes)
+        return add_legend(drawn, classes, present)
+    return add_legend(draw_classes(image, result.pixels, classes), classes, present_classes(result.pixels))

@@ -9,22 +9,22 @@ import cv2
 import numpy as np
 
 from ..data.categories import DET, DetClass, det_class
-from ..data.labels import Frame, Label, check_file_name
+from ..data.labels import Box2D, Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
-from ..drawing.overlay import IGNORED_COLOR, visible_classes
+from ..drawing.overlay import IGNORED_COLOR, classes_of_task
 from ..errors import DataError
 from ..tasks import TASKS
-from .page_images import PageImages, WrittenImage
-from .run import Evaluation
+from .page_images import PageImages, WrittenImage, decode_image
+from .run import EvaluationResults
 
 _T = TypeVar("_T")
 
 _SMALL_WIDTH = 960
 
 
-class Pair(NamedTuple):
+class ShownFrame(NamedTuple):
     """A frame of the gallery; ``truth`` is None where the frame has no ground truth."""
 
     name: str
@@ -36,13 +36,13 @@ class Pair(NamedTuple):
 class Gallery(NamedTuple):
     """The pairs that are shown, how many frames were predicted, and of det the objects of each class that count."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ShownFrame, ...]
     num_frames: int
     counts: Counter[str] | None
 
 
 def make_gallery(
-    evaluation: Evaluation, page: Path, prefix: str, max_frames: int = 16, score_threshold: float = 0.3
+    evaluation: EvaluationResults, page: Path, prefix: str, max_frames: int = 16, score_threshold: float = 0.3
 ) -> Gallery:
     """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``.
 
@@ -54,25 +54,27 @@ def make_gallery(
         score_threshold: boxes with a lower score are not drawn.
 
     Raises:
-        DataError: an image, label or prediction that is missing, unreadable or does not fit.
-        OutputError: an image that cannot be written.
+        DataError: an image, label or prediction is missing, cannot be read or does not fit.
+        OutputError: an image cannot be written.
     """
     images = PageImages(page, prefix, _SMALL_WIDTH)
-    if evaluation.split.task == "det":
-        return _det_gallery(evaluation, images, max_frames, score_threshold)
+    if TASKS[evaluation.split.task].form == "boxes":
+        return _box_gallery(evaluation, images, max_frames, score_threshold)
     return _mask_gallery(evaluation, images, max_frames)
 
 
-def _det_gallery(evaluation: Evaluation, images: PageImages, max_frames: int, score_threshold: float) -> Gallery:
+def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int, score_threshold: float) -> Gallery:
     predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
     predicted = {frame.name: frame for frame in read_labels(predictions_path).frames}
-    truth = {frame.name: frame for frame in read_labels(labels_path).frames} if labels_path else None
-    if truth is not None and predicted and not predicted.keys() & truth.keys():
-        raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
-    if truth is not None and evaluation.is_slice:
-        # The evaluator writes every frame of the slice, also those without detections.
-        truth = {name: frame for name, frame in truth.items() if name in predicted}
-    counts = None if truth is None else _count_objects(truth.values(), labels_path)
+    truth, counts = None, None
+    if labels_path is not None:
+        truth = {frame.name: frame for frame in read_labels(labels_path).frames}
+        if predicted and not predicted.keys() & truth.keys():
+            raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
+        if evaluation.is_slice:
+            # The evaluator writes every frame of the slice, also those without detections.
+            truth = {name: frame for name, frame in truth.items() if name in predicted}
+        counts = _count_objects(truth.values(), labels_path)
     # A frame without detections may be left out of det.json, but not one of the labels.
     shown = sorted(predicted if truth is None else truth)
     pairs = []
@@ -81,20 +83,21 @@ def _det_gallery(evaluation: Evaluation, images: PageImages, max_frames: int, sc
         start = images.start_frame(name)
         frame = predicted.get(name, Frame(name))
         kept = [label for label in frame.labels or () if (label.score or 0.0) >= score_threshold]
-        boxes = [_box(label, predictions_path, name) for label in kept if label.box2d]
+        boxes = [_box(label, label.box2d, predictions_path, name) for label in kept if label.box2d]
         notes = [_count(len(boxes), "detection")]
         left = None
-        if truth is not None:
+        if truth is not None and labels_path is not None:
             frame = truth[name]
-            objects = [_box(label, labels_path, name) for label in frame.labels or () if label.box2d]
+            labels = frame.labels or ()
+            objects = [_box(label, label.box2d, labels_path, name) for label in labels if label.box2d]
             notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
             left = _write(images, f"{start}-truth", draw_boxes(image, objects))
         right = _write(images, f"{start}-prediction", draw_boxes(image, boxes))
-        pairs.append(Pair(name, (*_attributes(frame), *notes), left, right))
+        pairs.append(ShownFrame(name, (*_attributes(frame), *notes), left, right))
     return Gallery(tuple(pairs), len(shown), counts)
 
 
-def _mask_gallery(evaluation: Evaluation, images: PageImages, max_frames: int) -> Gallery:
+def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int) -> Gallery:
     task, labels = evaluation.split.task, evaluation.split.labels
     stems = {path.stem for path in evaluation.predictions.glob("*.png")}
     if labels is not None:
@@ -104,7 +107,7 @@ def _mask_gallery(evaluation: Evaluation, images: PageImages, max_frames: int) -
         stems &= {path.stem for path in labels.glob("*.png")}
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
-    painted = mask_colors(task)
+    painted = classes_of_task(task).colors
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
         name = f"{stem}.jpg"
@@ -115,13 +118,8 @@ def _mask_gallery(evaluation: Evaluation, images: PageImages, max_frames: int) -
             left = _write(images, f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
         mask = evaluation.predictions / f"{stem}.png"
         right = _write(images, f"{start}-prediction", _paint(image, mask, painted, name))
-        pairs.append(Pair(name, (), left, right))
+        pairs.append(ShownFrame(name, (), left, right))
     return Gallery(tuple(pairs), len(stems), None)
-
-
-def mask_colors(task: str) -> list[Color | None]:
-    """The overlay's colour of each class of ``task``; None for background, which would only darken the image."""
-    return list(visible_classes(TASKS[task].names, TASKS[task].colors).colors)
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:
@@ -140,8 +138,7 @@ def _read_image(folder: Path, name: str) -> np.ndarray:
         raise DataError(
             f"{path}: the image cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
         ) from error
-    # OpenCV refuses an empty buffer with an exception of its own, so it gets one bad byte instead.
-    image = cv2.imdecode(np.frombuffer(content or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    image = decode_image(content)
     if image is None:
         raise DataError(f"{path}: not an image, or damaged; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -161,9 +158,9 @@ def _paint(image: np.ndarray, path: Path, colors: Sequence[Color | None], name: 
     return overlay_mask(image, mask, colors)
 
 
-def _box(label: Label, path: Path, frame: str) -> Box:
+def _box(label: Label, box: Box2D, path: Path, frame: str) -> Box:
     known = _class_of(label, path, frame)
-    box, category = label.box2d, DET[known.index]
+    category = DET[known.index]
     corners = (box.x1, box.y1, box.x2, box.y2)
     if label.score is not None:
         return Box(corners, category.color, f"{category.name} {label.score:.2f}", label.score)

@@ -1,20 +1,17 @@
-"""The page: what was read of the runs, plots and images, put into the template and written as one folder."""
+"""The page about training runs: what was read of them, plots and images, put into the template as one folder."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from ..atomic import write_atomic
+from ..drawing.overlay import classes_of_task
 from ..tasks import TASKS
-from .curves import panels, plot
-from .figure import THEMES
-from .folder import check_folder, new_page
-from .gallery import make_gallery, mask_colors
-from .run import Evaluation, History, Run, read_run
-from .template import render
+from .gallery import make_gallery
+from .html import check_page_folder, new_page, write_page
+from .plots import draw_panel, panels, write_plot
+from .run import EvaluationResults, History, Run, read_run
 
-_SCRIPTS = ("sort.js", "viewer.js")
-
-# The scores that the plot of the evaluations shows: as Detectron2's log ends their keys.
+_PLOT_SIZE = (5.0, 3.1)
 
 
 def write_runs_page(
@@ -38,13 +35,13 @@ def write_runs_page(
         DataError: a run, a label file or an image cannot be used.
         OutputError: a file cannot be written, or ``out`` has a page that is no report.
     """
-    check_folder(out, [])
+    check_page_folder(out)
     runs = [read_run(folder, root) for folder in folders]
     with new_page(out) as page:
         sections = [
             _section(run, f"run-{number}", page, score_threshold, max_frames) for number, run in enumerate(runs, 1)
         ]
-        write_atomic(page / "index.html", render("runs.html", _SCRIPTS, sections=sections, threshold=score_threshold))
+        write_page(page, "runs.html", ("sort.js", "viewer.js"), sections=sections, threshold=score_threshold)
     return out / "index.html"
 
 
@@ -57,10 +54,10 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
             {
                 "title": evaluation.title,
                 "dataset": evaluation.name,
-                "is_det": evaluation.split.task == "det",
+                "has_boxes": TASKS[evaluation.split.task].form == "boxes",
                 "scores": evaluation.scores,
                 "gallery": make_gallery(evaluation, out, prefix, max_frames, score_threshold),
-                "legend": _legend(evaluation.split.task),
+                "legend": classes_of_task(evaluation.split.task).painted,
             }
         )
     return {
@@ -68,32 +65,24 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
         "name": run.name,
         "title": " and ".join(dict.fromkeys(evaluation.title for evaluation in run.evaluations)),
         "facts": run.facts,
-        "curves": _write_curves(run, key, out) if run.history else [],
+        "curves": _write_curves(run.history, run.evaluations, key, out) if run.history else [],
         "evaluations": evaluations,
     }
 
 
-def _legend(task: str) -> list[tuple[str, tuple[int, int, int]]]:
-    if task == "det":
-        return [(category.name, category.color) for category in TASKS[task].categories]
-    painted = zip(TASKS[task].categories, mask_colors(task), strict=True)
-    return [(category.name, color) for category, color in painted if color is not None]
-
-
-def _write_curves(run: Run, key: str, out: Path) -> list[dict[str, str]]:
-    history = run.history
-    keys = [pair for evaluation in run.evaluations for pair in _score_keys(history, evaluation, len(run.evaluations))]
+def _write_curves(
+    history: History, evaluations: Sequence[EvaluationResults], key: str, out: Path
+) -> list[dict[str, str]]:
+    keys = [pair for evaluation in evaluations for pair in _score_keys(history, evaluation, len(evaluations))]
     curves = []
     for panel in panels(history, keys):
-        files = {}
-        for name, theme in THEMES.items():
-            files[name] = f"assets/{key}-{panel.name}-{name}.svg"
-            write_atomic(out / files[name], plot(panel, theme, history.iterations - 1))
-        curves.append({"title": panel.title, **files})
+        draw = partial(draw_panel, panel=panel, last_iteration=history.iterations - 1)
+        written = write_plot(out, f"{key}-{panel.name}", f"{panel.title} over the iterations", _PLOT_SIZE, draw)
+        curves.append({"title": panel.title, **written._asdict()})
     return curves
 
 
-def _score_keys(history: History, evaluation: Evaluation, num_evaluations: int) -> list[tuple[str, str]]:
+def _score_keys(history: History, evaluation: EvaluationResults, num_evaluations: int) -> list[tuple[str, str]]:
     """Detectron2 logs ``bbox/AP`` for the only test set, ``<name>/bbox/AP`` for one of several."""
     several = num_evaluations > 1
     name = evaluation.name

@@ -8,9 +8,14 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
+from ..data.labels import HEIGHT, WIDTH, check_file_name
+
+GALLERY_WIDTH = 640
+"""Of the small images and masks of a gallery of results at most, in pixels."""
 
 _QUALITY = 86
 _LONGEST_STEM = 60
+_JPEG_START = b"\xff\xd8\xff"
 
 
 class WrittenImage(NamedTuple):
@@ -20,6 +25,21 @@ class WrittenImage(NamedTuple):
     full: str
     width: int
     height: int
+
+
+class GalleryImage(NamedTuple):
+    """An image in two sizes: file names relative to the page, None without an image, and the full one's size."""
+
+    small: str | None
+    full: str | None
+    width: int
+    height: int
+
+
+def decode_image(content: bytes) -> np.ndarray | None:
+    """The image of a file, (H, W, 3) uint8, BGR; None for what is no image, or is damaged."""
+    # OpenCV refuses an empty buffer with an exception of its own, so it gets one bad byte instead.
+    return cv2.imdecode(np.frombuffer(content or b"\0", np.uint8), cv2.IMREAD_COLOR)
 
 
 class PageImages:
@@ -45,11 +65,11 @@ class PageImages:
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(name).stem)[:_LONGEST_STEM]
         return f"assets/{self._prefix}-{self._count:04d}-{stem}"
 
-    def write(self, name: str, content: bytes | str) -> str:
+    def write(self, name: str, content: bytes) -> str:
         """Writes a file and returns its name relative to the page.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         write_atomic(self._page / name, content)
         return name
@@ -71,6 +91,52 @@ class PageImages:
             width, height = self._small_width, round(height * self._small_width / width)
             small = _encode(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
         return WrittenImage(self.write(f"{start}.jpg", small), self.write(f"{start}-full.jpg", full), width, height)
+
+
+class GalleryImages(PageImages):
+    """Copies the images of a gallery of results and counts those that it cannot show.
+
+    Attributes:
+        missing: frames without an image.
+        unreadable: frames whose image is no image, or is damaged.
+    """
+
+    def __init__(self, page: Path) -> None:
+        super().__init__(page, "frame", GALLERY_WIDTH)
+        self.missing = 0
+        self.unreadable = 0
+
+    def add(self, start: str, name: str, source: Path | None, size: tuple[int, int] = (HEIGHT, WIDTH)) -> GalleryImage:
+        """Copies the image of frame ``name``.
+
+        Args:
+            start: of its file names, see :meth:`start_frame`.
+            name: of the frame.
+            source: its image; None counts as missing.
+            size: height and width in pixels that are assumed without an image.
+
+        Raises:
+            DataError: ``name`` leads out of the folder of the images.
+            OutputError: a file cannot be written.
+        """
+        nothing = GalleryImage(None, None, size[1], size[0])
+        if source is not None:
+            check_file_name(name, source.parent)
+        try:
+            content = None if source is None else source.read_bytes()
+        except OSError:
+            content = None
+        if content is None:
+            self.missing += 1
+            return nothing
+        image = decode_image(content)
+        if image is None:
+            self.unreadable += 1
+            return nothing
+        height, width = image.shape[:2]
+        # What is no JPEG a browser may not know; the others are copied as they are.
+        written = self.write_image(start, image, content if content.startswith(_JPEG_START) else None)
+        return GalleryImage(written.small, written.full, width, height)
 
 
 def _encode(image: np.ndarray) -> bytes:

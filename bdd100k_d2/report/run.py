@@ -14,7 +14,7 @@ import yaml
 from ..data.register import Split, base_of, locate
 from ..errors import DataError
 from ..tasks import TASKS
-from .scores import Scores, read_scores
+from .scores import ScoreTable, read_score_table
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ class History:
     """The logged values of a run by iteration (counted from 0)."""
 
     def __init__(self, records: dict[int, dict[str, float]]) -> None:
-        """Takes the logged values by iteration."""
         self._records = dict(sorted(records.items()))
 
     def names(self) -> list[str]:
@@ -55,7 +54,7 @@ def read_history(path: Path) -> History:
     run left unfinished is skipped and reported.
 
     Raises:
-        DataError: the file cannot be read, or no line of it is such a record.
+        DataError: the file cannot be read, or no line of it is the record of an iteration.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -94,7 +93,7 @@ def _parse(line: str) -> tuple[int, dict[str, float]] | None:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResults:
     """The results on one test set.
 
     Attributes:
@@ -107,7 +106,7 @@ class Evaluation:
     name: str
     split: Split
     predictions: Path
-    scores: Scores | None
+    scores: ScoreTable | None
 
     @property
     def is_slice(self) -> bool:
@@ -134,7 +133,7 @@ class Run:
     folder: Path
     facts: tuple[tuple[str, str], ...]
     history: History | None
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EvaluationResults, ...]
 
     @property
     def name(self) -> str:
@@ -199,7 +198,7 @@ def _base(name: str, config: Mapping[str, Any]) -> str:
     return base_of(name)
 
 
-def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, config_path: Path) -> Evaluation:
+def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, config_path: Path) -> EvaluationResults:
     try:
         split = locate(base, root).present()
     except KeyError as error:
@@ -207,15 +206,16 @@ def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, c
     known = [task.name for task in TASKS.values() if task.form != "bitmasks"]
     if split.task not in known:
         raise DataError(f"{config_path}: {name}: the report knows the tasks {', '.join(known)}.")
-    predictions = inference / ("det.json" if split.task == "det" else "masks")
+    task = TASKS[split.task]
+    predictions = inference / (task.result_folder or task.result_list or "")
     if not predictions.exists():
         raise DataError(
             f"{predictions}: no predictions; let the training end, or run tools/train_net.py --eval-only "
             f"--config-file {config_path}."
         )
     # Where no labels are public there are no scores either.
-    scores = None if split.labels is None else read_scores(inference / "scores.json", split.task)
-    return Evaluation(name, split, predictions, scores)
+    scores = None if split.labels is None else read_score_table(inference / "scores.json", split.task)
+    return EvaluationResults(name, split, predictions, scores)
 
 
 def _facts(config: Mapping[str, Any], path: Path, history: History | None) -> list[tuple[str, str]]:

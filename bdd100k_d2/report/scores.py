@@ -1,4 +1,4 @@
-"""``scores.json`` in the official toolkit's format -> headline scores and a table with a row for each class.
+"""``scores.json`` in the official toolkit's format -> headline scores and a table with one row per class.
 
 A field is a list of ``{class: value}`` and ``{"OVERALL" or "AVERAGE": value}``, in percent.
 """
@@ -15,7 +15,7 @@ from ..tasks import TASKS, Metric
 _MEAN_KEYS = ("OVERALL", "AVERAGE")
 
 
-class Row(NamedTuple):
+class ClassScores(NamedTuple):
     """The scores of a class in percent, one for each column; None where the class is absent."""
 
     name: str
@@ -23,16 +23,16 @@ class Row(NamedTuple):
     values: tuple[float | None, ...]
 
 
-class Scores(NamedTuple):
+class ScoreTable(NamedTuple):
     """The content of a ``scores.json``: ``headline`` and ``means`` hold the means in percent, ``means`` by column."""
 
     headline: tuple[tuple[Metric, float | None], ...]
     columns: tuple[Metric, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ClassScores, ...]
     means: tuple[float | None, ...]
 
 
-def read_scores(path: Path, task: str) -> Scores:
+def read_score_table(path: Path, task: str) -> ScoreTable:
     """Reads a ``scores.json`` of ``task``; classes come in the order of their ids.
 
     Raises:
@@ -53,10 +53,10 @@ def read_scores(path: Path, task: str) -> Scores:
     colors = {category.name: category.color for category in TASKS[task].categories}
     seen = [name for metric in columns for name in fields[metric.key][0]]
     rows = tuple(
-        Row(name, colors.get(name), tuple(fields[metric.key][0].get(name) for metric in columns))
+        ClassScores(name, colors.get(name), tuple(fields[metric.key][0].get(name) for metric in columns))
         for name in dict.fromkeys([*(name for name in colors if name in seen), *seen])
     )
-    return Scores(
+    return ScoreTable(
         headline=tuple((metric, fields[metric.key][1]) for metric in metrics if metric.in_headline),
         columns=columns,
         rows=rows,

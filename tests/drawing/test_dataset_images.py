@@ -14,6 +14,9 @@ from support import ROOT
 
 import bdd100k_d2
 from bdd100k_d2.drawing.dataset_images import draw_record, draw_sample, write_dataset_images, write_loader_images
+from bdd100k_d2.drawing.legend import add_legend
+from bdd100k_d2.drawing.metadata import panoptic_classes
+from bdd100k_d2.drawing.overlay import classes_of_task
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.tasks import TASKS
 
@@ -100,6 +103,19 @@ def test_frames_are_taken_at_equal_distances(tiny_root: Path, tmp_path: Path) ->
     assert len(write_dataset_images("bdd100k_sem_seg_val", tmp_path / "masks", None)) == 3
     found, source = cv2.imread(str(written[1])), cv2.imread(str(tiny_root / "bdd100k/images/100k/val/val2.jpg"))
     np.testing.assert_array_equal(found[:96], source)  # without labels
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_of_images_without_labels_the_legend_is_the_tasks(task: str, tiny_root: Path, tmp_path: Path) -> None:
+    from detectron2.data import MetadataCatalog
+
+    bdd100k_d2.register_all(tiny_root)
+    (drawn,) = write_dataset_images(f"bdd100k_{task}_test", tmp_path / "out", 1)
+    image = cv2.imread(str(tiny_root / "bdd100k" / TASKS[task].images.format(split="test") / "test0.jpg"))
+    metadata = MetadataCatalog.get(f"bdd100k_{task}_test")
+    classes = panoptic_classes(metadata) if task == "pan_seg" else classes_of_task(task)
+    expected = add_legend(image[..., ::-1].copy(), classes, ())
+    np.testing.assert_array_equal(cv2.imread(str(drawn))[..., ::-1], expected)
 
 
 def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from bdd100k_d2.drawing.overlay import (
     IGNORED_COLOR,
     Classes,
     Objects,
+    draw_classes,
     draw_objects,
     edge_color,
-    paint_classes,
     present_classes,
     stack_masks,
     visible_classes,
@@ -64,7 +64,7 @@ def test_the_mask_of_the_higher_score_lies_on_top_and_each_has_an_outline() -> N
     # Two objects of one class side by side: the line between them has the class's edge colour.
     owners = stack_masks(both, corners, np.array([0.9, 0.4]))
     ids = np.where(owners > 0, 0, 255).astype(np.uint8)
-    drawn = paint_classes(IMAGE, ids, CLASSES, owners)
+    drawn = draw_classes(IMAGE, ids, CLASSES, owners)
     assert drawn[60, 79].tolist() == drawn[60, 80].tolist() == list(edge_color(CLASSES.colors[0]))
 
 
@@ -89,7 +89,7 @@ def test_without_scores_the_smaller_mask_lies_on_top() -> None:
 def test_classes_of_pixels_are_half_opaque_with_an_outline_and_others_stay() -> None:
     ids = np.full((120, 160), 255, np.uint8)
     ids[20:60, 20:60], ids[20:60, 60:100] = 0, 1
-    drawn = paint_classes(IMAGE, ids, CLASSES)
+    drawn = draw_classes(IMAGE, ids, CLASSES)
     assert abs(drawn[40, 40].astype(int) - (178, 50, 50)).max() <= 1
     assert drawn[20, 40].tolist() == drawn[40, 59].tolist() == list(edge_color((255, 0, 0)))
     assert drawn[40, 60].tolist() == list(edge_color((0, 0, 255)))
@@ -102,7 +102,7 @@ def test_the_background_is_neither_painted_nor_outlined() -> None:
     assert classes.colors[2] is None
     ids = np.full((120, 160), 2, np.uint8)
     ids[40:80, 40:80] = 0
-    drawn = paint_classes(IMAGE, ids, classes)
+    drawn = draw_classes(IMAGE, ids, classes)
     np.testing.assert_array_equal(drawn[ids == 2], IMAGE[ids == 2])
     assert (drawn[ids == 0] != 100).any(axis=1).all()
 
@@ -147,7 +147,7 @@ def test_classes_without_a_color_are_not_in_the_legend() -> None:
 
 def test_masks_must_fit_the_image() -> None:
     with pytest.raises(ValueError, match="expected a uint8 mask of shape"):
-        paint_classes(IMAGE, np.zeros((60, 80), np.uint8), CLASSES)
+        draw_classes(IMAGE, np.zeros((60, 80), np.uint8), CLASSES)
     with pytest.raises(ValueError, match="RGB image of shape"):
         add_legend(IMAGE[..., 0], CLASSES, [])
 

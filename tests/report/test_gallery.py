@@ -8,8 +8,9 @@ from support.run_folders import det_color, write_config, write_det_predictions, 
 
 from bdd100k_d2.data.labels import Frame, Label, write_frames
 from bdd100k_d2.data.vintages import read_labels
+from bdd100k_d2.drawing.overlay import classes_of_task
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.report.gallery import Gallery, make_gallery, mask_colors
+from bdd100k_d2.report.gallery import Gallery, make_gallery
 from bdd100k_d2.report.run import read_run
 
 
@@ -92,8 +93,8 @@ def test_masks_lie_half_over_the_image(tiny_root: Path, tmp_path: Path) -> None:
 
 
 def test_background_of_drivable_is_not_painted() -> None:
-    assert mask_colors("drivable") == [(219, 94, 86), (86, 211, 219), None]
-    assert None not in mask_colors("sem_seg")
+    assert classes_of_task("drivable").colors == ((219, 94, 86), (86, 211, 219), None)
+    assert None not in classes_of_task("sem_seg").colors
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from support.frames import write_image
 from support.result_files import HARD_NAME, Files, contents, data_of, write_det_files, write_mask_files
 
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.report.folder import new_page
-from bdd100k_d2.report.results import masks
-from bdd100k_d2.report.results.masks import error_map
-from bdd100k_d2.report.results.page import Options, write_results_page
+from bdd100k_d2.report.html import new_page
+from bdd100k_d2.report.results import script_data
+from bdd100k_d2.report.results.page import PageOptions, write_results_page
+from bdd100k_d2.report.results.script_data import error_map
 
-QUICK = Options(bootstrap=20, workers=1)
+QUICK = PageOptions(bootstrap=20, workers=1)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_mask_that_is_damaged_meanwhile_leaves_the_old_page(tmp_path: Path, mo
         (files.truth / "a.png").write_bytes(b"no mask")
         return error_map(task, truth, predicted)
 
-    monkeypatch.setattr(masks, "error_map", damages_the_next)
+    monkeypatch.setattr(script_data, "error_map", damages_the_next)
     with pytest.raises(DataError, match=r"a\.png"):
         write_results_page("sem_seg", *files[:2], out, files.images, options=QUICK)
     assert len(shown) == 1

@@ -12,11 +12,11 @@ from support.result_files import write_mask_files
 from support.run_folders import write_det_run
 
 from bdd100k_d2.report.page import write_runs_page
-from bdd100k_d2.report.results.page import Options, write_results_page
+from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
-QUICK = Options(bootstrap=20, workers=1)
+QUICK = PageOptions(bootstrap=20, workers=1)
 
 
 @pytest.fixture(scope="module")

@@ -27,11 +27,11 @@ from support.result_files import (
 
 from bdd100k_d2.data.labels import Frame, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
-from bdd100k_d2.report.results.page import Options, write_results_page
+from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
 PROJECT = ROOT
 TOOL = PROJECT / "tools/report.py"
-QUICK = Options(bootstrap=20, workers=1)
+QUICK = PageOptions(bootstrap=20, workers=1)
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 from support.frames import write_image
 
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.report.analysis.frames import most_changed
 from bdd100k_d2.report.analysis.records import Estimate
-from bdd100k_d2.report.figure import THEMES, draw_svg, recolored
-from bdd100k_d2.report.results.compare import most_changed
-from bdd100k_d2.report.results.images import Images
-from bdd100k_d2.report.results.masks import error_map
+from bdd100k_d2.report.page_images import GalleryImages
+from bdd100k_d2.report.plots import THEMES, draw_svg, recolored
+from bdd100k_d2.report.results.script_data import error_map
 from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent
 
 
@@ -85,7 +85,7 @@ def test_another_theme_is_the_same_plot_in_its_colours() -> None:
 def test_images_are_copied_and_made_small(tmp_path: Path) -> None:
     write_image(tmp_path / "images/a.jpg", 720, 1280)
     write_image(tmp_path / "images/b.png", 90, 100)
-    images = Images(tmp_path / "out")
+    images = GalleryImages(tmp_path / "out")
     start = images.start_frame('<a>/&".jpg')
     assert start == "assets/frame-0001-__"
     first = images.add(start, "a.jpg", tmp_path / "images/a.jpg")
@@ -100,7 +100,7 @@ def test_images_are_copied_and_made_small(tmp_path: Path) -> None:
 def test_images_that_cannot_be_shown_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.jpg").touch()
-    images = Images(tmp_path / "out")
+    images = GalleryImages(tmp_path / "out")
     with caplog.at_level(logging.WARNING):
         for name in ("text.jpg", "empty.jpg", "gone.jpg"):
             assert images.add("assets/x", name, tmp_path / name, (96, 160)) == (None, None, 160, 96)
@@ -112,4 +112,4 @@ def test_images_that_cannot_be_shown_are_counted(tmp_path: Path, caplog: pytest.
 def test_an_image_lies_in_its_folder(tmp_path: Path) -> None:
     write_image(tmp_path / "secret.jpg")
     with pytest.raises(DataError, match="not a plain file name"):
-        Images(tmp_path / "out").add("assets/x", "../secret.jpg", tmp_path / "images/../secret.jpg")
+        GalleryImages(tmp_path / "out").add("assets/x", "../secret.jpg", tmp_path / "images/../secret.jpg")

@@ -1,6 +1,5 @@
 """Predictions drawn on a few test images, for TensorBoard and Weights & Biases."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -16,12 +15,12 @@ from torch import nn
 
 from ...data.mapper import BDD100KDatasetMapper
 from ...data.randomness import Purpose, drawing
-from ...drawing.overlay import MIN_SCORE, Objects, draw_objects, paint_classes, stack_masks, visible_classes
+from ...drawing.metadata import classes_of_segments, panoptic_classes, stuff_classes, thing_classes
+from ...drawing.overlay import MIN_SCORE, Objects, draw_classes, draw_objects, draw_segments, stack_masks
 from ...evaluation.results import object_columns
 from .evaluation import fixed_subset
 
 _WIDTH = 640
-_NOTHING = 255
 
 
 class PredictionImages:
@@ -32,7 +31,6 @@ class PredictionImages:
     """
 
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
-        """Takes the config, and the model without a wrapper."""
         self._cfg = cfg
         self._model = model
         self._records: list[dict[str, Any]] | None = None
@@ -41,7 +39,7 @@ class PredictionImages:
         """Puts the images into the storage as ``predictions/<number>_<name>``.
 
         Raises:
-            ConfigError: there is no test set.
+            ConfigError: ``DATASETS.TEST`` is empty.
             DataError: an image is missing or unreadable.
         """
         if not comm.is_main_process():
@@ -77,12 +75,13 @@ def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadat
         A new array like ``image``.
     """
     if "panoptic_seg" in output:
-        segments, info = output["panoptic_seg"]
-        return _panoptic(image, segments.cpu().numpy(), info, metadata)
+        segments, infos = output["panoptic_seg"]
+        class_of = classes_of_segments(infos, metadata)
+        return draw_segments(image, segments.cpu().numpy(), class_of, panoptic_classes(metadata))[0]
     if "instances" in output:
         return _instances(image, output["instances"].to("cpu"), metadata)
     ids = output["sem_seg"].argmax(dim=0).to("cpu", torch.uint8).numpy()
-    return paint_classes(image, ids, visible_classes(metadata.stuff_classes, metadata.stuff_colors))
+    return draw_classes(image, ids, stuff_classes(metadata))
 
 
 def _instances(image: np.ndarray, instances: Instances, metadata: Metadata) -> np.ndarray:
@@ -91,20 +90,7 @@ def _instances(image: np.ndarray, instances: Instances, metadata: Metadata) -> n
     owners = None
     if instances.has("pred_masks"):
         owners = stack_masks(instances.pred_masks.numpy(), corners, scores)
-    objects = Objects(corners, classes, scores, owners)
-    return draw_objects(image, objects, visible_classes(metadata.thing_classes, metadata.thing_colors))
-
-
-def _panoptic(
-    image: np.ndarray, segments: np.ndarray, info: Sequence[dict[str, Any]], metadata: Metadata
-) -> np.ndarray:
-    ids = np.full(image.shape[:2], _NOTHING, np.uint8)
-    things = len(metadata.thing_classes)
-    for segment in info:
-        ids[segments == segment["id"]] = segment["category_id"] + (0 if segment["isthing"] else things)
-    names = [*metadata.thing_classes, *metadata.stuff_classes]
-    classes = visible_classes(names, [*metadata.thing_colors, *metadata.stuff_colors])
-    return paint_classes(image, ids, classes, segments)
+    return draw_objects(image, Objects(corners, classes, scores, owners), thing_classes(metadata))
 
 
 def _small(image: np.ndarray) -> np.ndarray:

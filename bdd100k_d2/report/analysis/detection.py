@@ -12,16 +12,15 @@ from ...evaluation.metrics.coco import IOU_THRESHOLDS
 from ...evaluation.toolkit_format import ToolkitScores, summary
 from ...parallel import cores
 from ...tasks import TASKS
-from .arguments import check_numbers, check_paths
-from .confusion import detection_confusion
+from .counts import detection_confusion, size_histograms
 from .detection_frames import DetectionFrames, describe_ranking
 from .detection_records import DetectionAnalysis, DetectionClass
-from .errors import classify, count_errors
+from .error_types import classify, count_errors
+from .frames import check_arguments
 from .matching import Matches, match
 from .precision import WeightedPrecision, precision_recall
 from .records import Estimate
-from .resampling import ROUNDS, describe, estimates, resample
-from .sizes import size_histograms
+from .resampling import ROUNDS, describe_bootstrap, estimates, resample
 from .slices import box_tables, frame_tables, size_table
 
 _METRICS = ("AP", "AP50", "AP75", "AR100")
@@ -45,7 +44,7 @@ def analyse_detection(
 
     Args:
         truth: a label file of any vintage, or a folder of them.
-        predicted: likewise.
+        predicted: the predictions, in the same forms.
         images: the folder of the images, for the paths of the frames to show.
         score_threshold: 0 to 1; the confusion matrix, the counts of errors, the histogram of sizes and the choice of
             frames are of the detections with at least this score.
@@ -56,19 +55,18 @@ def analyse_detection(
         workers: processes or threads; all cores without it.
 
     Raises:
-        ConfigError: a negative number, or a score threshold that is not between 0 and 1.
-        DataError: a bad file, an unknown category, a prediction without a score, predictions of other frames, or no
-            folder ``images``.
+        ConfigError: a number is negative, or ``score_threshold`` is not between 0 and 1.
+        DataError: a file cannot be read, a category is unknown, a prediction has no score or is of another frame, or
+            ``images`` is no folder.
     """
-    check_numbers(bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
+    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
+    check_arguments(truth, predicted, images, bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
     if not 0 <= score_threshold <= 1:
         raise ConfigError(f"a score threshold of {score_threshold} leaves nothing to count; give one from 0 to 1.")
-    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
-    check_paths(truth, predicted, images)
     workers = workers or cores()
     with without_collection():
         matched, attributes, vintage = open_det(truth, predicted, workers)
-        classes = tuple(TASKS["det"].names)
+        classes = TASKS["det"].names
         official = matched.toolkit_scores()
         matches = match(matched.truth, matched.detections, len(matched.names), len(classes))
         outcomes = classify(matches)
@@ -79,30 +77,30 @@ def analyse_detection(
         num_frames, num_predicted = len(matched.names), len(np.unique(matches.detections.frame))
         frames = DetectionFrames(matches, outcomes, matched.flags, matched.names, attributes, images, score_threshold)
         return DetectionAnalysis(
-            truth,
-            predicted,
-            vintage.value,
-            num_frames,
-            int((~matches.ignored).sum()),
-            int(matches.ignored.sum()),
-            len(matches.detections.score),
-            num_frames - num_predicted,
-            score_threshold,
-            official,
-            _headline(official, ends[:, : len(_METRICS)]),
-            describe(bootstrap, seed, num_frames),
-            _class_rows(matches, official, ends[:, len(_METRICS) :], classes, score_threshold),
-            tuple(curve for curve in curves if curve is not None),
-            frame_tables(matched, attributes, truth, _METRICS, "AP")
+            truth=truth,
+            predicted=predicted,
+            vintage=vintage.value,
+            num_frames=num_frames,
+            num_boxes=int((~matches.ignored).sum()),
+            num_ignored=int(matches.ignored.sum()),
+            num_detections=len(matches.detections.score),
+            num_without_prediction=num_frames - num_predicted,
+            score_threshold=score_threshold,
+            toolkit_scores=official,
+            headline=_headline(official, ends[:, : len(_METRICS)]),
+            bootstrap=describe_bootstrap(bootstrap, seed, num_frames),
+            classes=_class_rows(matches, official, ends[:, len(_METRICS) :], classes, score_threshold),
+            curves=tuple(curve for curve in curves if curve is not None),
+            slices=frame_tables(matched, attributes, truth, _METRICS, "AP")
             | {"size": size_table(matches, official)}
             | box_tables(matched, truth, _METRICS, "AP"),
-            detection_confusion(matches, outcomes, classes, score_threshold),
-            count_errors(matches, outcomes, classes, score_threshold),
-            size_histograms(matches, outcomes, classes, score_threshold),
-            frames.worst(worst, worst_each),
-            describe_ranking(score_threshold, worst, worst_each),
-            frames.errors(),
-            frames.named,
+            confusion=detection_confusion(matches, outcomes, classes, score_threshold),
+            errors=count_errors(matches, outcomes, classes, score_threshold),
+            sizes=size_histograms(matches, outcomes, classes, score_threshold),
+            worst=frames.worst(worst, worst_each),
+            ranking=describe_ranking(score_threshold, worst, worst_each),
+            frame_errors=frames.errors(),
+            frames=frames.named,
         )
 
 
@@ -137,26 +135,22 @@ def _class_rows(
         for metric, part in (("AP", ends[:, :num]), ("AP50", ends[:, num:]))
     )
     detections, truth = matches.detections, matches.truth
-    counts = np.column_stack(
-        [
-            np.bincount(category, minlength=num)
-            for category in (
-                truth.category[~matches.ignored],
-                truth.category[matches.ignored],
-                detections.category,
-                detections.category[detections.score >= score_threshold],
-            )
-        ]
-    ).tolist()
+
+    def count(categories: np.ndarray) -> list[int]:
+        return np.bincount(categories, minlength=num).tolist()
+
+    boxes, ignored = count(truth.category[~matches.ignored]), count(truth.category[matches.ignored])
+    found, confident = count(detections.category), count(detections.category[detections.score >= score_threshold])
     return tuple(
         DetectionClass(
-            name,
-            ap[k],
-            ap50[k],
-            official["AP75"][0][name],
-            official["AR100"][0][name],
-            *counts[k],
-            {metric: values[0][name] for metric, values in official.items()},
+            name=name,
+            ap=ap[k],
+            ap50=ap50[k],
+            boxes=boxes[k],
+            ignored=ignored[k],
+            detections=found[k],
+            confident=confident[k],
+            toolkit_scores={metric: values[0][name] for metric, values in official.items()},
         )
         for k, name in enumerate(classes)
     )

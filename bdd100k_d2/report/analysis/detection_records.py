@@ -5,23 +5,24 @@ stands for what does not exist, as the score of a class without ground truth.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from ...data.labels import FrameAttributes
-from ...evaluation.toolkit_format import ToolkitScores
-from .records import Bootstrap, Estimate, SliceTable
+from .records import AnalysedFrame, Analysis, Confusion, Estimate
 
 RIGHT = "right"
 """A detection that finds a box of its class: a true positive."""
 
-IGNORED = "ignored"
-"""A detection on a crowd or an ignored box, or beyond the hundred best of a class and a frame: it is not counted."""
+NOT_COUNTED = "ignored"
+"""A detection on a crowd or an ignored box, or beyond the hundred best of a class and a frame."""
 
 DETECTION_ERRORS = ("classification", "localisation", "both", "duplicate", "background")
-"""What can be wrong with a detection; see :mod:`.errors` for their definitions."""
+"""What can be wrong with a detection; see :mod:`.error_types` for their definitions."""
+
+OUTCOMES = (*DETECTION_ERRORS, RIGHT, NOT_COUNTED)
+"""What can become of a detection; arrays and the page's data hold places in it."""
 
 MISSED = "missed"
 """A box of ground truth that no detection finds, and that no classification or localisation error accounts for."""
@@ -29,15 +30,14 @@ MISSED = "missed"
 ERROR_TYPES = (*DETECTION_ERRORS, MISSED)
 
 
-class DetectionClass(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class DetectionClass:
     """A row of the table of classes.
 
     Attributes:
         name: of the class.
         ap: COCO's AP, the mean over ten IoU thresholds.
         ap50: the AP at IoU 0.5.
-        ap75: the AP at IoU 0.75.
-        ar100: the recall with at most 100 detections a frame, the mean over ten IoU thresholds.
         boxes: scored boxes of ground truth.
         ignored: boxes that are crowds or ignored, which are neither found nor missed.
         detections: of this class, at any score.
@@ -48,8 +48,6 @@ class DetectionClass(NamedTuple):
     name: str
     ap: Estimate
     ap50: Estimate
-    ap75: float
-    ar100: float
     boxes: int
     ignored: int
     detections: int
@@ -77,19 +75,15 @@ class PrecisionRecall(NamedTuple):
     ap: float
 
 
-class DetectionConfusion(NamedTuple):
+@dataclass(frozen=True)
+class DetectionConfusion(Confusion):
     """Boxes of ground truth by the class of the detection that lies on them.
 
     Attributes:
-        names: K classes; the last row and column are "background".
-        matrix: (K + 1, K + 1) int64; rows are true classes, columns predicted ones. In the last column are missed
-            boxes, in the last row detections on nothing.
         iou: a pair overlaps at least so much.
         score_threshold: lower detections are left out.
     """
 
-    names: tuple[str, ...]
-    matrix: np.ndarray
     iou: float
     score_threshold: float
 
@@ -100,8 +94,8 @@ class DetectionErrors(NamedTuple):
     Attributes:
         name: of the class. A detection's error belongs to the detection's class, a missed box to its own.
         counts: by error type (`ERROR_TYPES`), at the score threshold.
-        costs: by error type, the AP50 that is gained when all errors of that type, at any score, are mended, in percent
-            points. Costs do not add up.
+        costs: by error type, the AP50 that is gained when all errors of that type, at any score, are mended, in
+            percentage points. Costs do not add up.
         right: detections that find a box, at the score threshold.
     """
 
@@ -140,7 +134,7 @@ class TruthBox(NamedTuple):
         corners: x1, y1, x2, y2.
         ignored: a crowd or an ignored box: never found, never missed.
         occluded: whether it is; None where the label file does not say.
-        truncated: likewise.
+        truncated: whether the border of the image cuts it off; None where the label file does not say.
         found_by: place in the frame's ``predicted`` of the detection that finds it, at any score; -1 for none.
         found_score: the score of that detection; NaN for none.
         blamed_score: the highest score of the classification and localisation errors whose ``truth`` is this box; NaN
@@ -164,7 +158,7 @@ class PredictedBox(NamedTuple):
         category: class index.
         corners: x1, y1, x2, y2.
         score: 0 to 1.
-        outcome: `RIGHT`, `IGNORED` or one of `DETECTION_ERRORS`.
+        outcome: one of `OUTCOMES`.
         truth: place in the frame's ``truth`` of the box that it finds, repeats, misnames or misplaces, or of the crowd
             that it lies on; -1 for an error of type background.
         iou: with that box; 0 for none.
@@ -178,24 +172,18 @@ class PredictedBox(NamedTuple):
     iou: float
 
 
-class DetectionFrame(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class DetectionFrame(AnalysedFrame):
     """A frame of the gallery.
 
     Attributes:
-        name: as in the label file.
-        image: its image; None where no folder of images is given or the image is not in it.
-        attributes: weather, scene and time of day; None where the label file has none.
         errors: the sum of the counts of all error types; the frames are ranked by it.
         counts: by error type and of `RIGHT`, at the score threshold.
-        f1: 2 right / (detections + boxes), of those that count, at the score threshold, in percent; NaN for a frame
-            without either.
+        f1: 2 right / (detections + boxes), of those that count, at the score threshold; NaN for a frame without either.
         truth: in the order of the label file.
         predicted: by descending score.
     """
 
-    name: str
-    image: Path | None
-    attributes: FrameAttributes | None
     errors: int
     counts: Mapping[str, int]
     f1: float
@@ -203,54 +191,40 @@ class DetectionFrame(NamedTuple):
     predicted: tuple[PredictedBox, ...]
 
 
-class DetectionAnalysis(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class DetectionAnalysis(Analysis):
     """Everything that the report says of detections.
 
+    The headline has all twelve official scores, "AP" to "ARl"; "AP", "AP50", "AP75" and "AR100" have intervals.
+
     Attributes:
-        truth: the label file or folder.
-        predicted: the predictions.
         vintage: of the labels, as "det_20"; scores on labels of another vintage are not comparable.
-        num_frames: of ground truth.
         num_boxes: scored boxes.
         num_ignored: crowds and ignored boxes.
         num_detections: in these frames, at any score.
         num_without_prediction: frames without any detection.
         score_threshold: of the confusion matrix, error counts, size histogram and the ranking of frames.
-        toolkit_scores: the official scores, as ``tools/evaluate.py --out`` writes them.
-        headline: all twelve official scores over all classes, "AP" to "ARl"; "AP", "AP50", "AP75" and "AR100" have
-            intervals, the ends of the others' are NaN.
-        bootstrap: how the intervals were made.
-        classes: a row a class, in the official order.
+        classes: one row per class, in the official order.
         curves: of each class with ground truth, at IoU 0.5 and 0.75.
-        slices: by attribute; an attribute that no frame or box has is left out.
         confusion: of all classes.
-        errors: of all classes first, then a record a class.
-        sizes: likewise.
+        errors: of all classes first, then one record per class.
+        sizes: of all classes first, then one record per class.
         worst: the worst frames first.
-        ranking: how ``worst`` was chosen and ordered, in words.
         frame_errors: the number of errors of every frame by its name, in the order of the ranking.
         frames: names of frames -> these frames, in the same order; of any frame, also of one without an error.
     """
 
-    truth: Path
-    predicted: Path
     vintage: str
-    num_frames: int
     num_boxes: int
     num_ignored: int
     num_detections: int
     num_without_prediction: int
     score_threshold: float
-    toolkit_scores: ToolkitScores
-    headline: Mapping[str, Estimate]
-    bootstrap: Bootstrap
     classes: tuple[DetectionClass, ...]
     curves: tuple[PrecisionRecall, ...]
-    slices: Mapping[str, SliceTable]
     confusion: DetectionConfusion
     errors: tuple[DetectionErrors, ...]
     sizes: tuple[SizeHistogram, ...]
     worst: tuple[DetectionFrame, ...]
-    ranking: str
     frame_errors: Mapping[str, int]
     frames: Callable[[Sequence[str]], tuple[DetectionFrame, ...]]

@@ -123,9 +123,8 @@ def assign(pairs: Pairs, group: np.ndarray, thresholds: np.ndarray, num_truth: i
     turn[served] = ranks(group[served])
     turn = turn[pairs.detection]
     by_turn = np.argsort(turn, kind="stable")
-    ends = np.cumsum(np.bincount(turn)) if len(turn) else []
     start = 0
-    for end in ends:
+    for end in np.cumsum(np.bincount(turn)).tolist():
         rows = by_turn[start:end]
         start = end
         detection, truth, iou = pairs.detection[rows], pairs.truth[rows], pairs.iou[rows, None]

@@ -33,7 +33,7 @@ class WeightedPrecision:
     """Average precision and recall of a split by class and IoU threshold, for any weights of the frames."""
 
     def __init__(self, matches: Matches) -> None:
-        """Sorts out what does not depend on the weights."""
+        # What does not depend on the weights.
         self._classes = [_rank(matches, k) for k in range(matches.num_classes)]
 
     def __call__(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,12 +104,12 @@ def precision_recall(matches: Matches, k: int, name: str, threshold: int, max_po
     last = np.flatnonzero(np.diff(score, append=-np.inf))
     chosen = last[_thinned(right[last], max_points)]
     return PrecisionRecall(
-        name,
-        float(IOU_THRESHOLDS[threshold]),
-        100 * right[chosen] / positives,
-        100 * right[chosen] / number[chosen],
-        score[chosen],
-        area,
+        name=name,
+        iou=float(IOU_THRESHOLDS[threshold]),
+        recall=100 * right[chosen] / positives,
+        precision=100 * right[chosen] / number[chosen],
+        score=score[chosen],
+        ap=area,
     )
 
 

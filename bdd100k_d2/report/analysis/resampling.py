@@ -13,7 +13,7 @@ ROUNDS = 500
 _ENDS = (2.5, 97.5)
 
 
-def describe(rounds: int, seed: int, num_frames: int) -> Bootstrap:
+def describe_bootstrap(rounds: int, seed: int, num_frames: int) -> Bootstrap:
     """What the intervals of :func:`resample` mean."""
     if not rounds:
         return Bootstrap(0, seed, "No intervals were computed.")

@@ -1,6 +1,10 @@
-"""Masks against ground truth: two folders -> everything that the report says of them."""
+"""Masks against ground truth: two folders -> everything that the report says of them.
+
+Scores are in percent; NaN is the score of what does not exist.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +12,83 @@ import numpy as np
 from ...data.labels import FrameAttributes, image_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
-from ...evaluation.files.segmentation import MaskLabels, MatchedMasks, open_masks
+from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
-from ...evaluation.toolkit_format import further_segmentation, official_segmentation, summary
+from ...evaluation.toolkit_format import ToolkitScores, further_segmentation, official_segmentation, summary
 from ...parallel import cores
 from ...tasks import TASKS
-from .arguments import check_numbers, check_paths
-from .gallery import attributes_by_place, find_images, slice_masks, worst_of_each
-from .resampling import ROUNDS, describe, estimates, resample
-from .segmentation_records import SegmentationAnalysis, SegmentationClass, SegmentationConfusion, SegmentationFrame
+from .frames import attributes_by_place, check_arguments, find_images, slice_masks, worst_of_each
+from .records import AnalysedFrame, Analysis, Confusion, Estimate
+from .resampling import ROUNDS, describe_bootstrap, estimates, resample
 from .slices import frame_tables
 
 _METRICS = ("mIoU", "mAcc", "fIoU", "pAcc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationClass:
+    """A row of the table of classes.
+
+    Attributes:
+        name: of the class.
+        iou: intersection over union; the value is the official one, 0 where the class is nowhere.
+        precision: the official "Acc": of the pixels predicted as the class, the share that are of it.
+        recall: of the pixels of the class, the share that are predicted as it.
+        true_pixels: pixels of the class.
+        predicted_pixels: scored pixels that are predicted as the class.
+        frames: frames that have the class in their ground truth.
+        is_scored: whether it counts in the official averages (drivable's background and absent classes do not).
+    """
+
+    name: str
+    iou: Estimate
+    precision: float
+    recall: float
+    true_pixels: int
+    predicted_pixels: int
+    frames: int
+    is_scored: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationFrame(AnalysedFrame):
+    """A frame of the gallery.
+
+    Attributes:
+        truth: its mask of ground truth, which is read when it is drawn.
+        predicted: its predicted mask; None where there is none.
+        score: the frame's mIoU, over the scored classes of its ground truth; the frames are ranked by it.
+        pixel_accuracy: the share of its scored pixels that are right.
+        classes: the IoU in this frame by class name, of the classes in its ground truth or in its prediction for pixels
+            that are scored.
+    """
+
+    truth: Mask
+    predicted: Mask | None
+    score: float
+    pixel_accuracy: float
+    classes: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationAnalysis(Analysis):
+    """Everything that the report says of masks.
+
+    The headline has "mIoU", "mAcc", "fIoU", "pAcc", then "mRecall" and of drivable "mIoU-strict", all with intervals.
+
+    Attributes:
+        task: whose masks they are.
+        further: scores that the official tool does not have, in the same form: "Recall", of drivable "IoU-strict".
+        classes: one row per class, in the official order; of drivable with background, which is not scored.
+        confusion: of all classes.
+        worst: the worst frames first.
+    """
+
+    task: str
+    further: ToolkitScores
+    classes: tuple[SegmentationClass, ...]
+    confusion: Confusion
+    worst: tuple[SegmentationFrame, ...]
 
 
 def analyse_segmentation(
@@ -38,9 +107,9 @@ def analyse_segmentation(
     """Scores masks officially, and says where they fail.
 
     Args:
-        task: "sem_seg" or "drivable".
+        task: one whose results are masks, as "sem_seg".
         truth: a folder of masks, or label files with run lengths.
-        predicted: likewise.
+        predicted: the predictions, in the same forms.
         images: the folder of the images, for the paths of the frames to show.
         attributes: a label file with the frames' attributes, where ``truth`` has none.
         bootstrap: rounds, of which the intervals are made; 0 for none.
@@ -50,16 +119,15 @@ def analyse_segmentation(
         workers: threads; all cores without it.
 
     Raises:
-        ConfigError: another task, or a negative number.
-        DataError: a bad file, a mask of another size, predictions of other frames, attributes of other frames, or no
-            folder ``images``.
+        ConfigError: the results of ``task`` are no masks, or a number is negative.
+        DataError: a file cannot be read, a mask has another size, predictions or attributes are of other frames, or
+            ``images`` is no folder.
     """
-    known = [name for name, one in TASKS.items() if one.form == "masks"]
-    if task not in known:
-        raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(known)}.")
-    check_numbers(bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
+    with_masks = [name for name, one in TASKS.items() if one.form == "masks"]
+    if task not in with_masks:
+        raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(with_masks)}.")
     truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
-    check_paths(truth, predicted, images)
+    check_arguments(truth, predicted, images, bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
     workers = workers or cores()
     matched = open_masks(task, truth, predicted, workers)
     source = Path(attributes) if attributes is not None else truth
@@ -67,38 +135,38 @@ def analyse_segmentation(
     if attributes is not None or isinstance(matched.masks[0][0], MaskLabels):
         known = read_attributes(source, matched)
 
-    total = matched.matrices.sum(axis=0)
     official, further = matched.toolkit_scores(), matched.extra_metrics()
     headline = summary(official) | summary(further)
     ends = _intervals(task, matched.matrices, bootstrap, seed, workers)
-    confusion = SegmentationConfusion(tuple(TASKS[task].names), total)
     num_frames = len(matched.names)
     return SegmentationAnalysis(
-        task,
-        truth,
-        predicted,
-        num_frames,
-        official,
-        further,
-        dict(zip(headline, estimates(np.array(list(headline.values())), ends[:, : len(headline)]), strict=True)),
-        describe(bootstrap, seed, num_frames),
-        _class_rows(task, matched.matrices, ends[:, len(headline) :]),
-        confusion,
-        frame_tables(matched, known, source, _METRICS, "IoU"),
-        _frames(task, matched, images, known, worst, worst_each),
-        "Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; frames "
-        f"without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong pixels of "
-        f"each class, and the first {worst_each:,} of each weather, scene and time of day.",
+        task=task,
+        truth=truth,
+        predicted=predicted,
+        num_frames=num_frames,
+        toolkit_scores=official,
+        further=further,
+        headline=dict(
+            zip(headline, estimates(np.array(list(headline.values())), ends[:, : len(headline)]), strict=True)
+        ),
+        bootstrap=describe_bootstrap(bootstrap, seed, num_frames),
+        classes=_class_rows(task, matched.matrices, ends[:, len(headline) :]),
+        confusion=Confusion(TASKS[task].names, matched.matrices.sum(axis=0)),
+        slices=frame_tables(matched, known, source, _METRICS, "IoU"),
+        worst=_frames(task, matched, images, known, worst, worst_each),
+        ranking="Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; "
+        f"frames without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong "
+        f"pixels of each class, and the first {worst_each:,} of each weather, scene and time of day.",
     )
 
 
 def _view(task: str, matrix: np.ndarray) -> np.ndarray:
     """What of a matrix is scored officially."""
-    return without_background(matrix) if task == "drivable" else matrix
+    return matrix if TASKS[task].unscored is None else without_background(matrix)
 
 
 def _all_ious(task: str, matrix: np.ndarray) -> np.ndarray:
-    """(K,) IoUs of all classes in percent: official ones, and after them drivable's background."""
+    """(K,) IoUs of all classes in percent: the official ones, and after them that of a class that is not scored."""
     scored = segmentation_scores(_view(task, matrix)).iou
     return np.concatenate([scored, segmentation_scores(matrix).iou[len(scored) :]])
 
@@ -107,7 +175,7 @@ def _all_seen(task: str, matrix: np.ndarray) -> np.ndarray:
     """(K,) bool, which classes have an IoU: those in the ground truth or the prediction where it counts them."""
 
     def seen(counts: np.ndarray) -> np.ndarray:
-        return counts.any(axis=1) | counts[:, :-1].any(axis=0)
+        return np.logical_or(counts.any(axis=1), counts[:, :-1].any(axis=0))
 
     scored = seen(_view(task, matrix))
     return np.concatenate([scored, seen(matrix)[len(scored) :]])
@@ -137,18 +205,22 @@ def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[Segm
         return np.concatenate([values(scored), values(every)[num_scored:]])
 
     ious = estimates(both(lambda scores: scores.iou), ends)
-    columns = zip(
-        TASKS[task].names,
-        ious,
-        both(lambda scores: scores.precision).tolist(),
-        both(lambda scores: scores.recall).tolist(),
-        total.sum(axis=1).tolist(),
-        total[:, :-1].sum(axis=0).tolist(),
-        np.count_nonzero(matrices.any(axis=2), axis=0).tolist(),
-        (scored.present.tolist() + [False] * (len(total) - num_scored)),
-        strict=True,
+    precision, recall = (both(lambda scores: scores.precision).tolist(), both(lambda scores: scores.recall).tolist())
+    true_pixels, predicted_pixels = total.sum(axis=1).tolist(), total[:, :-1].sum(axis=0).tolist()
+    frames = np.count_nonzero(matrices.any(axis=2), axis=0).tolist()
+    return tuple(
+        SegmentationClass(
+            name=name,
+            iou=ious[k],
+            precision=precision[k],
+            recall=recall[k],
+            true_pixels=true_pixels[k],
+            predicted_pixels=predicted_pixels[k],
+            frames=frames[k],
+            is_scored=k < num_scored and bool(scored.present[k]),
+        )
+        for k, name in enumerate(TASKS[task].names)
     )
-    return tuple(SegmentationClass(*column) for column in columns)
 
 
 def _frames(
@@ -174,16 +246,18 @@ def _frames(
     paths = find_images([f"{stem}.jpg" for stem in stems], images)
     frames = []
     for place, stem, path in zip(worst, stems, paths, strict=True):
-        ious, seen = _all_ious(task, matrices[place]).tolist(), _all_seen(task, matrices[place])
+        ious, present = _all_ious(task, matrices[place]).tolist(), _all_seen(task, matrices[place])
+        mask, predicted = matched.masks[place]
         frames.append(
             SegmentationFrame(
-                stem,
-                path,
-                *matched.masks[place],
-                known[place],
-                float(means[place]),
-                scores[place].pixel_accuracy,
-                {name: iou for name, iou, is_seen in zip(TASKS[task].names, ious, seen, strict=True) if is_seen},
+                name=stem,
+                image=path,
+                attributes=known[place],
+                truth=mask,
+                predicted=predicted,
+                score=float(means[place]),
+                pixel_accuracy=scores[place].pixel_accuracy,
+                classes={name: iou for name, iou, seen in zip(TASKS[task].names, ious, present, strict=True) if seen},
             )
         )
     return tuple(frames)

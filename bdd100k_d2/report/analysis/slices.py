@@ -16,8 +16,6 @@ from ...evaluation.toolkit_format import ToolkitScores, summary
 from .matching import Matches
 from .records import SliceRow, SliceTable
 
-SIZE = "size"
-
 
 def frame_tables(
     matched: MatchedFrames, attributes: Mapping[str, FrameAttributes], source: Path, metrics: tuple[str, ...], main: str
@@ -29,7 +27,7 @@ def frame_tables(
         attributes: of frames by name.
         source: their file.
         metrics: those of the summary that a row shows.
-        main: the official metric whose values a class a row shows.
+        main: the official metric that a row shows of each class.
     """
     known = [name for name in FRAME_ATTRIBUTES if any(getattr(one, name) for one in attributes.values())]
     return _tables(slices_of(matched, known, attributes, source), metrics, main)
@@ -48,16 +46,16 @@ def size_table(matches: Matches, official: ToolkitScores) -> SliceTable:
     ranges = dict(zip(("small", "medium", "large"), AREA_RANGES[1:].tolist(), strict=True))
     rows = [
         SliceRow(
-            name,
-            int(np.count_nonzero((area >= low) & (area <= high))),
-            {metric: official[f"{metric}{name[0]}"][-1]["OVERALL"] for metric in ("AP", "AR")},
-            official[f"AP{name[0]}"][0],
+            value=name,
+            count=int(np.count_nonzero((area >= low) & (area <= high))),
+            scores={metric: official[f"{metric}{name[0]}"][-1]["OVERALL"] for metric in ("AP", "AR")},
+            classes=official[f"AP{name[0]}"][0],
         )
         for name, (low, high) in ranges.items()
     ]
     small, large = (math.isqrt(int(ranges[name][1])) for name in ("small", "medium"))
     return SliceTable(
-        SIZE,
+        "size",
         "boxes",
         f"COCO's ranges of area: small up to {small}x{small} pixels, large from {large}x{large}, medium between; a box "
         "on a limit is in both. A row scores the boxes in its range; the others are neither found nor missed, and "
@@ -67,12 +65,12 @@ def size_table(matches: Matches, official: ToolkitScores) -> SliceTable:
 
 
 def _tables(slices: Mapping[str, Slice], metrics: tuple[str, ...], main: str) -> dict[str, SliceTable]:
-    return {name: _table(one, metrics, main) for name, one in slices.items()}
-
-
-def _table(one: Slice, metrics: tuple[str, ...], main: str) -> SliceTable:
-    rows = []
-    for row in one.rows:
-        scores = summary(row.scores)
-        rows.append(SliceRow(row.value, row.count, {name: scores[name] for name in metrics}, row.scores[main][0]))
-    return SliceTable(one.attribute, one.counted, one.definition, tuple(rows))
+    tables = {}
+    for name, one in slices.items():
+        rows = [(row, summary(row.scores)) for row in one.rows]
+        shown = (
+            SliceRow(row.value, row.count, {metric: scores[metric] for metric in metrics}, row.scores[main][0])
+            for row, scores in rows
+        )
+        tables[name] = SliceTable(one.attribute, one.counted, one.definition, tuple(shown))
+    return tables

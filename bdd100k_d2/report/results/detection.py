@@ -1,10 +1,9 @@
-"""The sections of the page about detections."""
+"""What the page says of detections."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ...data.categories import DET
 from ...data.vintages import Vintage
 from ...tasks import TASKS
 from ..analysis.detection_records import (
@@ -13,27 +12,28 @@ from ..analysis.detection_records import (
     DetectionClass,
     DetectionErrors,
     PrecisionRecall,
-    SizeHistogram,
 )
-from .plots import Image, PlotGroup, as_figure, draw_precision_recall, draw_sizes, write_plot
-from .slices import slice_parts
+from ..plots import ThemedPlot, draw_precision_recall, draw_sizes, write_plot
 from .tables import (
     Cell,
     Column,
-    Part,
-    Row,
-    Score,
+    Content,
+    Figure,
+    PlotGroup,
     Section,
+    SectionPart,
     Table,
+    TableRow,
     changed,
-    colors_of,
     estimate,
-    interval,
+    headline,
     matrix,
     number,
     percent,
+    slice_parts,
 )
 
+_COLORS = {category.name: category.color for category in TASKS["det"].categories}
 _MEANINGS = {metric.key: metric.meaning for metric in TASKS["det"].metrics}
 _TABLE_SCORES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 _ERROR_MEANINGS = {
@@ -48,10 +48,38 @@ _ERROR_MEANINGS = {
 _NOT_COMPARABLE = {Vintage.LISTS_2018.value, Vintage.PER_IMAGE_2018.value, Vintage.TRACKING.value}
 _ALL = "all classes"
 _IOUS = (0.5, 0.75)
+_PLOT_SIZE = (5.4, 3.9)
 
 
-def facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[tuple[str, str]]:
-    """What was compared with what, title and text."""
+def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> Content:
+    """Facts, scores and sections of the page; plots are written to ``page/assets``.
+
+    Raises:
+        OutputError: a plot cannot be written.
+    """
+    confusion = analysis.confusion
+    names = [*confusion.names, "background"]
+    counts = matrix("confusion-matrix", "boxes", names, names, confusion.matrix.tolist())
+    note = (
+        f"Pairs of an object and a detection with IoU of at least {confusion.iou:.2f}, detections with a score of at "
+        f"least {confusion.score_threshold:.2f}, whatever their classes. The column background holds objects that "
+        "nothing lies on, the row background detections on nothing."
+    )
+    return {
+        "facts": _facts(analysis, baseline),
+        "headline": headline(analysis.headline, baseline.headline if baseline else {}, _MEANINGS),
+        "score_notes": _notes(analysis),
+        "sections": [
+            Section("classes", "Classes", [_class_table(analysis, baseline)]),
+            Section("curves", "Precision, recall and size", [_plots(analysis, baseline, page)]),
+            Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, _COLORS)),
+            Section("errors", "Errors", _error_tables(analysis, baseline)),
+            Section("confusion", "Confusion", [SectionPart("matrix", counts, notes=(note,))]),
+        ],
+    }
+
+
+def _facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[tuple[str, str]]:
     lines = [
         ("Ground truth", str(analysis.truth)),
         ("Labels", analysis.vintage),
@@ -66,17 +94,7 @@ def facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> li
     return lines
 
 
-def headline(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Score]:
-    """The official scores over all classes."""
-    scores = []
-    for name, value in analysis.headline.items():
-        cell = percent(value.value, None if baseline is None else baseline.headline[name].value)
-        scores.append(Score(name, _MEANINGS[name], cell.text, interval(value), cell.change))
-    return scores
-
-
-def notes(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[str]:
-    """What is to be known of the scores."""
+def _notes(analysis: DetectionAnalysis) -> list[str]:
     lines = [analysis.bootstrap.definition]
     if analysis.vintage in _NOT_COMPARABLE:
         lines.append(
@@ -88,58 +106,23 @@ def notes(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> li
     return lines
 
 
-def sections(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> list[Section]:
-    """The sections below the headline; plots are written to ``page/assets``.
-
-    Raises:
-        OutputError: a plot cannot be written.
-    """
-    confusion = analysis.confusion
-    names = [*confusion.names, "background"]
-    counts = matrix("confusion-matrix", "boxes", names, names, confusion.matrix.tolist())
-    thresholds = (
-        f"IoU of at least {confusion.iou:.2f}, detections with a score of at least {confusion.score_threshold:.2f}"
-    )
-    return [
-        Section("classes", "Classes", [_class_table(analysis, baseline)]),
-        Section("curves", "Precision, recall and size", [_plots(analysis, baseline, page)]),
-        Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors_of(DET))),
-        Section("errors", "Errors", _error_tables(analysis, baseline)),
-        Section(
-            "confusion",
-            "Confusion",
-            [
-                Part(
-                    "matrix",
-                    counts,
-                    notes=(
-                        f"Pairs of an object and a detection with {thresholds}, whatever their classes. The column "
-                        "background holds objects that nothing lies on, the row background detections on nothing.",
-                    ),
-                )
-            ],
-        ),
-    ]
-
-
-def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> Part:
+def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> SectionPart:
     others = {row.name: row for row in baseline.classes} if baseline else {}
-    colors = colors_of(DET)
-    rows = [Row(row.name, _class_cells(row, others.get(row.name)), colors.get(row.name)) for row in analysis.classes]
+    rows = [TableRow(row.name, _class_cells(row, others.get(row.name)), _COLORS[row.name]) for row in analysis.classes]
     columns = (
         Column("Class"),
         Column("Objects", "objects in the ground truth that count"),
         Column("Detections", f"detections with a score of at least {analysis.score_threshold:.2f}"),
         *(Column(name, _MEANINGS[name]) for name in _TABLE_SCORES),
     )
-    foot = Row("Overall", _overall_cells(analysis, baseline))
+    foot = TableRow("Overall", _overall_cells(analysis, baseline))
     notes = [
         "Percent. A class that the ground truth lacks has no score (-) and is left out of the mean. Click a column's "
         "title to sort by it."
     ]
     if baseline:
         notes.append("Beside each score stands its difference to the baseline.")
-    return Part("table", Table(columns, rows, foot, "class-table"), notes=notes)
+    return SectionPart("table", Table(columns, rows, foot, "class-table"), notes=notes)
 
 
 def _overall_cells(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Cell]:
@@ -154,29 +137,33 @@ def _class_cells(row: DetectionClass, old: DetectionClass | None) -> list[Cell]:
     return [
         Cell(row.boxes, f"{row.boxes:,}"),
         Cell(row.confident, f"{row.confident:,}"),
-        estimate(row.ap, old and old.ap),
-        estimate(row.ap50, old and old.ap50),
+        estimate(row.ap, old.ap if old else None),
+        estimate(row.ap50, old.ap50 if old else None),
         *(percent(row.toolkit_scores[name], before.get(name)) for name in _TABLE_SCORES[2:]),
     ]
 
 
-def _plots(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> Part:
+def _plots(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> SectionPart:
     names = list(dict.fromkeys(curve.name for curve in analysis.curves))
-    choices = [_ALL, *names]
     figures = []
     for iou in _IOUS:
         curves = [curve for curve in analysis.curves if curve.iou == iou]
         others = [curve for curve in baseline.curves if curve.iou == iou] if baseline else []
-        images = [_curve_plot(page, curves, [], iou, "all")]
+        plots = [_curve_plot(page, curves, [], iou, "all")]
         for place, name in enumerate(names):
-            images.append(_curve_plot(page, _named(curves, name), _named(others, name), iou, str(place)))
-        figures.append(as_figure(f"Precision over recall at IoU {iou:.2f}, percent", images))
+            plots.append(_curve_plot(page, _named(curves, name), _named(others, name), iou, str(place)))
+        figures.append(Figure(f"Precision over recall at IoU {iou:.2f}, percent", plots, _PLOT_SIZE))
     sizes = {one.name: one for one in analysis.sizes}
-    images = [_size_plot(page, sizes[name], place) for place, name in enumerate(choices) if name in sizes]
+    choices = [_ALL, *names]
+    plots = [
+        write_plot(page, f"sizes-{place}", f"sizes of {name}", _PLOT_SIZE, partial(draw_sizes, sizes=sizes[name]))
+        for place, name in enumerate(choices)
+        if name in sizes
+    ]
     threshold = f"IoU 0.50 and score {analysis.score_threshold:.2f}"
-    figures.append(as_figure(f"Objects by size, found or not at {threshold}", images))
+    figures.append(Figure(f"Objects by size, found or not at {threshold}", plots, _PLOT_SIZE))
     note = "In the legend: AP at that IoU. The dotted lines at 32 and 96 pixels part small, medium and large objects."
-    return Part("plots", PlotGroup("class-plots", choices, figures), notes=(note,))
+    return SectionPart("plots", PlotGroup("class-plots", choices, figures), notes=(note,))
 
 
 def _named(curves: Sequence[PrecisionRecall], name: str) -> list[PrecisionRecall]:
@@ -185,53 +172,37 @@ def _named(curves: Sequence[PrecisionRecall], name: str) -> list[PrecisionRecall
 
 def _curve_plot(
     page: Path, curves: Sequence[PrecisionRecall], others: Sequence[PrecisionRecall], iou: float, key: str
-) -> Image:
+) -> ThemedPlot:
     of = curves[0].name if len(curves) == 1 else _ALL
     draw = partial(draw_precision_recall, curves=curves, baseline=others)
-    return write_plot(page, f"curve-{round(100 * iou)}-{key}", f"precision over recall of {of} at IoU {iou:.2f}", draw)
+    alt = f"precision over recall of {of} at IoU {iou:.2f}"
+    return write_plot(page, f"curve-{round(100 * iou)}-{key}", alt, _PLOT_SIZE, draw)
 
 
-def _size_plot(page: Path, sizes: SizeHistogram, place: int) -> Image:
-    return write_plot(page, f"sizes-{place}", f"sizes of {sizes.name}", partial(draw_sizes, sizes=sizes))
-
-
-def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Part]:
+def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[SectionPart]:
     others: Mapping[str, DetectionErrors] = {row.name: row for row in baseline.errors} if baseline else {}
     columns = [Column(name, _ERROR_MEANINGS[name]) for name in ERROR_TYPES]
-    colors = colors_of(DET)
     counts, costs = [], []
     for row in analysis.errors:
         old = others.get(row.name)
         most = max(row.counts.values(), default=0)
         right = Cell(row.right, f"{row.right:,}", change=changed(row.right, old and old.right, digits=0))
         counted = [number(row.counts[key], most, old and old.counts[key]) for key in ERROR_TYPES]
-        counts.append(Row(row.name, [right, *counted], colors.get(row.name)))
-        costs.append(
-            Row(row.name, [_cost(row.costs[key], old and old.costs[key]) for key in ERROR_TYPES], colors.get(row.name))
-        )
+        gains = [_cost(row.costs[key], old and old.costs[key]) for key in ERROR_TYPES]
+        counts.append(TableRow(row.name, [right, *counted], _COLORS.get(row.name)))
+        costs.append(TableRow(row.name, gains, _COLORS.get(row.name)))
     definitions = "; ".join(f"{name}: {meaning}" for name, meaning in _ERROR_MEANINGS.items())
-    threshold = f"Detections with a score of at least {analysis.score_threshold:.2f}."
+    how_many = f"{definitions[0].upper()}{definitions[1:]}. Detections with a score of at least "
+    what_they_cost = (
+        "Percentage points of AP50 that would be gained if all errors of the type, at any score, were mended. "
+        "The costs do not add up."
+    )
+    right_column = Column("right", "detections that find an object")
+    count_table = Table([Column("Class"), right_column, *columns], counts[1:], counts[0], "error-table")
+    cost_table = Table([Column("Class"), *columns], costs[1:], costs[0], "cost-table")
     return [
-        Part(
-            "table",
-            Table(
-                [Column("Class"), Column("right", "detections that find an object"), *columns],
-                counts[1:],
-                counts[0],
-                "error-table",
-            ),
-            "How many",
-            (f"{definitions[0].upper()}{definitions[1:]}. {threshold}",),
-        ),
-        Part(
-            "table",
-            Table([Column("Class"), *columns], costs[1:], costs[0], "cost-table"),
-            "What they cost",
-            (
-                "Percentage points of AP50 that would be gained if all errors of the type, at any score, were mended. "
-                "The costs do not add up.",
-            ),
-        ),
+        SectionPart("table", count_table, "How many", (f"{how_many}{analysis.score_threshold:.2f}.",)),
+        SectionPart("table", cost_table, "What they cost", (what_they_cost,)),
     ]
 
 

@@ -1,32 +1,27 @@
 """The one call behind ``tools/report.py det``: two paths and a folder of images -> a page in a folder."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 from markupsafe import Markup
 
-from ...atomic import write_atomic
 from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
-from ..analysis.detection_records import DetectionAnalysis
+from ..analysis.frames import most_changed
 from ..analysis.resampling import ROUNDS
-from ..analysis.segmentation import analyse_segmentation
-from ..analysis.segmentation_records import SegmentationAnalysis
-from ..folder import check_folder, new_page
-from ..template import render
-from . import detection, segmentation
-from .boxes import box_gallery
-from .compare import Pair, most_changed
-from .images import Images
-from .masks import mask_gallery
+from ..analysis.segmentation import SegmentationFrame, analyse_segmentation
+from ..html import check_page_folder, new_page, write_page
+from ..page_images import GalleryImages
+from .detection import detection_content
+from .script_data import ComparedFrame, ScriptData, box_gallery, mask_gallery
+from .segmentation import segmentation_content
+from .tables import Content
 
 logger = logging.getLogger(__name__)
-
-TASKS = ("det", "sem_seg", "drivable")
-
-_TITLES = {"det": "detection report", "sem_seg": "segmentation report", "drivable": "drivable area report"}
 
 # As many worst frames as an analysis of masks has, so that those which changed most are among them.
 _EVERY_FRAME = 10**9
@@ -34,7 +29,7 @@ _EVERY_FRAME = 10**9
 _CHANGED = "The {:,} frames that are worst, or that got most better or most worse against the baseline."
 
 
-class Options(NamedTuple):
+class PageOptions(NamedTuple):
     """How a report is made.
 
     Attributes:
@@ -55,7 +50,7 @@ class Options(NamedTuple):
     workers: int | None = None
 
 
-_DEFAULTS = Options()
+_DEFAULTS = PageOptions()
 
 
 class _Inputs(NamedTuple):
@@ -66,7 +61,95 @@ class _Inputs(NamedTuple):
     predicted: Path
     images: Path | None
     baseline: Path | None
-    options: Options
+    options: PageOptions
+
+
+class _Made(NamedTuple):
+    """What the template shows of the scores and above the gallery, and what the script reads."""
+
+    content: Content
+    gallery_notes: list[str]
+    data: ScriptData
+
+
+def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
+    options = inputs.options
+    analyse = partial(
+        analyse_detection,
+        inputs.truth,
+        score_threshold=options.score_threshold,
+        bootstrap=options.bootstrap,
+        workers=options.workers,
+    )
+    most, each, other = options.max_frames, options.max_frames_each, None
+    if inputs.baseline is None:
+        analysis = analyse(inputs.predicted, inputs.images, worst=most, worst_each=each)
+        frames = [ComparedFrame(frame, None) for frame in analysis.worst]
+    else:
+        analysis = analyse(inputs.predicted, inputs.images, worst=0, worst_each=0)
+        other = analyse(inputs.baseline, worst=0, worst_each=0)
+        names = most_changed(analysis.frame_errors, other.frame_errors, most, 10 * each)
+        # Both runs with all their boxes, for at another threshold the slider asks for other errors.
+        frames = [ComparedFrame(*pair) for pair in zip(analysis.frames(names), other.frames(names), strict=True)]
+    return _Made(
+        detection_content(analysis, other, out),
+        [_CHANGED.format(len(frames)) if other else analysis.ranking],
+        box_gallery(frames, other is not None, images, options.score_threshold),
+    )
+
+
+def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
+    options = inputs.options
+    analyse = partial(
+        analyse_segmentation,
+        inputs.task,
+        inputs.truth,
+        attributes=options.attributes,
+        bootstrap=options.bootstrap,
+        worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
+        worst_each=options.max_frames_each,
+        workers=options.workers,
+    )
+    analysis = analyse(inputs.predicted, inputs.images)
+    other = analyse(inputs.baseline) if inputs.baseline else None
+    frames: list[ComparedFrame[SegmentationFrame]] = [ComparedFrame(frame, None) for frame in analysis.worst]
+    if other:
+        run, before = ({frame.name: frame for frame in one.worst} for one in (analysis, other))
+        badness = ({name: 100 - frame.score for name, frame in one.items()} for one in (run, before))
+        names = most_changed(next(badness), next(badness), options.max_frames, 10 * options.max_frames_each)
+        frames = [ComparedFrame(run[name], before[name]) for name in names]
+    notes = [_CHANGED.format(len(frames)) if other else analysis.ranking]
+    missing = sum(one.predicted is None for frame in frames for one in frame.runs)
+    if missing:
+        have = "has" if missing == 1 else "have"
+        notes.append(f"{missing:,} of these frames {have} no prediction; all their pixels count as wrong.")
+    return _Made(
+        segmentation_content(analysis, other, out), notes, mask_gallery(inputs.task, frames, other is not None, images)
+    )
+
+
+class ResultsView(NamedTuple):
+    """How the page about the results of a task is made.
+
+    Attributes:
+        title: of the page.
+        subject: what the results are.
+        script: of the gallery.
+        make: reads the inputs, and writes plots below the page's folder and the gallery's images.
+    """
+
+    title: str
+    subject: str
+    script: str
+    make: Callable[[_Inputs, Path, GalleryImages], _Made]
+
+
+VIEWS = {
+    "det": ResultsView("detection report", "detections", "results_det.js", _detection),
+    "sem_seg": ResultsView("segmentation report", "semantic masks", "results_seg.js", _segmentation),
+    "drivable": ResultsView("drivable area report", "masks of drivable areas", "results_seg.js", _segmentation),
+}
+"""By task; of the tasks whose results are bitmasks there is no page."""
 
 
 def write_results_page(
@@ -76,16 +159,16 @@ def write_results_page(
     out: Path,
     images: Path | None = None,
     baseline: Path | None = None,
-    options: Options = _DEFAULTS,
+    options: PageOptions = _DEFAULTS,
 ) -> Path:
     """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
 
     An older report is replaced, with its images and plots.
 
     Args:
-        task: one of `TASKS`.
+        task: one of `VIEWS`.
         truth: label files of any vintage, or a folder of masks, as the task has it.
-        predicted: likewise.
+        predicted: the predictions, in the same forms.
         out: the folder of the page; made if it is not there.
         images: the folder of the images; without it the gallery shows boxes and masks alone.
         baseline: predictions of another run, to compare with.
@@ -95,26 +178,27 @@ def write_results_page(
         The path of the page.
 
     Raises:
-        ConfigError: another task, or an option that is out of its range.
-        DataError: bad files, which the message names with the frame and the remedy.
+        ConfigError: ``task`` has no view, or an option is out of its range.
+        DataError: a file cannot be used; the message names it with the frame and the remedy.
         OutputError: a file cannot be written, or ``out`` is a folder that is to be read or has another page.
     """
-    if task not in TASKS:
-        raise ConfigError(f"no report of {task!r}; there are {', '.join(TASKS)}.")
-    check_folder(out, [path for path in (truth, predicted, images, baseline, options.attributes) if path is not None])
-    make_view = _detection if task == "det" else _segmentation
+    if task not in VIEWS:
+        raise ConfigError(f"no report of {task!r}; there are {', '.join(VIEWS)}.")
+    inputs = (truth, predicted, images, baseline, options.attributes)
+    check_page_folder(out, [path for path in inputs if path is not None])
+    view = VIEWS[task]
     with new_page(out) as folder:
-        gallery = Images(folder)
-        view = make_view(_Inputs(task, truth, predicted, images, baseline, options), folder, gallery)
-        view |= {
+        gallery = GalleryImages(folder)
+        made = view.make(_Inputs(task, truth, predicted, images, baseline, options), folder, gallery)
+        page = {
+            **made.content,
             "task": task,
-            "title": _TITLES[task],
+            "title": view.title,
             **_run_names(predicted, baseline),
-            "gallery_notes": [*view["gallery_notes"], *_image_notes(gallery, images)],
-            "data": _as_script_data(view["data"]),
+            "gallery_notes": [*made.gallery_notes, *_image_notes(gallery, images)],
+            "data": _as_script_data(made.data),
         }
-        script = "results_det.js" if task == "det" else "results_seg.js"
-        write_atomic(folder / "index.html", render("results.html", ("sort.js", "results.js", script), page=view))
+        write_page(folder, "results.html", ("sort.js", "results.js", view.script), page=page)
     return out / "index.html"
 
 
@@ -129,78 +213,10 @@ def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:
     return {"name": shown[0], "baseline": shown[1] if baseline else None}
 
 
-def _detection(inputs: _Inputs, out: Path, images: Images) -> dict:
-    options = inputs.options
-
-    def analyse(path: Path, images_of: Path | None, worst: int, worst_each: int) -> DetectionAnalysis:
-        return analyse_detection(
-            inputs.truth,
-            path,
-            images_of,
-            score_threshold=options.score_threshold,
-            bootstrap=options.bootstrap,
-            worst=worst,
-            worst_each=worst_each,
-            workers=options.workers,
-        )
-
-    if inputs.baseline is None:
-        analysis, other = analyse(inputs.predicted, inputs.images, options.max_frames, options.max_frames_each), None
-        frames = [Pair(frame, None) for frame in analysis.worst]
-    else:
-        analysis, other = analyse(inputs.predicted, inputs.images, 0, 0), analyse(inputs.baseline, None, 0, 0)
-        changed = 10 * options.max_frames_each
-        names = most_changed(analysis.frame_errors, other.frame_errors, options.max_frames, changed)
-        # Both runs with all their boxes, for at another threshold the slider asks for other errors.
-        frames = [Pair(*pair) for pair in zip(analysis.frames(names), other.frames(names), strict=True)]
-    return {
-        "facts": detection.facts(analysis, other),
-        "headline": detection.headline(analysis, other),
-        "score_notes": detection.notes(analysis, other),
-        "sections": detection.sections(analysis, other, out),
-        "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking],
-        "data": box_gallery(frames, other is not None, images, options.score_threshold),
-    }
-
-
-def _segmentation(inputs: _Inputs, out: Path, images: Images) -> dict:
-    options = inputs.options
-
-    def analyse(path: Path, images_of: Path | None) -> SegmentationAnalysis:
-        return analyse_segmentation(
-            inputs.task,
-            inputs.truth,
-            path,
-            images_of,
-            attributes=options.attributes,
-            bootstrap=options.bootstrap,
-            worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
-            worst_each=options.max_frames_each,
-            workers=options.workers,
-        )
-
-    analysis = analyse(inputs.predicted, inputs.images)
-    other = analyse(inputs.baseline, None) if inputs.baseline else None
-    frames = [Pair(frame, None) for frame in analysis.worst]
-    if other:
-        runs = [{frame.name: frame for frame in one.worst} for one in (analysis, other)]
-        badness = [{name: 100 - frame.score for name, frame in run.items()} for run in runs]
-        names = most_changed(*badness, options.max_frames, 10 * options.max_frames_each)
-        frames = [Pair(*(run[name] for run in runs)) for name in names]
-    return {
-        "facts": segmentation.facts(analysis, other),
-        "headline": segmentation.headline(analysis, other),
-        "score_notes": [analysis.bootstrap.definition],
-        "sections": segmentation.sections(analysis, other, out),
-        "gallery_notes": [_CHANGED.format(len(frames)) if other else analysis.ranking, *segmentation.notes(frames)],
-        "data": mask_gallery(inputs.task, frames, other is not None, images),
-    }
-
-
-def _image_notes(gallery: Images, images: Path | None) -> list[str]:
-    notes = []
+def _image_notes(gallery: GalleryImages, images: Path | None) -> list[str]:
     if images is None:
         return ["No folder of images was given (--images), so none are shown."]
+    notes = []
     if gallery.missing:
         notes.append(f"{_frames(gallery.missing)} no image in {images}.")
     if gallery.unreadable:
@@ -213,7 +229,7 @@ def _frames(count: int) -> str:
     return "1 frame has" if count == 1 else f"{count:,} frames have"
 
 
-def _as_script_data(value: dict) -> Markup:
+def _as_script_data(value: ScriptData) -> Markup:
     """JSON that ends no script element, whatever names are in it."""
     text = msgspec.json.encode(value).decode()
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,13 +1,22 @@
-"""What the tables of the page hold: cells with a text to read and a value to sort by."""
+"""What the sections of the page hold: tables, whose cells have a text to read and a value to sort by, and matrices."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
 
-from ...data.categories import Category
-from ..analysis.records import Estimate
+from ...drawing.draw import Color
+from ..analysis.records import Estimate, SliceRow, SliceTable
+from ..plots import ThemedPlot
 
-MINUS = "\N{MINUS SIGN}"
+_TITLES = {
+    "weather": "Weather",
+    "scene": "Scene",
+    "timeofday": "Time of day",
+    "size": "Size of the object",
+    "occluded": "Occluded",
+    "truncated": "Truncated",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class MatrixCell:
+    """A cell of a confusion matrix; ``share`` is of its row, 0 to 100, and ``kind`` names its style."""
+
+    count: int
+    share: float
+    text: str
+    title: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class Column:
     """The title of a column and what it means."""
 
@@ -50,12 +70,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row with its name and, for a class, its colour."""
 
     name: str
-    cells: Sequence[Cell]
-    color: tuple[int, int, int] | None = None
+    cells: Sequence[Cell | MatrixCell]
+    color: Color | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +83,31 @@ class Table:
     """A table; the first of ``columns`` is that of the rows' names."""
 
     columns: Sequence[Column]
-    rows: Sequence[Row]
-    foot: Row | None = None
+    rows: Sequence[TableRow]
+    foot: TableRow | None = None
     key: str = ""
 
 
 @dataclass(frozen=True)
-class Part:
+class Figure:
+    """Plots of ``size`` inches (width, height), one for each choice, of which one is shown."""
+
+    title: str
+    images: Sequence[ThemedPlot]
+    size: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PlotGroup:
+    """Figures that show the same choice."""
+
+    key: str
+    choices: Sequence[str]
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True)
+class SectionPart:
     """A part of a section: a "table", "plots", a "matrix", or a "note" alone, with a heading above and notes below."""
 
     kind: str
@@ -91,30 +129,8 @@ class Section:
 
     key: str
     title: str
-    parts: Sequence[Part]
+    parts: Sequence[SectionPart]
     side_by_side: bool = False
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score of the headline."""
-
-    name: str
-    meaning: str
-    text: str
-    interval: str
-    change: Change | None
-
-
-@dataclass(frozen=True)
-class MatrixCell:
-    """A cell of a confusion matrix; ``share`` is of its row, 0 to 100, and ``kind`` names its style."""
-
-    count: int
-    share: float
-    text: str
-    title: str
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,27 @@ class Matrix:
     key: str
     counted: str
     columns: Sequence[str]
-    rows: Sequence[Row] = field(default_factory=tuple)
+    rows: Sequence[TableRow]
+
+
+class Content(TypedDict):
+    """What the page shows of an analysis beside the frames.
+
+    ``facts`` say by title what was compared with what, ``headline`` has name, meaning and value of the scores over all
+    classes, and ``score_notes`` are what is to be known of them.
+    """
+
+    facts: list[tuple[str, str]]
+    headline: list[tuple[str, str, Cell]]
+    score_notes: list[str]
+    sections: list[Section]
+
+
+def headline(
+    scores: Mapping[str, Estimate], baseline: Mapping[str, Estimate], meanings: Mapping[str, str]
+) -> list[tuple[str, str, Cell]]:
+    """Name, meaning and value of the scores over all classes; ``baseline`` is empty without one."""
+    return [(name, meanings[name], estimate(value, baseline.get(name))) for name, value in scores.items()]
 
 
 def percent(value: float, old: float | None = None) -> Cell:
@@ -156,7 +192,7 @@ def changed(new: float, old: float | None, digits: int = 1, more_is_better: bool
     if old is None or math.isnan(old) or math.isnan(new):
         return None
     difference = round(new - old, digits)
-    sign = "+" if difference > 0 else MINUS if difference < 0 else "\N{PLUS-MINUS SIGN}"
+    sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else "\N{PLUS-MINUS SIGN}"
     return Change(
         f"{sign}{abs(difference):,.{digits}f}",
         f"{old:,.{digits}f} in the baseline",
@@ -173,7 +209,7 @@ def matrix(
     for i, (name, values) in enumerate(zip(rows, counts, strict=True)):
         total = sum(values)
         cells = [_matrix_cell(name, columns[j], value, total, i == j) for j, value in enumerate(values)]
-        shown.append(Row(name, cells))
+        shown.append(TableRow(name, cells))
     return Matrix(key, counted, columns, shown)
 
 
@@ -184,6 +220,43 @@ def _matrix_cell(true: str, predicted: str, count: int, total: int, is_diagonal:
     return MatrixCell(count, share, text, f"{true} as {predicted}: {count:,}", " ".join(kinds))
 
 
-def colors_of(categories: Sequence[Category]) -> dict[str, tuple[int, int, int]]:
-    """The colours of classes by name."""
-    return {category.name: category.color for category in categories}
+def slice_parts(
+    slices: Mapping[str, SliceTable], baseline: Mapping[str, SliceTable], colors: Mapping[str, Color]
+) -> list[SectionPart]:
+    """A table for each attribute: the scores over all classes, then the main score of each class.
+
+    Args:
+        slices: by attribute.
+        baseline: those of another run; empty without one.
+        colors: of the classes by name, in their order.
+    """
+    if not slices:
+        note = "The label files hold no attributes of frames or objects, so there is nothing to tell apart."
+        return [SectionPart("note", None, notes=(note,))]
+    return [_slice_part(one, baseline.get(attribute), colors) for attribute, one in slices.items()]
+
+
+def _slice_part(one: SliceTable, other: SliceTable | None, colors: Mapping[str, Color]) -> SectionPart:
+    before = {row.value: row for row in other.rows} if other else {}
+    metrics = list(dict.fromkeys(name for row in one.rows for name in row.scores))
+    classes = [name for name in colors if any(name in row.classes for row in one.rows)]
+    columns = [
+        Column("Value"),
+        Column(one.counted.capitalize()),
+        *(Column(name, "over all classes") for name in metrics),
+        *(Column(name, f"{metrics[0].removeprefix('m')} of {name}") for name in classes),
+    ]
+    rows = [TableRow(row.value, _slice_cells(row, before.get(row.value), metrics, classes)) for row in one.rows]
+    title = _TITLES.get(one.attribute, one.attribute)
+    note = f"{one.definition} In the columns of the classes: {metrics[0].removeprefix('m')}."
+    return SectionPart("table", Table(columns, rows, key=f"slice-{one.attribute}"), title, (note,))
+
+
+def _slice_cells(row: SliceRow, old: SliceRow | None, metrics: list[str], classes: list[str]) -> list[Cell]:
+    scores, by_class = (old.scores, old.classes) if old else ({}, {})
+    nothing = float("nan")
+    return [
+        Cell(row.count, f"{row.count:,}"),
+        *(percent(row.scores.get(name, nothing), scores.get(name)) for name in metrics),
+        *(percent(row.classes.get(name, nothing), by_class.get(name)) for name in classes),
+    ]

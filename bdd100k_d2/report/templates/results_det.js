@@ -10,7 +10,7 @@ const SIZES = { small: [0, 32 ** 2], medium: [32 ** 2, 96 ** 2], large: [96 ** 2
 
 const state = { threshold: data.threshold, category: "", error: "", boxes: "", order: "errors", colors: "outcome" };
 
-// Boxes as the page holds them are lists, see boxes.py.
+// Boxes as the page holds them are lists, see script_data.py.
 const readTruth = ([category, x1, y1, x2, y2, flags]) => ({
   category, x1, y1, x2, y2, ignored: Boolean(flags & 1), occluded: Boolean(flags & 2), truncated: Boolean(flags & 4),
 });

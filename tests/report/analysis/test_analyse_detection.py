@@ -10,7 +10,7 @@ from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.report.analysis.detection import analyse_detection
-from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES, IGNORED, RIGHT, DetectionAnalysis
+from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES, NOT_COUNTED, RIGHT, DetectionAnalysis
 from bdd100k_d2.tasks import TASKS
 
 
@@ -109,7 +109,7 @@ def test_the_worst_frames_come_first_with_all_their_boxes(analysis: DetectionAna
         ("d.jpg", 1),
     ]
     b, a, c, d = analysis.worst
-    assert [one.outcome for one in b.predicted] == [IGNORED, "classification", RIGHT]
+    assert [one.outcome for one in b.predicted] == [NOT_COUNTED, "classification", RIGHT]
     assert [one.truth for one in b.predicted] == [2, 1, 0] and [one.iou for one in b.predicted] == [1, 1, 1]
     assert b.truth[0].found_by == 2 and b.truth[0].found_score == pytest.approx(0.2) and b.truth[0].occluded is True
     assert b.truth[1].found_by == -1 and b.truth[1].blamed_score == 0.6 and b.truth[1].occluded is False

@@ -9,8 +9,7 @@ from bdd100k_d2.data.labels import Frame, FrameAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.toolkit_format import summary
-from bdd100k_d2.report.analysis.segmentation import analyse_segmentation
-from bdd100k_d2.report.analysis.segmentation_records import SegmentationAnalysis
+from bdd100k_d2.report.analysis.segmentation import SegmentationAnalysis, analyse_segmentation
 from bdd100k_d2.tasks import TASKS
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth
-from bdd100k_d2.report.analysis.confusion import detection_confusion
-from bdd100k_d2.report.analysis.errors import OUTCOMES, classify, count_errors
+from bdd100k_d2.report.analysis.counts import detection_confusion, size_histograms
+from bdd100k_d2.report.analysis.detection_records import OUTCOMES
+from bdd100k_d2.report.analysis.error_types import classify, count_errors
 from bdd100k_d2.report.analysis.matching import Matches, match
-from bdd100k_d2.report.analysis.sizes import size_histograms
 
 CAR, BUS, BIKE = range(3)
 NAMES = ("car", "bus", "bike")

@@ -6,9 +6,9 @@ from hotcoco import COCO, COCOeval
 from support.random_boxes import crowded_problem, random_problem
 
 from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth, detection_scores
-from bdd100k_d2.report.analysis.confusion import detection_confusion
-from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES
-from bdd100k_d2.report.analysis.errors import OUTCOMES, classify, error_costs
+from bdd100k_d2.report.analysis.counts import detection_confusion
+from bdd100k_d2.report.analysis.detection_records import ERROR_TYPES, OUTCOMES
+from bdd100k_d2.report.analysis.error_types import classify, error_costs
 from bdd100k_d2.report.analysis.matching import match
 from bdd100k_d2.report.analysis.precision import WeightedPrecision, precision_recall
 
@@ -33,7 +33,7 @@ def evaluated(truth: GroundTruth, detections: Detections, num_frames: int, num_c
     return evaluation
 
 
-@pytest.mark.parametrize(("problem", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
+@pytest.mark.parametrize(("matched", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
 def test_frames_of_weight_one_give_the_official_scores(
     matched: tuple[GroundTruth, Detections], shape: tuple[int, int]
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_weight_is_a_number_of_copies() -> None:
     np.testing.assert_allclose(recall.mean(axis=1), official["AR100"][:-1], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(("problem", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
+@pytest.mark.parametrize(("matched", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
 def test_error_types_and_costs_are_those_of_tide(
     matched: tuple[GroundTruth, Detections], shape: tuple[int, int]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which frames are shown: the worst of all, and the worst of each class, error type and slice."""
+"""The frames that an analysis is asked for: the arguments checked, the worst frames chosen, their images found."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +8,31 @@ import numpy as np
 
 from ...data.labels import FrameAttributes, check_file_name, image_stem
 from ...data.slices import FRAME_ATTRIBUTES
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
+
+
+def check_arguments(truth: Path, predicted: Path, images: Path | None, **numbers: int) -> None:
+    """Checks what an analysis is asked for, before anything is read.
+
+    Raises:
+        ConfigError: one of ``numbers`` is negative.
+        DataError: ``truth`` or ``predicted`` does not exist, or ``images`` is no folder.
+    """
+    for name, number in numbers.items():
+        if number < 0:
+            raise ConfigError(f"{name} is {number}; give 0 or more.")
+    for path in (truth, predicted):
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; check the path.")
+    if images is not None:
+        _check_images(images)
+
+
+def _check_images(images: Path) -> None:
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder; give the folder of the images, as images/100k/val.")
 
 
 def worst_of_each(order: np.ndarray, groups: Iterable[np.ndarray], overall: int, each: int) -> np.ndarray:
@@ -33,6 +55,24 @@ def worst_of_each(order: np.ndarray, groups: Iterable[np.ndarray], overall: int,
     return order[chosen]
 
 
+def most_changed(run: Mapping[str, float], baseline: Mapping[str, float], overall: int, each: int) -> list[str]:
+    """Chooses the worst frames, and those that got most worse and most better.
+
+    Args:
+        run: how bad each frame is by its name, the worst first; 0 is not bad at all.
+        baseline: the same of the other run, which has the same frames.
+        overall: so many of the worst are taken,
+        each: and so many that got worse and that got better.
+
+    Returns:
+        Names of frames that are bad in one of the runs, in the order of ``run``.
+    """
+    names = [name for name, badness in run.items() if badness or baseline[name]]
+    change = np.array([run[name] - baseline[name] for name in names])
+    groups = [change.clip(0), (-change).clip(0)]
+    return [names[place] for place in worst_of_each(np.arange(len(names)), groups, overall, each).tolist()]
+
+
 def attributes_by_place(
     names: Sequence[str], attributes: Mapping[str, FrameAttributes]
 ) -> list[FrameAttributes | None]:
@@ -52,12 +92,11 @@ def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
     """The images of frames in a folder; None where one is not there, which one warning counts.
 
     Raises:
-        DataError: no such folder, or a name that leads out of it.
+        DataError: ``images`` is no folder, or a name leads out of it.
     """
     if images is None:
         return [None] * len(names)
-    if not images.is_dir():
-        raise DataError(f"{images}: no such folder; give the folder of the images, as images/100k/val.")
+    _check_images(images)
     found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)

@@ -3,9 +3,12 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from bdd100k_d2.report.curves import Line, Panel, panels, plot, smooth
-from bdd100k_d2.report.figure import THEMES
+from bdd100k_d2.report.plots import THEMES, Line, Panel, Theme, draw_panel, draw_svg, panels, smooth
 from bdd100k_d2.report.run import History
+
+
+def plot(panel: Panel, theme: Theme, last_iteration: int) -> str:
+    return draw_svg(theme, 5.0, 3.1, lambda axes: draw_panel(axes, theme, panel, last_iteration))
 
 
 @pytest.fixture

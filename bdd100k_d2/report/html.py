@@ -1,34 +1,79 @@
-"""The folder of a page: whether the page may be written there, and what an older page left in it."""
+"""How a page comes to be: its template filled in, and the folder that it is written to.
 
+The templates escape every text and load nothing from elsewhere.
+"""
+
+import base64
+import hashlib
+import math
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 
-from ..atomic import output_errors
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..atomic import output_errors, write_atomic
 from ..errors import OutputError
 
-GENERATOR = "bdd100k_d2 report"
-"""What a page says of itself, by which a later one knows that it may take its place."""
-
+_GENERATOR = "bdd100k_d2 report"  # what a page says of itself, by which a later one knows that it may take its place
+_FOLDER = resources.files(__package__).joinpath("templates")
 # Texts of the data are escaped wherever they stand, so that none of them can end in such a quote.
 _ASSET = re.compile(r'"(assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg))"')
 
 
-def check_folder(out: Path, inputs: list[Path]) -> None:
-    """Holds that a page in ``out`` overwrites neither what it reads nor what is somebody else's.
+def write_page(folder: Path, template: str, scripts: Sequence[str], **values: object) -> None:
+    """Fills in a template of ``report/templates`` and writes ``folder/index.html``.
+
+    The page's content security policy names its code by a hash. So text from a label file could run nothing and ask
+    for nothing even if it came into the page unescaped.
+
+    Args:
+        folder: of the page.
+        template: its file, which extends ``base.html``.
+        scripts: files of code beside it, in order.
+        values: what it shows; texts are escaped.
 
     Raises:
-        OutputError: it would.
+        OutputError: the file cannot be written.
+    """
+    environment = Environment(
+        loader=FunctionLoader(_read_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: "-" if value is None or math.isnan(value) else f"{value:.1f}"
+    environment.filters["rgb"] = lambda color: "rgb({}, {}, {})".format(*color)
+    code = "\n" + "\n".join(_read_template(script) for script in scripts)
+    code_hash = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    text = environment.get_template(template).render(
+        code=Markup(code), code_hash=code_hash, generator=_GENERATOR, **values
+    )
+    write_atomic(folder / "index.html", text)
+
+
+def _read_template(name: str) -> str:
+    return _FOLDER.joinpath(name).read_text(encoding="utf-8")
+
+
+def check_page_folder(out: Path, inputs: Sequence[Path] = ()) -> None:
+    """Checks that a page in ``out`` overwrites neither what it reads nor what is somebody else's.
+
+    Raises:
+        OutputError: ``out`` is one of ``inputs``, or it has a page that is no report.
     """
     written = (out.resolve(), (out / "assets").resolve())
     for path in inputs:
         if path.resolve() in written:
             raise OutputError(f"{path}: the page would be written among the data that it reads; choose another --out.")
     page = out / "index.html"
-    if page.exists() and f'content="{GENERATOR}"' not in _read(page):
+    if page.exists() and f'content="{_GENERATOR}"' not in _read_page(page):
         raise OutputError(f"{page}: is no page of a report, and is not replaced; choose another --out or remove it.")
 
 
@@ -43,7 +88,7 @@ def new_page(out: Path) -> Iterator[Path]:
         OutputError: a file cannot be written or removed.
     """
     page = out / "index.html"
-    old = set(_ASSET.findall(_read(page))) if page.exists() else set()
+    old = set(_ASSET.findall(_read_page(page))) if page.exists() else set()
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     temporary = None
     try:
@@ -71,7 +116,7 @@ def new_page(out: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _read(page: Path) -> str:
+def _read_page(page: Path) -> str:
     try:
         return page.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

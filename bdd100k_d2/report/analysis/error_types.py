@@ -19,14 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
-from .detection_records import DETECTION_ERRORS, ERROR_TYPES, IGNORED, MISSED, RIGHT, DetectionErrors
+from .detection_records import DETECTION_ERRORS, ERROR_TYPES, MISSED, OUTCOMES, DetectionErrors
 from .matching import Matches
 from .precision import average_precision
 
-OUTCOMES = (*DETECTION_ERRORS, RIGHT, IGNORED)
-"""What can become of a detection; outcomes are kept as places in it."""
-
-_CLASSIFICATION, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _RIGHT, _IGNORED = range(len(OUTCOMES))
+_CLASSIFICATION, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _RIGHT, _NOT_COUNTED = range(len(OUTCOMES))
 
 
 class Outcomes(NamedTuple):
@@ -69,7 +66,7 @@ def classify(matches: Matches) -> Outcomes:
     enough = IOU_THRESHOLDS[0]
     # A pair is only in the list with a sufficient IoU, so that -1 says that there is none.
     choices = [
-        (~matches.counted[:, 0], _IGNORED, crowd_truth, on_crowd),
+        (~matches.counted[:, 0], _NOT_COUNTED, crowd_truth, on_crowd),
         (found >= 0, _RIGHT, found, found_iou),
         ((own_truth >= 0) & (own < enough), _LOCALISATION, own_truth, own),
         (other >= enough, _CLASSIFICATION, other_truth, other),
@@ -101,10 +98,10 @@ def count_errors(
     rows += list(zip(names, counts, costs, table[:, _RIGHT], strict=False))
     return tuple(
         DetectionErrors(
-            name,
-            dict(zip(ERROR_TYPES, count.tolist(), strict=True)),
-            dict(zip(ERROR_TYPES, cost.tolist(), strict=True)),
-            int(right),
+            name=name,
+            counts=dict(zip(ERROR_TYPES, count.tolist(), strict=True)),
+            costs=dict(zip(ERROR_TYPES, cost.tolist(), strict=True)),
+            right=int(right),
         )
         for name, count, cost, right in rows
     )
@@ -118,7 +115,7 @@ def error_costs(matches: Matches, outcomes: Outcomes) -> np.ndarray:
     longer looked for.
 
     Returns:
-        (K + 1, 6) float64 by class and `ERROR_TYPES`, in percent points; the last row is the mean over the classes with
+        (K + 1, 6) float64 by class and `ERROR_TYPES`, in points; the last row is the mean over the classes with
         ground truth. NaN for a class without.
     """
     positives = matches.positives()
