@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .data.register import Split
 
@@ -97,7 +97,7 @@ def check_detectron2() -> Result:
         result = check_import("detectron2", module, remedy)
         if result.status != "ok":
             return result
-    location = Path(import_module("detectron2").__file__).parent
+    location = Path(str(import_module("detectron2").__file__)).parent
     return result._replace(detail=f"{result.detail} ({location})")
 
 
@@ -123,8 +123,8 @@ def roi_align(device: str) -> list[float]:
     ramp = torch.arange(16.0, device=device).view(1, 1, 4, 4).requires_grad_()
     box = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]], device=device)
     bins = ROIAlign((2, 2), spatial_scale=1.0, sampling_ratio=1, aligned=True)(ramp, box)
-    bins.sum().backward()
-    return [*bins.flatten().tolist(), ramp.grad.sum().item()]
+    (gradient,) = torch.autograd.grad(bins.sum(), ramp)
+    return [*bins.flatten().tolist(), gradient.sum().item()]
 
 
 def nms(device: str) -> list[float]:
@@ -137,7 +137,7 @@ def nms(device: str) -> list[float]:
     return batched_nms(boxes, scores, torch.zeros(3, device=device), 0.5).tolist()
 
 
-def check_operator(name: str, device: str, operator: Callable[[str], list[float]], right: list[float]) -> Result:
+def check_operator(name: str, device: str, operator: Callable[[str], list[float]], right: Sequence[float]) -> Result:
     """`operator` runs on `device` and gives the right values."""
     remedy = pip_install("--force-reinstall", "torch", "torchvision")
     name = f"{name} {device}"

@@ -97,7 +97,7 @@ def _save(content: Mapping[str, Any], path: Path) -> str:
     """Writes ``content`` to ``path`` and flushes it to the disk; returns its SHA-256."""
     with path.open("wb") as file:
         target = _HashingFile(file)
-        torch.save(dict(content), target)
+        torch.save(dict(content), target)  # type: ignore[arg-type] # of a file it uses write and flush alone
         if target.error is not None:
             raise target.error
         file.flush()

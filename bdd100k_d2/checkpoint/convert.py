@@ -189,7 +189,7 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
 
 def _recognise(modules: Set[str]) -> Layout | None:
     for framework in (from_vis4d, from_torchvision, from_openmmlab):
-        layout = framework.recognise(modules)
+        layout: Layout | None = framework.recognise(modules)
         if layout is not None:
             return layout
     return None

@@ -51,7 +51,7 @@ def mask_rcnn(deep_stem: bool = False) -> Layout:
     masks = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)}
     masks |= {"upsample": "deconv", "conv_logits": "predictor"}
     head = {f"roi_head.mask_head.{a}": f"roi_heads.mask_head.{b}" for a, b in masks.items()}
-    return Layout("mmdet Mask R-CNN", faster_rcnn(deep_stem).modules | head)
+    return Layout("mmdet Mask R-CNN", {**faster_rcnn(deep_stem).modules, **head})
 
 
 def cascade_rcnn(deep_stem: bool = False) -> Layout:

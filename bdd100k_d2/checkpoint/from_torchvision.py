@@ -22,8 +22,8 @@ def recognise(modules: Set[str]) -> Layout | None:
     if "layer1.0.conv1" not in modules:
         return None
     if "conv1.0" in modules:
-        modules = resnet("", "", _TIMM_DEEP_STEM)
-        return Layout("timm ResNet with a deep stem", modules, dropped=CLASSIFIER, matching_heuristics=True)
+        named = resnet("", "", _TIMM_DEEP_STEM)
+        return Layout("timm ResNet with a deep stem", named, dropped=CLASSIFIER, matching_heuristics=True)
     if "conv1" in modules:
         return Layout("torchvision or timm ResNet", resnet("", ""), dropped=CLASSIFIER, matching_heuristics=True)
     return None

@@ -62,7 +62,8 @@ class CheckingCheckpointer(DetectionCheckpointer):
         self.path = path
         local = local_path(path)
         check_file(local, path)
-        return super().load(local, *args, **kwargs)
+        rest: dict[str, Any] = super().load(local, *args, **kwargs)
+        return rest
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         try:

@@ -188,7 +188,8 @@ def local_path(address: str) -> str:
     """
     register_handlers()
     try:
-        return PathManager.get_local_path(address)
+        path: str = PathManager.get_local_path(address)
+        return path
     except WeightsError:
         raise
     except (OSError, ValueError) as error:

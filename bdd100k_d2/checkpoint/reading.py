@@ -95,8 +95,9 @@ def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]
 def tensors_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The tensors by name inside the content of a checkpoint, where the frameworks put them; else the content."""
     for key in ("model", "state_dict"):
-        if isinstance(content.get(key), Mapping):
-            return content[key]
+        found = content.get(key)
+        if isinstance(found, Mapping):
+            return found
     return content
 
 
@@ -124,7 +125,7 @@ def _load_safetensors(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401, what the file holds
-    allowed = [(value, name) for name, value in ALLOWED.items()]
+    allowed: list[Any] = [(value, name) for name, value in ALLOWED.items()]
     try:
         with torch.serialization.safe_globals(allowed):
             return with_arrays(torch.load(path, map_location="cpu", weights_only=True))

@@ -228,7 +228,7 @@ class TrainingCheckpointer(CheckingCheckpointer):
             found = _Found(path, read_checked(path))
         if not all(comm.all_gather(found is not None)):
             logger.info("Sending the checkpoint to the processes that have no %s", path)
-            contents = [None if found is None else found.content]
+            contents: list[Any] = [None if found is None else found.content]
             torch.distributed.broadcast_object_list(contents, src=0)
             found = found or _Found(path, contents[0])
         return found

@@ -181,7 +181,8 @@ def hub_version(name: str) -> str:
         raise WeightsError(f"timm {timm.__version__} has no model of this name. {close}")
     if not timm.models.is_model_pretrained(name):
         raise WeightsError(f"timm {timm.__version__} publishes no weights of this name; give another one, or a file.")
-    return timm.__version__
+    version: str = timm.__version__
+    return version
 
 
 def hub_tensors(name: str) -> dict[str, Tensor]:

@@ -21,7 +21,8 @@ def fingerprint(dataset: str) -> dict[str, Any]:
     """The fingerprint of a registered dataset.
 
     Returns:
-        ``images`` and ``labels``, the paths, None where there is none; ``images``, the files below ``images``; and of
+        ``images`` and ``labels``, the paths, None where there is none; ``pictures``, how many files are below
+        ``images``; and of
         the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names and sizes of its
         files, which are its frames. A file's frames are those it lists; None if it lists none. All this is of the
         whole data set where ``dataset`` is a slice, which has ``slice_frames`` and ``slice_sha256`` (of their names)
@@ -45,7 +46,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         hashes = f"sha256 {_short(before)} before, {_short(now)} now"
         found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
-        found.append(f"{now['images']} has {now.get('images')} images, {before.get('images')} before")
+        found.append(f"{now['images']} has {now.get('pictures')} images, {before.get('pictures')} before")
     if before.get("slice_sha256") != now.get("slice_sha256"):
         counts = f"{before.get('slice_frames')} before, {now.get('slice_frames')} now"
         found.append(f"the frames of the slice have changed ({counts})")
@@ -78,7 +79,7 @@ def _of_file(path: Path) -> dict[str, Any]:
 
 def _of_slice(dataset: str) -> dict[str, Any]:
     try:
-        stems = sorted(slice_frames(dataset))
+        stems = sorted(slice_frames(dataset) or ())
     except DataError:
         # Loading the slice says what is wrong; a fingerprint of labels that are not there is no error either.
         return {"slice_frames": None, "slice_sha256": None}

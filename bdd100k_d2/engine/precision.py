@@ -88,7 +88,7 @@ def has_fast_bfloat16() -> bool:
     does not know the CPU, a convolution is timed, once in a process, which takes some 0.1 s.
     """
     # Older releases of PyTorch do not tell.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities.get("amx_bf16"):
         return True
     if capabilities and not any(capabilities.get(name) for name in _INSTRUCTIONS):
@@ -126,5 +126,5 @@ def accelerate(cfg: CfgNode, model: nn.Module, amp: bool) -> nn.Module:
         # In single precision CUDA's convolutions are not faster for it.
         model = model.to(memory_format=torch.channels_last)
     if cfg.MODEL.COMPILE:
-        model.backbone.compile(dynamic=False)
+        model.get_submodule("backbone").compile(dynamic=False)
     return model

@@ -15,7 +15,8 @@ class TwoSidedBox2BoxTransform(Box2BoxTransform):
         free = -float("inf")
         lowest = [free, free, -self.scale_clamp * width_weight, -self.scale_clamp * height_weight]
         limits = deltas.new_tensor(lowest).repeat(deltas.shape[1] // 4)
-        return super().apply_deltas(torch.maximum(deltas, limits), boxes)
+        moved: Tensor = super().apply_deltas(torch.maximum(deltas, limits), boxes)
+        return moved
 
 
 def build_box2box_transform(cfg: CfgNode, weights: tuple[float, float, float, float]) -> Box2BoxTransform:

@@ -11,7 +11,7 @@ def starts_as_vis4d(cfg: CfgNode, head: str) -> bool:
     Raises:
         ConfigError: the key holds another name.
     """
-    value = cfg.MODEL[head].INIT
+    value: str = cfg.MODEL[head].INIT
     if value not in ("detectron2", "vis4d"):
         raise ConfigError(f"MODEL.{head}.INIT is {value!r}; there are detectron2 and vis4d.")
     return value == "vis4d"

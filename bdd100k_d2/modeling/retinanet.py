@@ -23,7 +23,7 @@ class BDD100KRetinaNet(RetinaNet):
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
-        arguments = super().from_config(cfg)
+        arguments: dict[str, Any] = super().from_config(cfg)
         arguments["clip_before_nms"] = cfg.MODEL.RETINANET.CLIP_BEFORE_NMS
         arguments["box2box_transform"] = build_box2box_transform(cfg, cfg.MODEL.RETINANET.BBOX_REG_WEIGHTS)
         return arguments

@@ -55,7 +55,7 @@ class BDD100KRPN(RPN):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         rpn = cfg.MODEL.RPN
-        arguments = super().from_config(cfg, input_shape)
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         arguments["allowed_border"] = rpn.ALLOWED_BORDER
         arguments["average_over_sampled"] = rpn.AVERAGE_OVER_SAMPLED
         arguments["box2box_transform"] = build_box2box_transform(cfg, rpn.BBOX_REG_WEIGHTS)
@@ -69,15 +69,18 @@ class BDD100KRPN(RPN):
         self, anchors: list[Boxes], gt_instances: list[Instances]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels (R,) of -1, 0 and 1 and matched boxes (R, 4) of each image's anchors, as its parent's."""
+        labels: list[Tensor]
+        boxes: list[Tensor]
         if self.allowed_border < 0:
-            return super().label_and_sample_anchors(anchors, gt_instances)
-        anchors = Boxes.cat(anchors)
+            labels, boxes = super().label_and_sample_anchors(anchors, gt_instances)
+            return labels, boxes
+        joined = Boxes.cat(anchors)
         labels, boxes = [], []
         for instances in gt_instances:
-            inside = anchors.inside_box(instances.image_size, self.allowed_border)
-            (inside_labels,), (inside_boxes,) = super().label_and_sample_anchors([anchors[inside]], [instances])
+            inside = joined.inside_box(instances.image_size, self.allowed_border)
+            (inside_labels,), (inside_boxes,) = super().label_and_sample_anchors([joined[inside]], [instances])
             labels.append(inside_labels.new_full(inside.shape, -1).masked_scatter_(inside, inside_labels))
-            boxes.append(torch.zeros_like(anchors.tensor).masked_scatter_(inside[:, None], inside_boxes))
+            boxes.append(torch.zeros_like(joined.tensor).masked_scatter_(inside[:, None], inside_boxes))
         return labels, boxes
 
     @torch.jit.unused
@@ -90,9 +93,11 @@ class BDD100KRPN(RPN):
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
         """The parent's ``loss_rpn_cls`` and ``loss_rpn_loc``, divided as the recipe asks."""
-        losses = super().losses(anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
+        losses: dict[str, Tensor] = super().losses(
+            anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
+        )
         if not self.average_over_sampled:
             return losses
-        sampled = sum((labels >= 0).sum() for labels in gt_labels).clamp(min=1)
+        sampled = torch.stack([(labels >= 0).sum() for labels in gt_labels]).sum().clamp(min=1)
         factor = self.batch_size_per_image * len(gt_labels) / sampled
         return {name: loss * factor for name, loss in losses.items()}

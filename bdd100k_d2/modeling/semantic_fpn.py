@@ -42,7 +42,8 @@ class SemanticFPN(SemanticSegmentor):
         if self.training:
             targets = [x["sem_seg"].to(self.device) for x in batched_inputs]
             targets = ImageList.from_tensors(targets, divisibility, self.sem_seg_head.ignore_value)
-            return self.sem_seg_head(features, targets.tensor)[1]
+            losses: dict[str, Tensor] = self.sem_seg_head(features, targets.tensor)[1]
+            return losses
         logits, _ = self.sem_seg_head(features)
         results = []
         for result, inputs, (height, width) in zip(logits, batched_inputs, images.image_sizes, strict=True):
@@ -94,7 +95,7 @@ class SemanticFPNHead(SemSegFPNHead):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg.MODEL.SEM_SEG_HEAD``."""
-        arguments = super().from_config(cfg, input_shape)
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         arguments["dropout"] = cfg.MODEL.SEM_SEG_HEAD.DROPOUT
         arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
         arguments["average_over_ignored"] = cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED
@@ -109,7 +110,8 @@ class SemanticFPNHead(SemSegFPNHead):
             if branch.shape[-2:] != size:
                 branch = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
             total = total + branch
-        return self.predictor(self.dropout(total))
+        logits: Tensor = self.predictor(self.dropout(total))
+        return logits
 
     def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross entropy of logits (N, K, h, w) at the head's stride against ids (N, H, W)."""

@@ -1,7 +1,7 @@
 """Backbones from timm, by name: whatever it builds with ``features_only=True``, under an FPN."""
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
@@ -12,6 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
 from .backbone import AnySizeFPN
+
+if TYPE_CHECKING:
+    from timm.models import FeatureInfo
 
 # Detectron2's names of levels -> their strides in pixels.
 _STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}
@@ -44,7 +47,8 @@ class TimmBackbone(Backbone):
         # The body lives outside of the module tree and lends it its content, so that names are timm's.
         object.__setattr__(self, "_body", body)
         self._modules, self._parameters, self._buffers = body._modules, body._parameters, body._buffers
-        info = body.feature_info
+        # PyTorch's types say of any attribute that it is a tensor or a module.
+        info = cast("FeatureInfo", body.feature_info)
         names = {stride: name for name, stride in _STRIDES.items()}
         levels = zip(info.reduction(), info.channels(), strict=True)
         self._levels = {names[stride]: i for i, (stride, _) in enumerate(levels) if stride in names}
@@ -134,7 +138,8 @@ def create_features(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401, 
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise ConfigError(f"MODEL.TIMM.NAME: timm {timm.__version__} has no model {name!r}.{hint}")
     try:
-        return timm.create_model(name, features_only=True, **arguments)
+        body: nn.Module = timm.create_model(name, features_only=True, **arguments)
+        return body
     except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(

@@ -79,7 +79,10 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def _open(address: str) -> http.client.HTTPResponse:
-    return urlopen(Request(address, headers={"User-Agent": "bdd100k_d2"}), timeout=_TIMEOUT)
+    response: http.client.HTTPResponse = urlopen(
+        Request(address, headers={"User-Agent": "bdd100k_d2"}), timeout=_TIMEOUT
+    )
+    return response
 
 
 def _chunks(response: http.client.HTTPResponse, address: str) -> Iterator[bytes]:

@@ -138,7 +138,7 @@ class NonFiniteGuard(HookBase):
         """Takes the run's config."""
         self._cfg = cfg
         self._folder = Path(cfg.OUTPUT_DIR) / "nan_report"
-        self._step: SimpleTrainer | None = None
+        self._step: SimpleTrainer
         self._undo: list[Callable[[], object]] = []
         self._running = False
         # Steps in a row whose gradient is not finite.

@@ -151,7 +151,7 @@ def _devices(cfg: CfgNode) -> list[str]:
 
 
 def _versions() -> dict[str, str | None]:
-    found = {"python": platform.python_version(), "bdd100k_d2": __version__}
+    found: dict[str, str | None] = {"python": platform.python_version(), "bdd100k_d2": __version__}
     for name in ("torch", "torchvision", "detectron2", "numpy"):
         try:
             found[name] = metadata.version(name)

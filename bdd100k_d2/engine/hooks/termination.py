@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import torch
@@ -15,6 +16,8 @@ from ...checkpoint.saving import TrainingCheckpointer
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# What handles a signal, as the module signal gives and takes it.
+_Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
 class Termination(HookBase):
@@ -29,14 +32,16 @@ class Termination(HookBase):
         """Takes the checkpointer that saves."""
         self._checkpointer = checkpointer
         self._received = 0
-        self._handlers: dict[signal.Signals, object] = {}
+        self._handlers: dict[signal.Signals, _Handler] = {}
         self._group: dist.ProcessGroup | None = None
 
     def before_train(self) -> None:
         """Takes over the two signals."""
         if comm.get_world_size() > 1:
             # On the CPU: asking the GPUs each iteration would wait for them.
-            self._group = dist.new_group(backend="gloo")
+            group = dist.new_group(backend="gloo")
+            # All processes are members of it.
+            self._group = group if isinstance(group, dist.ProcessGroup) else None
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._receive) for number in _SIGNALS}
 
