@@ -1,11 +1,14 @@
 """Writing a file so that a reader sees either the old one or the whole new one."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
+
+_CHUNK = 1 << 22
 
 
 @contextmanager
@@ -47,6 +50,15 @@ def output_errors(path: Path) -> Iterator[None]:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space."
         ) from error
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The digest of a file's content in hexadecimal digits, by an algorithm of `hashlib`."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def check_writable(folder: Path, remedy: str) -> None:

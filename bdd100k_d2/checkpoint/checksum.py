@@ -10,25 +10,14 @@ from typing import IO, Any
 
 import torch
 
-from ..atomic import atomic_path
+from ..atomic import atomic_path, file_digest
 from ..errors import WeightsError
 from .reading import read_checkpoint
-
-_CHUNK = 1 << 22
 
 
 def checksum_file(path: Path) -> Path:
     """Where the checksum of ``path`` stands: ``model_final.pth.sha256``, which ``sha256sum -c`` takes."""
     return path.with_name(f"{path.name}.sha256")
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_checked(content: Mapping[str, Any], path: Path) -> None:
@@ -61,7 +50,7 @@ def read_checked(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: no such file.")
     try:
         expected = _expected(path)
-        found = expected and sha256(path)
+        found = expected and file_digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
     if found != expected:
@@ -81,7 +70,7 @@ def remove_checked(path: Path) -> None:
 def is_as_written(path: Path) -> bool:
     """Whether ``path`` has a checksum and agrees with it."""
     expected = _expected(path)
-    return expected is not None and sha256(path) == expected
+    return expected is not None and file_digest(path) == expected
 
 
 def _expected(path: Path) -> str | None:

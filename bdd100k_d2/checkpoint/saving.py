@@ -10,9 +10,9 @@ import torch
 from detectron2.utils import comm
 from torch import nn
 
-from ..atomic import write_atomic
+from ..atomic import file_digest, write_atomic
 from ..errors import ConfigError, OutputError, WeightsError
-from .checksum import is_as_written, read_checked, remove_checked, sha256, write_checked
+from .checksum import is_as_written, read_checked, remove_checked, write_checked
 from .loading import CheckingCheckpointer
 from .reading import DAMAGED, reason
 
@@ -217,14 +217,14 @@ class TrainingCheckpointer(CheckingCheckpointer):
             except WeightsError as error:
                 problem = str(error)
             if found is not None:
-                name, digest = found.path.name, sha256(found.path)
+                name, digest = found.path.name, file_digest(found.path)
         name, digest, problem = comm.all_gather((name, digest, problem))[0]
         if problem is not None:
             raise WeightsError(problem)
         if name is None:
             return None
         path = Path(self.save_dir, name)
-        if found is None and path.is_file() and sha256(path) == digest:
+        if found is None and path.is_file() and file_digest(path) == digest:
             found = _Found(path, read_checked(path))
         if not all(comm.all_gather(found is not None)):
             logger.info("Sending the checkpoint to the processes that have no %s", path)

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 from detectron2.data import MetadataCatalog
 
+from ..atomic import file_digest
 from ..data.register import SPLITS, locate
 from ..data.slices import slice_frames
 from ..errors import DataError
-
-_CHUNK = 1 << 22
 
 
 def fingerprint(dataset: str) -> dict[str, Any]:
@@ -68,13 +67,10 @@ def _places(dataset: str) -> tuple[Path | None, Path | None]:
 
 
 def _of_file(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
+    size = path.stat().st_size
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        size = file.tell()
         frames = _count(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size else None
-    return {"bytes": size, "sha256": digest.hexdigest(), "frames": frames}
+    return {"bytes": size, "sha256": file_digest(path), "frames": frames}
 
 
 def _of_slice(dataset: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Downloading one file, and checking what came."""
 
-import hashlib
 import http.client
 import re
 import sys
@@ -61,15 +60,6 @@ def fetch_md5(address: str) -> str | None:
         return None
     found = re.match(rb"\s*([0-9a-fA-F]{32})\b", text)
     return found[1].decode().lower() if found else None
-
-
-def digest(path: Path, algorithm: str) -> str:
-    """The hexadecimal digest of a file by an algorithm of `hashlib`."""
-    state = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            state.update(chunk)
-    return state.hexdigest()
 
 
 def is_checkpoint(path: Path) -> bool:

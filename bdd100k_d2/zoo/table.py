@@ -179,7 +179,7 @@ def check_weights_name(name: str) -> str:
     names = [row.weights for row in ROWS if row.weights]
     if name in names:
         return name
-    raise WeightsError(f"{PREFIX}{name}: no published weights of this name. {suggest(name, names)}")
+    raise WeightsError(f"no published weights of this name. {suggest(name, names)}")
 
 
 def suggest(name: str, names: list[str]) -> str:
