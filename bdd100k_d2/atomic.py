@@ -1,5 +1,6 @@
 """Writing a file so that a reader sees either the old one or the whole new one."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from .errors import OutputError
 
 _CHUNK = 1 << 22
+# What a disk that takes no more answers.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @contextmanager
@@ -50,6 +53,39 @@ def output_errors(path: Path) -> Iterator[None]:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space."
         ) from error
+
+
+@contextmanager
+def disk_errors_explained(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns the errors of a disk that is full or read-only, by whatever wrote to ``folder``, into one that helps.
+
+    A hook that fails at the end of a training hides why it ended: then it is that which is raised.
+
+    Raises:
+        OutputError: a file could not be written.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        first = _cause(error)
+        if first is not None:
+            raise first from None
+        if error.errno not in _FULL:
+            raise
+        raise OutputError(
+            f"{error.filename or folder}: cannot be written ({error.strerror}). Free some space or mend the disk, then "
+            "go on from the last checkpoint with --resume."
+        ) from error
+
+
+def _cause(error: BaseException) -> OutputError | None:
+    """The `OutputError` that was on its way when ``error`` was raised, or None."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OutputError):
+        found = found.__context__
+    return found
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

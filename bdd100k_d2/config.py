@@ -23,8 +23,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # the CPU -1 shares them; the order of the data and its augmentations are the same for any number.
     cfg.DATALOADER.NUM_WORKERS = loader_workers(max(torch.cuda.device_count(), 1))
 
-    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not.
-    # ``engine.setup`` applies it, so `tools/train_net.py` does; a script sets ``torch.backends.cudnn.allow_tf32``.
+    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not. `setup` of
+    # engine/launch.py applies it, and so tools/train_net.py; a script sets ``torch.backends.cudnn.allow_tf32``.
     cfg.CUDNN_ALLOW_TF32 = True
 
     # Keep convolutions' weights and maps channels last in memory, which they are faster in: on the CPU, and on a GPU

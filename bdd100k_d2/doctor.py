@@ -57,7 +57,7 @@ def pip_install(*names: str) -> str:
     return f"{sys.executable} -m pip install {' '.join(names)}"
 
 
-def describe(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Returns the kind of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
@@ -78,7 +78,7 @@ def check_import(distribution: str, module: str, remedy: str) -> Result:
     try:
         imported = import_module(module)
     except Exception as error:  # a broken library can raise anything while it is imported
-        return Result(distribution, "fail", f"{module} does not import: {describe(error)}", remedy)
+        return Result(distribution, "fail", f"{module} does not import: {first_line(error)}", remedy)
     try:
         return Result(distribution, "ok", metadata.version(distribution))
     except metadata.PackageNotFoundError:
@@ -144,7 +144,7 @@ def check_operator(name: str, device: str, operator: Callable[[str], list[float]
     try:
         values = operator(device)
     except Exception as error:  # a missing kernel, a driver that does not fit, no memory
-        return Result(name, "fail", f"does not run: {describe(error)}", remedy)
+        return Result(name, "fail", f"does not run: {first_line(error)}", remedy)
     if [round(value, 4) for value in values] != right:
         return Result(name, "fail", f"gives {values}, right is {right}", remedy)
     return Result(name, "ok", "runs, the values are right")
@@ -173,10 +173,10 @@ def check_data(root: Path | None) -> list[Result]:
     if not top.is_dir():
         sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
         return [Result("data", "warn", f"no folder {top.absolute()}", f"{remedy}; {sample}")]
-    return [check_split(locate(row.name, root).present(), remedy) for row in SPLITS]
+    return [check_split_folders(locate(row.name, root).present(), remedy) for row in SPLITS]
 
 
-def check_split(split: Split, remedy: str) -> Result:
+def check_split_folders(split: Split, remedy: str) -> Result:
     """The folder of images of a data set and its labels are there."""
     missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
     if missing:
@@ -190,7 +190,7 @@ def check_split(split: Split, remedy: str) -> Result:
     return Result(split.name, "ok", f"{count} files in {split.images}, {labels}")
 
 
-def check_output(folder: Path) -> Result:
+def check_output_folder(folder: Path) -> Result:
     """A file can be written into the output folder, or into the folder in which it would be made."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
@@ -223,7 +223,7 @@ def run_checks(root: Path | None, output: Path) -> list[Result]:
     results += [check_import(name, module, pip_install(name)) for name, module in LIBRARIES]
     if can_compute:
         results += [check_devices(), *check_operators()]
-    return [*results, *check_data(root), check_output(output)]
+    return [*results, *check_data(root), check_output_folder(output)]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -86,34 +86,32 @@ def readers(workers: int, prepare: Callable[[], None]) -> Iterator[Pool]:
 def map_files(function: Callable[[Item], Answer], items: Sequence[Item], pool: Pool, what: str) -> Iterator[Answer]:
     """Yields ``function(item)`` of each item in order, from the processes of ``pool``; its errors are raised here.
 
-    Where a person watches, a bar says ``what`` is being done.
+    Where a person watches, a progress bar says ``what`` is being done.
     """
     answers = pool.imap(function, items, chunksize=min(16, 1 + len(items) // 16))
-    yield from tqdm(answers, what, len(items), unit="file", disable=not items or not sys.stderr.isatty())
+    yield from _watched(answers, len(items), what, "file")
 
 
 def map_frames(
     function: Callable[[Item], Answer], items: Sequence[Item], workers: int, what: str, threads: bool = False
 ) -> Iterator[Answer]:
-    """Yields ``function(item)`` of each item in order, with a progress bar named ``what`` when a person watches.
+    """As :func:`map_files`, from ``workers`` of its own: processes, or threads.
 
     Args:
-        function: its errors are raised here.
-        items: one a frame.
+        function: Its errors are raised here.
+        items: One per frame.
         workers: 1 works in this process.
-        what: is being done, for the bar.
-        threads: for a function that lets go of the interpreter; otherwise workers are processes, and the function, its
+        what: Is being done, for the progress bar.
+        threads: For a function that lets go of the interpreter; otherwise workers are processes, and the function, its
             items and its answers are pickled.
     """
     if workers == 1 or len(items) < 2:
-        yield from _watched(map(function, items), len(items), what)
+        yield from _watched(map(function, items), len(items), what, "frame")
         return
     with (ThreadPool if threads else get_context().Pool)(min(workers, len(items))) as pool:
-        # Chunks save a round trip a frame; small ones keep the bar smooth and the memory low.
-        yield from _watched(pool.imap(function, items, chunksize=4), len(items), what)
+        # Chunks save a round trip per frame; small ones keep the bar smooth and the memory low.
+        yield from _watched(pool.imap(function, items, chunksize=4), len(items), what, "frame")
 
 
-def _watched(answers: Iterator[Answer], count: int, what: str) -> Iterator[Answer]:
-    if not sys.stderr.isatty():
-        return answers
-    return iter(tqdm(answers, what, count, unit="frame"))
+def _watched(answers: Iterator[Answer], count: int, what: str, unit: str) -> Iterator[Answer]:
+    yield from tqdm(answers, what, count, unit=unit, disable=not count or not sys.stderr.isatty())

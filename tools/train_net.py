@@ -15,8 +15,7 @@ from detectron2.utils import comm
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.loading import load_weights
-from bdd100k_d2.engine.launch import launch
-from bdd100k_d2.engine.setup import setup
+from bdd100k_d2.engine.launch import launch, setup
 from bdd100k_d2.errors import user_message
 
 

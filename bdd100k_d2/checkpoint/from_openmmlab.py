@@ -5,7 +5,7 @@ from collections.abc import Set
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
 
-def recognise(modules: Set[str]) -> Layout | None:
+def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not OpenMMLab's."""
     if "backbone.layer1.0.conv1" in modules:
         deep = "backbone.stem.0" in modules
@@ -25,7 +25,7 @@ def recognise(modules: Set[str]) -> Layout | None:
     return None
 
 
-def recognise_detectron2(names: Set[str]) -> Layout | None:
+def layout_for_detectron2(names: Set[str]) -> Layout | None:
     """OpenMMLab's layout for a Detectron2 state dict with these tensors; None if there is none."""
     if "backbone.bottom_up.res2.0.conv1.weight" not in names:
         return None

@@ -15,7 +15,7 @@ _TIMM_DEEP_STEM = {
 }
 
 
-def recognise(modules: Set[str]) -> Layout | None:
+def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is neither torchvision's nor timm's."""
     if "backbone.body.layer1.0.conv1" in modules:
         return faster_rcnn()

@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..atomic import disk_errors_explained
 from ..checkpoint.loading import load_weights
 from ..checkpoint.saving import TrainingCheckpointer
 from ..config import with_keys
@@ -29,7 +30,6 @@ from ..data.workers import lost_workers_explained
 from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.norms import adapt_sync_norms
-from .disk import disk_errors_explained
 from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN

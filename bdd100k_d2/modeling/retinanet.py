@@ -7,7 +7,7 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.structures import Instances
 
-from .box_regression import build_box2box_transform
+from .recipe import build_box2box_transform
 
 
 @META_ARCH_REGISTRY.register()

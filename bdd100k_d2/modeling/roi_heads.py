@@ -10,8 +10,7 @@ from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from .box_regression import build_box2box_transform
-from .initial_values import starts_as_vis4d
+from .recipe import build_box2box_transform, starts_as_vis4d
 
 
 @ROI_HEADS_REGISTRY.register()

@@ -11,7 +11,7 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from .box_regression import build_box2box_transform
+from .recipe import build_box2box_transform
 
 
 class MinQualityMatcher(Matcher):

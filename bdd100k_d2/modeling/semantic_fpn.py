@@ -13,7 +13,7 @@ from detectron2.structures import ImageList
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
-from .initial_values import starts_as_vis4d
+from .recipe import starts_as_vis4d
 
 
 @META_ARCH_REGISTRY.register()

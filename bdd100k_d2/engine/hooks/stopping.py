@@ -22,7 +22,7 @@ class StopTraining(BaseException):
     """Leaves the training loop; `Trainer.train` then returns as after the last iteration."""
 
 
-class Score(NamedTuple):
+class IterationScore(NamedTuple):
     """What the metric was after an iteration, counted from 0."""
 
     iteration: int
@@ -57,7 +57,7 @@ class EarlyStopping(HookBase):
         if self.patience < 1:
             raise ConfigError(f"TEST.EARLY_STOPPING.PATIENCE is {self.patience}; set it to 1 evaluation or more.")
         self.path = Path(cfg.OUTPUT_DIR) / "early_stopping.json"
-        self.scores: list[Score] = []
+        self.scores: list[IterationScore] = []
         self.stopped = False
 
     def before_train(self) -> None:
@@ -93,7 +93,7 @@ class EarlyStopping(HookBase):
             raise ConfigError(f"TEST.EARLY_STOPPING.METRIC: there is no {self.metric!r}; there are {known}.")
         # An evaluation that is made again replaces its score.
         earlier = [score for score in self.scores if score.iteration < iteration]
-        self.scores = [*earlier, Score(iteration, scores[self.metric])]
+        self.scores = [*earlier, IterationScore(iteration, scores[self.metric])]
         content = {"run": self._checkpointer.run, "metric": self.metric, "scores": self.scores}
         write_atomic(self.path, json.dumps(content) + "\n")
 
@@ -111,7 +111,7 @@ class EarlyStopping(HookBase):
                 ": the training stops early." if self.stopped else ".",
             )
 
-    def _read(self) -> list[Score]:
+    def _read(self) -> list[IterationScore]:
         if not self.path.exists():
             return []
         try:
@@ -122,13 +122,13 @@ class EarlyStopping(HookBase):
             if content["metric"] != self.metric:
                 logger.warning("%s is about %s: early stopping starts anew.", self.path, content["metric"])
                 return []
-            return [Score(int(iteration), float(value)) for iteration, value in content["scores"]]
+            return [IterationScore(int(iteration), float(value)) for iteration, value in content["scores"]]
         except (OSError, ValueError, LookupError, TypeError) as error:
             logger.warning("%s: the scores cannot be read (%s): early stopping starts anew.", self.path, error)
             return []
 
 
-def judge(scores: Sequence[Score], min_delta: float, lower: bool) -> tuple[Score | None, int]:
+def judge(scores: Sequence[IterationScore], min_delta: float, lower: bool) -> tuple[IterationScore | None, int]:
     """The best of ``scores`` in order of time, and how many came after it.
 
     Args:
