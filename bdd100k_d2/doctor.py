@@ -53,17 +53,17 @@ class Result(NamedTuple):
 
 
 def pip_install(*names: str) -> str:
-    """Returns the command that installs `names` into the environment that runs this."""
+    """The command that installs `names` into the environment that runs this."""
     return f"{sys.executable} -m pip install {' '.join(names)}"
 
 
 def first_line(error: Exception) -> str:
-    """Returns the kind of an error and the first line of its message."""
+    """The kind of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def check_python() -> Result:
-    """Python is recent enough."""
+    """Whether Python is recent enough."""
     version = sys.version.split()[0]
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
@@ -74,7 +74,7 @@ def check_python() -> Result:
 
 
 def check_import(distribution: str, module: str, remedy: str) -> Result:
-    """`module` imports; its version is that of the distribution, or what the module says."""
+    """Whether `module` imports; the detail is the version of the distribution, or what the module says."""
     try:
         imported = import_module(module)
     except Exception as error:  # a broken library can raise anything while it is imported
@@ -86,12 +86,12 @@ def check_import(distribution: str, module: str, remedy: str) -> Result:
 
 
 def check_torchvision() -> Result:
-    """Its import fails where it is a build for another torch."""
+    """Whether torchvision imports, which it does not where it is a build for another torch."""
     return check_import("torchvision", "torchvision", pip_install("--force-reinstall", "torch", "torchvision"))
 
 
 def check_detectron2() -> Result:
-    """The parts of Detectron2 that training needs import."""
+    """Whether the parts of Detectron2 that training needs import."""
     remedy = f"{sys.executable} tools/install_detectron2.py (in the folder of the repository)"
     for module in ("detectron2.data", "detectron2.modeling", "detectron2.engine"):
         result = check_import("detectron2", module, remedy)
@@ -102,7 +102,7 @@ def check_detectron2() -> Result:
 
 
 def check_devices() -> Result:
-    """Which devices torch can use. CPU alone works."""
+    """Which devices torch can use; a CPU alone is ok."""
     import torch
 
     if torch.cuda.is_available():
@@ -138,7 +138,7 @@ def nms(device: str) -> list[float]:
 
 
 def check_operator(name: str, device: str, operator: Callable[[str], list[float]], right: Sequence[float]) -> Result:
-    """`operator` runs on `device` and gives the right values."""
+    """Whether `operator` runs on `device` and gives the right values."""
     remedy = pip_install("--force-reinstall", "torch", "torchvision")
     name = f"{name} {device}"
     try:
@@ -151,7 +151,7 @@ def check_operator(name: str, device: str, operator: Callable[[str], list[float]
 
 
 def check_operators() -> list[Result]:
-    """The operators that Detectron2 takes from torchvision, on each kind of device."""
+    """One result per operator that Detectron2 takes from torchvision, on each kind of device."""
     import torch
 
     return [
@@ -165,7 +165,7 @@ def check_operators() -> list[Result]:
 
 
 def check_data(root: Path | None) -> list[Result]:
-    """The folders of each registered data set; `root` holds bdd100k/, default as in training."""
+    """One result per registered data set; `root` holds bdd100k/, None for the one that training uses."""
     from .data.register import SPLITS, default_root, locate
 
     top = (default_root() if root is None else root) / "bdd100k"
@@ -177,7 +177,7 @@ def check_data(root: Path | None) -> list[Result]:
 
 
 def check_split_folders(split: Split, remedy: str) -> Result:
-    """The folder of images of a data set and its labels are there."""
+    """Whether the folder of images of a data set and its labels are there."""
     missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
     if missing:
         return Result(split.name, "warn", f"not there: {', '.join(missing)}", remedy)
@@ -191,7 +191,7 @@ def check_split_folders(split: Split, remedy: str) -> Result:
 
 
 def check_output_folder(folder: Path) -> Result:
-    """A file can be written into the output folder, or into the folder in which it would be made."""
+    """Whether a file can be written into the output folder, or into the folder in which it would be made."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
@@ -205,14 +205,11 @@ def check_output_folder(folder: Path) -> Result:
 
 
 def run_checks(root: Path | None, output: Path) -> list[Result]:
-    """Runs every check that can run.
+    """The results of every check that can run, in the order in which they are worth mending.
 
     Args:
         root: the folder that holds bdd100k/; None for the one that training uses.
         output: the folder that training would write to.
-
-    Returns:
-        The results in the order in which they are worth mending.
     """
     results = [check_python()]
     if results[0].status == "fail":

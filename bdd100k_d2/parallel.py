@@ -32,11 +32,11 @@ def loader_workers(processes: int) -> int:
 
 
 def spin_little() -> None:
-    """Lets OpenMP's threads sleep soon when they wait for work, as PyTorch's do between operations on the CPU.
+    """Lets OpenMP's threads, which PyTorch computes with on the CPU, sleep soon when they wait for work.
 
-    By default they spin for milliseconds, which is no faster alone, and slower beside another busy process. It sets
-    ``GOMP_SPINCOUNT`` for this process and those that it starts, and has to be called before PyTorch is imported; what
-    the user has set stays.
+    By default they spin for milliseconds, which is slower beside another busy process. It sets ``GOMP_SPINCOUNT`` for
+    this process and those that it starts, unless the user has set how threads wait. To be called before PyTorch is
+    imported.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
@@ -49,8 +49,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 def keep_freed_memory() -> None:
     """Lets glibc keep freed pieces for the next, instead of giving each back to the system, which has to clear it anew.
 
-    Decoding an image takes and frees megabytes: masks are counted a fifth faster so. It holds for the whole process,
-    so a command asks for it, not a library. Elsewhere than on glibc it does nothing.
+    Decoding an image takes and frees megabytes: with it masks are counted a fifth faster. It holds for the whole
+    process, so a command asks for it, not a library. Elsewhere than on glibc it does nothing.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
@@ -77,7 +77,7 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 def readers(workers: int, prepare: Callable[[], None]) -> Iterator[Pool]:
     """Yields processes that read files; each calls ``prepare`` first.
 
-    They are started anew: a fork of a process in which OpenCV has threads waits for them for ever.
+    They are spawned: a fork of a process in which OpenCV has threads waits for them for ever.
     """
     with get_context("spawn").Pool(workers, prepare) as pool:
         yield pool

@@ -1,12 +1,11 @@
 """The models that the package builds: their configs, published scores, and the names of their weights."""
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import WeightsError
+from ..errors import WeightsError, did_you_mean
 
 BDD100K_MODELS = "bdd100k-models"
 VIS4D = "Vis4D"
@@ -176,7 +175,7 @@ def check_weights_name(name: str) -> str:
     """Returns ``name`` if weights of this name, without ``bdd100k://``, are published.
 
     Raises:
-        WeightsError: they are not; the message lists names that are close, or all.
+        WeightsError: no weights of this name are published; the message lists names that are close, or all.
     """
     names = [row.weights for row in ROWS if row.weights]
     if name in names:
@@ -186,7 +185,5 @@ def check_weights_name(name: str) -> str:
 
 def suggest(name: str, names: list[str]) -> str:
     """A sentence with the names that are close to ``name``, or where to find all."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    return f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."
+    everything = f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."
+    return did_you_mean(name, names, cutoff=0.5) or everything

@@ -22,10 +22,13 @@ class PeriodicEvaluation(hooks.EvalHook):
 
     Its parent evaluates also when the last iteration fails, in which case the other processes are gone and it waits
     for them.
+
+    Args:
+        period: iterations between two evaluations; 0 evaluates only at the end.
+        function: returns the nested scores.
     """
 
     def __init__(self, period: int, function: Callable[[], Mapping[str, Any] | None]) -> None:
-        """Takes the iterations between two evaluations, 0 for only the last, and what returns the nested scores."""
         super().__init__(period, function)
         self._evaluated: int | None = None
 
@@ -60,19 +63,24 @@ class MissedEvaluation(HookBase):
     Checkpoints are written before the evaluation of their iteration, so that this may take its time. Without the
     evaluation a run that was killed in it would lack a score, which early stopping and the best checkpoint go by.
     ``OUTPUT_DIR/last_evaluation.json`` says which was finished. To be registered in all processes, after the hooks.
+
+    Args:
+        evaluating: the hooks that evaluate or use the scores, in their order.
+        periods: their periods in iterations.
+        folder: ``OUTPUT_DIR``.
+        checkpointer: knows the run's name.
     """
 
     def __init__(
         self, evaluating: Sequence[HookBase], periods: Sequence[int], folder: Path, checkpointer: TrainingCheckpointer
     ) -> None:
-        """Takes the hooks that evaluate or use the scores, in order, their periods, the run's folder, and its saver."""
         self._hooks = evaluating
         self._periods = [period for period in periods if period > 0]
         self._path = folder / "last_evaluation.json"
         self._checkpointer = checkpointer
 
     def before_train(self) -> None:
-        """Catches up on the evaluation, if there is one."""
+        """Makes the evaluation that is missing, if one is."""
         trainer, done = self.trainer, self.trainer.start_iter
         if not 0 < done < trainer.max_iter or not self._is_due(done):
             return

@@ -32,7 +32,6 @@ class PredictionImages:
     """
 
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
-        """Takes the config, and the model without a wrapper."""
         self._cfg = cfg
         self._model = model
         self._records: list[dict[str, Any]] | None = None
@@ -41,7 +40,7 @@ class PredictionImages:
         """Puts the images into the storage as ``predictions/<number>_<name>``.
 
         Raises:
-            ConfigError: there is no test set.
+            ConfigError: ``DATASETS.TEST`` is empty.
             DataError: an image is missing or unreadable.
         """
         if not comm.is_main_process():

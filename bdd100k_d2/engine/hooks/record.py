@@ -42,7 +42,7 @@ class RunRecord(HookBase):
         """Writes the entry.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: ``run.json`` cannot be written.
         """
         trainer = self.trainer
         run = getattr(trainer.checkpointer, "run", None)
@@ -62,10 +62,10 @@ def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = 
 
     Returns:
         The entry: ``time`` (UTC), ``run``, ``start_iter``, ``seed``, ``command``, ``folder``, ``host``, ``processes``,
-        ``devices``, ``commit``, ``versions``, and ``data``, a fingerprint a dataset.
+        ``devices``, ``commit``, ``versions``, and ``data`` with one fingerprint per dataset.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: one of the two files cannot be written.
     """
     path = Path(cfg.OUTPUT_DIR) / NAME
     entries = _read(path)

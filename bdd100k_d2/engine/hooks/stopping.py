@@ -38,14 +38,12 @@ class EarlyStopping(HookBase):
     The scores are kept in ``OUTPUT_DIR/early_stopping.json``: a checkpoint of the same iteration is written before its
     evaluation and would lack the score. A resumed run counts those of the iterations before it, so one that had stopped
     stays stopped, unless it is given more patience.
+
+    Raises:
+        ConfigError: nothing evaluates the metric during the training, or the patience is less than 1.
     """
 
     def __init__(self, cfg: CfgNode, checkpointer: TrainingCheckpointer) -> None:
-        """Takes the config, whose ``TEST.EARLY_STOPPING`` names a metric, and what knows the run's name.
-
-        Raises:
-            ConfigError: nothing evaluates the metric during the training, or the patience is not at least 1.
-        """
         self._checkpointer = checkpointer
         keys = cfg.TEST.EARLY_STOPPING
         self.metric, self.patience, self.min_delta = keys.METRIC, keys.PATIENCE, keys.MIN_DELTA
@@ -129,15 +127,12 @@ class EarlyStopping(HookBase):
 
 
 def judge(scores: Sequence[IterationScore], min_delta: float, lower: bool) -> tuple[IterationScore | None, int]:
-    """The best of ``scores`` in order of time, and how many came after it.
+    """The best of ``scores``, None if none is a finite number, and how many came after it.
 
     Args:
-        scores: one an evaluation; NaN is worse than any.
+        scores: one per evaluation, in order of time; NaN is worse than any.
         min_delta: by how much a score has to be better than the best so far.
         lower: whether lower is better.
-
-    Returns:
-        The best, or None if no score is a finite number; the number of scores after it.
     """
     best, waited = None, 0
     for score in scores:

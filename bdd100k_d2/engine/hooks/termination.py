@@ -29,7 +29,6 @@ class Termination(HookBase):
     """
 
     def __init__(self, checkpointer: TrainingCheckpointer) -> None:
-        """Takes the checkpointer that saves."""
         self._checkpointer = checkpointer
         self._received = 0
         self._handlers: dict[signal.Signals, _Handler] = {}
@@ -49,8 +48,8 @@ class Termination(HookBase):
         """Saves and exits if a signal came.
 
         Raises:
-            SystemExit: one came; the checkpoint is written.
-            OutputError: one came, and the checkpoint cannot be written.
+            SystemExit: a signal came, and the checkpoint is written.
+            OutputError: a signal came, and the checkpoint cannot be written.
         """
         number = self._agreed()
         if number:

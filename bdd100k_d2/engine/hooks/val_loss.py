@@ -23,24 +23,21 @@ class ValidationLoss:
     Images are resized as in evaluation and not augmented. Norms use their statistics and leave them alone, and
     nothing is dropped out. What training draws at random, such as the anchors to be sampled, is seeded by the image,
     and the random state of the training stays as it is. Each image is a batch, so that neither batch size nor number
-    of processes changes the result. The data is read at the first call.
+    of processes changes the result. The data is read at the first call. The model is given without a wrapper.
     """
 
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
-        """Takes the config, and the model without a wrapper."""
         self._cfg = cfg
         self._model = model
         self._records: list[dict[str, Any]] | None = None
 
     def __call__(self) -> dict[str, dict[str, float]]:
-        """Measures.
+        """On the main process ``{"val_loss": {...}}``: the mean of each loss, and of their sum as ``total_loss``.
 
-        Returns:
-            On the main process ``{"val_loss": {...}}`` with the mean of each loss and of their sum, ``total_loss``;
-            empty elsewhere.
+        Empty on the other processes.
 
         Raises:
-            ConfigError: there is no labelled image.
+            ConfigError: there is no test set, or no image in it is labelled.
         """
         if self._records is None:
             count = self._cfg.TEST.VAL_LOSS.NUM_IMAGES
