@@ -36,10 +36,9 @@ def test_other_texts_are_refused(kind: Callable[[str], float], text: str, messag
 
 
 # An error of the package, and one as PyTorch hands it on from a worker.
-WORKER = (
-    f"Caught DataError in worker 1.\nTraceback ...\n{DataError.__module__}.DataError: a.json: cut off; fetch it again."
-)
-ERRORS = [DataError("a.json: cut off; fetch it again."), RuntimeError(WORKER)]
+MESSAGE = "a.json: cut off; fetch it again."
+WORKER = f"Caught DataError in worker 1.\nTraceback ...\n{DataError.__module__}.DataError: {MESSAGE}"
+ERRORS = [DataError(MESSAGE), RuntimeError(WORKER)]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["own", "of a worker"])

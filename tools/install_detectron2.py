@@ -210,7 +210,7 @@ def write_wheel(folder: Path) -> None:
 
 
 def install_here() -> None:
-    """Builds the wheel, installs it, and holds that the result imports."""
+    """Builds the wheel, installs it, and checks that the result imports."""
     with tempfile.TemporaryDirectory(prefix="detectron2-") as scratch:
         install(build_wheel(Path(scratch)))
     found, error = find_installed()

@@ -27,7 +27,7 @@ def write_checked(content: Mapping[str, Any], path: Path) -> None:
     between there is none, which :func:`read_checked` allows.
 
     Raises:
-        OutputError: it cannot be written; ``path`` is as it was.
+        OutputError: the checkpoint cannot be written; ``path`` is as it was.
     """
     checksum = checksum_file(path)
     with atomic_path(checksum) as note, atomic_path(path) as temporary:
@@ -44,7 +44,7 @@ def read_checked(path: Path) -> dict[str, Any]:
     One without a checksum, as Detectron2 writes it, is whole if it can be read.
 
     Raises:
-        WeightsError: it is missing, unreadable, cut off, or not what was written.
+        WeightsError: the checkpoint is missing, unreadable, cut off, or not what was written.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file.")

@@ -66,7 +66,8 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
         name: of the file, for messages.
 
     Raises:
-        WeightsError: unknown names, or tensors that Detectron2's model has no place for; the message names them.
+        WeightsError: the names are of no known framework, or Detectron2's model has no place for some of the tensors;
+            the message names them.
     """
     state = _without_prefix(_tensors(state, name))
     modules = _modules(state)
@@ -92,7 +93,7 @@ def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
         name: of the file, for messages.
 
     Raises:
-        WeightsError: an architecture without counterpart, or tensors without place; the message names them.
+        WeightsError: the architecture has no counterpart, or some tensors have no place in it; the message names them.
     """
     state = _without_prefix(_tensors(state, name))
     dropped: dict[str, str] = {}

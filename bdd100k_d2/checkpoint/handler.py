@@ -26,8 +26,8 @@ class NamedWeightsHandler(PathHandler):
         """Where the checkpoint of ``name`` (without the prefix) is kept, made or not.
 
         Raises:
-            WeightsError: No weights have this name.
-            ConfigError: What knows the names is not installed.
+            WeightsError: no weights have this name.
+            ConfigError: the library that knows the names is not installed.
         """
         raise NotImplementedError
 
@@ -35,8 +35,8 @@ class NamedWeightsHandler(PathHandler):
         """Writes the ``checkpoint`` of ``name``; ``force`` also fetches again what is here already.
 
         Raises:
-            WeightsError: The weights cannot be fetched, are damaged, or cannot be converted.
-            ConfigError: What builds their model is not installed.
+            WeightsError: the weights cannot be fetched, are damaged, or cannot be converted.
+            ConfigError: the library that builds their model is not installed.
         """
         raise NotImplementedError
 

@@ -113,7 +113,7 @@ def load_arrays(path: str | Path) -> Any:  # noqa: ANN401, what the file holds
 
     Raises:
         RefusedError: the pickle names anything else than arrays, dictionaries, text and numbers.
-        pickle.UnpicklingError: it is no pickle, or a damaged one; other exceptions too can say so.
+        pickle.UnpicklingError: the file is no pickle, or a damaged one; other exceptions too can say so.
     """
     with Path(path).open("rb") as file:
         return with_arrays(_ArrayUnpickler(file, encoding="latin1").load())

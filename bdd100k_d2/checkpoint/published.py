@@ -57,7 +57,7 @@ def zoo_file(name: str) -> PublishedFile:
     """Where the weights ``name``, e.g. ``det/faster_rcnn_r50_fpn_1x``, are published.
 
     Raises:
-        WeightsError: there are none of this name.
+        WeightsError: no weights of this name are published.
     """
     task, _, stem = check_weights_name(name).partition("/")
     path = f"{task}/models/{stem}_{task}_bdd100k"
@@ -68,7 +68,7 @@ def open_mmlab_file(name: str) -> PublishedFile:
     """Where the ImageNet weights ``name``, e.g. ``resnet50_v1c``, are published.
 
     Raises:
-        WeightsError: the package knows none of this name.
+        WeightsError: no weights of this name are known.
     """
     if name in _OPEN_MMLAB:
         return _OPEN_MMLAB[name]
@@ -79,9 +79,9 @@ class PublishedWeightsHandler(NamedWeightsHandler):
     """Resolves names of published weights, which are downloaded and converted.
 
     Args:
-        prefix: What addresses start with.
-        find: From the rest of an address to the file; raises `WeightsError` for an unknown name.
-        server: The address that the file's path is below.
+        prefix: what addresses start with.
+        find: from the rest of an address to the file; raises `WeightsError` for an unknown name.
+        server: the address that the file's path is below.
     """
 
     def __init__(self, prefix: str, find: Callable[[str], PublishedFile], server: str) -> None:
@@ -152,7 +152,7 @@ def local_path(address: str) -> str:
     """The local file of a path, or of an address that Detectron2 resolves, which is fetched first.
 
     Raises:
-        WeightsError: it cannot be fetched, or no published weights have this name.
+        WeightsError: the file cannot be fetched, or no published weights have this name.
     """
     register_handlers()
     try:

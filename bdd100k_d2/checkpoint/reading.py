@@ -35,10 +35,10 @@ _LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:14]
 
 
 def check_file(path: str | Path, name: str) -> None:
-    """Holds that ``path`` is a file.
+    """Raises an error unless ``path`` is a file.
 
     Raises:
-        WeightsError: it is a folder or does not exist; the message calls it ``name``.
+        WeightsError: ``path`` is a folder or does not exist; the message calls it ``name``.
     """
     if Path(path).is_dir():
         raise WeightsError(f"{name}: a folder, not a file of weights; give the file in it.")
@@ -56,7 +56,7 @@ def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]
         name: what messages call it (default: ``path``).
 
     Raises:
-        WeightsError: no such file, none of weights, a damaged one, or one that wants to run code, which it names.
+        WeightsError: the file does not exist, holds no weights, is damaged, or wants to run code, which is named.
     """
     path = Path(path)
     name = name or str(path)

@@ -86,7 +86,7 @@ def swap_ratios_and_scales(tensor: Tensor) -> Tensor:
     """
     anchors = ANCHOR_RATIOS * ANCHOR_SCALES
     if len(tensor) % anchors:
-        raise WeightsError(f"{len(tensor)} channels are not those of {anchors} anchors a cell")
+        raise WeightsError(f"{len(tensor)} channels are not those of {anchors} anchors per cell")
     cells = tensor.reshape(ANCHOR_RATIOS, ANCHOR_SCALES, len(tensor) // anchors, *tensor.shape[1:])
     return cells.transpose(0, 1).reshape(tensor.shape)
 

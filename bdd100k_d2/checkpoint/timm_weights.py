@@ -61,9 +61,9 @@ class BackboneWeightsHandler(NamedWeightsHandler):
     """Resolves names of a backbone's weights, which are given Detectron2's names.
 
     Args:
-        prefix: What addresses start with.
-        load: From the rest of an address to the tensors by timm's names.
-        version: From the rest to what changes with the weights, for the file's name.
+        prefix: what addresses start with.
+        load: from the rest of an address to the tensors by timm's names.
+        version: from the rest to what changes with the weights, for the file's name.
     """
 
     def __init__(self, prefix: str, load: Callable[[str], Mapping[str, Tensor]], version: Callable[[str], str]) -> None:
@@ -93,7 +93,7 @@ def packaged_version(name: str) -> str:
     """The first digits of the sha256 of the packaged weights ``name``, e.g. ``efficientnet-lite0``.
 
     Raises:
-        WeightsError: an unknown name.
+        WeightsError: no packaged weights have this name.
     """
     return _packaged(name).sha256[:8]
 
@@ -103,8 +103,8 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
 
     Raises:
         ConfigError: timm is not installed.
-        WeightsError: an unknown name, a distribution that is not installed, a file that is not the published one, or a
-            release of timm whose model has other tensors.
+        WeightsError: no packaged weights have this name, their distribution is not installed, the file is not the
+            published one, or timm's model has other tensors.
     """
     weights = _packaged(name)
     found = importlib.util.find_spec(weights.module)
@@ -151,7 +151,7 @@ def hub_tensors(name: str) -> dict[str, Tensor]:
     """The tensors of timm's pretrained model ``name``, e.g. ``convnext_tiny.fb_in22k_ft_in1k``, fetched by timm.
 
     Raises:
-        ConfigError: timm is not installed, or its model has no features.
+        ConfigError: timm is not installed, or cannot build the model with features.
         WeightsError: the weights cannot be fetched.
     """
     try:
@@ -173,8 +173,8 @@ def rename_timm(state: Mapping[str, Tensor], model: nn.Module, name: str) -> dic
         name: of the file, for messages.
 
     Raises:
-        WeightsError: the file is of another model of timm: the backbone has tensors that it lacks or that are of
-            another shape, or it has further ones in a stage of the backbone.
+        WeightsError: the file is of another model of timm: tensors of the backbone are missing or of another shape, or
+            further ones belong to a stage of the backbone.
     """
     backbone = getattr(getattr(model, "backbone", None), "bottom_up", None)
     if not isinstance(backbone, TimmBackbone):

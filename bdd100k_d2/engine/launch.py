@@ -39,7 +39,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
 
     Raises:
         ConfigError: the config file does not exist, has an unknown key, names a dataset that is not registered, or
-            describes a slice that cannot be.
+            describes a slice that cannot be made.
         OutputError: nothing can be written to the output folder.
     """
     register_once()
@@ -60,14 +60,14 @@ def launch(main: Main, args: argparse.Namespace) -> None:
     """Calls ``main(args)`` in each process of a training.
 
     Under torchrun this is one of the processes; one that torchrun started again resumes from the last checkpoint.
-    Otherwise Detectron2 starts one a GPU, as ``args.num_gpus`` and ``args.num_machines`` say.
+    Otherwise Detectron2 starts one per GPU, as ``args.num_gpus`` and ``args.num_machines`` say.
 
     Args:
         main: runs in each process; a function that can be pickled.
         args: of Detectron2's `default_argument_parser`.
 
     Raises:
-        ConfigError: the arguments ask for GPUs that are not there, or are for another way to start.
+        ConfigError: the arguments ask for GPUs that are not there, or do not go with torchrun.
         LostProcessError: another process ended without saying why.
         SystemExit: in the processes that end because another one failed, and says why.
     """

@@ -52,12 +52,14 @@ class BFloat16Training:
     On other CPUs nothing changes. Evaluation stays in single precision. bfloat16 has the range of single precision, so
     that losses need no scaling.
 
+    Args:
+        model: changed in place.
+
     Attributes:
         enabled: whether it does. The first process decides for all, and a run that goes on keeps what it had.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Changes ``model`` in place."""
         device = next(model.parameters()).device.type
         self.enabled = bool(comm.all_gather(device != "cpu" or has_fast_bfloat16())[0])
         if self.enabled:
@@ -73,7 +75,7 @@ class BFloat16Training:
         model.forward = autocast_forward
 
     def go_on(self, enabled: bool) -> None:
-        """Takes what a run that goes on had, and logs where that is not what this machine would have chosen."""
+        """Goes on as the run began, and logs where that is not what this machine would have chosen."""
         if enabled != self.enabled:
             names = {True: "bfloat16", False: "single precision"}
             logger.warning("The run goes on in %s, not in %s, as it began.", names[enabled], names[self.enabled])

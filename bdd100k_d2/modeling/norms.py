@@ -40,16 +40,13 @@ class FixedStatisticsBatchNorm2d(nn.BatchNorm2d):
 
 
 def fold_norms(model: nn.Module) -> int:
-    """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place.
+    """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place; returns how many.
 
-    For prediction alone: ``model`` has to be in evaluation mode, and its state has other keys afterwards. The results
-    are the same but for rounding. Norms that depend on the image (GN, LN) stay.
-
-    Returns:
-        How many were folded.
+    For prediction alone: the state of ``model`` has other keys afterwards. The results are the same but for rounding.
+    Norms that depend on the image (GN, LN) stay.
 
     Raises:
-        ValueError: the model is in training mode, in which batch norms depend on the batch.
+        ValueError: ``model`` is in training mode, in which batch norms depend on the batch.
     """
     if model.training:
         raise ValueError("the norms of a model that trains cannot be folded; call its eval() before.")

@@ -31,7 +31,7 @@ def starts_as_vis4d(cfg: CfgNode, head: str) -> bool:
     """Whether the key ``MODEL.<head>.INIT`` asks for Vis4D's initial values instead of Detectron2's.
 
     Raises:
-        ConfigError: the key holds another name.
+        ConfigError: the key holds neither "detectron2" nor "vis4d".
     """
     value: str = cfg.MODEL[head].INIT
     if value not in ("detectron2", "vis4d"):

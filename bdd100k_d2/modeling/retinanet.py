@@ -12,11 +12,13 @@ from .recipe import build_box2box_transform
 
 @META_ARCH_REGISTRY.register()
 class BDD100KRetinaNet(RetinaNet):
-    """Detectron2's `RetinaNet`; with the package's keys at their defaults it equals its parent."""
+    """Detectron2's `RetinaNet`; with the package's keys at their defaults it equals its parent.
+
+    With ``clip_before_nms`` boxes are clipped, and empty ones dropped, before NMS.
+    """
 
     @configurable
     def __init__(self, *, clip_before_nms: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
-        """Takes whether boxes are clipped, and empty ones dropped, before NMS; and the parent's arguments."""
         super().__init__(**kwargs)
         self.clip_before_nms = clip_before_nms
 

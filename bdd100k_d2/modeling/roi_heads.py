@@ -28,11 +28,13 @@ class BDD100KROIHeads(StandardROIHeads):
 
 @ROI_HEADS_REGISTRY.register()
 class BDD100KCascadeROIHeads(CascadeROIHeads):
-    """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent."""
+    """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent.
+
+    With ``average_logits`` the stages' logits are averaged rather than their probabilities.
+    """
 
     @configurable
     def __init__(self, *, average_logits: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
-        """Takes whether the stages' logits are averaged rather than their probabilities, and the parent's arguments."""
         super().__init__(**kwargs)
         self.average_logits = average_logits
 

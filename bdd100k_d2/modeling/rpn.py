@@ -15,10 +15,9 @@ from .recipe import build_box2box_transform
 
 
 class MinQualityMatcher(Matcher):
-    """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need a least quality."""
+    """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need IoU ``min_quality``."""
 
     def __init__(self, thresholds: list[float], labels: list[int], min_quality: float) -> None:
-        """Takes `Matcher`'s thresholds and labels, and the least IoU of a low-quality match."""
         super().__init__(thresholds, labels, allow_low_quality_matches=True)
         self.min_quality = min_quality
 
@@ -30,7 +29,13 @@ class MinQualityMatcher(Matcher):
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 class BDD100KRPN(RPN):
-    """Detectron2's `RPN`; with the package's keys at their defaults it equals its parent."""
+    """Detectron2's `RPN`; with the package's keys at their defaults it equals its parent.
+
+    Args:
+        allowed_border: how many pixels an anchor may cross the image's border by and be trained; -1: any.
+        average_over_sampled: divide the losses by the number of sampled anchors.
+        kwargs: of `RPN`.
+    """
 
     @configurable
     def __init__(
@@ -40,13 +45,6 @@ class BDD100KRPN(RPN):
         average_over_sampled: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
-        """Builds the RPN.
-
-        Args:
-            allowed_border: how many pixels an anchor may cross the image's border by and be trained; -1: any.
-            average_over_sampled: divide the losses by the number of sampled anchors.
-            kwargs: of `RPN`.
-        """
         super().__init__(**kwargs)
         self.allowed_border = allowed_border
         self.average_over_sampled = average_over_sampled

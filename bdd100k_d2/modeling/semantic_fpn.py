@@ -28,12 +28,11 @@ class SemanticFPN(SemanticSegmentor):
         """Trains or predicts.
 
         Args:
-            batched_inputs: a dict an image: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class ids;
-                ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
+            batched_inputs: one dict per image: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class
+                ids; ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
 
         Returns:
-            In training the losses; otherwise a dict an image, whose ``sem_seg`` holds logits of shape
-            (K, height, width).
+            In training the losses; otherwise one dict per image, whose ``sem_seg`` holds logits (K, height, width).
         """
         divisibility = self.backbone.size_divisibility
         images = [(x["image"].to(self.device) - self.pixel_mean) / self.pixel_std for x in batched_inputs]
@@ -61,6 +60,13 @@ class SemanticFPNHead(SemSegFPNHead):
     """Detectron2's `SemSegFPNHead` with dropout, the recipe's loss, and branches resized to the finest level's size.
 
     With no dropout, ``average_over_ignored`` off and sizes that divide by 32 it equals its parent.
+
+    Args:
+        input_shape: channels and stride of each feature map.
+        dropout: the share of channels that are zeroed before the predictor in training.
+        average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
+        init_as_vis4d: start the convolutions as Vis4D does instead of as Detectron2 does.
+        kwargs: of `SemSegFPNHead`.
     """
 
     @configurable
@@ -73,15 +79,6 @@ class SemanticFPNHead(SemSegFPNHead):
         init_as_vis4d: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
-        """Builds the head.
-
-        Args:
-            input_shape: channels and stride of each feature map.
-            dropout: the share of channels that are zeroed before the predictor in training.
-            average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
-            init_as_vis4d: start the convolutions as Vis4D does instead of as Detectron2 does.
-            kwargs: of `SemSegFPNHead`.
-        """
         super().__init__(input_shape, **kwargs)
         self.dropout = nn.Dropout2d(dropout)
         self.average_over_ignored = average_over_ignored

@@ -28,7 +28,7 @@ def download(address: str, destination: Path, label: str) -> None:
         label: what the bar says.
 
     Raises:
-        WeightsError: no connection, no such file, a web page, or fewer bytes than announced.
+        WeightsError: the server cannot be reached, has no such file, sends a web page, or fewer bytes than announced.
     """
     try:
         response = _open(address)

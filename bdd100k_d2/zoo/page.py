@@ -65,7 +65,7 @@ def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
 
 
 def markdown_tables(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
-    """The rows as one Markdown table a task, with links that work from ``docs/``."""
+    """The rows as one Markdown table per task, with links that work from ``docs/``."""
     parts = []
     for task, heading in _HEADINGS.items():
         of_task = [row for row in rows if row.task == task]
