@@ -67,9 +67,8 @@ def check_python() -> Result:
     version = sys.version.split()[0]
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
-        return Result(
-            "python", "fail", f"{version}, {wanted} or later is needed", f"make install PYTHON=python{wanted}"
-        )
+        detail = f"{version}, {wanted} or later is needed"
+        return Result("python", "fail", detail, f"make install PYTHON=python{wanted}")
     return Result("python", "ok", f"{version} ({sys.executable})")
 
 
@@ -83,11 +82,6 @@ def check_import(distribution: str, module: str, remedy: str) -> Result:
         return Result(distribution, "ok", metadata.version(distribution))
     except metadata.PackageNotFoundError:
         return Result(distribution, "ok", str(getattr(imported, "__version__", "unknown version")))
-
-
-def check_torchvision() -> Result:
-    """Whether torchvision imports, which it does not where it is a build for another torch."""
-    return check_import("torchvision", "torchvision", pip_install("--force-reinstall", "torch", "torchvision"))
 
 
 def check_detectron2() -> Result:
@@ -197,9 +191,8 @@ def check_output_folder(folder: Path) -> Result:
         with tempfile.NamedTemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return Result(
-            "output", "fail", f"{folder} cannot be written: {error.strerror}", "train with OUTPUT_DIR <another folder>"
-        )
+        detail = f"{folder} cannot be written: {error.strerror}"
+        return Result("output", "fail", detail, "train with OUTPUT_DIR <another folder>")
     free = shutil.disk_usage(existing).free / 2**30
     return Result("output", "ok", f"{folder} can be written, {free:.0f} GiB free")
 
@@ -214,7 +207,9 @@ def run_checks(root: Path | None, output: Path) -> list[Result]:
     results = [check_python()]
     if results[0].status == "fail":
         return results
-    results += [check_import("torch", "torch", pip_install("torch", "torchvision")), check_torchvision()]
+    results.append(check_import("torch", "torch", pip_install("torch", "torchvision")))
+    # It does not import where it is a build for another torch.
+    results.append(check_import("torchvision", "torchvision", pip_install("--force-reinstall", "torch", "torchvision")))
     results.append(check_detectron2())
     can_compute = all(result.status == "ok" for result in results)
     results += [check_import(name, module, pip_install(name)) for name, module in LIBRARIES]

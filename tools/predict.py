@@ -1,7 +1,7 @@
-"""Predicts images and films: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
+"""Predicts images and videos: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
 
-X is an image, a folder (those in it too), a pattern in quotes, a text file with one path per line, a film, or the number
-of a camera. DIR gets the results in the official format, with --overlay images, and of a film an annotated one.
+X is an image, a folder (those in it too), a pattern in quotes, a text file with one path per line, a video, or the
+number of a camera. DIR gets the results in the official format, with --overlay images, and of a video an annotated one.
 Exit status: 0, or 3 if all is done but for frames that cannot be read.
 """
 

@@ -21,15 +21,14 @@ def fingerprint(dataset: str) -> dict[str, Any]:
 
     Returns:
         ``images`` and ``labels``, the paths, None where there is none; ``pictures``, how many files are below
-        ``images``; and of
-        the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names and sizes of its
-        files, which are its frames. A file's frames are those it lists; None if it lists none. All this is of the
-        whole data set where ``dataset`` is a slice, which has ``slice_frames`` and ``slice_sha256`` (of their names)
-        besides, None if they cannot be read.
+        ``images``; and of the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names
+        and sizes of its files, which are its frames. A file's frames are those it lists; None if it lists none. Where
+        ``dataset`` is a slice, all this is of the whole data set, and ``slice_frames`` and ``slice_sha256`` (of their
+        names) are of the slice, None if they cannot be read.
     """
     images, labels = _places(dataset)
-    found: dict[str, Any] = {"images": _text(images), "labels": _text(labels)}
-    found["pictures"] = None if images is None or not images.is_dir() else sum(1 for _ in _files(images))
+    found: dict[str, Any] = {"images": images and str(images), "labels": labels and str(labels)}
+    found["pictures"] = sum(1 for _ in _files(images)) if images is not None and images.is_dir() else None
     if labels is not None and labels.exists():
         found |= _of_folder(labels) if labels.is_dir() else _of_file(labels)
     if MetadataCatalog.get(dataset).get("slice_of") is not None:
@@ -42,7 +41,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     found = []
     if before.get("sha256") != now.get("sha256"):
         what = [f"{before.get(key)} {key} before, {now.get(key)} now" for key in ("frames", "bytes")]
-        hashes = f"sha256 {_short(before)} before, {_short(now)} now"
+        hashes = "sha256 {} before, {} now".format(*(str(one.get("sha256"))[:12] for one in (before, now)))
         found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
         found.append(f"{now['images']} has {now.get('pictures')} images, {before.get('pictures')} before")
@@ -111,11 +110,3 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield from _files(Path(entry.path))
             elif not entry.name.startswith("."):
                 yield entry
-
-
-def _short(fingerprint: Mapping[str, Any]) -> str:
-    return str(fingerprint.get("sha256"))[:12]
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

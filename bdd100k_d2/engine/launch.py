@@ -110,7 +110,7 @@ def _run_in_group(main: Main, args: argparse.Namespace) -> None:
         if not _is_first(store):
             logger.error("Another process failed and says why; this one ends.")
             raise SystemExit(1) from error
-        if _is_lost_connection(error):
+        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST):
             raise LostProcessError(
                 "another process of the training ended without a message: killed, out of memory, or its machine is "
                 "gone. With torchrun's --max-restarts the training goes on from the last checkpoint by itself; "
@@ -209,7 +209,3 @@ def _is_first(store: dist.Store) -> bool:
     except RuntimeError:
         # The store went with the process or machine that held it.
         return False
-
-
-def _is_lost_connection(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST)

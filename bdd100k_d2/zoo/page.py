@@ -43,25 +43,14 @@ def select_rows(text: str) -> list[ZooRow]:
 def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
     """The rows as text in aligned columns."""
     header = ("config", "schedule", "metric", "val", "test", "source", "weights", "params", "GFLOPs", "its recipe")
-    lines = [header]
+    lines: list[tuple[str, ...]] = [header]
     for row in rows:
         weights = PREFIX + row.weights if row.weights else "not published"
-        lines.append(
-            (
-                row.config,
-                row.schedule,
-                _metric(row),
-                *_scores(row),
-                row.source,
-                weights,
-                *_size(sizes.get(row.config)),
-                "-" if not row.scores else "yes" if row.is_recipe else "no",
-            )
-        )
+        facts = (row.config, row.schedule, _metric(row), *_scores(row), row.source, weights)
+        is_recipe = "-" if not row.scores else "yes" if row.is_recipe else "no"
+        lines.append((*facts, *_size(sizes.get(row.config)), is_recipe))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def markdown_tables(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:

@@ -73,7 +73,7 @@ def find_images(folder: Path) -> list[Path]:
     """The JPEG files of a folder, to show in place of drawn images.
 
     Raises:
-        DataError: there are none.
+        DataError: the folder holds no JPEG files.
     """
     found = sorted(path.resolve() for path in folder.glob("*.jpg"))
     if not found:
