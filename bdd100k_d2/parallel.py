@@ -98,11 +98,11 @@ def map_frames(
     """As :func:`map_files`, from ``workers`` of its own: processes, or threads.
 
     Args:
-        function: Its errors are raised here.
-        items: One per frame.
+        function: its errors are raised here.
+        items: one per frame.
         workers: 1 works in this process.
-        what: Is being done, for the progress bar.
-        threads: For a function that lets go of the interpreter; otherwise workers are processes, and the function, its
+        what: is being done, for the progress bar.
+        threads: for a function that lets go of the interpreter; otherwise workers are processes, and the function, its
             items and its answers are pickled.
     """
     if workers == 1 or len(items) < 2:

@@ -61,9 +61,7 @@ def is_foreign(state: Mapping[str, Any]) -> bool:
 def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
     """Gives a foreign model's tensors Detectron2's names and channel orders.
 
-    Args:
-        state: tensors by name, with or without the ``module.`` and ``model.`` of wrappers.
-        name: of the file, for messages.
+    The names may have the ``module.`` and ``model.`` of wrappers; messages call the file ``name``.
 
     Raises:
         WeightsError: the names are of no known framework, or Detectron2's model has no place for some of the tensors;
@@ -86,11 +84,7 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
 def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
     """Gives the tensors of a Detectron2 model the names and channel orders of mmdet 3.x; a Semantic FPN's mmseg's.
 
-    A foreign model's tensors get Detectron2's names first.
-
-    Args:
-        state: tensors by name.
-        name: of the file, for messages.
+    A foreign model's tensors get Detectron2's names first; messages call the file ``name``.
 
     Raises:
         WeightsError: the architecture has no counterpart, or some tensors have no place in it; the message names them.

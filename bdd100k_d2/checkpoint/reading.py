@@ -49,11 +49,8 @@ def check_file(path: str | Path, name: str) -> None:
 def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]:
     """Reads a checkpoint of PyTorch (zip or legacy), safetensors or a pickled dictionary of arrays, told by content.
 
-    Only tensors, arrays, plain values and the types of `pickles.ALLOWED` are made.
-
-    Args:
-        path: the file.
-        name: what messages call it (default: ``path``).
+    Only tensors, arrays, plain values and the types of `pickles.ALLOWED` are made. Messages call the file ``name``
+    (default: ``path``).
 
     Raises:
         WeightsError: the file does not exist, holds no weights, is damaged, or wants to run code, which is named.

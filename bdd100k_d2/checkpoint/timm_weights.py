@@ -90,11 +90,7 @@ def _packaged(name: str) -> PackagedWeights:
 
 
 def packaged_version(name: str) -> str:
-    """The first digits of the sha256 of the packaged weights ``name``, e.g. ``efficientnet-lite0``.
-
-    Raises:
-        WeightsError: no packaged weights have this name.
-    """
+    """The first digits of the sha256 of the packaged weights ``name``; raises `WeightsError` if there are none."""
     return _packaged(name).sha256[:8]
 
 

@@ -76,14 +76,7 @@ def launch(main: Main, args: argparse.Namespace) -> None:
         return
     if args.num_gpus * args.num_machines > 1:
         _check_gpus(load_config(args.config_file, args.opts), args.num_gpus, f"--num-gpus {args.num_gpus}")
-    launch_gpus(
-        main,
-        args.num_gpus,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+    launch_gpus(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, (args,))
 
 
 def _check_datasets(cfg: CfgNode) -> None:

@@ -23,11 +23,9 @@ _TIMES = 7
 
 
 def autocast(device: str, enabled: bool = True) -> torch.autocast:
-    """The context in which a model predicts in float16 on a GPU, in bfloat16 on a CPU that is faster for it.
+    """The context in which a model predicts: in float16 on a GPU, in bfloat16 on a CPU that is faster for it.
 
-    Args:
-        device: ``MODEL.DEVICE``.
-        enabled: without it everything stays in single precision.
+    Without ``enabled`` everything stays in single precision. ``device`` is ``MODEL.DEVICE``.
     """
     if torch.device(device).type == "cpu":
         return torch.autocast("cpu", torch.bfloat16, enabled=enabled and has_fast_bfloat16())
@@ -47,13 +45,10 @@ def is_in_bfloat16(cfg: CfgNode) -> bool:
 
 
 class BFloat16Training:
-    """Lets a model compute in bfloat16 while it trains; on a CPU only if that is faster for it.
+    """Lets ``model``, in place, compute in bfloat16 while it trains; on a CPU only if that is faster for it.
 
     On other CPUs nothing changes. Evaluation stays in single precision. bfloat16 has the range of single precision, so
     that losses need no scaling.
-
-    Args:
-        model: changed in place.
 
     Attributes:
         enabled: whether it does. The first process decides for all, and a run that goes on keeps what it had.
@@ -115,14 +110,10 @@ def _convolution_seconds() -> tuple[float, float]:
 
 
 def accelerate(cfg: CfgNode, model: nn.Module, amp: bool) -> nn.Module:
-    """Keeps the weights of ``model`` channels last, and compiles its backbone if ``MODEL.COMPILE`` says so.
+    """Keeps the weights of ``model`` channels last, and compiles its backbone if ``MODEL.COMPILE`` says so, in place.
 
-    Parameters keep their names and values, so that checkpoints are the same with it and without.
-
-    Args:
-        cfg: of the model.
-        model: changed in place, too.
-        amp: whether the model computes in mixed precision.
+    Parameters keep their names and values, so that checkpoints are the same with it and without. ``amp`` says whether
+    the model computes in mixed precision.
     """
     if cfg.MODEL.CHANNELS_LAST and (cfg.MODEL.DEVICE == "cpu" or amp):
         # In single precision CUDA's convolutions are not faster for it.

@@ -122,13 +122,10 @@ def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
 
     Detectron2's rule: the batch of each process stays; rates grow with the number of processes, iterations (schedule,
     warm-up, periods) shrink with it. What the command line set is scaled as well. The floor of the poly schedule is a
-    rate and follows.
-
-    Returns:
-        A new config, or ``cfg`` itself where there is nothing to scale.
+    rate and follows. Returns a new config, or ``cfg`` itself where there is nothing to scale.
 
     Raises:
-        ConfigError: the batch cannot be shared among the processes that it is stated for.
+        ConfigError: the batch is no multiple of ``SOLVER.REFERENCE_WORLD_SIZE``.
     """
     reference = cfg.SOLVER.REFERENCE_WORLD_SIZE
     if reference in (0, processes):

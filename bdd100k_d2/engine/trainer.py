@@ -292,7 +292,5 @@ class Trainer(DefaultTrainer):
         if isinstance(self.data_loader, TrainLoader):
             self.data_loader.restart(self.seed, self.start_iter)
         else:
-            logger.warning(
-                "%s cannot go on where the run stopped; the images start over in a new order.",
-                type(self.data_loader).__name__,
-            )
+            name = type(self.data_loader).__name__
+            logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)

@@ -16,15 +16,10 @@ from .table import ModelSize
 
 
 def measure_size(model: nn.Module, height: int = 720, width: int = 1280) -> ModelSize:
-    """Counts parameters, and multiply-adds on one image of noise as fvcore counts them.
+    """Counts parameters, and multiply-adds on one image of noise as fvcore counts them; sets ``model`` to evaluation.
 
     A detector computes its second stage for each proposal and its masks for each detection: with random weights these
     are as many as the config lets through.
-
-    Args:
-        model: one that Detectron2 builds; it is set to evaluation.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
     """
     image = np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
     analysis = FlopCountAnalysis(model.eval(), [{"image": torch.from_numpy(image)}])

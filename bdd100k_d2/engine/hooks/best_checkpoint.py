@@ -65,22 +65,16 @@ class BestCheckpointer(hooks.BestCheckpointer):
         computed = {name: value for name, (value, iteration) in storage.latest().items() if iteration == storage.iter}
         if self._val_metric not in computed:
             scores = ", ".join(name for name in computed if "/" in name) or "none"
-            logger.warning(
-                "SOLVER.BEST_METRIC is %r, which this evaluation has not; it has %s.", self._val_metric, scores
-            )
+            message = "SOLVER.BEST_METRIC is %r, which this evaluation has not; it has %s."
+            logger.warning(message, self._val_metric, scores)
             return
         value, self._checked = float(computed[self._val_metric]), storage.iter
         is_better = self.best_metric is None or self._compare(value, self.best_metric)
         if not (math.isfinite(value) and is_better):
-            logger.info(
-                "%s is %.5g, not better than %s at iteration %s.",
-                self._val_metric,
-                value,
-                self.best_metric,
-                self.best_iter,
-            )
+            best = (self.best_metric, self.best_iter)
+            logger.info("%s is %.5g, not better than %s at iteration %s.", self._val_metric, value, *best)
             return
-        best = {"metric": self._val_metric, "value": value, "iteration": storage.iter}
-        self._checkpointer.save(BEST, tag=False, iteration=storage.iter, best=best)
+        found = {"metric": self._val_metric, "value": value, "iteration": storage.iter}
+        self._checkpointer.save(BEST, tag=False, iteration=storage.iter, best=found)
         self._update_best(value, storage.iter)
         logger.info("%s is %.5g, the best so far; saved as %s.pth.", self._val_metric, value, BEST)

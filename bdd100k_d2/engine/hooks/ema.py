@@ -19,15 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class WeightAverage:
-    """The moving average of a model's parameters; its buffers (norm statistics) are the model's of the moment.
+    """The moving average of the parameters of ``model``, which has no wrapper; buffers are the model's of the moment.
 
     Update n, from 0, keeps ``min(decay, (1 + n) / (1 + warmup + n))`` of the average, so that the first weights are
     soon forgotten.
-
-    Args:
-        model: without a wrapper; its weights are the first average.
-        decay: see above.
-        warmup: see above.
 
     Attributes:
         updates: how many there were.

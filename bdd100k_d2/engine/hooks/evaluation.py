@@ -66,7 +66,7 @@ class MissedEvaluation(HookBase):
 
     Args:
         evaluating: the hooks that evaluate or use the scores, in their order.
-        periods: their periods in iterations.
+        periods: of these hooks, in iterations.
         folder: ``OUTPUT_DIR``.
         checkpointer: knows the run's name.
     """
@@ -113,13 +113,13 @@ class MissedEvaluation(HookBase):
 
 
 def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: bool = False) -> list[dict[str, Any]]:
-    """At most ``count`` records of the first test set, at equal distances, the first and the last included.
+    """At most ``count`` (1 or more) records of the first of the test sets, at equal distances, with both ends.
 
     Args:
         dataset_names: ``DATASETS.TEST``.
         count: at least 1.
         key: of the config, for the messages.
-        labelled: take only records that have something to train with.
+        labelled: take only records that have a box that counts, or a mask.
 
     Raises:
         ConfigError: there is no test set, or no record in it is labelled.
@@ -128,7 +128,7 @@ def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: b
         raise ConfigError(f"{key} needs a test set, but DATASETS.TEST is empty; name one or set {key} to 0.")
     records = DatasetCatalog.get(dataset_names[0])
     if labelled:
-        records = [record for record in records if is_labelled(record)]
+        records = [record for record in records if _is_labelled(record)]
         if not records:
             raise ConfigError(f"{key} needs labels, but {dataset_names[0]} has none; set {key} to 0.")
     if len(records) <= count:
@@ -138,7 +138,6 @@ def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: b
     return [records[i * last // max(count - 1, 1)] for i in range(count)]
 
 
-def is_labelled(record: dict[str, Any]) -> bool:
-    """Whether a dataset dict has a box that counts, or a mask."""
+def _is_labelled(record: dict[str, Any]) -> bool:
     boxes = any(not one.get("iscrowd", 0) for one in record.get("annotations", ()))
     return boxes or "sem_seg_file_name" in record

@@ -57,7 +57,7 @@ def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = 
     Args:
         cfg: of the run.
         seed: of the run.
-        start_iter: the first iteration; over 0 the run is resumed.
+        start_iter: the first iteration; above 0 the run is resumed.
         run: what names the run in its checkpoints.
 
     Returns:

@@ -87,13 +87,8 @@ class Termination(HookBase):
             dist.barrier(group=self._group)
         code = 128 + received
         if comm.is_main_process():
-            logger.warning(
-                "%s: stopped after iteration %d, saved as %s.pth; --resume goes on from it. The exit code is %d.",
-                received.name,
-                iteration,
-                name,
-                code,
-            )
+            message = "%s: stopped after iteration %d, saved as %s.pth; --resume goes on from it. The exit code is %d."
+            logger.warning(message, received.name, iteration, name, code)
         raise SystemExit(code)
 
     def _restore(self) -> None:

@@ -94,10 +94,7 @@ class ProgressPrinter(CommonMetricPrinter):
     """Detectron2's line, with images per second, the share of time that waits for data, and memory on the CPU too.
 
     It goes to the logger of Detectron2's line, in the order and under the names of that; evaluations are left out.
-
-    Args:
-        max_iter: iterations of the training.
-        batch_size: images per iteration, over all processes.
+    ``batch_size`` is that of all processes.
     """
 
     def __init__(self, max_iter: int, batch_size: int) -> None:
