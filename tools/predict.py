@@ -1,7 +1,7 @@
-"""Predicts images and videos: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
+"""Predicts images and films: `python tools/predict.py --config-file F --input X --output DIR MODEL.WEIGHTS W`.
 
-X is an image, a folder (those in it too), a pattern in quotes, a text file with one path per line, a video, or the
-number of a camera. DIR gets the results in the official format, with --overlay images, and of a video an annotated one.
+X is an image, a folder (those in it too), a pattern in quotes, a text file with a path a line, a film, or the number
+of a camera. DIR gets the results in the official format, with --overlay images, and of a film an annotated one.
 Exit status: 0, or 3 if all is done but for frames that cannot be read.
 """
 
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=positive, help="stop after so many frames")
     parser.add_argument("--resume", action="store_true", help="go on with the run whose results are in DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of the run that is in DIR")
-    parser.add_argument("--batch-size", type=positive, default=1, help="frames per step of the model (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=1, help="frames a step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser

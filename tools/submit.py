@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("--resume", action="store_true", help="go on with the frames beside --out")
     parser.add_argument("--overwrite", action="store_true", help="replace the frames beside --out, and predict anew")
-    parser.add_argument("--batch-size", type=positive, default=1, help="frames per step of the model (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=1, help="frames a step of the model (default: 1)")
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser
