@@ -1,11 +1,17 @@
-"""Writing a file so that a reader sees either the old one or the whole new one."""
+"""Whole files: a reader sees the old one or the new one, an error says what to do, and a digest tells them apart."""
 
+import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
+
+_CHUNK = 1 << 22
+# What a disk that takes no more answers.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @contextmanager
@@ -31,12 +37,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Writes ``content`` (text as UTF-8) to ``path`` as :func:`atomic_path` does."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
     """A context in which ``path`` is written.
 
     Raises:
-        OutputError: it cannot be.
+        OutputError: ``path``, or a file inside it, cannot be written.
     """
     try:
         yield
@@ -49,11 +61,38 @@ def output_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def check_writable(folder: Path, remedy: str) -> None:
-    """Makes a folder, and holds that files can be written into it.
+@contextmanager
+def disk_errors_explained(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """A context in which a training runs, whose files in ``folder`` may be written by any library.
+
+    A hook that fails at the end of a training hides why it ended: then it is that which is raised.
 
     Raises:
-        OutputError: they cannot, with the remedy.
+        OutputError: the disk is full or read-only.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OutputError):
+            cause = cause.__context__
+        if cause is not None:
+            raise cause from None
+        if error.errno not in _FULL:
+            raise
+        raise OutputError(
+            f"{error.filename or folder}: cannot be written ({error.strerror}). Free some space or mend the disk, then "
+            "go on from the last checkpoint with --resume."
+        ) from error
+
+
+def check_writable(folder: Path, remedy: str) -> None:
+    """Makes a folder, and checks that files can be written into it.
+
+    Raises:
+        OutputError: the folder cannot be made or written; the message ends with ``remedy``.
     """
     # Other processes may try the same folder.
     probe = folder / f".write_test_{os.getpid()}"
@@ -65,7 +104,10 @@ def check_writable(folder: Path, remedy: str) -> None:
         raise OutputError(f"{folder}: the output folder cannot be written ({error.strerror}); {remedy}.") from error
 
 
-def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Writes ``content`` (text as UTF-8) to ``path`` as :func:`atomic_path` does."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The digest of a file's content in hexadecimal digits, by an algorithm of `hashlib`."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

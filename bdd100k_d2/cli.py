@@ -2,46 +2,29 @@
 
 import logging
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from .errors import BDD100KError
+from .errors import user_message
 
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C stopped: 128 and the signal's number."""
 
 
 def count(text: str) -> int:
-    """A whole number of 0 or more.
-
-    Raises:
-        ArgumentTypeError: ``text`` is none.
-    """
-    value = _whole(text)
-    if value < 0:
-        raise ArgumentTypeError(f"{text} is negative")
-    return value
+    """The type of an argument that is a whole number of 0 or more."""
+    return _whole(text, 0, "is negative")
 
 
 def positive(text: str) -> int:
-    """A whole number of 1 or more.
-
-    Raises:
-        ArgumentTypeError: ``text`` is none.
-    """
-    value = _whole(text)
-    if value < 1:
-        raise ArgumentTypeError(f"{text} is not positive")
-    return value
+    """The type of an argument that is a whole number of 1 or more."""
+    return _whole(text, 1, "is not positive")
 
 
 def share(text: str) -> float:
-    """A number from 0 to 1.
-
-    Raises:
-        ArgumentTypeError: ``text`` is none.
-    """
+    """The type of an argument that is a number from 0 to 1."""
     try:
         value = float(text)
     except ValueError:
@@ -51,32 +34,39 @@ def share(text: str) -> float:
     return value
 
 
-def _whole(text: str) -> int:
+def _whole(text: str, least: int, problem: str) -> int:
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
         raise ArgumentTypeError(f"{text} is no whole number") from None
+    if value < least:
+        raise ArgumentTypeError(f"{text} {problem}")
+    return value
 
 
 @contextmanager
-def command(failed: int = 1, interrupted: str | None = None, level: int = logging.WARNING) -> Iterator[None]:
-    """Inside it a command works: it logs to standard error, and an error of the package ends it with a line.
+def command(failed: int = 1, interrupted: str | None = None, level: int | None = logging.WARNING) -> Iterator[None]:
+    """A context in which a command works: it logs to standard error, and an error of the package ends it with one line.
 
     Args:
-        failed: exit status after an error.
+        failed: the exit status after an error.
         interrupted: what a user who stops the command by Ctrl-C is told; None lets Python end as it does.
-        level: of the messages that are shown.
+        level: of the messages that are logged; None where the command sets up logging by itself.
 
     Raises:
-        SystemExit: the command failed or was interrupted.
+        SystemExit: an error of the package was raised, or the command was interrupted.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
+    if level is not None:
+        logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
     try:
         yield
-    except BDD100KError as error:
+    except Exception as error:
+        message = user_message(error)
+        if message is None:
+            raise
         if failed == 1:
-            raise SystemExit(f"error: {error}") from None
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201, what a command says
+            raise SystemExit(f"error: {message}") from None
+        print(f"error: {message}", file=sys.stderr)  # noqa: T201, what a command says
         raise SystemExit(failed) from None
     except KeyboardInterrupt:
         if interrupted is None:
@@ -85,12 +75,19 @@ def command(failed: int = 1, interrupted: str | None = None, level: int = loggin
         raise SystemExit(INTERRUPTED) from None
 
 
+def refuse_inside_data(parser: ArgumentParser, data: Path, *paths: Path | None) -> None:
+    """Ends the command as a wrong argument does if one of ``paths``, which it will write, lies in ``data``."""
+    for path in paths:
+        if path is not None and path.resolve().is_relative_to(data.resolve()):
+            parser.error(f"{path} lies in the data, which is only read; choose another place")
+
+
 @contextmanager
 def of_the_checkout(folder: str) -> Iterator[None]:
-    """Inside it a command imports what lies beside it in the repository and is not in the wheel.
+    """A context in which a command imports the modules of ``folder``, which is in the repository and not in the wheel.
 
     Raises:
-        SystemExit: it is not there, with a line on standard error.
+        SystemExit: ``folder`` is not there; one line on standard error says so.
     """
     try:
         yield

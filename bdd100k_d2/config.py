@@ -1,6 +1,5 @@
 """The config keys of the package, and the configs it ships."""
 
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,13 +8,13 @@ import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 from .parallel import loader_workers
 from .zoo.table import ROWS, published_weights
 
 
 def add_bdd100k_config(cfg: CfgNode) -> None:
-    """Adds the package's keys to ``cfg``; their defaults change nothing in a stock config but device and workers."""
+    """Adds the package's keys; their defaults change nothing in a stock config but the device and the workers."""
     # Detectron2's default is "cuda", which fails where there is none.
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -23,8 +22,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # the CPU -1 shares them; the order of the data and its augmentations are the same for any number.
     cfg.DATALOADER.NUM_WORKERS = loader_workers(max(torch.cuda.device_count(), 1))
 
-    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not.
-    # ``engine.setup`` applies it, so `tools/train_net.py` does; a script sets ``torch.backends.cudnn.allow_tf32``.
+    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not. `setup` of
+    # engine/launch.py applies it, and so tools/train_net.py; a script sets ``torch.backends.cudnn.allow_tf32``.
     cfg.CUDNN_ALLOW_TF32 = True
 
     # Keep convolutions' weights and maps channels last in memory, which they are faster in: on the CPU, and on a GPU
@@ -177,7 +176,7 @@ def get_config(name: str, trained: bool = False) -> CfgNode:
             fetched when they are loaded.
 
     Raises:
-        ConfigError: no such config, or none with published weights; the message lists the names there are.
+        ConfigError: there is no such config, or no published weights for it; the message lists the names there are.
     """
     cfg = load_config(config_folder() / f"{name}.yaml")
     if trained:
@@ -197,7 +196,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         overrides: keys and values in turn, as on the command line.
 
     Raises:
-        ConfigError: no such file, or a key that does not exist.
+        ConfigError: the file does not exist, or holds a key that does not.
     """
     cfg = get_cfg()
     add_bdd100k_config(cfg)
@@ -232,13 +231,13 @@ def config_names() -> list[str]:
 
 
 def _suggestion(message: str, cfg: CfgNode) -> str:
-    unknown = message.rsplit(" ", 1)[-1]
-    close = difflib.get_close_matches(unknown, list(_keys(cfg)), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(message.rsplit(" ", 1)[-1], dict(all_keys(cfg)), most=1)
+    return hint and f" {hint}"
 
 
-def _keys(cfg: CfgNode, prefix: str = "") -> Iterator[str]:
+def all_keys(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Each key with dots, such as ``SOLVER.BASE_LR``, with its value; those that hold further keys come before them."""
     for key, value in cfg.items():
-        yield prefix + key
+        yield prefix + key, value
         if isinstance(value, CfgNode):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from all_keys(value, f"{prefix}{key}.")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .data.register import Split
 
@@ -53,56 +53,50 @@ class Result(NamedTuple):
 
 
 def pip_install(*names: str) -> str:
-    """Returns the command that installs `names` into the environment that runs this."""
+    """The command that installs `names` into the environment that runs this."""
     return f"{sys.executable} -m pip install {' '.join(names)}"
 
 
-def describe(error: Exception) -> str:
-    """Returns the kind of an error and the first line of its message."""
+def first_line(error: Exception) -> str:
+    """The kind of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def check_python() -> Result:
-    """Python is recent enough."""
+    """Whether Python is recent enough."""
     version = sys.version.split()[0]
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
-        return Result(
-            "python", "fail", f"{version}, {wanted} or later is needed", f"make install PYTHON=python{wanted}"
-        )
+        detail = f"{version}, {wanted} or later is needed"
+        return Result("python", "fail", detail, f"make install PYTHON=python{wanted}")
     return Result("python", "ok", f"{version} ({sys.executable})")
 
 
 def check_import(distribution: str, module: str, remedy: str) -> Result:
-    """`module` imports; its version is that of the distribution, or what the module says."""
+    """Whether `module` imports; the detail is the version of the distribution, or what the module says."""
     try:
         imported = import_module(module)
     except Exception as error:  # a broken library can raise anything while it is imported
-        return Result(distribution, "fail", f"{module} does not import: {describe(error)}", remedy)
+        return Result(distribution, "fail", f"{module} does not import: {first_line(error)}", remedy)
     try:
         return Result(distribution, "ok", metadata.version(distribution))
     except metadata.PackageNotFoundError:
         return Result(distribution, "ok", str(getattr(imported, "__version__", "unknown version")))
 
 
-def check_torchvision() -> Result:
-    """Its import fails where it is a build for another torch."""
-    return check_import("torchvision", "torchvision", pip_install("--force-reinstall", "torch", "torchvision"))
-
-
 def check_detectron2() -> Result:
-    """The parts of Detectron2 that training needs import."""
+    """Whether the parts of Detectron2 that training needs import."""
     remedy = f"{sys.executable} tools/install_detectron2.py (in the folder of the repository)"
     for module in ("detectron2.data", "detectron2.modeling", "detectron2.engine"):
         result = check_import("detectron2", module, remedy)
         if result.status != "ok":
             return result
-    location = Path(import_module("detectron2").__file__).parent
+    location = Path(str(import_module("detectron2").__file__)).parent
     return result._replace(detail=f"{result.detail} ({location})")
 
 
 def check_devices() -> Result:
-    """Which devices torch can use. CPU alone works."""
+    """Which devices torch can use; a CPU alone is ok."""
     import torch
 
     if torch.cuda.is_available():
@@ -123,8 +117,8 @@ def roi_align(device: str) -> list[float]:
     ramp = torch.arange(16.0, device=device).view(1, 1, 4, 4).requires_grad_()
     box = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]], device=device)
     bins = ROIAlign((2, 2), spatial_scale=1.0, sampling_ratio=1, aligned=True)(ramp, box)
-    bins.sum().backward()
-    return [*bins.flatten().tolist(), ramp.grad.sum().item()]
+    (gradient,) = torch.autograd.grad(bins.sum(), ramp)
+    return [*bins.flatten().tolist(), gradient.sum().item()]
 
 
 def nms(device: str) -> list[float]:
@@ -137,21 +131,21 @@ def nms(device: str) -> list[float]:
     return batched_nms(boxes, scores, torch.zeros(3, device=device), 0.5).tolist()
 
 
-def check_operator(name: str, device: str, operator: Callable[[str], list[float]], right: list[float]) -> Result:
-    """`operator` runs on `device` and gives the right values."""
+def check_operator(name: str, device: str, operator: Callable[[str], list[float]], right: Sequence[float]) -> Result:
+    """Whether `operator` runs on `device` and gives the right values."""
     remedy = pip_install("--force-reinstall", "torch", "torchvision")
     name = f"{name} {device}"
     try:
         values = operator(device)
     except Exception as error:  # a missing kernel, a driver that does not fit, no memory
-        return Result(name, "fail", f"does not run: {describe(error)}", remedy)
+        return Result(name, "fail", f"does not run: {first_line(error)}", remedy)
     if [round(value, 4) for value in values] != right:
         return Result(name, "fail", f"gives {values}, right is {right}", remedy)
     return Result(name, "ok", "runs, the values are right")
 
 
 def check_operators() -> list[Result]:
-    """The operators that Detectron2 takes from torchvision, on each kind of device."""
+    """One result per operator that Detectron2 takes from torchvision, on each kind of device."""
     import torch
 
     return [
@@ -165,7 +159,7 @@ def check_operators() -> list[Result]:
 
 
 def check_data(root: Path | None) -> list[Result]:
-    """The folders of each registered data set; `root` holds bdd100k/, default as in training."""
+    """One result per registered data set; `root` holds bdd100k/, None for the one that training uses."""
     from .data.register import all_splits, default_root, locate
 
     top = (default_root() if root is None else root) / "bdd100k"
@@ -173,11 +167,11 @@ def check_data(root: Path | None) -> list[Result]:
     if not top.is_dir():
         sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
         return [Result("data", "warn", f"no folder {top.absolute()}", f"{remedy}; {sample}")]
-    return [check_split(locate(row.name, root).present(), remedy) for row in all_splits()]
+    return [check_split_folders(locate(row.name, root).present(), remedy) for row in all_splits()]
 
 
-def check_split(split: Split, remedy: str) -> Result:
-    """The folder of images of a data set and its labels are there."""
+def check_split_folders(split: Split, remedy: str) -> Result:
+    """Whether the folder of images of a data set and its labels are there."""
     missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
     if missing:
         return Result(split.name, "warn", f"not there: {', '.join(missing)}", remedy)
@@ -190,40 +184,38 @@ def check_split(split: Split, remedy: str) -> Result:
     return Result(split.name, "ok", f"{count} files in {split.images}, {labels}")
 
 
-def check_output(folder: Path) -> Result:
-    """A file can be written into the output folder, or into the folder in which it would be made."""
+def check_output_folder(folder: Path) -> Result:
+    """Whether a file can be written into the output folder, or into the folder in which it would be made."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return Result(
-            "output", "fail", f"{folder} cannot be written: {error.strerror}", "train with OUTPUT_DIR <another folder>"
-        )
+        detail = f"{folder} cannot be written: {error.strerror}"
+        return Result("output", "fail", detail, "train with OUTPUT_DIR <another folder>")
     free = shutil.disk_usage(existing).free / 2**30
     return Result("output", "ok", f"{folder} can be written, {free:.0f} GiB free")
 
 
 def run_checks(root: Path | None, output: Path) -> list[Result]:
-    """Runs every check that can run.
+    """The results of every check that can run, in the order in which they are worth mending.
 
     Args:
         root: the folder that holds bdd100k/; None for the one that training uses.
         output: the folder that training would write to.
-
-    Returns:
-        The results in the order in which they are worth mending.
     """
     results = [check_python()]
     if results[0].status == "fail":
         return results
-    results += [check_import("torch", "torch", pip_install("torch", "torchvision")), check_torchvision()]
+    results.append(check_import("torch", "torch", pip_install("torch", "torchvision")))
+    # It does not import where it is a build for another torch.
+    results.append(check_import("torchvision", "torchvision", pip_install("--force-reinstall", "torch", "torchvision")))
     results.append(check_detectron2())
     can_compute = all(result.status == "ok" for result in results)
     results += [check_import(name, module, pip_install(name)) for name, module in LIBRARIES]
     if can_compute:
         results += [check_devices(), *check_operators()]
-    return [*results, *check_data(root), check_output(output)]
+    return [*results, *check_data(root), check_output_folder(output)]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,12 +1,15 @@
 """The exceptions of the package. Each message names the file, the frame where there is one, and the remedy."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class BDD100KError(Exception):
     """What the user can mend; the command-line tools print its message without a traceback."""
 
 
 def user_message(error: BaseException) -> str | None:
-    """What to tell the user of ``error``: a `BDD100KError`'s message, also one that another process raised; else None.
+    """What to tell the user of ``error``: the message of a `BDD100KError`, or None for another error.
 
     PyTorch hands on an error of a worker or of another rank as text that ends with the class and the message.
     """
@@ -15,6 +18,12 @@ def user_message(error: BaseException) -> str | None:
     if found and name.startswith(f"{__name__}."):
         return message
     return str(error) if isinstance(error, BDD100KError) else None
+
+
+def did_you_mean(name: str, names: Iterable[str], most: int = 3, cutoff: float = 0.6) -> str:
+    """A sentence with up to ``most`` of ``names`` that are close to ``name``, by `difflib`; empty where none is."""
+    close = difflib.get_close_matches(name, list(names), most, cutoff)
+    return f"Did you mean {' or '.join(close)}?" if close else ""
 
 
 class ConfigError(BDD100KError, ValueError):

@@ -32,11 +32,11 @@ def loader_workers(processes: int) -> int:
 
 
 def spin_little() -> None:
-    """Lets OpenMP's threads sleep soon when they wait for work, as PyTorch's do between operations on the CPU.
+    """Lets OpenMP's threads, which PyTorch computes with on the CPU, sleep soon when they wait for work.
 
-    By default they spin for milliseconds, which is no faster alone, and slower beside another busy process. It sets
-    ``GOMP_SPINCOUNT`` for this process and those that it starts, and has to be called before PyTorch is imported; what
-    the user has set stays.
+    By default they spin for milliseconds, which is slower beside another busy process. It sets ``GOMP_SPINCOUNT`` for
+    this process and those that it starts, unless the user has set how threads wait. To be called before PyTorch is
+    imported.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
@@ -49,8 +49,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 def keep_freed_memory() -> None:
     """Lets glibc keep freed pieces for the next, instead of giving each back to the system, which has to clear it anew.
 
-    Decoding an image takes and frees megabytes: masks are counted a fifth faster so. It holds for the whole process,
-    so a command asks for it, not a library. Elsewhere than on glibc it does nothing.
+    Decoding an image takes and frees megabytes: with it masks are counted a fifth faster. It holds for the whole
+    process, so a command asks for it, not a library. Elsewhere than on glibc it does nothing.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
@@ -77,7 +77,7 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 def readers(workers: int, prepare: Callable[[], None]) -> Iterator[Pool]:
     """Yields processes that read files; each calls ``prepare`` first.
 
-    They are started anew: a fork of a process in which OpenCV has threads waits for them for ever.
+    They are spawned: a fork of a process in which OpenCV has threads waits for them for ever.
     """
     with get_context("spawn").Pool(workers, prepare) as pool:
         yield pool
@@ -86,34 +86,32 @@ def readers(workers: int, prepare: Callable[[], None]) -> Iterator[Pool]:
 def map_files(function: Callable[[Item], Answer], items: Sequence[Item], pool: Pool, what: str) -> Iterator[Answer]:
     """Yields ``function(item)`` of each item in order, from the processes of ``pool``; its errors are raised here.
 
-    Where a person watches, a bar says ``what`` is being done.
+    Where a person watches, a progress bar says ``what`` is being done.
     """
     answers = pool.imap(function, items, chunksize=min(16, 1 + len(items) // 16))
-    yield from tqdm(answers, what, len(items), unit="file", disable=not items or not sys.stderr.isatty())
+    yield from _watched(answers, len(items), what, "file")
 
 
 def map_frames(
     function: Callable[[Item], Answer], items: Sequence[Item], workers: int, what: str, threads: bool = False
 ) -> Iterator[Answer]:
-    """Yields ``function(item)`` of each item in order, with a progress bar named ``what`` when a person watches.
+    """As :func:`map_files`, from ``workers`` of its own: processes, or threads.
 
     Args:
         function: its errors are raised here.
-        items: one a frame.
+        items: one per frame.
         workers: 1 works in this process.
-        what: is being done, for the bar.
+        what: is being done, for the progress bar.
         threads: for a function that lets go of the interpreter; otherwise workers are processes, and the function, its
             items and its answers are pickled.
     """
     if workers == 1 or len(items) < 2:
-        yield from _watched(map(function, items), len(items), what)
+        yield from _watched(map(function, items), len(items), what, "frame")
         return
     with (ThreadPool if threads else get_context().Pool)(min(workers, len(items))) as pool:
-        # Chunks save a round trip a frame; small ones keep the bar smooth and the memory low.
-        yield from _watched(pool.imap(function, items, chunksize=4), len(items), what)
+        # Chunks save a round trip per frame; small ones keep the bar smooth and the memory low.
+        yield from _watched(pool.imap(function, items, chunksize=4), len(items), what, "frame")
 
 
-def _watched(answers: Iterator[Answer], count: int, what: str) -> Iterator[Answer]:
-    if not sys.stderr.isatty():
-        return answers
-    return iter(tqdm(answers, what, count, unit="frame"))
+def _watched(answers: Iterator[Answer], count: int, what: str, unit: str) -> Iterator[Answer]:
+    yield from tqdm(answers, what, count, unit=unit, disable=not count or not sys.stderr.isatty())

@@ -1,9 +1,18 @@
-from argparse import ArgumentTypeError
+import importlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from support import ROOT
 
-from bdd100k_d2.cli import count, positive, share
+from bdd100k_d2.cli import INTERRUPTED, command, count, of_the_checkout, positive, refuse_inside_data, share
+from bdd100k_d2.errors import DataError
 
 
 def test_numbers_are_read() -> None:
@@ -25,3 +34,90 @@ def test_numbers_are_read() -> None:
 def test_other_texts_are_refused(kind: Callable[[str], float], text: str, message: str) -> None:
     with pytest.raises(ArgumentTypeError, match=f"^{message}$"):
         kind(text)
+
+
+# An error of the package, and one as PyTorch hands it on from a worker.
+MESSAGE = "a.json: cut off; fetch it again."
+WORKER = f"Caught DataError in worker 1.\nTraceback ...\n{DataError.__module__}.DataError: {MESSAGE}"
+ERRORS = [DataError(MESSAGE), RuntimeError(WORKER)]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["own", "of a worker"])
+def test_an_error_of_the_package_is_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, command():
+        raise error
+    # Python writes such a code to standard error and exits with status 1.
+    assert ended.value.code == f"error: {MESSAGE}"
+    with pytest.raises(SystemExit) as ended, command(failed=2):
+        raise error
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {MESSAGE}\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("of a library"), KeyError("name")], ids=["text", "key"])
+def test_another_error_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)), command():
+        raise error
+
+
+def test_an_exit_status_stays() -> None:
+    with pytest.raises(SystemExit) as ended, command(failed=2, interrupted="stopped"):
+        sys.exit(3)
+    assert ended.value.code == 3
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, command(interrupted="stopped; --resume goes on from here"):
+        raise KeyboardInterrupt
+    assert (ended.value.code, INTERRUPTED) == (130, 130)
+    assert capsys.readouterr().err == "stopped; --resume goes on from here\n"
+    with pytest.raises(KeyboardInterrupt), command():
+        raise KeyboardInterrupt
+
+
+def test_a_command_logs_from_its_level_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.WARNING)
+    with command(level=None):
+        assert logging.root.handlers == []
+    with command(level=logging.INFO):
+        logging.getLogger("of.a.tool").info("reading")
+        logging.getLogger("of.a.tool").debug("details")
+    assert capsys.readouterr().err == "INFO: reading\n"
+
+
+def test_nothing_is_written_into_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, parser = tmp_path / "bdd100k", ArgumentParser(prog="check")
+    (tmp_path / "link").symlink_to(data)
+    refuse_inside_data(parser, data, None, tmp_path / "out", tmp_path / "bdd100k2")
+    for inside in (data, data / "new" / "a.json", tmp_path / "link" / "new"):
+        with pytest.raises(SystemExit) as ended:
+            refuse_inside_data(parser, data, tmp_path / "out", inside)
+        assert ended.value.code == 2
+        assert f"check: error: {inside} lies in the data, which is only read" in capsys.readouterr().err
+
+
+MISSING = "error: tools/benchmarks is not here; it is in the repository, not in the wheel. Run this from a checkout."
+
+
+def test_what_only_a_checkout_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What Python finds where there is no such module.
+    monkeypatch.setitem(sys.modules, "benchmarks", None)
+    with pytest.raises(SystemExit) as ended, of_the_checkout("tools/benchmarks"):
+        importlib.import_module("benchmarks")
+    assert ended.value.code == MISSING
+    with pytest.raises(ModuleNotFoundError, match="of_a_library"), of_the_checkout("tools/benchmarks"):
+        importlib.import_module("of_a_library")
+    with of_the_checkout("tools/benchmarks"):
+        assert importlib.import_module("json")
+
+
+def test_a_copied_command_names_it_too(tmp_path: Path) -> None:
+    """As from a wheel: the command stands alone, in a process, because this one finds tools/benchmarks."""
+    tool = shutil.copy(ROOT / "tools" / "evaluate.py", tmp_path)
+    arguments = ("sem_seg", "--gt", "truth", "--pred", "predicted", "--toolkit")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, tool, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{MISSING}\n")

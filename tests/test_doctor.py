@@ -131,7 +131,7 @@ def test_images_that_are_a_file_are_a_warning(tmp_path: Path) -> None:
     split = locate("bdd100k_det_test", tmp_path)
     split.images.parent.mkdir(parents=True)
     split.images.touch()
-    result = doctor.check_split(split, "download it")
+    result = doctor.check_split_folders(split, "download it")
     assert (result.status, result.remedy) == ("warn", "download it")
 
 

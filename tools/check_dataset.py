@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from bdd100k_d2.cli import command, positive
+from bdd100k_d2.cli import command, positive, refuse_inside_data
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.report import write_report
 from bdd100k_d2.data.check.statistics import Statistics
@@ -42,10 +42,7 @@ def main() -> int:
     """Parses the command line and prints the report; returns 1 for what breaks training, 2 for a check that failed."""
     parser = _parser()
     args = parser.parse_args()
-    data = (args.root.expanduser() / "bdd100k").resolve()
-    for path in (args.json, args.stats):
-        if path is not None and path.resolve().is_relative_to(data):
-            parser.error(f"{path} lies in the data, which is only read; choose another place")
+    refuse_inside_data(parser, args.root.expanduser() / "bdd100k", args.json, args.stats)
     statistics = Statistics()
     with command(failed=NOT_CHECKED):
         report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)

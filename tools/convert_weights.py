@@ -6,7 +6,7 @@
 import argparse
 from pathlib import Path
 
-from bdd100k_d2.checkpoint.convert import TARGETS, convert_file
+from bdd100k_d2.checkpoint.convert import LAYOUTS, convert_file
 from bdd100k_d2.checkpoint.published import local_path
 from bdd100k_d2.cli import command
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SRC", help="checkpoint to read: a file, or a name such as bdd100k://det/...")
     parser.add_argument("destination", type=Path, metavar="DST", help="checkpoint to write, a .pth file")
-    parser.add_argument("--to", choices=TARGETS, default=TARGETS[0], help="whose names to write (default: detectron2)")
+    parser.add_argument("--to", choices=LAYOUTS, default=LAYOUTS[0], help="whose names to write (default: detectron2)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST where it exists")
     args = parser.parse_args()
     with command():

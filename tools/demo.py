@@ -19,8 +19,9 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
+from bdd100k_d2.cli import INTERRUPTED
+
 ROOT = Path(__file__).resolve().parents[1]
-INTERRUPTED = 130
 SEM_SEG, DET = "semantic_fpn_efficientnet_lite0", "faster_rcnn_efficientnet_lite0_FPN"
 TRAIN_FRAMES, VAL_FRAMES = 64, 16
 # Seconds between two looks at a command.

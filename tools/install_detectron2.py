@@ -82,7 +82,7 @@ def find_installed() -> tuple[Installed | None, str]:
 
 
 def check_needed() -> None:
-    """Raises an InstallError that names what is missing from the environment and the command that adds it."""
+    """Raises an InstallError if something is missing from the environment; it names the command that adds it."""
     if importlib.util.find_spec("pip") is None:
         raise InstallError(f"pip is missing from this environment. Add it: {sys.executable} -m ensurepip --upgrade")
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -114,7 +114,7 @@ def fetch_source(folder: Path, sha256: str = SHA256) -> Path:
         The unpacked tree.
 
     Raises:
-        InstallError: it cannot be had, or it has another hash.
+        InstallError: the source cannot be fetched, or has another hash.
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{SOURCE} --hash=sha256:{sha256}\n", encoding="utf-8")
@@ -210,7 +210,7 @@ def write_wheel(folder: Path) -> None:
 
 
 def install_here() -> None:
-    """Builds the wheel, installs it, and holds that the result imports."""
+    """Builds the wheel, installs it, and checks that the result imports."""
     with tempfile.TemporaryDirectory(prefix="detectron2-") as scratch:
         install(build_wheel(Path(scratch)))
     found, error = find_installed()

@@ -2,7 +2,6 @@
 
 # ruff: noqa: E402, how threads wait has to be set before PyTorch is imported
 import argparse
-import sys
 from typing import Any
 
 from bdd100k_d2.parallel import spin_little
@@ -15,9 +14,8 @@ from detectron2.utils import comm
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.loading import load_weights
-from bdd100k_d2.engine.launch import launch
-from bdd100k_d2.engine.setup import setup
-from bdd100k_d2.errors import user_message
+from bdd100k_d2.cli import command
+from bdd100k_d2.engine.launch import launch, setup
 
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -36,11 +34,5 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    args = default_argument_parser().parse_args()
-    try:
-        launch(main, args)
-    except Exception as error:
-        message = user_message(error)
-        if message is None:
-            raise
-        sys.exit(f"error: {message}")
+    with command(level=None):
+        launch(main, default_argument_parser().parse_args())

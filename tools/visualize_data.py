@@ -6,7 +6,7 @@ With `--config-file F --source loader` it draws what the training loader yields,
 import argparse
 from pathlib import Path
 
-from bdd100k_d2.cli import command, count
+from bdd100k_d2.cli import command, count, refuse_inside_data
 from bdd100k_d2.data.register import default_root
 
 
@@ -46,9 +46,8 @@ def main() -> None:
         parser.error("--source dataset takes --dataset, and no config")
     if args.source == "loader" and (args.config_file is None or args.dataset is not None or not args.limit):
         parser.error("--source loader takes --config-file, no --dataset, and a --limit: training never ends")
-    data = (default_root() if args.root is None else args.root.expanduser()) / "bdd100k"
-    if args.out.resolve().is_relative_to(data.resolve()):
-        parser.error(f"{args.out} lies in the data, which is only read; choose another place")
+    root = default_root() if args.root is None else args.root.expanduser()
+    refuse_inside_data(parser, root / "bdd100k", args.out)
     with command():
         drawn = len(_draw(args))
         print(f"{drawn:,} {'image is' if drawn == 1 else 'images are'} in {args.out}")

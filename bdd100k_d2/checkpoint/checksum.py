@@ -10,25 +10,14 @@ from typing import IO, Any
 
 import torch
 
-from ..atomic import atomic_path
+from ..atomic import atomic_path, file_digest
 from ..errors import WeightsError
 from .reading import read_checkpoint
-
-_CHUNK = 1 << 22
 
 
 def checksum_file(path: Path) -> Path:
     """Where the checksum of ``path`` stands: ``model_final.pth.sha256``, which ``sha256sum -c`` takes."""
     return path.with_name(f"{path.name}.sha256")
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_checked(content: Mapping[str, Any], path: Path) -> None:
@@ -38,7 +27,7 @@ def write_checked(content: Mapping[str, Any], path: Path) -> None:
     between there is none, which :func:`read_checked` allows.
 
     Raises:
-        OutputError: it cannot be written; ``path`` is as it was.
+        OutputError: the checkpoint cannot be written; ``path`` is as it was.
     """
     checksum = checksum_file(path)
     with atomic_path(checksum) as note, atomic_path(path) as temporary:
@@ -55,13 +44,13 @@ def read_checked(path: Path) -> dict[str, Any]:
     One without a checksum, as Detectron2 writes it, is whole if it can be read.
 
     Raises:
-        WeightsError: it is missing, unreadable, cut off, or not what was written.
+        WeightsError: the checkpoint is missing, unreadable, cut off, or not what was written.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file.")
     try:
         expected = _expected(path)
-        found = expected and sha256(path)
+        found = expected and file_digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
     if found != expected:
@@ -81,7 +70,7 @@ def remove_checked(path: Path) -> None:
 def is_as_written(path: Path) -> bool:
     """Whether ``path`` has a checksum and agrees with it."""
     expected = _expected(path)
-    return expected is not None and sha256(path) == expected
+    return expected is not None and file_digest(path) == expected
 
 
 def _expected(path: Path) -> str | None:
@@ -97,7 +86,7 @@ def _save(content: Mapping[str, Any], path: Path) -> str:
     """Writes ``content`` to ``path`` and flushes it to the disk; returns its SHA-256."""
     with path.open("wb") as file:
         target = _HashingFile(file)
-        torch.save(dict(content), target)
+        torch.save(dict(content), target)  # type: ignore[arg-type] # of a file it uses write and flush alone
         if target.error is not None:
             raise target.error
         file.flush()

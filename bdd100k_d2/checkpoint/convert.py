@@ -17,7 +17,7 @@ from . import from_openmmlab, from_torchvision, from_vis4d
 from .reading import read_checkpoint, tensors_of
 from .rules import PARAMETERS, UNSUPPORTED, Layout
 
-TARGETS = ("detectron2", "mmdet")
+LAYOUTS = ("detectron2", "mmdet")
 FRAMEWORKS = "mmdet, mmseg, open-mmlab, Vis4D, torchvision and timm"
 _COUNTER = "num_batches_tracked"
 # What wrappers put before all names: PyTorch's compiler and data parallelism, Lightning.
@@ -55,22 +55,21 @@ def is_foreign(state: Mapping[str, Any]) -> bool:
     """Whether the names are those of a framework that `convert_state` knows."""
     if not all(isinstance(key, str) for key in state):
         return False
-    return _recognise(_modules(_without_prefix(state))) is not None
+    return _layout_of(_modules(_without_prefix(state))) is not None
 
 
 def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
     """Gives a foreign model's tensors Detectron2's names and channel orders.
 
-    Args:
-        state: tensors by name, with or without the ``module.`` and ``model.`` of wrappers.
-        name: of the file, for messages.
+    The names may have the ``module.`` and ``model.`` of wrappers; messages call the file ``name``.
 
     Raises:
-        WeightsError: unknown names, or tensors that Detectron2's model has no place for; the message names them.
+        WeightsError: the names are of no known framework, or Detectron2's model has no place for some of the tensors;
+            the message names them.
     """
     state = _without_prefix(_tensors(state, name))
     modules = _modules(state)
-    layout = _recognise(modules)
+    layout = _layout_of(modules)
     if layout is None:
         if any(module.startswith(("backbone.bottom_up.", "res2.")) for module in modules):
             raise WeightsError(f"{name}: has Detectron2's names already; use it as it is.")
@@ -85,21 +84,17 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
 def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
     """Gives the tensors of a Detectron2 model the names and channel orders of mmdet 3.x; a Semantic FPN's mmseg's.
 
-    A foreign model's tensors get Detectron2's names first.
-
-    Args:
-        state: tensors by name.
-        name: of the file, for messages.
+    A foreign model's tensors get Detectron2's names first; messages call the file ``name``.
 
     Raises:
-        WeightsError: an architecture without counterpart, or tensors without place; the message names them.
+        WeightsError: the architecture has no counterpart, or some tensors have no place in it; the message names them.
     """
     state = _without_prefix(_tensors(state, name))
     dropped: dict[str, str] = {}
     if is_foreign(state):
         converted = convert_state(state, name)
         state, dropped = converted.model, converted.dropped
-    layout = from_openmmlab.recognise_detectron2(state.keys())
+    layout = from_openmmlab.layout_for_detectron2(state.keys())
     if layout is None:
         raise WeightsError(
             f"{name}: not a Detectron2 checkpoint that has a counterpart in mmdet or mmseg (Faster, Mask, Cascade "
@@ -133,8 +128,8 @@ def convert_file(
         OutputError: ``destination`` exists or cannot be written.
     """
     source, destination = Path(source), Path(destination)
-    if to not in TARGETS:
-        raise ValueError(f"{to}: convert to one of {', '.join(TARGETS)}")
+    if to not in LAYOUTS:
+        raise ValueError(f"{to}: convert to one of {', '.join(LAYOUTS)}")
     if destination.is_dir():
         raise OutputError(f"{destination}: a folder; give the name of the file to write.")
     if destination.exists() and source.exists() and destination.samefile(source):
@@ -187,9 +182,9 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
     return {key.rpartition(".")[0] for key in state}
 
 
-def _recognise(modules: Set[str]) -> Layout | None:
+def _layout_of(modules: Set[str]) -> Layout | None:
     for framework in (from_vis4d, from_torchvision, from_openmmlab):
-        layout = framework.recognise(modules)
+        layout: Layout | None = framework.layout_of(modules)
         if layout is not None:
             return layout
     return None

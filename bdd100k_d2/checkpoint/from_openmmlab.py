@@ -5,7 +5,7 @@ from collections.abc import Set
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
 
-def recognise(modules: Set[str]) -> Layout | None:
+def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not OpenMMLab's."""
     if "backbone.layer1.0.conv1" in modules:
         deep = "backbone.stem.0" in modules
@@ -25,7 +25,7 @@ def recognise(modules: Set[str]) -> Layout | None:
     return None
 
 
-def recognise_detectron2(names: Set[str]) -> Layout | None:
+def layout_for_detectron2(names: Set[str]) -> Layout | None:
     """OpenMMLab's layout for a Detectron2 state dict with these tensors; None if there is none."""
     if "backbone.bottom_up.res2.0.conv1.weight" not in names:
         return None
@@ -51,7 +51,7 @@ def mask_rcnn(deep_stem: bool = False) -> Layout:
     masks = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)}
     masks |= {"upsample": "deconv", "conv_logits": "predictor"}
     head = {f"roi_head.mask_head.{a}": f"roi_heads.mask_head.{b}" for a, b in masks.items()}
-    return Layout("mmdet Mask R-CNN", faster_rcnn(deep_stem).modules | head)
+    return Layout("mmdet Mask R-CNN", {**faster_rcnn(deep_stem).modules, **head})
 
 
 def cascade_rcnn(deep_stem: bool = False) -> Layout:

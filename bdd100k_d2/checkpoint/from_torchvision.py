@@ -15,15 +15,15 @@ _TIMM_DEEP_STEM = {
 }
 
 
-def recognise(modules: Set[str]) -> Layout | None:
+def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is neither torchvision's nor timm's."""
     if "backbone.body.layer1.0.conv1" in modules:
         return faster_rcnn()
     if "layer1.0.conv1" not in modules:
         return None
     if "conv1.0" in modules:
-        modules = resnet("", "", _TIMM_DEEP_STEM)
-        return Layout("timm ResNet with a deep stem", modules, dropped=CLASSIFIER, matching_heuristics=True)
+        named = resnet("", "", _TIMM_DEEP_STEM)
+        return Layout("timm ResNet with a deep stem", named, dropped=CLASSIFIER, matching_heuristics=True)
     if "conv1" in modules:
         return Layout("torchvision or timm ResNet", resnet("", ""), dropped=CLASSIFIER, matching_heuristics=True)
     return None

@@ -22,7 +22,7 @@ _RENAMED = (
 )
 
 
-def recognise(modules: Set[str]) -> Layout | None:
+def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not Vis4D's."""
     if "basemodel.layer1.0.conv1" not in modules:
         return None

@@ -27,7 +27,7 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
         exact: whether every tensor has to match, as for evaluation; otherwise some have to, as for fine-tuning.
 
     Raises:
-        WeightsError: no such file, not a checkpoint, or tensors that do not fit; the message names them.
+        WeightsError: the file does not exist, is no checkpoint, or holds tensors that do not fit, which are named.
     """
     if path:
         CheckingCheckpointer(model, exact=exact, save_to_disk=False).load(path, checkpointables=[])
@@ -36,7 +36,10 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
 
 
 class CheckingCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it."""
+    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it.
+
+    ``exact`` says whether every tensor of a file has to match the model, or some.
+    """
 
     def __init__(
         self,
@@ -47,7 +50,6 @@ class CheckingCheckpointer(DetectionCheckpointer):
         save_to_disk: bool | None = None,
         **checkpointables: Any,  # noqa: ANN401, the parent's
     ) -> None:
-        """Takes what `DetectionCheckpointer` takes, and whether every tensor has to match (``exact``) or some."""
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.exact = exact
         # What messages call the file that is being loaded.
@@ -57,12 +59,13 @@ class CheckingCheckpointer(DetectionCheckpointer):
         """Loads a file or an address; see `fvcore.common.checkpoint.Checkpointer.load`.
 
         Raises:
-            WeightsError: it cannot be fetched or read, or does not fit the model.
+            WeightsError: the file cannot be fetched or read, or does not fit the model.
         """
         self.path = path
         local = local_path(path)
         check_file(local, path)
-        return super().load(local, *args, **kwargs)
+        rest: dict[str, Any] = super().load(local, *args, **kwargs)
+        return rest
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         try:

@@ -4,7 +4,7 @@ import codecs
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -54,10 +54,11 @@ class HistoryBuffer:
         pass
 
 
-def _from_bytes(data: bytes | str, dtype: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
+def _from_bytes(data: bytes | str, dtype: _DType, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
     # Python 2 wrote bytes as text.
     raw = data.encode("latin1") if isinstance(data, str) else data
-    return np.frombuffer(raw, dtype.value).reshape(shape, order=order).copy(order)
+    array: np.ndarray = np.frombuffer(raw, dtype.value).reshape(shape, order=order).copy(order)
+    return array
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -65,10 +66,11 @@ def _reconstruct(*_: object) -> _Array:
 
 
 def _scalar(dtype: _DType, data: bytes | str) -> np.generic:
-    return _from_bytes(data, dtype, (1,), "C")[0]
+    scalar: np.generic = _from_bytes(data, dtype, (1,), "C")[0]
+    return scalar
 
 
-def _frombuffer(data: bytes, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
+def _frombuffer(data: bytes, dtype: _DType, shape: tuple[int, ...], order: Literal["C", "F"]) -> _Array:
     array = _Array()
     array.value = _from_bytes(data, dtype, shape, order)
     return array
@@ -111,7 +113,7 @@ def load_arrays(path: str | Path) -> Any:  # noqa: ANN401, what the file holds
 
     Raises:
         RefusedError: the pickle names anything else than arrays, dictionaries, text and numbers.
-        pickle.UnpicklingError: it is no pickle, or a damaged one; other exceptions too can say so.
+        pickle.UnpicklingError: the file is no pickle, or a damaged one; other exceptions too can say so.
     """
     with Path(path).open("rb") as file:
         return with_arrays(_ArrayUnpickler(file, encoding="latin1").load())

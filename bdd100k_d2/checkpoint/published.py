@@ -10,17 +10,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
-from detectron2.utils.file_io import PathHandler, PathManager
-from iopath.common.file_io import file_lock, get_cache_dir
+from detectron2.utils.file_io import PathManager
+from iopath.common.file_io import get_cache_dir
 
-from ..atomic import atomic_path
+from ..atomic import atomic_path, file_digest
 from ..errors import WeightsError
-from ..zoo.download import digest, download, fetch_md5, is_checkpoint
+from ..zoo.download import download, fetch_md5, is_checkpoint
 from ..zoo.table import PREFIX, check_weights_name, suggest
 from .convert import convert_file
+from .handler import NamedWeightsHandler
 from .timm_weights import BackboneWeightsHandler, hub_tensors, hub_version, packaged_tensors, packaged_version
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def zoo_file(name: str) -> PublishedFile:
     """Where the weights ``name``, e.g. ``det/faster_rcnn_r50_fpn_1x``, are published.
 
     Raises:
-        WeightsError: there are none of this name.
+        WeightsError: no weights of this name are published.
     """
     task, _, stem = check_weights_name(name).partition("/")
     path = f"{task}/models/{stem}_{task}_bdd100k"
@@ -68,127 +68,96 @@ def open_mmlab_file(name: str) -> PublishedFile:
     """Where the ImageNet weights ``name``, e.g. ``resnet50_v1c``, are published.
 
     Raises:
-        WeightsError: the package knows none of this name.
+        WeightsError: no weights of this name are known.
     """
     if name in _OPEN_MMLAB:
         return _OPEN_MMLAB[name]
-    raise WeightsError(f"open-mmlab://{name}: no weights of this name. {suggest(name, list(_OPEN_MMLAB))}")
+    raise WeightsError(f"no weights of this name. {suggest(name, list(_OPEN_MMLAB))}")
 
 
-class PublishedWeightsHandler(PathHandler):
-    """Resolves names of published weights to converted local files."""
+class PublishedWeightsHandler(NamedWeightsHandler):
+    """Resolves names of published weights, which are downloaded and converted.
+
+    Args:
+        prefix: what addresses start with.
+        find: from the rest of an address to the file; raises `WeightsError` for an unknown name.
+        server: the address that the file's path is below.
+    """
 
     def __init__(self, prefix: str, find: Callable[[str], PublishedFile], server: str) -> None:
-        """Takes what addresses start with, the function from the rest to the file, and the server's address."""
-        super().__init__()
-        self.prefix = prefix
+        super().__init__(prefix)
         self.find = find
         self.server = server
 
-    def _get_supported_prefixes(self) -> list[str]:
-        return [self.prefix]
+    def place(self, name: str) -> Path:
+        """Beside the downloaded file, under ``$FVCORE_CACHE``; see the parent."""
+        raw = self._raw(self.find(name))
+        return raw.with_name(f"{raw.stem}_detectron2.pth")
 
-    def _get_local_path(self, path: str, force: bool = False, **kwargs: Any) -> str:  # noqa: ANN401, the parent's
-        """A Detectron2 checkpoint under ``$FVCORE_CACHE``, made once; ``force`` downloads and converts again.
-
-        Raises:
-            WeightsError: an unknown name; weights that cannot be fetched, are damaged, or cannot be converted.
-        """
-        self._check_kwargs(kwargs)
-        file = self.find(path.removeprefix(self.prefix))
-        raw = Path(get_cache_dir(), urlparse(f"{self.server}/{file.path}").path.lstrip("/"))
-        converted = raw.with_name(f"{raw.stem}_detectron2.pth")
-        # Every process of a training asks at once; the first makes the file, the others wait for it.
-        with file_lock(str(converted)):
-            if force or not converted.is_file():
-                self._make(path, file, raw, converted, force)
-        return str(converted)
-
-    def _open(self, path: str, mode: str = "r", buffering: int = -1, **kwargs: Any) -> Any:  # noqa: ANN401
-        self._check_kwargs(kwargs)
-        if mode not in ("r", "rb"):
-            raise WeightsError(f"{path}: published weights can be read only.")
-        return Path(self._get_local_path(path)).open(mode, buffering)
-
-    def _exists(self, path: str, **kwargs: Any) -> bool:  # noqa: ANN401, the parent's
-        self._check_kwargs(kwargs)
-        try:
-            self.find(path.removeprefix(self.prefix))
-        except WeightsError:
-            return False
-        return True
-
-    _isfile = _exists
-
-    def _make(self, path: str, file: PublishedFile, raw: Path, converted: Path, force: bool) -> None:
-        address = f"{self.server}/{file.path}"
+    def make(self, name: str, checkpoint: Path, force: bool) -> None:
+        """Downloads and converts, or converts what was put there by hand; see the parent."""
+        file = self.find(name)
+        raw, address = self._raw(file), f"{self.server}/{file.path}"
         if raw.is_file() and not force:
-            logger.info("%s: using %s", path, raw)
+            logger.info("%s%s: using %s", self.prefix, name, raw)
             try:
                 self._check(raw, file, str(raw))
-                convert_file(raw, converted, to="detectron2", overwrite=True)
+                convert_file(raw, checkpoint, to="detectron2", overwrite=True)
             except WeightsError as error:
-                raise WeightsError(
-                    f"{path}: {error} Remove this file, or put there what {address} publishes."
-                ) from error
-        else:
-            self._fetch(path, file, address, raw)
-            try:
-                convert_file(raw, converted, to="detectron2", overwrite=True)
-            except WeightsError as error:
-                # Kept, it would be taken for a file that was put there by hand.
-                raw.unlink()
-                raise WeightsError(f"{path}: what {address} serves cannot be used: {error}") from error
-        logger.info("%s: converted to %s", path, converted)
-
-    def _fetch(self, path: str, file: PublishedFile, address: str, raw: Path) -> None:
+                raise WeightsError(f"{error} Remove this file, or put there what {address} publishes.") from error
+            return
         try:
             with atomic_path(raw) as temporary:
                 download(address, temporary, raw.name)
                 self._check(temporary, file, address)
         except WeightsError as error:
-            raise WeightsError(
-                f"{path}: {error} Try again later, or fetch {address} by hand and put it at {raw}."
-            ) from error
+            raise WeightsError(f"{error} Try again later, or fetch {address} by hand and put it at {raw}.") from error
+        try:
+            convert_file(raw, checkpoint, to="detectron2", overwrite=True)
+        except WeightsError as error:
+            # Kept, it would be taken for a file that was put there by hand.
+            raw.unlink()
+            raise WeightsError(f"what {address} serves cannot be used: {error}") from error
+
+    def _raw(self, file: PublishedFile) -> Path:
+        return Path(get_cache_dir(), urlparse(f"{self.server}/{file.path}").path.lstrip("/"))
 
     def _check(self, local: Path, file: PublishedFile, subject: str) -> None:
         if not is_checkpoint(local):
             raise WeightsError(f"{subject}: no checkpoint, but a web page or another kind of file.")
-        if file.sha256_start and not (found := digest(local, "sha256")).startswith(file.sha256_start):
+        if file.sha256_start and not (found := file_digest(local)).startswith(file.sha256_start):
             raise WeightsError(f"{subject}: its sha256 is {found}, and has to start with {file.sha256_start}.")
         if file.md5_path is None:
             return
         expected = fetch_md5(f"{self.server}/{file.md5_path}")
         if expected is None:
             logger.info("%s: its md5 is not published, or cannot be fetched", local.name)
-        elif (found := digest(local, "md5")) != expected:
+        elif (found := file_digest(local, "md5")) != expected:
             raise WeightsError(f"{subject}: its md5 is {found}, and {self.server}/{file.md5_path} says {expected}.")
 
 
 @functools.cache
 def register_handlers() -> None:
     """Makes Detectron2's `PathManager` resolve the names of published weights; a second call changes nothing."""
-    for prefix, find, server in (
-        (PREFIX, zoo_file, BDD100K_SERVER),
-        ("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
+    for handler in (
+        PublishedWeightsHandler(PREFIX, zoo_file, BDD100K_SERVER),
+        PublishedWeightsHandler("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
+        BackboneWeightsHandler("pip://", packaged_tensors, packaged_version),
+        BackboneWeightsHandler("timm://", hub_tensors, hub_version),
     ):
-        PathManager.register_handler(PublishedWeightsHandler(prefix, find, server))
-    for prefix, load, version in (
-        ("pip://", packaged_tensors, packaged_version),
-        ("timm://", hub_tensors, hub_version),
-    ):
-        PathManager.register_handler(BackboneWeightsHandler(prefix, load, version))
+        PathManager.register_handler(handler)
 
 
 def local_path(address: str) -> str:
     """The local file of a path, or of an address that Detectron2 resolves, which is fetched first.
 
     Raises:
-        WeightsError: it cannot be fetched, or no published weights have this name.
+        WeightsError: the file cannot be fetched, or no published weights have this name.
     """
     register_handlers()
     try:
-        return PathManager.get_local_path(address)
+        path: str = PathManager.get_local_path(address)
+        return path
     except WeightsError:
         raise
     except (OSError, ValueError) as error:

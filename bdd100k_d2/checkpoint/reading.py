@@ -35,10 +35,10 @@ _LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:14]
 
 
 def check_file(path: str | Path, name: str) -> None:
-    """Holds that ``path`` is a file.
+    """Raises an error unless ``path`` is a file.
 
     Raises:
-        WeightsError: it is a folder or does not exist; the message calls it ``name``.
+        WeightsError: ``path`` is a folder or does not exist; the message calls it ``name``.
     """
     if Path(path).is_dir():
         raise WeightsError(f"{name}: a folder, not a file of weights; give the file in it.")
@@ -49,14 +49,11 @@ def check_file(path: str | Path, name: str) -> None:
 def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]:
     """Reads a checkpoint of PyTorch (zip or legacy), safetensors or a pickled dictionary of arrays, told by content.
 
-    Only tensors, arrays, plain values and the types of `pickles.ALLOWED` are made.
-
-    Args:
-        path: the file.
-        name: what messages call it (default: ``path``).
+    Only tensors, arrays, plain values and the types of `pickles.ALLOWED` are made. Messages call the file ``name``
+    (default: ``path``).
 
     Raises:
-        WeightsError: no such file, none of weights, a damaged one, or one that wants to run code, which it names.
+        WeightsError: the file does not exist, holds no weights, is damaged, or wants to run code, which is named.
     """
     path = Path(path)
     name = name or str(path)
@@ -95,8 +92,9 @@ def read_checkpoint(path: str | Path, name: str | None = None) -> dict[str, Any]
 def tensors_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The tensors by name inside the content of a checkpoint, where the frameworks put them; else the content."""
     for key in ("model", "state_dict"):
-        if isinstance(content.get(key), Mapping):
-            return content[key]
+        found = content.get(key)
+        if isinstance(found, Mapping):
+            return found
     return content
 
 
@@ -124,7 +122,7 @@ def _load_safetensors(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401, what the file holds
-    allowed = [(value, name) for name, value in ALLOWED.items()]
+    allowed: list[Any] = [(value, name) for name, value in ALLOWED.items()]
     try:
         with torch.serialization.safe_globals(allowed):
             return with_arrays(torch.load(path, map_location="cpu", weights_only=True))

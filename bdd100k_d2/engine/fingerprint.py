@@ -10,26 +10,25 @@ from typing import Any
 import msgspec
 from detectron2.data import MetadataCatalog
 
+from ..atomic import file_digest
 from ..data.register import all_splits, locate
 from ..data.slices import slice_frames
 from ..errors import DataError
-
-_CHUNK = 1 << 22
 
 
 def fingerprint(dataset: str) -> dict[str, Any]:
     """The fingerprint of a registered dataset.
 
     Returns:
-        ``images`` and ``labels``, the paths, None where there is none; ``images``, the files below ``images``; and of
-        the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names and sizes of its
-        files, which are its frames. A file's frames are those it lists; None if it lists none. All this is of the
-        whole data set where ``dataset`` is a slice, which has ``slice_frames`` and ``slice_sha256`` (of their names)
-        besides, None if they cannot be read.
+        ``images`` and ``labels``, the paths, None where there is none; ``pictures``, how many files are below
+        ``images``; and of the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names
+        and sizes of its files, which are its frames. A file's frames are those it lists; None if it lists none. Where
+        ``dataset`` is a slice, all this is of the whole data set, and ``slice_frames`` and ``slice_sha256`` (of their
+        names) are of the slice, None if they cannot be read.
     """
     images, labels = _places(dataset)
-    found: dict[str, Any] = {"images": _text(images), "labels": _text(labels)}
-    found["pictures"] = None if images is None or not images.is_dir() else sum(1 for _ in _files(images))
+    found: dict[str, Any] = {"images": images and str(images), "labels": labels and str(labels)}
+    found["pictures"] = sum(1 for _ in _files(images)) if images is not None and images.is_dir() else None
     if labels is not None and labels.exists():
         found |= _of_folder(labels) if labels.is_dir() else _of_file(labels)
     if MetadataCatalog.get(dataset).get("slice_of") is not None:
@@ -42,7 +41,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     found = []
     if before.get("sha256") != now.get("sha256"):
         what = [f"{before.get(key)} {key} before, {now.get(key)} now" for key in ("frames", "bytes")]
-        hashes = f"sha256 {_short(before)} before, {_short(now)} now"
+        hashes = "sha256 {} before, {} now".format(*(str(one.get("sha256"))[:12] for one in (before, now)))
         found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
         found.append(f"{now['images']} has {now.get('pictures')} images, {before.get('pictures')} before")
@@ -67,18 +66,15 @@ def _places(dataset: str) -> tuple[Path | None, Path | None]:
 
 
 def _of_file(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
+    size = path.stat().st_size
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        size = file.tell()
         frames = _count(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size else None
-    return {"bytes": size, "sha256": digest.hexdigest(), "frames": frames}
+    return {"bytes": size, "sha256": file_digest(path), "frames": frames}
 
 
 def _of_slice(dataset: str) -> dict[str, Any]:
     try:
-        stems = sorted(slice_frames(dataset))
+        stems = sorted(slice_frames(dataset) or ())
     except DataError:
         # Loading the slice says what is wrong; a fingerprint of labels that are not there is no error either.
         return {"slice_frames": None, "slice_sha256": None}
@@ -114,11 +110,3 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield from _files(Path(entry.path))
             elif not entry.name.startswith("."):
                 yield entry
-
-
-def _short(fingerprint: Mapping[str, Any]) -> str:
-    return str(fingerprint.get("sha256"))[:12]
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -1,4 +1,4 @@
-"""Starting a training: in this process, in a process a GPU, or as one of the processes that torchrun started."""
+"""Starting a training: its config, its output folder, and its processes, by Detectron2 or by torchrun."""
 
 import argparse
 import logging
@@ -9,12 +9,17 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.engine import default_setup
 from detectron2.engine import launch as launch_gpus
 from detectron2.engine.launch import DEFAULT_TIMEOUT
 from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
-from ..atomic import write_atomic
+from ..atomic import check_writable, write_atomic
 from ..config import load_config
+from ..data.register import known_names, register_once
+from ..data.slices import register_config_slices
 from ..errors import ConfigError, LostProcessError, OutputError
 from .rendezvous import fresh_store
 
@@ -29,18 +34,40 @@ _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADD
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
 
 
+def setup(args: argparse.Namespace) -> CfgNode:
+    """Builds the config from ``args`` of Detectron2's `default_argument_parser` and starts logging.
+
+    Raises:
+        ConfigError: the config file does not exist, has an unknown key, names a dataset that is not registered, or
+            describes a slice that cannot be made.
+        OutputError: nothing can be written to the output folder.
+    """
+    register_once()
+    cfg = load_config(args.config_file, args.opts)
+    cfg.freeze()
+    register_config_slices(cfg)
+    _check_datasets(cfg)
+    check_writable(Path(cfg.OUTPUT_DIR), "set OUTPUT_DIR to another one")
+    default_setup(cfg, args)
+    torch.backends.cudnn.allow_tf32 = cfg.CUDNN_ALLOW_TF32
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="bdd100k_d2", abbrev_name="bdd100k")
+    if cfg.MODEL.DEVICE == "cpu":
+        logger.warning("Running on the CPU: PyTorch finds no GPU, or MODEL.DEVICE says so.")
+    return cfg
+
+
 def launch(main: Main, args: argparse.Namespace) -> None:
     """Calls ``main(args)`` in each process of a training.
 
     Under torchrun this is one of the processes; one that torchrun started again resumes from the last checkpoint.
-    Otherwise Detectron2 starts one a GPU, as ``args.num_gpus`` and ``args.num_machines`` say.
+    Otherwise Detectron2 starts one per GPU, as ``args.num_gpus`` and ``args.num_machines`` say.
 
     Args:
         main: runs in each process; a function that can be pickled.
         args: of Detectron2's `default_argument_parser`.
 
     Raises:
-        ConfigError: the arguments ask for GPUs that are not there, or are for another way to start.
+        ConfigError: the arguments ask for GPUs that are not there, or do not go with torchrun.
         LostProcessError: another process ended without saying why.
         SystemExit: in the processes that end because another one failed, and says why.
     """
@@ -49,14 +76,14 @@ def launch(main: Main, args: argparse.Namespace) -> None:
         return
     if args.num_gpus * args.num_machines > 1:
         _check_gpus(load_config(args.config_file, args.opts), args.num_gpus, f"--num-gpus {args.num_gpus}")
-    launch_gpus(
-        main,
-        args.num_gpus,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+    launch_gpus(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, (args,))
+
+
+def _check_datasets(cfg: CfgNode) -> None:
+    known = DatasetCatalog.list()
+    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
+        if name not in known:
+            raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
 
 
 def _run_in_group(main: Main, args: argparse.Namespace) -> None:
@@ -76,7 +103,7 @@ def _run_in_group(main: Main, args: argparse.Namespace) -> None:
         if not _is_first(store):
             logger.error("Another process failed and says why; this one ends.")
             raise SystemExit(1) from error
-        if _is_lost_connection(error):
+        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST):
             raise LostProcessError(
                 "another process of the training ended without a message: killed, out of memory, or its machine is "
                 "gone. With torchrun's --max-restarts the training goes on from the last checkpoint by itself; "
@@ -175,7 +202,3 @@ def _is_first(store: dist.Store) -> bool:
     except RuntimeError:
         # The store went with the process or machine that held it.
         return False
-
-
-def _is_lost_connection(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _LOST)

@@ -23,11 +23,9 @@ _TIMES = 7
 
 
 def autocast(device: str, enabled: bool = True) -> torch.autocast:
-    """The context in which a model predicts in float16 on a GPU, in bfloat16 on a CPU that is faster for it.
+    """The context in which a model predicts: in float16 on a GPU, in bfloat16 on a CPU that is faster for it.
 
-    Args:
-        device: ``MODEL.DEVICE``.
-        enabled: without it everything stays in single precision.
+    Without ``enabled`` everything stays in single precision. ``device`` is ``MODEL.DEVICE``.
     """
     if torch.device(device).type == "cpu":
         return torch.autocast("cpu", torch.bfloat16, enabled=enabled and has_fast_bfloat16())
@@ -47,7 +45,7 @@ def is_in_bfloat16(cfg: CfgNode) -> bool:
 
 
 class BFloat16Training:
-    """Lets a model compute in bfloat16 while it trains; on a CPU only if that is faster for it.
+    """Lets ``model``, in place, compute in bfloat16 while it trains; on a CPU only if that is faster for it.
 
     On other CPUs nothing changes. Evaluation stays in single precision. bfloat16 has the range of single precision, so
     that losses need no scaling.
@@ -57,7 +55,6 @@ class BFloat16Training:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Changes ``model`` in place."""
         device = next(model.parameters()).device.type
         self.enabled = bool(comm.all_gather(device != "cpu" or has_fast_bfloat16())[0])
         if self.enabled:
@@ -73,7 +70,7 @@ class BFloat16Training:
         model.forward = autocast_forward
 
     def go_on(self, enabled: bool) -> None:
-        """Takes what a run that goes on had, and logs where that is not what this machine would have chosen."""
+        """Goes on as the run began, and logs where that is not what this machine would have chosen."""
         if enabled != self.enabled:
             names = {True: "bfloat16", False: "single precision"}
             logger.warning("The run goes on in %s, not in %s, as it began.", names[enabled], names[self.enabled])
@@ -88,7 +85,7 @@ def has_fast_bfloat16() -> bool:
     does not know the CPU, a convolution is timed, once in a process, which takes some 0.1 s.
     """
     # Older releases of PyTorch do not tell.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities.get("amx_bf16"):
         return True
     if capabilities and not any(capabilities.get(name) for name in _INSTRUCTIONS):
@@ -113,18 +110,14 @@ def _convolution_seconds() -> tuple[float, float]:
 
 
 def accelerate(cfg: CfgNode, model: nn.Module, amp: bool) -> nn.Module:
-    """Keeps the weights of ``model`` channels last, and compiles its backbone if ``MODEL.COMPILE`` says so.
+    """Keeps the weights of ``model`` channels last, and compiles its backbone if ``MODEL.COMPILE`` says so, in place.
 
-    Parameters keep their names and values, so that checkpoints are the same with it and without.
-
-    Args:
-        cfg: of the model.
-        model: changed in place, too.
-        amp: whether the model computes in mixed precision.
+    Parameters keep their names and values, so that checkpoints are the same with it and without. ``amp`` says whether
+    the model computes in mixed precision.
     """
     if cfg.MODEL.CHANNELS_LAST and (cfg.MODEL.DEVICE == "cpu" or amp):
         # In single precision CUDA's convolutions are not faster for it.
         model = model.to(memory_format=torch.channels_last)
     if cfg.MODEL.COMPILE:
-        model.backbone.compile(dynamic=False)
+        model.get_submodule("backbone").compile(dynamic=False)
     return model

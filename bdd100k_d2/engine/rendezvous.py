@@ -18,7 +18,7 @@ def fresh_store(store: dist.Store, rank: int, processes: int) -> dist.Store:
     did so is no name for the part: torchrun counts that for each machine.
 
     Raises:
-        LostProcessError: a process does not come.
+        LostProcessError: one of the processes does not arrive within ten minutes.
     """
     own = uuid.uuid4().hex
     if rank == 0:

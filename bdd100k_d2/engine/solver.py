@@ -1,7 +1,6 @@
 """The recipes' optimizers and learning rate schedules, scaled to the number of processes."""
 
 import logging
-from collections.abc import Iterator
 
 import torch
 from detectron2.config import CfgNode
@@ -15,6 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..config import all_keys
 from ..errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
     """Builds the optimizer that ``SOLVER.OPTIMIZER`` names: "SGD" as Detectron2 does, or "AdamW".
 
     Raises:
-        ConfigError: another name.
+        ConfigError: ``SOLVER.OPTIMIZER`` is another name.
     """
     solver = cfg.SOLVER
     if solver.OPTIMIZER == "SGD":
@@ -50,21 +50,19 @@ class WarmupPolyParamScheduler(ParamScheduler):
     warmup(i - 1)``, the fall what is above the floor by ``left(i) / left(i - 1)``, with ``left(i)`` for ``(1 - i /
     iterations) ** power``. What the floor adds in the first iterations is warmed up too, so the rate is not the
     product of the two curves.
+
+    Args:
+        iterations: of the whole training.
+        power: the exponent of the fall.
+        floor: the last value, as a fraction of the rate.
+        warmup_iterations: after these the warm-up is over; at most all.
+        warmup_factor: what the warm-up multiplies the first rate by.
+        linear: let the factor rise to 1 from iteration to iteration, or stay until the warm-up is over.
     """
 
     def __init__(
         self, iterations: int, power: float, floor: float, warmup_iterations: int, warmup_factor: float, linear: bool
     ) -> None:
-        """Takes the length of the training, the fall and the warm-up.
-
-        Args:
-            iterations: of the whole training.
-            power: the exponent of the fall.
-            floor: the last value, as a fraction of the rate.
-            warmup_iterations: after these the warm-up is over; at most all.
-            warmup_factor: what the warm-up multiplies the first rate by.
-            linear: let the factor rise to 1 from iteration to iteration, or stay until the warm-up is over.
-        """
         self.iterations = iterations
         self.power = power
         self.floor = floor
@@ -124,13 +122,10 @@ def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
 
     Detectron2's rule: the batch of each process stays; rates grow with the number of processes, iterations (schedule,
     warm-up, periods) shrink with it. What the command line set is scaled as well. The floor of the poly schedule is a
-    rate and follows.
-
-    Returns:
-        A new config, or ``cfg`` itself where there is nothing to scale.
+    rate and follows. Returns a new config, or ``cfg`` itself where there is nothing to scale.
 
     Raises:
-        ConfigError: the batch cannot be shared among the processes that it is stated for.
+        ConfigError: the batch is no multiple of ``SOLVER.REFERENCE_WORLD_SIZE``.
     """
     reference = cfg.SOLVER.REFERENCE_WORLD_SIZE
     if reference in (0, processes):
@@ -158,17 +153,11 @@ def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
         after[key] = max(after[key], min(before[key], 1))
     if frozen:
         scaled.freeze()
-    new = dict(_leaves(scaled))
-    rows = [(key, value, new[key]) for key, value in _leaves(cfg) if new[key] != value]
+    new = dict(all_keys(scaled))
+    rows = [
+        (key, value, new[key]) for key, value in all_keys(cfg) if not isinstance(value, CfgNode) and new[key] != value
+    ]
     headers = ("key", f"for {reference}", f"for {processes}")
     table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
     logger.info("The config is for %d processes and was scaled to %d:\n%s", reference, processes, table)
     return scaled
-
-
-def _leaves(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in cfg.items():
-        if isinstance(value, CfgNode):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

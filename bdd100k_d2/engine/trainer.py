@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..atomic import disk_errors_explained
 from ..checkpoint.loading import load_weights
 from ..checkpoint.saving import TrainingCheckpointer
 from ..config import with_keys
@@ -29,7 +30,6 @@ from ..data.workers import lost_workers_explained
 from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.norms import adapt_sync_norms
-from .disk import disk_errors_explained
 from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
-    """A `DefaultTrainer` that trains and scores BDD100K's tasks from a config.
+    """A `DefaultTrainer` that trains and scores BDD100K's tasks from a config, scaled to the processes there are.
 
     What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
     the seed and k, so that a run that was stopped and resumed is the run that was not.
@@ -61,7 +61,6 @@ class Trainer(DefaultTrainer):
     last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
-        """Builds model, optimizer, loader and hooks from ``cfg``, scaled to the processes there are."""
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
         if self._seed_is_drawn:
@@ -117,7 +116,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
-        """Detectron2's test loader, an image a batch."""
+        """Detectron2's test loader, with one image per batch."""
         mapper = BDD100KDatasetMapper(cfg, is_train=False)
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
 
@@ -141,7 +140,7 @@ class Trainer(DefaultTrainer):
         """Continues from the last whole checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
 
         Raises:
-            WeightsError: the weights are missing, unreadable, or fit nowhere in the model; or the checkpoints are all
+            WeightsError: the weights are missing, unreadable, or fit nowhere in the model; or all checkpoints are
                 damaged, or of another config.
         """
         if resume and self.checkpointer.resume() is not None:
@@ -158,7 +157,7 @@ class Trainer(DefaultTrainer):
         so that they write what the others measured, and last is what ends the training at a signal.
 
         Raises:
-            ConfigError: a key of a hook makes no sense.
+            ConfigError: a hook cannot work with its keys; the message names them.
         """
         cfg, checkpointer, model = self.cfg, self.checkpointer, unwrapped(self.model)
         test, folder = cfg.TEST, Path(cfg.OUTPUT_DIR)
@@ -242,7 +241,7 @@ class Trainer(DefaultTrainer):
         return {**super().state_dict(), "_trainer": self._trainer.state_dict(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the state and the seed of the run that goes on, but the learning rate of the config.
+        """Goes on with the state and the seed of the run, but with the learning rate of the config.
 
         Raises:
             ConfigError: the run had batches of another size.
@@ -293,7 +292,5 @@ class Trainer(DefaultTrainer):
         if isinstance(self.data_loader, TrainLoader):
             self.data_loader.restart(self.seed, self.start_iter)
         else:
-            logger.warning(
-                "%s cannot go on where the run stopped; the images start over in a new order.",
-                type(self.data_loader).__name__,
-            )
+            name = type(self.data_loader).__name__
+            logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)

@@ -46,7 +46,7 @@ class AnySizeFPN(FPN):
         """Maps images (N, 3, H, W) to levels p2 to p5 of shape (N, out_channels, ceil(H / 2^k), ceil(W / 2^k))."""
         bottom_up = self.bottom_up(x)
         coarser = None
-        results = []
+        results: list[Tensor] = []
         # Detectron2 holds the convolutions from coarse to fine, the features' names from fine to coarse.
         for name, lateral, output in zip(
             reversed(self.in_features), self.lateral_convs, self.output_convs, strict=True

@@ -40,16 +40,13 @@ class FixedStatisticsBatchNorm2d(nn.BatchNorm2d):
 
 
 def fold_norms(model: nn.Module) -> int:
-    """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place.
+    """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place; returns how many.
 
-    For prediction alone: ``model`` has to be in evaluation mode, and its state has other keys afterwards. The results
-    are the same but for rounding. Norms that depend on the image (GN, LN) stay.
-
-    Returns:
-        How many were folded.
+    For prediction alone: the state of ``model`` has other keys afterwards. The results are the same but for rounding.
+    Norms that depend on the image (GN, LN) stay.
 
     Raises:
-        ValueError: the model is in training mode, in which batch norms depend on the batch.
+        ValueError: ``model`` is in training mode, in which batch norms depend on the batch.
     """
     if model.training:
         raise ValueError("the norms of a model that trains cannot be folded; call its eval() before.")
@@ -58,14 +55,10 @@ def fold_norms(model: nn.Module) -> int:
         if isinstance(layer, Conv2d) and isinstance(layer.norm, _BatchNorm | FrozenBatchNorm2d):
             norm = layer.norm
             with torch.no_grad():
+                # Norms of Detectron2 have statistics; PyTorch's types leave it open.
+                statistics: tuple[Tensor, Tensor] = norm.running_mean, norm.running_var  # type: ignore[assignment]
                 layer.weight, layer.bias = fuse_conv_bn_weights(
-                    layer.weight,
-                    layer.bias,
-                    norm.running_mean,
-                    norm.running_var,
-                    norm.eps,
-                    norm.weight,
-                    norm.bias,
+                    layer.weight, layer.bias, *statistics, norm.eps, norm.weight, norm.bias
                 )
             layer.norm = None
             count += 1
@@ -78,6 +71,11 @@ class CPUSyncBatchNorm2d(nn.BatchNorm2d):
     Every pixel of every process counts the same and the variance that is kept is the unbiased one, as batch norm of
     the whole batch does. (Detectron2's `NaiveSyncBatchNorm` weighs the processes equally, and keeps the biased one.)
     """
+
+    # PyTorch leaves open whether a norm has them; one that tracks its statistics does.
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) to the same shape. In training each process has to call it; N may differ between them."""
@@ -92,7 +90,8 @@ class CPUSyncBatchNorm2d(nn.BatchNorm2d):
         variance = differentiable_all_reduce(centred.square().sum((0, 2, 3))) / pixels
         self._track(mean.detach(), variance.detach() * pixels / (pixels - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        result: Tensor = (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        return result
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
@@ -117,8 +116,8 @@ def adapt_sync_norms(model: nn.Module) -> None:
     else:
         logger.info("SyncBN: the statistics are those of %d processes (%d layers).", processes, len(norms))
     for norm in norms:
-        # The state is the same; only what `forward` does differs.
+        # The state is the same; only what `forward` does differs, so the types need not.
         if processes == 1:
-            norm.__class__ = nn.BatchNorm2d
-        elif norm.running_mean.device.type == "cpu":
-            norm.__class__ = CPUSyncBatchNorm2d
+            norm.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
+        elif norm.weight.device.type == "cpu":
+            norm.__class__ = CPUSyncBatchNorm2d  # type: ignore[assignment]

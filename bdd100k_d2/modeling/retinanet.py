@@ -7,23 +7,25 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.structures import Instances
 
-from .box_regression import build_box2box_transform
+from .recipe import build_box2box_transform
 
 
 @META_ARCH_REGISTRY.register()
 class BDD100KRetinaNet(RetinaNet):
-    """Detectron2's `RetinaNet`; with the package's keys at their defaults it equals its parent."""
+    """Detectron2's `RetinaNet`; with the package's keys at their defaults it equals its parent.
+
+    With ``clip_before_nms`` boxes are clipped, and empty ones dropped, before NMS.
+    """
 
     @configurable
     def __init__(self, *, clip_before_nms: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
-        """Takes whether boxes are clipped, and empty ones dropped, before NMS; and the parent's arguments."""
         super().__init__(**kwargs)
         self.clip_before_nms = clip_before_nms
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
-        arguments = super().from_config(cfg)
+        arguments: dict[str, Any] = super().from_config(cfg)
         arguments["clip_before_nms"] = cfg.MODEL.RETINANET.CLIP_BEFORE_NMS
         arguments["box2box_transform"] = build_box2box_transform(cfg, cfg.MODEL.RETINANET.BBOX_REG_WEIGHTS)
         return arguments

@@ -6,12 +6,11 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import ROI_HEADS_REGISTRY, StandardROIHeads
-from detectron2.modeling.roi_heads import CascadeROIHeads
+from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
-from .box_regression import build_box2box_transform
-from .initial_values import starts_as_vis4d
+from .recipe import build_box2box_transform, starts_as_vis4d
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -20,7 +19,7 @@ class BDD100KROIHeads(StandardROIHeads):
 
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
-        arguments = super()._init_box_head(cfg, input_shape)
+        arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)
         _initialise(cfg, arguments["box_head"])
         predictor = arguments["box_predictor"]
         predictor.box2box_transform = build_box2box_transform(cfg, cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS)
@@ -29,24 +28,26 @@ class BDD100KROIHeads(StandardROIHeads):
 
 @ROI_HEADS_REGISTRY.register()
 class BDD100KCascadeROIHeads(CascadeROIHeads):
-    """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent."""
+    """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent.
+
+    With ``average_logits`` the stages' logits are averaged rather than their probabilities.
+    """
 
     @configurable
     def __init__(self, *, average_logits: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
-        """Takes whether the stages' logits are averaged rather than their probabilities, and the parent's arguments."""
         super().__init__(**kwargs)
         self.average_logits = average_logits
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
-        arguments = super().from_config(cfg, input_shape)
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         arguments["average_logits"] = cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
         return arguments
 
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
-        arguments = super()._init_box_head(cfg, input_shape)
+        arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)
         weights = cfg.MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS
         for head, predictor, stage in zip(arguments["box_heads"], arguments["box_predictors"], weights, strict=True):
             _initialise(cfg, head)
@@ -56,8 +57,10 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
     def _forward_box(
         self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances] | None = None
     ) -> dict[str, Tensor] | list[Instances]:
+        results: dict[str, Tensor] | list[Instances]
         if self.training or not self.average_logits:
-            return super()._forward_box(features, proposals, targets)
+            results = super()._forward_box(features, proposals, targets)
+            return results
         maps = [features[name] for name in self.box_in_features]
         sizes = [instances.image_size for instances in proposals]
         predictions = self._run_stage(maps, proposals, 0)
@@ -68,10 +71,11 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
             predictions = self._run_stage(maps, proposals, stage)
             all_logits.append(predictions[0])
         logits = torch.stack(all_logits).mean(dim=0)
-        return self.box_predictor[-1].inference((logits, predictions[1]), proposals)[0]
+        results = self.box_predictor[-1].inference((logits, predictions[1]), proposals)[0]
+        return results
 
 
-def _initialise(cfg: CfgNode, head: nn.Module) -> None:
+def _initialise(cfg: CfgNode, head: FastRCNNConvFCHead) -> None:
     if starts_as_vis4d(cfg, "ROI_BOX_HEAD"):
         for layer in head.fcs:
             nn.init.xavier_uniform_(layer.weight)

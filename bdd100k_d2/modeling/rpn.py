@@ -11,14 +11,13 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from .box_regression import build_box2box_transform
+from .recipe import build_box2box_transform
 
 
 class MinQualityMatcher(Matcher):
-    """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need a least quality."""
+    """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need IoU ``min_quality``."""
 
     def __init__(self, thresholds: list[float], labels: list[int], min_quality: float) -> None:
-        """Takes `Matcher`'s thresholds and labels, and the least IoU of a low-quality match."""
         super().__init__(thresholds, labels, allow_low_quality_matches=True)
         self.min_quality = min_quality
 
@@ -30,7 +29,13 @@ class MinQualityMatcher(Matcher):
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 class BDD100KRPN(RPN):
-    """Detectron2's `RPN`; with the package's keys at their defaults it equals its parent."""
+    """Detectron2's `RPN`; with the package's keys at their defaults it equals its parent.
+
+    Args:
+        allowed_border: how many pixels an anchor may cross the image's border by and be trained; -1: any.
+        average_over_sampled: divide the losses by the number of sampled anchors.
+        kwargs: of `RPN`.
+    """
 
     @configurable
     def __init__(
@@ -40,13 +45,6 @@ class BDD100KRPN(RPN):
         average_over_sampled: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
-        """Builds the RPN.
-
-        Args:
-            allowed_border: how many pixels an anchor may cross the image's border by and be trained; -1: any.
-            average_over_sampled: divide the losses by the number of sampled anchors.
-            kwargs: of `RPN`.
-        """
         super().__init__(**kwargs)
         self.allowed_border = allowed_border
         self.average_over_sampled = average_over_sampled
@@ -55,7 +53,7 @@ class BDD100KRPN(RPN):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         rpn = cfg.MODEL.RPN
-        arguments = super().from_config(cfg, input_shape)
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         arguments["allowed_border"] = rpn.ALLOWED_BORDER
         arguments["average_over_sampled"] = rpn.AVERAGE_OVER_SAMPLED
         arguments["box2box_transform"] = build_box2box_transform(cfg, rpn.BBOX_REG_WEIGHTS)
@@ -69,15 +67,18 @@ class BDD100KRPN(RPN):
         self, anchors: list[Boxes], gt_instances: list[Instances]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels (R,) of -1, 0 and 1 and matched boxes (R, 4) of each image's anchors, as its parent's."""
+        labels: list[Tensor]
+        boxes: list[Tensor]
         if self.allowed_border < 0:
-            return super().label_and_sample_anchors(anchors, gt_instances)
-        anchors = Boxes.cat(anchors)
+            labels, boxes = super().label_and_sample_anchors(anchors, gt_instances)
+            return labels, boxes
+        joined = Boxes.cat(anchors)
         labels, boxes = [], []
         for instances in gt_instances:
-            inside = anchors.inside_box(instances.image_size, self.allowed_border)
-            (inside_labels,), (inside_boxes,) = super().label_and_sample_anchors([anchors[inside]], [instances])
+            inside = joined.inside_box(instances.image_size, self.allowed_border)
+            (inside_labels,), (inside_boxes,) = super().label_and_sample_anchors([joined[inside]], [instances])
             labels.append(inside_labels.new_full(inside.shape, -1).masked_scatter_(inside, inside_labels))
-            boxes.append(torch.zeros_like(anchors.tensor).masked_scatter_(inside[:, None], inside_boxes))
+            boxes.append(torch.zeros_like(joined.tensor).masked_scatter_(inside[:, None], inside_boxes))
         return labels, boxes
 
     @torch.jit.unused
@@ -90,9 +91,11 @@ class BDD100KRPN(RPN):
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
         """The parent's ``loss_rpn_cls`` and ``loss_rpn_loc``, divided as the recipe asks."""
-        losses = super().losses(anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
+        losses: dict[str, Tensor] = super().losses(
+            anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
+        )
         if not self.average_over_sampled:
             return losses
-        sampled = sum((labels >= 0).sum() for labels in gt_labels).clamp(min=1)
+        sampled = torch.stack([(labels >= 0).sum() for labels in gt_labels]).sum().clamp(min=1)
         factor = self.batch_size_per_image * len(gt_labels) / sampled
         return {name: loss * factor for name, loss in losses.items()}

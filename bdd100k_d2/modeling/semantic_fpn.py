@@ -13,7 +13,7 @@ from detectron2.structures import ImageList
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
-from .initial_values import starts_as_vis4d
+from .recipe import starts_as_vis4d
 
 
 @META_ARCH_REGISTRY.register()
@@ -28,12 +28,11 @@ class SemanticFPN(SemanticSegmentor):
         """Trains or predicts.
 
         Args:
-            batched_inputs: a dict an image: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class ids;
-                ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
+            batched_inputs: one dict per image: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class
+                ids; ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
 
         Returns:
-            In training the losses; otherwise a dict an image, whose ``sem_seg`` holds logits of shape
-            (K, height, width).
+            In training the losses; otherwise one dict per image, whose ``sem_seg`` holds logits (K, height, width).
         """
         divisibility = self.backbone.size_divisibility
         images = [(x["image"].to(self.device) - self.pixel_mean) / self.pixel_std for x in batched_inputs]
@@ -42,7 +41,8 @@ class SemanticFPN(SemanticSegmentor):
         if self.training:
             targets = [x["sem_seg"].to(self.device) for x in batched_inputs]
             targets = ImageList.from_tensors(targets, divisibility, self.sem_seg_head.ignore_value)
-            return self.sem_seg_head(features, targets.tensor)[1]
+            losses: dict[str, Tensor] = self.sem_seg_head(features, targets.tensor)[1]
+            return losses
         logits, _ = self.sem_seg_head(features)
         results = []
         for result, inputs, (height, width) in zip(logits, batched_inputs, images.image_sizes, strict=True):
@@ -60,6 +60,13 @@ class SemanticFPNHead(SemSegFPNHead):
     """Detectron2's `SemSegFPNHead` with dropout, the recipe's loss, and branches resized to the finest level's size.
 
     With no dropout, ``average_over_ignored`` off and sizes that divide by 32 it equals its parent.
+
+    Args:
+        input_shape: channels and stride of each feature map.
+        dropout: the share of channels that are zeroed before the predictor in training.
+        average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
+        init_as_vis4d: start the convolutions as Vis4D does instead of as Detectron2 does.
+        kwargs: of `SemSegFPNHead`.
     """
 
     @configurable
@@ -72,15 +79,6 @@ class SemanticFPNHead(SemSegFPNHead):
         init_as_vis4d: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
-        """Builds the head.
-
-        Args:
-            input_shape: channels and stride of each feature map.
-            dropout: the share of channels that are zeroed before the predictor in training.
-            average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
-            init_as_vis4d: start the convolutions as Vis4D does instead of as Detectron2 does.
-            kwargs: of `SemSegFPNHead`.
-        """
         super().__init__(input_shape, **kwargs)
         self.dropout = nn.Dropout2d(dropout)
         self.average_over_ignored = average_over_ignored
@@ -94,7 +92,7 @@ class SemanticFPNHead(SemSegFPNHead):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg.MODEL.SEM_SEG_HEAD``."""
-        arguments = super().from_config(cfg, input_shape)
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         arguments["dropout"] = cfg.MODEL.SEM_SEG_HEAD.DROPOUT
         arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
         arguments["average_over_ignored"] = cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED
@@ -109,7 +107,8 @@ class SemanticFPNHead(SemSegFPNHead):
             if branch.shape[-2:] != size:
                 branch = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
             total = total + branch
-        return self.predictor(self.dropout(total))
+        logits: Tensor = self.predictor(self.dropout(total))
+        return logits
 
     def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross entropy of logits (N, K, h, w) at the head's stride against ids (N, H, W)."""

@@ -1,7 +1,6 @@
 """Backbones from timm, by name: whatever it builds with ``features_only=True``, under an FPN."""
 
-import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
@@ -10,8 +9,11 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from .backbone import AnySizeFPN
+
+if TYPE_CHECKING:
+    from timm.models import FeatureInfo
 
 # Detectron2's names of levels -> their strides in pixels.
 _STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}
@@ -27,24 +29,23 @@ class TimmBackbone(Backbone):
 
     Parameters and buffers keep timm's names, with nothing before them. Norms of fixed statistics are kept in evaluation
     mode, because timm's own classes of norms hold an activation (`FixedStatisticsBatchNorm2d` would replace it).
+
+    Args:
+        body: what ``timm.create_model(..., features_only=True)`` returns; of levels of one stride the last is used.
+        frozen_stages: fix this many of timm's feature stages, and all that comes before the last of them.
+        fixed_norm_statistics: keep the statistics of all batch norms in training; scale and shift are trained.
+
+    Raises:
+        ConfigError: the model has fewer than ``frozen_stages`` stages.
     """
 
     def __init__(self, body: nn.Module, *, frozen_stages: int = 0, fixed_norm_statistics: bool = False) -> None:
-        """Wraps ``body``.
-
-        Args:
-            body: what ``timm.create_model(..., features_only=True)`` returns; of levels of one stride the last is used.
-            frozen_stages: fix this many of timm's feature stages, and all that comes before the last of them.
-            fixed_norm_statistics: keep the statistics of all batch norms in training; scale and shift are trained.
-
-        Raises:
-            ConfigError: the model has fewer stages.
-        """
         super().__init__()
         # The body lives outside of the module tree and lends it its content, so that names are timm's.
         object.__setattr__(self, "_body", body)
         self._modules, self._parameters, self._buffers = body._modules, body._parameters, body._buffers
-        info = body.feature_info
+        # PyTorch's types say of any attribute that it is a tensor or a module.
+        info = cast("FeatureInfo", body.feature_info)
         names = {stride: name for name, stride in _STRIDES.items()}
         levels = zip(info.reduction(), info.channels(), strict=True)
         self._levels = {names[stride]: i for i, (stride, _) in enumerate(levels) if stride in names}
@@ -95,7 +96,7 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
     """Builds the model ``MODEL.TIMM.NAME`` with random weights; ``MODEL.WEIGHTS`` fills it.
 
     Raises:
-        ConfigError: timm is not installed, or has no such model, or the model cannot be what the config asks for.
+        ConfigError: timm is not installed, has no such model, or the model is not what the config asks for.
     """
     timm = import_timm("MODEL.TIMM.NAME")
     name = cfg.MODEL.TIMM.NAME
@@ -126,15 +127,15 @@ def create_features(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401, 
     """What ``timm.create_model(name, features_only=True)`` returns, with its errors as one sentence.
 
     Raises:
-        ConfigError: timm is not installed, or has no such model, or not with these arguments.
+        ConfigError: timm is not installed, has no such model, or cannot build it with these arguments.
     """
     timm = import_timm("MODEL.TIMM.NAME")
     if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=3)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise ConfigError(f"MODEL.TIMM.NAME: timm {timm.__version__} has no model {name!r}.{hint}")
+        hint = did_you_mean(name, timm.list_models())
+        raise ConfigError(f"MODEL.TIMM.NAME: timm {timm.__version__} has no model {name!r}.{hint and f' {hint}'}")
     try:
-        return timm.create_model(name, features_only=True, **arguments)
+        body: nn.Module = timm.create_model(name, features_only=True, **arguments)
+        return body
     except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
@@ -147,7 +148,7 @@ def import_timm(wanted_by: str) -> Any:  # noqa: ANN401, a module that may be mi
     """The module timm.
 
     Raises:
-        ConfigError: it is not installed; the message says that ``wanted_by`` needs it.
+        ConfigError: timm is not installed; the message says that ``wanted_by`` needs it.
     """
     try:
         import timm

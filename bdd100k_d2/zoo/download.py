@@ -1,6 +1,5 @@
 """Downloading one file, and checking what came."""
 
-import hashlib
 import http.client
 import re
 import sys
@@ -29,7 +28,7 @@ def download(address: str, destination: Path, label: str) -> None:
         label: what the bar says.
 
     Raises:
-        WeightsError: no connection, no such file, a web page, or fewer bytes than announced.
+        WeightsError: the server cannot be reached, has no such file, sends a web page, or fewer bytes than announced.
     """
     try:
         response = _open(address)
@@ -63,15 +62,6 @@ def fetch_md5(address: str) -> str | None:
     return found[1].decode().lower() if found else None
 
 
-def digest(path: Path, algorithm: str) -> str:
-    """The hexadecimal digest of a file by an algorithm of `hashlib`."""
-    state = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            state.update(chunk)
-    return state.hexdigest()
-
-
 def is_checkpoint(path: Path) -> bool:
     """Whether a file starts as `torch.save` writes it: a zip archive, or a pickle from before PyTorch 1.6."""
     with path.open("rb") as file:
@@ -79,7 +69,10 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def _open(address: str) -> http.client.HTTPResponse:
-    return urlopen(Request(address, headers={"User-Agent": "bdd100k_d2"}), timeout=_TIMEOUT)
+    response: http.client.HTTPResponse = urlopen(
+        Request(address, headers={"User-Agent": "bdd100k_d2"}), timeout=_TIMEOUT
+    )
+    return response
 
 
 def _chunks(response: http.client.HTTPResponse, address: str) -> Iterator[bytes]:

@@ -12,10 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from tqdm import tqdm
-
 from ..atomic import write_atomic
-from .table import PREFIX, ROWS, SIZES_FILE, Row, Size, read_sizes
+from .table import PREFIX, ROWS, SIZES_FILE, ModelSize, ZooRow, read_sizes
 
 _HEADINGS = {
     "det": "Object detection",
@@ -37,37 +35,26 @@ _COLUMNS = (
 )
 
 
-def select(text: str) -> list[Row]:
+def select_rows(text: str) -> list[ZooRow]:
     """The rows whose config's or weights' name contains ``text``, whatever the case; all for no text."""
     return [row for row in ROWS if text.lower() in f"{row.config} {PREFIX}{row.weights or ''}".lower()]
 
 
-def plain_table(rows: Sequence[Row], sizes: dict[str, Size]) -> str:
+def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
     """The rows as text in aligned columns."""
     header = ("config", "schedule", "metric", "val", "test", "source", "weights", "params", "GFLOPs", "its recipe")
-    lines = [header]
+    lines: list[tuple[str, ...]] = [header]
     for row in rows:
         weights = PREFIX + row.weights if row.weights else "not published"
-        lines.append(
-            (
-                row.config,
-                row.schedule,
-                _metric(row),
-                *_scores(row),
-                row.source,
-                weights,
-                *_size(sizes.get(row.config)),
-                "-" if not row.scores else "yes" if row.is_recipe else "no",
-            )
-        )
+        facts = (row.config, row.schedule, _metric(row), *_scores(row), row.source, weights)
+        is_recipe = "-" if not row.scores else "yes" if row.is_recipe else "no"
+        lines.append((*facts, *_size(sizes.get(row.config)), is_recipe))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def markdown_tables(rows: Sequence[Row], sizes: dict[str, Size]) -> str:
-    """The rows as one Markdown table a task, with links that work from ``docs/``."""
+def markdown_tables(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
+    """The rows as one Markdown table per task, with links that work from ``docs/``."""
     parts = []
     for task, heading in _HEADINGS.items():
         of_task = [row for row in rows if row.task == task]
@@ -79,28 +66,6 @@ def markdown_tables(rows: Sequence[Row], sizes: dict[str, Size]) -> str:
     return "\n\n".join(parts)
 
 
-def measure_sizes(rows: Sequence[Row]) -> dict[str, Size]:
-    """Builds each row's config on the CPU and measures it; the keys are the configs' names."""
-    import torch
-    from detectron2.modeling import build_model
-
-    from .. import get_config
-    from .sizes import measure
-
-    found = {}
-    # Schedules share models.
-    of_model: dict[str, Size] = {}
-    for config in tqdm(dict.fromkeys(row.config for row in rows), "measuring", disable=not sys.stderr.isatty()):
-        cfg = get_config(config)
-        cfg.MODEL.DEVICE = "cpu"
-        model = cfg.MODEL.dump()
-        if model not in of_model:
-            torch.manual_seed(0)
-            of_model[model] = measure(build_model(cfg))
-        found[config] = of_model[model]
-    return found
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bdd100k_d2.zoo", description=__doc__.split("\n")[0])
@@ -108,12 +73,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print the tables of docs/MODEL_ZOO.md")
     parser.add_argument("--measure", action="store_true", help="count parameters and operations anew (minutes)")
     options = parser.parse_args(arguments)
-    rows = select(options.text)
+    rows = select_rows(options.text)
     if not rows:
         print(f"No model's config or weights contain {options.text!r}.", file=sys.stderr)  # noqa: T201, a command
         return 1
     if options.measure:
-        sizes = (read_sizes() if SIZES_FILE.exists() else {}) | measure_sizes(rows)
+        # It imports PyTorch, which takes seconds.
+        from .sizes import measure_sizes
+
+        sizes = read_sizes() if SIZES_FILE.exists() else {}
+        sizes |= measure_sizes(dict.fromkeys(row.config for row in rows))
         configs = dict.fromkeys(row.config for row in ROWS)
         content = {config: sizes[config]._asdict() for config in configs if config in sizes}
         write_atomic(SIZES_FILE, json.dumps(content, indent=1) + "\n")
@@ -122,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _metric(row: Row) -> str:
+def _metric(row: ZooRow) -> str:
     if not row.scores:
         return "-"
     if len(row.scores) == 1:
@@ -130,7 +99,7 @@ def _metric(row: Row) -> str:
     return " / ".join(score.metric.removesuffix(" AP") for score in row.scores) + " AP"
 
 
-def _scores(row: Row) -> tuple[str, str]:
+def _scores(row: ZooRow) -> tuple[str, str]:
     if not row.scores:
         return "not trained", "-"
     # Vis4D publishes one decimal, the zoo two.
@@ -140,11 +109,11 @@ def _scores(row: Row) -> tuple[str, str]:
     return val, "-" if row.scores[0].test is None else test
 
 
-def _size(size: Size | None) -> tuple[str, str]:
+def _size(size: ModelSize | None) -> tuple[str, str]:
     return ("-", "-") if size is None else (f"{size.parameters / 1e6:.1f} M", f"{size.gflops:.1f}")
 
 
-def _markdown_cells(row: Row, sizes: dict[str, Size]) -> list[str]:
+def _markdown_cells(row: ZooRow, sizes: dict[str, ModelSize]) -> list[str]:
     name = row.config.partition("/")[2]
     tests = [f"[{PurePosixPath(test).stem.split('_')[1]}](../{test})" for test in row.tests]
     return [

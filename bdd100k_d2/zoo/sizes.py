@@ -1,24 +1,25 @@
 """How large a model is, and how much it computes on an image."""
 
+import sys
+from collections.abc import Iterable
+
 import numpy as np
 import torch
+from detectron2.modeling import build_model
 from detectron2.utils.analysis import FlopCountAnalysis
 from fvcore.nn import parameter_count
 from torch import nn
+from tqdm import tqdm
 
-from .table import Size
+from .. import get_config
+from .table import ModelSize
 
 
-def measure(model: nn.Module, height: int = 720, width: int = 1280) -> Size:
-    """Counts parameters, and multiply-adds on one image of noise as fvcore counts them.
+def measure_size(model: nn.Module, height: int = 720, width: int = 1280) -> ModelSize:
+    """Counts parameters, and multiply-adds on one image of noise as fvcore counts them; sets ``model`` to evaluation.
 
     A detector computes its second stage for each proposal and its masks for each detection: with random weights these
     are as many as the config lets through.
-
-    Args:
-        model: one that Detectron2 builds; it is set to evaluation.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
     """
     image = np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
     analysis = FlopCountAnalysis(model.eval(), [{"image": torch.from_numpy(image)}])
@@ -26,4 +27,20 @@ def measure(model: nn.Module, height: int = 720, width: int = 1280) -> Size:
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
         flops = analysis.total()
-    return Size(parameter_count(model)[""], round(flops / 1e9, 1))
+    return ModelSize(parameter_count(model)[""], round(flops / 1e9, 1))
+
+
+def measure_sizes(configs: Iterable[str]) -> dict[str, ModelSize]:
+    """Builds each of these configs on the CPU and measures it; returns the sizes by the configs' names."""
+    found = {}
+    # Schedules share models.
+    of_model: dict[str, ModelSize] = {}
+    for config in tqdm(configs, "measuring", disable=not sys.stderr.isatty()):
+        cfg = get_config(config)
+        cfg.MODEL.DEVICE = "cpu"
+        model = cfg.MODEL.dump()
+        if model not in of_model:
+            torch.manual_seed(0)
+            of_model[model] = measure_size(build_model(cfg))
+        found[config] = of_model[model]
+    return found

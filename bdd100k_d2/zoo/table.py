@@ -1,12 +1,11 @@
 """The models that the package builds: their configs, published scores, and the names of their weights."""
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import WeightsError
+from ..errors import WeightsError, did_you_mean
 
 BDD100K_MODELS = "bdd100k-models"
 VIS4D = "Vis4D"
@@ -17,7 +16,7 @@ PREFIX = "bdd100k://"
 """What the addresses of published weights start with."""
 
 
-class Score(NamedTuple):
+class PublishedScore(NamedTuple):
     """A published score in percent; no test score where none was published."""
 
     metric: str
@@ -25,7 +24,7 @@ class Score(NamedTuple):
     test: float | None = None
 
 
-class Size(NamedTuple):
+class ModelSize(NamedTuple):
     """Trained and fixed parameters, and operations on one 720x1280 image in 10^9 multiply-adds."""
 
     parameters: int
@@ -33,7 +32,7 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class ZooRow:
     """A model that was published, or one of the package's own.
 
     Attributes:
@@ -49,7 +48,7 @@ class Row:
     config: str
     schedule: str
     source: str
-    scores: tuple[Score, ...]
+    scores: tuple[PublishedScore, ...]
     weights: str | None = None
     difference: str = ""
     tests: tuple[str, ...] = ()
@@ -77,45 +76,47 @@ _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
-def _vis4d(config: str, *scores: Score) -> Row:
-    return Row(config, config.rsplit("_", 1)[1], VIS4D, scores, tests=(_MODEL, _RECIPE))
+def _vis4d(config: str, *scores: PublishedScore) -> ZooRow:
+    return ZooRow(config, config.rsplit("_", 1)[1], VIS4D, scores, tests=(_MODEL, _RECIPE))
 
 
-def _vis4d_ins_seg(schedule: str, mask: float, box: float) -> Row:
-    scores = (Score("mask AP", mask), Score("box AP", box))
+def _vis4d_ins_seg(schedule: str, mask: float, box: float) -> ZooRow:
+    scores = (PublishedScore("mask AP", mask), PublishedScore("box AP", box))
     config = f"ins_seg/mask_rcnn_R_50_FPN_{schedule}"
-    return Row(config, schedule, VIS4D, scores, difference="training not compared", tests=(_MODEL,))
+    return ZooRow(config, schedule, VIS4D, scores, difference="training not compared", tests=(_MODEL,))
 
 
-def _zoo(config: str, stem: str, *scores: Score, difference: str) -> Row:
+def _zoo(config: str, stem: str, *scores: PublishedScore, difference: str) -> ZooRow:
     task = config.partition("/")[0]
     schedule = next(part for part in stem.split("_") if part in ("1x", "3x", "5x", "40k", "80k"))
-    return Row(config, schedule, BDD100K_MODELS, scores, f"{task}/{stem}", difference, (_MODEL,))
+    return ZooRow(config, schedule, BDD100K_MODELS, scores, f"{task}/{stem}", difference, (_MODEL,))
 
 
-def _det(config: str, stem: str, val: float, test: float, difference: str) -> Row:
-    return _zoo(f"det/{config}", stem, Score("box AP", val, test), difference=difference)
+def _det(config: str, stem: str, val: float, test: float, difference: str) -> ZooRow:
+    return _zoo(f"det/{config}", stem, PublishedScore("box AP", val, test), difference=difference)
 
 
 def _ins_seg(
     config: str, stem: str, val: tuple[float, float], test: tuple[float, float], difference: str = _BORDER
-) -> Row:
-    mask, box = (Score(metric, *scores) for metric, *scores in zip(("mask AP", "box AP"), val, test, strict=True))
+) -> ZooRow:
+    mask, box = (
+        PublishedScore(metric, *scores) for metric, *scores in zip(("mask AP", "box AP"), val, test, strict=True)
+    )
     return _zoo(f"ins_seg/{config}", stem, mask, box, difference=difference)
 
 
-def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> Row:
+def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
     config = f"{task}/semantic_fpn_R_50_{suffix}"
-    return _zoo(config, stem, Score("mIoU", val, test), difference=_RESIZED)
+    return _zoo(config, stem, PublishedScore("mIoU", val, test), difference=_RESIZED)
 
 
-def _untrained(config: str, schedule: str) -> Row:
-    return Row(config, schedule, NOBODY, ())
+def _untrained(config: str, schedule: str) -> ZooRow:
+    return ZooRow(config, schedule, NOBODY, ())
 
 
-ROWS: tuple[Row, ...] = (
-    _vis4d("det/faster_rcnn_R_50_FPN_1x", Score("box AP", 31.2)),
-    _vis4d("det/faster_rcnn_R_50_FPN_3x", Score("box AP", 32.4)),
+ROWS: tuple[ZooRow, ...] = (
+    _vis4d("det/faster_rcnn_R_50_FPN_1x", PublishedScore("box AP", 31.2)),
+    _vis4d("det/faster_rcnn_R_50_FPN_3x", PublishedScore("box AP", 32.4)),
     _det("faster_rcnn_R_50_FPN_1x", "faster_rcnn_r50_fpn_1x", 31.04, 29.78, _BATCH_32),
     _det("faster_rcnn_R_50_FPN_3x", "faster_rcnn_r50_fpn_3x", 32.30, 31.45, _BATCH_32),
     _det("faster_rcnn_R_50_FPN_5x", "faster_rcnn_r50_fpn_5x", 32.49, 31.86, _BATCH_32),
@@ -141,7 +142,7 @@ ROWS: tuple[Row, ...] = (
     _ins_seg("mask_rcnn_R_50_FPN_1x_32bs", "mask_rcnn_r50_fpn_1x_32bs", (16.15, 21.54), (14.90, 19.24)),
     _ins_seg("mask_rcnn_R_50_FPN_3x_32bs", "mask_rcnn_r50_fpn_3x_32bs", (20.20, 26.14), (17.60, 22.03)),
     _ins_seg("mask_rcnn_R_101_FPN_3x_32bs", "mask_rcnn_r101_fpn_3x_32bs", (20.48, 25.70), (17.71, 21.94)),
-    _vis4d("sem_seg/semantic_fpn_R_50_40k", Score("mIoU", 59.2)),
+    _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
@@ -157,9 +158,9 @@ SIZES_FILE = Path(__file__).with_name("sizes.json")
 """Written by ``python -m bdd100k_d2.zoo --measure``."""
 
 
-def read_sizes() -> dict[str, Size]:
+def read_sizes() -> dict[str, ModelSize]:
     """The measured size of each row's config, by the config's name."""
-    return {config: Size(**size) for config, size in json.loads(SIZES_FILE.read_text()).items()}
+    return {config: ModelSize(**size) for config, size in json.loads(SIZES_FILE.read_text()).items()}
 
 
 def published_weights(config: str) -> str | None:
@@ -174,17 +175,15 @@ def check_weights_name(name: str) -> str:
     """Returns ``name`` if weights of this name, without ``bdd100k://``, are published.
 
     Raises:
-        WeightsError: they are not; the message lists names that are close, or all.
+        WeightsError: no weights of this name are published; the message lists names that are close, or all.
     """
     names = [row.weights for row in ROWS if row.weights]
     if name in names:
         return name
-    raise WeightsError(f"{PREFIX}{name}: no published weights of this name. {suggest(name, names)}")
+    raise WeightsError(f"no published weights of this name. {suggest(name, names)}")
 
 
 def suggest(name: str, names: list[str]) -> str:
     """A sentence with the names that are close to ``name``, or where to find all."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    return f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."
+    everything = f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."
+    return did_you_mean(name, names, cutoff=0.5) or everything

@@ -1,4 +1,4 @@
-"""A sample data set: street scenes drawn by the package itself, in BDD100K's layout and with exact labels.
+"""A sample data set: drawn street scenes in BDD100K's layout and with exact labels.
 
 No image of BDD100K is in it. ``scene`` plans what each frame holds, ``layout`` and ``roadside`` place it, ``render``
 draws it, ``write`` lays it out on disk. Nothing here imports torch.

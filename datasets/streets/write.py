@@ -92,7 +92,7 @@ def make_sample(
 
     Raises:
         OutputError: ``out`` cannot be written, or holds data that is not this sample.
-        ValueError: a negative seed, or a number of frames that is negative or beyond 65,536.
+        ValueError: the seed is negative, or a number of frames is negative or above 65,536.
     """
     root, counts = Path(out) / "bdd100k", {"train": train, "val": val, "test": test}
     if not all(0 <= count <= _MAX_FRAMES for count in counts.values()):

@@ -22,7 +22,7 @@ from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import FRAME_ATTRIBUTES, KNOWN_SLICES, register_slice, slice_frames
 from bdd100k_d2.data.vintages import read_labels
-from bdd100k_d2.engine.setup import setup
+from bdd100k_d2.engine.launch import setup
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.evaluators import build_evaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files

@@ -16,7 +16,7 @@ from support.small_models import SMALL_MODELS
 
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all
-from bdd100k_d2.engine.setup import setup
+from bdd100k_d2.engine.launch import setup
 from bdd100k_d2.errors import BDD100KError, WeightsError
 
 ROOT = Path(bdd100k_d2.__file__).parents[1]

@@ -20,7 +20,7 @@ from torch import multiprocessing
 import bdd100k_d2
 
 ROOT = Path(bdd100k_d2.__file__).parents[1]
-PRELOADED = ["detectron2.engine", "bdd100k_d2.engine.launch", "bdd100k_d2.engine.trainer", "bdd100k_d2.engine.setup"]
+PRELOADED = ["detectron2.engine", "bdd100k_d2.engine.launch", "bdd100k_d2.engine.trainer", "bdd100k_d2.engine.launch"]
 
 
 def in_processes(count: int, work: Callable[..., None], *args: object) -> None:

@@ -44,7 +44,7 @@ class DecoderReport(NamedTuple):
         lines = [
             ", ".join(f"{name} {value}" for name, value in self.machine.items()),
             "",
-            "| decoder | ms an image | largest difference |",
+            "| decoder | ms per image | largest difference |",
             "|---|--:|--:|",
         ]
         lines += [f"| {one.name} | {one.milliseconds:.2f} | {one.difference} |" for one in self.decoders]

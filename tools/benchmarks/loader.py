@@ -63,7 +63,7 @@ class LoaderReport(NamedTuple):
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as numbers: images a second, bytes."""
+        """The same as numbers: images per second, bytes."""
         return named(self)
 
 

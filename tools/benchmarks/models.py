@@ -76,7 +76,7 @@ class SpeedReport(NamedTuple):
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as numbers: images a second, bytes, fractions."""
+        """The same as numbers: images per second, bytes, fractions."""
         return named(self)
 
 
@@ -249,7 +249,7 @@ def _make_root(root: Path, shown: Sequence[Path]) -> None:
 
 
 def _in_turn(commands: Mapping[Variant, Sequence[object]], repeat: int) -> dict[Variant, list[dict[str, Any]]]:
-    """The answers of each variant, one a round, so that what disturbs the machine does not hit one of them alone."""
+    """The answers of each variant, one per round, so that what disturbs the machine does not hit one of them alone."""
     answers: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in commands}
     for _ in range(repeat):
         for variant, command in commands.items():

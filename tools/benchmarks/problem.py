@@ -14,7 +14,7 @@ from bdd100k_d2.evaluation.results import mask_path, write_detections, write_mas
 from bdd100k_d2.parallel import map_frames
 from bdd100k_d2.tasks import TASKS
 
-# Boxes of each detection class in the official validation labels; 18.5 a frame over all.
+# Boxes of each detection class in the official validation labels; 18.5 per frame over all.
 CLASS_COUNTS = (13262, 649, 102506, 4245, 1597, 15, 452, 1007, 26885, 34908)
 BOXES_PER_FRAME = 18.5
 DETECTIONS_PER_FRAME = 100
@@ -38,7 +38,7 @@ def image_name(place: int) -> str:
 
 
 def make_detections(folder: Path, frames: int, seed: int = 0, detections_seed: int | None = None) -> Problem:
-    """Writes labels as det_20 has them, and 100 detections a frame: boxes near the labelled ones, a fifth misnamed.
+    """Writes labels as det_20 has them, and 100 detections per frame: boxes near the labelled ones, a fifth misnamed.
 
     Problems of one ``seed`` have the same labels, also where ``detections_seed`` gives them other detections.
     """
@@ -73,7 +73,7 @@ def find_images(folder: Path) -> list[Path]:
     """The JPEG files of a folder, to show in place of drawn images.
 
     Raises:
-        DataError: there are none.
+        DataError: the folder holds no JPEG files.
     """
     found = sorted(path.resolve() for path in folder.glob("*.jpg"))
     if not found:

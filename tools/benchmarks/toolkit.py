@@ -34,7 +34,7 @@ def toolkit_python() -> Path:
     """The Python of the toolkit's environment, which is made if there is none.
 
     Raises:
-        OutputError: it cannot be made, for example without a network.
+        OutputError: the environment cannot be made, for example without a network.
     """
     folder = toolkit_folder()
     if _python(folder).exists():

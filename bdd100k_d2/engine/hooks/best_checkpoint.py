@@ -19,22 +19,20 @@ class BestCheckpointer(hooks.BestCheckpointer):
     The score stands in the checkpoint that has it, ``model_best.pth``. A state among the other hooks' would not do: a
     run that is resumed from a checkpoint before the evaluation would take the next worse score for the best one.
     ``last_checkpoint`` does not name it. To be registered in the main process, after the evaluation.
+
+    Args:
+        eval_period: ``TEST.EVAL_PERIOD``.
+        checkpointer: saves the checkpoint.
+        val_metric: e.g. ``bbox/AP``; with several test sets after the set's name, ``bdd100k_det_val/bbox/AP``.
+        mode: whether "max" or "min" is best.
+
+    Raises:
+        ConfigError: ``mode`` is neither "max" nor "min".
     """
 
     def __init__(
         self, eval_period: int, checkpointer: TrainingCheckpointer, val_metric: str, mode: str = "max"
     ) -> None:
-        """Takes what Detectron2's takes.
-
-        Args:
-            eval_period: ``TEST.EVAL_PERIOD``.
-            checkpointer: saves it.
-            val_metric: e.g. ``bbox/AP``; with several test sets after the set's name, ``bdd100k_det_val/bbox/AP``.
-            mode: whether "max" or "min" is best.
-
-        Raises:
-            ConfigError: no such mode.
-        """
         if mode not in ("max", "min"):
             raise ConfigError(f"SOLVER.BEST_MODE is {mode!r}; there are max and min.")
         super().__init__(eval_period, checkpointer, val_metric, mode, BEST)
@@ -56,7 +54,7 @@ class BestCheckpointer(hooks.BestCheckpointer):
             self.best_metric, self.best_iter = best["value"], best["iteration"]
 
     def after_train(self) -> None:
-        """Looks at the last evaluation, if the training came to its end and it is a new one."""
+        """Looks at the last evaluation, if the training came to its end and its score was not looked at."""
         scored = self.trainer.storage.latest().get(self._val_metric)
         stopped_early = scored is not None and scored[1] == self._checked
         if self.trainer.iter >= self.trainer.max_iter and not stopped_early:
@@ -67,22 +65,16 @@ class BestCheckpointer(hooks.BestCheckpointer):
         computed = {name: value for name, (value, iteration) in storage.latest().items() if iteration == storage.iter}
         if self._val_metric not in computed:
             scores = ", ".join(name for name in computed if "/" in name) or "none"
-            logger.warning(
-                "SOLVER.BEST_METRIC is %r, which this evaluation has not; it has %s.", self._val_metric, scores
-            )
+            message = "SOLVER.BEST_METRIC is %r, which this evaluation has not; it has %s."
+            logger.warning(message, self._val_metric, scores)
             return
         value, self._checked = float(computed[self._val_metric]), storage.iter
         is_better = self.best_metric is None or self._compare(value, self.best_metric)
         if not (math.isfinite(value) and is_better):
-            logger.info(
-                "%s is %.5g, not better than %s at iteration %s.",
-                self._val_metric,
-                value,
-                self.best_metric,
-                self.best_iter,
-            )
+            best = (self.best_metric, self.best_iter)
+            logger.info("%s is %.5g, not better than %s at iteration %s.", self._val_metric, value, *best)
             return
-        best = {"metric": self._val_metric, "value": value, "iteration": storage.iter}
-        self._checkpointer.save(BEST, tag=False, iteration=storage.iter, best=best)
+        found = {"metric": self._val_metric, "value": value, "iteration": storage.iter}
+        self._checkpointer.save(BEST, tag=False, iteration=storage.iter, best=found)
         self._update_best(value, storage.iter)
         logger.info("%s is %.5g, the best so far; saved as %s.pth.", self._val_metric, value, BEST)

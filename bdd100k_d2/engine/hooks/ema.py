@@ -19,21 +19,19 @@ logger = logging.getLogger(__name__)
 
 
 class WeightAverage:
-    """The moving average of a model's parameters; its buffers (norm statistics) are the model's of the moment.
+    """The moving average of the parameters of ``model``, which has no wrapper; buffers are the model's of the moment.
 
     Update n, from 0, keeps ``min(decay, (1 + n) / (1 + warmup + n))`` of the average, so that the first weights are
     soon forgotten.
 
     Attributes:
         updates: how many there were.
+
+    Raises:
+        ConfigError: ``decay`` is not from 0 to below 1, or ``warmup`` is negative.
     """
 
     def __init__(self, model: nn.Module, decay: float, warmup: int) -> None:
-        """Begins with the weights of ``model``, without a wrapper.
-
-        Raises:
-            ConfigError: a decay that is not from 0 to 1, or a negative warm-up.
-        """
         if not 0 <= decay < 1 or warmup < 0:
             raise ConfigError(
                 f"MODEL.EMA.DECAY is {decay} and MODEL.EMA.WARMUP {warmup}; the decay is a number from 0 to below 1, "
@@ -52,7 +50,7 @@ class WeightAverage:
         self.updates = 0
 
     def update(self) -> None:
-        """Takes the model's weights into the average."""
+        """Brings the model's weights into the average."""
         kept = min(self._decay, (1 + self.updates) / (1 + self._warmup + self.updates))
         current = [p.detach() for p in self._model.parameters()]
         get_ema_multi_avg_fn(kept)(list(self._average.values()), current, self.updates)
@@ -80,7 +78,7 @@ class WeightAverage:
         """Goes on from a checkpoint.
 
         Raises:
-            WeightsError: its average is not of this model.
+            WeightsError: the average of the checkpoint is not of this model.
         """
         weights = state["weights"]
         if {name: p.shape for name, p in weights.items()} != {name: p.shape for name, p in self._average.items()}:
@@ -99,10 +97,9 @@ class WeightAverage:
 
 
 class UpdateAverage(HookBase):
-    """Updates a `WeightAverage` after each step and writes ``model_final_ema.pth`` at the end of the training."""
+    """Updates a `WeightAverage` after each step; writes ``model_final_ema.pth`` into the run's folder at the end."""
 
     def __init__(self, average: WeightAverage, output_dir: Path) -> None:
-        """Takes the average, which the checkpointer knows, and the run's folder."""
         self._average = average
         self._path = output_dir / "model_final_ema.pth"
 
@@ -114,7 +111,7 @@ class UpdateAverage(HookBase):
             self._average.restart()
 
     def after_step(self) -> None:
-        """Takes the new weights into the average."""
+        """Brings the new weights into the average."""
         self._average.update()
 
     def after_train(self) -> None:

@@ -22,10 +22,13 @@ class PeriodicEvaluation(hooks.EvalHook):
 
     Its parent evaluates also when the last iteration fails, in which case the other processes are gone and it waits
     for them.
+
+    Args:
+        period: iterations between two evaluations; 0 evaluates only at the end.
+        function: returns the nested scores.
     """
 
     def __init__(self, period: int, function: Callable[[], Mapping[str, Any] | None]) -> None:
-        """Takes the iterations between two evaluations, 0 for only the last, and what returns the nested scores."""
         super().__init__(period, function)
         self._evaluated: int | None = None
 
@@ -60,19 +63,24 @@ class MissedEvaluation(HookBase):
     Checkpoints are written before the evaluation of their iteration, so that this may take its time. Without the
     evaluation a run that was killed in it would lack a score, which early stopping and the best checkpoint go by.
     ``OUTPUT_DIR/last_evaluation.json`` says which was finished. To be registered in all processes, after the hooks.
+
+    Args:
+        evaluating: the hooks that evaluate or use the scores, in their order.
+        periods: of these hooks, in iterations.
+        folder: ``OUTPUT_DIR``.
+        checkpointer: knows the run's name.
     """
 
     def __init__(
         self, evaluating: Sequence[HookBase], periods: Sequence[int], folder: Path, checkpointer: TrainingCheckpointer
     ) -> None:
-        """Takes the hooks that evaluate or use the scores, in order, their periods, the run's folder, and its saver."""
         self._hooks = evaluating
         self._periods = [period for period in periods if period > 0]
         self._path = folder / "last_evaluation.json"
         self._checkpointer = checkpointer
 
     def before_train(self) -> None:
-        """Catches up on the evaluation, if there is one."""
+        """Makes the evaluation that is missing, if one is."""
         trainer, done = self.trainer, self.trainer.start_iter
         if not 0 < done < trainer.max_iter or not self._is_due(done):
             return
@@ -105,13 +113,13 @@ class MissedEvaluation(HookBase):
 
 
 def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: bool = False) -> list[dict[str, Any]]:
-    """At most ``count`` records of the first test set, at equal distances, the first and the last included.
+    """At most ``count`` (1 or more) records of the first of the test sets, at equal distances, with both ends.
 
     Args:
         dataset_names: ``DATASETS.TEST``.
         count: at least 1.
         key: of the config, for the messages.
-        labelled: take only records that have something to train with.
+        labelled: take only records that have a box that counts, or a mask.
 
     Raises:
         ConfigError: there is no test set, or no record in it is labelled.
@@ -120,7 +128,7 @@ def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: b
         raise ConfigError(f"{key} needs a test set, but DATASETS.TEST is empty; name one or set {key} to 0.")
     records = DatasetCatalog.get(dataset_names[0])
     if labelled:
-        records = [record for record in records if is_labelled(record)]
+        records = [record for record in records if _is_labelled(record)]
         if not records:
             raise ConfigError(f"{key} needs labels, but {dataset_names[0]} has none; set {key} to 0.")
     if len(records) <= count:
@@ -130,7 +138,6 @@ def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: b
     return [records[i * last // max(count - 1, 1)] for i in range(count)]
 
 
-def is_labelled(record: dict[str, Any]) -> bool:
-    """Whether a dataset dict has a box that counts, or a mask."""
+def _is_labelled(record: dict[str, Any]) -> bool:
     boxes = any(not one.get("iscrowd", 0) for one in record.get("annotations", ()))
     return boxes or "sem_seg_file_name" in record

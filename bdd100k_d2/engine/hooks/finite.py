@@ -44,7 +44,7 @@ class NanReport:
         rank: of the process.
         config: path of the run's config.
         cause: the message of a check inside the model, if one found it first.
-        batch: the model's input, a dict an image.
+        batch: the model's input, one dict per image.
     """
 
     iteration: int
@@ -135,10 +135,9 @@ class NonFiniteGuard(HookBase):
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        """Takes the run's config."""
         self._cfg = cfg
         self._folder = Path(cfg.OUTPUT_DIR) / "nan_report"
-        self._step: SimpleTrainer | None = None
+        self._step: SimpleTrainer
         self._undo: list[Callable[[], object]] = []
         self._running = False
         # Steps in a row whose gradient is not finite.

@@ -64,15 +64,10 @@ class PredictionImages:
 
 
 def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadata) -> np.ndarray:
-    """Draws an output of a model.
+    """Draws an output of a model on a copy of ``image``, (H, W, 3) uint8, RGB.
 
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        output: with "panoptic_seg", "instances" or "sem_seg" at the image's size, as Detectron2's models give them.
-        metadata: names and colours of the classes.
-
-    Returns:
-        A new array like ``image``.
+    ``output`` has "panoptic_seg", "instances" or "sem_seg" at the image's size, as Detectron2's models give them;
+    ``metadata`` has the names and colours of the classes.
     """
     if "panoptic_seg" in output:
         segments, infos = output["panoptic_seg"]

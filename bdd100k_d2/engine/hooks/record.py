@@ -42,7 +42,7 @@ class RunRecord(HookBase):
         """Writes the entry.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: ``run.json`` cannot be written.
         """
         trainer = self.trainer
         run = getattr(trainer.checkpointer, "run", None)
@@ -57,15 +57,15 @@ def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = 
     Args:
         cfg: of the run.
         seed: of the run.
-        start_iter: the first iteration; over 0 the run is resumed.
+        start_iter: the first iteration; above 0 the run is resumed.
         run: what names the run in its checkpoints.
 
     Returns:
         The entry: ``time`` (UTC), ``run``, ``start_iter``, ``seed``, ``command``, ``folder``, ``host``, ``processes``,
-        ``devices``, ``commit``, ``versions``, and ``data``, a fingerprint a dataset.
+        ``devices``, ``commit``, ``versions``, and ``data`` with one fingerprint per dataset.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: one of the two files cannot be written.
     """
     path = Path(cfg.OUTPUT_DIR) / NAME
     entries = _read(path)
@@ -151,7 +151,7 @@ def _devices(cfg: CfgNode) -> list[str]:
 
 
 def _versions() -> dict[str, str | None]:
-    found = {"python": platform.python_version(), "bdd100k_d2": __version__}
+    found: dict[str, str | None] = {"python": platform.python_version(), "bdd100k_d2": __version__}
     for name in ("torch", "torchvision", "detectron2", "numpy"):
         try:
             found[name] = metadata.version(name)

@@ -22,7 +22,7 @@ class StopTraining(BaseException):
     """Leaves the training loop; `Trainer.train` then returns as after the last iteration."""
 
 
-class Score(NamedTuple):
+class IterationScore(NamedTuple):
     """What the metric was after an iteration, counted from 0."""
 
     iteration: int
@@ -38,14 +38,12 @@ class EarlyStopping(HookBase):
     The scores are kept in ``OUTPUT_DIR/early_stopping.json``: a checkpoint of the same iteration is written before its
     evaluation and would lack the score. A resumed run counts those of the iterations before it, so one that had stopped
     stays stopped, unless it is given more patience.
+
+    Raises:
+        ConfigError: nothing evaluates the metric during the training, or the patience is less than 1.
     """
 
     def __init__(self, cfg: CfgNode, checkpointer: TrainingCheckpointer) -> None:
-        """Takes the config, whose ``TEST.EARLY_STOPPING`` names a metric, and what knows the run's name.
-
-        Raises:
-            ConfigError: nothing evaluates the metric during the training, or the patience is not at least 1.
-        """
         self._checkpointer = checkpointer
         keys = cfg.TEST.EARLY_STOPPING
         self.metric, self.patience, self.min_delta = keys.METRIC, keys.PATIENCE, keys.MIN_DELTA
@@ -57,7 +55,7 @@ class EarlyStopping(HookBase):
         if self.patience < 1:
             raise ConfigError(f"TEST.EARLY_STOPPING.PATIENCE is {self.patience}; set it to 1 evaluation or more.")
         self.path = Path(cfg.OUTPUT_DIR) / "early_stopping.json"
-        self.scores: list[Score] = []
+        self.scores: list[IterationScore] = []
         self.stopped = False
 
     def before_train(self) -> None:
@@ -93,7 +91,7 @@ class EarlyStopping(HookBase):
             raise ConfigError(f"TEST.EARLY_STOPPING.METRIC: there is no {self.metric!r}; there are {known}.")
         # An evaluation that is made again replaces its score.
         earlier = [score for score in self.scores if score.iteration < iteration]
-        self.scores = [*earlier, Score(iteration, scores[self.metric])]
+        self.scores = [*earlier, IterationScore(iteration, scores[self.metric])]
         content = {"run": self._checkpointer.run, "metric": self.metric, "scores": self.scores}
         write_atomic(self.path, json.dumps(content) + "\n")
 
@@ -111,7 +109,7 @@ class EarlyStopping(HookBase):
                 ": the training stops early." if self.stopped else ".",
             )
 
-    def _read(self) -> list[Score]:
+    def _read(self) -> list[IterationScore]:
         if not self.path.exists():
             return []
         try:
@@ -122,22 +120,19 @@ class EarlyStopping(HookBase):
             if content["metric"] != self.metric:
                 logger.warning("%s is about %s: early stopping starts anew.", self.path, content["metric"])
                 return []
-            return [Score(int(iteration), float(value)) for iteration, value in content["scores"]]
+            return [IterationScore(int(iteration), float(value)) for iteration, value in content["scores"]]
         except (OSError, ValueError, LookupError, TypeError) as error:
             logger.warning("%s: the scores cannot be read (%s): early stopping starts anew.", self.path, error)
             return []
 
 
-def judge(scores: Sequence[Score], min_delta: float, lower: bool) -> tuple[Score | None, int]:
-    """The best of ``scores`` in order of time, and how many came after it.
+def judge(scores: Sequence[IterationScore], min_delta: float, lower: bool) -> tuple[IterationScore | None, int]:
+    """The best of ``scores``, None if none is a finite number, and how many came after it.
 
     Args:
-        scores: one an evaluation; NaN is worse than any.
+        scores: one per evaluation, in order of time; NaN is worse than any.
         min_delta: by how much a score has to be better than the best so far.
         lower: whether lower is better.
-
-    Returns:
-        The best, or None if no score is a finite number; the number of scores after it.
     """
     best, waited = None, 0
     for score in scores:

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import torch
@@ -15,6 +16,8 @@ from ...checkpoint.saving import TrainingCheckpointer
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# What handles a signal, as the module signal gives and takes it.
+_Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
 class Termination(HookBase):
@@ -26,17 +29,18 @@ class Termination(HookBase):
     """
 
     def __init__(self, checkpointer: TrainingCheckpointer) -> None:
-        """Takes the checkpointer that saves."""
         self._checkpointer = checkpointer
         self._received = 0
-        self._handlers: dict[signal.Signals, object] = {}
+        self._handlers: dict[signal.Signals, _Handler] = {}
         self._group: dist.ProcessGroup | None = None
 
     def before_train(self) -> None:
         """Takes over the two signals."""
         if comm.get_world_size() > 1:
             # On the CPU: asking the GPUs each iteration would wait for them.
-            self._group = dist.new_group(backend="gloo")
+            group = dist.new_group(backend="gloo")
+            # All processes are members of it.
+            self._group = group if isinstance(group, dist.ProcessGroup) else None
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._receive) for number in _SIGNALS}
 
@@ -44,8 +48,8 @@ class Termination(HookBase):
         """Saves and exits if a signal came.
 
         Raises:
-            SystemExit: one came; the checkpoint is written.
-            OutputError: one came, and the checkpoint cannot be written.
+            SystemExit: a signal came, and the checkpoint is written.
+            OutputError: a signal came, and the checkpoint cannot be written.
         """
         number = self._agreed()
         if number:
@@ -83,13 +87,8 @@ class Termination(HookBase):
             dist.barrier(group=self._group)
         code = 128 + received
         if comm.is_main_process():
-            logger.warning(
-                "%s: stopped after iteration %d, saved as %s.pth; --resume goes on from it. The exit code is %d.",
-                received.name,
-                iteration,
-                name,
-                code,
-            )
+            message = "%s: stopped after iteration %d, saved as %s.pth; --resume goes on from it. The exit code is %d."
+            logger.warning(message, received.name, iteration, name, code)
         raise SystemExit(code)
 
     def _restore(self) -> None:

@@ -23,24 +23,21 @@ class ValidationLoss:
     Images are resized as in evaluation and not augmented. Norms use their statistics and leave them alone, and
     nothing is dropped out. What training draws at random, such as the anchors to be sampled, is seeded by the image,
     and the random state of the training stays as it is. Each image is a batch, so that neither batch size nor number
-    of processes changes the result. The data is read at the first call.
+    of processes changes the result. The data is read at the first call. The model is given without a wrapper.
     """
 
     def __init__(self, cfg: CfgNode, model: nn.Module) -> None:
-        """Takes the config, and the model without a wrapper."""
         self._cfg = cfg
         self._model = model
         self._records: list[dict[str, Any]] | None = None
 
     def __call__(self) -> dict[str, dict[str, float]]:
-        """Measures.
+        """On the main process ``{"val_loss": {...}}``: the mean of each loss, and of their sum as ``total_loss``.
 
-        Returns:
-            On the main process ``{"val_loss": {...}}`` with the mean of each loss and of their sum, ``total_loss``;
-            empty elsewhere.
+        Empty on the other processes.
 
         Raises:
-            ConfigError: there is no labelled image.
+            ConfigError: there is no test set, or no image in it is labelled.
         """
         if self._records is None:
             count = self._cfg.TEST.VAL_LOSS.NUM_IMAGES
@@ -52,7 +49,9 @@ class ValidationLoss:
         # Norm statistics differ between processes unless they are synchronised.
         share_buffers(self._model)
         # The storage takes what the model logs of its own, which is not the training's.
-        with EventStorage(), torch.no_grad(), _losses_without_traces(self._model), self._autocast():
+        # Autocast as Detectron2's AMP trainer has it; on the CPU the model does it by itself.
+        amp = torch.autocast("cuda", enabled=self._cfg.SOLVER.AMP.ENABLED and _device(self._model).type == "cuda")
+        with EventStorage(), torch.no_grad(), _losses_without_traces(self._model), amp:
             for number in numbers:
                 with _seeded(number, self._model):
                     batch = [mapper(self._records[number])]
@@ -61,15 +60,10 @@ class ValidationLoss:
         if not comm.is_main_process():
             return {}
         # Added in the order of the images, whichever process had them.
-        each = [
-            one for _, one in sorted((item for rank in gathered for item in rank.items()), key=lambda item: item[0])
-        ]
+        of_number = {number: one for rank in gathered for number, one in rank.items()}
+        each = [of_number[number] for number in sorted(of_number)]
         means = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
         return {"val_loss": {**means, "total_loss": sum(means.values())}}
-
-    def _autocast(self) -> torch.autocast:
-        # As Detectron2's AMP trainer; on the CPU the model does it by itself.
-        return torch.autocast("cuda", enabled=self._cfg.SOLVER.AMP.ENABLED and _device(self._model).type == "cuda")
 
 
 def _device(model: nn.Module) -> torch.device:

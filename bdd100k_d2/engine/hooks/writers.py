@@ -94,10 +94,10 @@ class ProgressPrinter(CommonMetricPrinter):
     """Detectron2's line, with images per second, the share of time that waits for data, and memory on the CPU too.
 
     It goes to the logger of Detectron2's line, in the order and under the names of that; evaluations are left out.
+    ``batch_size`` is that of all processes.
     """
 
     def __init__(self, max_iter: int, batch_size: int) -> None:
-        """Takes the iterations of the training and the images of an iteration, over all processes."""
         super().__init__(max_iter)
         self._batch_size = batch_size
         self._written = -1
@@ -145,14 +145,13 @@ def memory() -> str:
 
 
 class WandbWriter(EventWriter):
-    """Writes scalars and images to a run of Weights & Biases, which a resumed training goes on with."""
+    """Writes scalars and images to a run of Weights & Biases, which a resumed training goes on with.
+
+    Raises:
+        ConfigError: wandb is not installed.
+    """
 
     def __init__(self, cfg: CfgNode, start_iteration: int) -> None:
-        """Starts the run, or from an iteration after the first goes on with the one of the output folder.
-
-        Raises:
-            ConfigError: wandb is not installed.
-        """
         try:
             wandb = importlib.import_module("wandb")
         except ImportError as error:

@@ -10,10 +10,10 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 import bdd100k_d2
+from bdd100k_d2.atomic import disk_errors_explained
 from bdd100k_d2.config import load_config
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import register_slice
-from bdd100k_d2.engine.disk import disk_errors_explained
 from bdd100k_d2.engine.fingerprint import fingerprint
 from bdd100k_d2.engine.hooks import record
 from bdd100k_d2.engine.hooks.record import commit, record_start

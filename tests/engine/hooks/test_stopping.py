@@ -12,7 +12,7 @@ import torch
 from detectron2.config import CfgNode
 
 from bdd100k_d2.engine.hooks.evaluation import PeriodicEvaluation
-from bdd100k_d2.engine.hooks.stopping import EarlyStopping, Score, judge
+from bdd100k_d2.engine.hooks.stopping import EarlyStopping, IterationScore, judge
 from bdd100k_d2.engine.trainer import Trainer
 from bdd100k_d2.errors import ConfigError
 
@@ -60,7 +60,7 @@ def run(cfg: CfgNode, scores: list[float]) -> Scored:
     ],
 )
 def test_judging(values: list[float], min_delta: float, lower: bool, best: int | None, waited: int) -> None:
-    scores = [Score(10 * i, value) for i, value in enumerate(values)]
+    scores = [IterationScore(10 * i, value) for i, value in enumerate(values)]
     found, count = judge(scores, min_delta, lower)
     assert (found and scores.index(found), count) == (best, waited) if best is not None else found is None
     assert count == waited

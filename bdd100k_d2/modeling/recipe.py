@@ -1,9 +1,11 @@
-"""Box deltas that are limited on both sides."""
+"""What several heads take from the published recipes: limits of box deltas, and initial values."""
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling.box_regression import Box2BoxTransform
 from torch import Tensor
+
+from ..errors import ConfigError
 
 
 class TwoSidedBox2BoxTransform(Box2BoxTransform):
@@ -15,10 +17,23 @@ class TwoSidedBox2BoxTransform(Box2BoxTransform):
         free = -float("inf")
         lowest = [free, free, -self.scale_clamp * width_weight, -self.scale_clamp * height_weight]
         limits = deltas.new_tensor(lowest).repeat(deltas.shape[1] // 4)
-        return super().apply_deltas(torch.maximum(deltas, limits), boxes)
+        moved: Tensor = super().apply_deltas(torch.maximum(deltas, limits), boxes)
+        return moved
 
 
 def build_box2box_transform(cfg: CfgNode, weights: tuple[float, float, float, float]) -> Box2BoxTransform:
     """The transform that ``MODEL.CLIP_DELTAS_BELOW`` asks for, with ``weights`` for dx, dy, dw, dh."""
     transform = TwoSidedBox2BoxTransform if cfg.MODEL.CLIP_DELTAS_BELOW else Box2BoxTransform
     return transform(weights=weights)
+
+
+def starts_as_vis4d(cfg: CfgNode, head: str) -> bool:
+    """Whether the key ``MODEL.<head>.INIT`` asks for Vis4D's initial values instead of Detectron2's.
+
+    Raises:
+        ConfigError: the key holds neither "detectron2" nor "vis4d".
+    """
+    value: str = cfg.MODEL[head].INIT
+    if value not in ("detectron2", "vis4d"):
+        raise ConfigError(f"MODEL.{head}.INIT is {value!r}; there are detectron2 and vis4d.")
+    return value == "vis4d"
