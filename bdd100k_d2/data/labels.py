@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -19,6 +19,9 @@ from ..errors import DataError
 
 HEIGHT, WIDTH = 720, 1280
 """The size in pixels of every BDD100K image."""
+
+IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+"""The endings, in small letters, of the names of images."""
 
 
 class Box2D(msgspec.Struct, gc=False):
@@ -120,7 +123,7 @@ def read_content(
     """The bytes of a label file, or of another JSON file, which ``what`` and ``remedy`` speak of.
 
     Raises:
-        DataError: no such file, or it may not be read.
+        DataError: there is no such file, or it may not be read.
     """
     try:
         return path.read_bytes()
@@ -129,10 +132,10 @@ def read_content(
 
 
 def check_unique(frames: Iterable[Frame], path: Path) -> None:
-    """Holds that no two frames of the label file ``path`` have the same name.
+    """Checks that no two frames of the label file ``path`` have the same name.
 
     Raises:
-        DataError: two of them have.
+        DataError: two frames have the same name.
     """
     seen: set[str] = set()
     for frame in frames:
@@ -141,13 +144,24 @@ def check_unique(frames: Iterable[Frame], path: Path) -> None:
         seen.add(frame.name)
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a name ends as an image's does, in letters of any case."""
+    _, dot, ending = name.rpartition(".")
+    return dot + ending.lower() in IMAGE_SUFFIXES
+
+
 def image_stem(name: str) -> str:
     """The name of a frame without the ending of its image or mask, by which the two are matched."""
-    return name.removesuffix(".jpg").removesuffix(".png")
+    return name.rpartition(".")[0] if is_image_name(name) else name
+
+
+def image_name(name: str) -> str:
+    """The file name of a frame's image: ``name`` itself, with ``.jpg`` where it has no ending of an image."""
+    return name if is_image_name(name) else f"{name}.jpg"
 
 
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
-    """Holds that a frame's name leads to no place outside of the folder of its image.
+    """Checks that a frame's name leads to no place outside of the folder of its image.
 
     Raises:
         DataError: ``name`` is not a plain file name.
@@ -166,7 +180,7 @@ def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
 
 
 def write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
-    """Writes a JSON list to ``path``, an item a line, whole or not at all; one item is in memory at a time.
+    """Writes a JSON list to ``path``, one item per line, whole or not at all; one item is in memory at a time.
 
     Raises:
         OutputError: ``path`` cannot be written.
@@ -188,10 +202,15 @@ class Part(NamedTuple):
     type: type
 
 
+def are_objects(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether parsed JSON is a list of objects."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
 def scalabel_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
     """The frames of a parsed Scalabel file; None if it is none."""
     frames = document.get("frames") if isinstance(document, dict) else document
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+    if not are_objects(frames):
         return None
     return [Part(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
 

@@ -16,13 +16,45 @@ from pycocotools import mask as coco_mask
 
 from ...atomic import atomic_path
 from ...tasks import TASKS
-from ..labels import RLE, Frame, Label
+from ..labels import RLE, Frame, FrameAttributes, Label
 from ..rle import CocoRLE, areas, check_rle
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
-from .coco_records import CocoAnnotation, CocoCategory, CocoImage
 from .dropped import Dropped
 from .polygons import mask_to_polygons
+
+
+class CocoImage(msgspec.Struct, gc=False):
+    """An image, to be written."""
+
+    file_name: str
+    height: int
+    width: int
+    id: int
+    attributes: FrameAttributes | None
+
+
+class CocoAnnotation(msgspec.Struct, gc=False):
+    """An object, to be written. ``area`` is that of the box, or of the mask where there is one, in pixels."""
+
+    id: int
+    image_id: int
+    category_id: int
+    scalabel_id: str | None
+    iscrowd: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    ignore: int = 0
+    instance_id: int | msgspec.UnsetType = msgspec.UNSET
+    score: float | msgspec.UnsetType = msgspec.UNSET
+    segmentation: RLE | list[list[float]] | msgspec.UnsetType = msgspec.UNSET
+
+
+class CocoCategory(msgspec.Struct, gc=False):
+    """A class."""
+
+    id: int
+    name: str
 
 
 class CocoWriter:

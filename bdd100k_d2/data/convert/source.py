@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError
+from ..coco import is_coco, read_coco
 from ..labels import Frame, ImageSize, Label
 from .classes import check_category, guess_task
-from .coco_reader import is_coco, read_coco
 from .dropped import NO_AREA, Dropped
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
 from .scalabel import has_polygon, label_files, read_scalabel

@@ -37,7 +37,7 @@ class YoloWriter:
     """
 
     def __init__(self, task: str, dropped: Dropped, source: Path, size: ImageSize | None) -> None:
-        self._names, self._dropped, self._source, self._size = TASKS[task].names, dropped, source, size
+        self._names, self._dropped, self._source, self._size = list(TASKS[task].names), dropped, source, size
         self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], root: Path, split: str) -> None:
