@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +10,11 @@ from typing import NamedTuple
 from ...errors import DataError
 from ..coco import is_coco, read_coco
 from ..labels import Frame, ImageSize, Label
+from ..vintages import label_files
 from .classes import check_category, guess_task
 from .dropped import NO_AREA, Dropped
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
-from .scalabel import has_polygon, label_files, read_scalabel
+from .scalabel import has_polygon, read_scalabel
 from .yolo_classes import find_labels, list_labels, read_classes
 from .yolo_reader import Sizes, read_yolo
 
@@ -73,7 +75,8 @@ def recognise(path: Path, split: str | None = None) -> str:
     pngs = list_pngs(path)
     if pngs:
         return "bitmasks" if holds_bitmasks(pngs) else "masks"
-    if label_files(path):
+    with suppress(DataError):
+        label_files(path)
         return "scalabel"
     try:
         find_labels(path, split)
@@ -108,10 +111,6 @@ def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options
     elif kind == "coco":
         frames = read_coco(path)
     else:
-        if path.is_dir() and not label_files(path):
-            raise DataError(
-                f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels."
-            )
         frames = read_scalabel(path)
     first, frames = _first(_checked(frames, path, dropped))
     labels = [label for frame in first for label in frame.labels or ()]
