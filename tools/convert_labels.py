@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     yolo.add_argument("--split", help="train, val or test (default: told by the name of SRC, else train)")
     yolo.add_argument("--images", type=Path, help="from yolo: folder of the images, for their names and sizes")
     yolo.add_argument("--size", type=_size, help="size of all images as 1280x720, where the labels do not say")
-    yolo.add_argument("--classes", type=Path, help="from yolo: data.yaml or a file with a class name a line")
+    yolo.add_argument("--classes", type=Path, help="from yolo: data.yaml or a file with one class name per line")
     return parser
 
 

@@ -131,8 +131,8 @@ def read_content(
         raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy}.") from error
 
 
-def check_unique(frames: Iterable[Frame], path: Path) -> None:
-    """Checks that no two frames of the label file ``path`` have the same name.
+def each_once(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
+    """Yields the frames of the label file ``path``.
 
     Raises:
         DataError: two frames have the same name.
@@ -142,6 +142,7 @@ def check_unique(frames: Iterable[Frame], path: Path) -> None:
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
+        yield frame
 
 
 def is_image_name(name: str) -> bool:

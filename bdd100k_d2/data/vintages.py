@@ -19,8 +19,8 @@ from .labels import (
     FrameAttributes,
     Label,
     Part,
-    check_unique,
     diagnose,
+    each_once,
     image_name,
     image_stem,
     read_content,
@@ -132,8 +132,7 @@ def _read_file(path: Path) -> LabelSet:
                 found = _from_scalabel(document.frames)
     except msgspec.MsgspecError as error:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
-    check_unique(found.frames, path)
-    return found
+    return found._replace(frames=list(each_once(found.frames, path)))
 
 
 _NAMES_2018 = {"bike", "motor", "person", "lane", "drivable area"}

@@ -14,8 +14,6 @@ from support.frames import write_image
 
 from bdd100k_d2.data.categories import det_class
 from bdd100k_d2.data.check.dataset import check_dataset
-from bdd100k_d2.data.check.finding import Findings
-from bdd100k_d2.data.check.labels import read_det
 from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, write_frames
 from bdd100k_d2.data.register import register_all
@@ -147,8 +145,6 @@ def test_all_who_read_labels_read_the_same(tmp_path: Path, form: str) -> None:
     (facts,) = (one for one in report.datasets if one.name == "bdd100k_det_val")
     assert (facts.frames, facts.objects, facts.vintage) == (1, 2, "COCO") and not report.breaks_training
     assert np.flatnonzero(statistics.boxes["val"].classes).tolist() == [1, 2]
-    table = read_det(labels, Findings()).boxes
-    assert table.corners.tolist() == CORNERS and [label.is_crowd for label in table.labels] == [crowd, False]
 
     register_all(root)
     (record,) = DatasetCatalog.get("bdd100k_det_val")

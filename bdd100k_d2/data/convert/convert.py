@@ -11,12 +11,13 @@ from tqdm import tqdm
 from ...errors import ConfigError, DataError
 from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize
+from .classes import detects
 from .coco_writer import CocoWriter
 from .dropped import Dropped
 from .mask_writer import MaskWriter
 from .outputs import check_json, check_new
 from .scalabel import write_scalabel
-from .source import Options, Source, count_frames, open_source
+from .source import Options, Source, open_source
 from .yolo_writer import YoloWriter
 
 TARGETS = ("coco", "yolo", "scalabel", "masks")
@@ -78,7 +79,7 @@ def convert(
         overwrite: replace what is at the target.
 
     Raises:
-        ConfigError: arguments that do not go together.
+        ConfigError: arguments do not go together.
         DataError: the source cannot be read, or the target cannot hold any of it.
         OutputError: the target exists or cannot be written.
     """
@@ -87,10 +88,10 @@ def convert(
         raise ConfigError(f"polygons are of COCO, not of {to}; leave out --segmentation.")
     if options.task is not None and options.task not in TASKS:
         raise ConfigError(f"{options.task!r} is no task; there are {', '.join(TASKS)}.")
-    if to == "yolo" and options.task not in (None, "det", "ins_seg"):
+    if to == "yolo" and options.task is not None and not detects(options.task):
         raise ConfigError(f"YOLO labels are boxes of det or ins_seg, not of {options.task}; give another --task.")
-    if to == "masks" and options.task == "det":
-        raise ConfigError("det has boxes and no masks; give another --task.")
+    if to == "masks" and options.task is not None and TASKS[options.task].form == "boxes":
+        raise ConfigError(f"{options.task} has boxes and no masks; give another --task.")
     split = options.split or _split(source)
     if not split.isidentifier():
         raise ConfigError(f"{split!r} is no name of a split; give one such as train.")
@@ -100,24 +101,22 @@ def convert(
     check_new(written, source, overwrite)
     dropped = Dropped()
     opened = open_source(source, kind, dropped, options)
-    frames = _Counted(opened.frames, count_frames(source, opened))
+    frames = _Counted(opened.frames, opened.count)
     if to == "scalabel":
         write_scalabel(frames, target)
-    elif opened.task is None or (not opened.boxes and (to == "yolo" or opened.task == "det")):
-        what, take = "a box", "det_20, or rles/ or bitmasks/ of ins_seg"
-        if opened.task is None:
-            what, take = (
-                "a box or a mask (rle)",
-                "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks",
-            )
-        raise DataError(
-            f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions "
-            f"have no boxes. Take {take}."
+    elif opened.task is None:
+        raise _no_labels(
+            source,
+            to,
+            "a box or a mask (rle)",
+            "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks",
         )
+    elif not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes"):
+        raise _no_labels(source, to, "a box", "det_20, or rles/ or bitmasks/ of ins_seg")
     elif to == "coco":
         CocoWriter(opened.task, dropped, source, polygons, opened.kind == "bitmasks").write(frames, target)
     elif to == "masks":
-        if opened.task == "det":
+        if TASKS[opened.task].form == "boxes":
             raise DataError(
                 f"{source}: has boxes and no masks (rle), so no masks can be written; take the files of rles/ of the "
                 "release."
@@ -131,9 +130,16 @@ def convert(
     return Conversion(opened.kind, opened.task, written, frames.frames, frames.labels, dropped.counts())
 
 
+def _no_labels(source: Path, to: str, what: str, take: str) -> DataError:
+    return DataError(
+        f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions have no "
+        f"boxes. Take {take}."
+    )
+
+
 def _split(source: Path) -> str:
     """The split that a source's name, or else its folder's, speaks of."""
-    found = re.findall(r"(?:^|_)(train|val|test)(?=_|$)", source.stem)
+    found: list[str] = re.findall(r"(?:^|_)(train|val|test)(?=_|$)", source.stem)
     if found:
         return found[-1]
     return source.parent.name if source.parent.name in ("train", "val", "test") else "train"

@@ -12,10 +12,10 @@ from ..labels import Frame, check_file_name, image_stem
 
 
 def check_new(path: Path, source: Path, overwrite: bool) -> None:
-    """Holds that ``path`` may be written.
+    """Checks that ``path`` may be written.
 
     Raises:
-        OutputError: it is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
+        OutputError: ``path`` is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
     """
     target, origin = path.resolve(), source.resolve()
     if target == origin or target in origin.parents:
@@ -28,10 +28,10 @@ def check_new(path: Path, source: Path, overwrite: bool) -> None:
 
 
 def check_json(path: Path) -> None:
-    """Holds that ``path`` is a place for a JSON file.
+    """Checks that ``path`` is a place for a JSON file.
 
     Raises:
-        OutputError: it is a folder, or it ends otherwise.
+        OutputError: ``path`` is a folder, or does not end in ``.json``.
     """
     if path.is_dir() or path.suffix != ".json":
         raise OutputError(f"{path}: the target is one JSON file; give a path that ends in .json.")
@@ -47,7 +47,7 @@ def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterato
         foreign: names with that suffix that no conversion writes.
 
     Raises:
-        OutputError: a file is there, or a folder with other files, or it cannot be written.
+        OutputError: ``path`` is a file, or a folder with other files, or cannot be written.
     """
     if path.exists():
         others = [path.name]
@@ -88,7 +88,7 @@ class Stems:
         """The stem that a frame's file has.
 
         Raises:
-            DataError: its name leads out of the folder, or another frame has the same stem.
+            DataError: the frame's name leads out of the folder, or another frame has the same stem.
         """
         try:
             check_file_name(frame.name, self._folder)
