@@ -258,10 +258,11 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) 
 
 def coco_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
     """The images, categories and annotations of a parsed COCO file; None if it is none."""
-    lists = [document.get(key) for key in ("images", "annotations", "categories")] if isinstance(document, dict) else []
-    if not lists or not all(are_objects(one) for one in lists):
+    if not isinstance(document, dict):
         return None
-    images, annotations, categories = lists
+    images, annotations, categories = (document.get(key) for key in ("images", "annotations", "categories"))
+    if not (are_objects(images) and are_objects(annotations) and are_objects(categories)):
+        return None
     names = {str(image.get("id")): image.get("file_name") for image in images}
     return [
         *(Part(f"frame {image.get('file_name')}", image, _Image) for image in images),

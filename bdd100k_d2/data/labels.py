@@ -171,17 +171,10 @@ def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
         raise DataError(f"frame {name!r} is not a plain file name; images lie directly in {folder}.")
 
 
-def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
-    """Writes frames as a Scalabel list to ``path``, frame by frame, whole or not at all.
+def write_frames(frames: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
+    """Writes frames, labelled or scored, as a JSON list with one frame per line, whole or not at all.
 
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
-    write_list(frames, path)
-
-
-def write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
-    """Writes a JSON list to ``path``, one item per line, whole or not at all; one item is in memory at a time.
+    One frame is in memory at a time.
 
     Raises:
         OutputError: ``path`` cannot be written.
@@ -189,8 +182,8 @@ def write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) ->
     encoder = msgspec.json.Encoder()
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         separator = b"["
-        for item in items:
-            file.write(separator + encoder.encode(item))
+        for frame in frames:
+            file.write(separator + encoder.encode(frame))
             separator = b",\n"
         file.write(b"]" if separator != b"[" else b"[]")
 
@@ -245,11 +238,6 @@ def diagnose(
     return _first_bad(parts) or f"not a label file ({error})."
 
 
-def _label_name(labels: list[Any], place: int) -> str:
-    named = isinstance(labels[place], dict) and labels[place].get("id") is not None
-    return f"{labels[place]['id']}" if named else f"number {place}"
-
-
 def _is_finite(value: object) -> bool:
     try:
         json.dumps(value, allow_nan=False)
@@ -262,8 +250,12 @@ def _first_bad(parts: list[Part]) -> str | None:
     for part in parts:
         if not _is_finite(part.value):
             labels = part.value.get("labels") if isinstance(part.value, dict) else None
-            places = [place for place, label in enumerate(labels or ()) if not _is_finite(label)]
-            where = f", label {_label_name(labels, places[0])}," if places else ""
+            bad = [(place, label) for place, label in enumerate(labels or ()) if not _is_finite(label)]
+            where = ""
+            if bad:
+                place, label = bad[0]
+                named = isinstance(label, dict) and label.get("id") is not None
+                where = f", label {label['id'] if named else f'number {place}'},"
             return f"{part.name}{where} holds a number that is NaN or infinite; mend or remove it."
         try:
             msgspec.convert(part.value, part.type)

@@ -112,6 +112,7 @@ def test_real_attributes_with_capitals_are_read(real_root: Path) -> None:
     [
         ([frame("a.jpg", box("car")), frame("b.jpg", box("other vehicle"))], Vintage.DET_20),
         ([frame("a.jpg", box("pedestrian"), videoName="a", frameIndex=0)], Vintage.DET_20),
+        ([frame("a", box("pedestrian"), videoName="a", frameIndex=0)], Vintage.DET_20),
         ([frame("a.jpg", box("car", "NA"))], Vintage.DET_20),
         ([frame("a.jpg", box("car", "none")), frame("b.jpg", box("traffic light", "red"))], Vintage.LISTS_2018),
         ([frame("a.jpg", box("car")), frame("b.jpg", box("motor"))], Vintage.LISTS_2018),
@@ -152,6 +153,12 @@ def test_the_first_release_becomes_a_frame(tmp_path: Path) -> None:
     person, lane = only.labels
     assert person.box2d == Box2D(1, 2.5, 3, 4) and person.attributes.occluded
     assert lane.category == "lane/single white" and lane.box2d is None
+
+
+def test_the_name_of_the_first_release_may_have_its_ending(tmp_path: Path) -> None:
+    for name, image in (("a0.jpg", "a0.jpg"), ("a1.PNG", "a1.PNG"), ("a2", "a2.jpg")):
+        (only,), _ = read_labels(write(tmp_path / "a.json", FIRST_RELEASE | {"name": name}))
+        assert only.name == image
 
 
 def test_coco_becomes_frames(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -43,18 +44,12 @@ class Conversion(NamedTuple):
     dropped: dict[str, int]
 
 
-class _Counted:
-    """Frames, counted as they are taken; a bar shows it when a person watches."""
-
-    def __init__(self, frames: Iterator[Frame], total: int | None) -> None:
-        self._frames, self._total = frames, total
-        self.frames = self.labels = 0
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in tqdm(self._frames, "converting", self._total, unit="frame", disable=not sys.stderr.isatty()):
-            self.frames += 1
-            self.labels += len(frame.labels or ())
-            yield frame
+def _counted(opened: Source, counts: Counter[str]) -> Iterator[Frame]:
+    """Yields the frames, counted as they are taken; a bar shows it when a person watches."""
+    for frame in tqdm(opened.frames, "converting", opened.total, unit="frame", disable=not sys.stderr.isatty()):
+        counts["frames"] += 1
+        counts["labels"] += len(frame.labels or ())
+        yield frame
 
 
 def convert(
@@ -101,7 +96,8 @@ def convert(
     check_new(written, source, overwrite)
     dropped = Dropped()
     opened = open_source(source, kind, dropped, options)
-    frames = _Counted(opened.frames, opened.count)
+    counts: Counter[str] = Counter()
+    frames = _counted(opened, counts)
     if to == "scalabel":
         write_scalabel(frames, target)
     elif opened.task is None:
@@ -127,7 +123,7 @@ def convert(
         task = options.task or "det"
         YoloWriter(task, dropped, source, _size(opened, options)).write(frames, target, split)
         opened = opened._replace(task=task)
-    return Conversion(opened.kind, opened.task, written, frames.frames, frames.labels, dropped.counts())
+    return Conversion(opened.kind, opened.task, written, counts["frames"], counts["labels"], dropped.counts())
 
 
 def _no_labels(source: Path, to: str, what: str, take: str) -> DataError:

@@ -25,7 +25,7 @@ from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
 from .mask_reader import in_threads
-from .outputs import Stems, new_folder
+from .outputs import new_folder, with_stems
 
 OVERLAPPING = "frames whose labels overlap, of which a pixel keeps the last"
 CUT = "labels lose pixels to labels over them"
@@ -63,9 +63,11 @@ class MaskWriter:
             DataError: run lengths do not fit the image, or names cannot be those of files.
             OutputError: a file cannot be written.
         """
-        stems = Stems(self._source, folder)
         with new_folder(folder, ".png") as temporary:
-            jobs = ((frame, self._regions(frame), temporary / f"{stems.take(frame)}.png") for frame in frames)
+            jobs = (
+                (frame, self._regions(frame), temporary / f"{stem}.png")
+                for frame, stem in with_stems(frames, self._source, folder)
+            )
             for counts in in_threads(self._save, jobs):
                 for kind, count in counts.items():
                     self._dropped.add(kind, count)

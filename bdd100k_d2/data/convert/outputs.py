@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,27 +77,22 @@ def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterato
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-class Stems:
-    """The stems of the frames of a folder, one file each."""
+def with_stems(frames: Iterable[Frame], source: Path, folder: Path) -> Iterator[tuple[Frame, str]]:
+    """Yields each frame of the label file ``source`` with the stem that its file in ``folder`` has.
 
-    def __init__(self, source: Path, folder: Path) -> None:
-        self._names: dict[str, str] = {}
-        self._source, self._folder = source, folder
-
-    def take(self, frame: Frame) -> str:
-        """The stem that a frame's file has.
-
-        Raises:
-            DataError: the frame's name leads out of the folder, or another frame has the same stem.
-        """
+    Raises:
+        DataError: a frame's name leads out of the folder, or two frames have the same stem.
+    """
+    names: dict[str, str] = {}
+    for frame in frames:
         try:
-            check_file_name(frame.name, self._folder)
+            check_file_name(frame.name, folder)
         except DataError as error:
-            raise DataError(f"{self._source}: {error} Rename it in the label file.") from error
+            raise DataError(f"{source}: {error} Rename it in the label file.") from error
         stem = image_stem(frame.name)
-        other = self._names.setdefault(stem, frame.name)
+        other = names.setdefault(stem, frame.name)
         if other != frame.name:
             raise DataError(
-                f"{self._source}: frames {other} and {frame.name} would have the same file {stem}; rename one of them."
+                f"{source}: frames {other} and {frame.name} would have the same file {stem}; rename one of them."
             )
-        return stem
+        yield frame, stem

@@ -46,14 +46,14 @@ class Source(NamedTuple):
     """A path's kind, one of :data:`KINDS`, the task of its labels, and its frames, to be taken once.
 
     The task is None of labels that have neither boxes nor masks. ``boxes`` says whether labels have boxes, or masks of
-    objects. ``count`` is the number of frames where that is known without reading them.
+    objects. ``total`` is the number of frames where that is known without reading them.
     """
 
     kind: str
     task: str | None
     boxes: bool
     frames: Iterator[Frame]
-    count: int | None = None
+    total: int | None = None
 
 
 def recognise(path: Path, split: str | None = None) -> str:
@@ -101,12 +101,12 @@ def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options
         DataError: the labels cannot be read, or their kind or task cannot be told.
     """
     kind = kind or recognise(path, options.split)
-    count = None
+    total = None
     if kind in ("masks", "bitmasks"):
         return _open_pngs(path, kind, dropped, options.task)
     if kind == "yolo":
         folder = find_labels(path, options.split)
-        count = len(list_labels(folder))
+        total = len(list_labels(folder))
         frames = read_yolo(folder, read_classes(folder, options.classes), Sizes(folder, options.images, options.size))
     else:
         frames = read_coco(path) if kind == "coco" else read_scalabel(path)
@@ -116,7 +116,7 @@ def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options
     # Masks of objects have the boxes around them.
     objects = task is not None and TASKS[task].form == "bitmasks"
     boxes = not labels or any(one.box2d is not None or (one.rle is not None and objects) for one in labels)
-    return Source(kind, task, boxes, frames, count)
+    return Source(kind, task, boxes, frames, total)
 
 
 def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> Source:

@@ -21,7 +21,7 @@ from ..rle import check_rle
 from . import dropped as lost
 from .classes import TaskClasses
 from .dropped import Dropped
-from .outputs import Stems, new_folder
+from .outputs import new_folder, with_stems
 from .yolo_reader import CLASSES, DATA, read_classes
 
 logger = logging.getLogger(__name__)
@@ -59,10 +59,9 @@ class YoloWriter:
         if path.exists() and read_classes(root, path) != self._names:
             raise OutputError(f"{path}: has other classes than these labels; write them to another folder.")
         folder = root / "labels" / split
-        stems = Stems(self._source, folder)
         with new_folder(folder, ".txt", (CLASSES,)) as temporary:
-            for frame in frames:
-                (temporary / f"{stems.take(frame)}.txt").write_text(self._text(frame))
+            for frame, stem in with_stems(frames, self._source, folder):
+                (temporary / f"{stem}.txt").write_text(self._text(frame))
         _add_split(root, split, self._names)
 
     def _text(self, frame: Frame) -> str:
