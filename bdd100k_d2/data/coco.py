@@ -17,12 +17,12 @@ from ..errors import DataError
 from .labels import (
     RLE,
     Box2D,
+    DocumentPart,
     Frame,
     FrameAttributes,
     ImageSize,
     Label,
     LabelAttributes,
-    Part,
     are_objects,
     diagnose,
     read_content,
@@ -256,8 +256,8 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) 
     return {"size": [int(height), int(width)], "counts": merged["counts"]}
 
 
-def coco_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
-    """The images, categories and annotations of a parsed COCO file; None if it is none."""
+def coco_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
+    """The images, categories and annotations of a parsed COCO file; None if it has another form."""
     if not isinstance(document, dict):
         return None
     images, annotations, categories = (document.get(key) for key in ("images", "annotations", "categories"))
@@ -265,10 +265,12 @@ def coco_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a 
         return None
     names = {str(image.get("id")): image.get("file_name") for image in images}
     return [
-        *(Part(f"frame {image.get('file_name')}", image, _Image) for image in images),
-        *(Part(f"category {category.get('name')}", category, _Category) for category in categories),
+        *(DocumentPart(f"frame {image.get('file_name')}", image, _Image) for image in images),
+        *(DocumentPart(f"category {category.get('name')}", category, _Category) for category in categories),
         *(
-            Part(f"frame {names.get(str(one.get('image_id')))}, annotation {one.get('id')}", one, _WholeAnnotation)
+            DocumentPart(
+                f"frame {names.get(str(one.get('image_id')))}, annotation {one.get('id')}", one, _WholeAnnotation
+            )
             for one in annotations
         ),
     ]

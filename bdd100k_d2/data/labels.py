@@ -188,7 +188,7 @@ def write_frames(frames: Iterable[msgspec.Struct], path: str | os.PathLike[str])
         file.write(b"]" if separator != b"[" else b"[]")
 
 
-class Part(NamedTuple):
+class DocumentPart(NamedTuple):
     """A part of a label file, parsed but not typed: how a user would name it, and the type that it should have."""
 
     name: str
@@ -201,16 +201,16 @@ def are_objects(value: object) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def scalabel_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
-    """The frames of a parsed Scalabel file; None if it is none."""
+def scalabel_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
+    """The frames of a parsed Scalabel file; None if it has another form."""
     frames = document.get("frames") if isinstance(document, dict) else document
     if not are_objects(frames):
         return None
-    return [Part(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
+    return [DocumentPart(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
 
 
 def diagnose(
-    content: bytes, error: msgspec.MsgspecError, split: Callable[[Any], list[Part] | None] = scalabel_parts
+    content: bytes, error: msgspec.MsgspecError, split: Callable[[Any], list[DocumentPart] | None] = scalabel_parts
 ) -> str:
     """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts."""
     if not content.strip():
@@ -246,7 +246,7 @@ def _is_finite(value: object) -> bool:
     return True
 
 
-def _first_bad(parts: list[Part]) -> str | None:
+def _first_bad(parts: list[DocumentPart]) -> str | None:
     for part in parts:
         if not _is_finite(part.value):
             labels = part.value.get("labels") if isinstance(part.value, dict) else None

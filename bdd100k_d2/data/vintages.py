@@ -15,10 +15,10 @@ import msgspec
 from ..errors import DataError
 from .coco import ABSENT, CocoDocument, coco_frames, coco_parts
 from .labels import (
+    DocumentPart,
     Frame,
     FrameAttributes,
     Label,
-    Part,
     diagnose,
     each_once,
     image_name,
@@ -186,10 +186,10 @@ def _from_first_release(document: _FirstRelease) -> LabelSet:
     return LabelSet([frame], Vintage.PER_IMAGE_2018)
 
 
-def _parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
+def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
     """The parts of any label file, to name what is wrong with one that could not be decoded."""
     if isinstance(document, dict) and ("images" in document or "annotations" in document):
         return coco_parts(document)
     if isinstance(document, dict) and "name" in document:
-        return [Part(f"frame {image_name(str(document['name']))}", document, _FirstRelease)]
+        return [DocumentPart(f"frame {image_name(str(document['name']))}", document, _FirstRelease)]
     return scalabel_parts(document)

@@ -18,17 +18,17 @@ from .dropped import Dropped
 from .mask_writer import MaskWriter
 from .outputs import check_json, check_new
 from .scalabel import write_scalabel
-from .source import Options, Source, open_source
+from .source import LabelSource, SourceOptions, open_source
 from .yolo_writer import YoloWriter
 
-TARGETS = ("coco", "yolo", "scalabel", "masks")
+TARGET_KINDS = ("coco", "yolo", "scalabel", "masks")
 
 
 class Conversion(NamedTuple):
     """What was converted.
 
     Attributes:
-        kind: of the source, one of :data:`~bdd100k_d2.data.convert.source.KINDS`.
+        kind: of the source, one of :data:`~bdd100k_d2.data.convert.source.SOURCE_KINDS`.
         task: whose classes the target has; None of polygons alone.
         path: the file or the folder that was written.
         frames: their number.
@@ -44,7 +44,7 @@ class Conversion(NamedTuple):
     dropped: dict[str, int]
 
 
-def _counted(opened: Source, counts: Counter[str]) -> Iterator[Frame]:
+def _counted(opened: LabelSource, counts: Counter[str]) -> Iterator[Frame]:
     """Yields the frames, counted as they are taken; a bar shows it when a person watches."""
     for frame in tqdm(opened.frames, "converting", opened.total, unit="frame", disable=not sys.stderr.isatty()):
         counts["frames"] += 1
@@ -57,7 +57,7 @@ def convert(
     target: Path,
     to: str,
     kind: str | None = None,
-    options: Options | None = None,
+    options: SourceOptions | None = None,
     polygons: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
@@ -67,7 +67,7 @@ def convert(
         source: a label file or folder. It is not changed.
         target: a ``.json`` file for coco and scalabel, a folder for masks, the root of the data set for yolo, of which
             ``labels/<split>`` is written.
-        to: one of :data:`TARGETS`. masks are masks for sem_seg and drivable, bitmasks for ins_seg and pan_seg.
+        to: one of :data:`TARGET_KINDS`. masks are masks for sem_seg and drivable, bitmasks for ins_seg and pan_seg.
         kind: of the source; None recognises it.
         options: what cannot be told from the source.
         polygons: write masks to COCO as polygons instead of run lengths.
@@ -78,7 +78,7 @@ def convert(
         DataError: the source cannot be read, or the target cannot hold any of it.
         OutputError: the target exists or cannot be written.
     """
-    options = options or Options()
+    options = options or SourceOptions()
     if polygons and to != "coco":
         raise ConfigError(f"polygons are of COCO, not of {to}; leave out --segmentation.")
     if options.task is not None and options.task not in TASKS:
@@ -141,6 +141,6 @@ def _split(source: Path) -> str:
     return source.parent.name if source.parent.name in ("train", "val", "test") else "train"
 
 
-def _size(opened: Source, options: Options) -> ImageSize | None:
+def _size(opened: LabelSource, options: SourceOptions) -> ImageSize | None:
     # Every image of BDD100K has the same size, which its own label files need not say.
     return options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)

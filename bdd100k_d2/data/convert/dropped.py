@@ -7,7 +7,7 @@ from ..labels import Frame, FrameAttributes, Label, LabelAttributes
 from .scalabel import has_polygon
 
 # Kinds; a kind is a phrase that follows its count.
-FRAME_ATTRIBUTES = "frames whose weather, scene and time of day are not kept"
+CONDITIONS = "frames whose weather, scene and time of day are not kept"
 VIDEO = "frames whose video, index or timestamp are not kept"
 LABEL_ATTRIBUTES = "labels whose attributes (occluded, truncated, traffic light colour) are not kept"
 LIGHT_COLOR = "labels whose traffic light colour is not kept"
@@ -43,7 +43,7 @@ class Dropped:
     def add_frame(self, frame: Frame, attributes: bool = True) -> None:
         """Counts what a frame says of itself; ``attributes`` says whether its attributes too are not kept."""
         if attributes and frame.attributes not in (None, FrameAttributes()):
-            self.add(FRAME_ATTRIBUTES)
+            self.add(CONDITIONS)
         if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
             self.add(VIDEO)
 

@@ -22,16 +22,16 @@ from ..png import HEADER_BYTES, RGBA, png_header
 from ..rle import CocoRLE
 from .dropped import Dropped
 
-UNLABELED = "segments of category 0 (unlabeled) are left out"
-NO_IGNORE = f"masks with pixels of {IGNORE_LABEL} (ignored), which become background"
+_UNLABELED = "segments of category 0 (unlabeled) are left out"
+_NO_IGNORE = f"masks with pixels of {IGNORE_LABEL} (ignored), which become background"
 
 # As many masks are in memory at a time.
 _WINDOW = 64
 # That the task is told from.
 _LOOKED_AT = 20
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def list_pngs(folder: Path) -> list[Path]:
@@ -113,7 +113,7 @@ def read_bitmasks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Fr
     return in_threads(partial(_bitmask_frame, task=task, dropped=dropped), files)
 
 
-def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """Yields what a function makes of each item, in order; Pillow and NumPy let other threads run meanwhile."""
     waiting = iter(items)
     with ThreadPoolExecutor(cores()) as pool:
@@ -127,7 +127,7 @@ def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
     ids = np.unique(mask).tolist()
     # No label is background, and officially what is painted by none.
     if unscored is not None and IGNORE_LABEL in ids:
-        dropped.add(NO_IGNORE)
+        dropped.add(_NO_IGNORE)
     ids = [i for i in ids if i not in (unscored, IGNORE_LABEL)]
     masks = encode_instances(mask.astype(np.int32), np.array(ids, np.int64))
     labels = [
@@ -147,7 +147,7 @@ def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
             "bitmask of another task? Say which with --task."
         )
     wanted = np.flatnonzero(bitmask.categories > 0)
-    dropped.add(UNLABELED, len(bitmask.ids) - len(wanted))
+    dropped.add(_UNLABELED, len(bitmask.ids) - len(wanted))
     masks = encode_instances(bitmask.instances, 1 + wanted)
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
     labels = [

@@ -27,10 +27,10 @@ from .dropped import Dropped
 from .mask_reader import in_threads
 from .outputs import new_folder, with_stems
 
-OVERLAPPING = "frames whose labels overlap, of which a pixel keeps the last"
-CUT = "labels lose pixels to labels over them"
-COVERED = "labels are empty, or wholly under others, and are lost"
-MERGED = "labels are joined with another of their class in their frame"
+_OVERLAPPING = "frames whose labels overlap, of which a pixel keeps the last"
+_CUT = "labels lose pixels to labels over them"
+_COVERED = "labels are empty, or wholly under others, and are lost"
+_MERGED = "labels are joined with another of their class in their frame"
 
 _LAST_ID = (1 << 16) - 1
 
@@ -123,7 +123,7 @@ def _paint_classes(
         raise DataError(f"{source}: {error}") from error
     masks = [check_rle(region.rle, size, str(source)) for region in regions]
     joined = len(labels) - len({label.category for label in labels})
-    return pixels, Counter({MERGED: joined, OVERLAPPING: int(overlap(masks))})
+    return pixels, Counter({_MERGED: joined, _OVERLAPPING: int(overlap(masks))})
 
 
 def _paint_instances(
@@ -155,9 +155,9 @@ def _paint_instances(
     )
     return encode_bitmask(bitmask), Counter(
         {
-            CUT: int(((seen > 0) & (seen < areas(masks))).sum()),
-            COVERED: int((seen == 0).sum()),
-            MERGED: len(ids) - len(set(ids)),
+            _CUT: int(((seen > 0) & (seen < areas(masks))).sum()),
+            _COVERED: int((seen == 0).sum()),
+            _MERGED: len(ids) - len(set(ids)),
             lost.IDS: renumbered,
         }
     )

@@ -18,13 +18,13 @@ from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, rea
 from .scalabel import has_polygon, read_scalabel
 from .yolo_reader import Sizes, find_labels, list_labels, read_classes, read_yolo
 
-KINDS = ("scalabel", "coco", "yolo", "masks", "bitmasks")
+SOURCE_KINDS = ("scalabel", "coco", "yolo", "masks", "bitmasks")
 
 # Frames with labels that the task of label files is told from.
 _LOOKED_AT = 200
 
 
-class Options(NamedTuple):
+class SourceOptions(NamedTuple):
     """What a reader may have to be told.
 
     Attributes:
@@ -42,8 +42,8 @@ class Options(NamedTuple):
     classes: Path | None = None
 
 
-class Source(NamedTuple):
-    """A path's kind, one of :data:`KINDS`, the task of its labels, and its frames, to be taken once.
+class LabelSource(NamedTuple):
+    """A path's kind, one of :data:`SOURCE_KINDS`, the task of its labels, and its frames, to be taken once.
 
     The task is None of labels that have neither boxes nor masks. ``boxes`` says whether labels have boxes, or masks of
     objects. ``total`` is the number of frames where that is known without reading them.
@@ -56,7 +56,7 @@ class Source(NamedTuple):
     total: int | None = None
 
 
-def recognise(path: Path, split: str | None = None) -> str:
+def source_kind(path: Path, split: str | None = None) -> str:
     """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set.
 
     Raises:
@@ -88,19 +88,19 @@ def recognise(path: Path, split: str | None = None) -> str:
     return "yolo"
 
 
-def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options) -> Source:
+def open_source(path: Path, kind: str | None, dropped: Dropped, options: SourceOptions) -> LabelSource:
     """Opens labels of any kind. Each frame is checked when it is taken.
 
     Args:
         path: a file or a folder.
-        kind: one of :data:`KINDS`; None recognises it.
+        kind: one of :data:`SOURCE_KINDS`; None recognises it.
         dropped: what a reader leaves out is counted here.
         options: what the reader may have to be told.
 
     Raises:
         DataError: the labels cannot be read, or their kind or task cannot be told.
     """
-    kind = kind or recognise(path, options.split)
+    kind = kind or source_kind(path, options.split)
     total = None
     if kind in ("masks", "bitmasks"):
         return _open_pngs(path, kind, dropped, options.task)
@@ -116,10 +116,10 @@ def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options
     # Masks of objects have the boxes around them.
     objects = task is not None and TASKS[task].form == "bitmasks"
     boxes = not labels or any(one.box2d is not None or (one.rle is not None and objects) for one in labels)
-    return Source(kind, task, boxes, frames, total)
+    return LabelSource(kind, task, boxes, frames, total)
 
 
-def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> Source:
+def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> LabelSource:
     files = list_pngs(path)
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
@@ -128,7 +128,7 @@ def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> Sou
     task = task or tell(files)
     if task not in allowed:
         raise DataError(f"{path}: {kind} are of {' or '.join(allowed)}, not of {task}; give another --task or --from.")
-    return Source(kind, task, kind == "bitmasks", read(files, task, dropped), len(files))
+    return LabelSource(kind, task, kind == "bitmasks", read(files, task, dropped), len(files))
 
 
 def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:

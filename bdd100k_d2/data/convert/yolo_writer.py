@@ -26,7 +26,7 @@ from .yolo_reader import CLASSES, DATA, read_classes
 
 logger = logging.getLogger(__name__)
 
-CUT = "boxes reach out of their image and are cut off at its edges"
+_CUT = "boxes reach out of their image and are cut off at its edges"
 
 # Of a fraction after the point: a hundred-thousandth of a pixel of 1280.
 _DIGITS = 8
@@ -99,7 +99,7 @@ class YoloWriter:
             return ""
         self._count(label)
         if left < 0 or top < 0 or right > size.width or bottom > size.height:
-            self._dropped.add(CUT)
+            self._dropped.add(_CUT)
             left, top = max(left, 0), max(top, 0)
             right, bottom = min(right, size.width), min(bottom, size.height)
         fields = (
