@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, OutputError
 from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize
 from .classes import detects
 from .coco_writer import CocoWriter
 from .dropped import Dropped
 from .mask_writer import MaskWriter
-from .outputs import check_json, check_new
+from .outputs import check_new
 from .scalabel import write_scalabel
 from .source import LabelSource, SourceOptions, open_source
 from .yolo_writer import YoloWriter
@@ -84,15 +84,16 @@ def convert(
     if options.task is not None and options.task not in TASKS:
         raise ConfigError(f"{options.task!r} is no task; there are {', '.join(TASKS)}.")
     if to == "yolo" and options.task is not None and not detects(options.task):
-        raise ConfigError(f"YOLO labels are boxes of det or ins_seg, not of {options.task}; give another --task.")
+        known = " or ".join(filter(detects, TASKS))
+        raise ConfigError(f"YOLO labels are boxes of {known}, not of {options.task}; give another --task.")
     if to == "masks" and options.task is not None and TASKS[options.task].form == "boxes":
         raise ConfigError(f"{options.task} has boxes and no masks; give another --task.")
     split = options.split or _split(source)
     if not split.isidentifier():
         raise ConfigError(f"{split!r} is no name of a split; give one such as train.")
     written = target / "labels" / split if to == "yolo" else target
-    if to in ("coco", "scalabel"):
-        check_json(target)
+    if to in ("coco", "scalabel") and (target.is_dir() or target.suffix != ".json"):
+        raise OutputError(f"{target}: the target is one JSON file; give a path that ends in .json.")
     check_new(written, source, overwrite)
     dropped = Dropped()
     opened = open_source(source, kind, dropped, options)
@@ -100,15 +101,15 @@ def convert(
     frames = _counted(opened, counts)
     if to == "scalabel":
         write_scalabel(frames, target)
-    elif opened.task is None:
-        raise _no_labels(
-            source,
-            to,
-            "a box or a mask (rle)",
-            "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks",
+    elif opened.task is None or (not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes")):
+        what, take = "a box", "det_20, or rles/ or bitmasks/ of ins_seg"
+        if opened.task is None:
+            what = "a box or a mask (rle)"
+            take = "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks"
+        raise DataError(
+            f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions "
+            f"have no boxes. Take {take}."
         )
-    elif not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes"):
-        raise _no_labels(source, to, "a box", "det_20, or rles/ or bitmasks/ of ins_seg")
     elif to == "coco":
         CocoWriter(opened.task, dropped, source, polygons, opened.kind == "bitmasks").write(frames, target)
     elif to == "masks":
@@ -121,16 +122,11 @@ def convert(
     else:
         # Boxes of masks too are of the classes of detection.
         task = options.task or "det"
-        YoloWriter(task, dropped, source, _size(opened, options)).write(frames, target, split)
+        # Every image of BDD100K has the same size, which its own label files need not say.
+        size = options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)
+        YoloWriter(task, dropped, source, size).write(frames, target, split)
         opened = opened._replace(task=task)
     return Conversion(opened.kind, opened.task, written, counts["frames"], counts["labels"], dropped.counts())
-
-
-def _no_labels(source: Path, to: str, what: str, take: str) -> DataError:
-    return DataError(
-        f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions have no "
-        f"boxes. Take {take}."
-    )
 
 
 def _split(source: Path) -> str:
@@ -139,8 +135,3 @@ def _split(source: Path) -> str:
     if found:
         return found[-1]
     return source.parent.name if source.parent.name in ("train", "val", "test") else "train"
-
-
-def _size(opened: LabelSource, options: SourceOptions) -> ImageSize | None:
-    # Every image of BDD100K has the same size, which its own label files need not say.
-    return options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)

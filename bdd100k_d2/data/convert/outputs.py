@@ -27,16 +27,6 @@ def check_new(path: Path, source: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: exists; give another place, or --overwrite to replace it.")
 
 
-def check_json(path: Path) -> None:
-    """Checks that ``path`` is a place for a JSON file.
-
-    Raises:
-        OutputError: ``path`` is a folder, or does not end in ``.json``.
-    """
-    if path.is_dir() or path.suffix != ".json":
-        raise OutputError(f"{path}: the target is one JSON file; give a path that ends in .json.")
-
-
 @contextmanager
 def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder, which becomes ``path`` when all went well; an old folder there is replaced.
