@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from bdd100k_d2.cli import command
-from bdd100k_d2.data.convert.convert import TARGETS, convert
-from bdd100k_d2.data.convert.source import KINDS, Options
+from bdd100k_d2.data.convert.convert import TARGET_KINDS, convert
+from bdd100k_d2.data.convert.source import SOURCE_KINDS, SourceOptions
 from bdd100k_d2.data.labels import ImageSize
 from bdd100k_d2.tasks import TASKS
 
@@ -24,8 +24,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "target", type=Path, metavar="DST", help=".json file; for masks a folder; for yolo the folder of the data set"
     )
-    parser.add_argument("--to", required=True, choices=TARGETS, help="masks: bitmasks for ins_seg and pan_seg")
-    parser.add_argument("--from", dest="kind", choices=KINDS, help="what SRC holds (default: told by what is in it)")
+    parser.add_argument("--to", required=True, choices=TARGET_KINDS, help="masks: bitmasks for ins_seg and pan_seg")
+    parser.add_argument(
+        "--from", dest="kind", choices=SOURCE_KINDS, help="what SRC holds (default: told by what is in it)"
+    )
     parser.add_argument("--task", choices=TASKS, help="whose classes DST has (default: told by the labels)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
     parser.add_argument(
@@ -42,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parses the command line, converts, and prints what was written and what DST cannot hold."""
     args = _parser().parse_args()
-    options = Options(args.task, args.split, args.images, args.size, args.classes)
+    options = SourceOptions(args.task, args.split, args.images, args.size, args.classes)
     with command():
         done = convert(
             args.source, args.target, args.to, args.kind, options, args.segmentation == "polygon", args.overwrite

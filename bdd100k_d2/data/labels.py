@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -19,6 +19,9 @@ from ..errors import DataError
 
 HEIGHT, WIDTH = 720, 1280
 """The size in pixels of every BDD100K image."""
+
+IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+"""The endings, in small letters, of the names of images."""
 
 
 class Box2D(msgspec.Struct, gc=False):
@@ -120,7 +123,7 @@ def read_content(
     """The bytes of a label file, or of another JSON file, which ``what`` and ``remedy`` speak of.
 
     Raises:
-        DataError: no such file, or it may not be read.
+        DataError: there is no such file, or it may not be read.
     """
     try:
         return path.read_bytes()
@@ -128,26 +131,38 @@ def read_content(
         raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy}.") from error
 
 
-def check_unique(frames: Iterable[Frame], path: Path) -> None:
-    """Holds that no two frames of the label file ``path`` have the same name.
+def each_once(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
+    """Yields the frames of the label file ``path``.
 
     Raises:
-        DataError: two of them have.
+        DataError: two frames have the same name.
     """
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
+        yield frame
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a name ends as an image's does, in letters of any case."""
+    _, dot, ending = name.rpartition(".")
+    return dot + ending.lower() in IMAGE_SUFFIXES
 
 
 def image_stem(name: str) -> str:
     """The name of a frame without the ending of its image or mask, by which the two are matched."""
-    return name.removesuffix(".jpg").removesuffix(".png")
+    return name.rpartition(".")[0] if is_image_name(name) else name
+
+
+def image_name(name: str) -> str:
+    """The file name of a frame's image: ``name`` itself, with ``.jpg`` where it has no ending of an image."""
+    return name if is_image_name(name) else f"{name}.jpg"
 
 
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
-    """Holds that a frame's name leads to no place outside of the folder of its image.
+    """Checks that a frame's name leads to no place outside of the folder of its image.
 
     Raises:
         DataError: ``name`` is not a plain file name.
@@ -156,17 +171,10 @@ def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
         raise DataError(f"frame {name!r} is not a plain file name; images lie directly in {folder}.")
 
 
-def write_frames(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
-    """Writes frames as a Scalabel list to ``path``, frame by frame, whole or not at all.
+def write_frames(frames: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
+    """Writes frames, labelled or scored, as a JSON list with one frame per line, whole or not at all.
 
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
-    write_list(frames, path)
-
-
-def write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
-    """Writes a JSON list to ``path``, an item a line, whole or not at all; one item is in memory at a time.
+    One frame is in memory at a time.
 
     Raises:
         OutputError: ``path`` cannot be written.
@@ -174,13 +182,13 @@ def write_list(items: Iterable[msgspec.Struct], path: str | os.PathLike[str]) ->
     encoder = msgspec.json.Encoder()
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         separator = b"["
-        for item in items:
-            file.write(separator + encoder.encode(item))
+        for frame in frames:
+            file.write(separator + encoder.encode(frame))
             separator = b",\n"
         file.write(b"]" if separator != b"[" else b"[]")
 
 
-class Part(NamedTuple):
+class DocumentPart(NamedTuple):
     """A part of a label file, parsed but not typed: how a user would name it, and the type that it should have."""
 
     name: str
@@ -188,16 +196,21 @@ class Part(NamedTuple):
     type: type
 
 
-def scalabel_parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
-    """The frames of a parsed Scalabel file; None if it is none."""
+def are_objects(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether parsed JSON is a list of objects."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def scalabel_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
+    """The frames of a parsed Scalabel file; None if it has another form."""
     frames = document.get("frames") if isinstance(document, dict) else document
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+    if not are_objects(frames):
         return None
-    return [Part(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
+    return [DocumentPart(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
 
 
 def diagnose(
-    content: bytes, error: msgspec.MsgspecError, split: Callable[[Any], list[Part] | None] = scalabel_parts
+    content: bytes, error: msgspec.MsgspecError, split: Callable[[Any], list[DocumentPart] | None] = scalabel_parts
 ) -> str:
     """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts."""
     if not content.strip():
@@ -225,11 +238,6 @@ def diagnose(
     return _first_bad(parts) or f"not a label file ({error})."
 
 
-def _label_name(labels: list[Any], place: int) -> str:
-    named = isinstance(labels[place], dict) and labels[place].get("id") is not None
-    return f"{labels[place]['id']}" if named else f"number {place}"
-
-
 def _is_finite(value: object) -> bool:
     try:
         json.dumps(value, allow_nan=False)
@@ -238,12 +246,16 @@ def _is_finite(value: object) -> bool:
     return True
 
 
-def _first_bad(parts: list[Part]) -> str | None:
+def _first_bad(parts: list[DocumentPart]) -> str | None:
     for part in parts:
         if not _is_finite(part.value):
             labels = part.value.get("labels") if isinstance(part.value, dict) else None
-            places = [place for place, label in enumerate(labels or ()) if not _is_finite(label)]
-            where = f", label {_label_name(labels, places[0])}," if places else ""
+            bad = [(place, label) for place, label in enumerate(labels or ()) if not _is_finite(label)]
+            where = ""
+            if bad:
+                place, label = bad[0]
+                named = isinstance(label, dict) and label.get("id") is not None
+                where = f", label {label['id'] if named else f'number {place}'},"
             return f"{part.name}{where} holds a number that is NaN or infinite; mend or remove it."
         try:
             msgspec.convert(part.value, part.type)

@@ -1,10 +1,8 @@
 """Frames of labels, or a prediction file -> columns of boxes, the form in which detections are scored."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from mmap import ACCESS_READ, mmap
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ import numpy as np
 
 from ..data.categories import DET_CLASSES, det_class
 from ..data.labels import Box2D, Frame, Label, LabelAttributes, without_collection
+from ..data.splitter import read_part, split_frames
 from ..data.vintages import read_labels
 from ..errors import DataError
 from .common_memory import BOX, CAN_FORK, CommonMemory
@@ -156,7 +155,7 @@ def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[
     """
     path = Path(path)
     large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK)
-    parts = _split(path) if large else []
+    parts = split_frames(path, _PART) if large else []
     with _reading_parts(path, parts, processes) as read_parts:
 
         def boxes() -> Boxes:
@@ -186,32 +185,11 @@ def _reading_parts(
         ]
 
 
-# Between two frames. A comma of a list stands between them if, and only if, what is on both sides of it can be decoded
-# as the items of a list; a comma elsewhere that looks like this leads to the general reader.
-_BETWEEN_FRAMES = re.compile(rb'\}\s*(,)\s*\{\s*"name"\s*:')
-
-
-def _split(path: Path) -> list[tuple[int, int]]:
-    """Places of parts of about `_PART` bytes in a file that holds a list of frames; each part is some of its items."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        first = re.match(rb"\s*\[", content)
-        last = content.rfind(b"]")
-        if first is None or last < 0 or content[last + 1 :].strip():
-            return []
-        commas = [first.end() - 1]
-        while (comma := _BETWEEN_FRAMES.search(content, commas[-1] + _PART)) is not None:
-            commas.append(comma.start(1))
-    return [(start + 1, end) for start, end in zip(commas, [*commas[1:], last], strict=True)]
-
-
 def _read_part(path: Path, start: int, end: int) -> Boxes | None:
     """The frames in a part of a list; None if they are not frames, or bad ones."""
     try:
-        with path.open("rb") as file:
-            file.seek(start)
-            content = file.read(end - start)
         with without_collection():
-            return predicted_boxes(msgspec.json.decode(b"[" + content + b"]", type=list[Frame]))
+            return predicted_boxes(msgspec.json.decode(read_part(path, start, end), type=list[Frame]))
     except (OSError, msgspec.MsgspecError, DataError):
         return None
 

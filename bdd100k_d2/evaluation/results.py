@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..atomic import atomic_path
 from ..data.bitmasks import Bitmask, encode_bitmask
-from ..data.labels import Box2D, Frame, Label, write_frames, write_list
+from ..data.labels import Box2D, Frame, Label, write_frames
 from ..data.png import PNG_OPTIONS
 from ..errors import DataError
 from ..tasks import TASKS
@@ -154,7 +154,7 @@ def write_instance_scores(frames: Iterable[ScoredFrame], path: str | os.PathLike
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    write_list(frames, path)
+    write_frames(frames, path)
 
 
 def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:

@@ -3,7 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
+from bdd100k_d2.data.labels import (
+    Box2D,
+    Frame,
+    FrameAttributes,
+    Label,
+    LabelAttributes,
+    image_name,
+    image_stem,
+    write_frames,
+)
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
 
@@ -110,3 +119,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_frames(broken(), path)
     assert [frame.name for frame in read_labels(path).frames] == ["old.jpg"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", ("bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"))
+def test_an_image_has_one_stem_whatever_it_ends_in(ending: str) -> None:
+    for name in (f"a0.{ending}", f"a0.{ending.upper()}", f"a0.{ending.title()}"):
+        assert (image_stem(name), image_name(name)) == ("a0", name)
+
+
+@pytest.mark.parametrize("name", ("a0", "0a0a0b1a-7c39d841", "v1.2", "a0.txt", "jpg", "a.jpg.zip", ""))
+def test_what_ends_in_no_image_is_a_stem(name: str) -> None:
+    assert (image_stem(name), image_name(name)) == (name, f"{name}.jpg")
+
+
+def test_only_the_last_ending_is_that_of_the_image() -> None:
+    assert (image_stem("a.b.jpg"), image_stem("a.jpg.png"), image_stem(".jpg")) == ("a.b", "a.jpg", "")

@@ -112,6 +112,7 @@ def test_real_attributes_with_capitals_are_read(real_root: Path) -> None:
     [
         ([frame("a.jpg", box("car")), frame("b.jpg", box("other vehicle"))], Vintage.DET_20),
         ([frame("a.jpg", box("pedestrian"), videoName="a", frameIndex=0)], Vintage.DET_20),
+        ([frame("a", box("pedestrian"), videoName="a", frameIndex=0)], Vintage.DET_20),
         ([frame("a.jpg", box("car", "NA"))], Vintage.DET_20),
         ([frame("a.jpg", box("car", "none")), frame("b.jpg", box("traffic light", "red"))], Vintage.LISTS_2018),
         ([frame("a.jpg", box("car")), frame("b.jpg", box("motor"))], Vintage.LISTS_2018),
@@ -152,6 +153,12 @@ def test_the_first_release_becomes_a_frame(tmp_path: Path) -> None:
     person, lane = only.labels
     assert person.box2d == Box2D(1, 2.5, 3, 4) and person.attributes.occluded
     assert lane.category == "lane/single white" and lane.box2d is None
+
+
+def test_the_name_of_the_first_release_may_have_its_ending(tmp_path: Path) -> None:
+    for name, image in (("a0.jpg", "a0.jpg"), ("a1.PNG", "a1.PNG"), ("a2", "a2.jpg")):
+        (only,), _ = read_labels(write(tmp_path / "a.json", FIRST_RELEASE | {"name": name}))
+        assert only.name == image
 
 
 def test_coco_becomes_frames(tmp_path: Path) -> None:
@@ -266,11 +273,12 @@ def coco_with(**changes: object) -> dict:
         (FIRST_RELEASE | {"frames": [{"objects": [box("car", score=float("nan"))]}]}, "0a0a0b1a-7c39d841.jpg .*NaN"),
         (coco_with(score=float("nan")), "frame video/a.jpg, annotation 1 holds a number that is NaN"),
         (coco_with(bbox=[1, 2, 3]), "frame video/a.jpg, annotation 1: .*length 4"),
-        (coco_with(segmentation=[[1, 2, 3, 4, 5, 6]]), "frame video/a.jpg, annotation 1: .*segmentation"),
+        (coco_with(segmentation=[[1, 2, 3, 4, 5]]), "frame a.jpg, annotation 1: a polygon has an x and a y for each"),
+        (coco_with(segmentation={"counts": 1}), "frame video/a.jpg, annotation 1: .*segmentation"),
         (coco_with(image_id=6), "annotation 1 is of image id 6, but no image has that id"),
         (coco_with(category_id=1), "a.jpg, annotation 1: no category has the id 1; there are 3 car, 7 motorcycle"),
         (COCO | {"images": COCO["images"] + COCO["images"][:1]}, "frames b.jpg and b.jpg have the same image id 5"),
-        ({"images": COCO["images"], "categories": []}, "not a label file"),
+        ({"images": COCO["images"], "categories": []}, 'no "annotations"; a COCO file of labels has images'),
         (FIRST_RELEASE | {"frames": []}, "frame 0a0a0b1a-7c39d841.jpg: .*length 1"),
         (FIRST_RELEASE | {"frames": [{"objects": [box("car") | {"box2d": {"x1": 1}}]}]}, "0a0a0b1a-7c39d841.jpg: .*y1"),
     ],

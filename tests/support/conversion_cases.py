@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.categories import ALIASES, IGNORED
 from bdd100k_d2.data.convert.convert import Conversion, convert
-from bdd100k_d2.data.convert.source import Options
+from bdd100k_d2.data.convert.source import SourceOptions
 from bdd100k_d2.data.labels import (
     RLE,
     Box2D,
@@ -30,7 +30,7 @@ INS_NAMES = [*TASKS["ins_seg"].names, *ALIASES, *IGNORED]
 def run(source: Path, target: Path, to: str, **arguments: object) -> Conversion:
     """Converts; ``kind``, ``polygons`` and ``overwrite`` go to the converter, the rest are its options."""
     own = {key: arguments.pop(key) for key in ("kind", "polygons", "overwrite") if key in arguments}
-    return convert(source, target, to, options=Options(**arguments), **own)
+    return convert(source, target, to, options=SourceOptions(**arguments), **own)
 
 
 def through(source: Path, folder: Path, to: str, **arguments: object) -> list[Frame]:

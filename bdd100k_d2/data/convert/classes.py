@@ -5,41 +5,44 @@ from typing import NamedTuple
 
 from ...errors import DataError
 from ...tasks import TASKS
-from ..categories import DET_CLASSES, INS_SEG, is_known
+from ..categories import DET_CLASSES, is_known
 from ..labels import Frame
 from .dropped import IGNORED_CLASS, OTHER_TASK, RENAMED, Dropped
 
 
 class TaskClass(NamedTuple):
-    """A class of a task: its index from 0, its official name, and whether the label's own class is an ignored one."""
+    """A class of a task: its id from 0, its official name, and whether the label's own class is an ignored one."""
 
-    index: int
+    id: int
     name: str
     ignored: bool
+
+
+def detects(task: str) -> bool:
+    """Whether the classes of a task are those of detection or the first of them, so that its objects have boxes."""
+    names = TASKS[task].names
+    return names == TASKS["det"].names[: len(names)]
 
 
 class TaskClasses:
     """The classes of a task by the names that label files have for them.
 
-    det and ins_seg take the official aliases and ignored classes; the other tasks their own names alone, as the
-    official toolkit does.
+    Tasks with the classes of detection take the official aliases and ignored classes; the other tasks their own names
+    alone, as the official toolkit does.
     """
 
     def __init__(self, task: str, dropped: Dropped) -> None:
         own = TASKS[task].names
         self._dropped = dropped
-        if task in ("det", "ins_seg"):
-            self._known = {
-                name: TaskClass(known.index, own[known.index], known.ignored)
-                for name, known in DET_CLASSES.items()
-                if known.index < len(own)
-            }
-        else:
-            self._known = {name: TaskClass(i, name, False) for i, name in enumerate(own)}
+        self._known = {name: TaskClass(i, name, False) for i, name in enumerate(own)}
+        if detects(task):
+            for name, known in DET_CLASSES.items():
+                if known.index < len(own):
+                    self._known[name] = TaskClass(known.index, own[known.index], known.ignored)
 
-    def find(self, category: str) -> TaskClass | None:
+    def find(self, category: str | None) -> TaskClass | None:
         """The class of a label, or None for one that the task does not have, which is counted as left out."""
-        known = self._known.get(category)
+        known = None if category is None else self._known.get(category)
         if known is None:
             self._dropped.add(OTHER_TASK)
         elif known.ignored:
@@ -50,14 +53,14 @@ class TaskClasses:
 
 
 def check_category(category: str | None, where: str) -> None:
-    """Holds that BDD100K has a class of this name in any task or vintage.
+    """Checks that BDD100K has a class of this name in any task or vintage.
 
     Raises:
-        DataError: it has not; ``where`` names the file, the frame and the label.
+        DataError: there is no such class, or no name; ``where`` names the file, the frame and the label.
     """
     if category is None:
         raise DataError(f"{where}: has no category; add one. A file of scores alone is no label file.")
-    if not is_known(category):
+    if not is_known(category) and not any(category in task.names for task in TASKS.values()):
         raise DataError(
             f"{where}: unknown category {category!r}; rename or remove it. Known are {', '.join(DET_CLASSES)}, and the "
             "classes of sem_seg, drivable and pan_seg."
@@ -76,16 +79,11 @@ def guess_task(frames: Sequence[Frame], where: object) -> str | None:
     if not found:
         labels = [label for frame in frames for label in frame.labels or ()]
         return "det" if not labels or any(label.box2d is not None for label in labels) else None
-    countable = {name for name, known in DET_CLASSES.items() if known.index < len(INS_SEG)}
-    candidates = {
-        "drivable": set(TASKS["drivable"].names),
-        "ins_seg": countable,
-        "sem_seg": set(TASKS["sem_seg"].names),
-        "pan_seg": set(TASKS["pan_seg"].names),
-    }
-    for task, allowed in candidates.items():
-        if found <= allowed:
-            return task
+    # Names that several tasks have are taken for those of the smallest.
+    for task in sorted(TASKS.values(), key=lambda task: task.num_classes):
+        names = {name for name, known in DET_CLASSES.items() if known.index < task.num_classes}
+        if task.form != "boxes" and found <= (names if detects(task.name) else {*task.names}):
+            return task.name
     raise DataError(
         f"{where}: no task has all the classes of the masks ({', '.join(sorted(map(str, found)))}); say with --task "
         f"which to take, one of {', '.join(TASKS)}."

@@ -16,20 +16,43 @@ from pycocotools import mask as coco_mask
 
 from ...atomic import atomic_path
 from ...tasks import TASKS
-from ..labels import RLE, Frame, Label
+from ..labels import RLE, Frame, FrameAttributes, Label
 from ..rle import CocoRLE, areas, check_rle
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
-from .coco_records import CocoAnnotation, CocoCategory, CocoImage
 from .dropped import Dropped
 from .polygons import mask_to_polygons
 
 
+class _Image(msgspec.Struct, gc=False):
+    file_name: str
+    height: int
+    width: int
+    id: int
+    attributes: FrameAttributes | None
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    """An object. ``area`` is that of the box, or of the mask where there is one, in pixels."""
+
+    id: int
+    image_id: int
+    category_id: int
+    scalabel_id: str | None
+    iscrowd: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    ignore: int = 0
+    instance_id: int | msgspec.UnsetType = msgspec.UNSET
+    score: float | msgspec.UnsetType = msgspec.UNSET
+    segmentation: RLE | list[list[float]] | msgspec.UnsetType = msgspec.UNSET
+
+
 class CocoWriter:
-    """Turns frames into the parts of a COCO document.
+    """Turns frames into a COCO document.
 
     Args:
-        task: det takes boxes, the other tasks take masks.
+        task: a task of boxes takes boxes, the other tasks take masks.
         dropped: what COCO cannot hold is counted here.
         source: the file that the frames are from, for messages.
         polygons: write masks as polygons instead of run lengths.
@@ -39,7 +62,7 @@ class CocoWriter:
     def __init__(
         self, task: str, dropped: Dropped, source: Path, polygons: bool = False, instance_ids: bool = False
     ) -> None:
-        self._task, self._dropped, self._source = task, dropped, source
+        self._task, self._dropped, self._source = TASKS[task], dropped, source
         self._polygons, self._instance_ids = polygons, instance_ids
         self._classes = TaskClasses(task, dropped)
         self._images = self._annotations = 0
@@ -48,39 +71,32 @@ class CocoWriter:
         """Writes a document, whole or not at all.
 
         Raises:
-            DataError: run lengths that do not fit the image.
+            DataError: run lengths do not fit the image.
             OutputError: ``path`` cannot be written.
         """
         encoder = msgspec.json.Encoder()
         head = {
             "type": "instance",
-            "categories": [CocoCategory(i, name) for i, name in enumerate(TASKS[self._task].names, 1)],
+            "categories": [{"id": i, "name": name} for i, name in enumerate(self._task.names, 1)],
         }
         # The images are small, so they wait for the annotations, which are written as they come.
         images: list[bytes] = []
+        annotations = self._boxes if self._task.form == "boxes" else self._masks
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(encoder.encode(head)[:-1] + b',"annotations":[')
             separator = b""
             for frame in frames:
-                images.append(encoder.encode(self.image(frame)))
-                annotations = encoder.encode(list(self.annotations(frame)))[1:-1]
-                if annotations:
-                    file.write(separator + annotations)
+                self._images += 1
+                self._dropped.add_frame(frame, attributes=False)
+                image = _Image(frame.name, *frame.height_width, self._images, frame.attributes)
+                images.append(encoder.encode(image))
+                text = encoder.encode(list(annotations(frame)))[1:-1]
+                if text:
+                    file.write(separator + text)
                     separator = b",\n"
             file.write(b'],"images":[' + b",\n".join(images) + b"]}")
 
-    def image(self, frame: Frame) -> CocoImage:
-        """The next image."""
-        self._images += 1
-        lost.count_frame(frame, self._dropped, attributes=False)
-        height, width = frame.height_width
-        return CocoImage(frame.name, height, width, self._images, frame.attributes)
-
-    def annotations(self, frame: Frame) -> Iterator[CocoAnnotation]:
-        """The annotations of the image that was given last, whose frame this is."""
-        return self._boxes(frame) if self._task == "det" else self._masks(frame)
-
-    def _boxes(self, frame: Frame) -> Iterator[CocoAnnotation]:
+    def _boxes(self, frame: Frame) -> Iterator[_Annotation]:
         for label in frame.labels or ():
             box = label.box2d
             if box is None:
@@ -91,8 +107,8 @@ class CocoWriter:
                 width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
                 yield self._annotation(label, known, (box.x1, box.y1, width, height), width * height)
 
-    def _masks(self, frame: Frame) -> Iterator[CocoAnnotation]:
-        labels: list[tuple[Label, TaskClass]] = []
+    def _masks(self, frame: Frame) -> Iterator[_Annotation]:
+        labels: list[tuple[Label, TaskClass, RLE]] = []
         masks: list[CocoRLE] = []
         for label in frame.labels or ():
             if label.rle is None:
@@ -100,36 +116,32 @@ class CocoWriter:
             elif (known := self._classes.find(label.category)) is not None:
                 where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
                 masks.append(check_rle(label.rle, frame.height_width, where))
-                labels.append((label, known))
+                labels.append((label, known, label.rle))
         if not masks:
             return
         boxes = coco_mask.toBbox(masks).tolist()
-        for (label, known), mask, box, area in zip(labels, masks, boxes, areas(masks).tolist(), strict=True):
+        for (label, known, rle), mask, box, area in zip(labels, masks, boxes, areas(masks).tolist(), strict=True):
             own = label.box2d
-            if own is not None and (own.x1, own.y1, own.x2 - own.x1 + 1, own.y2 - own.y1 + 1) != tuple(box):
+            if own is not None and [own.x1, own.y1, own.x2 - own.x1 + 1, own.y2 - own.y1 + 1] != box:
                 self._dropped.add(lost.BOXES)
             annotation = self._annotation(label, known, tuple(box), area)
-            annotation.segmentation = self._segmentation(label.rle, mask)
+            # Polygons of nothing would be no mask to their reader.
+            with_polygons = self._polygons and area
+            annotation.segmentation = mask_to_polygons(np.asarray(coco_mask.decode(mask))) if with_polygons else rle
             yield annotation
-
-    def _segmentation(self, rle: RLE, mask: CocoRLE) -> RLE | list[list[float]]:
-        # Polygons of nothing would be no mask to their reader.
-        if self._polygons and areas([mask])[0]:
-            return mask_to_polygons(np.asarray(coco_mask.decode(mask)))
-        return rle
 
     def _annotation(
         self, label: Label, known: TaskClass, box: tuple[float, float, float, float], area: float
-    ) -> CocoAnnotation:
+    ) -> _Annotation:
         self._annotations += 1
-        lost.count_attributes(label, self._dropped)
-        lost.count_extras(label, self._dropped)
+        self._dropped.add_attributes(label)
+        self._dropped.add_polygon(label)
         if label.attributes is not None and label.attributes.ignored:
             self._dropped.add(lost.IGNORED_AS_CROWD)
-        annotation = CocoAnnotation(
+        annotation = _Annotation(
             id=self._annotations,
             image_id=self._images,
-            category_id=known.index + 1,
+            category_id=known.id + 1,
             scalabel_id=None if label.id is None else str(label.id),
             iscrowd=int(known.ignored or label.is_crowd),
             bbox=box,
@@ -137,6 +149,6 @@ class CocoWriter:
         )
         if label.score is not None:
             annotation.score = label.score
-        if self._instance_ids:
+        if self._instance_ids and label.id is not None:
             annotation.instance_id = int(label.id)
         return annotation

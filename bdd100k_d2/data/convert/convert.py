@@ -2,31 +2,33 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, OutputError
 from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize
+from .classes import detects
 from .coco_writer import CocoWriter
 from .dropped import Dropped
 from .mask_writer import MaskWriter
-from .outputs import check_json, check_new
+from .outputs import check_new
 from .scalabel import write_scalabel
-from .source import Options, Source, count_frames, open_source
+from .source import LabelSource, SourceOptions, open_source
 from .yolo_writer import YoloWriter
 
-TARGETS = ("coco", "yolo", "scalabel", "masks")
+TARGET_KINDS = ("coco", "yolo", "scalabel", "masks")
 
 
 class Conversion(NamedTuple):
     """What was converted.
 
     Attributes:
-        kind: of the source, one of :data:`~bdd100k_d2.data.convert.source.KINDS`.
+        kind: of the source, one of :data:`~bdd100k_d2.data.convert.source.SOURCE_KINDS`.
         task: whose classes the target has; None of polygons alone.
         path: the file or the folder that was written.
         frames: their number.
@@ -42,18 +44,12 @@ class Conversion(NamedTuple):
     dropped: dict[str, int]
 
 
-class _Counted:
-    """Frames, counted as they are taken; a bar shows it when a person watches."""
-
-    def __init__(self, frames: Iterator[Frame], total: int | None) -> None:
-        self._frames, self._total = frames, total
-        self.frames = self.labels = 0
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in tqdm(self._frames, "converting", self._total, unit="frame", disable=not sys.stderr.isatty()):
-            self.frames += 1
-            self.labels += len(frame.labels or ())
-            yield frame
+def _counted(opened: LabelSource, counts: Counter[str]) -> Iterator[Frame]:
+    """Yields the frames, counted as they are taken; a bar shows it when a person watches."""
+    for frame in tqdm(opened.frames, "converting", opened.total, unit="frame", disable=not sys.stderr.isatty()):
+        counts["frames"] += 1
+        counts["labels"] += len(frame.labels or ())
+        yield frame
 
 
 def convert(
@@ -61,7 +57,7 @@ def convert(
     target: Path,
     to: str,
     kind: str | None = None,
-    options: Options | None = None,
+    options: SourceOptions | None = None,
     polygons: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
@@ -71,45 +67,45 @@ def convert(
         source: a label file or folder. It is not changed.
         target: a ``.json`` file for coco and scalabel, a folder for masks, the root of the data set for yolo, of which
             ``labels/<split>`` is written.
-        to: one of :data:`TARGETS`. masks are masks for sem_seg and drivable, bitmasks for ins_seg and pan_seg.
+        to: one of :data:`TARGET_KINDS`. masks are masks for sem_seg and drivable, bitmasks for ins_seg and pan_seg.
         kind: of the source; None recognises it.
         options: what cannot be told from the source.
         polygons: write masks to COCO as polygons instead of run lengths.
         overwrite: replace what is at the target.
 
     Raises:
-        ConfigError: arguments that do not go together.
+        ConfigError: arguments do not go together.
         DataError: the source cannot be read, or the target cannot hold any of it.
         OutputError: the target exists or cannot be written.
     """
-    options = options or Options()
+    options = options or SourceOptions()
     if polygons and to != "coco":
         raise ConfigError(f"polygons are of COCO, not of {to}; leave out --segmentation.")
     if options.task is not None and options.task not in TASKS:
         raise ConfigError(f"{options.task!r} is no task; there are {', '.join(TASKS)}.")
-    if to == "yolo" and options.task not in (None, "det", "ins_seg"):
-        raise ConfigError(f"YOLO labels are boxes of det or ins_seg, not of {options.task}; give another --task.")
-    if to == "masks" and options.task == "det":
-        raise ConfigError("det has boxes and no masks; give another --task.")
+    if to == "yolo" and options.task is not None and not detects(options.task):
+        known = " or ".join(filter(detects, TASKS))
+        raise ConfigError(f"YOLO labels are boxes of {known}, not of {options.task}; give another --task.")
+    if to == "masks" and options.task is not None and TASKS[options.task].form == "boxes":
+        raise ConfigError(f"{options.task} has boxes and no masks; give another --task.")
     split = options.split or _split(source)
     if not split.isidentifier():
         raise ConfigError(f"{split!r} is no name of a split; give one such as train.")
     written = target / "labels" / split if to == "yolo" else target
-    if to in ("coco", "scalabel"):
-        check_json(target)
+    if to in ("coco", "scalabel") and (target.is_dir() or target.suffix != ".json"):
+        raise OutputError(f"{target}: the target is one JSON file; give a path that ends in .json.")
     check_new(written, source, overwrite)
     dropped = Dropped()
     opened = open_source(source, kind, dropped, options)
-    frames = _Counted(opened.frames, count_frames(source, opened))
+    counts: Counter[str] = Counter()
+    frames = _counted(opened, counts)
     if to == "scalabel":
         write_scalabel(frames, target)
-    elif opened.task is None or (not opened.boxes and (to == "yolo" or opened.task == "det")):
+    elif opened.task is None or (not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes")):
         what, take = "a box", "det_20, or rles/ or bitmasks/ of ins_seg"
         if opened.task is None:
-            what, take = (
-                "a box or a mask (rle)",
-                "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks",
-            )
+            what = "a box or a mask (rle)"
+            take = "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks"
         raise DataError(
             f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions "
             f"have no boxes. Take {take}."
@@ -117,7 +113,7 @@ def convert(
     elif to == "coco":
         CocoWriter(opened.task, dropped, source, polygons, opened.kind == "bitmasks").write(frames, target)
     elif to == "masks":
-        if opened.task == "det":
+        if TASKS[opened.task].form == "boxes":
             raise DataError(
                 f"{source}: has boxes and no masks (rle), so no masks can be written; take the files of rles/ of the "
                 "release."
@@ -126,19 +122,16 @@ def convert(
     else:
         # Boxes of masks too are of the classes of detection.
         task = options.task or "det"
-        YoloWriter(task, dropped, source, _size(opened, options)).write(frames, target, split)
+        # Every image of BDD100K has the same size, which its own label files need not say.
+        size = options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)
+        YoloWriter(task, dropped, source, size).write(frames, target, split)
         opened = opened._replace(task=task)
-    return Conversion(opened.kind, opened.task, written, frames.frames, frames.labels, dropped.counts())
+    return Conversion(opened.kind, opened.task, written, counts["frames"], counts["labels"], dropped.counts())
 
 
 def _split(source: Path) -> str:
     """The split that a source's name, or else its folder's, speaks of."""
-    found = re.findall(r"(?:^|_)(train|val|test)(?=_|$)", source.stem)
+    found: list[str] = re.findall(r"(?:^|_)(train|val|test)(?=_|$)", source.stem)
     if found:
         return found[-1]
     return source.parent.name if source.parent.name in ("train", "val", "test") else "train"
-
-
-def _size(opened: Source, options: Options) -> ImageSize | None:
-    # Every image of BDD100K has the same size, which its own label files need not say.
-    return options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)

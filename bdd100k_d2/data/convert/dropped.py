@@ -6,29 +6,8 @@ from threading import Lock
 from ..labels import Frame, FrameAttributes, Label, LabelAttributes
 from .scalabel import has_polygon
 
-
-class Dropped:
-    """Counts by kind; a kind is a phrase that follows its count, as "labels whose score is not kept".
-
-    Several threads may count.
-    """
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._lock = Lock()
-
-    def add(self, kind: str, count: int = 1) -> None:
-        """Counts ``count`` more of ``kind``."""
-        if count:
-            with self._lock:
-                self._counts[kind] += count
-
-    def counts(self) -> dict[str, int]:
-        """The counts by kind, the largest first; kinds that did not occur are not in it."""
-        return dict(self._counts.most_common())
-
-
-FRAME_ATTRIBUTES = "frames whose weather, scene and time of day are not kept"
+# Kinds; a kind is a phrase that follows its count.
+CONDITIONS = "frames whose weather, scene and time of day are not kept"
 VIDEO = "frames whose video, index or timestamp are not kept"
 LABEL_ATTRIBUTES = "labels whose attributes (occluded, truncated, traffic light colour) are not kept"
 LIGHT_COLOR = "labels whose traffic light colour is not kept"
@@ -48,27 +27,42 @@ IGNORED_AS_CROWD = "ignored labels become crowds, the two cannot be told apart"
 CROWDS_LEFT_OUT = "crowds and ignored labels are left out: they would be trained on as plain objects"
 
 
-def count_frame(frame: Frame, dropped: Dropped, attributes: bool = True) -> None:
-    """Counts what a frame says of itself; ``attributes`` says whether those too are not kept."""
-    if attributes and frame.attributes not in (None, FrameAttributes()):
-        dropped.add(FRAME_ATTRIBUTES)
-    if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
-        dropped.add(VIDEO)
+class Dropped:
+    """Counts by kind, in whatever thread."""
 
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
 
-def count_attributes(label: Label, dropped: Dropped) -> None:
-    """Counts a label's attributes, if they say anything: false is what is read of labels without attributes."""
-    attributes = label.attributes
-    if attributes is not None and (attributes.occluded or attributes.truncated or has_light(attributes)):
-        dropped.add(LABEL_ATTRIBUTES)
+    def add(self, kind: str, count: int = 1) -> None:
+        """Counts ``count`` more of ``kind``."""
+        if count:
+            with self._lock:
+                self._counts[kind] += count
+
+    def add_frame(self, frame: Frame, attributes: bool = True) -> None:
+        """Counts what a frame says of itself; ``attributes`` says whether its attributes too are not kept."""
+        if attributes and frame.attributes not in (None, FrameAttributes()):
+            self.add(CONDITIONS)
+        if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
+            self.add(VIDEO)
+
+    def add_attributes(self, label: Label) -> None:
+        """Counts a label's attributes, if they say anything: false is what is read of labels without attributes."""
+        attributes = label.attributes
+        if attributes is not None and (attributes.occluded or attributes.truncated or has_light(attributes)):
+            self.add(LABEL_ATTRIBUTES)
+
+    def add_polygon(self, label: Label) -> None:
+        """Counts a label's polygon, which Scalabel alone holds."""
+        if has_polygon(label):
+            self.add(POLYGONS)
+
+    def counts(self) -> dict[str, int]:
+        """The counts by kind, the largest first; kinds that did not occur are not in it."""
+        return dict(self._counts.most_common())
 
 
 def has_light(attributes: LabelAttributes) -> bool:
     """Whether the colour of a traffic light is known."""
     return attributes.trafficLightColor not in (None, "NA", "none")
-
-
-def count_extras(label: Label, dropped: Dropped) -> None:
-    """Counts what Scalabel alone holds of a label."""
-    if has_polygon(label):
-        dropped.add(POLYGONS)

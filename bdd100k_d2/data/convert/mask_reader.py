@@ -1,10 +1,11 @@
 """Folders of masks and of bitmasks -> frames with run lengths."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -15,26 +16,29 @@ from ...tasks import TASKS
 from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, read_bitmask
 from ..categories import IGNORE_LABEL
 from ..instances import encode_instances
-from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes
+from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes, image_name
 from ..masks import check_mask, mask_stem, read_mask
 from ..png import HEADER_BYTES, RGBA, png_header
 from ..rle import CocoRLE
 from .dropped import Dropped
 
-UNLABELED = "segments of category 0 (unlabeled) are left out"
-NO_IGNORE = f"masks with pixels of {IGNORE_LABEL} (ignored), which become background"
+_UNLABELED = "segments of category 0 (unlabeled) are left out"
+_NO_IGNORE = f"masks with pixels of {IGNORE_LABEL} (ignored), which become background"
 
 # As many masks are in memory at a time.
 _WINDOW = 64
 # That the task is told from.
 _LOOKED_AT = 20
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
 
 def list_pngs(folder: Path) -> list[Path]:
     """The PNG files of a folder, sorted by name.
 
     Raises:
-        DataError: two masks of one frame.
+        DataError: two masks are of one frame.
     """
     files = sorted(file for file in folder.glob("*.png") if file.name[0] != ".")
     stems: dict[str, Path] = {}
@@ -60,8 +64,10 @@ def mask_task(files: list[Path]) -> str:
     Raises:
         DataError: the ids are of both tasks.
     """
-    if any(_ids(file).max(initial=0) >= TASKS["drivable"].num_classes for file in files[:_LOOKED_AT]):
-        return "sem_seg"
+    for file in files[:_LOOKED_AT]:
+        mask = read_mask(file)
+        if mask[mask != IGNORE_LABEL].max(initial=0) >= TASKS["drivable"].num_classes:
+            return "sem_seg"
     raise DataError(
         f"{files[0].parent}: the masks hold only ids that sem_seg and drivable both have; say --task sem_seg or --task "
         "drivable."
@@ -87,55 +93,48 @@ def bitmask_task(files: list[Path]) -> str:
     )
 
 
-def _ids(file: Path) -> np.ndarray:
-    mask = read_mask(file)
-    return mask[mask != IGNORE_LABEL]
-
-
 def read_masks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields a frame a mask, a label a class, in ascending order, as the toolkit's ``to_rle`` does.
+    """Yields one frame per mask, one label per class, in ascending order, as the toolkit's ``to_rle`` does.
 
-    Pixels of no class, and in drivable those of background, are in no label.
+    Pixels of no class are in no label, nor are those of a class that is not scored.
 
     Raises:
-        DataError: a file that is no mask, or an id that the task does not have.
+        DataError: a file is no mask, or holds an id that the task does not have.
     """
-    yield from _ordered(partial(_mask_frame, task=task, dropped=dropped), files)
+    return in_threads(partial(_mask_frame, task=task, dropped=dropped), files)
 
 
 def read_bitmasks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields a frame a bitmask, a label a segment in the order of the annotation ids, which are the labels' ids.
+    """Yields one frame per bitmask, one label per segment in the order of the annotation ids, which are the labels'.
 
     Raises:
-        DataError: a file that is no bitmask, or a category id that the task does not have.
+        DataError: a file is no bitmask, or holds a category id that the task does not have.
     """
-    yield from _ordered(partial(_bitmask_frame, task=task, dropped=dropped), files)
+    return in_threads(partial(_bitmask_frame, task=task, dropped=dropped), files)
 
 
-def _ordered(convert: Callable[[Path], Frame], files: list[Path]) -> Iterator[Frame]:
-    waiting = iter(files)
-    # Pillow and NumPy let other threads run while they decode.
+def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """Yields what a function makes of each item, in order; Pillow and NumPy let other threads run meanwhile."""
+    waiting = iter(items)
     with ThreadPoolExecutor(cores()) as pool:
         while window := list(islice(waiting, _WINDOW)):
-            yield from pool.map(convert, window)
+            yield from pool.map(function, window)
 
 
 def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
-    classes = TASKS[task].names
+    classes, unscored = TASKS[task].names, TASKS[task].unscored
     mask = check_mask(read_mask(path), len(classes), path)
     ids = np.unique(mask).tolist()
-    if task == "drivable":
-        # No label is background, and officially what is painted by none.
-        if IGNORE_LABEL in ids:
-            dropped.add(NO_IGNORE)
-        classes = classes[: classes.index("background")]
-    ids = [i for i in ids if i < len(classes)]
+    # No label is background, and officially what is painted by none.
+    if unscored is not None and IGNORE_LABEL in ids:
+        dropped.add(_NO_IGNORE)
+    ids = [i for i in ids if i not in (unscored, IGNORE_LABEL)]
     masks = encode_instances(mask.astype(np.int32), np.array(ids, np.int64))
     labels = [
         Label(id=str(number), category=classes[i], rle=_rle(one))
         for number, (i, one) in enumerate(zip(ids, masks, strict=True))
     ]
-    return _frame(mask_stem(path), mask.shape, labels)
+    return _frame(path, mask.shape, labels)
 
 
 def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
@@ -148,7 +147,7 @@ def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
             "bitmask of another task? Say which with --task."
         )
     wanted = np.flatnonzero(bitmask.categories > 0)
-    dropped.add(UNLABELED, len(bitmask.ids) - len(wanted))
+    dropped.add(_UNLABELED, len(bitmask.ids) - len(wanted))
     masks = encode_instances(bitmask.instances, 1 + wanted)
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
     labels = [
@@ -161,7 +160,7 @@ def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
         )
         for i, mask, (x, y, width, height) in zip(wanted.tolist(), masks, boxes, strict=True)
     ]
-    return _frame(mask_stem(path), bitmask.instances.shape, labels)
+    return _frame(path, bitmask.instances.shape, labels)
 
 
 def _attributes(bits: int) -> LabelAttributes:
@@ -177,5 +176,5 @@ def _rle(mask: CocoRLE) -> RLE:
     return RLE(mask["counts"].decode(), (int(mask["size"][0]), int(mask["size"][1])))
 
 
-def _frame(stem: str, shape: tuple[int, ...], labels: list[Label]) -> Frame:
-    return Frame(f"{stem}.jpg", size=ImageSize(width=shape[1], height=shape[0]), labels=labels)
+def _frame(path: Path, shape: tuple[int, ...], labels: list[Label]) -> Frame:
+    return Frame(image_name(mask_stem(path)), size=ImageSize(width=shape[1], height=shape[0]), labels=labels)

@@ -1,91 +1,195 @@
-"""Frames with run lengths -> masks (sem_seg, drivable) and bitmasks (ins_seg, pan_seg), a PNG a frame.
+"""Frames with run lengths -> masks (sem_seg, drivable) and bitmasks (ins_seg, pan_seg), one PNG per frame.
 
 Where masks overlap the later label is on top; labels with scores are painted in ascending order of their scores, as the
 toolkit's ``to_mask`` does. Pixels of no label are 255 in sem_seg, background in drivable, and 0 in bitmasks.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 
-from ...parallel import cores
-from ..labels import Frame, Label
+from ...errors import DataError
+from ...tasks import TASKS, Task
+from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, Bitmask, encode_bitmask
+from ..categories import IGNORE_LABEL
+from ..labels import RLE, Frame, Label
+from ..masks import frame_to_mask
 from ..png import PNG_OPTIONS
+from ..rle import areas, check_rle, overlap
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
-from .outputs import Stems, new_folder
-from .painting import Painted, paint_classes, paint_instances
+from .mask_reader import in_threads
+from .outputs import new_folder, with_stems
 
-# As many frames are in memory at a time.
-_WINDOW = 64
+_OVERLAPPING = "frames whose labels overlap, of which a pixel keeps the last"
+_CUT = "labels lose pixels to labels over them"
+_COVERED = "labels are empty, or wholly under others, and are lost"
+_MERGED = "labels are joined with another of their class in their frame"
+
+_LAST_ID = (1 << 16) - 1
+
+
+class _Region(NamedTuple):
+    """A label that is painted: its class, and its mask, which it has."""
+
+    label: Label
+    known: TaskClass
+    rle: RLE
 
 
 class MaskWriter:
     """Writes frames as masks or bitmasks.
 
     Args:
-        task: sem_seg or drivable for masks, ins_seg or pan_seg for bitmasks.
+        task: of masks or of bitmasks.
         dropped: what they cannot hold is counted here.
         source: the file that the frames are from, for messages.
     """
 
     def __init__(self, task: str, dropped: Dropped, source: Path) -> None:
-        self._dropped, self._source, self._task = dropped, source, task
-        self._semantic = task in ("sem_seg", "drivable")
+        self._task, self._dropped, self._source = TASKS[task], dropped, source
         self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], folder: Path) -> None:
         """Writes ``folder/<stem>.png``, all or none.
 
         Raises:
-            DataError: run lengths that do not fit the image, or names that cannot be those of files.
+            DataError: run lengths do not fit the image, or names cannot be those of files.
             OutputError: a file cannot be written.
         """
-        stems = Stems(self._source, folder)
-        with new_folder(folder, ".png") as temporary, ThreadPoolExecutor(cores()) as pool:
-            jobs = ((self.painter(frame), temporary / f"{stems.take(frame)}.png") for frame in frames)
-            while window := list(islice(jobs, _WINDOW)):
-                for counts in pool.map(_save, window):
-                    for kind, count in counts.items():
-                        self._dropped.add(kind, count)
+        with new_folder(folder, ".png") as temporary:
+            jobs = (
+                (frame, self._regions(frame), temporary / f"{stem}.png")
+                for frame, stem in with_stems(frames, self._source, folder)
+            )
+            for counts in in_threads(self._save, jobs):
+                for kind, count in counts.items():
+                    self._dropped.add(kind, count)
 
-    def painter(self, frame: Frame) -> Callable[[], Painted]:
-        """What paints a frame. Which labels it paints is settled, and what of them is not kept counted."""
-        lost.count_frame(frame, self._dropped)
-        chosen: list[tuple[Label, TaskClass]] = []
+    def _regions(self, frame: Frame) -> list[_Region]:
+        """What is painted of a frame, in order; what of it is not kept is counted."""
+        self._dropped.add_frame(frame)
+        regions = []
         for label in frame.labels or ():
             if label.rle is None:
                 self._dropped.add(lost.NO_MASK)
             elif (known := self._classes.find(label.category)) is not None:
-                chosen.append((label, known))
+                regions.append(_Region(label, known, label.rle))
                 self._count(label)
         # As officially, the first label says whether there are scores.
-        if chosen and chosen[0][0].score is not None:
-            chosen.sort(key=lambda one: one[0].score or 0.0)
-        if self._semantic:
-            return partial(paint_classes, frame, [label for label, _ in chosen], self._task, self._source)
-        return partial(paint_instances, frame, chosen, self._task, self._source)
+        if regions and regions[0].label.score is not None:
+            regions.sort(key=lambda region: region.label.score or 0.0)
+        return regions
 
     def _count(self, label: Label) -> None:
-        lost.count_extras(label, self._dropped)
+        self._dropped.add_polygon(label)
         if label.score is not None:
             self._dropped.add(lost.SCORES)
-        if self._semantic:
-            lost.count_attributes(label, self._dropped)
+        if self._task.form == "masks":
+            self._dropped.add_attributes(label)
             if label.id is not None:
                 self._dropped.add(lost.IDS)
         elif label.attributes is not None and lost.has_light(label.attributes):
             self._dropped.add(lost.LIGHT_COLOR)
 
+    def _save(self, job: tuple[Frame, list[_Region], Path]) -> Counter[str]:
+        frame, regions, path = job
+        paint = _paint_classes if self._task.form == "masks" else _paint_instances
+        pixels, counts = paint(frame, regions, self._task, self._source)
+        Image.fromarray(pixels).save(path, **PNG_OPTIONS)
+        return counts
 
-def _save(job: tuple[Callable[[], Painted], Path]) -> Counter[str]:
-    paint, path = job
-    painted = paint()
-    Image.fromarray(painted.pixels).save(path, **PNG_OPTIONS)
-    return painted.dropped
+
+def _paint_classes(
+    frame: Frame, regions: Sequence[_Region], task: Task, source: Path
+) -> tuple[np.ndarray, Counter[str]]:
+    """The mask of a frame, (H, W) uint8 class ids, and what it does not hold by kind.
+
+    Pixels of no label are of the class that is not scored, in tasks that have one.
+    """
+    unpainted = IGNORE_LABEL if task.unscored is None else task.unscored
+    size = frame.height_width
+    labels = [region.label for region in regions]
+    try:
+        class_ids = {name: i for i, name in enumerate(task.names)}
+        pixels = frame_to_mask(Frame(frame.name, labels=labels), class_ids, *size, unpainted)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    masks = [check_rle(region.rle, size, str(source)) for region in regions]
+    joined = len(labels) - len({label.category for label in labels})
+    return pixels, Counter({_MERGED: joined, _OVERLAPPING: int(overlap(masks))})
+
+
+def _paint_instances(
+    frame: Frame, regions: Sequence[_Region], task: Task, source: Path
+) -> tuple[np.ndarray, Counter[str]]:
+    """The bitmask of a frame, (H, W, 4) uint8, and what it does not hold by kind."""
+    size = frame.height_width
+    where = f"{source}: frame {frame.name}, label"
+    masks = [check_rle(rle, size, f"{where} {label.id} ({label.category})") for label, _, rle in regions]
+    # In the order of run lengths, which go down the columns.
+    instances = np.zeros(size, np.int32, order="F")
+    for number, mask in enumerate(masks, 1):
+        np.copyto(instances, number, where=coco_mask.decode(mask).view(bool))
+    instances = np.ascontiguousarray(instances)
+    seen = np.bincount(instances.ravel(), minlength=len(regions) + 1)[1:]
+    ids = _annotation_ids(regions, task)
+    # Stuff of a class is one segment, so its parts cannot differ.
+    attributes: dict[int, int] = {}
+    for i, region in zip(ids, regions, strict=True):
+        attributes.setdefault(i, _attribute_bits(region))
+    bitmask = Bitmask(
+        instances,
+        np.array(ids, np.int64),
+        np.array([region.known.id + 1 for region in regions], np.int64),
+        np.array([attributes[i] for i in ids], np.uint8),
+    )
+    renumbered = sum(
+        str(region.label.id) != str(i) for i, region in zip(ids, regions, strict=True) if _is_thing(region, task)
+    )
+    return encode_bitmask(bitmask), Counter(
+        {
+            _CUT: int(((seen > 0) & (seen < areas(masks))).sum()),
+            _COVERED: int((seen == 0).sum()),
+            _MERGED: len(ids) - len(set(ids)),
+            lost.IDS: renumbered,
+        }
+    )
+
+
+def _annotation_ids(regions: Sequence[_Region], task: Task) -> list[int]:
+    """The annotation ids of a frame's labels.
+
+    Instances keep the ids that they have, if those are whole numbers of the allowed range and each stands once: so
+    bitmasks come back as they were, and an object of a video keeps its id. Else they count on behind the ids of stuff,
+    as officially. Stuff has its category id.
+    """
+    first = 1 + sum(not category.is_thing for category in task.categories)
+    things = [region.label for region in regions if _is_thing(region, task)]
+    numbers = [int(text) if (text := str(label.id)).isascii() and text.isdecimal() else 0 for label in things]
+    kept = len(set(numbers)) == len(numbers) and all(first <= number <= _LAST_ID for number in numbers)
+    following = iter(numbers if kept else range(first, first + len(numbers)))
+    return [next(following) if _is_thing(region, task) else region.known.id + 1 for region in regions]
+
+
+def _is_thing(region: _Region, task: Task) -> bool:
+    return task.categories[region.known.id].is_thing
+
+
+def _attribute_bits(region: _Region) -> int:
+    bits = IGNORED if region.known.ignored else 0
+    if (attributes := region.label.attributes) is not None:
+        for value, bit in (
+            (attributes.ignored, IGNORED),
+            (attributes.crowd, CROWD),
+            (attributes.occluded, OCCLUDED),
+            (attributes.truncated, TRUNCATED),
+        ):
+            bits |= bit if value else 0
+    return bits

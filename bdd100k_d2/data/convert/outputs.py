@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from ..labels import Frame, check_file_name, image_stem
 
 
 def check_new(path: Path, source: Path, overwrite: bool) -> None:
-    """Holds that ``path`` may be written.
+    """Checks that ``path`` may be written.
 
     Raises:
-        OutputError: it is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
+        OutputError: ``path`` is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
     """
     target, origin = path.resolve(), source.resolve()
     if target == origin or target in origin.parents:
@@ -25,16 +25,6 @@ def check_new(path: Path, source: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: lies in the folder that is to be read, {source}; give another place.")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists; give another place, or --overwrite to replace it.")
-
-
-def check_json(path: Path) -> None:
-    """Holds that ``path`` is a place for a JSON file.
-
-    Raises:
-        OutputError: it is a folder, or it ends otherwise.
-    """
-    if path.is_dir() or path.suffix != ".json":
-        raise OutputError(f"{path}: the target is one JSON file; give a path that ends in .json.")
 
 
 @contextmanager
@@ -47,7 +37,7 @@ def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterato
         foreign: names with that suffix that no conversion writes.
 
     Raises:
-        OutputError: a file is there, or a folder with other files, or it cannot be written.
+        OutputError: ``path`` is a file, or a folder with other files, or cannot be written.
     """
     if path.exists():
         others = [path.name]
@@ -77,27 +67,22 @@ def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterato
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-class Stems:
-    """The stems of the frames of a folder, one file each."""
+def with_stems(frames: Iterable[Frame], source: Path, folder: Path) -> Iterator[tuple[Frame, str]]:
+    """Yields each frame of the label file ``source`` with the stem that its file in ``folder`` has.
 
-    def __init__(self, source: Path, folder: Path) -> None:
-        self._names: dict[str, str] = {}
-        self._source, self._folder = source, folder
-
-    def take(self, frame: Frame) -> str:
-        """The stem that a frame's file has.
-
-        Raises:
-            DataError: its name leads out of the folder, or another frame has the same stem.
-        """
+    Raises:
+        DataError: a frame's name leads out of the folder, or two frames have the same stem.
+    """
+    names: dict[str, str] = {}
+    for frame in frames:
         try:
-            check_file_name(frame.name, self._folder)
+            check_file_name(frame.name, folder)
         except DataError as error:
-            raise DataError(f"{self._source}: {error} Rename it in the label file.") from error
+            raise DataError(f"{source}: {error} Rename it in the label file.") from error
         stem = image_stem(frame.name)
-        other = self._names.setdefault(stem, frame.name)
+        other = names.setdefault(stem, frame.name)
         if other != frame.name:
             raise DataError(
-                f"{self._source}: frames {other} and {frame.name} would have the same file {stem}; rename one of them."
+                f"{source}: frames {other} and {frame.name} would have the same file {stem}; rename one of them."
             )
-        return stem
+        yield frame, stem

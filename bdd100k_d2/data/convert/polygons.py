@@ -1,17 +1,11 @@
-"""Masks <-> COCO polygons, without loss.
+"""Masks -> COCO polygons, without loss.
 
 The polygons follow the edges between pixels, so their corners are whole numbers and pycocotools fills exactly the mask
 again. Each connected part is one polygon. A hole is reached from the outline by a cut of no width, because COCO has no
 holes: the parts of an object are united.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-from pycocotools import mask as coco_mask
-
-from ...errors import DataError
-from ..rle import CocoRLE
 
 Polygon = list[float]
 """x and y of each corner in turn, in pixels from the upper left corner of the image."""
@@ -28,31 +22,6 @@ def mask_to_polygons(mask: np.ndarray) -> list[Polygon]:
     top, left = int(rows[0]), int(columns[0])
     rings = _rings(mask[top : rows[-1] + 1, left : columns[-1] + 1] > 0)
     return [[float(value) for x, y in ring for value in (x + left, y + top)] for ring in _without_holes(rings)]
-
-
-def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> CocoRLE:
-    """Fills polygons, as pycocotools does, and unites them.
-
-    Args:
-        polygons: as of :data:`Polygon`.
-        size: (height, width) of the image in pixels.
-
-    Raises:
-        DataError: none, less than three corners, half a corner, or a corner further outside of the image than it is
-            large; the caller adds where.
-    """
-    height, width = size
-    for polygon in polygons:
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise DataError(f"a polygon has an x and a y for each of three corners or more, not {len(polygon)} numbers")
-        corners = np.asarray(polygon).reshape(-1, 2)
-        # pycocotools takes memory for every step along the outline.
-        if not (np.abs(corners) <= 2 * np.array([width, height])).all():
-            raise DataError(f"a polygon leads far out of the image of {width}x{height} pixels")
-    if not polygons:
-        raise DataError("there is no polygon")
-    merged = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width))
-    return {"size": [int(height), int(width)], "counts": merged["counts"]}
 
 
 def _rings(mask: np.ndarray) -> list[list[_Corner]]:

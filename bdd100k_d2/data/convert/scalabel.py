@@ -6,13 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from ...errors import DataError
 from ..labels import Frame, Label, write_frames
-from ..vintages import read_labels
-from .splitter import SplitError, split_array
+from ..splitter import read_part, split_frames
+from ..vintages import label_files, lower_attributes, read_labels
 
 _ABSENT = msgspec.Raw()
-_NULL = b"null"
+_PART = 8 << 20
 
 
 class SourceLabel(Label, omit_defaults=True, gc=False):
@@ -24,20 +23,15 @@ class SourceLabel(Label, omit_defaults=True, gc=False):
 class SourceFrame(Frame, omit_defaults=True):
     """A frame whose labels have their polygons."""
 
-    labels: list[SourceLabel] | None = None
+    labels: list[SourceLabel] | None = None  # type: ignore[assignment]  # what is read only is not appended to
+
+
+_decode = msgspec.json.Decoder(list[SourceFrame]).decode
 
 
 def has_polygon(label: Label) -> bool:
     """Whether a label was read with a polygon, which only Scalabel holds."""
-    return isinstance(label, SourceLabel) and bytes(label.poly2d) not in (b"", _NULL, b"[]")
-
-
-def label_files(path: Path) -> list[Path]:
-    """The file itself, or the ``.json`` files of a folder, else of the folders in it, sorted by path."""
-    if not path.is_dir():
-        return [path]
-    levels = ([file for file in path.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
-    return sorted(next(filter(None, levels), []))
+    return isinstance(label, SourceLabel) and bytes(label.poly2d) not in (b"", b"null", b"[]")
 
 
 def read_scalabel(path: Path) -> Iterator[Frame]:
@@ -54,23 +48,23 @@ def read_scalabel(path: Path) -> Iterator[Frame]:
 
 
 def _read_file(path: Path) -> Iterator[Frame]:
-    decoder = msgspec.json.Decoder(list[SourceFrame])
-    streamed = False
-    try:
-        with path.open("rb") as file:
-            for piece in split_array(file):
-                # As the reader of the vintages does: some tracking files write these two with a capital.
-                content = piece.replace(b'"Occluded"', b'"occluded"').replace(b'"Truncated"', b'"truncated"')
-                for frame in decoder.decode(content):
-                    streamed = True
-                    yield frame
-    except (SplitError, msgspec.MsgspecError, OSError):
-        frames = read_labels(path).frames
-        if streamed:
-            raise DataError(
-                f"{path}: the list of frames cannot be cut into frames; download or export it again."
-            ) from None
+    parts = split_frames(path, _PART)
+    for start, end in parts:
+        frames = _read_part(path, start, end)
+        if frames is None:
+            # Either what looked like the end of a frame was none, or the file is a bad one.
+            yield from _read_part(path, start, parts[-1][1]) or read_labels(path).frames
+            return
         yield from frames
+    if not parts:
+        yield from read_labels(path).frames
+
+
+def _read_part(path: Path, start: int, end: int) -> list[SourceFrame] | None:
+    try:
+        return _decode(lower_attributes(read_part(path, start, end)))
+    except msgspec.MsgspecError:
+        return None
 
 
 def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:

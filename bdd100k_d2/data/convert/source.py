@@ -2,30 +2,29 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError
-from ..labels import Frame, ImageSize, Label
+from ...tasks import TASKS
+from ..coco import is_coco, read_coco
+from ..labels import Frame, ImageSize, Label, each_once
+from ..vintages import label_files
 from .classes import check_category, guess_task
-from .coco_reader import is_coco, read_coco
 from .dropped import NO_AREA, Dropped
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
-from .scalabel import has_polygon, label_files, read_scalabel
-from .yolo_classes import find_labels, list_labels, read_classes
-from .yolo_reader import Sizes, read_yolo
+from .scalabel import has_polygon, read_scalabel
+from .yolo_reader import Sizes, find_labels, list_labels, read_classes, read_yolo
 
-KINDS = ("scalabel", "coco", "yolo", "masks", "bitmasks")
-
-# Whose masks are of single objects, at least in part.
-_OBJECTS = ("ins_seg", "pan_seg")
+SOURCE_KINDS = ("scalabel", "coco", "yolo", "masks", "bitmasks")
 
 # Frames with labels that the task of label files is told from.
 _LOOKED_AT = 200
 
 
-class Options(NamedTuple):
+class SourceOptions(NamedTuple):
     """What a reader may have to be told.
 
     Attributes:
@@ -43,24 +42,25 @@ class Options(NamedTuple):
     classes: Path | None = None
 
 
-class Source(NamedTuple):
-    """A path's kind, one of :data:`KINDS`, the task of its labels, and its frames, to be taken once.
+class LabelSource(NamedTuple):
+    """A path's kind, one of :data:`SOURCE_KINDS`, the task of its labels, and its frames, to be taken once.
 
     The task is None of labels that have neither boxes nor masks. ``boxes`` says whether labels have boxes, or masks of
-    objects.
+    objects. ``total`` is the number of frames where that is known without reading them.
     """
 
     kind: str
     task: str | None
     boxes: bool
     frames: Iterator[Frame]
+    total: int | None = None
 
 
-def recognise(path: Path, split: str | None = None) -> str:
+def source_kind(path: Path, split: str | None = None) -> str:
     """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set.
 
     Raises:
-        DataError: it does not exist, or it is of no kind.
+        DataError: the path does not exist, or is of no kind.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
@@ -73,7 +73,8 @@ def recognise(path: Path, split: str | None = None) -> str:
     pngs = list_pngs(path)
     if pngs:
         return "bitmasks" if holds_bitmasks(pngs) else "masks"
-    if label_files(path):
+    with suppress(DataError):
+        label_files(path)
         return "scalabel"
     try:
         find_labels(path, split)
@@ -87,57 +88,47 @@ def recognise(path: Path, split: str | None = None) -> str:
     return "yolo"
 
 
-def open_source(path: Path, kind: str | None, dropped: Dropped, options: Options) -> Source:
+def open_source(path: Path, kind: str | None, dropped: Dropped, options: SourceOptions) -> LabelSource:
     """Opens labels of any kind. Each frame is checked when it is taken.
 
     Args:
         path: a file or a folder.
-        kind: one of :data:`KINDS`; None recognises it.
+        kind: one of :data:`SOURCE_KINDS`; None recognises it.
         dropped: what a reader leaves out is counted here.
         options: what the reader may have to be told.
 
     Raises:
         DataError: the labels cannot be read, or their kind or task cannot be told.
     """
-    kind = kind or recognise(path, options.split)
+    kind = kind or source_kind(path, options.split)
+    total = None
     if kind in ("masks", "bitmasks"):
         return _open_pngs(path, kind, dropped, options.task)
     if kind == "yolo":
         folder = find_labels(path, options.split)
+        total = len(list_labels(folder))
         frames = read_yolo(folder, read_classes(folder, options.classes), Sizes(folder, options.images, options.size))
-    elif kind == "coco":
-        frames = read_coco(path)
     else:
-        if path.is_dir() and not label_files(path):
-            raise DataError(
-                f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels."
-            )
-        frames = read_scalabel(path)
+        frames = read_coco(path) if kind == "coco" else read_scalabel(path)
     first, frames = _first(_checked(frames, path, dropped))
     labels = [label for frame in first for label in frame.labels or ()]
     task = options.task or guess_task(first, path)
     # Masks of objects have the boxes around them.
-    boxes = not labels or any(one.box2d is not None or (one.rle is not None and task in _OBJECTS) for one in labels)
-    return Source(kind, task, boxes, frames)
+    objects = task is not None and TASKS[task].form == "bitmasks"
+    boxes = not labels or any(one.box2d is not None or (one.rle is not None and objects) for one in labels)
+    return LabelSource(kind, task, boxes, frames, total)
 
 
-def count_frames(path: Path, source: Source) -> int | None:
-    """How many frames a source has where that is known without reading it: one a file."""
-    if source.kind in ("masks", "bitmasks"):
-        return len(list_pngs(path))
-    return len(list_labels(path)) or None if source.kind == "yolo" else None
-
-
-def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> Source:
+def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> LabelSource:
     files = list_pngs(path)
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
-    allowed, tell = (("sem_seg", "drivable"), mask_task) if kind == "masks" else (("ins_seg", "pan_seg"), bitmask_task)
+    allowed = [one.name for one in TASKS.values() if one.form == kind]
+    tell, read = (mask_task, read_masks) if kind == "masks" else (bitmask_task, read_bitmasks)
     task = task or tell(files)
     if task not in allowed:
         raise DataError(f"{path}: {kind} are of {' or '.join(allowed)}, not of {task}; give another --task or --from.")
-    read = read_masks if kind == "masks" else read_bitmasks
-    return Source(kind, task, kind == "bitmasks", read(files, task, dropped))
+    return LabelSource(kind, task, kind == "bitmasks", read(files, task, dropped), len(files))
 
 
 def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:
@@ -153,11 +144,7 @@ def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:
 
 
 def _checked(frames: Iterable[Frame], path: Path, dropped: Dropped) -> Iterator[Frame]:
-    seen: set[str] = set()
-    for frame in frames:
-        if frame.name in seen:
-            raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
-        seen.add(frame.name)
+    for frame in each_once(frames, path):
         if frame.labels:
             frame.labels = [label for label in frame.labels if _is_kept(label, frame, path, dropped)]
         yield frame

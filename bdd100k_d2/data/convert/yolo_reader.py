@@ -1,35 +1,97 @@
-"""YOLO label files -> frames."""
+"""YOLO label files -> frames.
+
+A data set has ``labels/<split>/*.txt`` and the names of the classes in ``data.yaml``. Source:
+https://docs.ultralytics.com/datasets/detect. A file ``classes.txt``, one name per line, is read too, as labelImg writes
+it.
+"""
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
 from PIL import Image
 
 from ...errors import DataError
-from ..labels import Box2D, Frame, ImageSize, Label
-from .yolo_classes import list_labels
+from ..labels import Box2D, Frame, ImageSize, Label, image_name, image_stem, is_image_name
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+CLASSES, DATA = "classes.txt", "data.yaml"
 
 # Of fractions that were rounded to six digits, as most tools write them.
 _ROUNDING = 1e-5
+
+
+def find_labels(source: Path, split: str | None) -> Path:
+    """The folder with the label files of a split of a data set; ``source`` is that folder or one that it is in.
+
+    Raises:
+        DataError: there is no such folder, or there are several splits and ``split`` is not given.
+    """
+    folder = source / "labels" if (source / "labels").is_dir() else source
+    if split is not None:
+        folder = folder / split if (folder / split).is_dir() else folder
+    elif not list_labels(folder):
+        splits = sorted(one.name for one in folder.iterdir() if one.is_dir() and list_labels(one))
+        if len(splits) > 1:
+            raise DataError(f"{folder}: holds the splits {', '.join(splits)}; give one with --split.")
+        folder = folder / splits[0] if splits else folder
+    if not list_labels(folder):
+        raise DataError(f"{folder}: no .txt file in the folder; give the folder of the YOLO labels.")
+    return folder
+
+
+def list_labels(folder: Path) -> list[Path]:
+    """The label files of a folder, sorted by name."""
+    return sorted(file for file in folder.glob("*.txt") if file.name != CLASSES and file.name[0] != ".")
+
+
+def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
+    """The names of the classes, by their numbers: of the file ``classes``, else of the one beside or above the labels.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, or its numbers do not count from 0.
+    """
+    if classes is None:
+        places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in (DATA, CLASSES)]
+        classes = next((place for place in places if place.is_file()), None)
+    if classes is None:
+        raise DataError(f"{folder}: no {DATA} or {CLASSES} beside or above the labels; give it with --classes.")
+    try:
+        text = classes.read_text(encoding="utf-8")
+        if classes.suffix not in (".yaml", ".yml"):
+            return _names([line.strip() for line in text.splitlines() if line.strip()], classes)
+        document = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(
+            f"{classes}: the class names cannot be read ({error}); give another file with --classes."
+        ) from error
+    return _names(document.get("names") if isinstance(document, dict) else None, classes)
+
+
+def _names(found: object, path: Path) -> list[str]:
+    if isinstance(found, dict):
+        found = [found.get(i) for i in range(len(found))]
+    if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+        raise DataError(
+            f"{path}: no names of classes that count from 0; write them as names: [pedestrian, rider, ...]."
+        )
+    return found
 
 
 class Sizes:
     """The names and sizes of the images of label files: of the files in a folder, else one size for all.
 
     Raises:
-        DataError: neither is given, or the folder has no images.
+        DataError: neither is given, or the folder does not exist.
     """
 
     def __init__(self, labels: Path, images: Path | None, size: ImageSize | None) -> None:
-        self._size, self._images = size, images
-        self._names: dict[str, str] = {}
+        self._size, self._folder = size, images
+        self._images: dict[str, Path] = {}
         if images is not None:
             if not images.is_dir():
                 raise DataError(f"{images}: no such folder of images; check --images.")
-            self._names = {one.stem: one.name for one in images.iterdir() if one.suffix.lower() in _SUFFIXES}
+            self._images = {image_stem(one.name): one for one in images.iterdir() if is_image_name(one.name)}
         elif size is None:
             raise DataError(
                 f"{labels}: YOLO's numbers are fractions of the image's size, which the labels do not hold; give "
@@ -42,29 +104,27 @@ class Sizes:
         Raises:
             DataError: the image is not in the folder, or cannot be read.
         """
-        if self._images is None:
-            return f"{path.stem}.jpg", self._size
-        name = self._names.get(path.stem)
-        if name is None:
-            raise DataError(f"{path}: {self._images} has no image of this name; check --images.")
+        if self._folder is None and self._size is not None:
+            return image_name(path.stem), self._size
+        image_path = self._images.get(image_stem(path.stem))
+        if image_path is None:
+            raise DataError(f"{path}: {self._folder} has no image of this name; check --images.")
         if self._size is not None:
-            return name, self._size
+            return image_path.name, self._size
         try:
             # It reads the header alone.
-            with Image.open(self._images / name) as image:
-                return name, ImageSize(*image.size)
+            with Image.open(image_path) as image:
+                return image_path.name, ImageSize(*image.size)
         except (OSError, SyntaxError) as error:
-            raise DataError(
-                f"{self._images / name}: the image cannot be read ({error}); mend it, or give --size."
-            ) from error
+            raise DataError(f"{image_path}: the image cannot be read ({error}); mend it, or give --size.") from error
 
 
 def read_yolo(folder: Path, classes: list[str], sizes: Sizes) -> Iterator[Frame]:
-    """Yields a frame a label file, sorted by name; label ids count on through all frames.
+    """Yields one frame per label file, sorted by name; label ids count on through all frames.
 
     Raises:
-        DataError: a line that has not five fields, or six with a score, fields that are no numbers or fractions, or a
-            class that has no name.
+        DataError: a line has not five fields, or six with a score, fields are no numbers or fractions, or a class has
+            no name.
     """
     number = 0
     for path in list_labels(folder):

@@ -1,43 +1,49 @@
-"""Frames -> YOLO label files: a line a box, class number, centre and size as fractions of the image.
+"""Frames -> YOLO label files: one line per box with class number, centre and size as fractions of the image.
 
 Inclusive corners become edges (``x2 + 1``, as officially), and boxes are cut off at the edges of the image, because
 trainers refuse fractions outside of 0 to 1. Crowds and ignored labels are left out. A frame without boxes gets an empty
-file. Predictions have the score as a sixth field.
+file. Predictions have the score as a sixth field. Ultralytics looks for the images at ``images/<split>``, beside
+``labels``, and for splits and class names in ``data.yaml``.
 """
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
 from pycocotools import mask as coco_mask
 
-from ...errors import DataError
+from ...atomic import write_atomic
+from ...errors import DataError, OutputError
 from ...tasks import TASKS
 from ..labels import Box2D, Frame, ImageSize, Label
 from ..rle import check_rle
 from . import dropped as lost
 from .classes import TaskClasses
 from .dropped import Dropped
-from .outputs import Stems, new_folder
-from .yolo_classes import CLASSES, add_split, check_data_file
+from .outputs import new_folder, with_stems
+from .yolo_reader import CLASSES, DATA, read_classes
 
-CUT = "boxes reach out of their image and are cut off at its edges"
+logger = logging.getLogger(__name__)
 
-DIGITS = 8
-"""Of a fraction after the point: a hundred-thousandth of a pixel of 1280."""
+_CUT = "boxes reach out of their image and are cut off at its edges"
+
+# Of a fraction after the point: a hundred-thousandth of a pixel of 1280.
+_DIGITS = 8
 
 
 class YoloWriter:
     """Writes frames as a split of a YOLO data set.
 
     Args:
-        task: det or ins_seg, whose classes are numbered.
+        task: whose classes are numbered.
         dropped: what YOLO cannot hold is counted here.
         source: the file that the frames are from, for messages.
-        size: of images whose frame has none; None raises for them.
+        size: of images whose frame has none; None raises DataError for them.
     """
 
     def __init__(self, task: str, dropped: Dropped, source: Path, size: ImageSize | None) -> None:
-        self._names, self._dropped, self._source, self._size = TASKS[task].names, dropped, source, size
+        self._names, self._dropped, self._source, self._size = list(TASKS[task].names), dropped, source, size
         self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], root: Path, split: str) -> None:
@@ -46,30 +52,31 @@ class YoloWriter:
         Of a ``data.yaml`` that is there nothing is lost: a split that it does not name is added at its end.
 
         Raises:
-            DataError: a frame without a size, run lengths that do not fit it, or names that cannot be those of files.
+            DataError: a frame has no size, run lengths do not fit it, or names cannot be those of files.
             OutputError: a file cannot be written, or ``data.yaml`` has other classes.
         """
-        check_data_file(root, self._names)
+        path = root / DATA
+        if path.exists() and read_classes(root, path) != self._names:
+            raise OutputError(f"{path}: has other classes than these labels; write them to another folder.")
         folder = root / "labels" / split
-        stems = Stems(self._source, folder)
         with new_folder(folder, ".txt", (CLASSES,)) as temporary:
-            for frame in frames:
-                (temporary / f"{stems.take(frame)}.txt").write_text(self.text(frame))
-        add_split(root, split, self._names)
+            for frame, stem in with_stems(frames, self._source, folder):
+                (temporary / f"{stem}.txt").write_text(self._text(frame))
+        _add_split(root, split, self._names)
 
-    def text(self, frame: Frame) -> str:
-        """The lines of a frame."""
+    def _text(self, frame: Frame) -> str:
         size = frame.size or self._size
         if size is None:
             raise DataError(
                 f"{self._source}: frame {frame.name} has no width and height, of which YOLO's numbers are fractions; "
                 "give them with --size 1280x720."
             )
-        lost.count_frame(frame, self._dropped)
+        self._dropped.add_frame(frame)
         return "".join(self._line(frame, label, size) for label in frame.labels or ())
 
     def _line(self, frame: Frame, label: Label, size: ImageSize) -> str:
-        if label.box2d is None and label.rle is None:
+        box, rle = label.box2d, label.rle
+        if box is None and rle is None:
             self._dropped.add(lost.NO_BOX)
             return ""
         known = self._classes.find(label.category)
@@ -78,7 +85,11 @@ class YoloWriter:
         if known.ignored or label.is_crowd:
             self._dropped.add(lost.CROWDS_LEFT_OUT)
             return ""
-        box = label.box2d or self._around_mask(frame, label, size)
+        if box is None and rle is not None:
+            where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
+            x, y, width, height = coco_mask.toBbox(check_rle(rle, (size.height, size.width), where)).tolist()
+            # The mask may be one of nothing.
+            box = Box2D(x, y, x + width - 1, y + height - 1) if width else None
         if box is None:
             self._dropped.add(lost.NO_AREA)
             return ""
@@ -88,7 +99,7 @@ class YoloWriter:
             return ""
         self._count(label)
         if left < 0 or top < 0 or right > size.width or bottom > size.height:
-            self._dropped.add(CUT)
+            self._dropped.add(_CUT)
             left, top = max(left, 0), max(top, 0)
             right, bottom = min(right, size.width), min(bottom, size.height)
         fields = (
@@ -97,20 +108,44 @@ class YoloWriter:
             (right - left) / size.width,
             (bottom - top) / size.height,
         )
-        score = "" if label.score is None else f" {label.score:.{DIGITS}f}"
-        return f"{known.index} " + " ".join(f"{field:.{DIGITS}f}" for field in fields) + f"{score}\n"
-
-    def _around_mask(self, frame: Frame, label: Label, size: ImageSize) -> Box2D | None:
-        """The box around a label's mask; None for a mask of nothing."""
-        where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
-        mask = check_rle(label.rle, (size.height, size.width), where)
-        x, y, width, height = coco_mask.toBbox(mask).tolist()
-        return Box2D(x, y, x + width - 1, y + height - 1) if width else None
+        score = "" if label.score is None else f" {label.score:.{_DIGITS}f}"
+        return f"{known.id} " + " ".join(f"{field:.{_DIGITS}f}" for field in fields) + f"{score}\n"
 
     def _count(self, label: Label) -> None:
-        lost.count_attributes(label, self._dropped)
-        lost.count_extras(label, self._dropped)
+        self._dropped.add_attributes(label)
+        self._dropped.add_polygon(label)
         if label.id is not None:
             self._dropped.add(lost.IDS)
         if label.rle is not None:
             self._dropped.add(lost.MASKS)
+
+
+def _add_split(root: Path, split: str, names: list[str]) -> None:
+    """Writes ``data.yaml`` with the splits that ``root`` has now; to one that is there only adds ``split``.
+
+    Such a file is its user's: what it says of a split, its other keys and its comments stay. Where a line at its end
+    would say something else, it is left alone, with a warning.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = root / DATA
+    if not path.exists():
+        splits = sorted(one.name for one in (root / "labels").iterdir() if one.is_dir() and one.name[0] != ".")
+        document = {split: f"images/{split}" for split in splits} | {"names": dict(enumerate(names))}
+        write_atomic(path, yaml.safe_dump(document, sort_keys=False))
+        return
+    text = path.read_text(encoding="utf-8")
+    before = yaml.safe_load(text)
+    if split in before:
+        return
+    line = yaml.safe_dump({split: f"images/{split}"})
+    longer = text + ("" if text.endswith("\n") else "\n") + line
+    try:
+        fits = yaml.safe_load(longer) == before | {split: f"images/{split}"}
+    except yaml.YAMLError:
+        fits = False
+    if fits:
+        write_atomic(path, longer)
+    else:
+        logger.warning("%s: names no split %s, and none could be added; add %s", path, split, line.strip())

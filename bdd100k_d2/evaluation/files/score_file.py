@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...data.labels import Part, diagnose, read_content
+from ...data.labels import DocumentPart, diagnose, read_content
 from ...errors import DataError
 
 Scores = tuple[np.ndarray, np.ndarray]
@@ -107,7 +107,9 @@ def _ranked(frame: _Frame, path: Path) -> Scores:
     return np.array(ids, np.int64)[order], scores[order]
 
 
-def _parts(document: Any) -> list[Part] | None:  # noqa: ANN401, whatever a file holds
+def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
     if not isinstance(document, list) or not all(isinstance(frame, dict) for frame in document):
         return None
-    return [Part(f"frame {frame.get('name', f'number {i}')}", frame, _Frame) for i, frame in enumerate(document)]
+    return [
+        DocumentPart(f"frame {frame.get('name', f'number {i}')}", frame, _Frame) for i, frame in enumerate(document)
+    ]

@@ -13,7 +13,7 @@ from support.conversion_cases import random_det_frames, run, write
 
 import bdd100k_d2
 from bdd100k_d2.data.convert.convert import convert
-from bdd100k_d2.data.convert.source import recognise
+from bdd100k_d2.data.convert.source import source_kind
 from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 
@@ -35,11 +35,11 @@ def test_kinds_are_told_by_content(tmp_path: Path) -> None:
     (tmp_path / "videos/v").mkdir(parents=True)
     write_frames([], tmp_path / "videos/v/v.json")
     found = {
-        name: recognise(tmp_path / name)
+        name: source_kind(tmp_path / name)
         for name in ("det_val.json", renamed.name, "yolo", "masks", "bitmasks", "videos")
     }
     assert list(found.values()) == ["scalabel", "coco", "yolo", "masks", "bitmasks", "scalabel"]
-    assert recognise(tmp_path / "yolo/labels/val") == "yolo"
+    assert source_kind(tmp_path / "yolo/labels/val") == "yolo"
 
 
 @pytest.mark.parametrize(

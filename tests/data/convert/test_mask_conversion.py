@@ -1,6 +1,7 @@
 """Masks and bitmasks <-> run lengths: exactly, as the toolkit does, and what is wrong with files."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from support.conversion_cases import pixels_of, random_bitmask, random_regions, rle_of, run, through, write
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, read_bitmask
+from bdd100k_d2.data.categories import Category
 from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize, Label, LabelAttributes
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError
@@ -210,6 +212,22 @@ def test_drivable_is_told_and_knows_no_ignored_pixels(tmp_path: Path) -> None:
     assert [label.category for label in frame.labels] == ["direct", "alternative"]
     assert run(tmp_path / "labels.json", tmp_path / "back", "masks").task == "drivable"
     assert load(tmp_path / "back/a.png").tolist() == [[0, 0, 1], [2, 2, 2]]
+
+
+def test_a_task_that_is_added_is_converted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its classes and their form are asked of the task's record."""
+    own = replace(
+        TASKS["sem_seg"],
+        name="lane_mark",
+        categories=(Category("crosswalk", (0, 0, 0), False), Category("single white", (9, 9, 9), False)),
+    )
+    monkeypatch.setitem(TASKS, "lane_mark", own)
+    mask = np.array([[0, 0, 1], [1, 255, 255]], np.uint8)
+    save(mask, tmp_path / "masks/a.png")
+    done = run(tmp_path / "masks", tmp_path / "labels.json", "scalabel", task="lane_mark")
+    assert (done.task, done.labels, done.dropped) == ("lane_mark", 2, {})
+    assert run(tmp_path / "labels.json", tmp_path / "back", "masks").task == "lane_mark"
+    assert (load(tmp_path / "back/a.png") == mask).all()
 
 
 def test_real_masks_and_run_lengths(real_root: Path, tmp_path: Path) -> None:

@@ -64,6 +64,22 @@ def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
     assert document == {"train": "images/train", "val": "images/val", "names": dict(enumerate(TASKS["det"].names))}
 
 
+ENDINGS = ("a0.jpeg", "a1.JPG", "a2.bmp", "a3.webp", "a4.tif", "a5.Tiff", "a6.png", "a7")
+
+
+def test_labels_are_named_after_images_of_every_ending(tmp_path: Path) -> None:
+    frames = [Frame(name, labels=[Label("1", "car", box2d=Box2D(0, 0, 9, 9))]) for name in ENDINGS]
+    run(write(tmp_path, frames), tmp_path / "yolo", "yolo", split="val")
+    found = sorted(path.name for path in (tmp_path / "yolo/labels/val").iterdir())
+    assert found == [f"a{i}.txt" for i in range(len(ENDINGS))]
+    (tmp_path / "images").mkdir()
+    for name in ENDINGS[:-1]:
+        Image.new("RGB", (80, 40)).save(tmp_path / "images" / name, "PNG")
+    (tmp_path / "yolo/labels/val/a7.txt").unlink()
+    run(tmp_path / "yolo", tmp_path / "s.json", "scalabel", images=tmp_path / "images")
+    assert [frame.name for frame in read_labels(tmp_path / "s.json").frames] == [*ENDINGS[:-1]]
+
+
 def test_boxes_are_cut_off_at_the_edges(tmp_path: Path) -> None:
     labels = [Label("1", "car", box2d=Box2D(-10, -5, 1280, 730)), Label("2", "car", box2d=Box2D(0, 0, 1279, 719))]
     done = run(write(tmp_path, [Frame("a.jpg", labels=labels)]), tmp_path / "yolo", "yolo")

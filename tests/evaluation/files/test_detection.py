@@ -61,7 +61,7 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
     monkeypatch.setattr(box_columns, "read_labels", lambda path: pytest.fail("the general reader was asked"))
     if indent:
         path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
-    assert len(box_columns._split(path)) > 10
+    assert len(box_columns.split_frames(path, 300)) > 10
     parts = read(path, processes)
     assert parts.names == whole.names
     assert parts.without_box == whole.without_box == 1

@@ -1,6 +1,5 @@
 """Label files read in pieces: the same frames as when read at once, whatever the pieces."""
 
-import io
 import json
 from pathlib import Path
 
@@ -9,54 +8,28 @@ import numpy as np
 import pytest
 from support.conversion_cases import random_det_frames, run, write
 
+from bdd100k_d2.data.convert import scalabel
 from bdd100k_d2.data.convert.scalabel import read_scalabel
-from bdd100k_d2.data.convert.splitter import SplitError, split_array
 from bdd100k_d2.data.labels import Box2D, Frame, Label
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 
-NASTY = [
-    {"a": 'bracket ] brace } quote " backslash \\'},
-    {"b\\": ['\\"', '"', "\\\\", "[{", "ä"], "c": {"d": [[], {}, [[1]]]}},
-    {},
-    {"e": '\\\\\\"]}'},
-]
 
-
-@pytest.mark.parametrize("indent", (None, 1))
-@pytest.mark.parametrize("wrapped", (False, True))
-@pytest.mark.parametrize("chunk", (30, 31, 47, 64, 1000))
-def test_elements_come_whole(chunk: int, wrapped: bool, indent: int | None) -> None:
-    document = {"frames": NASTY * 5, "config": {"x": [1]}} if wrapped else NASTY * 5
-    file = io.BytesIO(json.dumps(document, indent=indent, ensure_ascii=False).encode())
-    pieces = [json.loads(piece) for piece in split_array(file, chunk)]
-    assert [element for piece in pieces for element in piece] == NASTY * 5
-    assert chunk > 100 or len(pieces) > 3
-
-
-def test_no_more_is_read_than_is_needed() -> None:
-    file = io.BytesIO(json.dumps([{"name": str(i)} for i in range(10_000)]).encode())
-    pieces = split_array(file, 1000)
-    for count in range(1, 4):
-        next(pieces)
-        assert file.tell() == count * 1000
-
-
-def test_an_empty_array() -> None:
-    assert list(split_array(io.BytesIO(b" [ ] "))) == []
-
-
-@pytest.mark.parametrize(
-    "text", (b"", b"5", b'{"name": 1}', b'[{"a": 1}', b'[{"a": 1}, 5', b'[{"a": 1}]]', b'[{"a": 1} 7]', b'[{}{"a": "]')
-)
-def test_what_is_no_array_of_objects(text: bytes) -> None:
-    with pytest.raises(SplitError):
-        list(split_array(io.BytesIO(text), 5))
-
-
+@pytest.mark.parametrize("form", ("list", "dataset", "sorted keys", "labels with names"))
 @pytest.mark.parametrize("seed", range(4))
-def test_frames_equal_those_read_at_once(tmp_path: Path, seed: int) -> None:
+def test_frames_equal_those_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, form: str) -> None:
     path = write(tmp_path, random_det_frames(np.random.default_rng(seed), 30))
+    frames = json.loads(path.read_text())
+    if form == "dataset":
+        path.write_text(json.dumps({"frames": frames, "config": {"categories": []}}))
+    elif form == "sorted keys":
+        path.write_text(json.dumps(frames, sort_keys=True))
+    elif form == "labels with names":
+        # As between frames, a name comes first.
+        for frame in frames[20:]:
+            frame["labels"] = [{"name": "x"} | label for label in frame.get("labels") or ()]
+        path.write_text(json.dumps(frames))
+    monkeypatch.setattr(scalabel, "_PART", 700)
     streamed = msgspec.to_builtins(list(read_scalabel(path)))
     for frame in streamed:
         for label in frame.get("labels") or ():
