@@ -65,16 +65,21 @@ class Split(NamedTuple):
 
 def existing(path: Path | None, other: Path | None) -> Path | None:
     """The first of two places that is on the disk; ``path`` where neither is."""
-    return other if other is not None and not path.exists() and other.exists() else path
+    return other if path is not None and other is not None and not path.exists() and other.exists() else path
 
 
 def all_splits() -> Iterator[Split]:
     """Yields the splits of every task of `TASKS`, with paths relative to ``<root>/bdd100k``."""
     for task in TASKS.values():
         for split in SPLITS:
-            labels = (None, None, None) if split == "test" else (task.labels, task.other_images, task.other_labels)
-            places = (None if path is None else Path(path.format(split=split)) for path in labels)
-            yield Split(task.name, split, Path(task.images.format(split=split)), *places)
+
+            def place(path: str | None, split: str = split) -> Path | None:
+                return None if path is None else Path(path.format(split=split))
+
+            # The labels of test are not public.
+            labels, other_labels = (None, None) if split == "test" else (task.labels, task.other_labels)
+            images = Path(task.images.format(split=split))
+            yield Split(task.name, split, images, place(labels), place(task.other_images), place(other_labels))
 
 
 def default_root() -> Path:
@@ -91,7 +96,8 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
     for split in all_splits():
         if split.name == name:
             folder = (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
-            return Split(*split[:2], *(None if path is None else folder / path for path in split[2:]))
+            others = (None if path is None else folder / path for path in split[3:])
+            return Split(split.task, split.split, folder / split.images, *others)
     raise KeyError(f"no dataset {name!r}; there are {known_names()}")
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import DataError
+from .folders import label_files
 from .labels import (
     RLE,
     Box2D,
@@ -69,9 +70,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
 
 
 def _read_folder(folder: Path) -> LabelSet:
-    # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
-    levels = ([file for file in folder.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
-    files = sorted(next(filter(None, levels), []))
+    files = label_files(folder)
     if not files:
         raise DataError(
             f"{folder}: no .json file in the folder or in the folders in it; give the folder of the labels."

@@ -16,7 +16,7 @@ from ..data.masks import read_mask
 from ..drawing.legend import add_legend
 from ..drawing.overlay import MIN_SCORE, Classes, Objects, draw_objects, paint_classes, present_classes, visible_classes
 from ..errors import ConfigError, DataError
-from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask
+from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
 from ..tasks import TASKS
 
 OBJECT_TASKS = ("det", "ins_seg")
@@ -130,11 +130,7 @@ def _objects(task: str, instances: Instances, selection: Selection) -> FrameResu
 def _segments(
     segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, selection: Selection
 ) -> FrameResult:
-    ids_of = {
-        True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
-        False: {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()},
-    }
-    classes = {info["id"]: ids_of[bool(info["isthing"])][info["category_id"]] - 1 for info in infos}
+    classes = segment_classes(infos, metadata)
     if selection.classes is not None:
         classes = {segment: k for segment, k in classes.items() if k in selection.classes}
     return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes))

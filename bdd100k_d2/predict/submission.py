@@ -11,9 +11,8 @@ from ..atomic import atomic_path
 from ..data.datasets import load_images
 from ..data.register import locate
 from ..errors import ConfigError
-from ..evaluation.evaluators import EVALUATORS
 from ..evaluation.results import write_submission
-from ..evaluation.submission import Finding, check_submission
+from ..evaluation.submission import Defect, check_submission
 from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import task_of
@@ -26,7 +25,7 @@ class Submission(NamedTuple):
     """What was made: the file, what is wrong with it (nothing, if it can be handed in), and what the run did."""
 
     path: Path
-    findings: list[Finding]
+    findings: list[Defect]
     summary: Summary
 
 
@@ -86,14 +85,14 @@ class SubmissionRun:
             with atomic_path(self._path) as temporary:
                 shutil.copyfile(self._folder / "det.json", temporary)
         else:
-            write_submission(self._folder, self._path, EVALUATORS[f"bdd100k_{self._task}"].submission)
+            write_submission(self._folder, self._path, TASKS[self._task].results)
         findings = self._missing()
         findings += check_submission(self._task, self._path, list(self._source.paths), processes=cores())
         return Submission(self._path, findings, summary)
 
-    def _missing(self) -> list[Finding]:
+    def _missing(self) -> list[Defect]:
         there, wanted = len(self._source.paths), TASKS[self._task].counts[self._split].images
         if there == wanted:
             return []
         text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
-        return [Finding("split", str(self._images), None, text)]
+        return [Defect("split", str(self._images), None, text)]

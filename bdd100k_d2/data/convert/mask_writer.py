@@ -11,11 +11,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from PIL import Image
-
 from ...parallel import cores
 from ..labels import Frame, Label
-from ..png import PNG_OPTIONS
+from ..png import save_png
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
@@ -87,5 +85,5 @@ class MaskWriter:
 def _save(job: tuple[Callable[[], Painted], Path]) -> Counter[str]:
     paint, path = job
     painted = paint()
-    Image.fromarray(painted.pixels).save(path, **PNG_OPTIONS)
+    save_png(painted.pixels, path)
     return painted.dropped

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from ...errors import DataError
 from ...tasks import TASKS
-from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, Bitmask, encode_bitmask
+from ..bitmasks import CROWD, FIRST_THING_ID, IGNORED, OCCLUDED, TRUNCATED, Bitmask, encode_bitmask
 from ..categories import IGNORE_LABEL
 from ..labels import Frame, Label
 from ..masks import frame_to_mask
-from ..rle import areas, check_rle, overlap
+from ..rle import areas, check_rle, overlap, paint
 from .classes import TaskClass
 from .dropped import IDS
 
@@ -22,8 +21,6 @@ CUT = "labels lose pixels to labels over them"
 COVERED = "labels are empty, or wholly under others, and are lost"
 MERGED = "labels are joined with another of their class in their frame"
 
-# Annotation ids of pan_seg: stuff has its category id, things count on from here.
-_FIRST_THING_ID = 31
 _LAST_ID = (1 << 16) - 1
 
 
@@ -65,11 +62,7 @@ def paint_instances(frame: Frame, labels: Sequence[tuple[Label, TaskClass]], tas
     size = frame.height_width
     where = f"{source}: frame {frame.name}, label"
     masks = [check_rle(label.rle, size, f"{where} {label.id} ({label.category})") for label, _ in labels]
-    # In the order of run lengths, which go down the columns.
-    instances = np.zeros(size, np.int32, order="F")
-    for number, mask in enumerate(masks, 1):
-        np.copyto(instances, number, where=coco_mask.decode(mask).view(bool))
-    instances = np.ascontiguousarray(instances)
+    instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), size, 0, np.int32)
     seen = np.bincount(instances.ravel(), minlength=len(labels) + 1)[1:]
     ids = annotation_ids(labels, task)
     # Stuff of a class is one segment, so its parts cannot differ.
@@ -103,7 +96,7 @@ def annotation_ids(labels: Sequence[tuple[Label, TaskClass]], task: str) -> list
     bitmasks come back as they were, and an object of a video keeps its id. Else they count on, as officially. Stuff of
     pan_seg has its category id.
     """
-    first = _FIRST_THING_ID if task == "pan_seg" else 1
+    first = FIRST_THING_ID if task == "pan_seg" else 1
     instances = [label for label, known in labels if _is_instance(known, task)]
     numbers = [int(text) if (text := str(label.id)).isascii() and text.isdecimal() else 0 for label in instances]
     kept = len(set(numbers)) == len(numbers) and all(first <= number <= _LAST_ID for number in numbers)

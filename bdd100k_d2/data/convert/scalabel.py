@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ...errors import DataError
+from ..folders import label_files
 from ..labels import Frame, Label, write_frames
 from ..vintages import read_labels
 from .splitter import SplitError, split_array
@@ -30,14 +31,6 @@ class SourceFrame(Frame, omit_defaults=True):
 def has_polygon(label: Label) -> bool:
     """Whether a label was read with a polygon, which only Scalabel holds."""
     return isinstance(label, SourceLabel) and bytes(label.poly2d) not in (b"", _NULL, b"[]")
-
-
-def label_files(path: Path) -> list[Path]:
-    """The file itself, or the ``.json`` files of a folder, else of the folders in it, sorted by path."""
-    if not path.is_dir():
-        return [path]
-    levels = ([file for file in path.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
-    return sorted(next(filter(None, levels), []))
 
 
 def read_scalabel(path: Path) -> Iterator[Frame]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError
+from ..folders import files_below, label_files
 from ..labels import Frame, ImageSize, Label
 from .classes import check_category, guess_task
 from .coco_reader import is_coco, read_coco
 from .dropped import NO_AREA, Dropped
 from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
-from .scalabel import has_polygon, label_files, read_scalabel
+from .scalabel import has_polygon, read_scalabel
 from .yolo_classes import find_labels, list_labels, read_classes
 from .yolo_reader import Sizes, read_yolo
 
@@ -78,7 +79,7 @@ def recognise(path: Path, split: str | None = None) -> str:
     try:
         find_labels(path, split)
     except DataError as error:
-        if next(path.rglob("*.txt"), None) is not None:
+        if files_below(path, ".txt"):
             raise
         raise DataError(
             f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "

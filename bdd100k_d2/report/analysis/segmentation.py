@@ -10,7 +10,7 @@ from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import MaskLabels, MatchedMasks, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
-from ...evaluation.toolkit_format import further_segmentation, official_segmentation, summary
+from ...evaluation.toolkit_format import extra_segmentation_metrics, official_segmentation, summary
 from ...parallel import cores
 from ...tasks import TASKS
 from .arguments import check_numbers, check_paths
@@ -94,7 +94,7 @@ def analyse_segmentation(
 
 def _view(task: str, matrix: np.ndarray) -> np.ndarray:
     """What of a matrix is scored officially."""
-    return without_background(matrix) if task == "drivable" else matrix
+    return without_background(matrix, TASKS[task].unscored)
 
 
 def _all_ious(task: str, matrix: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ def _intervals(task: str, matrices: np.ndarray, rounds: int, seed: int, workers:
 
     def score(weights: np.ndarray) -> np.ndarray:
         matrix = (weights @ flat).reshape(shape)
-        headline = summary(official_segmentation(task, matrix)) | summary(further_segmentation(task, matrix))
+        headline = summary(official_segmentation(task, matrix)) | summary(extra_segmentation_metrics(task, matrix))
         absent = matrix.sum(axis=1) == 0
         return np.concatenate([list(headline.values()), np.where(absent, np.nan, _all_ious(task, matrix))])
 
