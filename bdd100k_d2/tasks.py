@@ -98,6 +98,11 @@ class Task:
         return None if self.form == "boxes" else self.form
 
     @property
+    def results(self) -> tuple[str, ...]:
+        """What the results are, by their places in the folder of an evaluation: the PNG files' folder and the list."""
+        return tuple(place for place in (self.result_folder, self.result_list) if place is not None)
+
+    @property
     def submission_suffix(self) -> str:
         """The ending of the file that the evaluation server takes: boxes as they are, PNG files as a zip."""
         return ".json" if self.form == "boxes" else ".zip"

@@ -17,7 +17,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 
 # The parts of the package from the bottom up: each may import those above it in this list, and itself.
 LAYERS = (
-    ("errors", "cli", "atomic", "parallel", "_version", "data.png"),
+    ("errors", "cli", "atomic", "parallel", "_version", "data.folders", "data.png"),
     ("data.categories",),
     ("tasks",),
     ("data.labels",),
@@ -31,8 +31,8 @@ LAYERS = (
     ("data.register",),
     ("data.check",),
     ("evaluation.metrics",),
-    ("evaluation.boxes", "evaluation.common_memory", "evaluation.toolkit_format"),
-    ("evaluation.results",),
+    ("evaluation.boxes", "evaluation.toolkit_format"),
+    ("evaluation.box_reader", "evaluation.results"),
     ("evaluation.files",),
     ("evaluation.submission",),
     ("evaluation.evaluators",),
@@ -79,7 +79,7 @@ LIGHT = (
     "data.convert",
     "evaluation.metrics",
     "evaluation.boxes",
-    "evaluation.common_memory",
+    "evaluation.box_reader",
     "evaluation.toolkit_format",
     "evaluation.results",
     "evaluation.files",

@@ -8,18 +8,21 @@ from pathlib import Path
 
 from bdd100k_d2.cli import command, of_the_checkout, positive
 from bdd100k_d2.data.register import default_root
-from bdd100k_d2.evaluation.files.evaluate import TASKS, evaluate_files
+from bdd100k_d2.evaluation.files.evaluate import OPENERS, evaluate_files
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
-from bdd100k_d2.evaluation.toolkit_format import write_scores
+from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
 from bdd100k_d2.parallel import keep_freed_memory
+from bdd100k_d2.tasks import SPLITS, TASKS
+
+_WITH_SCORE_FILE = [task.name for task in TASKS.values() if task.form == "bitmasks" and task.has_scores]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("task", choices=OPENERS)
     parser.add_argument("--gt", type=Path, help="label file or folder; for masks and bitmasks their folder")
     parser.add_argument("--pred", type=Path, help="predictions, in the same forms")
-    parser.add_argument("--score-file", type=Path, help="scores of predicted bitmasks (ins_seg)")
+    parser.add_argument("--score-file", type=Path, help=f"scores of predicted bitmasks ({', '.join(_WITH_SCORE_FILE)})")
     parser.add_argument("--out", type=Path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
     parser.add_argument(
         "--by",
@@ -35,9 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check = parser.add_argument_group("before an upload")
     check.add_argument("--check-submission", type=Path, metavar="PATH", help="is this file, folder or zip complete?")
-    check.add_argument(
-        "--split", default="test", choices=("train", "val", "test"), help="split that PATH is for (default: test)"
-    )
+    check.add_argument("--split", default="test", choices=SPLITS, help="split that PATH is for (default: test)")
     check.add_argument(
         "--root", type=Path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
     )
@@ -64,7 +65,7 @@ def _score(args: argparse.Namespace) -> int:
     )
     print(evaluation.text(), flush=True)
     if args.out is not None:
-        write_scores(evaluation.to_json(), args.out)
+        write_toolkit_scores(evaluation.to_json(), args.out)
     if not args.toolkit:
         return 0
     agrees, text = compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.toolkit_scores)
@@ -73,11 +74,11 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from bdd100k_d2.evaluation.submission import check_split, describe
+    from bdd100k_d2.evaluation.submission import check_split_submission, describe_defects
 
-    findings, frames = check_split(args.task, args.check_submission, args.split, args.root)
-    if findings:
-        print(describe(findings))
+    defects, frames = check_split_submission(args.task, args.check_submission, args.split, args.root)
+    if defects:
+        print(describe_defects(defects))
         return 1
     print(f"{args.check_submission}: complete and well formed, {frames:,} frames of {args.task} {args.split}.")
     return 0
@@ -89,8 +90,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.check_submission is None and (args.gt is None or args.pred is None):
         parser.error("give --gt and --pred, or --check-submission")
-    if args.score_file is not None and args.task != "ins_seg":
-        parser.error("--score-file belongs to ins_seg")
+    if args.score_file is not None and args.task not in _WITH_SCORE_FILE:
+        parser.error(f"--score-file belongs to {' and '.join(_WITH_SCORE_FILE)}")
     if args.attributes is not None and not {*args.by} & {*FRAME_ATTRIBUTES}:
         parser.error(f"--attributes belongs to --by {', '.join(FRAME_ATTRIBUTES)}")
     inputs = [path for path in (args.gt, args.pred, args.score_file, args.attributes) if path is not None]

@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _submit(args: argparse.Namespace) -> int:
     import bdd100k_d2
-    from bdd100k_d2.evaluation.submission import describe
+    from bdd100k_d2.evaluation.submission import describe_defects
     from bdd100k_d2.predict.split_submission import SubmissionRun
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
@@ -38,7 +38,7 @@ def _submit(args: argparse.Namespace) -> int:
     findings, summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     print(summary.text())
     if findings:
-        print(f"{args.out} is not sound:\n{describe(findings)}")
+        print(f"{args.out} is not sound:\n{describe_defects(findings)}")
         return 1
     print(f"{args.out}: complete and well formed, {summary.frames:,} frames of {args.task} {args.split}.")
     return 0

@@ -25,7 +25,7 @@ _COLOR_ADJUSTMENTS = {
 
 def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     """Resize and flip; in training also the crop, after the resize, and the colour jitter."""
-    augmentations = detection_utils.build_augmentation(cfg, is_train)
+    augmentations: list[T.Augmentation] = detection_utils.build_augmentation(cfg, is_train)
     if not cfg.INPUT.RESIZE_ANTIALIAS:
         resize = augmentations[0]
         augmentations[0] = LinearResizeShortestEdge(
@@ -92,16 +92,19 @@ class LinearResizeTransform(Transform):
         # OpenCV takes no view of reversed channels.
         resized = cv2.resize(np.ascontiguousarray(img), (self.new_w, self.new_h), interpolation=cv2.INTER_LINEAR)
         # It drops a channel that is alone.
-        return resized.reshape(self.new_h, self.new_w, *img.shape[2:])
+        shaped: np.ndarray = resized.reshape(self.new_h, self.new_w, *img.shape[2:])
+        return shaped
 
     def apply_coords(self, coords: np.ndarray) -> np.ndarray:
         """Scales points (N, 2) of x and y."""
-        return coords * np.array([self.new_w / self.w, self.new_h / self.h])
+        scaled: np.ndarray = coords * np.array([self.new_w / self.w, self.new_h / self.h])
+        return scaled
 
     def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
         """Resizes ids (h, w): each pixel takes the one that its upper left corner falls on, as PyTorch's "nearest"."""
         rows, columns = _nearest(self.h, self.new_h), _nearest(self.w, self.new_w)
-        return segmentation[rows[:, None], columns]
+        resized: np.ndarray = segmentation[rows[:, None], columns]
+        return resized
 
     def inverse(self) -> Transform:
         """The resize back."""
@@ -110,7 +113,8 @@ class LinearResizeTransform(Transform):
 
 def _nearest(old: int, new: int) -> np.ndarray:
     # In the precision that PyTorch works in, which decides between two pixels where a corner falls between them.
-    return np.minimum((np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(np.int64), old - 1)
+    places: np.ndarray = (np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(np.int64)
+    return places.clip(max=old - 1)
 
 
 class BalancedCrop(T.Augmentation):

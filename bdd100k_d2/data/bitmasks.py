@@ -4,21 +4,34 @@ R is the category id, counted from 1; G holds the attributes; ``B << 8 | A`` is 
 Source: https://doc.bdd100k.com/format.html#bitmask.
 """
 
-import io
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError
-from .png import RGBA, png_header
+from .png import RGBA, PngForm, read_png
 
 # Bits of the attributes.
 IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
 
+FIRST_THING_ID = 31
+"""In a panoptic bitmask stuff has its category id for annotation id, and things count on from here."""
+
 _NUM_IDS = 1 << 16
+
+_KIND = (
+    "a bitmask has four channels (RGBA) of 8 bits, this image is {kind}; give the folder bitmasks/, not masks/ or "
+    "colormaps/."
+)
+_BITMASK = PngForm(
+    (RGBA,),
+    other=_KIND,
+    other_bits=_KIND,
+    damaged="the bitmask cannot be read ({error}); download or write it again.",
+    empty="the bitmask is an empty file; download or write it again.",
+    no_png="not a PNG file, or cut off; bitmasks are PNG files with four channels (RGBA).",
+)
 
 
 class Bitmask(NamedTuple):
@@ -44,16 +57,7 @@ def read_bitmask(path: str | os.PathLike[str]) -> Bitmask:
         DataError: the file is missing, empty, cut off or no PNG, it has not four channels of 8 bits, or an annotation
             id has two categories or two values of attributes.
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-        _check_header(content, path)
-        # OpenCV would save an eighth of the time, but prints what is wrong with a broken file instead of raising it.
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG chunk a SyntaxError
-        raise DataError(f"{path}: the bitmask cannot be read ({error}); download or write it again.") from error
-    return decode_bitmask(pixels, path)
+    return decode_bitmask(read_png(path, _BITMASK), path)
 
 
 def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
@@ -88,6 +92,22 @@ def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
     return Bitmask(instances, ids, (meaning_of[ids] & 0xFF).astype(np.int32), (meaning_of[ids] >> 8).astype(np.uint8))
 
 
+def check_categories(bitmask: Bitmask, num_classes: int, name: str | os.PathLike[str]) -> Bitmask:
+    """Returns ``bitmask`` when all its category ids are in 0..num_classes.
+
+    Raises:
+        DataError: another category id; the message names the file ``name`` and the ids.
+    """
+    wrong = bitmask.categories > num_classes
+    if wrong.any():
+        raise DataError(
+            f"{name}: the bitmask holds the category ids {np.unique(bitmask.categories[wrong]).tolist()}; 1 to "
+            f"{num_classes} are allowed (annotation id {bitmask.ids[wrong.argmax()]} has "
+            f"{bitmask.categories[wrong.argmax()]}). Is it a bitmask of another task?"
+        )
+    return bitmask
+
+
 def empty_bitmask(like: Bitmask) -> Bitmask:
     """A bitmask without instances, of the size of another."""
     return Bitmask(np.zeros_like(like.instances), *(column[:0] for column in like[1:]))
@@ -113,7 +133,8 @@ def encode_bitmask(bitmask: Bitmask) -> np.ndarray:
     table[1:, 1] = bitmask.attributes
     table[1:, 2] = bitmask.ids >> 8
     table[1:, 3] = bitmask.ids & 0xFF
-    return table.view("<u4").ravel()[bitmask.instances].view(np.uint8).reshape(*bitmask.instances.shape, 4)
+    words: np.ndarray = table.view("<u4").ravel()[bitmask.instances]
+    return words.view(np.uint8).reshape(*bitmask.instances.shape, 4)
 
 
 def shared_pixels(first: Bitmask, second: Bitmask) -> np.ndarray:
@@ -135,20 +156,6 @@ def shared_pixels(first: Bitmask, second: Bitmask) -> np.ndarray:
 def _run_starts(changes: np.ndarray) -> np.ndarray:
     """Where runs of equal pixels begin, given whether each pixel but the first differs from the one before it."""
     return np.append(0, 1 + np.flatnonzero(changes))
-
-
-def _check_header(content: bytes, path: Path) -> None:
-    """Holds that the file is a PNG of four channels of 8 bits; Pillow alone would read 16 bits as 8."""
-    if not content:
-        raise DataError(f"{path}: the bitmask is an empty file; download or write it again.")
-    header = png_header(content)
-    if header is None:
-        raise DataError(f"{path}: not a PNG file, or cut off; bitmasks are PNG files with four channels (RGBA).")
-    if (header.bits, header.color_type) != (8, RGBA):
-        raise DataError(
-            f"{path}: a bitmask has four channels (RGBA) of 8 bits, this image is {header.kind}; give the folder "
-            "bitmasks/, not masks/ or colormaps/."
-        )
 
 
 def _describe_clash(run_ids: np.ndarray, meanings: np.ndarray, clashing: int, name: str | os.PathLike[str]) -> str:

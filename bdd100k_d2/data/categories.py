@@ -120,7 +120,7 @@ ALIASES = {
 
 # [ignored_mapping] of det.toml: objects near a class, scored as crowd (never missed, never a false positive) and not
 # trained on.
-IGNORED = {
+IGNORED_CATEGORIES = {
     "other person": "pedestrian",
     "other vehicle": "car",
     "trailer": "truck",
@@ -135,13 +135,13 @@ TIME_OF_DAY = ("daytime", "night", "dawn/dusk", "undefined")
 class DetClass(NamedTuple):
     """What a category name of a label file means for detection: the class index, and whether it is an ignored one."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # in place of a tuple's own `index`, which nobody calls
     ignored: bool
 
 
 DET_CLASSES: dict[str, DetClass] = {category.name: DetClass(i, False) for i, category in enumerate(DET)}
 DET_CLASSES |= {alias: DET_CLASSES[name] for alias, name in ALIASES.items()}
-DET_CLASSES |= {other: DetClass(DET_CLASSES[name].index, True) for other, name in IGNORED.items()}
+DET_CLASSES |= {other: DetClass(DET_CLASSES[name].index, True) for other, name in IGNORED_CATEGORIES.items()}
 
 
 def det_class(category: str | None) -> DetClass:
@@ -150,11 +150,11 @@ def det_class(category: str | None) -> DetClass:
     Raises:
         DataError: an unknown name; the message lists the known ones, callers add the file and the frame.
     """
-    known = DET_CLASSES.get(category)
+    known = DET_CLASSES.get(category or "")
     if known is None:
         raise DataError(
             f"unknown category {category!r}. Known are {', '.join(_names(DET))}, the aliases {', '.join(ALIASES)}, "
-            f"and the ignored {', '.join(IGNORED)}."
+            f"and the ignored {', '.join(IGNORED_CATEGORIES)}."
         )
     return known
 
@@ -169,11 +169,11 @@ def ins_seg_class(category: str | None) -> DetClass:
     Raises:
         DataError: another name, also of a class that only detection has; callers add the file and the frame.
     """
-    known = DET_CLASSES.get(category)
+    known = DET_CLASSES.get(category or "")
     if known is None or known.index >= len(INS_SEG):
         raise DataError(
             f"{category!r} is no category of ins_seg. Known are {', '.join(_names(INS_SEG))}, the aliases "
-            f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED)}."
+            f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED_CATEGORIES)}."
         )
     return known
 
@@ -182,12 +182,28 @@ def ins_seg_class(category: str | None) -> DetClass:
 _UNSCORED = {"unlabeled", "drivable area", "lane"}
 _UNSCORED_PREFIXES = ("lane/", "area/")
 
-_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)} | {*ALIASES, *IGNORED, *_UNSCORED}
+_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)} | {
+    *ALIASES,
+    *IGNORED_CATEGORIES,
+    *_UNSCORED,
+}
 
 
 def is_known(category: str | None) -> bool:
     """Whether BDD100K has a class of this name in any task or vintage; any other name is a mistake."""
     return category in _ALL_NAMES or (category is not None and category.startswith(_UNSCORED_PREFIXES))
+
+
+def pan_seg_id(category: str | None) -> int | None:
+    """The category id of panoptic segmentation; None for a class that only other tasks have.
+
+    Raises:
+        DataError: a name that is no class of any task; callers add the file and the frame.
+    """
+    found = PAN_SEG_IDS.get(category or "")
+    if found is None and not is_known(category):
+        raise DataError(f"{category!r} is no class of panoptic segmentation; mend or remove that label.")
+    return found
 
 
 def _names(categories: tuple[Category, ...]) -> list[str]:

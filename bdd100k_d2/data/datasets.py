@@ -13,8 +13,9 @@ from typing import Any
 
 from ..errors import DataError
 from .categories import det_class
+from .folders import visible_files
 from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, without_collection
-from .masks import mask_stem
+from .masks import list_masks
 from .vintages import read_labels
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
         images: the folder with the images.
 
     Returns:
-        One dict a frame in the order of the files, frames without labels included, with ``annotations`` of ``bbox``
+        One dict per frame in the order of the files, frames without labels included, with ``annotations`` of ``bbox``
         (XYWH in pixels, inclusive: width is x2 - x1 + 1), ``category_id`` (0 to 9) and ``iscrowd`` (1 for crowds and
         for the ignored classes, which Detectron2 leaves out of training).
 
@@ -87,7 +88,7 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
     """Lists a folder of semantic masks (sem_seg or drivable) with their images.
 
     Returns:
-        One dict a mask, sorted by name, with ``sem_seg_file_name``. Images without a mask are left out and counted in
+        One dict per mask, sorted by name, with ``sem_seg_file_name``. Images without a mask are left out and counted in
         a warning, as are the released masks that are known to have no image.
 
     Raises:
@@ -101,9 +102,9 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
             "image_id": f"{stem}.jpg",
             "height": HEIGHT,
             "width": WIDTH,
-            "sem_seg_file_name": str(masks / name),
+            "sem_seg_file_name": str(file),
         }
-        for stem, name in match_images(masks, images).items()
+        for stem, file in match_images(masks, images).items()
     ]
 
 
@@ -114,25 +115,25 @@ def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
         DataError: the folder is missing or has no images.
     """
     images = Path(images)
-    return [
-        {"file_name": str(images / name), "image_id": name} for name in sorted(_list_files(images, ".jpg", "images"))
-    ]
+    names = sorted(_list_files(images, ".jpg", "images"))
+    return [{"file_name": str(images / name), "image_id": name} for name in names]
 
 
-def match_images(masks: Path, images: Path) -> dict[str, str]:
+def match_images(masks: Path, images: Path) -> dict[str, Path]:
     """Finds the frames that have both a mask, or bitmask, and an image.
 
     Returns:
-        The names of the mask files by the stems of their frames, sorted.
+        The mask files by the stems of their frames, sorted.
 
     Raises:
         DataError: as :func:`load_masks`.
     """
-    files: dict[str, str] = {}
-    for name in _list_files(masks, ".png", "masks"):
-        other = files.setdefault(mask_stem(masks / name), name)
-        if other != name:
-            raise DataError(f"{masks}: {other} and {name} are masks of the same frame; remove one of the two.")
+    try:
+        files = list_masks(masks)
+    except OSError as error:
+        raise _no_folder(masks, "masks", error) from error
+    if not files:
+        raise _no_file(masks, ".png", "masks")
     present = {Path(name).stem for name in _list_files(images, ".jpg", "images")}
     known = (files.keys() - present) & MASKS_WITHOUT_IMAGE
     stems = sorted(files.keys() - known)
@@ -147,11 +148,7 @@ def match_images(masks: Path, images: Path) -> dict[str, str]:
 
 
 def check_images(names: Sequence[str], images: Path, origin: str) -> None:
-    """Holds that the folder ``images`` has the images ``names``; ``origin`` says where the names are from.
-
-    Raises:
-        DataError: a name that leads out of the folder, or images that are missing.
-    """
+    """Raises DataError unless ``images`` has all ``names``, none leading out of it; ``origin`` is for the message."""
     for name in names:
         check_file_name(name, images)
     present = set(_list_files(images, "", "images"))
@@ -195,9 +192,17 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
 
 def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
     try:
-        names = [entry.name for entry in os.scandir(folder) if entry.name.endswith(suffix)]
+        names = [entry.name for entry in visible_files(folder, suffix)]
     except OSError as error:
-        raise DataError(f"{folder}: no such folder of {what} ({error.strerror}). {_REMEDY}") from error
+        raise _no_folder(folder, what, error) from error
     if not names:
-        raise DataError(f"{folder}: no {suffix} file in the folder of {what}. {_REMEDY}")
+        raise _no_file(folder, suffix, what)
     return names
+
+
+def _no_folder(folder: Path, what: str, error: OSError) -> DataError:
+    return DataError(f"{folder}: no such folder of {what} ({error.strerror}). {_REMEDY}")
+
+
+def _no_file(folder: Path, suffix: str, what: str) -> DataError:
+    return DataError(f"{folder}: no {suffix} file in the folder of {what}. {_REMEDY}")

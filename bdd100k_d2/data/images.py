@@ -46,10 +46,11 @@ def _read(path: str, image_format: str) -> np.ndarray:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
             if image is not None:
                 return image[..., ::-1] if image_format == "RGB" else image
-    return read_image(path, image_format)
+    pixels: np.ndarray = read_image(path, image_format)
+    return pixels
 
 
 def _is_jpeg_of_three_channels(content: bytes) -> bool:
     # It reads the header alone.
     with Image.open(io.BytesIO(content)) as image:
-        return image.format == "JPEG" and image.mode == "RGB"
+        return (image.format, image.mode) == ("JPEG", "RGB")

@@ -18,9 +18,10 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from ..errors import DataError
-from .bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
-from .categories import INS_SEG, PAN_SEG, PAN_SEG_IDS, ins_seg_class, is_known
+from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
+from .categories import INS_SEG, PAN_SEG, ins_seg_class, pan_seg_id
 from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images
+from .folders import holds
 from .labels import Frame, Label
 from .rle import CocoRLE, check_rle
 from .vintages import read_labels
@@ -41,7 +42,7 @@ def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str
         images: the folder with the images.
 
     Returns:
-        One dict a frame, frames without labels included, with ``annotations`` of ``bbox`` (XYWH in pixels, around the
+        One dict per frame, frames without labels included, with ``annotations`` of ``bbox`` (XYWH in pixels, around the
         mask), ``segmentation`` (compressed run lengths), ``category_id`` (0 to 7) and ``iscrowd`` (1 for crowds, for
         ignored objects and for the ignored classes).
 
@@ -56,7 +57,7 @@ def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]
     """Reads the labels of panoptic segmentation; arguments and errors as of :func:`load_instances`.
 
     Returns:
-        One dict a frame with
+        One dict per frame with
 
         * ``annotations`` of its things, as :func:`load_instances` gives them, ``category_id`` 0 to 9;
         * ``segments_info`` of things and stuff: ``id`` (of a bitmask's annotation, else a count from 1), ``isthing``,
@@ -76,9 +77,9 @@ def _load(
     from_bitmask: Callable[[Bitmask, Path], dict[str, Any]],
     from_frame: Callable[[Frame, list[tuple[Label, CocoRLE]], Path], dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    if next(labels.glob("*.png"), None) is None:
-        return _load_run_lengths(labels, images, from_frame)
-    return _load_bitmasks(labels, images, from_bitmask)
+    if holds(labels, ".png"):
+        return _load_bitmasks(labels, images, from_bitmask)
+    return _load_run_lengths(labels, images, from_frame)
 
 
 # Bitmasks
@@ -90,7 +91,7 @@ def _load_bitmasks(
     files = match_images(folder, images)
     # Pillow and NumPy let other threads run while they decode.
     with ThreadPoolExecutor() as pool:
-        found = pool.map(partial(_read, convert=convert), (folder / name for name in files.values()))
+        found = pool.map(partial(_read, convert=convert), files.values())
         bar = tqdm(found, f"reading {folder}", len(files), unit="bitmask", disable=not sys.stderr.isatty())
         return [
             {"file_name": str(images / f"{stem}.jpg"), "image_id": f"{stem}.jpg", **fields}
@@ -105,12 +106,12 @@ def _read(path: Path, convert: Callable[[Bitmask, Path], dict[str, Any]]) -> dic
 
 
 def _instances_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
-    _check_categories(bitmask, len(INS_SEG), path)
+    check_categories(bitmask, len(INS_SEG), path)
     return {"annotations": _annotations_of_bitmask(bitmask, bitmask.categories > 0, bitmask.categories - 1)}
 
 
 def _segments_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
-    _check_categories(bitmask, len(PAN_SEG), path)
+    check_categories(bitmask, len(PAN_SEG), path)
     things = np.isin(bitmask.categories, list(THING_IDS))
     segments = [
         _segment(one, category, bool(attributes & (IGNORED | CROWD)))
@@ -125,15 +126,6 @@ def _segments_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
         "segments_info": segments,
         "bitmask_file_name": str(path),
     }
-
-
-def _check_categories(bitmask: Bitmask, num_classes: int, path: Path) -> None:
-    wrong = np.unique(bitmask.categories[bitmask.categories > num_classes])
-    if wrong.size:
-        raise DataError(
-            f"{path}: the bitmask holds the category ids {wrong.tolist()}; 1 to {num_classes} are allowed. "
-            "Is it a bitmask of another task?"
-        )
 
 
 def _annotations_of_bitmask(bitmask: Bitmask, wanted: np.ndarray, category_ids: np.ndarray) -> list[dict[str, Any]]:
@@ -211,11 +203,10 @@ def _load_run_lengths(
 def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     ids, crowds = [], []
     for label, _ in masks:
-        where = f"{path}: frame {frame.name}, label {label.id}"
         try:
             known = ins_seg_class(label.category)
         except DataError as error:
-            raise DataError(f"{where}: {error}") from None
+            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
         ids.append(known.index)
         crowds.append(int(known.ignored or label.is_crowd))
     return {"annotations": _annotations([mask for _, mask in masks], ids, crowds)}
@@ -224,14 +215,12 @@ def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: 
 def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     segments: list[dict[str, Any]] = []
     for label, mask in masks:
-        category = PAN_SEG_IDS.get(label.category)
+        try:
+            category = pan_seg_id(label.category)
+        except DataError as error:
+            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
         if category is not None:
             segments.append(_segment(len(segments) + 1, category, label.is_crowd) | {"segmentation": mask})
-        elif not is_known(label.category):
-            raise DataError(
-                f"{path}: frame {frame.name}, label {label.id}: {label.category!r} is no class of panoptic "
-                "segmentation; mend or remove that label."
-            )
     things = [segment for segment in segments if segment["isthing"]]
     keys = ("segmentation", "category_id", "iscrowd")
     return {"annotations": _annotations(*([thing[key] for thing in things] for key in keys)), "segments_info": segments}

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -45,7 +45,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Dataset[Any],
         mapper: Callable[[dict[str, Any]], dict[str, Any] | None],
         order: Callable[[int], TrainingBatchSampler],
         *,
@@ -96,7 +96,7 @@ class TrainLoader:
             # Its workers end before the new ones start.
             del batches
 
-    def _build(self) -> DataLoader:
+    def _build(self) -> DataLoader[Any]:
         order = self._order(self.seed)
         return DataLoader(
             _Samples(self._dataset, self._mapper, order, self._skip_unreadable),
@@ -133,11 +133,11 @@ class _Batches:
             yield self.order.batch(number)[self.rank :: self.world_size]
 
 
-class _Samples(Dataset):
+class _Samples(Dataset[Any]):
     """Mapped samples; where one cannot be had, of another record that is trained with."""
 
     def __init__(
-        self, dataset: Dataset, mapper: Callable[..., Any], order: TrainingBatchSampler, skip_unreadable: bool
+        self, dataset: Dataset[Any], mapper: Callable[..., Any], order: TrainingBatchSampler, skip_unreadable: bool
     ) -> None:
         self.dataset = dataset
         self.mapper = mapper
@@ -146,7 +146,7 @@ class _Samples(Dataset):
         self.skip_unreadable = skip_unreadable
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
-        skipped = []
+        skipped: list[tuple[str, str]] = []
         for index in self._candidates(sample):
             record = self.dataset[index]
             reason = f"{record['file_name']}: the mapper leaves it out."
@@ -216,14 +216,13 @@ def build_train_loader(
 
 def num_workers(cfg: CfgNode) -> int:
     """``DATALOADER.NUM_WORKERS``; -1 gives each process its share of this machine's cores, at most 16."""
-    if cfg.DATALOADER.NUM_WORKERS < -1:
-        raise ConfigError(f"DATALOADER.NUM_WORKERS is {cfg.DATALOADER.NUM_WORKERS}; -1 follows the cores.")
-    if cfg.DATALOADER.NUM_WORKERS >= 0:
-        return cfg.DATALOADER.NUM_WORKERS
-    return loader_workers(comm.get_local_size())
+    asked: int = cfg.DATALOADER.NUM_WORKERS
+    if asked < -1:
+        raise ConfigError(f"DATALOADER.NUM_WORKERS is {asked}; -1 follows the cores.")
+    return loader_workers(comm.get_local_size()) if asked < 0 else asked
 
 
-def _choice(cfg: CfgNode, records: list[dict[str, Any]] | Dataset) -> dict[str, Any]:
+def _choice(cfg: CfgNode, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What a `TrainingBatchSampler` takes: the sampler's choice of records, and their groups."""
     keys = cfg.DATALOADER
     if keys.SAMPLER_TRAIN not in _SAMPLERS:

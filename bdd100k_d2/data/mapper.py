@@ -51,7 +51,7 @@ class BDD100KDatasetMapper(DatasetMapper):
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
-        arguments = super().from_config(cfg, is_train)
+        arguments: dict[str, Any] = super().from_config(cfg, is_train)
         arguments["augmentations"] = build_augmentation(cfg, is_train)
         arguments["num_mask_classes"] = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
         arguments["clip_boxes"] = cfg.INPUT.CLIP_BOXES

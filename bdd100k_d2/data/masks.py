@@ -1,22 +1,30 @@
-"""Semantic masks: PNG files and Scalabel run lengths -> arrays of class ids."""
+"""Semantic masks: folders of PNG files, and Scalabel run lengths -> arrays of class ids."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from pycocotools import mask as coco_mask
 
-from ..errors import DataError, UnreadableError
+from ..errors import DataError
 from .categories import IGNORE_LABEL
+from .folders import files_below, visible_files
 from .labels import Frame
-from .png import GREY, HEADER_BYTES, PALETTE, png_header
-from .rle import check_rle
+from .png import GREY, PALETTE, PngForm, read_png
+from .rle import check_rle, paint
 
 _SUFFIX_2018 = "_train_id"
 _DRIVABLE_2018 = "_drivable_id"
+
+_KIND = "a mask has one channel of 8-bit class ids, this image is {kind}; "
+# As officially, the class ids of a palette image are its indices, whatever its colours.
+_MASK = PngForm(
+    (GREY, PALETTE),
+    other=f"{_KIND}give the folder masks/, not colormaps/ or bitmasks/.",
+    other_bits=f"{_KIND}save it with 8 bits.",
+    damaged="the mask cannot be read ({error}); download or write it again.",
+    empty="the mask cannot be read (it is an empty file); download or write it again.",
+)
 
 
 def mask_stem(path: str | os.PathLike[str]) -> str:
@@ -36,6 +44,30 @@ def mask_stem(path: str | os.PathLike[str]) -> str:
     return stem.removesuffix(_SUFFIX_2018)
 
 
+def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
+    """The masks or bitmasks of a folder by the stems of their frames, sorted by path.
+
+    Args:
+        folder: of PNG files.
+        below: also those in the folders in it.
+
+    Raises:
+        DataError: two files are masks of one frame, or one is a drivable map of 2018.
+        OSError: there is no such folder, if ``below`` is false; else it has no masks.
+    """
+    if below:
+        paths = files_below(folder, ".png")
+    else:
+        paths = [Path(path) for path in sorted(entry.path for entry in visible_files(folder, ".png"))]
+    files: dict[str, Path] = {}
+    for path in paths:
+        other = files.setdefault(mask_stem(path), path)
+        if other is not path:
+            first, second = (one.relative_to(folder) for one in (other, path))
+            raise DataError(f"{folder}: {first} and {second} are masks of the same frame; remove one of the two.")
+    return files
+
+
 def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:
     """Returns ``mask`` (H, W) unchanged when all its values are in 0..num_classes-1 or 255.
 
@@ -44,48 +76,37 @@ def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str])
     """
     wrong = (mask >= num_classes) & (mask != IGNORE_LABEL)
     if wrong.any():
-        ids = np.unique(mask[wrong]).tolist()
-        raise DataError(
-            f"{name}: the mask holds the ids {ids}; 0 to {num_classes - 1} and {IGNORE_LABEL} are allowed. "
-            "Is it a mask of another task, or a colour map?"
-        )
+        raise DataError(f"{name}: {wrong_ids(np.unique(mask[wrong]), [*range(num_classes), IGNORE_LABEL])}")
     return mask
 
 
+def wrong_ids(found: Iterable[int], allowed: Iterable[int]) -> str:
+    """What to say of a mask that holds the ids ``found``, which are not ``allowed``; both ascending."""
+    runs: list[list[int]] = []
+    for value in allowed:
+        if runs and runs[-1][-1] == value - 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    *first, last = (f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+    known = f"{', '.join(first)} and {last}" if first else last
+    return (
+        f"the mask holds the ids {[int(value) for value in found]}; {known} are allowed. "
+        "Is it a mask of another task, or a colour map?"
+    )
+
+
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a single-channel 8-bit PNG of class ids, grey or with a palette.
+    """Reads a single-channel PNG of class ids, of 8 bits or with a palette.
 
     Returns:
         uint8 array of shape (H, W).
 
     Raises:
-        DataError: the file is missing, unreadable, or has colours or 16 bits instead of 8-bit ids.
+        UnreadableError: the file is missing, empty or damaged.
+        DataError: it has colours or 16 bits instead of 8-bit ids.
     """
-    with _open_mask(Path(path)) as image:
-        return np.asarray(image)
-
-
-@contextmanager
-def _open_mask(path: Path) -> Iterator[Image.Image]:
-    try:
-        with path.open("rb") as file:
-            header = png_header(file.read(HEADER_BYTES))
-            # As officially, the class ids of a palette image are its indices, whatever its colours.
-            if header is not None and (header.bits != 8 or header.color_type not in (GREY, PALETTE)):
-                raise DataError(
-                    f"{path}: a mask has one channel of 8-bit class ids, this image is {header.kind}; "
-                    + (
-                        "save it with 8 bits."
-                        if header.color_type in (GREY, PALETTE)
-                        else "give the folder masks/, not colormaps/ or bitmasks/."
-                    )
-                )
-            file.seek(0)
-            with Image.open(file) as image:
-                yield image
-    except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG chunk a SyntaxError
-        reason = "it is an empty file" if path.is_file() and not path.stat().st_size else error
-        raise UnreadableError(f"{path}: the mask cannot be read ({reason}); download or write it again.") from error
+    return read_png(path, _MASK)
 
 
 def frame_to_mask(
@@ -101,11 +122,10 @@ def frame_to_mask(
     Raises:
         DataError: run lengths of another size, or that are none.
     """
-    # Run lengths go down the columns; with pixels in that order an object is painted several times as fast.
-    mask = np.full((height, width), unpainted, np.uint8, order="F")
-    for label in frame.labels or ():
-        if label.rle is None or label.category not in class_ids:
-            continue
-        rle = check_rle(label.rle, (height, width), f"frame {frame.name}, label {label.id} ({label.category})")
-        np.copyto(mask, class_ids[label.category], where=coco_mask.decode(rle).view(bool))
-    return np.ascontiguousarray(mask)
+    size = height, width
+    masks = (
+        (check_rle(label.rle, size, f"frame {frame.name}, label {label.id} ({label.category})"), class_id)
+        for label in frame.labels or ()
+        if label.rle is not None and (class_id := class_ids.get(label.category or "")) is not None
+    )
+    return paint(masks, size, unpainted, np.uint8)

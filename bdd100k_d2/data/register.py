@@ -65,7 +65,7 @@ class Split(NamedTuple):
 
 def existing(path: Path | None, other: Path | None) -> Path | None:
     """The first of two places that is on the disk; ``path`` where neither is."""
-    return other if other is not None and not path.exists() and other.exists() else path
+    return other if path is not None and other is not None and not path.exists() and other.exists() else path
 
 
 def all_splits() -> Iterator[Split]:
@@ -96,7 +96,8 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
     for split in all_splits():
         if split.name == name:
             folder = (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
-            return Split(*split[:2], *(None if path is None else folder / path for path in split[2:]))
+            others = (None if path is None else folder / path for path in split[3:])
+            return Split(split.task, split.split, folder / split.images, *others)
     raise KeyError(f"no dataset {name!r}; there are {known_names()}")
 
 

@@ -5,10 +5,11 @@ but one is stored, in digits of five bits, the lowest first, each a character fr
 another digit follows, bit 16 of the last digit that the number is negative. Source: ``rleFrString`` of pycocotools.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 import numpy as np
+from numpy.typing import DTypeLike
 from pycocotools import mask as coco_mask
 
 from ..errors import DataError
@@ -59,18 +60,11 @@ def run_lengths(counts: str) -> np.ndarray:
 
 
 def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
-    """Holds that run lengths describe a mask of the image.
-
-    Args:
-        rle: as the label file has it.
-        size: (height, width) of the image in pixels.
-        where: the file, the frame and the label, for the message.
-
-    Returns:
-        What pycocotools takes.
+    """Checks that run lengths describe a mask of the image, of ``size`` (height, width) in pixels.
 
     Raises:
-        DataError: a mask of another size, or run lengths that do not fill it or are none.
+        DataError: a mask of another size, or run lengths that do not fill it or are none; the message begins with
+            ``where``.
     """
     if tuple(rle.size) != tuple(size):
         raise DataError(
@@ -87,6 +81,19 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
             f"{size[0] * size[1]:,}; write the label again."
         )
     return {"size": [int(size[0]), int(size[1])], "counts": rle.counts.encode()}
+
+
+def paint(masks: Iterable[tuple[CocoRLE, int]], size: tuple[int, int], unpainted: int, dtype: DTypeLike) -> np.ndarray:
+    """Paints checked masks, each with its value, in their order, later ones over earlier ones.
+
+    Returns:
+        (height, width) of ``dtype``; pixels of no mask are ``unpainted``.
+    """
+    # Run lengths go down the columns; with pixels in that order an object is painted several times as fast.
+    pixels = np.full(size, unpainted, dtype, order="F")
+    for mask, value in masks:
+        np.copyto(pixels, value, where=coco_mask.decode(mask).view(bool))
+    return np.ascontiguousarray(pixels)
 
 
 def areas(masks: Sequence[CocoRLE]) -> np.ndarray:

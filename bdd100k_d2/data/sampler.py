@@ -16,7 +16,7 @@ class Sample(NamedTuple):
     """A place in the training: the epoch, the record's index, and which copy of it, where an epoch repeats records."""
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # in place of a tuple's own `index`, which nobody calls
     copy: int = 0
 
 
@@ -103,17 +103,12 @@ class TrainingBatchSampler:
         if self._repeat_factors is None:
             return self._counts * epoch
         while len(self._counted) <= epoch:
-            repeats = self._repeats(generator(self.seed, Purpose.ORDER, len(self._counted) - 1))
+            repeats = _repeats(self._repeat_factors, generator(self.seed, Purpose.ORDER, len(self._counted) - 1))
             self._counted.append(self._counted[-1] + self._count(np.repeat(self.indices, repeats)))
         return self._counted[epoch]
 
     def _count(self, indices: np.ndarray) -> np.ndarray:
         return np.bincount(self._groups[indices], minlength=self._num_groups)
-
-    def _repeats(self, random: np.random.RandomState) -> np.ndarray:
-        whole = np.floor(self._repeat_factors)
-        up = random.random_sample(len(whole)) < self._repeat_factors - whole
-        return whole.astype(np.int64) + up
 
     def _epoch(self, epoch: int) -> "_Epoch":
         if epoch not in self._epochs:
@@ -126,7 +121,7 @@ class TrainingBatchSampler:
         random = generator(self.seed, Purpose.ORDER, epoch)
         indices, copies = self.indices, np.zeros(len(self.indices), np.int64)
         if self._repeat_factors is not None:
-            repeats = self._repeats(random)
+            repeats = _repeats(self._repeat_factors, random)
             indices = np.repeat(indices, repeats)
             copies = np.arange(len(indices)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
         samples = np.stack([indices, copies], axis=1)[random.permutation(len(indices))]
@@ -138,6 +133,12 @@ class TrainingBatchSampler:
                 last = (nth + 1) * self.batch_size - 1 - start
                 full.append((here[last], group, nth))
         return _Epoch([samples[here] for here in places], [(group, nth) for _, group, nth in sorted(full)])
+
+
+def _repeats(factors: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    whole = np.floor(factors)
+    repeats: np.ndarray = whole.astype(np.int64) + (random.random_sample(len(whole)) < factors - whole)
+    return repeats
 
 
 class _Epoch(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, DataError
 from ..tasks import TASKS
 from .categories import SCENE, TIME_OF_DAY, WEATHER
+from .folders import visible_files
 from .labels import FrameAttributes, attributes_of, image_stem
 from .vintages import read_labels
 
@@ -153,7 +154,7 @@ def _state(source: Path) -> tuple[int, ...]:
         found = source.stat()
         if not source.is_dir():
             return found.st_mtime_ns, found.st_size, found.st_ino
-        inside = [path.stat() for path in source.iterdir()]
+        inside = [entry.stat() for entry in visible_files(source)]
     except OSError:
         return ()
     return len(inside), sum(one.st_size for one in inside), max((one.st_mtime_ns for one in inside), default=0)
@@ -192,7 +193,7 @@ def _replace(name: str, fields: dict[str, Any]) -> None:
 def _load(name: str) -> list[dict[str, Any]]:
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    stems, base = slice_frames(name), MetadataCatalog.get(name).slice_of
+    stems, base = slice_frames(name) or frozenset(), MetadataCatalog.get(name).slice_of
     records = DatasetCatalog.get(base)
     chosen = [record for record in records if image_stem(Path(record["file_name"]).name) in stems]
     if not chosen:

@@ -14,6 +14,7 @@ import msgspec
 
 from ..errors import DataError
 from .coco import ABSENT, CocoDocument, coco_frames, coco_parts
+from .folders import label_files
 from .labels import (
     DocumentPart,
     Frame,
@@ -49,7 +50,7 @@ class LabelSet(NamedTuple):
 
 
 def read_labels(path: str | os.PathLike[str]) -> LabelSet:
-    """Reads a label file, or every file of a folder that :func:`label_files` finds.
+    """Reads a label file, or every file of a folder that :func:`~bdd100k_d2.data.folders.label_files` finds.
 
     Understood are Scalabel (a list of frames or ``{"frames": [...]}``: det_20, the 2018 lists, tracking, run lengths,
     predictions), the per-image files of the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool
@@ -65,22 +66,6 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     path = Path(path)
     with without_collection():
         return _read_folder(path) if path.is_dir() else _read_file(path)
-
-
-def label_files(path: Path) -> list[Path]:
-    """The file itself, or the ``.json`` files of a folder, else of the folders in it, sorted by path.
-
-    Raises:
-        DataError: the folder has no such file.
-    """
-    if not path.is_dir():
-        return [path]
-    # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
-    levels = ([file for file in path.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
-    files = sorted(next(filter(None, levels), []))
-    if not files:
-        raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
-    return files
 
 
 def lower_attributes(content: bytes) -> bytes:

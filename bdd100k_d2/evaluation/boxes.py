@@ -1,31 +1,21 @@
-"""Frames of labels, or a prediction file -> columns of boxes, the form in which detections are scored."""
+"""Frames of labels -> columns of boxes, the form in which detections are scored."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from ..data.categories import DET_CLASSES, det_class
-from ..data.labels import Box2D, Frame, Label, LabelAttributes, without_collection
-from ..data.splitter import read_part, split_frames
-from ..data.vintages import read_labels
+from ..data.labels import Box2D, Frame, Label, LabelAttributes
 from ..errors import DataError
-from .common_memory import BOX, CAN_FORK, CommonMemory
 from .metrics.detection import Detections, GroundTruth
 
-_CLASS = {name: known.index for name, known in DET_CLASSES.items()}
-_IGNORED = {name: known.ignored for name, known in DET_CLASSES.items()}
+_CLASS: dict[str | None, int] = {name: known.index for name, known in DET_CLASSES.items()}
+_IGNORED: dict[str | None, bool] = {name: known.ignored for name, known in DET_CLASSES.items()}
 _NO_ATTRIBUTES = LabelAttributes()
 _FLAG = {True: 1, False: 0, None: -1}
-
-# Below this size in bytes a second process costs more than it saves.
-_LARGE = 20_000_000
-_PART = 2_000_000
 
 
 class Boxes(NamedTuple):
@@ -50,7 +40,7 @@ class Boxes(NamedTuple):
     @property
     def xywh(self) -> np.ndarray:
         """(N, 4) x, y, width, height in pixels; the order of the operations is the toolkit's, to the last bit."""
-        boxes = self.corners.copy()
+        boxes: np.ndarray = self.corners.copy()
         # Column by column: NumPy goes through pairs of columns in steps of two numbers.
         for first, size in ((0, 2), (1, 3)):
             boxes[:, size] -= boxes[:, first]
@@ -60,15 +50,22 @@ class Boxes(NamedTuple):
     def places(self, names: Sequence[str]) -> np.ndarray:
         """(N,) int64 places of the boxes' frames in ``names``; -1 for a frame that is not there."""
         index = {name: i for i, name in enumerate(names)}
-        return np.array([index.get(name, -1) for name in self.names], np.int64)[self.frame]
+        places: np.ndarray = np.array([index.get(name, -1) for name in self.names], np.int64)[self.frame]
+        return places
 
     def sorted(self) -> "Boxes":
         """The same with the frames in the order of their names; boxes keep their order within a frame."""
         order = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int64)
         place = np.argsort(order)[self.frame]
         by_place = np.argsort(place, kind="stable")
-        columns = (self.category[by_place], self.corners[by_place], self.score[by_place])
-        return Boxes([self.names[i] for i in order], place[by_place], *columns, self.without_box)
+        return Boxes(
+            [self.names[i] for i in order],
+            place[by_place],
+            self.category[by_place],
+            self.corners[by_place],
+            self.score[by_place],
+            self.without_box,
+        )
 
     def detections(self, names: Sequence[str]) -> Detections:
         """The boxes as detections in the frames ``names``; those in other frames are left out."""
@@ -111,8 +108,8 @@ def ground_truth_columns(
     boxes = _columns(frames, labels, np.full(len(labels), np.nan), source)
     attributes = [label.attributes or _NO_ATTRIBUTES for label in labels]
     flags = LabelFlags(
-        np.array([_IGNORED[label.category] for label in labels], bool)
-        | np.array([bool(one.crowd or one.ignored) for one in attributes], bool),
+        np.array([_IGNORED[label.category] for label in labels], np.bool_)
+        | np.array([bool(one.crowd or one.ignored) for one in attributes], np.bool_),
         np.array([_FLAG[one.occluded] for one in attributes], np.int8),
         np.array([_FLAG[one.truncated] for one in attributes], np.int8),
     )
@@ -138,88 +135,6 @@ def predicted_boxes(frames: Iterable[Frame], source: str | os.PathLike[str] = "p
     return boxes
 
 
-@contextmanager
-def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[Callable[[], Boxes]]:
-    """Begins to read predictions from a label file of any vintage or a folder of them.
-
-    A large Scalabel list is read by several processes and in parts, so that its records never stand in memory together,
-    and the caller can do something else meanwhile.
-
-    Args:
-        path: what :func:`~bdd100k_d2.data.vintages.read_labels` takes.
-        processes: at most so many.
-
-    Yields:
-        A function that waits for the boxes and returns them. It raises DataError: an unreadable file, a frame that
-        stands twice, an unknown category, or a box without a score.
-    """
-    path = Path(path)
-    large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK)
-    parts = split_frames(path, _PART) if large else []
-    with _reading_parts(path, parts, processes) as read_parts:
-
-        def boxes() -> Boxes:
-            read = read_parts()
-            joined = None if not read or None in read else join_boxes(read)
-            if joined is None or len(set(joined.names)) < len(joined.names):
-                # Any other format, and every kind of bad file, of which the general reader says what is wrong.
-                return predicted_boxes(read_labels(path).frames, path)
-            return joined
-
-        yield boxes
-
-
-@contextmanager
-def _reading_parts(
-    path: Path, parts: Sequence[tuple[int, int]], processes: int
-) -> Iterator[Callable[[], list[Boxes | None]]]:
-    """Begins to read parts of a file, if there are several processes for it; yields a function that waits for them."""
-    if processes < 2 or len(parts) < 2 or not CAN_FORK:
-        yield lambda: [_read_part(path, *part) for part in parts]
-        return
-    common = CommonMemory(path.stat().st_size)
-    with get_context("fork").Pool(min(processes, len(parts)), _begin_process, (common,)) as pool:
-        pending = pool.starmap_async(_leave_part, [(path, *part) for part in parts], 1)
-        yield lambda: [
-            left and _take_part(common, start, *left) for (start, _), left in zip(parts, pending.get(), strict=True)
-        ]
-
-
-def _read_part(path: Path, start: int, end: int) -> Boxes | None:
-    """The frames in a part of a list; None if they are not frames, or bad ones."""
-    try:
-        with without_collection():
-            return predicted_boxes(msgspec.json.decode(read_part(path, start, end), type=list[Frame]))
-    except (OSError, msgspec.MsgspecError, DataError):
-        return None
-
-
-# In a process of the pool, where it leaves what it reads.
-_common: CommonMemory
-
-
-def _begin_process(common: CommonMemory) -> None:
-    global _common
-    _common = common
-
-
-def _leave_part(path: Path, start: int, end: int) -> tuple[list[str], int, int] | None:
-    """Leaves the boxes of a part in the memory in common; returns what else `_take_part` needs, None for a bad part."""
-    boxes = _read_part(path, start, end)
-    if boxes is None:
-        return None
-    left = _common.boxes(start, len(boxes.frame))
-    for name in BOX.names:
-        left[name] = getattr(boxes, name)
-    return boxes.names, len(boxes.frame), boxes.without_box
-
-
-def _take_part(common: CommonMemory, start: int, names: list[str], count: int, without_box: int) -> Boxes:
-    """What `_leave_part` has left; the columns are in the memory in common."""
-    left = common.boxes(start, count)
-    return Boxes(names, *(left[name] for name in BOX.names), without_box)
-
-
 def join_boxes(parts: Sequence[Boxes]) -> Boxes:
     """The boxes of all parts, one after the other."""
     if not parts:
@@ -228,7 +143,9 @@ def join_boxes(parts: Sequence[Boxes]) -> Boxes:
     return Boxes(
         [name for part in parts for name in part.names],
         np.concatenate([part.frame + start for part, start in zip(parts, starts, strict=True)]),
-        *(np.concatenate(columns) for columns in zip(*(part[2:5] for part in parts), strict=True)),
+        np.concatenate([part.category for part in parts]),
+        np.concatenate([part.corners for part in parts]),
+        np.concatenate([part.score for part in parts]),
         sum(part.without_box for part in parts),
     )
 
@@ -254,7 +171,7 @@ def _columns(
         [frame.name for frame in frames],
         np.repeat(np.arange(len(frames)), counts),
         np.array(category, np.int64),
-        _corners([label.box2d for label in labels]),
+        _corners([label.box2d for label in labels]),  # type: ignore[misc]  # all of them have a box
         score,
         without_box,
     )

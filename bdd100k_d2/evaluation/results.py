@@ -1,6 +1,6 @@
 """Predictions -> the files that the official toolkit and its evaluation servers take.
 
-det is a JSON list; sem_seg and drivable are masks, a PNG an image; ins_seg is bitmasks and a file of their scores;
+det is a JSON list; sem_seg and drivable are masks, one PNG per image; ins_seg is bitmasks and a file of their scores;
 pan_seg is bitmasks. Source: https://doc.bdd100k.com/evaluate.html.
 """
 
@@ -9,25 +9,23 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from ..atomic import atomic_path
-from ..data.bitmasks import Bitmask, encode_bitmask
+from ..data.bitmasks import FIRST_THING_ID, Bitmask, encode_bitmask
+from ..data.folders import files_below
 from ..data.labels import Box2D, Frame, Label, write_frames
-from ..data.png import PNG_OPTIONS
+from ..data.png import save_png
 from ..errors import DataError
 from ..tasks import TASKS
 from .boxes import Boxes
 
 if TYPE_CHECKING:
+    from detectron2.data import Metadata
     from detectron2.structures import Instances
-
-# Annotation ids of a panoptic bitmask: stuff has its category id, things count on from here.
-FIRST_THING_ID = 31
 
 
 class ScoredInstance(msgspec.Struct, gc=False):
@@ -108,6 +106,21 @@ def scored_frame(name: str, scores: np.ndarray) -> ScoredFrame:
     return ScoredFrame(name, [ScoredInstance(i, score) for i, score in enumerate(scores.tolist(), start=1)])
 
 
+def segment_classes(infos: Iterable[Mapping[str, Any]], metadata: "Metadata") -> dict[int, int]:
+    """The index into the class names of pan_seg of each segment, by its id.
+
+    Args:
+        infos: what the segments are, as Detectron2's ``panoptic_seg`` has it; ``category_id`` counts things and stuff
+            apart.
+        metadata: of a data set of panoptic segmentation.
+    """
+    category_ids = {
+        True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
+        False: {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()},
+    }
+    return {info["id"]: category_ids[bool(info["isthing"])][info["category_id"]] - 1 for info in infos}
+
+
 def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int]) -> np.ndarray:
     """The bitmask of a frame's segments.
 
@@ -170,7 +183,7 @@ def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
         OutputError: ``path`` cannot be written.
     """
     with atomic_path(path) as temporary:
-        Image.fromarray(mask).save(temporary, **PNG_OPTIONS)
+        save_png(mask, temporary)
 
 
 def mask_path(folder: str | os.PathLike[str], image_name: str) -> Path:
@@ -217,11 +230,7 @@ def _files(part: Path, zip_path: Path) -> list[Path]:
         return [part]
     if not part.is_dir():
         raise DataError(f"{part}: no such file or folder; write the predictions first.")
-    return [
-        file
-        for file in part.rglob("*")
-        if file.is_file() and not file.name.startswith(".") and file.resolve() != zip_path.resolve()
-    ]
+    return [file for file in files_below(part) if file.is_file() and file.resolve() != zip_path.resolve()]
 
 
 def object_columns(instances: "Instances") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ ToolkitScores = dict[str, Any]
 ``{"OVERALL" or "AVERAGE": percent}``, with groups of classes between them for pan_seg, or a number."""
 
 
-def write_scores(scores: ToolkitScores, path: str | os.PathLike[str]) -> None:
+def write_toolkit_scores(scores: ToolkitScores, path: str | os.PathLike[str]) -> None:
     """Writes scores as the toolkit does; an absent class is the token NaN, as there.
 
     Raises:
@@ -28,9 +28,10 @@ def write_scores(scores: ToolkitScores, path: str | os.PathLike[str]) -> None:
     write_atomic(path, json.dumps(scores, indent=2))
 
 
-def read_scores(path: str | os.PathLike[str]) -> ToolkitScores:
-    """Reads scores as :func:`write_scores` and the toolkit write them."""
-    return json.loads(Path(path).read_text())
+def read_toolkit_scores(path: str | os.PathLike[str]) -> ToolkitScores:
+    """Reads scores as :func:`write_toolkit_scores` and the toolkit write them."""
+    scores: ToolkitScores = json.loads(Path(path).read_text())
+    return scores
 
 
 def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> ToolkitScores:
@@ -45,35 +46,42 @@ def official_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
     """The official form of the scores of sem_seg or drivable; "Acc" is the precision, as in the toolkit.
 
     Args:
-        task: "sem_seg", or "drivable", which is scored without the pixels of the background.
+        task: of masks; its class ``unscored`` is left out, as the background of drivable.
         matrix: (K, K + 1) of all the task's classes, as ``confusion_matrix`` returns it, summed over all frames.
     """
-    scores = segmentation_scores(without_background(matrix) if task == "drivable" else matrix)
+    scores, names = _scored(task, matrix)
     return {
-        "IoU": _with_average(task, scores, scores.iou),
-        "Acc": _with_average(task, scores, scores.precision),
+        "IoU": _with_average(names, scores, scores.iou),
+        "Acc": _with_average(names, scores, scores.precision),
         "fIoU": scores.frequency_iou,
         "pAcc": scores.pixel_accuracy,
     }
 
 
-def further_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
+def extra_segmentation_metrics(task: str, matrix: np.ndarray) -> ToolkitScores:
     """Scores that the toolkit does not have; arguments as of :func:`official_segmentation`.
 
     Returns:
         "Recall", and for drivable "IoU-strict" over all three classes: painting the background as drivable costs
         nothing officially.
     """
-    scores = segmentation_scores(without_background(matrix) if task == "drivable" else matrix)
-    further = {"Recall": _with_average(task, scores, scores.recall)}
-    if task == "drivable":
+    scores, names = _scored(task, matrix)
+    extra = {"Recall": _with_average(names, scores, scores.recall)}
+    if TASKS[task].unscored is not None:
         strict = segmentation_scores(matrix)
-        further["IoU-strict"] = _with_average(task, strict, strict.iou)
-    return further
+        extra["IoU-strict"] = _with_average(TASKS[task].names, strict, strict.iou)
+    return extra
 
 
-def _with_average(task: str, scores: SegmentationScores, values: np.ndarray) -> list[dict[str, float]]:
-    per_class = dict(zip(TASKS[task].names, values.tolist(), strict=False))
+def _scored(task: str, matrix: np.ndarray) -> tuple[SegmentationScores, list[str]]:
+    """The official scores of a matrix of all classes, and the names of the scored ones."""
+    unscored = TASKS[task].unscored
+    names = [name for i, name in enumerate(TASKS[task].names) if i != unscored]
+    return segmentation_scores(without_background(matrix, unscored)), names
+
+
+def _with_average(names: Sequence[str], scores: SegmentationScores, values: np.ndarray) -> list[dict[str, float]]:
+    per_class = dict(zip(names, values.tolist(), strict=True))
     return [per_class, {"AVERAGE": scores.mean(values)}]
 
 
@@ -97,8 +105,8 @@ def summary(scores: ToolkitScores) -> dict[str, float]:
 def table(scores: ToolkitScores) -> str:
     """The toolkit's table, character for character without the empty lines around it.
 
-    A row a class, then the groups and the overall value under lines of their own; a column a metric that has a value a
-    class; one decimal, whole numbers for counts, "-" for absent.
+    One row per class, then the groups and the overall value under lines of their own; one column per metric that has a
+    value per class; one decimal, whole numbers for counts, "-" for absent.
     """
     columns = {metric: value for metric, value in scores.items() if isinstance(value, list)}
     groups = [list(group) for group in next(iter(columns.values()))]

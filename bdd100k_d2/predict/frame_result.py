@@ -24,7 +24,7 @@ from ..drawing.overlay import (
     present_classes,
 )
 from ..errors import ConfigError, DataError
-from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask
+from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
 from ..tasks import TASKS
 
 Wanted = frozenset[int] | None
@@ -120,11 +120,7 @@ def _objects(task: str, instances: Instances, min_score: float, wanted: Wanted) 
 
 
 def _segments(segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, wanted: Wanted) -> FrameResult:
-    ids_of = {
-        True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
-        False: {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()},
-    }
-    classes = {info["id"]: ids_of[bool(info["isthing"])][info["category_id"]] - 1 for info in infos}
+    classes = segment_classes(infos, metadata)
     if wanted is not None:
         classes = {segment: k for segment, k in classes.items() if k in wanted}
     return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes))

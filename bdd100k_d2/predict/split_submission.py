@@ -11,7 +11,7 @@ from ..data.datasets import load_images
 from ..data.register import locate
 from ..errors import ConfigError
 from ..evaluation.results import write_submission
-from ..evaluation.submission import Finding, check_submission
+from ..evaluation.submission import Defect, check_submission
 from ..parallel import cores
 from ..tasks import TASKS
 from .inputs import InputImages
@@ -61,7 +61,7 @@ class SubmissionRun:
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
 
-    def run(self, predictor: Predictor) -> tuple[list[Finding], Summary]:
+    def run(self, predictor: Predictor) -> tuple[list[Defect], Summary]:
         """Predicts all images, writes the file and checks it: names, ids, categories, sizes, and their number.
 
         Returns:
@@ -81,9 +81,9 @@ class SubmissionRun:
         findings += check_submission(self._task.name, self._path, list(self._source.paths), processes=cores())
         return findings, summary
 
-    def _missing(self) -> list[Finding]:
+    def _missing(self) -> list[Defect]:
         there, wanted = len(self._source.paths), self._task.counts[self._split].images
         if there == wanted:
             return []
         text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
-        return [Finding("split", str(self._images), None, text)]
+        return [Defect("split", str(self._images), None, text)]

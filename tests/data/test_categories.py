@@ -39,7 +39,7 @@ def test_detection_names_equal_the_toolkits() -> None:
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no TOML parser")
     config = tomllib.loads((files("bdd100k") / "configs" / "det.toml").read_text())
     assert config["name_mapping"] == categories.ALIASES
-    assert config["ignored_mapping"] == categories.IGNORED
+    assert config["ignored_mapping"] == categories.IGNORED_CATEGORIES
     leaves = [
         leaf["name"]
         for category in config["scalabel"]["categories"]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes
-from bdd100k_d2.evaluation import boxes as box_columns
-from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes, reading_boxes
+from bdd100k_d2.evaluation import box_reader
+from bdd100k_d2.evaluation.box_reader import reading_boxes
+from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
 
 
 def frames_of(corners: list[tuple[float, float, float, float]]) -> list[Frame]:
@@ -70,11 +71,11 @@ def test_the_shortest_labels_are_read_in_parts(tmp_path: Path, monkeypatch: pyte
     ]
     path = tmp_path / "det.json"
     path.write_text(json.dumps(frames, separators=(",", ":")))
-    monkeypatch.setattr(box_columns, "_LARGE", 0)
-    monkeypatch.setattr(box_columns, "_PART", 200)
-    monkeypatch.setattr(box_columns, "CAN_FORK", forks)
+    monkeypatch.setattr(box_reader, "_LARGE", 0)
+    monkeypatch.setattr(box_reader, "_PART", 200)
+    monkeypatch.setattr(box_reader, "CAN_FORK", forks)
     # The general reader, which reads what the parts cannot, would come to the same.
-    monkeypatch.setattr(box_columns, "read_labels", None)
+    monkeypatch.setattr(box_reader, "read_labels", None)
     with reading_boxes(path, 2) as boxes:
         found = boxes()
     assert found.names == [str(i) for i in range(60)]

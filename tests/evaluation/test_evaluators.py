@@ -24,7 +24,7 @@ from bdd100k_d2.evaluation.evaluators.segmentation import count_pixels, histogra
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco import METRICS
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
-from bdd100k_d2.evaluation.submission import check_split
+from bdd100k_d2.evaluation.submission import check_split_submission
 from bdd100k_d2.tasks import TASKS
 
 
@@ -61,7 +61,7 @@ def test_perfect_detections_score_100_and_files_are_official(tmp_path: Path) -> 
     assert [label["id"] for frame in frames for label in frame["labels"]] == ["0", "1", "2", "3"]
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     assert list(scores) == list(METRICS)
-    assert scores["AP"][1] == {"OVERALL": pytest.approx(100)} and list(scores["AP"][0]) == TASKS["det"].names
+    assert scores["AP"][1] == {"OVERALL": pytest.approx(100)} and tuple(scores["AP"][0]) == TASKS["det"].names
 
 
 def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_no_detections_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["det", "sem_seg", "drivable"])
 def test_a_test_split_writes_a_sound_submission_and_no_scores(tiny_root: Path, tmp_path: Path, task: str) -> None:
     name = f"bdd100k_{task}_test"
-    evaluator = EVALUATORS[f"bdd100k_{task}"](name, tmp_path / "out")
+    evaluator = EVALUATORS[task](name, tmp_path / "out")
     for record in DatasetCatalog.get(name):
         output = instances([[1, 2, 30, 40]], [0.5], [2]) if task == "det" else {"sem_seg": torch.rand(3, 720, 1280)}
         evaluator.process([record], [output])
@@ -187,7 +187,7 @@ def test_a_test_split_writes_a_sound_submission_and_no_scores(tiny_root: Path, t
         assert files == ["det.json"]
     else:
         assert files == [*(f"masks/test{i}.png" for i in range(3)), "submission.zip"]
-        findings, frames = check_split(task, tmp_path / "out" / "submission.zip", root=tiny_root)
+        findings, frames = check_split_submission(task, tmp_path / "out" / "submission.zip", root=tiny_root)
         assert findings == [] and frames == 3
 
 
@@ -209,7 +209,7 @@ def test_segmentation_scores_and_masks(tmp_path: Path, kind: type, task: str, co
         assert results[key] == pytest.approx(100)
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert list(scores) == ["IoU", "Acc", "fIoU", "pAcc"]
-    assert list(scores["IoU"][0]) == (TASKS[task].names if task == "sem_seg" else ["direct", "alternative"])
+    assert tuple(scores["IoU"][0]) == (TASKS[task].names if task == "sem_seg" else ("direct", "alternative"))
     assert list(scores["IoU"][1]) == ["AVERAGE"]
     assert ("mIoU-strict" in results) == (task == "drivable")
 

@@ -18,7 +18,7 @@ from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS, BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.results import write_mask
-from bdd100k_d2.evaluation.submission import check_split
+from bdd100k_d2.evaluation.submission import check_split_submission
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.tasks import TASKS
 
@@ -94,7 +94,7 @@ def perfect_instances(mask: Bitmask, shift: int = 0) -> dict[str, Instances]:
 
 
 def test_perfect_instances_score_100(kind: str, tmp_path: Path) -> None:
-    evaluator = EVALUATORS["bdd100k_ins_seg"]("bdd100k_ins_seg_val", tmp_path)
+    evaluator = EVALUATORS["ins_seg"]("bdd100k_ins_seg_val", tmp_path)
     assert isinstance(evaluator, BDD100KInsSegEvaluator)
     evaluator.reset()
     for name, mask in bitmasks("ins_seg").items():
@@ -137,7 +137,7 @@ def test_the_written_instances_score_what_the_memory_scores(kind: str, tmp_path:
 def test_labels_without_a_prediction_count_as_empty(
     kind: str, tmp_path: Path, task: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    evaluator = EVALUATORS[f"bdd100k_{task}"](f"bdd100k_{task}_val", tmp_path / "out")
+    evaluator = EVALUATORS[task](f"bdd100k_{task}_val", tmp_path / "out")
     output = perfect_instances if task == "ins_seg" else panoptic_output
     evaluator.process([{"image_id": NAMES[1]}], [output(bitmasks(task)[NAMES[1]])])
     (results,) = evaluator.evaluate().values()
@@ -165,7 +165,7 @@ def panoptic_output(mask: Bitmask, shift: int = 0) -> dict:
 
 
 def test_perfect_segments_score_100(kind: str, tmp_path: Path) -> None:
-    evaluator = EVALUATORS["bdd100k_pan_seg"]("bdd100k_pan_seg_val", tmp_path)
+    evaluator = EVALUATORS["pan_seg"]("bdd100k_pan_seg_val", tmp_path)
     assert isinstance(evaluator, BDD100KPanSegEvaluator)
     evaluator.reset()
     for name, mask in bitmasks("pan_seg").items():
@@ -194,7 +194,7 @@ def test_the_written_segments_score_what_the_memory_scores(kind: str, tmp_path: 
 
 @pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])
 def test_ranks_are_gathered(kind: str, tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = EVALUATORS[f"bdd100k_{task}"]
+    make = EVALUATORS[task]
     name = f"bdd100k_{task}_val"
     output = perfect_instances if task == "ins_seg" else panoptic_output
     items = [({"image_id": n}, output(mask, 9)) for n, mask in bitmasks(task).items()]
@@ -216,12 +216,12 @@ def test_ranks_are_gathered(kind: str, tmp_path: Path, task: str, monkeypatch: p
 
 def test_a_test_split_writes_a_sound_submission_and_no_scores(kind: str, tiny_root: Path, tmp_path: Path) -> None:
     for task, output in (("ins_seg", perfect_instances), ("pan_seg", panoptic_output)):
-        evaluator = EVALUATORS[f"bdd100k_{task}"](f"bdd100k_{task}_test", tmp_path / task)
+        evaluator = EVALUATORS[task](f"bdd100k_{task}_test", tmp_path / task)
         for record in DatasetCatalog.get(f"bdd100k_{task}_test"):
             evaluator.process([record], [output(bitmasks(task)["val0.jpg"])])
         assert evaluator.evaluate() == {}
         assert len(list((tmp_path / task / "bitmasks").glob("test*.png"))) == 3
-        findings, frames = check_split(task, tmp_path / task / "submission.zip", root=tiny_root)
+        findings, frames = check_split_submission(task, tmp_path / task / "submission.zip", root=tiny_root)
         assert findings == [] and frames == 3
 
 

@@ -14,8 +14,8 @@ from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.evaluation.boxes import Boxes
 from bdd100k_d2.evaluation.files.detection import match_boxes, open_det
-from bdd100k_d2.evaluation.files.instances import MatchedBitmasks, open_ins_seg
-from bdd100k_d2.evaluation.files.panoptic import MatchedSegments, open_pan_seg
+from bdd100k_d2.evaluation.files.instances import matched_bitmasks, open_ins_seg
+from bdd100k_d2.evaluation.files.panoptic import matched_segments, open_pan_seg
 from bdd100k_d2.evaluation.files.segmentation import MatchedMasks, open_masks
 from bdd100k_d2.evaluation.metrics.instances import match_instances
 from bdd100k_d2.evaluation.metrics.panoptic import bitmask_counts
@@ -99,7 +99,7 @@ def test_instances_score_as_in_memory(tmp_path: Path) -> None:
         scored.append(scored_frame(name, scores[kept]))
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
     write_instance_scores(scored, tmp_path / "score.json")
-    in_memory = MatchedBitmasks(["a", "b"], matches).toolkit_scores()
+    in_memory = matched_bitmasks(["a", "b"], matches).toolkit_scores()
     assert 5 < in_memory["AP"][-1]["OVERALL"] < 95
     read = open_ins_seg(tmp_path / "truth", tmp_path / "bitmasks", tmp_path / "score.json", 1).toolkit_scores()
     np.testing.assert_equal(read, in_memory)
@@ -116,7 +116,7 @@ def test_segments_score_as_in_memory(tmp_path: Path) -> None:
         pixels = panoptic_bitmask(segments, classes)
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
         counts.append(bitmask_counts(decode_bitmask(encode_bitmask(truth), name), decode_bitmask(pixels, name), 40))
-    in_memory = MatchedSegments(["a", "b"], counts, "N").toolkit_scores()
+    in_memory = matched_segments(["a", "b"], counts, "N").toolkit_scores()
     assert 5 < in_memory["PQ"][-1]["OVERALL"] < 95
     np.testing.assert_equal(open_pan_seg(tmp_path / "truth", tmp_path / "bitmasks", 1).toolkit_scores(), in_memory)
 

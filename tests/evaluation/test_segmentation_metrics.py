@@ -9,7 +9,7 @@ from bdd100k_d2.data.masks import check_mask, frame_to_mask, read_mask
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix, segmentation_scores, without_background
-from bdd100k_d2.evaluation.toolkit_format import further_segmentation, official_segmentation, summary
+from bdd100k_d2.evaluation.toolkit_format import extra_segmentation_metrics, official_segmentation, summary
 from bdd100k_d2.tasks import TASKS
 
 
@@ -39,7 +39,7 @@ def test_the_run_length_oracle(oracles: Path) -> None:
     for name, value in expected["IoU"].items():
         assert official["IoU"][0][name] == pytest.approx(value, abs=1e-8)
     # "Acc" is the precision; the recall is another number.
-    recall = further_segmentation("sem_seg", matrix)["Recall"]
+    recall = extra_segmentation_metrics("sem_seg", matrix)["Recall"]
     assert recall[1]["AVERAGE"] == pytest.approx(np.mean([v for v in recall[0].values() if not np.isnan(v)]))
     assert official["Acc"][1]["AVERAGE"] != pytest.approx(recall[1]["AVERAGE"])
 
@@ -93,11 +93,11 @@ def test_drivable_background_is_not_scored_officially() -> None:
     truth = np.array([[0, 0, 1, 2, 2, 2, 255]], np.uint8)
     everywhere_direct = np.array([[0, 0, 1, 0, 0, 0, 0]], np.uint8)
     matrix = confusion_matrix(truth, everywhere_direct, 3)
-    official = segmentation_scores(without_background(matrix))
+    official = segmentation_scores(without_background(matrix, 2))
     assert official.mean(official.iou) == 100
     strict = segmentation_scores(matrix)
     np.testing.assert_allclose(strict.iou, [40, 100, 0])
-    missed = without_background(confusion_matrix(truth, np.full_like(truth, 2), 3))
+    missed = without_background(confusion_matrix(truth, np.full_like(truth, 2), 3), 2)
     np.testing.assert_array_equal(missed, [[0, 0, 2], [0, 0, 1]])
 
 

@@ -27,18 +27,18 @@ from bdd100k_d2.evaluation.results import (
     write_mask,
     write_submission,
 )
-from bdd100k_d2.evaluation.submission import Finding, check_submission, describe
+from bdd100k_d2.evaluation.submission import Defect, check_submission, describe_defects
 from bdd100k_d2.tasks import TASKS
 
 FRAMES = ["a.jpg", "b.jpg", "c.jpg"]
 SIZE = (72, 128)
 
 
-def check(task: str, path: Path) -> list[Finding]:
+def check(task: str, path: Path) -> list[Defect]:
     return check_submission(task, path, FRAMES, SIZE)
 
 
-def texts(findings: list[Finding]) -> list[str]:
+def texts(findings: list[Defect]) -> list[str]:
     return [f"{f.kind}: {f.file}: {f.frame}: {f.text}" for f in findings]
 
 
@@ -101,7 +101,21 @@ def test_good_submissions(det: Path, masks: Path, ins_seg: Path, pan_seg: Path, 
         assert check(task, masks) == check(task, masks.parent / "masks") == check(task, zipped(masks)) == []
     assert check("ins_seg", ins_seg) == check("ins_seg", zipped(ins_seg, "bitmasks", "score.json")) == []
     assert check("pan_seg", pan_seg) == check("pan_seg", zipped(pan_seg)) == []
-    assert describe([]) == ""
+    assert describe_defects([]) == ""
+
+
+def test_what_a_mac_leaves_beside_the_files_is_none_of_them(det: Path, masks: Path, tmp_path: Path) -> None:
+    junk = {"__MACOSX/._a.png": masks, "__MACOSX/._det.json": tmp_path / "only"}
+    (tmp_path / "only").mkdir()
+    shutil.copy(det, tmp_path / "only/other.json")
+    for (name, folder), task in zip(junk.items(), ("sem_seg", "det"), strict=True):
+        path = zipped(folder)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(name, b"\0\5\26\7")
+        assert texts(check(task, path)) == [f"extra file: {name}: None: does not belong into the zip"]
+        (folder / name).parent.mkdir()
+        (folder / name).write_bytes(b"\0\5\26\7")
+        assert check(task, folder) == []
 
 
 def test_masks_in_one_folder_of_a_zip(masks: Path) -> None:
@@ -162,7 +176,7 @@ def test_all_is_found_at_once_and_counted(det: Path) -> None:
     det.write_text(json.dumps(frames))
     findings = check("det", det)
     assert Counter(f.kind for f in findings) == {"extra frame": 1200, "missing frame": 2, "label": 1}
-    assert describe(findings, shown=1).splitlines() == [
+    assert describe_defects(findings, shown=1).splitlines() == [
         "extra frame: 1,200",
         "  det.json: frame 0.jpg: is no image of the split",
         "  and 1,199 more",

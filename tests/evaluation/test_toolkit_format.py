@@ -15,7 +15,7 @@ from bdd100k_d2.evaluation.toolkit_format import (
     official_segmentation,
     summary,
     table,
-    write_scores,
+    write_toolkit_scores,
 )
 from bdd100k_d2.tasks import TASKS
 
@@ -109,7 +109,7 @@ def test_the_toolkit_prints_and_writes_the_same(task: str, seed: int, tmp_path: 
     overall = {key: value for key, value in result.summary().items() if not key.startswith("AP/")}
     np.testing.assert_equal(summary(scores), overall)
     assert list(summary(scores)) == list(overall)
-    write_scores(scores, tmp_path / "ours.json")
+    write_toolkit_scores(scores, tmp_path / "ours.json")
     # As bdd100k.eval.run writes its --out-file.
     (tmp_path / "theirs.json").write_text(json.dumps(dict(result), indent=2))
     assert (tmp_path / "ours.json").read_bytes() == (tmp_path / "theirs.json").read_bytes()
@@ -118,4 +118,4 @@ def test_the_toolkit_prints_and_writes_the_same(task: str, seed: int, tmp_path: 
 def test_scores_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"scores.json: cannot be written"):
-        write_scores(PANOPTIC, tmp_path / "file" / "scores.json")
+        write_toolkit_scores(PANOPTIC, tmp_path / "file" / "scores.json")

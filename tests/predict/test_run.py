@@ -69,7 +69,7 @@ def evaluated(cfg: CfgNode, task: str, paths: Iterable[Path], folder: Path) -> d
     """The files that the task's evaluator writes of the same images."""
     bdd100k_d2.register_all("/nowhere")
     predictor = Predictor(cfg)
-    evaluator = EVALUATORS[f"bdd100k_{task}"](f"bdd100k_{task}_test", folder)
+    evaluator = EVALUATORS[task](f"bdd100k_{task}_test", folder)
     evaluator.reset()
     for path in paths:
         evaluator.process([{"image_id": path.name}], [predictor(path)])

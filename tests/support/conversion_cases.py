@@ -6,7 +6,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
-from bdd100k_d2.data.categories import ALIASES, IGNORED
+from bdd100k_d2.data.categories import ALIASES, IGNORED_CATEGORIES
 from bdd100k_d2.data.convert.convert import Conversion, convert
 from bdd100k_d2.data.convert.source import SourceOptions
 from bdd100k_d2.data.labels import (
@@ -23,8 +23,8 @@ from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.tasks import TASKS
 
 SIZE = ImageSize(1280, 720)
-DET_NAMES = [*TASKS["det"].names, *ALIASES, *IGNORED]
-INS_NAMES = [*TASKS["ins_seg"].names, *ALIASES, *IGNORED]
+DET_NAMES = [*TASKS["det"].names, *ALIASES, *IGNORED_CATEGORIES]
+INS_NAMES = [*TASKS["ins_seg"].names, *ALIASES, *IGNORED_CATEGORIES]
 
 
 def run(source: Path, target: Path, to: str, **arguments: object) -> Conversion:

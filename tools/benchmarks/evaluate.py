@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from bdd100k_d2.evaluation.toolkit_format import read_scores
+from bdd100k_d2.evaluation.toolkit_format import read_toolkit_scores
 from bdd100k_d2.parallel import cores
 
 from .compare import TOLERANCE, largest_difference
@@ -166,9 +166,9 @@ class _Bench:
         comparisons = []
         for n in processes:
             usage = self._measure(toolkit_command(task, *problem, self.theirs, processes=n))
-            theirs = read_scores(self.theirs)
+            theirs = read_toolkit_scores(self.theirs)
             for workers in sorted({n, cores()}):
-                difference = largest_difference(theirs, read_scores(self._scores(task, workers)))
+                difference = largest_difference(theirs, read_toolkit_scores(self._scores(task, workers)))
                 comparisons.append(ours[workers]._replace(processes=n, toolkit=usage, difference=difference))
         return comparisons
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_scores
+from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_toolkit_scores
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def run_toolkit(
                 f"{truth}, {predicted}: the official toolkit fails on them (exit status {done.returncode}); "
                 f"docs/EVALUATION.md lists where it does. It says:\n{_last(done.stderr)}"
             )
-        return read_scores(scores)
+        return read_toolkit_scores(scores)
 
 
 def _make_environment(folder: Path) -> None:

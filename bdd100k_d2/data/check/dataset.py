@@ -8,18 +8,18 @@ from ...errors import DataError
 from ...parallel import cores, readers
 from ...tasks import TASKS, SplitCounts
 from ..datasets import MASKS_WITHOUT_IMAGE
+from ..folders import holds
 from ..labels import HEIGHT, WIDTH, Frame, image_stem
 from ..register import Split, all_splits, default_root, locate
-from .finding import EXAMPLES, Findings
-from .images import catch_messages, list_files, missing_content, verify_images
-from .labels import check_det, read_det
-from .masks import BITMASK_TASKS, MaskFolder, check_masks, check_run_lengths, find_empty, list_masks, match_masks
+from .boxes import check_det, read_det
+from .images import catch_messages, file_sizes, missing_content, verify_images
+from .masks import MaskFolder, check_masks, check_run_lengths, find_empty, list_mask_folder, match_masks
 from .official import IMAGES_WITHOUT_LABELS
-from .report import Report, SplitFacts
+from .report import EXAMPLES, Findings, Report, SplitFacts
 from .statistics import Statistics
 from .vintages import compare_vintages, other_labels
 
-Size = tuple[int, int]
+_Size = tuple[int, int]
 _RELEASED_SIZE = (WIDTH, HEIGHT)
 _UNUSABLE = "split that cannot be used"
 
@@ -56,7 +56,7 @@ def check_dataset(
     check = _Check(root, released, Statistics() if statistics is None else statistics)
     rows = [locate(row.name, root).present() for row in all_splits() if row.task in (tasks or TASKS)]
     labelled = {row.task for row in rows if _has_labels(row)}
-    usable = {row.task for row in rows if _has_labels(row) and list_files(row.images, ".jpg")}
+    usable = {row.task for row in rows if _has_labels(row) and file_sizes(row.images, ".jpg")}
     for row in rows:
         check.split(row, row.task in tasks, row.task in labelled, row.task in usable)
     if fast:
@@ -86,8 +86,8 @@ class _Check:
         self._root, self._released, self._statistics = root, released, statistics
         self._files: dict[Path, dict[str, int]] = {}
         # Of the images that labels need the size (width, height) they have to have; None for any.
-        self._needed: dict[Path, dict[str, Size | None]] = {}
-        self._sizes: dict[Path, dict[str, Size]] = {}
+        self._needed: dict[Path, dict[str, _Size | None]] = {}
+        self._sizes: dict[Path, dict[str, _Size]] = {}
         self._masks: list[tuple[Split, MaskFolder, list[str]]] = []
 
     def split(self, row: Split, asked: bool, labelled: bool, usable: bool) -> None:
@@ -99,58 +99,63 @@ class _Check:
             labelled: a split of the task has labels.
             usable: a split of the task has labels and images; who lacks the other one may not want it.
         """
-        released = self._released[row.task][row.split]
+        task, released, labels = TASKS[row.task], self._released[row.task][row.split], row.labels
         listed = row.images in self._files
-        files = self._files.setdefault(row.images, list_files(row.images, ".jpg"))
-        facts = SplitFacts(row.name, str(row.images), row.labels and str(row.labels), len(files), released.images)
+        files = self._files.setdefault(row.images, file_sizes(row.images, ".jpg"))
+        facts = SplitFacts(
+            row.name, str(row.images), None if labels is None else str(labels), len(files), released.images
+        )
         self.facts.append(facts)
-        present = _has_labels(row)
-        if not files and row.labels is not None and (present or asked):
+        present = labels is not None and labels.exists()
+        if not files and labels is not None and (present or asked):
             self.findings.add("no images" if asked or not usable else _UNUSABLE, row.images, row.name)
         if files and not listed:
             self._compare(len(files), released.images, "images", row.images)
             self._find_leaks(row.images)
+        if labels is None:
+            return
         if not present:
-            if row.labels is not None and (asked or labelled):
-                self.findings.add("no labels" if asked else _UNUSABLE, row.labels, row.name)
+            if asked or labelled:
+                self.findings.add("no labels" if asked else _UNUSABLE, labels, row.name)
             return
         facts.released_frames = released.frames
         needed = self._needed.setdefault(row.images, {})
-        if row.task == "det":
-            self._det(row, facts, needed)
-        elif row.task in BITMASK_TASKS and not any(row.labels.glob("*.png")):
-            frames, content = check_run_lengths(row.task, row.labels, self.findings)
+        if task.form == "boxes":
+            self._boxes(row, labels, facts, needed)
+        elif task.form == "bitmasks" and not holds(labels, ".png"):
+            frames, content = check_run_lengths(task, labels, self.findings)
             self._statistics.add_content(row.task, row.split, content)
             facts.frames, facts.objects = len(frames), int(content.sum())
-            self._need(frames, needed, row)
+            self._need(frames, needed, row, labels)
         else:
-            masks = list_masks(row.labels, self.findings)
+            masks = list_mask_folder(labels, self.findings)
             facts.frames = len(masks.files)
             stems = match_masks(masks, {image_stem(name) for name in files}, self.findings) if files else []
-            expected = None if row.task in BITMASK_TASKS else _RELEASED_SIZE
+            expected = None if task.form == "bitmasks" else _RELEASED_SIZE
             for stem in stems:
                 needed[f"{stem}.jpg"] = needed.get(f"{stem}.jpg") or expected
             self._masks.append((row, masks, stems))
         if facts.frames is not None:
-            self._compare(facts.frames, released.frames, "frames", row.labels)
+            self._compare(facts.frames, released.frames, "frames", labels)
 
-    def _det(self, row: Split, facts: SplitFacts, needed: dict[str, Size | None]) -> None:
-        labels = read_det(row.labels, self.findings)
+    def _boxes(self, row: Split, path: Path, facts: SplitFacts, needed: dict[str, _Size | None]) -> None:
+        labels = read_det(path, self.findings)
         if labels is None:
             return
-        check_det(labels, row.split, self.findings)
-        compare_vintages(labels, other_labels(self._root / "bdd100k", row.split, row.labels), self.findings)
+        check_det(labels, TASKS[row.task], row.split, self.findings)
+        compare_vintages(labels, other_labels(self._root / "bdd100k", row.split, path), self.findings)
         frames = labels.boxes.frames
         facts.frames, facts.objects, facts.vintage = len(frames), len(labels.boxes.labels), labels.vintage.value
         self._statistics.add_boxes(row.split, labels.boxes)
-        self._need(frames, needed, row)
+        self._need(frames, needed, row, path)
 
-    def _need(self, frames: Sequence[Frame], needed: dict[str, Size | None], row: Split) -> None:
+    def _need(self, frames: Sequence[Frame], needed: dict[str, _Size | None], row: Split, labels: Path) -> None:
         """Notes the images of a label file; finds those that are missing and those that no frame is of."""
         files = self._files[row.images]
         missing = [frame.name for frame in frames if frame.name not in files] if files else []
         # The loader leaves these out, of run lengths; of boxes there are none such.
-        known = [name for name in missing if row.task != "det" and image_stem(name) in MASKS_WITHOUT_IMAGE]
+        boxes = TASKS[row.task].form == "boxes"
+        known = [] if boxes else [name for name in missing if image_stem(name) in MASKS_WITHOUT_IMAGE]
         for kind, which in (
             ("missing image", [name for name in missing if name not in known]),
             ("mask without image, as released", known),
@@ -164,8 +169,8 @@ class _Check:
         without = [name for name in files if name not in named]
         if without:
             released = row.split == "train" and len(without) == IMAGES_WITHOUT_LABELS
-            kind = "image without labels" + (", as released" if released and row.task == "det" else "")
-            self.findings.add(kind, row.labels, *without[:EXAMPLES], count=len(without))
+            kind = "image without labels" + (", as released" if released and boxes else "")
+            self.findings.add(kind, labels, *without[:EXAMPLES], count=len(without))
 
     def _compare(self, found: int, released: int | None, what: str, place: Path) -> None:
         if released is not None and found != released:
@@ -210,7 +215,7 @@ class _Check:
             kind = "unreadable image" if needed else "unreadable image, not trained on"
             self.findings.add(kind, folder, f"{name}: {why}")
 
-    def _check_size(self, folder: Path, name: str, size: Size) -> None:
+    def _check_size(self, folder: Path, name: str, size: _Size) -> None:
         expected = self._needed.get(folder, {}).get(name, _RELEASED_SIZE)
         if expected is not None and size != expected:
             kind = "image of another size" + ("" if name in self._needed.get(folder, {}) else ", not trained on")
@@ -220,8 +225,8 @@ class _Check:
         """Reads the masks of every data set that has some."""
         for row, masks, stems in self._masks:
             sizes = self._sizes.get(row.images, {})
-            content = check_masks(row.task, masks, stems, sizes, pool, self.findings)
+            content = check_masks(TASKS[row.task], masks, stems, sizes, pool, self.findings)
             self._statistics.add_content(row.task, row.split, content)
-            if row.task in BITMASK_TASKS:
+            if TASKS[row.task].form == "bitmasks":
                 facts = next(facts for facts in self.facts if facts.name == row.name)
                 facts.objects = int(content.sum())

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 
 from ...parallel import map_files
+from ..folders import visible_files
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = 274
 """The EXIF tag; from 5 on the image lies on its side."""
 
 # What libjpeg prints, in a process that reads images.
-_messages: IO[bytes] | None = None
+_messages: IO[bytes]
 
 
 class Verdict(NamedTuple):
@@ -34,27 +35,25 @@ class Verdict(NamedTuple):
     after: int = 0
 
 
-def list_files(folder: Path, suffix: str) -> dict[str, int]:
+def file_sizes(folder: Path, suffix: str) -> dict[str, int]:
     """The files in a folder whose names end in ``suffix``, sorted by name, with their bytes.
 
     A link that leads nowhere has -1. Empty where there is no such folder, or it may not be read.
     """
     found = {}
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(suffix):
-                    try:
-                        found[entry.name] = entry.stat().st_size
-                    except OSError:
-                        found[entry.name] = -1
+        for entry in visible_files(folder, suffix):
+            try:
+                found[entry.name] = entry.stat().st_size
+            except OSError:
+                found[entry.name] = -1
     except OSError:
         return {}
     return dict(sorted(found.items()))
 
 
 def missing_content(size: int) -> str | None:
-    """Why a file of ``size`` bytes, as :func:`list_files` says, cannot be read; None if it may."""
+    """Why a file of ``size`` bytes, as :func:`file_sizes` says, cannot be read; None if it may."""
     return {0: "an empty file", -1: "a link that leads nowhere"}.get(size)
 
 

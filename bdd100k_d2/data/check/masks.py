@@ -1,5 +1,6 @@
 """Masks and bitmasks: is every file readable, of its image's size, with ids of the task's classes?"""
 
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -10,20 +11,18 @@ import numpy as np
 
 from ...errors import DataError
 from ...parallel import map_files
-from ...tasks import TASKS
-from ..bitmasks import read_bitmask
-from ..categories import IGNORE_LABEL, ins_seg_class, is_known
+from ...tasks import NO_SUCH_VALUE, Task
+from ..bitmasks import check_categories, read_bitmask
+from ..categories import IGNORE_LABEL, ins_seg_class, pan_seg_id
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..labels import Frame
-from ..masks import check_mask, mask_stem, read_mask
+from ..masks import mask_stem, read_mask, wrong_ids
 from ..rle import check_rle
 from ..vintages import read_labels
-from .finding import EXAMPLES, Findings, without_path
-from .images import list_files, missing_content
-from .labels import check_names
+from .boxes import check_names
+from .images import file_sizes, missing_content
 from .official import IMAGES_WITHOUT_MASK
-
-BITMASK_TASKS = ("ins_seg", "pan_seg")
+from .report import EXAMPLES, Findings, without_path
 
 
 class MaskFolder(NamedTuple):
@@ -46,11 +45,11 @@ class _Verdict(NamedTuple):
     content: np.ndarray | None = None
 
 
-def list_masks(folder: Path, findings: Findings) -> MaskFolder:
+def list_mask_folder(folder: Path, findings: Findings) -> MaskFolder:
     """Lists a folder of masks, and finds two of one frame and maps of 2018, which have other ids."""
     files: dict[str, Path] = {}
     sizes: dict[str, int] = {}
-    for name, size in list_files(folder, ".png").items():
+    for name, size in file_sizes(folder, ".png").items():
         try:
             stem = mask_stem(folder / name)
         except DataError as error:
@@ -84,14 +83,14 @@ def find_empty(masks: MaskFolder, stems: list[str], findings: Findings) -> None:
 
 
 def check_masks(
-    task: str, masks: MaskFolder, stems: list[str], sizes: dict[str, tuple[int, int]], pool: Pool, findings: Findings
+    task: Task, masks: MaskFolder, stems: list[str], sizes: dict[str, tuple[int, int]], pool: Pool, findings: Findings
 ) -> np.ndarray:
-    """Reads the masks of the frames ``stems``.
+    """Reads the masks or bitmasks of the frames ``stems``, which have a mask and an image, by the processes of a pool.
 
     Args:
         task: of the masks.
         masks: the folder.
-        stems: the frames that have a mask and an image.
+        stems: the frames.
         sizes: (width, height) in pixels of the images that could be read, by stem.
         pool: processes that read.
         findings: where what is wrong goes.
@@ -99,9 +98,14 @@ def check_masks(
     Returns:
         (K,) int64 pixels of each class in all of them, of bitmasks instances.
     """
-    content = np.zeros(TASKS[task].num_classes, np.int64)
+    content = np.zeros(task.num_classes, np.int64)
     paths = [str(masks.files[stem]) for stem in stems]
-    verdicts = map_files(partial(_verify, task=task), paths, pool, f"reading masks of {task}")
+    # A task of the caller's own need not be in the `TASKS` of another process.
+    if task.form == "bitmasks":
+        look = partial(_look_at_bitmask, num_classes=task.num_classes)
+    else:
+        look = partial(_look_at_mask, num_classes=task.num_classes, class_of=np.array(task.class_of_value))
+    verdicts = map_files(partial(_verify, look=look), paths, pool, f"reading masks of {task.name}")
     for stem, path, verdict in zip(stems, paths, verdicts, strict=True):
         name = Path(path).name
         if verdict.kind is not None:
@@ -114,41 +118,47 @@ def check_masks(
     return content
 
 
-def _verify(path: str, task: str) -> _Verdict:
-    num_classes = TASKS[task].num_classes
+def _verify(path: str, look: Callable[[str], _Verdict]) -> _Verdict:
     try:
-        if task in BITMASK_TASKS:
-            bitmask = read_bitmask(path)
-            height, width = bitmask.instances.shape
-            wrong = np.unique(bitmask.categories[bitmask.categories > num_classes])
-            if wrong.size:
-                text = f"category ids {wrong.tolist()}; 1 to {num_classes} are allowed"
-                return _Verdict("bad mask ids", text, (width, height))
-            content = np.bincount(bitmask.categories, minlength=num_classes + 1)[1:]
-            return _Verdict(None, "", (width, height), content)
-        mask = read_mask(path)
+        return look(path)
     except DataError as error:
         return _Verdict("unreadable mask", without_path(error, path))
-    size = mask.shape[::-1]
+
+
+def _look_at_bitmask(path: str, num_classes: int) -> _Verdict:
+    bitmask = read_bitmask(path)
+    height, width = bitmask.instances.shape
+    try:
+        check_categories(bitmask, num_classes, path)
+    except DataError as error:
+        return _Verdict("bad mask ids", without_path(error, path), (width, height))
+    content = np.bincount(bitmask.categories, minlength=num_classes + 1)[1:]
+    return _Verdict(None, "", (width, height), content)
+
+
+def _look_at_mask(path: str, num_classes: int, class_of: np.ndarray) -> _Verdict:
+    """``class_of`` (256,) is a task's ``class_of_value``."""
+    mask = read_mask(path)
+    height, width = mask.shape
     # NumPy's own count of bytes takes ten times as long.
     pixels = cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    if pixels[num_classes:IGNORE_LABEL].any():
-        try:
-            check_mask(mask, num_classes, path)
-        except DataError as error:
-            return _Verdict("bad mask ids", without_path(error, path), size)
-    content = pixels[:num_classes]
-    return _Verdict(None if content.any() else "mask without any label", "", size, content)
+    wrong = np.flatnonzero((class_of == NO_SUCH_VALUE) & (pixels > 0))
+    if wrong.size:
+        allowed = np.flatnonzero(class_of != NO_SUCH_VALUE)
+        return _Verdict("bad mask ids", wrong_ids(wrong.tolist(), allowed.tolist()), (width, height))
+    scored = (class_of != NO_SUCH_VALUE) & (class_of != IGNORE_LABEL)
+    # The weights are whole numbers far below 2^53, so their sums in float64 are exact.
+    content = np.bincount(class_of[scored], pixels[scored], minlength=num_classes).astype(np.int64)
+    return _Verdict(None if content.any() else "mask without any label", "", (width, height), content)
 
 
-def check_run_lengths(task: str, path: Path, findings: Findings) -> tuple[list[Frame], np.ndarray]:
+def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[Frame], np.ndarray]:
     """Reads a label file with run lengths, which stands in for bitmasks.
 
     Returns:
         Its frames, none if it cannot be read, and (K,) int64 the masks of each class.
     """
-    place = {category.name: i for i, category in enumerate(TASKS[task].categories)}
-    content = np.zeros(len(place), np.int64)
+    content = np.zeros(task.num_classes, np.int64)
     try:
         frames = read_labels(path).frames
     except DataError as error:
@@ -163,12 +173,11 @@ def check_run_lengths(task: str, path: Path, findings: Findings) -> tuple[list[F
                 without.append(where)
                 continue
             try:
-                if task == "ins_seg":
+                # Instances are of the detection classes, by any of their names.
+                if task.has_scores:
                     content[ins_seg_class(label.category).index] += 1
-                elif label.category in place:
-                    content[place[label.category]] += 1
-                elif not is_known(label.category):
-                    raise DataError(f"{label.category!r} is no class of panoptic segmentation")
+                elif (category := pan_seg_id(label.category)) is not None:
+                    content[category - 1] += 1
             except DataError as error:
                 findings.add("unknown category", path, f"{where}: {error}")
             try:

@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -15,7 +14,6 @@ from ...atomic import atomic_path, write_atomic
 from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH
 from ..slices import FRAME_ATTRIBUTES
-from .masks import BITMASK_TASKS
 from .statistics import COCO_EDGES, SIZE_EDGES, BoxStatistics, Statistics
 
 _SPLIT_COLORS = {"train": "#2563a8", "val": "#c2571a"}
@@ -52,7 +50,7 @@ def _figures(statistics: Statistics) -> Iterator[tuple[str, Figure]]:
     if any(counts for one in statistics.boxes.values() for counts in one.attributes.values()):
         yield "attributes", _attributes(statistics.boxes)
     for task in dict.fromkeys(task for task, _ in statistics.content):
-        what = "instances" if task in BITMASK_TASKS else "pixels"
+        what = "instances" if TASKS[task].form == "bitmasks" else "pixels"
         counts = {split: content for (of, split), content in statistics.content.items() if of == task}
         yield f"{task}_{what}_per_class", _bars(f"{task}: {what} per class", TASKS[task].names, counts, what)
 
@@ -64,7 +62,7 @@ def _bars(title: str, labels: Sequence[str], counts: dict[str, np.ndarray], what
 
 
 def _draw_bars(axes: Axes, title: str, labels: Sequence[str], counts: dict[str, np.ndarray], x_label: str) -> None:
-    """A row a label, a bar a split, with the number and the share of the split written beside."""
+    """One row per label, one bar per split, with the number and the share of the split written beside."""
     height = 0.8 / len(counts)
     for i, (split, values) in enumerate(counts.items()):
         places = np.arange(len(labels)) + (i - (len(counts) - 1) / 2) * height
@@ -87,14 +85,14 @@ def _draw_bars(axes: Axes, title: str, labels: Sequence[str], counts: dict[str, 
 
 
 def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
-    """A panel a split: boxes by the root of their area, stacked by class."""
+    """One panel per split: boxes by the root of their area, stacked by class."""
     figure = Figure(figsize=(9, 3.4 * len(boxes)), layout="constrained")
     for axes, (split, one) in zip(np.atleast_1d(figure.subplots(len(boxes), 1)), boxes.items(), strict=True):
         below = np.zeros(one.sizes.shape[1])
         for label, color, counts in zip(TASKS["det"].names, TASKS["det"].colors, one.sizes, strict=True):
-            rgb = to_rgb([channel / 255 for channel in color])
-            left, width = SIZE_EDGES[:-1], np.diff(SIZE_EDGES)
-            axes.bar(left, counts, width, below, align="edge", color=rgb, label=label, edgecolor="white", lw=0.3)
+            red, green, blue = (channel / 255 for channel in color)
+            style = {"color": (red, green, blue), "label": label, "edgecolor": "white", "lw": 0.3}
+            axes.bar(SIZE_EDGES[:-1], counts, np.diff(SIZE_EDGES), below, align="edge", **style)
             below += counts
         shares = 100 * one.small_medium_large / one.small_medium_large.sum()
         for edge in COCO_EDGES:

@@ -1,17 +1,134 @@
-"""The result of a check: a table to read, and JSON to process."""
+"""What is wrong with a copy of the data, and whether training survives it: a table to read, and JSON to process."""
 
 import os
+from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from tabulate import tabulate
 
 from ...atomic import write_atomic
 from ...errors import DataError
-from .finding import Finding, Severity
 
 _SHOWN = 2
 """Examples of what breaks nothing in the report for people; the JSON has all that are kept."""
+
+EXAMPLES = 5
+"""Of each finding so many are named; the rest is counted."""
+
+
+class Severity(str, Enum):
+    """How much a finding matters."""
+
+    BREAKS = "breaks training"
+    """A training, or an evaluation in it, ends with an error."""
+    WARNING = "look at it"
+    """Training runs, perhaps not on what you think."""
+    NOTE = "known"
+    """So it was released, or so it is meant."""
+
+
+class Kind(NamedTuple):
+    """A sort of finding: how much it matters, and what to do."""
+
+    severity: Severity
+    remedy: str
+
+
+_B, _W, _N = Severity
+_AGAIN = "Download it again."
+_MEND = "Mend or remove the label."
+
+FINDING_KINDS: dict[str, Kind] = {
+    "no images": Kind(_B, "Unpack the images there; datasets/README.md has the layout."),
+    "no labels": Kind(_B, "Unpack the labels there; datasets/README.md has the layout."),
+    "unusable label file": Kind(_B, "Download or write it again."),
+    "bad frame name": Kind(_B, "Images lie directly in the folder; mend the name in the label file."),
+    "missing image": Kind(_B, "Unpack the archive of the images again."),
+    "unreadable image": Kind(_B, "Download it again, or set INPUT.SKIP_UNREADABLE True to train without it."),
+    "image of another size": Kind(_B, "Its labels are for another size; take the released image."),
+    "unknown category": Kind(_B, "Rename it to a class or an alias of data/categories.py, or remove the label."),
+    "degenerate box": Kind(_B, _MEND),
+    "box outside of the image": Kind(_B, _MEND),
+    "unreadable mask": Kind(_B, _AGAIN),
+    "bad mask ids": Kind(_B, "Is it a mask of another task, or a colour map? " + _AGAIN),
+    "mask of another size": Kind(_B, "Masks have the size of their image. " + _AGAIN),
+    "mask without image": Kind(_B, "Unpack the archive of the images again, or remove the mask."),
+    "two masks of a frame": Kind(_B, "Remove one of the two."),
+    "bad run lengths": Kind(_B, "Write the label again."),
+    "split that cannot be used": Kind(_W, "Unpack the rest of it, if you mean to use it."),
+    "incomplete": Kind(_W, "Unpack the archives again, if the whole release is meant to be there."),
+    "more than released": Kind(_W, "Is something else mixed in?"),
+    "other counts than released": Kind(_W, "The labels were changed, or are of another release."),
+    "not det_20": Kind(_W, "The labels of other releases train well; scores are not comparable with det_20's."),
+    "unusable label file, not trained on": Kind(_W, "It was to be compared with the labels that are used. " + _AGAIN),
+    "unreadable image, not trained on": Kind(_W, _AGAIN),
+    "damaged image": Kind(_W, "Training takes it with wrong pixels. " + _AGAIN),
+    "image of another size, not trained on": Kind(_W, "The released images are 1280x720."),
+    "image without labels": Kind(_W, "It is left out, in training and in evaluation."),
+    "image without mask": Kind(_W, "It is left out, in training and in evaluation."),
+    "mask without any label": Kind(_W, "All of it is ignored; a batch of only such masks has no loss."),
+    "labels without a mask": Kind(_W, "They are left out; give run lengths or bitmasks, not polygons."),
+    "box beyond the border": Kind(_W, "It is clipped to the image, unless INPUT.CLIP_BOXES is False."),
+    "duplicate box": Kind(_W, "One of the two counts as missed in an evaluation."),
+    "box of two classes": Kind(_W, "One of the two is wrong."),
+    "small box": Kind(_W, "Less than 3 pixels wide or high; hardly to be found, and so counted as missed."),
+    "unknown attribute value": Kind(_W, "The frame is in no slice by that attribute."),
+    "vintages disagree": Kind(_W, "Train and evaluate on one of the two; scores on them are not comparable."),
+    "frame in two splits": Kind(_W, "Scores on frames that were trained on mean little."),
+    "frame without objects": Kind(_N, "Training leaves it out, evaluation keeps it."),
+    "frame without attributes": Kind(_N, "It is in no slice."),
+    "bytes after the image's end": Kind(_N, "Training reads the image before them, by the slower decoder."),
+    "image without labels, as released": Kind(_N, "137 training images were never labelled."),
+    "image without mask, as released": Kind(_N, "Left out."),
+    "mask without image, as released": Kind(_N, "Left out of training; counted as missed, as officially."),
+}
+"""Every kind of finding."""
+
+
+class Finding(msgspec.Struct):
+    """All findings of a kind in one place.
+
+    Attributes:
+        kind: a key of `FINDING_KINDS`.
+        severity: of the kind.
+        place: the file or folder.
+        count: how many there are.
+        examples: the first of them.
+        remedy: what to do.
+    """
+
+    kind: str
+    severity: Severity
+    place: str
+    count: int
+    examples: list[str]
+    remedy: str
+
+
+def without_path(error: Exception, path: str | Path) -> str:
+    """The message of an error about ``path``, which a finding has as its place, without it."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+class Findings:
+    """Collects findings, counted by kind and place."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], Finding] = {}
+
+    def add(self, kind: str, place: Path, *examples: str, count: int | None = None) -> None:
+        """Adds findings of a kind; ``count`` says how many there are where ``examples`` are not all."""
+        severity, remedy = FINDING_KINDS[kind]
+        found = self._found.setdefault((kind, str(place)), Finding(kind, severity, str(place), 0, [], remedy))
+        found.count += len(examples) if count is None else count
+        found.examples += examples[: EXAMPLES - len(found.examples)]
+
+    def sorted(self) -> list[Finding]:
+        """All that were found; what breaks training first."""
+        order = list(FINDING_KINDS)
+        return sorted(self._found.values(), key=lambda finding: (order.index(finding.kind), finding.place))
 
 
 class SplitFacts(msgspec.Struct):
@@ -119,7 +236,7 @@ def _of(found: int | None, released: int | None) -> str:
 
 
 def _lines(findings: list[Finding], root: str) -> str:
-    """All findings of a kind: what to do once, then a line a place; below it the examples of what breaks training."""
+    """All findings of a kind: what to do, then one line per place, below it the examples of what breaks training."""
     lines = [f"* {findings[0].kind}: {sum(finding.count for finding in findings):,}. {findings[0].remedy}"]
     for finding in findings:
         place, shown = finding.place.removeprefix(f"{root}/"), finding.examples
@@ -127,8 +244,7 @@ def _lines(findings: list[Finding], root: str) -> str:
             lines.append(f"    {place}: {shown[0]}")
             continue
         if finding.severity is not Severity.BREAKS:
-            shown = "; ".join(shown[:_SHOWN])
-            lines.append(f"    {place}: {finding.count:,}, such as {shown}")
+            lines.append(f"    {place}: {finding.count:,}, such as {'; '.join(shown[:_SHOWN])}")
             continue
         lines += [f"    {place}: {finding.count:,}", *(f"        {example}" for example in shown)]
         if finding.count > len(shown):

@@ -7,8 +7,7 @@ import numpy as np
 
 from ...tasks import TASKS
 from ..labels import HEIGHT, WIDTH
-from .boxes import BoxTable
-from .labels import frame_attributes
+from .boxes import BoxTable, frame_attributes
 
 SIZE_EDGES = 2.0 ** np.arange(0, 10.6, 0.5)
 """Edges of the size histogram: the square root of a box's area, in pixels."""
@@ -53,7 +52,6 @@ class Statistics:
     """
 
     def __init__(self) -> None:
-        """Starts with none."""
         self.boxes: dict[str, BoxStatistics] = {}
         self.content: dict[tuple[str, str], np.ndarray] = {}
 

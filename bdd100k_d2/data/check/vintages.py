@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..folders import holds
 from ..vintages import Vintage
-from .boxes import BoxTable
-from .finding import EXAMPLES, Findings
-from .labels import DetLabels, read_det
+from .boxes import BoxTable, DetLabels, read_det
+from .report import EXAMPLES, Findings
 
 # Below bdd100k/; the first two are where the archives of 2018 put them.
 _OTHERS = (
@@ -27,7 +27,7 @@ _MATCHED = 0.5
 def other_labels(base: Path, split: str, used: Path) -> list[Path]:
     """The other detection labels of a split below ``base``, which is ``<root>/bdd100k``."""
     found = {path: None for pattern in _OTHERS for path in sorted(base.glob(pattern.format(split=split)))}
-    return [path for path in found if path != used and (path.is_file() or any(path.glob("*.json")))]
+    return [path for path in found if path != used and (path.is_file() or holds(path, ".json"))]
 
 
 def compare_vintages(labels: DetLabels, others: list[Path], findings: Findings) -> None:

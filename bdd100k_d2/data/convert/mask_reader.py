@@ -13,12 +13,12 @@ from pycocotools import mask as coco_mask
 from ...errors import DataError
 from ...parallel import cores
 from ...tasks import TASKS
-from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, read_bitmask
+from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, check_categories, read_bitmask
 from ..categories import IGNORE_LABEL
 from ..instances import encode_instances
 from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes, image_name
 from ..masks import check_mask, mask_stem, read_mask
-from ..png import HEADER_BYTES, RGBA, png_header
+from ..png import RGBA, read_header
 from ..rle import CocoRLE
 from .dropped import Dropped
 
@@ -34,27 +34,9 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def list_pngs(folder: Path) -> list[Path]:
-    """The PNG files of a folder, sorted by name.
-
-    Raises:
-        DataError: two masks are of one frame.
-    """
-    files = sorted(file for file in folder.glob("*.png") if file.name[0] != ".")
-    stems: dict[str, Path] = {}
-    for file in files:
-        other = stems.setdefault(mask_stem(file), file)
-        if other is not file:
-            raise DataError(
-                f"{folder}: {other.name} and {file.name} are masks of the same frame; remove one of the two."
-            )
-    return files
-
-
 def holds_bitmasks(files: list[Path]) -> bool:
     """Whether PNG files are bitmasks rather than masks, told by the first."""
-    with files[0].open("rb") as file:
-        header = png_header(file.read(HEADER_BYTES))
+    header = read_header(files[0])
     return header is not None and header.color_type == RGBA
 
 
@@ -140,12 +122,10 @@ def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
 def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
     classes = TASKS[task].names
     bitmask = read_bitmask(path)
-    wrong = np.unique(bitmask.categories[bitmask.categories > len(classes)])
-    if wrong.size:
-        raise DataError(
-            f"{path}: the bitmask holds the category ids {wrong.tolist()}; {task} has 1 to {len(classes)}. Is it a "
-            "bitmask of another task? Say which with --task."
-        )
+    try:
+        check_categories(bitmask, len(classes), path)
+    except DataError as error:
+        raise DataError(f"{error} Say which with --task.") from error
     wanted = np.flatnonzero(bitmask.categories > 0)
     dropped.add(_UNLABELED, len(bitmask.ids) - len(wanted))
     masks = encode_instances(bitmask.instances, 1 + wanted)

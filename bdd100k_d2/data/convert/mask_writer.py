@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
-from pycocotools import mask as coco_mask
 
 from ...errors import DataError
 from ...tasks import TASKS, Task
@@ -19,8 +17,8 @@ from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, Bitmask, encode_bitm
 from ..categories import IGNORE_LABEL
 from ..labels import RLE, Frame, Label
 from ..masks import frame_to_mask
-from ..png import PNG_OPTIONS
-from ..rle import areas, check_rle, overlap
+from ..png import save_png
+from ..rle import areas, check_rle, overlap, paint
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
@@ -100,9 +98,9 @@ class MaskWriter:
 
     def _save(self, job: tuple[Frame, list[_Region], Path]) -> Counter[str]:
         frame, regions, path = job
-        paint = _paint_classes if self._task.form == "masks" else _paint_instances
-        pixels, counts = paint(frame, regions, self._task, self._source)
-        Image.fromarray(pixels).save(path, **PNG_OPTIONS)
+        painted = _paint_classes if self._task.form == "masks" else _paint_instances
+        pixels, counts = painted(frame, regions, self._task, self._source)
+        save_png(pixels, path)
         return counts
 
 
@@ -133,11 +131,7 @@ def _paint_instances(
     size = frame.height_width
     where = f"{source}: frame {frame.name}, label"
     masks = [check_rle(rle, size, f"{where} {label.id} ({label.category})") for label, _, rle in regions]
-    # In the order of run lengths, which go down the columns.
-    instances = np.zeros(size, np.int32, order="F")
-    for number, mask in enumerate(masks, 1):
-        np.copyto(instances, number, where=coco_mask.decode(mask).view(bool))
-    instances = np.ascontiguousarray(instances)
+    instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), size, 0, np.int32)
     seen = np.bincount(instances.ravel(), minlength=len(regions) + 1)[1:]
     ids = _annotation_ids(regions, task)
     # Stuff of a class is one segment, so its parts cannot differ.

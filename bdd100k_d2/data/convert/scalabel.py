@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from ..folders import label_files
 from ..labels import Frame, Label, write_frames
 from ..splitter import read_part, split_frames
-from ..vintages import label_files, lower_attributes, read_labels
+from ..vintages import lower_attributes, read_labels
 
 _ABSENT = msgspec.Raw()
 _PART = 8 << 20

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from ...errors import DataError
 from ...tasks import TASKS
 from ..coco import is_coco, read_coco
+from ..folders import files_below, label_files
 from ..labels import Frame, ImageSize, Label, each_once
-from ..vintages import label_files
+from ..masks import list_masks
 from .classes import check_category, guess_task
 from .dropped import NO_AREA, Dropped
-from .mask_reader import bitmask_task, holds_bitmasks, list_pngs, mask_task, read_bitmasks, read_masks
+from .mask_reader import bitmask_task, holds_bitmasks, mask_task, read_bitmasks, read_masks
 from .scalabel import has_polygon, read_scalabel
 from .yolo_reader import Sizes, find_labels, list_labels, read_classes, read_yolo
 
@@ -70,7 +71,7 @@ def source_kind(path: Path, split: str | None = None) -> str:
         if path.suffix.lower() == ".txt":
             raise DataError(f"{path}: one text file; give the folder of the YOLO labels.")
         return "coco" if is_coco(path) else "scalabel"
-    pngs = list_pngs(path)
+    pngs = list(list_masks(path).values())
     if pngs:
         return "bitmasks" if holds_bitmasks(pngs) else "masks"
     with suppress(DataError):
@@ -79,7 +80,7 @@ def source_kind(path: Path, split: str | None = None) -> str:
     try:
         find_labels(path, split)
     except DataError as error:
-        if next(path.rglob("*.txt"), None) is not None:
+        if files_below(path, ".txt"):
             raise
         raise DataError(
             f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "
@@ -120,7 +121,7 @@ def open_source(path: Path, kind: str | None, dropped: Dropped, options: SourceO
 
 
 def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> LabelSource:
-    files = list_pngs(path)
+    files = list(list_masks(path).values())
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
     allowed = [one.name for one in TASKS.values() if one.form == kind]

@@ -1,4 +1,4 @@
-"""Detectron2 evaluators around the official metrics, one a task, chosen by a dataset's ``evaluator_type``."""
+"""Detectron2 evaluators around the official metrics, one per task, chosen by a dataset's ``evaluator_type``."""
 
 from pathlib import Path
 
@@ -7,9 +7,8 @@ from detectron2.data import MetadataCatalog
 
 from ...errors import ConfigError
 from .base import OfficialEvaluator
+from .bitmasks import BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from .detection import BDD100KDetEvaluator
-from .instances import BDD100KInsSegEvaluator
-from .panoptic import BDD100KPanSegEvaluator
 from .segmentation import BDD100KDrivableEvaluator, BDD100KSemSegEvaluator
 
 __all__ = [
@@ -23,15 +22,13 @@ __all__ = [
 ]
 
 EVALUATORS: dict[str, type[OfficialEvaluator]] = {
-    f"bdd100k_{evaluator.task}": evaluator
-    for evaluator in (
-        BDD100KDetEvaluator,
-        BDD100KSemSegEvaluator,
-        BDD100KDrivableEvaluator,
-        BDD100KInsSegEvaluator,
-        BDD100KPanSegEvaluator,
-    )
+    "det": BDD100KDetEvaluator,
+    "sem_seg": BDD100KSemSegEvaluator,
+    "drivable": BDD100KDrivableEvaluator,
+    "ins_seg": BDD100KInsSegEvaluator,
+    "pan_seg": BDD100KPanSegEvaluator,
 }
+"""By task."""
 
 
 def build_evaluator(cfg: CfgNode, dataset_name: str) -> OfficialEvaluator:
@@ -43,7 +40,8 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> OfficialEvaluator:
         ConfigError: the dataset is not one of BDD100K's.
     """
     kind = MetadataCatalog.get(dataset_name).get("evaluator_type", None)
-    if kind not in EVALUATORS:
-        raise ConfigError(f"no evaluator for {dataset_name} of type {kind!r}; there are {', '.join(EVALUATORS)}.")
+    known = {f"bdd100k_{task}": evaluator for task, evaluator in EVALUATORS.items()}
+    if kind not in known:
+        raise ConfigError(f"no evaluator for {dataset_name} of type {kind!r}; there are {', '.join(known)}.")
     folder = Path(cfg.OUTPUT_DIR) / "inference"
-    return EVALUATORS[kind](dataset_name, folder / dataset_name if len(cfg.DATASETS.TEST) > 1 else folder)
+    return known[kind](dataset_name, folder / dataset_name if len(cfg.DATASETS.TEST) > 1 else folder)

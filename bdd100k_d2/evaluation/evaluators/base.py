@@ -1,6 +1,7 @@
 """What the evaluators of all tasks share."""
 
 import logging
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,38 @@ from ...data.register import existing
 from ...data.slices import slice_frames
 from ...tasks import TASKS
 from ..results import write_submission
-from ..toolkit_format import ToolkitScores, summary, table, write_scores
+from ..toolkit_format import ToolkitScores, summary, table, write_toolkit_scores
 
 logger = logging.getLogger(__name__)
 
-Inputs = list[dict[str, Any]]
-Scores = dict[str, dict[str, float]]
+Records = list[dict[str, Any]]
+"""The inputs or the outputs of a model, one per image."""
+
+DatasetScores = dict[str, dict[str, float]]
+"""Scores as Detectron2 prints them: by what was predicted and by metric."""
 
 
 class OfficialEvaluator(DatasetEvaluator):
     """Writes the predictions in the official form and, where the dataset has labels, ``scores.json``.
 
-    A subclass collects in each process what its task needs: columns, matrices or counts, never one object a
-    prediction; they are gathered once, at the end.
+    A subclass collects in each process what its task needs: columns, matrices or counts, never one object per
+    prediction; they are gathered once, at the end. A split without public labels gets a ``submission.zip`` for the
+    evaluation server in place of scores, if its results are PNG files; a det.json needs no zip.
+
+    Args:
+        dataset_name: a registered data set of the task.
+        output_dir: the folder to write into.
 
     Attributes:
         task: of the subclass.
-        submission: of the subclass; what goes into ``submission.zip`` for the evaluation server, which is written for
-            splits without public labels. A det.json needs no zip.
-        dataset_name: in Detectron2's catalogs.
-        output_dir: of all files.
         names: of the task's classes.
         label_path: of the ground truth, which is there; None for a split without public labels.
         frames: of a slice, by the stems of their images: the only ones that are scored; None for a whole split.
     """
 
     task: str
-    submission: tuple[str, ...] = ()
 
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
-        """Takes a registered dataset of the task and the folder to write into."""
         self.dataset_name = dataset_name
         self.output_dir = output_dir
         self.names = TASKS[self.task].names
@@ -50,35 +53,42 @@ class OfficialEvaluator(DatasetEvaluator):
         places = (metadata.label_path, metadata.get("other_label_path", None))
         self.label_path = existing(*(None if path is None else Path(path) for path in places))
         self.frames = slice_frames(dataset_name)
+        self.forget()
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Forgets all predictions."""
 
     def reset(self) -> None:
         """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind."""
+        self.forget()
         if comm.is_main_process():
-            for pattern in ("*.json", "*.zip", "masks/*.png", "bitmasks/*.png"):
+            folders = {task.result_folder for task in TASKS.values() if task.result_folder is not None}
+            for pattern in ("*.json", "*.zip", *(f"{folder}/*.png" for folder in folders)):
                 for path in self.output_dir.glob(pattern):
                     path.unlink()
         # No rank writes before the old files are gone.
         comm.synchronize()
 
-    def report(self, key: str, official: ToolkitScores, further: ToolkitScores, per_class: str) -> Scores:
+    def report(self, key: str, official: ToolkitScores, extra: ToolkitScores, per_class: str) -> DatasetScores:
         """Writes ``scores.json``, logs the official table and returns Detectron2's form.
 
         Args:
             key: of the result: "bbox", "sem_seg" ...
             official: scores.
-            further: scores that the official tool does not have.
+            extra: scores that the official tool does not have.
             per_class: the metric that is returned for each class, as "AP-car".
         """
-        write_scores(official, self.output_dir / "scores.json")
+        write_toolkit_scores(official, self.output_dir / "scores.json")
         logger.info("Official scores of %s:\n%s", self.dataset_name, table(official))
         each = {f"{per_class}-{name}": value for name, value in official[per_class][0].items()}
-        return {key: summary(official) | summary(further) | each}
+        return {key: summary(official) | summary(extra) | each}
 
-    def no_scores(self) -> Scores:
+    def no_scores(self) -> DatasetScores:
         """The result of a split without public labels: nothing but the file for the evaluation server."""
         logger.info("%s has no public labels: no scores.", self.dataset_name)
-        if self.submission:
+        if TASKS[self.task].result_folder is not None:
             path = self.output_dir / "submission.zip"
-            write_submission(self.output_dir, path, self.submission)
+            write_submission(self.output_dir, path, TASKS[self.task].results)
             logger.info("%s is ready for the evaluation server.", path)
         return {}

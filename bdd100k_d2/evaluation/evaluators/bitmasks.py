@@ -1,16 +1,25 @@
-"""What the evaluators of instance and panoptic segmentation share: a bitmask an image, written and compared."""
+"""The evaluators of instance and panoptic segmentation: one bitmask per image, written and compared."""
 
-from collections.abc import Collection, Iterator
+import logging
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import numpy as np
+from detectron2.data import MetadataCatalog
+from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
-from ...data.labels import image_stem
+from ...data.labels import Label, image_stem
 from .. import results
+from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames
-from .base import OfficialEvaluator
-from .truth import BitmaskTruth
+from ..files.panoptic import matched_segments
+from ..metrics.instances import FrameMatches, match_instances
+from ..metrics.panoptic import PanopticCounts, bitmask_counts
+from .base import DatasetScores, OfficialEvaluator, Records
+from .truth import BitmaskTruth, instance_category, panoptic_category
+
+logger = logging.getLogger(__name__)
 
 
 class BitmaskEvaluator(OfficialEvaluator):
@@ -20,12 +29,17 @@ class BitmaskEvaluator(OfficialEvaluator):
 
     Attributes:
         truth: the ground truth, read image by image; None for a split without public labels.
+        category_of: of the subclass; gives the category id and the attributes of a label with run lengths, or None to
+            leave it out.
     """
 
+    category_of: Callable[[Label], tuple[int, int] | None]
+
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
-        """Takes a registered dataset of the task and the folder to write into."""
         super().__init__(dataset_name, output_dir)
-        self.truth = None if self.label_path is None else BitmaskTruth(self.label_path, self.task, self.frames)
+        self.truth: BitmaskTruth | None = None
+        if self.label_path is not None:
+            self.truth = BitmaskTruth(self.label_path, self.category_of, self.frames)
 
     def write(self, pixels: np.ndarray, image_name: str) -> tuple[Bitmask, Bitmask] | None:
         """Writes the bitmask (H, W, 4) uint8 of an image.
@@ -37,13 +51,17 @@ class BitmaskEvaluator(OfficialEvaluator):
             DataError: the ground truth is missing or unreadable, or has another size.
             OutputError: the bitmask cannot be written.
         """
-        path = results.mask_path(self.output_dir / "bitmasks", image_name)
+        path = results.mask_path(self._folder, image_name)
         results.write_mask(pixels, path)
         if self.truth is None:
             return None
         return self.truth.read(image_name, pixels.shape[:2]), decode_bitmask(pixels, path)
 
-    def missing(self, predicted: Collection[str]) -> Iterator[tuple[str, Bitmask, Bitmask]]:
+    @property
+    def _folder(self) -> Path:
+        return self.output_dir / "bitmasks"
+
+    def missing(self, truth: BitmaskTruth, predicted: Collection[str]) -> Iterator[tuple[str, Bitmask, Bitmask]]:
         """Yields each frame of the ground truth that is not in ``predicted``, which are names of images.
 
         Officially it counts, with an empty prediction; two of the released bitmasks have no image.
@@ -52,7 +70,110 @@ class BitmaskEvaluator(OfficialEvaluator):
             The name of its image, the ground truth, and a prediction without instances.
         """
         stems = {image_stem(name) for name in predicted}
-        for stem in match_frames(self.truth.stems, stems, self.truth.path, self.output_dir / "bitmasks"):
+        for stem in match_frames(truth.stems, stems, truth.path, self._folder):
             if stem not in stems:
-                truth = self.truth.read(stem)
-                yield f"{stem}.jpg", truth, empty_bitmask(truth)
+                bitmask = truth.read(stem)
+                yield f"{stem}.jpg", bitmask, empty_bitmask(bitmask)
+
+
+class BDD100KInsSegEvaluator(BitmaskEvaluator):
+    """Writes ``bitmasks/`` and ``score.json`` and scores them with COCO's twelve scores."""
+
+    task = "ins_seg"
+
+    category_of = staticmethod(instance_category)
+
+    def forget(self) -> None:
+        """Forgets all predictions."""
+        self._scores: dict[str, np.ndarray] = {}
+        self._matches: dict[str, FrameMatches] = {}
+
+    def process(self, inputs: Records, outputs: Records) -> None:
+        """Writes and matches the ``instances`` of each image: ``pred_masks`` (N, H, W) at the original size.
+
+        Raises:
+            DataError: the ground truth is missing or unreadable, or has another size.
+            OutputError: the bitmask cannot be written.
+        """
+        for one, output in zip(inputs, outputs, strict=True):
+            name = one["image_id"]
+            instances = output["instances"].to("cpu")
+            scores = instances.scores.numpy().astype(np.float64)
+            pixels, kept = results.instance_bitmask(
+                instances.pred_masks.numpy(), scores, instances.pred_classes.numpy()
+            )
+            self._scores[name] = scores[kept]
+            pair = self.write(pixels, name)
+            if pair is not None:
+                self._matches[name] = match_instances(*pair, np.arange(len(kept)), scores[kept], len(self.names))
+
+    def evaluate(self) -> DatasetScores | None:
+        """Gathers, writes and scores.
+
+        Returns:
+            On the main process ``{"segm": {...}}`` in percent: COCO's twelve scores, "AP-<class>" for each class; empty
+            for a dataset without labels. None elsewhere.
+        """
+        gathered = comm.gather((self._scores, self._matches))
+        if not comm.is_main_process():
+            return None
+        scores = {name: each for rank, _ in gathered for name, each in rank.items()}
+        scores = {name: scores[name] for name in sorted(scores)}
+        results.write_instance_scores(
+            (results.scored_frame(name, each) for name, each in scores.items()), self.output_dir / "score.json"
+        )
+        logger.info("The predicted bitmasks and score.json are in %s", self.output_dir)
+        if self.truth is None:
+            return self.no_scores()
+        matches = {name: match for _, rank in gathered for name, match in rank.items()}
+        for name, truth, empty in self.missing(self.truth, scores):
+            matches[name] = match_instances(truth, empty, np.zeros(0, np.int64), np.zeros(0), len(self.names))
+        matched = matched_bitmasks(sorted(matches), [matches[name] for name in sorted(matches)])
+        return self.report("segm", matched.toolkit_scores(), matched.extra_metrics(), "AP")
+
+
+class BDD100KPanSegEvaluator(BitmaskEvaluator):
+    """Writes ``bitmasks/`` and scores them with the panoptic quality."""
+
+    task = "pan_seg"
+
+    category_of = staticmethod(panoptic_category)
+
+    def forget(self) -> None:
+        """Forgets all predictions."""
+        self._counts: dict[str, PanopticCounts] = {}
+
+    def process(self, inputs: Records, outputs: Records) -> None:
+        """Writes and counts the ``panoptic_seg`` of each image: (H, W) segment ids, and what the segments are.
+
+        Raises:
+            DataError: the ground truth is missing or unreadable, or has another size.
+            OutputError: the bitmask cannot be written.
+        """
+        for one, output in zip(inputs, outputs, strict=True):
+            name = one["image_id"]
+            segments, infos = output["panoptic_seg"]
+            classes = results.segment_classes(infos, MetadataCatalog.get(self.dataset_name))
+            pixels = results.panoptic_bitmask(segments.cpu().numpy(), classes)
+            pair = self.write(pixels, name)
+            if pair is not None:
+                self._counts[name] = bitmask_counts(*pair, len(self.names))
+
+    def evaluate(self) -> DatasetScores | None:
+        """Gathers and scores.
+
+        Returns:
+            On the main process ``{"panoptic_seg": {...}}``: "PQ", "SQ", "RQ" in percent and "N", each also for "/STUFF"
+            and "/THING", and "PQ-<class>" for each class; empty for a dataset without labels. None elsewhere.
+        """
+        gathered = comm.gather(self._counts)
+        if not comm.is_main_process():
+            return None
+        logger.info("The predicted bitmasks are in %s", self._folder)
+        if self.truth is None:
+            return self.no_scores()
+        counts = {name: each for rank in gathered for name, each in rank.items()}
+        for name, truth, empty in self.missing(self.truth, counts):
+            counts[name] = bitmask_counts(truth, empty, len(self.names))
+        matched = matched_segments(sorted(counts), [counts[name] for name in sorted(counts)], "N")
+        return self.report("panoptic_seg", matched.toolkit_scores(), matched.extra_metrics(), "PQ")

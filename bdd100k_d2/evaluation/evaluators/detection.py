@@ -1,15 +1,15 @@
 """The evaluator of detections."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 from detectron2.utils import comm
 
+from ...tasks import TASKS
 from .. import results
 from ..boxes import Boxes, join_boxes
 from ..files.detection import match_boxes
-from .base import Inputs, OfficialEvaluator, Scores
+from .base import DatasetScores, OfficialEvaluator, Records
 
 logger = logging.getLogger(__name__)
 
@@ -19,24 +19,18 @@ class BDD100KDetEvaluator(OfficialEvaluator):
 
     task = "det"
 
-    def __init__(self, dataset_name: str, output_dir: Path) -> None:
-        """Takes a registered detection dataset and the folder to write into."""
-        super().__init__(dataset_name, output_dir)
+    def forget(self) -> None:
+        """Forgets all predictions."""
         self._predictions: list[Boxes] = []
 
-    def reset(self) -> None:
-        """Forgets all predictions and removes the files of an earlier evaluation."""
-        super().reset()
-        self._predictions = []
-
-    def process(self, inputs: Inputs, outputs: Inputs) -> None:
+    def process(self, inputs: Records, outputs: Records) -> None:
         """Keeps the ``instances`` of each image, whose boxes are in pixels of the original image."""
         for one, output in zip(inputs, outputs, strict=True):
             corners, classes, scores = results.object_columns(output["instances"])
             frames = np.zeros(len(corners), np.int64)
             self._predictions.append(Boxes([one["image_id"]], frames, classes, corners, scores))
 
-    def evaluate(self) -> Scores | None:
+    def evaluate(self) -> DatasetScores | None:
         """Gathers, writes and scores.
 
         Returns:
@@ -47,7 +41,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         if not comm.is_main_process():
             return None
         boxes = join_boxes(gathered).sorted()
-        path = self.output_dir / "det.json"
+        path = self.output_dir / TASKS[self.task].results[0]
         results.write_detections(results.detection_frames(boxes, self.names), path)
         logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
         if self.label_path is None:

@@ -9,43 +9,34 @@ from detectron2.utils import comm
 
 from ...data.categories import IGNORE_LABEL
 from ...data.labels import image_stem
-from ...data.masks import check_mask, read_mask
+from ...data.masks import check_mask, list_masks, read_mask
 from ...errors import DataError
 from .. import results
 from ..files.matched_frames import match_frames
-from ..files.segmentation import list_masks
 from ..metrics.segmentation import confusion_matrix
-from ..toolkit_format import further_segmentation, official_segmentation
-from .base import Inputs, OfficialEvaluator, Scores
+from ..toolkit_format import extra_segmentation_metrics, official_segmentation
+from .base import DatasetScores, OfficialEvaluator, Records
 
 logger = logging.getLogger(__name__)
 
 
 class BDD100KSemSegEvaluator(OfficialEvaluator):
-    """Writes a mask an image into ``masks/`` and scores their pixels."""
+    """Writes one mask per image into ``masks/`` and scores their pixels."""
 
     task = "sem_seg"
-    submission = ("masks",)
 
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
-        """Takes a registered segmentation dataset and the folder to write into."""
         super().__init__(dataset_name, output_dir)
-        self.truth = {} if self.label_path is None else list_masks(self.label_path)
+        self.truth = {} if self.label_path is None else list_masks(self.label_path, below=True)
         if self.frames is not None:
             self.truth = {stem: path for stem, path in self.truth.items() if stem in self.frames}
-        self._matrix = self._no_pixels()
+
+    def forget(self) -> None:
+        """Forgets all predictions."""
+        self._matrix = torch.zeros(len(self.names), len(self.names) + 1, dtype=torch.int64)
         self._names: list[str] = []
 
-    def _no_pixels(self) -> torch.Tensor:
-        return torch.zeros(len(self.names), len(self.names) + 1, dtype=torch.int64)
-
-    def reset(self) -> None:
-        """Forgets all predictions and removes the files of an earlier evaluation."""
-        super().reset()
-        self._matrix = self._no_pixels()
-        self._names = []
-
-    def process(self, inputs: Inputs, outputs: Inputs) -> None:
+    def process(self, inputs: Records, outputs: Records) -> None:
         """Writes and counts the ``sem_seg`` logits (K, H, W) of each image, at the original size.
 
         Raises:
@@ -69,7 +60,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
             path = results.mask_path(self.output_dir / "masks", one["image_id"])
             results.write_mask(prediction.cpu().numpy(), path)
 
-    def evaluate(self) -> Scores | None:
+    def evaluate(self) -> DatasetScores | None:
         """Gathers and scores.
 
         Returns:
@@ -89,8 +80,8 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         # Officially, a mask without a prediction is one of no class; two of the released masks have no image.
         missing = [self.truth[name] for name in frames if name not in predicted]
         matrix = np.sum([counts for counts, _ in gathered] + [self._missed(path) for path in missing], axis=0)
-        official, further = official_segmentation(self.task, matrix), further_segmentation(self.task, matrix)
-        return self.report(self.task, official, further, "IoU")
+        official, extra = official_segmentation(self.task, matrix), extra_segmentation_metrics(self.task, matrix)
+        return self.report(self.task, official, extra, "IoU")
 
     def _missed(self, path: Path) -> np.ndarray:
         truth = check_mask(read_mask(path), len(self.names), path)

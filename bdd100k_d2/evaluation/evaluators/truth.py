@@ -5,41 +5,47 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
-from ...data.categories import PAN_SEG_IDS, ins_seg_class, is_known
+from ...data.categories import ins_seg_class, pan_seg_id
 from ...data.labels import Frame, Label, image_stem
-from ...data.rle import check_rle
+from ...data.masks import list_masks
+from ...data.rle import check_rle, paint
 from ...data.vintages import read_labels
 from ...errors import DataError
 
 
 class BitmaskTruth:
-    """Reads the ground truth of one image at a time from a folder of bitmasks, or from run lengths."""
+    """Reads the ground truth of one image at a time from a folder of bitmasks, or from run lengths.
 
-    def __init__(self, path: Path, task: str, chosen: AbstractSet[str] | None = None) -> None:
-        """Takes the labels of ``task``, "ins_seg" or "pan_seg"; reads a label file, but no bitmask.
+    Args:
+        path: of the labels. A label file is read at once, a bitmask when it is asked for.
+        category_of: of :func:`frame_bitmask`.
+        chosen: stems of the images that count; all without it.
 
-        Of the labels only the frames ``chosen``, stems of images, count; all without it.
+    Raises:
+        DataError: a label file that cannot be read.
+    """
 
-        Raises:
-            DataError: a label file that cannot be read.
-        """
+    def __init__(
+        self,
+        path: Path,
+        category_of: Callable[[Label], tuple[int, int] | None],
+        chosen: AbstractSet[str] | None = None,
+    ) -> None:
         self.path = path
         self._chosen = chosen
-        self._category = _instance_category if task == "ins_seg" else _panoptic_category
-        self._frames: dict[str, Frame] | None = None
-        if path.is_file() or not any(path.glob("*.png")):
+        self._category_of = category_of
+        self._frames: dict[str, Frame] = {}
+        self._files = list_masks(path) if path.is_dir() else {}
+        if not self._files:
             self._frames = {image_stem(frame.name): frame for frame in read_labels(path).frames}
 
     @property
     def stems(self) -> list[str]:
         """The frames, sorted, without the endings of their images."""
-        stems = self._frames
-        if stems is None:
-            stems = [image_stem(path.name) for path in self.path.glob("*.png") if path.name[0] != "."]
-        return sorted(stems if self._chosen is None else self._chosen & set(stems))
+        stems = set(self._files or self._frames)
+        return sorted(stems if self._chosen is None else self._chosen & stems)
 
     def read(self, image_name: str, size: tuple[int, int] | None = None) -> Bitmask:
         """The instances of an image; its predictions, if there are any, have ``size``, (height, width) in pixels.
@@ -48,10 +54,10 @@ class BitmaskTruth:
             DataError: the image has no ground truth, or it cannot be read or has another size.
         """
         stem = image_stem(image_name)
-        if self._frames is None:
-            bitmask = read_bitmask(self.path / f"{stem}.png")
+        if self._files:
+            bitmask = read_bitmask(self._files.get(stem, self.path / f"{stem}.png"))
         elif stem in self._frames:
-            bitmask = frame_bitmask(self._frames[stem], self._category, self.path)
+            bitmask = frame_bitmask(self._frames[stem], self._category_of, self.path)
         else:
             raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
         if size is not None and bitmask.instances.shape != size:
@@ -74,8 +80,7 @@ def frame_bitmask(frame: Frame, category_of: Callable[[Label], tuple[int, int] |
     Raises:
         DataError: run lengths of another size or that are none, or an unknown category.
     """
-    instances = np.zeros(frame.height_width, np.int32)
-    categories, attributes = [], []
+    masks, categories, attributes = [], [], []
     for label in frame.labels or ():
         where = f"{path}: frame {frame.name}, label {label.id} ({label.category})"
         try:
@@ -84,9 +89,10 @@ def frame_bitmask(frame: Frame, category_of: Callable[[Label], tuple[int, int] |
             raise DataError(f"{where}: {error}") from None
         if known is None or label.rle is None:
             continue
+        masks.append(check_rle(label.rle, frame.height_width, where))
         categories.append(known[0])
         attributes.append(known[1])
-        instances[coco_mask.decode(check_rle(label.rle, frame.height_width, where)) > 0] = len(categories)
+    instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
     # An instance that others cover wholly is none.
     ids = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(categories) + 1)[1:]) + 1
     place = np.zeros(len(categories) + 1, np.int32)
@@ -105,15 +111,13 @@ def _bits(label: Label, ignored: bool = False) -> int:
     return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
 
 
-def _instance_category(label: Label) -> tuple[int, int]:
+def instance_category(label: Label) -> tuple[int, int]:
+    """The category id and the attributes of a label of instance segmentation."""
     known = ins_seg_class(label.category)
     return known.index + 1, _bits(label, known.ignored)
 
 
-def _panoptic_category(label: Label) -> tuple[int, int] | None:
-    category = PAN_SEG_IDS.get(label.category)
-    if category is None:
-        if not is_known(label.category):
-            raise DataError("unknown category; mend or remove that label.")
-        return None
-    return category, _bits(label)
+def panoptic_category(label: Label) -> tuple[int, int] | None:
+    """The category id and the attributes of a label of panoptic segmentation; None for one of another task."""
+    category = pan_seg_id(label.category)
+    return None if category is None else (category, _bits(label))

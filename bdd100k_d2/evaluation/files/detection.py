@@ -10,16 +10,17 @@ import numpy as np
 from ...data.labels import FrameAttributes, attributes_of, image_stem
 from ...data.vintages import Vintage, read_labels
 from ...tasks import TASKS
-from ..boxes import Boxes, LabelFlags, ground_truth_columns, reading_boxes
+from ..box_reader import reading_boxes
+from ..boxes import Boxes, LabelFlags, ground_truth_columns
 from ..metrics.detection import Detections, GroundTruth, detection_scores
 from ..toolkit_format import ToolkitScores, official_detection
-from .matched_frames import match_frames
+from .matched_frames import MatchedFrames, match_frames
 
 logger = logging.getLogger(__name__)
 
 
-class MatchedBoxes:
-    """Boxes and detections of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
+class MatchedBoxes(MatchedFrames):
+    """Boxes and detections of a split, in columns whose frames are places in ``names``.
 
     Attributes:
         names: the frames, sorted.
@@ -29,7 +30,6 @@ class MatchedBoxes:
     """
 
     def __init__(self, names: Sequence[str], truth: GroundTruth, flags: LabelFlags, detections: Detections) -> None:
-        """Takes columns whose frames are places in ``names``."""
         self.names = names
         self.flags = flags
         self.truth = truth
@@ -51,10 +51,6 @@ class MatchedBoxes:
             detections = Detections(*(column[frames[detections.frame]] for column in detections))
         classes = TASKS["det"].names
         return official_detection(detection_scores(truth, detections, len(self.names), len(classes)), classes)
-
-    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """Nothing: the official scores are COCO's, all of them."""
-        return {}
 
 
 class DetectionFiles(NamedTuple):

@@ -3,15 +3,18 @@
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ...data.folders import holds
 from ...data.labels import FrameAttributes, attributes_of, image_stem, without_collection
 from ...data.slices import FRAME_ATTRIBUTES
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError
 from ...parallel import cores
+from ...tasks import TASKS
 from ..toolkit_format import ToolkitScores, summary, table
 from .detection import open_det
 from .matched_frames import MatchedFrames
@@ -19,38 +22,86 @@ from .slices import BOX_ATTRIBUTES, Slice, slices_of
 
 logger = logging.getLogger(__name__)
 
-TASKS = ("det", "sem_seg", "ins_seg", "pan_seg", "drivable")
+Attributes = Mapping[str, FrameAttributes]
 
 
-class Evaluation(NamedTuple):
+class Inputs(NamedTuple):
+    """What is scored: two paths, the scores of predicted bitmasks, and how many processes or threads read."""
+
+    truth: Path
+    predicted: Path
+    score_file: Path | None
+    workers: int
+
+
+def _open_det(inputs: Inputs) -> tuple[MatchedFrames, Attributes]:
+    matched, attributes, vintage = open_det(inputs.truth, inputs.predicted, inputs.workers)
+    logger.info(
+        "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", inputs.truth, vintage.value
+    )
+    return matched, attributes
+
+
+# The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
+
+
+def _open_masks(inputs: Inputs, task: str) -> tuple[MatchedFrames, None]:
+    from .segmentation import open_masks
+
+    return open_masks(task, inputs.truth, inputs.predicted, inputs.workers), None
+
+
+def _open_ins_seg(inputs: Inputs) -> tuple[MatchedFrames, None]:
+    from .instances import open_ins_seg
+
+    return open_ins_seg(*inputs), None
+
+
+def _open_pan_seg(inputs: Inputs) -> tuple[MatchedFrames, None]:
+    from .panoptic import open_pan_seg
+
+    return open_pan_seg(inputs.truth, inputs.predicted, inputs.workers), None
+
+
+OPENERS: dict[str, Callable[[Inputs], tuple[MatchedFrames, Attributes | None]]] = {
+    "det": _open_det,
+    "sem_seg": partial(_open_masks, task="sem_seg"),
+    "drivable": partial(_open_masks, task="drivable"),
+    "ins_seg": _open_ins_seg,
+    "pan_seg": _open_pan_seg,
+}
+"""By task: what is scored -> its matched frames, and their attributes where the ground truth has those."""
+
+
+class FileScores(NamedTuple):
     """Everything that is known of a set of predictions.
 
     Attributes:
-        official: the official scores.
-        further: scores that the official tool does not have.
+        toolkit_scores: the official scores.
+        extra_metrics: scores that the official tool does not have.
         slices: by attribute.
     """
 
     toolkit_scores: ToolkitScores
-    further: ToolkitScores
+    extra_metrics: ToolkitScores
     slices: Mapping[str, Slice]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """What ``--out`` holds: the official file's keys; "slices" only where they were asked for."""
         if not self.slices:
             return self.toolkit_scores
         return self.toolkit_scores | {"slices": {name: one.to_json() for name, one in self.slices.items()}}
 
     def text(self) -> str:
-        """The official table, the scores beside it, and a table a slice."""
+        """The official table, the scores beside it, and one table per slice."""
         parts = [table(self.toolkit_scores)]
-        if "Recall" in self.further:
-            absent = [name for name, value in self.further["Recall"][0].items() if math.isnan(value)]
+        if "Recall" in self.extra_metrics:
+            absent = [name for name, value in self.extra_metrics["Recall"][0].items() if math.isnan(value)]
             if absent:
                 parts.append(f"Not in the ground truth, and not in the average: {', '.join(absent)}.")
         parts.append(_line(summary(self.toolkit_scores)))
-        if self.further:
-            parts.append(f"Not in the official tool: {_line(summary(self.further))}")
+        if self.extra_metrics:
+            parts.append(f"Not in the official tool: {_line(summary(self.extra_metrics))}")
         return "\n\n".join(parts + [_slice_text(one) for one in self.slices.values()])
 
 
@@ -63,11 +114,11 @@ def evaluate_files(
     by: str | Sequence[str] = (),
     attributes: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-) -> Evaluation:
+) -> FileScores:
     """Scores predictions on disk exactly as ``python -m bdd100k.eval.run`` does.
 
     Args:
-        task: one of `TASKS`.
+        task: a key of `OPENERS`.
         truth: label files of any vintage, or a folder of masks or bitmasks, as the task has it.
         predicted: likewise.
         score_file: for ins_seg with bitmasks: the scores of the instances.
@@ -80,70 +131,39 @@ def evaluate_files(
         ConfigError: no such task or attribute.
         DataError: bad files, which the message names with the frame and the remedy.
     """
-    truth, predicted, by = Path(truth), Path(predicted), [by] if isinstance(by, str) else by
-    _check_arguments(task, truth, predicted, by)
-    workers = workers or cores()
+    by = [by] if isinstance(by, str) else by
+    inputs = Inputs(Path(truth), Path(predicted), None if score_file is None else Path(score_file), workers or cores())
+    _check_arguments(task, inputs, by)
     # Nearly all that is read stays to the end, and looking through it for garbage costs a tenth of the time.
     with without_collection():
-        return _evaluate(task, truth, predicted, score_file, by, attributes, workers)
+        matched, found = OPENERS[task](inputs)
+        slices: Mapping[str, Slice] = {}
+        if by:
+            source = inputs.truth if attributes is None else Path(attributes)
+            if found is None or attributes is not None:
+                found = read_attributes(source, matched)
+            slices = slices_of(matched, by, found, source)
+        return FileScores(matched.toolkit_scores(), matched.extra_metrics(), slices)
 
 
-def _check_arguments(task: str, truth: Path, predicted: Path, by: Sequence[str]) -> None:
-    if task not in TASKS:
-        raise ConfigError(f"no task {task!r}; there are {', '.join(TASKS)}.")
-    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if task == "det" else ()))
+def _check_arguments(task: str, inputs: Inputs, by: Sequence[str]) -> None:
+    if task not in OPENERS:
+        raise ConfigError(f"no task {task!r}; there are {', '.join(OPENERS)}.")
+    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if TASKS[task].form == "boxes" else ()))
     if unknown := [name for name in by if name not in known]:
         raise ConfigError(f"{task} cannot be scored by {unknown[0]!r}, but by {', '.join(known)}.")
-    for path in (truth, predicted):
+    for path in (inputs.truth, inputs.predicted):
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path.")
 
 
-def _evaluate(
-    task: str,
-    truth: Path,
-    predicted: Path,
-    score_file: str | os.PathLike[str] | None,
-    by: Sequence[str],
-    attributes: str | os.PathLike[str] | None,
-    workers: int,
-) -> Evaluation:
-    # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
-    found: Mapping[str, FrameAttributes] | None = None
-    matched: MatchedFrames
-    if task == "det":
-        matched, found, vintage = open_det(truth, predicted, workers)
-        logger.info(
-            "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", truth, vintage.value
-        )
-    elif task == "ins_seg":
-        from .instances import open_ins_seg
-
-        matched = open_ins_seg(truth, predicted, None if score_file is None else Path(score_file), workers)
-    elif task == "pan_seg":
-        from .panoptic import open_pan_seg
-
-        matched = open_pan_seg(truth, predicted, workers)
-    else:
-        from .segmentation import open_masks
-
-        matched = open_masks(task, truth, predicted, workers)
-    slices = {}
-    if by:
-        source = truth if attributes is None else Path(attributes)
-        if found is None or attributes is not None:
-            found = read_attributes(source, matched)
-        slices = slices_of(matched, by, found, source)
-    return Evaluation(matched.toolkit_scores(), matched.extra_metrics(), slices)
-
-
-def read_attributes(source: Path, matched: MatchedFrames) -> Mapping[str, FrameAttributes]:
+def read_attributes(source: Path, matched: MatchedFrames) -> Attributes:
     """The attributes of the frames in a label file, by name.
 
     Raises:
         DataError: masks, which have none, or a label file of other frames.
     """
-    if source.is_dir() and not any(source.glob("*.json")):
+    if source.is_dir() and not holds(source, ".json"):
         raise DataError(
             f"{source}: masks have no attributes to slice by; name a label file of the same frames with --attributes."
         )
@@ -160,7 +180,7 @@ def _line(scores: Mapping[str, float]) -> str:
 
 
 def _slice_text(one: Slice) -> str:
-    values = [summary(row.scores) | summary(row.further) for row in one.rows]
+    values = [summary(row.scores) | summary(row.extra_metrics) for row in one.rows]
     cells = [[f"by {one.attribute}", one.counted, *values[0]]]
     for row, scores in zip(one.rows, values, strict=True):
         cells.append([row.value, f"{row.count:,}", *(_cell(value, 1) for value in scores.values())])

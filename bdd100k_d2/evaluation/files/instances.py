@@ -17,56 +17,30 @@ from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
 from ..toolkit_format import ToolkitScores, official_detection
-from .matched_frames import MatchedFrames, match_frames
+from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
-from .score_file import Scores, rank, read_score_file, without_bitmask
+from .score_file import InstanceScores, rank, read_score_file, without_bitmask
 
 logger = logging.getLogger(__name__)
 
 
-class MatchedBitmasks:
-    """Matched bitmasks of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
+def matched_bitmasks(names: Sequence[str], frames: Sequence[FrameMatches]) -> CountedFrames[FrameMatches]:
+    """Matched bitmasks, to be scored with COCO's twelve scores.
 
-    Attributes:
+    Args:
         names: the file names of the ground truth's bitmasks, in the order of their paths.
+        frames: their matches.
     """
-
-    def __init__(self, names: Sequence[str], frames: Sequence[FrameMatches]) -> None:
-        """Takes the matches of the frames in the order of ``names``."""
-        self.names = names
-        self._frames = frames
-
-    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """COCO's twelve scores of bitmasks."""
-        chosen = _choose(self._frames, frames)
-        return official_detection(bitmask_scores(chosen, len(INS_SEG)), TASKS["ins_seg"].names)
-
-    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """Nothing: the official scores are COCO's, all of them."""
-        return {}
+    return CountedFrames(names, frames, _score_bitmasks)
 
 
-class MatchedRunLengths:
-    """Masks of a split as run lengths; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
+def _score_bitmasks(frames: Sequence[FrameMatches]) -> ToolkitScores:
+    return official_detection(bitmask_scores(frames, len(INS_SEG)), TASKS["ins_seg"].names)
 
-    Attributes:
-        names: the frames, sorted.
-    """
 
-    def __init__(self, names: Sequence[str], truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks]) -> None:
-        """Takes the masks of the frames in the order of ``names``."""
-        self.names = names
-        self._truth = truth
-        self._predicted = predicted
-
-    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """COCO's twelve scores of masks."""
-        truth, predicted = _choose(self._truth, frames), _choose(self._predicted, frames)
-        return official_detection(rle_scores(truth, predicted, len(INS_SEG)), TASKS["ins_seg"].names)
-
-    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """Nothing: the official scores are COCO's, all of them."""
-        return {}
+def _score_run_lengths(frames: Sequence["_Masks"]) -> ToolkitScores:
+    truth, predicted = [frame.truth for frame in frames], [frame.predicted for frame in frames]
+    return official_detection(rle_scores(truth, predicted, len(INS_SEG)), TASKS["ins_seg"].names)
 
 
 def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processes: int) -> MatchedFrames:
@@ -102,13 +76,13 @@ def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processe
             unused[0],
         )
     items = [_BitmaskFrame(file, files.get(name), scores.get(name), score_file) for name, file in true_files.items()]
-    return MatchedBitmasks(list(true_files), list(map_frames(_match, items, processes, "Matching bitmasks")))
+    return matched_bitmasks(list(true_files), list(map_frames(_match, items, processes, "Matching bitmasks")))
 
 
 class _BitmaskFrame(NamedTuple):
     truth: Path
     predicted: Path | None
-    scores: Scores | None
+    scores: InstanceScores | None
     score_file: Path
 
 
@@ -130,7 +104,7 @@ class _Masks(NamedTuple):
     overlapping: bool
 
 
-def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedRunLengths:
+def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
     pairs = read_pairs(truth, predicted)
     order = [pair[0].name for pair in pairs]
     masks = list(map_frames(partial(_read_masks, truth, predicted), pairs, processes, "Checking masks"))
@@ -140,7 +114,7 @@ def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedRu
     ):
         warn_without_mask(path, count)
     warn_overlaps(predicted, [name for name, frame in zip(order, masks, strict=True) if frame.overlapping])
-    return MatchedRunLengths(order, [frame.truth for frame in masks], [frame.predicted for frame in masks])
+    return CountedFrames(order, masks, _score_run_lengths)
 
 
 def _read_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Masks:
@@ -181,7 +155,3 @@ def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[
         ),
         len(frame.labels or ()) - len(labels),
     )
-
-
-def _choose(frames: Sequence, chosen: np.ndarray | None) -> Sequence:
-    return frames if chosen is None else [frame for frame, taken in zip(frames, chosen, strict=True) if taken]

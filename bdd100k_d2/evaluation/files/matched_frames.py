@@ -1,9 +1,10 @@
 """What every task's ground truth and predictions become before they are scored: frames matched by name."""
 
 import logging
-from collections.abc import Collection, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from ..toolkit_format import ToolkitScores
 logger = logging.getLogger(__name__)
 
 
-class MatchedFrames(Protocol):
+Counted = TypeVar("Counted")
+
+
+class MatchedFrames(ABC):
     """Ground truth and predictions of a task, counted frame by frame, ready to be scored as a whole or in part.
 
     Attributes:
@@ -22,11 +26,36 @@ class MatchedFrames(Protocol):
 
     names: Sequence[str]
 
+    @abstractmethod
     def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """The official scores of all frames, or of those where ``frames`` (F,) bool is true."""
 
     def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """Scores that the official tool does not have, under names that say what they are; may be empty."""
+        """Scores that the official tool does not have, under names that say what they are; most tasks have none."""
+        return {}
+
+
+class CountedFrames(MatchedFrames, Generic[Counted]):
+    """What was counted in each frame, and the function that makes official scores of it.
+
+    Args:
+        names: of the frames of the ground truth, or of their files.
+        frames: what was counted, in the order of ``names``.
+        score: makes the scores of some of ``frames``.
+    """
+
+    def __init__(
+        self, names: Sequence[str], frames: Sequence[Counted], score: Callable[[Sequence[Counted]], ToolkitScores]
+    ) -> None:
+        self.names = names
+        self._frames = frames
+        self._score = score
+
+    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
+        """The official scores, as of every `MatchedFrames`."""
+        if frames is None:
+            return self._score(self._frames)
+        return self._score([frame for frame, taken in zip(self._frames, frames, strict=True) if taken])
 
 
 def match_frames(

@@ -1,12 +1,13 @@
 """Pairs of ground truth and prediction, from two folders of bitmasks or from two label files with run lengths."""
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ...data.bitmasks import Bitmask, empty_bitmask, read_bitmask
+from ...data.bitmasks import Bitmask, check_categories, empty_bitmask, read_bitmask
+from ...data.folders import files_below
 from ...data.labels import Frame, Label
+from ...data.masks import list_masks
 from ...data.rle import CocoRLE, check_rle
 from ...data.vintages import read_labels
 from ...errors import DataError
@@ -60,31 +61,15 @@ def _png_files(path: Path) -> dict[str, Path] | None:
         raise DataError(f"{path}: no such file or folder.")
     if not path.is_dir():
         return None
-    # The toolkit's order, which decides between equal scores.
-    found = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
-    images = [path for path in map(Path, found) if path.suffix == ".png" and path.name[0] != "."]
-    if not images:
-        if any(file.endswith(".json") for file in found):
-            return None
+    # In the toolkit's order, which decides between equal scores.
+    files = {file.name: file for file in list_masks(path, below=True).values()}
+    if not files and not files_below(path, ".json"):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of bitmasks or label files.")
-    files: dict[str, Path] = {}
-    for file in images:
-        other = files.setdefault(file.name, file)
-        if other is not file:
-            raise DataError(f"{file}: the frame {file.name} is also at {other}; remove one of the two.")
-    return files
+    return files or None
 
 
 def _read(path: Path, num_classes: int) -> Bitmask:
-    bitmask = read_bitmask(path)
-    wrong = bitmask.categories > num_classes
-    if wrong.any():
-        first = wrong.argmax()
-        raise DataError(
-            f"{path}: annotation id {bitmask.ids[first]} has the category id {bitmask.categories[first]}; "
-            f"1 to {num_classes} are allowed. Is it a bitmask of another task?"
-        )
-    return bitmask
+    return check_categories(read_bitmask(path), num_classes, path)
 
 
 def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
@@ -102,11 +87,7 @@ def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
 
 
 def check_masks_present(frames: Iterable[Frame], path: Path) -> None:
-    """Holds that of the labels of ground truth, if there are any, not all are without a mask.
-
-    Raises:
-        DataError: they are.
-    """
+    """Raises DataError if the ground truth has labels, and all of them are without a mask."""
     labels = [label for frame in frames for label in frame.labels or ()]
     if labels and all(label.rle is None for label in labels):
         raise DataError(
@@ -136,6 +117,7 @@ def checked_masks(frame: Frame, labels: Sequence[Label], truth: Frame, path: Pat
     return [
         check_rle(label.rle, truth.height_width, f"{path}: frame {frame.name}, label {label.id} ({label.category})")
         for label in labels
+        if label.rle is not None
     ]
 
 

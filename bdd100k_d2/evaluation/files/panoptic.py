@@ -17,7 +17,7 @@ from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
 from ..toolkit_format import ToolkitScores
-from .matched_frames import MatchedFrames, match_frames
+from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
 
 logger = logging.getLogger(__name__)
@@ -25,27 +25,17 @@ logger = logging.getLogger(__name__)
 _THING = np.array([category.is_thing for category in PAN_SEG])
 
 
-class MatchedSegments:
-    """Counted segments of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
+def matched_segments(
+    names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str
+) -> CountedFrames[PanopticCounts]:
+    """Counted segments, to be scored: PQ, SQ, RQ and the number of classes, by class, over stuff, things and all.
 
-    Attributes:
+    Args:
         names: the frames, or the file names of the ground truth's bitmasks in the order of their paths.
+        frames: their counts.
+        number_key: the official name of the number of classes.
     """
-
-    def __init__(self, names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str) -> None:
-        """Takes the counts of the frames in the order of ``names``, and the official name of the number of classes."""
-        self.names = names
-        self._frames = frames
-        self._number_key = number_key
-
-    def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """PQ, SQ, RQ and the number of classes, by class, over stuff and things, and overall."""
-        chosen = [count for i, count in enumerate(self._frames) if frames is None or frames[i]]
-        return _official(panoptic_scores(chosen, (~_THING, _THING, np.ones_like(_THING))), self._number_key)
-
-    def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
-        """Nothing beyond the official scores."""
-        return {}
+    return CountedFrames(names, frames, partial(_toolkit_scores, number_key=number_key))
 
 
 def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
@@ -66,7 +56,7 @@ def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
     match_frames(true_files, files, truth, predicted)
     items = [(file, files.get(name)) for name, file in true_files.items()]
     counts = list(map_frames(_count_bitmasks, items, processes, "Counting segments"))
-    return MatchedSegments(list(true_files), counts, "N")
+    return matched_segments(list(true_files), counts, "N")
 
 
 def _count_bitmasks(paths: tuple[Path, Path | None]) -> PanopticCounts:
@@ -82,7 +72,7 @@ class _Counted(NamedTuple):
     other_tasks: tuple[Counter[str], Counter[str]]
 
 
-def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedSegments:
+def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
     pairs = read_pairs(truth, predicted)
     order = [pair[0].name for pair in pairs]
     frames = list(map_frames(partial(_count_masks, truth, predicted), pairs, processes, "Counting segments"))
@@ -97,34 +87,33 @@ def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedSe
                 ", ".join(f"{name} ({count})" for name, count in sorted(other.items())),
             )
     warn_overlaps(predicted, [name for name, frame in zip(order, frames, strict=True) if frame.overlapping])
-    return MatchedSegments(order, [frame.counts for frame in frames], "NUM")
+    return matched_segments(order, [frame.counts for frame in frames], "NUM")
 
 
 def _count_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Counted:
     truth, predicted = pair
-    true_segments, _, *true_left_out = _segments(truth, truth, truth_path)
-    segments, overlapping, *left_out = _segments(predicted, truth, predicted_path)
+    true_segments, _, true_without, true_other = _segments(truth, truth, truth_path)
+    segments, overlapping, without, other = _segments(predicted, truth, predicted_path)
     if overlapping:
         segments = FrameSegments(segments.category[:0], [])
-    return _Counted(
-        rle_counts(true_segments, segments, ~_THING),
-        overlapping,
-        *zip(true_left_out, left_out, strict=True),
-    )
+    counts = rle_counts(true_segments, segments, ~_THING)
+    return _Counted(counts, overlapping, (true_without, without), (true_other, other))
 
 
 def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bool, int, Counter[str]]:
     """The segments that take part, whether any masks overlap, and the labels left out: without mask, of other tasks."""
     other_tasks: Counter[str] = Counter()
-    labels = []
+    labels, ids = [], []
     without_mask = 0
     for label in frame.labels or ():
-        if label.category in PAN_SEG_IDS:
+        name = label.category or ""
+        if (category_id := PAN_SEG_IDS.get(name)) is not None:
             without_mask += label.rle is None
             if label.rle is not None:
                 labels.append(label)
-        elif is_known(label.category):
-            other_tasks[label.category] += 1
+                ids.append(category_id)
+        elif is_known(name):
+            other_tasks[name] += 1
         else:
             raise DataError(
                 f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
@@ -132,14 +121,14 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
             )
     masks = checked_masks(frame, labels, truth, path)
     taking_part = [i for i, label in enumerate(labels) if not label.is_crowd]
-    category = np.array([PAN_SEG_IDS[labels[i].category] - 1 for i in taking_part], np.int64)
+    category = np.array([ids[i] - 1 for i in taking_part], np.int64)
     return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
 
 
-def _official(scores: dict[str, np.ndarray], number_key: str) -> ToolkitScores:
+def _toolkit_scores(frames: Sequence[PanopticCounts], number_key: str) -> ToolkitScores:
     """The toolkit's form; its numbers of classes are integers."""
     official: ToolkitScores = {}
-    for metric, values in scores.items():
+    for metric, values in panoptic_scores(frames, (~_THING, _THING, np.ones_like(_THING))).items():
         key, listed = (number_key, values.astype(int).tolist()) if metric == "N" else (metric, values.tolist())
         *classes, stuff, thing, overall = listed
         official[key] = [

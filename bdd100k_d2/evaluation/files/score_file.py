@@ -11,7 +11,7 @@ import numpy as np
 from ...data.labels import DocumentPart, diagnose, read_content
 from ...errors import DataError
 
-Scores = tuple[np.ndarray, np.ndarray]
+InstanceScores = tuple[np.ndarray, np.ndarray]
 """Annotation ids (E,) int64 and their scores (E,) float64, by descending score; ties keep the order of the file."""
 
 
@@ -26,7 +26,7 @@ class _Frame(msgspec.Struct):
     labels: list[_Score] | None = None
 
 
-def read_score_file(path: Path) -> dict[str, Scores]:
+def read_score_file(path: Path) -> dict[str, InstanceScores]:
     """Reads the scores of each frame, by the file name of its bitmask (``.png``).
 
     Raises:
@@ -38,7 +38,7 @@ def read_score_file(path: Path) -> dict[str, Scores]:
         frames = msgspec.json.decode(content, type=list[_Frame])
     except msgspec.MsgspecError as error:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
-    scores: dict[str, Scores] = {}
+    scores: dict[str, InstanceScores] = {}
     for frame in frames:
         stem, dot, ending = frame.name.rpartition(".")
         if ending not in ("png", "jpg") or not dot:
@@ -50,7 +50,7 @@ def read_score_file(path: Path) -> dict[str, Scores]:
     return scores
 
 
-def rank(ids: np.ndarray, scores: Scores | None, path: Path, score_file: Path) -> Scores:
+def rank(ids: np.ndarray, scores: InstanceScores | None, path: Path, score_file: Path) -> InstanceScores:
     """Ranks the instances of a bitmask.
 
     Args:
@@ -60,8 +60,8 @@ def rank(ids: np.ndarray, scores: Scores | None, path: Path, score_file: Path) -
         score_file: for messages.
 
     Returns:
-        (N,) indices into ``ids`` by descending score, and (N,) their scores. Scores of annotation ids that have no
-        pixel are left out, as by the toolkit.
+        (N,) indices into ``ids`` by descending score, and (N,) their scores. Those of annotation ids that have no pixel
+        are left out, as by the toolkit.
 
     Raises:
         DataError: an instance without a score.
@@ -83,14 +83,14 @@ def without_bitmask(scores: Collection[str], bitmasks: Collection[str]) -> list[
     return sorted(set(scores) - set(bitmasks))
 
 
-def _ranked(frame: _Frame, path: Path) -> Scores:
+def _ranked(frame: _Frame, path: Path) -> InstanceScores:
     ids: list[int] = []
     for number, label in enumerate(frame.labels or ()):
         where = f"{path}: frame {frame.name}, label number {number}"
         annotation_id = label.id if label.index is None else label.index
         try:
-            ids.append(int(annotation_id))
-        except (TypeError, ValueError):
+            ids.append(int("" if annotation_id is None else annotation_id))
+        except ValueError:
             raise DataError(
                 f"{where}: {annotation_id!r} is no annotation id; each label has the one of its instance in the "
                 'bitmask as "index".'

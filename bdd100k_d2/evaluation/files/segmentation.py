@@ -1,7 +1,6 @@
 """sem_seg and drivable: mask folders or label files of run lengths -> matched frames to be scored."""
 
 import logging
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -11,23 +10,24 @@ import numpy as np
 from hotcoco.semantic import SemanticEval
 
 from ...data.categories import IGNORE_LABEL, is_known
+from ...data.folders import files_below
 from ...data.labels import Frame, image_stem
-from ...data.masks import check_mask, frame_to_mask, mask_stem, read_mask
-from ...data.png import GREY, HEADER_BYTES, png_header
+from ...data.masks import check_mask, frame_to_mask, list_masks, read_mask
+from ...data.png import GREY, read_header
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.segmentation import confusion_matrix
-from ..toolkit_format import ToolkitScores, further_segmentation, official_segmentation
-from .matched_frames import match_frames
+from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
+from .matched_frames import MatchedFrames, match_frames
 from .pairs import check_masks_present, warn_without_mask
 
 logger = logging.getLogger(__name__)
 
 
-class MatchedMasks:
-    """The confusion matrices of a split; see :class:`~bdd100k_d2.evaluation.files.matched_frames.MatchedFrames`.
+class MatchedMasks(MatchedFrames):
+    """The confusion matrices of a split.
 
     Attributes:
         names: the frames, sorted, without ".jpg" or ".png".
@@ -42,7 +42,6 @@ class MatchedMasks:
         matrices: np.ndarray,
         masks: Sequence[tuple["Mask", "Mask | None"]] = (),
     ) -> None:
-        """Takes a matrix a frame, and where its masks are."""
         self.names = names
         self.matrices = matrices
         self.masks = masks
@@ -54,17 +53,18 @@ class MatchedMasks:
 
     def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """The recall, and for drivable the IoU with the background as a third class."""
-        return further_segmentation(self._task, self._total(frames))
+        return extra_segmentation_metrics(self._task, self._total(frames))
 
     def _total(self, frames: np.ndarray | None) -> np.ndarray:
-        return (self.matrices if frames is None else self.matrices[frames]).sum(axis=0)
+        total: np.ndarray = (self.matrices if frames is None else self.matrices[frames]).sum(axis=0)
+        return total
 
 
 def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
     """Counts the pixels of every frame of the ground truth.
 
     Args:
-        task: "sem_seg" or "drivable".
+        task: of masks.
         truth: a folder of masks (``<frame>.png``, ids 0 to K-1 and 255), or label files with run lengths.
         predicted: likewise; it need not be the same kind.
         workers: threads that count.
@@ -93,24 +93,6 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Matched
     return MatchedMasks(task, frames, matrices, pairs)
 
 
-def list_masks(folder: Path) -> dict[str, Path]:
-    """Every PNG file in a folder and in the folders in it, by the stem of its frame; hidden ones are left out.
-
-    Raises:
-        DataError: two masks of a frame.
-    """
-    files: dict[str, Path] = {}
-    for place, _, entries in os.walk(folder):
-        for entry in entries:
-            if not entry.endswith(".png") or entry.startswith("."):
-                continue
-            file = Path(place, entry)
-            other = files.setdefault(mask_stem(file), file)
-            if other is not file:
-                raise DataError(f"{file}: frame {mask_stem(file)} has another mask, {other}; remove one of the two.")
-    return files
-
-
 class MaskFile:
     """A mask on disk."""
 
@@ -131,10 +113,9 @@ class MaskFile:
         return mask if self._num_classes is None else check_mask(mask, self._num_classes, self.path)
 
     def is_plain(self) -> bool:
-        """Whether the file's head is that of an 8-bit grey PNG."""
-        with self.path.open("rb") as file:
-            head = png_header(file.read(HEADER_BYTES))
-        return head is not None and (head.bits, head.color_type) == (8, GREY)
+        """Whether the file's header is that of an 8-bit grey PNG."""
+        header = read_header(self.path)
+        return header is not None and (header.bits, header.color_type) == (8, GREY)
 
 
 class MaskLabels:
@@ -154,11 +135,10 @@ class MaskLabels:
         Raises:
             DataError: run lengths that are none, or of another size.
         """
-        class_ids = {name: i for i, name in enumerate(TASKS[self._task].names)}
-        unpainted = IGNORE_LABEL
-        if self._task == "drivable":
-            # Officially background is no class of run lengths: it is what nothing else is painted on.
-            unpainted = class_ids.pop("background")
+        # Officially background is no class of run lengths: it is what nothing else is painted on.
+        unscored = TASKS[self._task].unscored
+        class_ids = {name: i for i, name in enumerate(TASKS[self._task].names) if i != unscored}
+        unpainted = IGNORE_LABEL if unscored is None else unscored
         try:
             return frame_to_mask(self._frame, class_ids, *self._frame.height_width, unpainted)
         except DataError as error:
@@ -169,13 +149,13 @@ Mask = MaskFile | MaskLabels
 
 
 def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
-    """The masks of a folder, or of label files, by frame; ``check`` holds that their ids are the task's."""
+    """The masks of a folder, or of label files, by frame; ``check`` refuses ids that the task does not have."""
     classes = TASKS[task].names
-    if path.is_dir() and (files := list_masks(path)):
+    if path.is_dir() and (files := list_masks(path, below=True)):
         return {frame: MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
     if path.suffix == ".png":
         raise DataError(f"{path}: one mask; give the folder of the masks.")
-    if path.is_dir() and not any(path.rglob("*.json")):
+    if path.is_dir() and not files_below(path, ".json"):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of masks or label files.")
     frames = read_labels(path).frames
     if check:
@@ -198,11 +178,7 @@ def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
 
 
 def _check_labels(frames: Iterable[Frame], classes: Collection[str], path: Path) -> None:
-    """Holds that categories exist; labels that are officially left out are counted.
-
-    Raises:
-        DataError: a category that no task has.
-    """
+    """Counts the labels that are officially left out; raises DataError for a category that no task has."""
     others = without = 0
     for frame in frames:
         for label in frame.labels or ():

@@ -1,8 +1,8 @@
-"""Scores by an attribute of the frames or of the boxes, one row a value."""
+"""Scores by an attribute of the frames or of the boxes, one row per value."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,16 +18,16 @@ UNLABELLED = "unlabelled"
 """The row of what has no such attribute. "undefined" is another row: the annotators' own word for some frames."""
 
 
-class Row(NamedTuple):
+class SliceScores(NamedTuple):
     """The scores of one value of an attribute; ``count`` is of frames or, for box attributes, of scored boxes.
 
     ``extra_metrics`` are the scores that the official tool does not have.
     """
 
     value: str
-    count: int
+    count: int  # type: ignore[assignment]  # in place of a tuple's own `count`, which nobody calls
     scores: ToolkitScores
-    further: ToolkitScores
+    extra_metrics: ToolkitScores
 
 
 class Slice(NamedTuple):
@@ -36,15 +36,15 @@ class Slice(NamedTuple):
     attribute: str
     counted: str
     definition: str
-    rows: list[Row]
+    rows: list[SliceScores]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """The slice as ``--out`` holds it."""
-        rows = {}
+        rows: dict[str, dict[str, Any]] = {}
         for row in self.rows:
             rows[row.value] = {self.counted: row.count, "scores": row.scores}
-            if row.further:
-                rows[row.value]["further"] = row.further
+            if row.extra_metrics:
+                rows[row.value]["further"] = row.extra_metrics
         return {"definition": self.definition, "rows": rows}
 
 
@@ -71,7 +71,7 @@ def slice_by_frame(
         f"A row scores the frames whose attribute {attribute} has that value, and nothing else; {UNLABELLED!r} are the "
         f"frames without it. Attributes are those in {source}.",
         [
-            Row(value, int(chosen.sum()), matched.toolkit_scores(chosen), matched.extra_metrics(chosen))
+            SliceScores(value, int(chosen.sum()), matched.toolkit_scores(chosen), matched.extra_metrics(chosen))
             for value, chosen in _choices(of_frame, FRAME_ATTRIBUTES[attribute])
         ],
     )
@@ -89,7 +89,7 @@ def slice_by_box(matched: MatchedBoxes, attribute: str) -> Slice:
         "right nor wrong. A detection on the background is a false positive in every row. Crowds and ignored boxes are "
         "not counted.",
         [
-            Row(value, int((chosen & ~matched.flags.crowd).sum()), matched.toolkit_scores(boxes=chosen), {})
+            SliceScores(value, int((chosen & ~matched.flags.crowd).sum()), matched.toolkit_scores(boxes=chosen), {})
             for value, chosen in _choices(of_box, ("true", "false"))
         ],
     )
@@ -110,7 +110,7 @@ def slices_of(
     """The slices by each ``chosen`` attribute; arguments as of :func:`slice_by_frame`."""
     return {
         attribute: slice_by_box(matched, attribute)
-        if attribute in BOX_ATTRIBUTES
+        if attribute in BOX_ATTRIBUTES and isinstance(matched, MatchedBoxes)
         else slice_by_frame(matched, attribute, attributes, source)
         for attribute in chosen
     }

@@ -1,6 +1,11 @@
 """COCO's twelve scores from its precision and recall arrays, as the official toolkit sums them up."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from hotcoco import COCOeval
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -11,6 +16,12 @@ AREA_RANGES = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])
 
 MAX_DETECTIONS = (1, 10, 100)
 """How many detections of a class and a frame count."""
+
+
+def accumulated(evaluation: "COCOeval") -> tuple[np.ndarray, np.ndarray]:
+    """The precision (10, 101, K, 4, 3) and recall (10, K, 4, 3) of an evaluation that has been accumulated."""
+    found = evaluation.eval or {}
+    return found["precision"], found["recall"]
 
 
 def coco_scores(precision: np.ndarray, recall: np.ndarray) -> dict[str, np.ndarray]:

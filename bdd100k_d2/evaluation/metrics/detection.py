@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from hotcoco import COCO, COCOeval
 
-from .coco import coco_scores, empty_scores
+from .coco import accumulated, coco_scores, empty_scores
 
 
 class GroundTruth(NamedTuple):
@@ -75,7 +75,7 @@ def _evaluate(
     evaluation = COCOeval(dataset, results, "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation.eval["precision"], evaluation.eval["recall"]
+    return accumulated(evaluation)
 
 
 def _result_rows(detections: Detections) -> np.ndarray:
@@ -83,7 +83,7 @@ def _result_rows(detections: Detections) -> np.ndarray:
     # NumPy itself would ask for huge pages. A virtual machine that gives unused memory back to its host waits for each
     # of those, which takes several times as long as to fill them.
     count = len(detections.frame)
-    rows = np.ndarray((count, 7), np.float64, mmap(-1, count * 7 * 8))
+    rows: np.ndarray = np.ndarray((count, 7), np.float64, mmap(-1, count * 7 * 8))
     # COCO's ids count from 1.
     np.add(detections.frame, 1, out=rows[:, 0])
     rows[:, 1:5] = detections.box

@@ -7,14 +7,14 @@ are summed up as COCO does.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from hotcoco import COCO, COCOeval
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, shared_pixels
 from ...data.rle import CocoRLE
-from .coco import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, RECALL_THRESHOLDS, coco_scores, empty_scores
+from .coco import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, RECALL_THRESHOLDS, accumulated, coco_scores, empty_scores
 
 # What becomes of a prediction at a threshold and in a range of areas.
 _NOT_COUNTED, _RIGHT, _WRONG = 0, 1, 2
@@ -132,25 +132,24 @@ def rle_scores(truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks], num
     if not truth:
         return empty_scores(np.zeros(num_classes, bool))
     true_columns, columns = _columns(truth), _columns(predicted)
-    present = np.bincount(true_columns["category_ids"] - 1, minlength=num_classes) > 0
-    if not len(columns["category_ids"]) or not present.any():
+    present = np.bincount(true_columns.category_ids - 1, minlength=num_classes) > 0
+    if not len(columns.category_ids) or not present.any():
         return empty_scores(present)
     dataset = COCO.from_arrays(
         images=[{"id": i + 1, "file_name": "", "height": 0, "width": 0} for i in range(len(truth))],
         categories=[{"id": k + 1, "name": str(k)} for k in range(num_classes)],
-        **true_columns,
+        **true_columns._asdict(),
         iscrowd=np.concatenate([frame.crowd for frame in truth]),
     )
-    boxes = columns["boxes"]
     score = np.concatenate([frame.score for frame in predicted])
     results = dataset.load_res(
-        np.column_stack([columns["image_ids"], boxes, score, columns["category_ids"]]),
-        segmentation=columns["segmentation"],
+        np.column_stack([columns.image_ids, columns.boxes, score, columns.category_ids]),
+        segmentation=columns.segmentation,
     )
     evaluation = COCOeval(dataset, results, "segm")
     evaluation.evaluate()
     evaluation.accumulate()
-    return coco_scores(evaluation.eval["precision"], evaluation.eval["recall"])
+    return coco_scores(*accumulated(evaluation))
 
 
 def _assign(iou: np.ndarray, crowd: np.ndarray) -> np.ndarray:
@@ -202,17 +201,26 @@ def _curves(outcome: np.ndarray, positives: int) -> tuple[np.ndarray, np.ndarray
     return precision, recall[:, -1]
 
 
-def _columns(frames: Sequence[FrameMasks]) -> dict[str, np.ndarray | list[CocoRLE]]:
+class _Columns(NamedTuple):
     """The masks of all frames as hotcoco takes them."""
+
+    image_ids: np.ndarray
+    category_ids: np.ndarray
+    boxes: np.ndarray
+    area: np.ndarray
+    segmentation: list[Any]
+
+
+def _columns(frames: Sequence[FrameMasks]) -> _Columns:
     area = np.concatenate([frame.area for frame in frames]).astype(float)
     boxes = np.zeros((len(area), 4))
     # A detection's area is its box's to hotcoco, and the overlap is that of the masks alone: so the box is one of the
     # mask's area.
     boxes[:, 2], boxes[:, 3] = area, 1
-    return {
-        "image_ids": 1 + np.repeat(np.arange(len(frames)), [len(frame.area) for frame in frames]),
-        "category_ids": 1 + np.concatenate([frame.category for frame in frames]),
-        "boxes": boxes,
-        "area": area,
-        "segmentation": [mask for frame in frames for mask in frame.masks],
-    }
+    return _Columns(
+        1 + np.repeat(np.arange(len(frames)), [len(frame.area) for frame in frames]),
+        1 + np.concatenate([frame.category for frame in frames]),
+        boxes,
+        area,
+        [mask for frame in frames for mask in frame.masks],
+    )

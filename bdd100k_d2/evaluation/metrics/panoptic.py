@@ -45,13 +45,13 @@ class FrameSegments(NamedTuple):
 
 def bitmask_counts(truth: Bitmask, predicted: Bitmask, num_classes: int) -> PanopticCounts:
     """Matches the segments of a frame's two bitmasks of the same size; categories other than 1..K are not counted."""
-    taken = [(mask.attributes & (CROWD | IGNORED)) == 0 for mask in (truth, predicted)]
+    true_taken, taken = ((mask.attributes & (CROWD | IGNORED)) == 0 for mask in (truth, predicted))
     shared = shared_pixels(truth, predicted)
     true_area, area = shared.sum(axis=1)[1:, None], shared.sum(axis=0)[None, 1:]
     shared = shared[1:, 1:]
     iou = shared / (true_area + area - shared)
-    on_truth = (shared / area)[taken[0]].sum(axis=0)
-    return _count(truth.categories - 1, predicted.categories - 1, iou, on_truth, *taken, num_classes)
+    on_truth = (shared / area)[true_taken].sum(axis=0)
+    return _count(truth.categories - 1, predicted.categories - 1, iou, on_truth, true_taken, taken, num_classes)
 
 
 def rle_counts(truth: FrameSegments, predicted: FrameSegments, stuff: np.ndarray) -> PanopticCounts:

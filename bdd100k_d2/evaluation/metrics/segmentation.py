@@ -77,13 +77,17 @@ def segmentation_scores(matrix: np.ndarray) -> SegmentationScores:
     )
 
 
-def without_background(matrix: np.ndarray) -> np.ndarray:
-    """The official view of a drivable matrix: background is not scored, and is a wrong answer where it is predicted.
+def without_background(matrix: np.ndarray, unscored: int | None) -> np.ndarray:
+    """The official view of a matrix: a class is not scored, and is a wrong answer where it is predicted.
 
     Args:
-        matrix: (3, 4) of direct, alternative, background.
+        matrix: (K, K + 1) of all classes, as of direct, alternative and background.
+        unscored: the class, as the background of drivable; without one the matrix stays as it is.
 
     Returns:
-        (2, 3) matrix of direct and alternative.
+        (K - 1, K) matrix of the other classes, in their order.
     """
-    return np.column_stack([matrix[:-1, :-2], matrix[:-1, -2:].sum(axis=1)])
+    if unscored is None:
+        return matrix
+    rows = np.delete(matrix, unscored, axis=0)
+    return np.column_stack([np.delete(rows[:, :-1], unscored, axis=1), rows[:, unscored] + rows[:, -1]])

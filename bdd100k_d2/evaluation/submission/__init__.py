@@ -1,6 +1,6 @@
 """Checking a submission to the evaluation server before it is uploaded."""
 
-from .check import check_split, check_submission
-from .finding import Finding, describe
+from .check import CHECKS, check_split_submission, check_submission
+from .members import Defect, describe_defects
 
-__all__ = ["Finding", "check_split", "check_submission", "describe"]
+__all__ = ["CHECKS", "Defect", "check_split_submission", "check_submission", "describe_defects"]

@@ -1,19 +1,27 @@
 """Is a submission complete and well formed? Asked before it is uploaded, because servers grant few tries."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from ...data.datasets import load_images
 from ...data.register import locate
 from ...errors import ConfigError, DataError
 from ...parallel import cores
-from ...tasks import TASKS
 from .bitmasks import check_instances, check_panoptic
-from .finding import Finding
-from .label_lists import check_detections, check_panoptic_list
-from .masks import check_masks
-from .members import close_archive, open_members
+from .lists import check_detections
+from .masks import check_mask_files
+from .members import Defect, Members, close_archive, open_members
+
+CHECKS: dict[str, Callable[[Members, Collection[str], tuple[int, int], int], list[Defect]]] = {
+    "det": check_detections,
+    "sem_seg": partial(check_mask_files, "sem_seg"),
+    "drivable": partial(check_mask_files, "drivable"),
+    "ins_seg": check_instances,
+    "pan_seg": check_panoptic,
+}
+"""By task: the files, and ``frames``, ``size`` and ``processes`` of :func:`check_submission` -> what is wrong."""
 
 
 def check_submission(
@@ -22,54 +30,44 @@ def check_submission(
     frames: Collection[str],
     size: tuple[int, int] = (720, 1280),
     processes: int = 1,
-) -> list[Finding]:
+) -> list[Defect]:
     """Checks what a user is about to upload, all of it, file by file; a zip is not unpacked.
 
     Taken are a JSON list (det, pan_seg), a folder or zip of PNG files (sem_seg, drivable, pan_seg), and a folder or zip
     that holds ``bitmasks`` and ``score.json`` (ins_seg).
 
     Args:
-        task: of `TASKS`.
+        task: a key of `CHECKS`.
         path: the file, folder or zip.
         frames: the image names of the whole split, with suffix.
         size: (height, width) of the images in pixels.
         processes: read images; memory does not grow with their number.
 
     Returns:
-        Everything found wrong, empty for a submission that can be uploaded; :func:`describe` makes a report of it.
+        Everything found wrong, empty for a submission that can be uploaded; `describe_defects` makes a report of it.
 
     Raises:
         DataError: nothing is at ``path``, a zip cannot be opened, or there is no telling which file to check.
     """
-    if task not in TASKS:
-        raise DataError(f"no task {task!r}; there are {', '.join(TASKS)}.")
-    members, findings = open_members(Path(path))
+    if task not in CHECKS:
+        raise DataError(f"no task {task!r}; there are {', '.join(CHECKS)}.")
+    members, defects = open_members(Path(path))
     if not members.names:
         raise DataError(f"{path}: no file in it; give the file, folder or zip that you would upload.")
     try:
-        if task == "det":
-            found = check_detections(members, frames, size)
-        elif task == "ins_seg":
-            found = check_instances(members, frames, size, processes)
-        elif task == "pan_seg" and any(name.endswith(".png") for name in members.names):
-            found = check_panoptic(members, frames, size, processes)
-        elif task == "pan_seg":
-            found = check_panoptic_list(members, frames, size)
-        else:
-            found = check_masks(task, members, frames, size, processes)
+        return defects + CHECKS[task](members, frames, size, processes)
     finally:
         close_archive()
-    return findings + found
 
 
-def check_split(
+def check_split_submission(
     task: str, path: str | os.PathLike[str], split: str = "test", root: str | os.PathLike[str] | None = None
-) -> tuple[list[Finding], int]:
+) -> tuple[list[Defect], int]:
     """Checks a submission for every image of a split.
 
     Args:
-        task: det, sem_seg, drivable, ins_seg or pan_seg.
-        path: what is to be uploaded; see :func:`.check.check_submission`.
+        task: a key of `CHECKS`.
+        path: what is to be uploaded; see :func:`check_submission`.
         split: "train", "val" or "test".
         root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
 

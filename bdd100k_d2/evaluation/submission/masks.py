@@ -1,51 +1,86 @@
-"""Submissions of sem_seg and drivable: a mask a frame."""
+"""The PNG files of a submission: which frames they are of; and those of sem_seg and drivable, a mask for each frame."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from ...data.png import GREY
+from ...data.png import GREY, PngForm, kind_name, png_pixels
 from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
-from .finding import Finding
-from .images import match_images, png_pixels
-from .members import Members, extra_files
+from .members import Defect, Members, extra_files
 
 
-def check_masks(
+def match_files(files: Sequence[str], frames: Collection[str]) -> tuple[list[tuple[str, str]], list[Defect]]:
+    """Matches PNG files to frames by the stems of their names.
+
+    Args:
+        files: the paths of the PNG files.
+        frames: the image names of the split.
+
+    Returns:
+        The pairs (file, frame), and defects on missing, extra and repeated frames.
+    """
+    by_stem = {PurePosixPath(frame).stem: frame for frame in frames}
+    pairs, defects = [], []
+    seen: set[str] = set()
+    for file in files:
+        stem = PurePosixPath(file).stem
+        if stem not in by_stem:
+            defects.append(Defect("extra frame", file, None, "no image of the split has this name"))
+            continue
+        if stem in seen:
+            defects.append(Defect("frame twice", file, by_stem[stem], "another file is of the same frame"))
+        seen.add(stem)
+        pairs.append((file, by_stem[stem]))
+    for stem in sorted(by_stem.keys() - seen):
+        defects.append(Defect("missing frame", f"{stem}.png", by_stem[stem], "has no file"))
+    return pairs, defects
+
+
+def submitted_form(color_type: int) -> PngForm:
+    """The form of the PNG files of a submission: `GREY` for masks, `RGBA` for bitmasks, always of 8 bits."""
+    kind = f"has to be {kind_name(color_type)} of 8 bits, is {{kind}}"
+    damaged = "is a damaged PNG file ({error}); write it again"
+    return PngForm((color_type,), kind, kind, damaged, "is an empty file; write it again", "is no PNG file")
+
+
+_MASK = submitted_form(GREY)
+
+
+def check_mask_files(
     task: str, members: Members, frames: Collection[str], size: tuple[int, int], processes: int
-) -> list[Finding]:
+) -> list[Defect]:
     """Checks that there is a mask of class ids for every frame; arguments as of ``check_submission``."""
-    files = [name for name in members.names if name.endswith(".png")]
-    pairs, findings = match_images(files, frames)
-    findings += one_folder(files) + extra_files(members, files)
+    files = members.visible(".png")
+    pairs, defects = match_files(files, frames)
+    defects += one_folder(files) + extra_files(members, files)
     check = partial(_check_mask, members, TASKS[task].num_classes, size)
     for found in map_frames(check, pairs, processes, "checking masks"):
-        findings += found
-    return findings
+        defects += found
+    return defects
 
 
-def one_folder(files: Collection[str]) -> list[Finding]:
-    """Findings on files that lie neither at the top nor all in one folder there."""
+def one_folder(files: Collection[str]) -> list[Defect]:
+    """Defects of files that lie neither at the top nor all in one folder there."""
     folders = sorted({PurePosixPath(file).parent for file in files})
     if len(folders) <= 1 and all(len(folder.parts) <= 1 for folder in folders):
         return []
     text = f"PNG files lie in {len(folders)} folders; the server takes them at the top or in one folder"
-    return [Finding("layout", folder.as_posix(), None, text) for folder in folders]
+    return [Defect("layout", folder.as_posix(), None, text) for folder in folders]
 
 
-def _check_mask(members: Members, num_classes: int, size: tuple[int, int], pair: tuple[str, str]) -> list[Finding]:
+def _check_mask(members: Members, num_classes: int, size: tuple[int, int], pair: tuple[str, str]) -> list[Defect]:
     file, frame = pair
     try:
-        mask = png_pixels(members.read(file), GREY, size)
+        mask = png_pixels(members.read(file), _MASK, size=size)
     except DataError as error:
-        return [Finding("image", file, frame, str(error))]
+        return [Defect("image", file, frame, str(error))]
     if mask.max() < num_classes:
         return []
     wrong = mask[mask >= num_classes]
     ids = ", ".join(map(str, np.unique(wrong).tolist()))
     text = f"{len(wrong):,} pixels have the ids {ids}; classes are 0 to {num_classes - 1}, others score as wrong"
-    return [Finding("class id", file, frame, text)]
+    return [Defect("class id", file, frame, text)]

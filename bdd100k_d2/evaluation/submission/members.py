@@ -1,4 +1,7 @@
-"""The files of a submission, read one at a time: a file, those of a folder, or those of a zip that is not unpacked."""
+"""The files of a submission, read one at a time: a file, those of a folder, or those of a zip that is not unpacked.
+
+And what is wrong with them.
+"""
 
 import functools
 import os
@@ -9,11 +12,43 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from ...data.folders import files_below
 from ...errors import DataError
-from .finding import Finding
 
 # A mask of noise is a tenth of this; what claims to be larger is not read.
 MAX_PNG_BYTES = 64 << 20
+
+
+class Defect(NamedTuple):
+    """Something that the evaluation server would refuse or score in another way than meant.
+
+    Attributes:
+        kind: groups defects of a sort, such as "missing frame".
+        file: the file that is wrong, by its path in the folder or zip.
+        frame: the name of the image, None where the whole file is meant.
+        text: what is wrong with it and the remedy.
+    """
+
+    kind: str
+    file: str
+    frame: str | None
+    text: str
+
+
+def describe_defects(defects: Iterable[Defect], shown: int = 5) -> str:
+    """A paragraph for each kind of defect with its number and the first ``shown`` of them; "" for none."""
+    kinds: dict[str, list[Defect]] = {}
+    for defect in defects:
+        kinds.setdefault(defect.kind, []).append(defect)
+    lines = []
+    for kind, of_kind in kinds.items():
+        lines.append(f"{kind}: {len(of_kind):,}")
+        for defect in of_kind[:shown]:
+            frame = "" if defect.frame is None else f"frame {defect.frame}: "
+            lines.append(f"  {defect.file}: {frame}{defect.text}")
+        if len(of_kind) > shown:
+            lines.append(f"  and {len(of_kind) - shown:,} more")
+    return "\n".join(lines)
 
 
 class Members(NamedTuple):
@@ -28,6 +63,11 @@ class Members(NamedTuple):
     path: Path
     names: Sequence[str]
     is_zip: bool
+
+    def visible(self, suffix: str) -> list[str]:
+        """The names that end in ``suffix``, but for those of hidden files, which a zip may have."""
+        names = (name for name in self.names if name.endswith(suffix))
+        return [name for name in names if not any(part[0] == "." for part in PurePosixPath(name).parts)]
 
     def read(self, name: str) -> bytes:
         """The content of a member.
@@ -60,18 +100,17 @@ def close_archive() -> None:
     _archive.cache_clear()
 
 
-def open_members(path: Path) -> tuple[Members, list[Finding]]:
+def open_members(path: Path) -> tuple[Members, list[Defect]]:
     """Lists the files of a submission; hidden files and folders of a folder are left out.
 
     Returns:
-        The files with safe names, and findings on the others.
+        The files with safe names, and defects on the others.
 
     Raises:
         DataError: nothing is at ``path``, or it is a zip that cannot be opened.
     """
     if path.is_dir():
-        files = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-        names = [file.as_posix() for file in files if not any(part.startswith(".") for part in file.parts)]
+        names = [file.relative_to(path).as_posix() for file in files_below(path) if file.is_file()]
         return Members(path, sorted(names), False), []
     if not path.is_file():
         raise DataError(f"{path}: no such file or folder; give the file, folder or zip that you would upload.")
@@ -82,21 +121,21 @@ def open_members(path: Path) -> tuple[Members, list[Finding]]:
             counts = Counter(info.filename for info in archive.infolist() if not info.is_dir())
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: the zip cannot be opened ({error}); is it cut off? Zip the files again.") from error
-    names, findings = [], []
+    names, defects = [], []
     for name, count in sorted(counts.items()):
         parts = PurePosixPath(name).parts
         if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
-            findings.append(Finding("unsafe name", name, None, "leads out of the folder; zip with relative names"))
+            defects.append(Defect("unsafe name", name, None, "leads out of the folder; zip with relative names"))
             continue
         if count > 1:
-            findings.append(Finding("file twice", name, None, f"stands {count} times in the zip"))
+            defects.append(Defect("file twice", name, None, f"stands {count} times in the zip"))
         names.append(name)
-    return Members(path, names, True), findings
+    return Members(path, names, True), defects
 
 
-def extra_files(members: Members, expected: Iterable[str]) -> list[Finding]:
-    """Findings on the files of a zip that are none of ``expected``; beside a folder's own files any others may lie."""
+def extra_files(members: Members, expected: Iterable[str]) -> list[Defect]:
+    """Defects of the files of a zip that are none of ``expected``; beside a folder's own files any others may lie."""
     if not members.is_zip:
         return []
     text = "does not belong into the zip"
-    return [Finding("extra file", name, None, text) for name in sorted({*members.names} - {*expected})]
+    return [Defect("extra file", name, None, text) for name in sorted({*members.names} - {*expected})]

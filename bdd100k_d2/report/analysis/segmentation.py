@@ -14,7 +14,12 @@ from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks
 from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
-from ...evaluation.toolkit_format import ToolkitScores, further_segmentation, official_segmentation, summary
+from ...evaluation.toolkit_format import (
+    ToolkitScores,
+    extra_segmentation_metrics,
+    official_segmentation,
+    summary,
+)
 from ...parallel import cores
 from ...tasks import TASKS
 from .frames import attributes_by_place, check_arguments, find_images, slice_masks, worst_of_each
@@ -162,7 +167,7 @@ def analyse_segmentation(
 
 def _view(task: str, matrix: np.ndarray) -> np.ndarray:
     """What of a matrix is scored officially."""
-    return matrix if TASKS[task].unscored is None else without_background(matrix)
+    return without_background(matrix, TASKS[task].unscored)
 
 
 def _all_ious(task: str, matrix: np.ndarray) -> np.ndarray:
@@ -189,7 +194,7 @@ def _intervals(task: str, matrices: np.ndarray, rounds: int, seed: int, workers:
 
     def score(weights: np.ndarray) -> np.ndarray:
         matrix = (weights @ flat).reshape(shape)
-        headline = summary(official_segmentation(task, matrix)) | summary(further_segmentation(task, matrix))
+        headline = summary(official_segmentation(task, matrix)) | summary(extra_segmentation_metrics(task, matrix))
         absent = matrix.sum(axis=1) == 0
         return np.concatenate([list(headline.values()), np.where(absent, np.nan, _all_ious(task, matrix))])
 

@@ -14,8 +14,8 @@ from support import check_roots as roots
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check import dataset
 from bdd100k_d2.data.check.dataset import check_dataset
-from bdd100k_d2.data.check.finding import EXAMPLES, KINDS, Finding, Severity
 from bdd100k_d2.data.check.official import IMAGES_WITHOUT_MASK
+from bdd100k_d2.data.check.report import EXAMPLES, FINDING_KINDS, Finding, Severity
 from bdd100k_d2.data.datasets import MASKS_WITHOUT_IMAGE
 from bdd100k_d2.data.labels import RLE, FrameAttributes, ImageSize, Label, write_frames
 from bdd100k_d2.data.register import all_splits, locate
@@ -294,17 +294,17 @@ def test_a_damage_is_found_and_named(root: Path, case: tuple) -> None:
     found = [finding for finding in report.findings if finding.kind == kind]
     assert len(found) >= 1, report.text()
     assert any(named in example for finding in found for example in finding.examples), report.text()
-    assert all(finding.severity is KINDS[kind].severity and finding.remedy for finding in found)
+    assert all(finding.severity is FINDING_KINDS[kind].severity and finding.remedy for finding in found)
     # What breaks training, and nothing else, is an error; what a damage drags along is less than it.
     assert report.breaks_training == any(f.severity is Severity.BREAKS for f in report.findings)
-    if KINDS[kind].severity is not Severity.BREAKS:
+    if FINDING_KINDS[kind].severity is not Severity.BREAKS:
         assert not report.breaks_training, report.text()
     assert kind in report.text() and named in report.text()
 
 
 def test_every_kind_is_tested() -> None:
     elsewhere = {"split that cannot be used", "other counts than released", "image without labels, as released"}
-    assert {case[0] for case in CASES} | elsewhere == set(KINDS)
+    assert {case[0] for case in CASES} | elsewhere == set(FINDING_KINDS)
 
 
 def breaking_by_loading(root: Path, task: str) -> bool:

@@ -9,8 +9,9 @@ import pytest
 from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.evaluation import boxes as box_columns
-from bdd100k_d2.evaluation.boxes import Boxes, predicted_boxes, reading_boxes
+from bdd100k_d2.evaluation import box_reader
+from bdd100k_d2.evaluation.box_reader import reading_boxes
+from bdd100k_d2.evaluation.boxes import Boxes, predicted_boxes
 from bdd100k_d2.evaluation.files.detection import MatchedBoxes, open_det
 from bdd100k_d2.evaluation.toolkit_format import summary
 
@@ -56,12 +57,12 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
     path = tmp_path / "det.json"
     write_frames(frames, path)
     whole = predicted_boxes(frames)
-    monkeypatch.setattr(box_columns, "_LARGE", 0)
-    monkeypatch.setattr(box_columns, "_PART", 300)
-    monkeypatch.setattr(box_columns, "read_labels", lambda path: pytest.fail("the general reader was asked"))
+    monkeypatch.setattr(box_reader, "_LARGE", 0)
+    monkeypatch.setattr(box_reader, "_PART", 300)
+    monkeypatch.setattr(box_reader, "read_labels", lambda path: pytest.fail("the general reader was asked"))
     if indent:
         path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
-    assert len(box_columns.split_frames(path, 300)) > 10
+    assert len(box_reader.split_frames(path, 300)) > 10
     parts = read(path, processes)
     assert parts.names == whole.names
     assert parts.without_box == whole.without_box == 1
@@ -71,7 +72,7 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
 
 
 def test_large_files_that_are_bad_are_named_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(box_columns, "_LARGE", 0)
+    monkeypatch.setattr(box_reader, "_LARGE", 0)
     path = tmp_path / "det.json"
     good = msgspec.json.encode(predictions(("a.jpg", 2), ("b.jpg", 2)))
     for content, message in {
@@ -94,8 +95,8 @@ def test_large_files_that_are_bad_are_named_all_the_same(tmp_path: Path, monkeyp
 
 def test_what_only_looks_like_the_end_of_a_frame_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels that have names, and frames that do not begin with theirs, split nowhere or are read again."""
-    monkeypatch.setattr(box_columns, "_LARGE", 0)
-    monkeypatch.setattr(box_columns, "_PART", 1)
+    monkeypatch.setattr(box_reader, "_LARGE", 0)
+    monkeypatch.setattr(box_reader, "_PART", 1)
     frames = json.loads(msgspec.json.encode(predictions(("a.jpg", 3), ("b.jpg", 2), ("c.jpg", 1))))
     path = tmp_path / "det.json"
     for content in (

@@ -16,8 +16,8 @@ from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAt
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco import METRICS
-from bdd100k_d2.evaluation.submission import check_split
-from bdd100k_d2.evaluation.toolkit_format import read_scores, summary, table
+from bdd100k_d2.evaluation.submission import check_split_submission
+from bdd100k_d2.evaluation.toolkit_format import read_toolkit_scores, summary, table
 from bdd100k_d2.tasks import TASKS
 
 TOOL = ROOT / "tools" / "evaluate.py"
@@ -45,7 +45,7 @@ def test_every_oracle_from_the_command_line(name: str, oracles: Path, tmp_path: 
         arguments += ["--score-file", oracles / expected["score_file"]]
     done = run(ORACLES[name], *arguments)
     assert done.returncode == 0, done.stderr
-    scores = read_scores(tmp_path / "s.json")
+    scores = read_toolkit_scores(tmp_path / "s.json")
     for key, value in expected["scores"].items():
         assert summary(scores)[key] == pytest.approx(value, abs=1e-9, rel=0)
     assert done.stdout.startswith(table(scores) + "\n")
@@ -213,7 +213,7 @@ def test_a_submission_is_checked_against_the_split(tiny_root: Path, tmp_path: Pa
     done = run("det", "--check-submission", tmp_path / "det.json", "--root", tiny_root, "--split", "valid")
     assert done.returncode == 2 and "invalid choice: 'valid'" in done.stderr
     with pytest.raises(ConfigError, match="no dataset 'bdd100k_det_valid'; there are bdd100k_det_train"):
-        check_split("det", tmp_path / "det.json", "valid", tiny_root)
+        check_split_submission("det", tmp_path / "det.json", "valid", tiny_root)
 
 
 def test_the_command_imports_no_torch(det: tuple[Path, Path]) -> None:

@@ -69,9 +69,9 @@ def test_scores_are_those_of_the_command(tmp_path: Path, task: str) -> None:
     truth, found = random_masks(tmp_path, task, 12)
     evaluation = evaluate_files(task, truth, found)
     analysis = analyse_segmentation(task, truth, found, bootstrap=100)
-    assert (analysis.toolkit_scores, analysis.further) == (evaluation.toolkit_scores, evaluation.further)
+    assert (analysis.toolkit_scores, analysis.further) == (evaluation.toolkit_scores, evaluation.extra_metrics)
     assert {name: one.value for name, one in analysis.headline.items()} == (
-        summary(evaluation.toolkit_scores) | summary(evaluation.further)
+        summary(evaluation.toolkit_scores) | summary(evaluation.extra_metrics)
     )
     assert ("mIoU-strict" in analysis.headline) == (task == "drivable")
     for one in (*analysis.headline.values(), *(row.iou for row in analysis.classes)):
@@ -81,10 +81,12 @@ def test_scores_are_those_of_the_command(tmp_path: Path, task: str) -> None:
     for name, row in scored.items():
         assert row.iou.value == evaluation.toolkit_scores["IoU"][0][name]
         assert row.precision == evaluation.toolkit_scores["Acc"][0][name]
-        assert row.recall == evaluation.further["Recall"][0][name]
+        assert row.recall == evaluation.extra_metrics["Recall"][0][name]
     if task == "drivable":
         background = analysis.classes[-1]
-        assert background.iou.value == evaluation.further["IoU-strict"][0]["background"] and not background.is_scored
+        assert (
+            background.iou.value == evaluation.extra_metrics["IoU-strict"][0]["background"] and not background.is_scored
+        )
     # 12 frames of 24x32 pixels, of which the first has four rows of pixels that are left out.
     assert analysis.confusion.matrix.sum() == 12 * 24 * 32 - 4 * 32
     assert [row.true_pixels for row in analysis.classes] == analysis.confusion.matrix.sum(axis=1).tolist()

@@ -1,6 +1,6 @@
 from multiprocessing import get_context
 
-from bdd100k_d2.evaluation.common_memory import BOX, CommonMemory
+from bdd100k_d2.evaluation.box_reader import BOX, CommonMemory
 
 
 def _fill(memory: CommonMemory, start: int, value: int) -> None:

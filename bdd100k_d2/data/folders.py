@@ -1,0 +1,53 @@
+"""The files in a user's folder. Hidden ones, such as ``._a.png`` of a Mac or ``.DS_Store``, are none, anywhere."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import DataError
+
+
+def visible_files(folder: str | os.PathLike[str], *suffixes: str) -> Iterator[os.DirEntry[str]]:
+    """Yields what lies directly in a folder, in no order; with ``suffixes`` only names that end in one of them.
+
+    Raises:
+        OSError: there is no such folder, or it may not be read.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name[0] != "." and (not suffixes or entry.name.endswith(suffixes)):
+                yield entry
+
+
+def holds(folder: Path, suffix: str) -> bool:
+    """Whether there is a file of an ending directly in a folder; False where there is no folder."""
+    return folder.is_dir() and next(visible_files(folder, suffix), None) is not None
+
+
+def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
+    """The files in a folder and in those in it, hidden folders apart, sorted by path as the toolkit sorts them.
+
+    Links to folders are not followed; a folder that is not there has no files.
+    """
+    found: list[str] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "."]
+        chosen = (name for name in names if name[0] != "." and (not suffixes or name.endswith(suffixes)))
+        found += [os.path.join(place, name) for name in chosen]  # noqa: PTH118, paths as text sort otherwise
+    return [Path(path) for path in sorted(found)]
+
+
+def label_files(path: Path) -> list[Path]:
+    """The file itself, or the ``.json`` files of a folder, else of the folders in it, sorted by path.
+
+    Raises:
+        DataError: the folder has no such file.
+    """
+    if not path.is_dir():
+        return [path]
+    # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
+    levels = ([file for file in path.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
+    files = sorted(next(filter(None, levels), []))
+    if not files:
+        raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
+    return files

@@ -1,0 +1,133 @@
+"""A prediction file -> columns of boxes. Large files are read by several processes.
+
+They leave the boxes in a memory that they have in common: through the pipe of a pool, a million boxes take a fifth as
+long as reading them, most of it in the process that waits.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from mmap import mmap
+from multiprocessing import get_context
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ..data.labels import Frame, without_collection
+from ..data.splitter import read_part, split_frames
+from ..data.vintages import read_labels
+from ..errors import DataError
+from .boxes import Boxes, join_boxes, predicted_boxes
+
+# Below this size in bytes a second process costs more than it saves.
+_LARGE = 20_000_000
+_PART = 2_000_000
+
+CAN_FORK = sys.platform == "linux"
+"""Whether a process may begin as a copy of another one, with which it then has memory in common; macOS's own libraries
+do not bear it."""
+
+BOX = np.dtype([("frame", np.int64), ("category", np.int64), ("corners", np.float64, 4), ("score", np.float64)])
+"""A box in the memory: 56 bytes. In a label file ``{"category":"bus","score":0,"box2d":{"x1":0,"y1":0,"x2":0,"y2":0}}``
+has 66, so that the boxes of a part always have room at its place."""
+
+
+class CommonMemory:
+    """As many bytes as a file of ``size`` has, for the boxes of its parts, each at the place of its part.
+
+    Only what is written takes up memory. It is the same for this process and for those that are forked later, to which
+    it is handed as it is; it cannot be pickled.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._memory = mmap(-1, size)
+
+    def boxes(self, start: int, count: int) -> np.ndarray:
+        """(N,) `BOX`, the ``count`` boxes of the part of the file that begins at byte ``start``, to write or read."""
+        # NumPy is slower where numbers of eight bytes do not begin at a multiple of eight.
+        return np.frombuffer(self._memory, BOX, count, -(-start // 8) * 8)
+
+
+@contextmanager
+def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[Callable[[], Boxes]]:
+    """Begins to read predictions from a label file of any vintage or a folder of them.
+
+    A large Scalabel list is read by several processes and in parts, so that its records never stand in memory together,
+    and the caller can do something else meanwhile.
+
+    Args:
+        path: what :func:`~bdd100k_d2.data.vintages.read_labels` takes.
+        processes: at most so many.
+
+    Yields:
+        A function that waits for the boxes and returns them. It raises DataError: an unreadable file, a frame that
+        stands twice, an unknown category, or a box without a score.
+    """
+    path = Path(path)
+    large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK)
+    parts = split_frames(path, _PART) if large else []
+    with _reading_parts(path, parts, processes) as read_parts:
+
+        def boxes() -> Boxes:
+            read = read_parts()
+            whole = [part for part in read if part is not None]
+            joined = join_boxes(whole) if whole and len(whole) == len(read) else None
+            if joined is None or len(set(joined.names)) < len(joined.names):
+                # Any other format, and every kind of bad file, of which the general reader says what is wrong.
+                return predicted_boxes(read_labels(path).frames, path)
+            return joined
+
+        yield boxes
+
+
+@contextmanager
+def _reading_parts(
+    path: Path, parts: Sequence[tuple[int, int]], processes: int
+) -> Iterator[Callable[[], list[Boxes | None]]]:
+    """Begins to read parts of a file, if there are several processes for it; yields a function that waits for them."""
+    if processes < 2 or len(parts) < 2 or not CAN_FORK:
+        yield lambda: [_read_part(path, *part) for part in parts]
+        return
+    common = CommonMemory(path.stat().st_size)
+    with get_context("fork").Pool(min(processes, len(parts)), _begin_process, (common,)) as pool:
+        pending = pool.starmap_async(_leave_part, [(path, *part) for part in parts], 1)
+        yield lambda: [
+            left and _take_part(common, start, *left) for (start, _), left in zip(parts, pending.get(), strict=True)
+        ]
+
+
+def _read_part(path: Path, start: int, end: int) -> Boxes | None:
+    """The frames in a part of a list; None if they are not frames, or bad ones."""
+    try:
+        with without_collection():
+            return predicted_boxes(msgspec.json.decode(read_part(path, start, end), type=list[Frame]))
+    except (OSError, msgspec.MsgspecError, DataError):
+        return None
+
+
+# In a process of the pool, where it leaves what it reads.
+_common: CommonMemory
+
+
+def _begin_process(common: CommonMemory) -> None:
+    global _common
+    _common = common
+
+
+def _leave_part(path: Path, start: int, end: int) -> tuple[list[str], int, int] | None:
+    """Leaves the boxes of a part in the memory in common; returns what else `_take_part` needs, None for a bad part."""
+    boxes = _read_part(path, start, end)
+    if boxes is None:
+        return None
+    left = _common.boxes(start, len(boxes.frame))
+    for name in ("frame", "category", "corners", "score"):
+        left[name] = getattr(boxes, name)
+    return boxes.names, len(boxes.frame), boxes.without_box
+
+
+def _take_part(common: CommonMemory, start: int, names: list[str], count: int, without_box: int) -> Boxes:
+    """What `_leave_part` has left; the columns are in the memory in common."""
+    left = common.boxes(start, count)
+    return Boxes(names, left["frame"], left["category"], left["corners"], left["score"], without_box)

@@ -1,0 +1,60 @@
+"""Hidden files are in no list, and one lister serves all folders of masks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bdd100k_d2.data.datasets import load_images, load_masks
+from bdd100k_d2.data.folders import files_below, holds, label_files, visible_files
+from bdd100k_d2.data.masks import list_masks
+from bdd100k_d2.errors import DataError
+
+
+@pytest.fixture
+def junk(tmp_path: Path) -> Path:
+    """Two files of a frame each, and what a Mac and Jupyter leave beside them."""
+    for name in ("b.png", "a.png", "._a.png", ".DS_Store", "in/c.png", "__MACOSX/._a.png", ".ipynb_checkpoints/b.png"):
+        path = tmp_path / "junk" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\0\5\26\7")
+    return tmp_path / "junk"
+
+
+def test_hidden_files_are_none(junk: Path) -> None:
+    assert sorted(entry.name for entry in visible_files(junk, ".png", ".jpg")) == ["a.png", "b.png"]
+    assert sorted(entry.name for entry in visible_files(junk)) == ["__MACOSX", "a.png", "b.png", "in"]
+    assert files_below(junk, ".png") == [junk / "a.png", junk / "b.png", junk / "in/c.png"]
+    assert holds(junk, ".png") and not holds(junk / "__MACOSX", ".png") and not holds(junk / "nowhere", ".png")
+    assert files_below(junk / "nowhere") == []
+
+
+def test_masks_are_listed_by_stem(junk: Path) -> None:
+    assert list_masks(junk) == {"a": junk / "a.png", "b": junk / "b.png"}
+    assert list(list_masks(junk, below=True)) == ["a", "b", "c"]
+    (junk / "in/a_train_id.png").touch()
+    with pytest.raises(DataError, match=r"junk: a.png and in/a_train_id.png are masks of the same frame; remove one"):
+        list_masks(junk, below=True)
+    (junk / "a_drivable_id.png").touch()
+    with pytest.raises(DataError, match="a drivable map of 2018"):
+        list_masks(junk)
+
+
+def test_label_files_lie_at_the_top_or_in_folders(tmp_path: Path) -> None:
+    for name in ("video/b.json", "video/a.json", "video/._a.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert label_files(tmp_path) == [tmp_path / "video/a.json", tmp_path / "video/b.json"]
+    (tmp_path / "._top.json").touch()
+    assert len(label_files(tmp_path)) == 2
+    (tmp_path / "top.json").touch()
+    assert label_files(tmp_path) == [tmp_path / "top.json"] == label_files(tmp_path / "top.json")
+
+
+def test_data_sets_have_no_hidden_images_or_masks(tmp_path: Path) -> None:
+    for name in ("images/a.jpg", "images/._a.jpg", "masks/a.png", "masks/._a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / name)
+    assert [one["image_id"] for one in load_images(tmp_path / "images")] == ["a.jpg"]
+    assert [one["image_id"] for one in load_masks(tmp_path / "masks", tmp_path / "images")] == ["a.jpg"]
