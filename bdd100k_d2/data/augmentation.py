@@ -83,7 +83,6 @@ class LinearResizeTransform(Transform):
     """
 
     def __init__(self, h: int, w: int, new_h: int, new_w: int) -> None:
-        """Takes the size before and after, in pixels."""
         super().__init__()
         self._set_attributes(locals())
 
@@ -118,13 +117,12 @@ def _nearest(old: int, new: int) -> np.ndarray:
 
 
 class BalancedCrop(T.Augmentation):
-    """A random crop, drawn again up to ten times while one class covers too much of its labelled pixels.
+    """A random crop, drawn again up to ten times while one class covers ``max_area`` (0 to 1) of its labelled pixels.
 
     Unlike Detectron2's `RandomCrop_CategoryAreaConstraint` it does not ask for two classes, as Vis4D's does not.
     """
 
     def __init__(self, crop: T.RandomCrop, max_area: float) -> None:
-        """Takes the crop to draw from and the largest share, 0 to 1, of one class."""
         super().__init__()
         self.crop = crop
         self.max_area = max_area
@@ -144,12 +142,14 @@ class BalancedCrop(T.Augmentation):
 
 
 class ColorJitter(T.Augmentation):
-    """Changes brightness, contrast, saturation and hue in random order, all four or none."""
+    """Changes brightness, contrast, saturation and hue in random order, all four or none.
+
+    Args: the share of images to change, the largest changes (keys of ``INPUT.COLOR_JITTER``), and RGB or BGR.
+    """
 
     def __init__(
         self, prob: float, brightness: float, contrast: float, saturation: float, hue: float, image_format: str = "RGB"
     ) -> None:
-        """Takes the share of images to change, the largest changes (keys ``INPUT.COLOR_JITTER``), and RGB or BGR."""
         super().__init__()
         self._init(locals())
 
@@ -168,10 +168,14 @@ class ColorJitter(T.Augmentation):
 
 
 class ColorAdjustmentTransform(T.ColorTransform):
-    """Adjusts colours one after the other in floating point, clips each result to 0..255 and rounds the last."""
+    """Adjusts colours one after the other in floating point, clips each result to 0..255 and rounds the last.
+
+    Args:
+        adjustments: pairs of "brightness", "contrast", "saturation" or "hue" and an amount.
+        image_format: RGB or BGR.
+    """
 
     def __init__(self, adjustments: Sequence[tuple[str, float]], image_format: str = "RGB") -> None:
-        """Takes pairs of "brightness", "contrast", "saturation" or "hue" and an amount, and RGB or BGR."""
         super().__init__(self._adjust)
         self.adjustments = adjustments
         self.image_format = image_format

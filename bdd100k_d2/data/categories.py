@@ -163,16 +163,16 @@ PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
 """The category ids in panoptic bitmasks."""
 
 
-def ins_seg_class(category: str | None) -> DetClass:
+def ins_seg_class(category: str | None, where: str) -> DetClass:
     """The class of instance segmentation that a label file's category name stands for.
 
     Raises:
-        DataError: another name, also of a class that only detection has; callers add the file and the frame.
+        DataError: another name, also of a class that only detection has; the message begins with ``where``.
     """
     known = DET_CLASSES.get(category or "")
     if known is None or known.index >= len(INS_SEG):
         raise DataError(
-            f"{category!r} is no category of ins_seg. Known are {', '.join(_names(INS_SEG))}, the aliases "
+            f"{where}: {category!r} is no category of ins_seg. Known are {', '.join(_names(INS_SEG))}, the aliases "
             f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED_CATEGORIES)}."
         )
     return known
@@ -194,15 +194,15 @@ def is_known(category: str | None) -> bool:
     return category in _ALL_NAMES or (category is not None and category.startswith(_UNSCORED_PREFIXES))
 
 
-def pan_seg_id(category: str | None) -> int | None:
+def pan_seg_id(category: str | None, where: str) -> int | None:
     """The category id of panoptic segmentation; None for a class that only other tasks have.
 
     Raises:
-        DataError: a name that is no class of any task; callers add the file and the frame.
+        DataError: a name that is no class of any task; the message begins with ``where``.
     """
     found = PAN_SEG_IDS.get(category or "")
     if found is None and not is_known(category):
-        raise DataError(f"{category!r} is no class of panoptic segmentation; mend or remove that label.")
+        raise DataError(f"{where}: {category!r} is no class of panoptic segmentation; mend or remove that label.")
     return found
 
 

@@ -203,10 +203,7 @@ def _load_run_lengths(
 def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     ids, crowds = [], []
     for label, _ in masks:
-        try:
-            known = ins_seg_class(label.category)
-        except DataError as error:
-            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
+        known = ins_seg_class(label.category, f"{path}: frame {frame.name}, label {label.id}")
         ids.append(known.index)
         crowds.append(int(known.ignored or label.is_crowd))
     return {"annotations": _annotations([mask for _, mask in masks], ids, crowds)}
@@ -215,10 +212,7 @@ def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: 
 def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     segments: list[dict[str, Any]] = []
     for label, mask in masks:
-        try:
-            category = pan_seg_id(label.category)
-        except DataError as error:
-            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
+        category = pan_seg_id(label.category, f"{path}: frame {frame.name}, label {label.id}")
         if category is not None:
             segments.append(_segment(len(segments) + 1, category, label.is_crowd) | {"segmentation": mask})
     things = [segment for segment in segments if segment["isthing"]]

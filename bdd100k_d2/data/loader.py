@@ -41,6 +41,15 @@ class TrainLoader:
 
     An iterator reads nothing and starts no worker before its first batch is asked for: Detectron2 v0.6 makes the
     iterator before it loads the checkpoint that says where to start.
+
+    Args:
+        dataset: records in Detectron2's dataset format, by index.
+        mapper: turns a record into a model input; None leaves the sample to another record.
+        order: makes the order of batches from a seed.
+        seed: of the run, 0 or more.
+        start_iter: the first batch.
+        num_workers: processes that map records; 0 maps in this one.
+        skip_unreadable: another record takes the place of one whose image or mask cannot be read.
     """
 
     def __init__(
@@ -54,17 +63,6 @@ class TrainLoader:
         num_workers: int = 0,
         skip_unreadable: bool = False,
     ) -> None:
-        """Builds the loader.
-
-        Args:
-            dataset: records in Detectron2's dataset format, by index.
-            mapper: turns a record into a model input; None leaves the sample to another record.
-            order: makes the order of batches from a seed.
-            seed: of the run, 0 or more.
-            start_iter: the first batch.
-            num_workers: processes that map records; 0 maps in this one.
-            skip_unreadable: another record takes the place of one whose image or mask cannot be read.
-        """
         self.seed = seed
         self.start_iter = start_iter
         self.num_workers = num_workers

@@ -25,7 +25,12 @@ from .masks import check_mask, read_mask
 
 
 class BDD100KDatasetMapper(DatasetMapper):
-    """Turns a dataset dict into a model input: reads, augments and converts, as its parent does."""
+    """Turns a dataset dict into a model input: reads, augments and converts, as its parent does.
+
+    Args:
+        num_mask_classes: the number of classes that a semantic mask may hold.
+        clip_boxes: clip the boxes to train with to the image.
+    """
 
     @configurable
     def __init__(
@@ -36,14 +41,6 @@ class BDD100KDatasetMapper(DatasetMapper):
         clip_boxes: bool = True,
         **kwargs: Any,  # noqa: ANN401, the parent's
     ) -> None:
-        """Builds the mapper.
-
-        Args:
-            is_train: map for training.
-            num_mask_classes: the number of classes a semantic mask may hold.
-            clip_boxes: clip the boxes to train with to the image.
-            kwargs: of `DatasetMapper`.
-        """
         super().__init__(is_train, **kwargs)
         self.num_mask_classes = num_mask_classes
         self.clip_boxes = clip_boxes
@@ -62,7 +59,7 @@ class BDD100KDatasetMapper(DatasetMapper):
 
         Raises:
             UnreadableError: the image or mask is missing or damaged.
-            DataError: one is not of the size that the dict says, or the mask holds an id that is no class.
+            DataError: the image or mask has another size than the dict says, or the mask holds an id that is no class.
         """
         record = copy.deepcopy(dataset_dict)
         mask_file = record.pop("sem_seg_file_name", None)

@@ -30,9 +30,16 @@ class TrainingBatchSampler:
     each batch holds records of one group, is full when Detectron2's `AspectRatioGroupedDataset` would call it full, and
     batches come in the order in which they are full; what waits for its batch at the end of an epoch is not lost.
 
-    Attributes:
+    Args:
         seed: of the run.
         batch_size: samples of a batch, over all processes.
+        size: number of records.
+        subset: share of the records to train with, drawn once by the seed; at least one is taken.
+        repeat_factors: (size,) how often an epoch holds each record, at least 1; a fraction is rounded up or down by
+            chance, as Detectron2's `RepeatFactorTrainingSampler` does. Not together with ``subset``.
+        groups: (size,) small integers; a batch holds records of one group.
+
+    Attributes:
         indices: of the records that are trained with.
     """
 
@@ -46,17 +53,6 @@ class TrainingBatchSampler:
         repeat_factors: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> None:
-        """Takes the seed, and what to draw from.
-
-        Args:
-            seed: of the run.
-            batch_size: samples of a batch, over all processes.
-            size: number of records.
-            subset: share of the records to train with, drawn once by the seed; at least one is taken.
-            repeat_factors: (size,) how often an epoch holds each record, at least 1; a fraction is rounded up or down
-                by chance, as Detectron2's `RepeatFactorTrainingSampler` does. Not together with ``subset``.
-            groups: (size,) small integers; a batch holds records of one group.
-        """
         self.seed = seed
         self.batch_size = batch_size
         self.indices = np.arange(size)

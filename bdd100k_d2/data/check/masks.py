@@ -175,11 +175,11 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
             try:
                 # Instances are of the detection classes, by any of their names.
                 if task.has_scores:
-                    content[ins_seg_class(label.category).index] += 1
-                elif (category := pan_seg_id(label.category)) is not None:
+                    content[ins_seg_class(label.category, where).index] += 1
+                elif (category := pan_seg_id(label.category, where)) is not None:
                     content[category - 1] += 1
             except DataError as error:
-                findings.add("unknown category", path, f"{where}: {error}")
+                findings.add("unknown category", path, str(error))
             try:
                 check_rle(label.rle, frame.height_width, where)
             except DataError as error:

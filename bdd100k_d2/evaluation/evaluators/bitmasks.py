@@ -1,7 +1,7 @@
 """The evaluators of instance and panoptic segmentation: one bitmask per image, written and compared."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
-from ...data.labels import Label, image_stem
+from ...data.labels import image_stem
 from .. import results
 from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames
@@ -17,7 +17,7 @@ from ..files.panoptic import matched_segments
 from ..metrics.instances import FrameMatches, match_instances
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
 from .base import DatasetScores, OfficialEvaluator, Records
-from .truth import BitmaskTruth, instance_category, panoptic_category
+from .truth import BitmaskTruth, CategoryOf, instance_category, panoptic_category
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,10 @@ class BitmaskEvaluator(OfficialEvaluator):
 
     Attributes:
         truth: the ground truth, read image by image; None for a split without public labels.
-        category_of: of the subclass; gives the category id and the attributes of a label with run lengths, or None to
-            leave it out.
+        category_of: of the subclass, for labels that are run lengths.
     """
 
-    category_of: Callable[[Label], tuple[int, int] | None]
+    category_of: CategoryOf
 
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
         super().__init__(dataset_name, output_dir)

@@ -14,6 +14,9 @@ from ...data.rle import check_rle, paint
 from ...data.vintages import read_labels
 from ...errors import DataError
 
+CategoryOf = Callable[[Label, str], tuple[int, int] | None]
+"""Gives a label's category id and attributes, or None to leave it out; the text says where it is, for messages."""
+
 
 class BitmaskTruth:
     """Reads the ground truth of one image at a time from a folder of bitmasks, or from run lengths.
@@ -30,7 +33,7 @@ class BitmaskTruth:
     def __init__(
         self,
         path: Path,
-        category_of: Callable[[Label], tuple[int, int] | None],
+        category_of: CategoryOf,
         chosen: AbstractSet[str] | None = None,
     ) -> None:
         self.path = path
@@ -69,12 +72,12 @@ class BitmaskTruth:
         return bitmask
 
 
-def frame_bitmask(frame: Frame, category_of: Callable[[Label], tuple[int, int] | None], path: Path) -> Bitmask:
+def frame_bitmask(frame: Frame, category_of: CategoryOf, path: Path) -> Bitmask:
     """Paints the run lengths of a frame's labels in their order, later ones over earlier ones.
 
     Args:
         frame: its labels without run lengths are left out.
-        category_of: gives a label's category id and attributes, or None to leave it out.
+        category_of: of the task.
         path: of the labels, for messages.
 
     Raises:
@@ -83,10 +86,7 @@ def frame_bitmask(frame: Frame, category_of: Callable[[Label], tuple[int, int] |
     masks, categories, attributes = [], [], []
     for label in frame.labels or ():
         where = f"{path}: frame {frame.name}, label {label.id} ({label.category})"
-        try:
-            known = category_of(label)
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from None
+        known = category_of(label, where)
         if known is None or label.rle is None:
             continue
         masks.append(check_rle(label.rle, frame.height_width, where))
@@ -111,13 +111,13 @@ def _bits(label: Label, ignored: bool = False) -> int:
     return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
 
 
-def instance_category(label: Label) -> tuple[int, int]:
+def instance_category(label: Label, where: str) -> tuple[int, int]:
     """The category id and the attributes of a label of instance segmentation."""
-    known = ins_seg_class(label.category)
+    known = ins_seg_class(label.category, where)
     return known.index + 1, _bits(label, known.ignored)
 
 
-def panoptic_category(label: Label) -> tuple[int, int] | None:
+def panoptic_category(label: Label, where: str) -> tuple[int, int] | None:
     """The category id and the attributes of a label of panoptic segmentation; None for one of another task."""
-    category = pan_seg_id(label.category)
+    category = pan_seg_id(label.category, where)
     return None if category is None else (category, _bits(label))

@@ -132,10 +132,7 @@ def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[
     labels, classes = [], []
     for label in frame.labels or ():
         where = f"{path}: frame {frame.name}, label {label.id}"
-        try:
-            known = ins_seg_class(label.category)
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from None
+        known = ins_seg_class(label.category, where)
         if label.rle is None:
             continue
         if scored and (label.score is None or not math.isfinite(label.score)):

@@ -1,4 +1,4 @@
-"""Submissions of ins_seg and pan_seg: a bitmask a frame, and for ins_seg the scores of its instances."""
+"""Submissions of ins_seg and pan_seg: one bitmask per frame, and for ins_seg the scores of its instances."""
 
 from collections.abc import Collection
 from functools import partial

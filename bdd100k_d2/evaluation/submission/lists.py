@@ -6,7 +6,7 @@ Boxes of det and run lengths of pan_seg are such a list.
 import json
 from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePath, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,13 +17,6 @@ from ...data.rle import check_rle, overlap
 from ...errors import DataError
 from ...tasks import TASKS
 from .members import Defect, Members, extra_files
-
-
-class Labelled(NamedTuple):
-    """A frame of a JSON file: its name, and those of its labels that have the fields they should."""
-
-    name: str
-    labels: list[Any]
 
 
 class _Frame(msgspec.Struct):
@@ -39,7 +32,7 @@ class _Named(msgspec.Struct):
 
 def read_records(
     members: Members, file: str, frames: Collection[str], label: type, defects: list[Defect], by_stem: bool = False
-) -> Iterator[Labelled]:
+) -> Iterator[tuple[str, list[Any]]]:
     """Reads one JSON list of frames.
 
     Args:
@@ -51,7 +44,7 @@ def read_records(
         by_stem: a frame may be named with another suffix than the image's.
 
     Yields:
-        The frames of the split by the names of their images; a repeated one again.
+        The frames of the split by the names of their images, a repeated one again, and their labels of the type.
     """
     key: Callable[[str], str] = (lambda name: PurePath(name).stem) if by_stem else str
     try:
@@ -82,7 +75,7 @@ def read_records(
                 errors.append(f"{_label_name(one)}: {error}")
         if errors:
             defects.append(Defect("label", file, name, f"{len(errors)} of {len(frame.labels)} labels; {errors[0]}"))
-        yield Labelled(name, labels)
+        yield name, labels
     for name in sorted({*frames} - seen):
         defects.append(Defect("missing frame", file, name, "is not in the list"))
 

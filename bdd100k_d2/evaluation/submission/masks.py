@@ -21,7 +21,7 @@ def match_files(files: Sequence[str], frames: Collection[str]) -> tuple[list[tup
         frames: the image names of the split.
 
     Returns:
-        The pairs (file, frame), and defects on missing, extra and repeated frames.
+        The pairs (file, frame), and what is wrong: missing, extra and repeated frames.
     """
     by_stem = {PurePosixPath(frame).stem: frame for frame in frames}
     pairs, defects = [], []
@@ -53,7 +53,7 @@ _MASK = submitted_form(GREY)
 def check_mask_files(
     task: str, members: Members, frames: Collection[str], size: tuple[int, int], processes: int
 ) -> list[Defect]:
-    """Checks that there is a mask of class ids for every frame; arguments as of ``check_submission``."""
+    """Checks that there is a mask of class ids for every frame; arguments as of ``CHECKS``."""
     files = members.visible(".png")
     pairs, defects = match_files(files, frames)
     defects += one_folder(files) + extra_files(members, files)

@@ -12,15 +12,17 @@ from pycocotools.mask import encode
 from support import check_roots as roots
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
+from bdd100k_d2.data.categories import IGNORE_LABEL, Category
 from bdd100k_d2.data.check import dataset
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.official import IMAGES_WITHOUT_MASK
 from bdd100k_d2.data.check.report import EXAMPLES, FINDING_KINDS, Finding, Severity
+from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.datasets import MASKS_WITHOUT_IMAGE
 from bdd100k_d2.data.labels import RLE, FrameAttributes, ImageSize, Label, write_frames
 from bdd100k_d2.data.register import all_splits, locate
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.tasks import SplitCounts
+from bdd100k_d2.tasks import NO_SUCH_VALUE, SPLITS, TASKS, SplitCounts, Task
 
 
 @pytest.fixture(scope="session")
@@ -428,3 +430,47 @@ def test_no_data_at_all(tmp_path: Path) -> None:
         check_dataset(tmp_path)
     with pytest.raises(DataError, match="no task 'detection'; there are det, sem_seg"):
         check_dataset(tmp_path, ["detection"])
+
+
+@pytest.mark.parametrize("with_wrong_values", [False, True])
+def test_masks_whose_values_are_no_training_ids_are_checked_by_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_wrong_values: bool
+) -> None:
+    """Values 8 and 9 are the first class, 16 the second, 255 is ignored; no mask has another one."""
+    values = {8: 0, 9: 0, 16: 1, IGNORE_LABEL: IGNORE_LABEL}
+    task = Task(
+        "lane_mark",
+        "Lane marking",
+        (Category("crosswalk", (255, 0, 0), False), Category("road curb", (0, 255, 0), False)),
+        "masks",
+        images="images/lanes/{split}",
+        labels="labels/lane_mark/masks/{split}",
+        counts={split: SplitCounts(2, 2) for split in SPLITS},
+        metrics=(),
+        plotted=(),
+        class_of_value=tuple(values.get(value, NO_SUCH_VALUE) for value in range(256)),
+    )
+    monkeypatch.setitem(TASKS, "lane_mark", task)
+    base = tmp_path / "bdd100k"
+    mask = np.full((720, 1280), 255, np.uint8)
+    mask[:10], mask[10:12], mask[12] = 8, 9, 16
+    for split in ("train", "val"):
+        for folder in (task.images, task.labels):
+            (base / folder.format(split=split)).mkdir(parents=True)
+        for name in (f"{split}_a", f"{split}_b"):
+            cv2.imwrite(str(base / task.images.format(split=split) / f"{name}.jpg"), np.zeros((720, 1280, 3), np.uint8))
+            cv2.imwrite(str(base / task.labels.format(split=split) / f"{name}.png"), mask)
+    if with_wrong_values:
+        mask[:1, :2] = 0, 254
+        cv2.imwrite(str(base / task.labels.format(split="val") / "val_b.png"), mask)
+    statistics = Statistics()
+    report = check_dataset(tmp_path, ["lane_mark"], workers=2, statistics=statistics)
+    assert [facts.name for facts in report.datasets] == [f"bdd100k_lane_mark_{split}" for split in SPLITS]
+    assert statistics.content["lane_mark", "train"].tolist() == [2 * 12 * 1280, 2 * 1280]
+    found = [finding for finding in report.findings if finding.kind != "incomplete"]
+    if not with_wrong_values:
+        assert found == []
+        return
+    (finding,) = found
+    assert (finding.kind, finding.place) == ("bad mask ids", str(base / task.labels.format(split="val")))
+    assert finding.examples[0].startswith("val_b.png: the mask holds the ids [0, 254]; 8 to 9, 16 and 255 are allowed.")

@@ -129,6 +129,22 @@ def test_palette_masks_are_ids_as_officially(tmp_path: Path) -> None:
     assert summary(open_masks("sem_seg", folder, tmp_path / "pred", 1).toolkit_scores())["mIoU"] == 100
 
 
+@pytest.mark.parametrize(("colors", "bits"), [(2, 1), (3, 2), (9, 4)])
+def test_a_palette_of_few_colours_is_as_good(tmp_path: Path, colors: int, bits: int) -> None:
+    """Pillow writes so the masks of three classes that have a palette."""
+    mask = (np.arange(6 * 8).reshape(6, 8) % min(colors, 3)).astype(np.uint8)
+    truth = write_masks(tmp_path / "gt", {"a": mask})
+    (tmp_path / "pred").mkdir()
+    colored = Image.fromarray(mask)
+    colored.putpalette([7, 8, 9] * colors)
+    colored.save(tmp_path / "pred/a.png", bits=bits)
+    assert (tmp_path / "pred/a.png").read_bytes()[24] == bits
+    assert summary(open_masks("drivable", truth, tmp_path / "pred", 1).toolkit_scores())["pAcc"] == 100
+    Image.fromarray(mask > 0).save(tmp_path / "pred/a.png")
+    with pytest.raises(DataError, match=r"pred.a.png: .*this image is grey of 1 bits; save it with 8 bits"):
+        open_masks("drivable", truth, tmp_path / "pred", 1)
+
+
 def test_drivable_has_the_strict_score_beside_the_official_one(tmp_path: Path) -> None:
     truth = write_masks(tmp_path / "gt", {"a": np.array([[0, 0, 1, 2, 2, 2, 255]], np.uint8)})
     found = write_masks(tmp_path / "pred", {"a": np.array([[0, 0, 1, 0, 0, 0, 0]], np.uint8)})
