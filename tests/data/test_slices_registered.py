@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bdd100k_d2.data.check.toolkit_scores import VAL_FRAMES
+from bdd100k_d2.data.check.official import VAL_FRAMES
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser

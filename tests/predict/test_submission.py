@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from bdd100k_d2.data.check.toolkit_scores import COUNTS, SplitCounts
+from bdd100k_d2.data.check.official import COUNTS, SplitCounts
 from support import ROOT
 from support.frames import write_image
 from support.prediction_models import config_file, detector, saved

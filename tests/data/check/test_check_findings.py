@@ -8,7 +8,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from bdd100k_d2.data.check.toolkit_scores import IMAGES_WITHOUT_MASK, SplitCounts
+from bdd100k_d2.data.check.official import IMAGES_WITHOUT_MASK, SplitCounts
 from pycocotools.mask import encode
 from support import check_roots as roots
 

@@ -33,7 +33,7 @@ def evaluated(truth: GroundTruth, detections: Detections, num_frames: int, num_c
     return evaluation
 
 
-@pytest.mark.parametrize(("problem", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
+@pytest.mark.parametrize(("matched", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
 def test_frames_of_weight_one_give_the_official_scores(
     matched: tuple[GroundTruth, Detections], shape: tuple[int, int]
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_weight_is_a_number_of_copies() -> None:
     np.testing.assert_allclose(recall.mean(axis=1), official["AR100"][:-1], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(("problem", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
+@pytest.mark.parametrize(("matched", "shape"), list(zip(PROBLEMS, SHAPES, strict=True)))
 def test_error_types_and_costs_are_those_of_tide(
     matched: tuple[GroundTruth, Detections], shape: tuple[int, int]
 ) -> None:
