@@ -73,6 +73,14 @@ setup(
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
         "tensorboard": ["tensorboard"],
         "wandb": ["wandb"],
-        "dev": ["mypy>=2.4,<3", "pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.6", "types-PyYAML", "types-tabulate", "types-tqdm"],
+        "dev": [
+            "mypy>=2.4,<3",
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "ruff==0.17.6",
+            "types-PyYAML",
+            "types-tabulate",
+            "types-tqdm",
+        ],
     },
 )

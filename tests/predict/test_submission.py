@@ -5,13 +5,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from bdd100k_d2.data.check.official import COUNTS, SplitCounts
 from support import ROOT
 from support.frames import write_image
 from support.prediction_models import config_file, detector, saved
 from support.small_models import small_config
 
 import bdd100k_d2
+from bdd100k_d2.data.check.official import COUNTS, SplitCounts
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.predictor import Predictor
 from bdd100k_d2.predict.submission import SubmissionRun

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from bdd100k_d2.data.check.official import SplitCounts
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
+from bdd100k_d2.data.check.official import SplitCounts
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.vintages import read_labels
 

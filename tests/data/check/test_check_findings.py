@@ -8,7 +8,6 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from bdd100k_d2.data.check.official import IMAGES_WITHOUT_MASK, SplitCounts
 from pycocotools.mask import encode
 from support import check_roots as roots
 
@@ -16,6 +15,7 @@ from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check import dataset
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.finding import EXAMPLES, KINDS, Finding, Severity
+from bdd100k_d2.data.check.official import IMAGES_WITHOUT_MASK, SplitCounts
 from bdd100k_d2.data.datasets import MASKS_WITHOUT_IMAGE
 from bdd100k_d2.data.labels import RLE, FrameAttributes, ImageSize, Label, write_frames
 from bdd100k_d2.data.register import SPLITS, locate
