@@ -19,7 +19,7 @@ _CLASSES = 5
 def write_masks(folder: Path, masks: Mapping[str, np.ndarray]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, mask in masks.items():
-        assert cv2.imwrite(str(folder / f"{name}.png"), mask)
+        assert cv2.imwrite(str(folder / f"{name}.png"), mask, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     return folder
 
 
