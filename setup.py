@@ -75,6 +75,7 @@ setup(
         "wandb": ["wandb"],
         "dev": [
             "mypy>=2.4,<3",
+            "playwright",  # drives the Chromium of the machine in the tests of pages
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff==0.17.6",
