@@ -8,11 +8,12 @@ import pytest
 from benchmarks.compare import largest_difference
 from oracles.make_oracles import CASES, FOLDER, make_problems
 from PIL import Image
+from support.commands import run_tool
 
 from bdd100k_d2.evaluation.files.detection import open_det
 from bdd100k_d2.evaluation.files.evaluate import Evaluation, evaluate_files
 from bdd100k_d2.evaluation.metrics.detection import detection_scores
-from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_scores, summary
+from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_scores, summary, table
 from bdd100k_d2.report.analysis.detection import analyse_detection
 from bdd100k_d2.report.analysis.segmentation import analyse_segmentation
 
@@ -93,3 +94,16 @@ def test_the_script_makes_the_same_problems_again(tmp_path: Path) -> None:
             np.testing.assert_array_equal(*pixels, err_msg=str(path))
         else:
             assert (tmp_path / path).read_bytes() == (FOLDER / path).read_bytes(), path
+
+
+@pytest.mark.parametrize("name", ["det", "sem_seg_rle", "drivable", "ins_seg", "pan_seg_rle"])
+def test_the_command_prints_and_writes_the_official_scores(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    arguments = ["--gt", FOLDER / case.truth, "--pred", FOLDER / case.predicted, "--out", tmp_path / "scores.json"]
+    if case.score_file:
+        arguments += ["--score-file", FOLDER / case.score_file]
+    done = run_tool("evaluate", case.task, *arguments)
+    assert done.returncode == 0, done.stderr
+    scores = read_scores(tmp_path / "scores.json")
+    assert largest_difference(kept(name), scores) <= TOLERANCE
+    assert done.stdout.startswith(table(scores) + "\n")
