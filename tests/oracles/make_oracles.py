@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import msgspec
 import numpy as np
 from benchmarks.toolkit import run_toolkit
@@ -130,7 +131,7 @@ def _make_masks(root: Path, task: str) -> None:
                 frames = [mask_frame(name, mask, task) for name, mask in masks.items()]
                 write_frames(frames, root / f"{task}_rle" / f"{side}.json")
             else:
-                write_masks(root / task / side, masks)
+                write_masks(root / task / side, masks, cv2.IMWRITE_PNG_COMPRESSION, 9)
 
 
 def main() -> None:

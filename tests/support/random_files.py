@@ -16,10 +16,11 @@ from bdd100k_d2.data.labels import Frame, Label, LabelAttributes, write_frames
 _CLASSES = 5
 
 
-def write_masks(folder: Path, masks: Mapping[str, np.ndarray]) -> Path:
+def write_masks(folder: Path, masks: Mapping[str, np.ndarray], *options: int) -> Path:
+    """Writes PNG files; ``options`` are OpenCV's."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, mask in masks.items():
-        assert cv2.imwrite(str(folder / f"{name}.png"), mask, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        assert cv2.imwrite(str(folder / f"{name}.png"), mask, options)
     return folder
 
 
