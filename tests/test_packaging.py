@@ -92,7 +92,7 @@ def test_wheel_holds_every_module_config_and_template(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {f"bdd100k_d2/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
-    kinds = ("*.py", "*.html", "*.css", "*.js", "*.json")
+    kinds = ("*.py", "py.typed", "*.html", "*.css", "*.js", "*.json")
     wanted |= {str(path.relative_to(ROOT)) for kind in kinds for path in (ROOT / "bdd100k_d2").rglob(kind)}
     assert {name for name in names if ".dist-info/" not in name} == wanted
     assert [name for name in names if name.endswith("LICENSE")]

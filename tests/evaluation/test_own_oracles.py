@@ -60,6 +60,13 @@ def test_slices_score_like_official_problems_of_their_own(attribute: str, value:
     assert largest_difference(kept(alone), row.scores) <= TOLERANCE
 
 
+def test_a_slice_of_everything_is_the_whole_problem() -> None:
+    matched = open_det(*paths("det"), 1).matched
+    everything = {"boxes": len(matched.truth.box), "frames": len(matched.names)}
+    for name, count in everything.items():
+        assert largest_difference(kept("det"), matched.toolkit_scores(**{name: np.ones(count, bool)})) <= TOLERANCE
+
+
 def test_inclusive_boxes_and_crowds_matter() -> None:
     """Boxes without the official +1, and crowds that count as objects, give other scores than the oracle's."""
     matched = open_det(*paths("det"), 1).matched
