@@ -83,6 +83,7 @@ setup(
         "wandb": ["wandb>=0.17"],
         "dev": [
             "mypy>=2.4,<3",
+            "playwright>=1.49",  # drives the Chromium of the machine in the tests of pages
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff==0.17.6",

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 import pytest
 import torch
 from support import module_trees as trees
-from support.processes import run_command
+from support.commands import run_tool
 
 from bdd100k_d2.checkpoint.convert import convert_file, convert_state
 from bdd100k_d2.errors import OutputError, WeightsError
@@ -22,7 +22,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def tool(*arguments: object) -> CompletedProcess[str]:
-    return run_command("tools/convert_weights.py", *arguments)
+    return run_tool("convert_weights", *arguments)
 
 
 def test_a_file_for_detectron2(source: Path, tmp_path: Path) -> None:

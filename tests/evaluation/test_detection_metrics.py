@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from support.random_boxes import random_frames
 
-from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes
+from bdd100k_d2.data.labels import Box2D, Frame, Label
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
@@ -47,44 +48,6 @@ def test_no_predictions_are_zero_for_present_classes(oracles: Path) -> None:
         np.testing.assert_array_equal(scores[metric], [*np.where(absent, np.nan, 0.0), 0.0])
 
 
-def random_problem(seed: int) -> tuple[list[Frame], list[Frame]]:
-    """Frames with crowds, ignored classes, aliases, ties, over 100 detections, empty and missing frames."""
-    rng = np.random.default_rng(seed)
-    # Two classes never occur in the ground truth.
-    labels = [*NAMES[:8], "other person", "other vehicle", "trailer", "bike", "motor", "person", "van", "caravan"]
-    truth, predictions = [], []
-    for i in rng.permutation(12):
-        boxes = []
-        for k in range(rng.integers(0, 15)):
-            # Sides at and around the limits of the area ranges, 32 and 96 pixels.
-            width, height = rng.choice([1, 8, 31, 32, 33, 95, 96, 97, 150], 2)
-            x, y = rng.uniform(0, 1000), rng.uniform(0, 500)
-            attributes = LabelAttributes(crowd=bool(rng.random() < 0.1), ignored=bool(rng.random() < 0.05))
-            boxes.append(
-                Label(
-                    id=str(k),
-                    category=str(rng.choice(labels)),
-                    attributes=attributes if rng.random() < 0.8 else None,
-                    box2d=Box2D(x, y, x + float(width) - 1, y + float(height) - 1),
-                )
-            )
-        truth.append(Frame(name=f"{i:02d}.jpg", labels=boxes if boxes or rng.random() < 0.5 else None))
-        if rng.random() < 0.15:
-            continue
-        found = []
-        for box in boxes * (12 if i == 3 else 1):
-            jitter = rng.normal(0, 4, 4) if rng.random() < 0.7 else np.zeros(4)
-            corners = np.array([box.box2d.x1, box.box2d.y1, box.box2d.x2, box.box2d.y2]) + jitter
-            category = box.category if rng.random() < 0.8 else str(rng.choice([*labels, "traffic sign"]))
-            found.append(
-                Label(id="0", category=category, score=float(rng.integers(1, 20)) / 20, box2d=Box2D(*corners.tolist()))
-            )
-        predictions.append(Frame(name=f"{i:02d}.jpg", labels=found))
-    # A frame that the ground truth does not have is officially left out.
-    predictions.insert(3, Frame(name="elsewhere.jpg", labels=predictions[0].labels))
-    return truth, predictions
-
-
 def coco_arrays(truth: GroundTruth, found: Detections, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     dataset = COCO()
     dataset.dataset = {
@@ -113,7 +76,7 @@ def coco_arrays(truth: GroundTruth, found: Detections, num_frames: int) -> tuple
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_problems_equal_pycocotools(seed: int) -> None:
-    truth, predictions = random_problem(seed)
+    truth, predictions = random_frames(seed)
     columns = columns_of(truth, predictions)
     scores = detection_scores(*columns, 10)
     stats, precision = coco_arrays(*columns)
@@ -132,7 +95,7 @@ def test_random_problems_equal_the_toolkit(seed: int) -> None:
     from scalabel.eval.detect import evaluate_det
     from scalabel.label.io import parse
 
-    truth, predictions = random_problem(seed)
+    truth, predictions = random_frames(seed)
     config = load_bdd100k_config("det")
 
     def convert(frames: list[Frame]) -> list:

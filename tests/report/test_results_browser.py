@@ -1,10 +1,9 @@
 """The pages in a real browser, as a person uses them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.browser import CHROMIUM, Browser, browser
+from support.browser import Browser
 from support.frames import make_frame
 from support.gallery_view import card, move_slider, outcomes, show_frames
 from support.result_files import HARD_NAME, detected, write_better_run, write_det_files
@@ -12,15 +11,7 @@ from support.result_files import HARD_NAME, detected, write_better_run, write_de
 from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
 QUICK = PageOptions(bootstrap=20, workers=1)
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Browser]:
-    with browser() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 """The pages of masks and of runs in a real browser."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import pytest
-from support.browser import CHROMIUM, Browser, browser
+from support.browser import Browser
 from support.frames import write_image
 from support.gallery_view import move_slider, show_frames
 from support.result_files import write_mask_files
@@ -14,15 +12,7 @@ from support.run_folders import write_det_run
 from bdd100k_d2.report.page import write_runs_page
 from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
 QUICK = PageOptions(bootstrap=20, workers=1)
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Browser]:
-    with browser() as one:
-        yield one
 
 
 def test_masks_follow_the_opacity_and_the_class(tab: Browser, tmp_path: Path) -> None:

@@ -1,16 +1,13 @@
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import cv2
 import numpy as np
 import pytest
-from support import ROOT
+from support.commands import run_tool
 from support.frames import make_frame
 from support.result_files import (
     HARD_NAME,
@@ -29,8 +26,6 @@ from bdd100k_d2.data.labels import Frame, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
-PROJECT = ROOT
-TOOL = PROJECT / "tools/report.py"
 QUICK = PageOptions(bootstrap=20, workers=1)
 
 
@@ -54,12 +49,6 @@ def table(page: Path, key: str) -> dict[str, list[str]]:
         name, *cells = re.findall(r"<(?:td|th)[^>]*>(.*?)</(?:td|th)>", row, re.DOTALL)
         rows[re.sub(r"<[^>]*>", "", name).strip()] = [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in cells]
     return rows
-
-
-def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, TOOL, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
 def test_the_page_needs_nothing_but_its_folder(page: Path) -> None:
@@ -241,7 +230,9 @@ def test_other_tasks_have_no_report(det: Files, tmp_path: Path) -> None:
 
 def test_the_tool_prints_where_the_page_is(det: Files, tmp_path: Path) -> None:
     arguments = ("det", "--gt", det.truth, "--pred", det.predicted, "--images", det.images, "--out", tmp_path / "out")
-    result = run_tool(*arguments, "--score-thr", "0.1", "--bootstrap", "0", "--frames", "0", "--frames-each", "0")
+    result = run_tool(
+        "report", *arguments, "--score-thr", "0.1", "--bootstrap", "0", "--frames", "0", "--frames-each", "0"
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == str(tmp_path / "out/index.html")
     data = data_of(tmp_path / "out/index.html")
@@ -260,7 +251,7 @@ def test_the_tool_prints_where_the_page_is(det: Files, tmp_path: Path) -> None:
 )
 def test_the_tool_ends_with_a_message(change: dict[str, str], message: str, det: Files, tmp_path: Path) -> None:
     options = {"--gt": det.truth, "--pred": det.predicted, "--out": tmp_path / "out", "--bootstrap": 0} | change
-    result = run_tool("det", *(part for pair in options.items() for part in pair))
+    result = run_tool("report", "det", *(part for pair in options.items() for part in pair))
     assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
 

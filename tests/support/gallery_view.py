@@ -26,4 +26,4 @@ def outcomes(tab: Browser, name: str, side: int) -> list[str]:
 
 
 def move_slider(tab: Browser, key: str, value: float) -> None:
-    tab.choose(f"[data-tool={key}]", str(value))
+    tab.slide(f"[data-tool={key}]", value)

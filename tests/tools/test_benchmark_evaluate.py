@@ -1,15 +1,11 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from benchmarks import toolkit
 from benchmarks.evaluate import Comparison, Reading, Report
 from benchmarks.process import Usage
-from support import ROOT
-
-TOOL = ROOT / "tools" / "benchmark.py"
+from support.commands import run_tool
 
 
 def test_the_report() -> None:
@@ -32,14 +28,15 @@ def test_the_report() -> None:
     assert report.exact() and not report._replace(comparisons=[both._replace(difference=1e-6)]).exact()
 
 
-def run_tool(*arguments: str) -> str:
-    command = [sys.executable, str(TOOL), "evaluate", "--train-frames", "30", "--repeat", "1", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def measure(*arguments: str) -> str:
+    done = run_tool("benchmark", "evaluate", "--train-frames", "30", "--repeat", "1", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_tool_without_the_toolkit(tmp_path: Path) -> None:
     out = tmp_path / "benchmark.json"
-    text = run_tool("--frames", "20", "--masks", "3", "--processes", "1", "--skip-toolkit", "--out", str(out))
+    text = measure("--frames", "20", "--masks", "3", "--processes", "1", "--skip-toolkit", "--out", str(out))
     assert "| sem_seg, 3 frames | - | - | - | 1 |" in text and "Training labels of 30 frames" in text
     report = json.loads(out.read_text())
     assert {one["task"] for one in report["comparisons"]} == {"det", "sem_seg"}
@@ -50,5 +47,5 @@ def test_the_tool_without_the_toolkit(tmp_path: Path) -> None:
 def test_the_tool_beside_the_toolkit() -> None:
     if not toolkit.toolkit_folder().exists():
         pytest.skip("the official toolkit has no environment yet: tools/benchmark.py makes it")
-    text = run_tool("--frames", "20", "--masks", "3", "--processes", "2")
+    text = measure("--frames", "20", "--masks", "3", "--processes", "2")
     assert len([line for line in text.splitlines() if line.startswith("| ") and "GB" in line]) == 2

@@ -1,15 +1,11 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from benchmarks.loader import Load, LoaderReport, run_loader_benchmark
-from support import ROOT
+from support.commands import run_tool
 
 from bdd100k_d2.errors import DataError
-
-TOOL = ROOT / "tools" / "benchmark.py"
 
 
 def test_the_report() -> None:
@@ -31,13 +27,13 @@ def test_the_report() -> None:
 def test_both_loaders_are_measured(tmp_path: Path, images: Path) -> None:
     out = tmp_path / "loader.json"
     arguments = ["--frames", "20", "--workers", "1", "--batch-size", "2", "--batches", "3", "--repeat", "1"]
-    command = [sys.executable, str(TOOL), "loader", *arguments, "--pictures", str(images), "--out", str(out)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done = run_tool("benchmark", "loader", *arguments, "--pictures", images, "--out", out)
+    assert done.returncode == 0, done.stderr
     loads = json.loads(out.read_text())["loads"]
     assert [(one["kind"], one["frames"], one["workers"]) for one in loads] == [("stock", 20, 1), ("ours", 20, 1)]
     assert all(0 < one["images_per_second"] < 5000 for one in loads)
     assert all(1e8 < one["anonymous"] < one["memory"] < 2e10 for one in loads)
-    assert "| ours | 20 | 1 |" in text
+    assert "| ours | 20 | 1 |" in done.stdout
 
 
 def test_a_folder_without_images(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from benchmarks.decoders import run_decoder_benchmark
 from benchmarks.models import Speed, SpeedReport, agreement
 from benchmarks.variants import predicting_variants, training_variants
 from detectron2.modeling import build_model
-from support.processes import run_command
+from support.commands import run_tool
 from support.small_models import SMALL_MODELS
 
 import bdd100k_d2
@@ -113,8 +113,8 @@ def test_both_are_measured(
 
 
 def test_decoders(tmp_path: Path, images: Path) -> None:
-    arguments = ["decoders", "--repeat", "1", "--pictures", str(images), "--out", str(tmp_path / "out.json")]
-    done = run_command("tools/benchmark.py", *arguments)
+    arguments = ["--repeat", "1", "--pictures", str(images), "--out", str(tmp_path / "out.json")]
+    done = run_tool("benchmark", "decoders", *arguments)
     assert done.returncode == 0, done.stderr
     decoders = json.loads((tmp_path / "out.json").read_text())["decoders"]
     assert len(decoders) >= 4 and all(one["milliseconds"] > 0 for one in decoders)

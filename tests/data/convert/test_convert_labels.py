@@ -1,14 +1,12 @@
 """Kinds of sources, outputs that exist, and the command."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.commands import run_tool
 from support.conversion_cases import random_det_frames, run, write
 
 import bdd100k_d2
@@ -152,16 +150,12 @@ def test_labels_without_frames_and_frames_without_labels(tmp_path: Path) -> None
         assert (done.frames, len(document["images"]), document["annotations"]) == (len(frames), len(frames), [])
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    tool = [sys.executable, str(ROOT / "tools/convert_labels.py"), *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(tool, capture_output=True, text=True, check=False, env=environment)
-
-
 def test_the_command(tmp_path: Path) -> None:
     labels = [Label("1", "car", box2d=Box2D(0, 0, 639, 359)), Label("2", "lane")]
     source = write(tmp_path, [Frame("a.jpg", timestamp=1, labels=labels)])
-    done = command(source, tmp_path / "yolo", "--to", "yolo", "--split", "train", "--size", "640x360")
+    done = run_tool(
+        "convert_labels", source, tmp_path / "yolo", "--to", "yolo", "--split", "train", "--size", "640x360"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{tmp_path}/yolo/labels/train: 1 frames with 2 labels from scalabel, task det.",
@@ -171,7 +165,7 @@ def test_the_command(tmp_path: Path) -> None:
         "  1 labels without a box are left out",
     ]
     assert (tmp_path / "yolo/labels/train/a.txt").read_text() == "2 0.50000000 0.50000000 1.00000000 1.00000000\n"
-    again = command(source, tmp_path / "yolo", "--to", "yolo", "--split", "train")
+    again = run_tool("convert_labels", source, tmp_path / "yolo", "--to", "yolo", "--split", "train")
     assert again.returncode == 1 and again.stderr.startswith("error: ") and "--overwrite" in again.stderr
-    wrong = command(source, tmp_path / "x", "--to", "yolo", "--size", "640")
+    wrong = run_tool("convert_labels", source, tmp_path / "x", "--to", "yolo", "--size", "640")
     assert wrong.returncode == 2 and "640 is no size; write width and height as 1280x720" in wrong.stderr

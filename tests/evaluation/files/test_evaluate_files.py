@@ -11,6 +11,7 @@ import pytest
 from benchmarks.compare import largest_difference
 from PIL import Image
 from support import ROOT
+from support.commands import run_tool
 
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
@@ -23,8 +24,8 @@ from bdd100k_d2.tasks import TASKS
 TOOL = ROOT / "tools" / "evaluate.py"
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return run_tool("evaluate", *arguments)
 
 
 # The oracles by name: task, and what to give beside --gt and --pred.

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
+from support.random_files import write_instance_bitmasks, write_instance_run_lengths, write_many_instances
+from support.random_masks import SIZE, image_size, run_lengths, toolkit_frames, write_bitmask
 
-from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
-from bdd100k_d2.data.labels import RLE, Frame, Label, LabelAttributes, write_frames
+from bdd100k_d2.data.bitmasks import Bitmask
+from bdd100k_d2.data.labels import RLE, Frame, Label, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, summary
 from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
-# Ground truth has the first five classes only.
-CLASSES = 5
 
 
 def assert_equal(ours: ToolkitScores, theirs: dict[str, Any]) -> None:
@@ -59,24 +58,6 @@ def test_the_bitmask_oracle(oracles: Path) -> None:
     assert matched.extra_metrics() == {}
 
 
-def write_problem(root: Path, seed: int, frames: int = 9, size: tuple[int, int] = SIZE, most: int = 10) -> None:
-    """Folders ``gt`` and ``pred`` and ``score.json``: score ties, frames without instances, scores without a pixel."""
-    rng = np.random.default_rng(seed)
-    listed = []
-    for i in range(frames):
-        name = f"{'-' * (i % 3)}{i}"
-        truth = random_bitmask(rng, CLASSES, size, most)
-        predicted = shaken(rng, truth, 8)
-        write_bitmask(truth, root / "gt" / f"{name}.png")
-        write_bitmask(predicted, root / "pred" / f"{name}.png")
-        labels = [{"index": i, "score": int(rng.integers(0, 6)) / 5} for i in [*predicted.ids.tolist(), 65535, 70000]]
-        unique = {label["index"]: label for label in labels}
-        listed.append(
-            {"name": f"{name}.jpg", "labels": [list(unique.values())[i] for i in rng.permutation(len(unique))]}
-        )
-    (root / "score.json").write_text(json.dumps(listed))
-
-
 def toolkit_scores(root: Path) -> dict[str, Any]:
     from bdd100k.common.utils import list_files, load_bdd100k_config
     from bdd100k.eval.ins_seg import evaluate_ins_seg
@@ -89,7 +70,7 @@ def toolkit_scores(root: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(8))
 def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
     pytest.importorskip("bdd100k", **TOOLKIT)
-    write_problem(tmp_path, seed, most=4 if seed < 2 else 10)
+    write_instance_bitmasks(tmp_path, seed, most=4 if seed < 2 else 10)
     matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
     assert_equal(matched.toolkit_scores(), toolkit_scores(tmp_path))
 
@@ -97,7 +78,7 @@ def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
 def test_large_bitmasks_equal_the_toolkit(tmp_path: Path) -> None:
     """Areas of all ranges, and at their limits."""
     pytest.importorskip("bdd100k", **TOOLKIT)
-    write_problem(tmp_path, 20, frames=12, size=(260, 300))
+    write_instance_bitmasks(tmp_path, 20, frames=12, size=(260, 300))
     matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
     theirs = toolkit_scores(tmp_path)
     assert not np.isnan([theirs[metric][1]["OVERALL"] for metric in ("APs", "APm", "APl")]).any()
@@ -106,16 +87,7 @@ def test_large_bitmasks_equal_the_toolkit(tmp_path: Path) -> None:
 
 def test_more_than_a_hundred_predictions_of_a_class_equal_the_toolkit(tmp_path: Path) -> None:
     pytest.importorskip("bdd100k", **TOOLKIT)
-    rng = np.random.default_rng(0)
-    instances = np.arange(48 * 64, dtype=np.int32).reshape(48, 64) // 12  # 256 of them
-    count = instances.max()
-    predicted = Bitmask(instances, np.arange(1, count + 1), np.ones(count, np.int32), np.zeros(count, np.uint8))
-    kept = np.arange(1, 80)
-    truth = Bitmask(np.where(instances < 80, instances, 0), kept, np.ones(79, np.int32), np.zeros(79, np.uint8))
-    write_bitmask(truth, tmp_path / "gt/a.png")
-    write_bitmask(predicted, tmp_path / "pred/a.png")
-    labels = [{"index": i, "score": float(rng.random())} for i in range(1, count + 1)]
-    (tmp_path / "score.json").write_text(json.dumps([{"name": "a.png", "labels": labels}]))
+    write_many_instances(tmp_path)
     matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
     assert_equal(matched.toolkit_scores(), toolkit_scores(tmp_path))
     assert 0 < summary(matched.toolkit_scores())["AR100"] < 100
@@ -124,7 +96,7 @@ def test_more_than_a_hundred_predictions_of_a_class_equal_the_toolkit(tmp_path: 
 def test_nested_folders_equal_the_toolkit(tmp_path: Path) -> None:
     """In folders, the paths' order and not the names' decides between equal scores."""
     pytest.importorskip("bdd100k", **TOOLKIT)
-    write_problem(tmp_path, 3)
+    write_instance_bitmasks(tmp_path, 3)
     for folder in ("gt", "pred"):
         for i, file in enumerate(sorted((tmp_path / folder).iterdir())):
             (tmp_path / folder / f"{9 - i}").mkdir()
@@ -134,7 +106,7 @@ def test_nested_folders_equal_the_toolkit(tmp_path: Path) -> None:
 
 
 def test_slices_of_bitmasks_equal_problems_of_their_own(tmp_path: Path) -> None:
-    write_problem(tmp_path, 5)
+    write_instance_bitmasks(tmp_path, 5)
     matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 2)
     chosen = np.arange(9) % 2 == 0
     for name, taken in zip(matched.names, chosen, strict=True):
@@ -146,7 +118,7 @@ def test_slices_of_bitmasks_equal_problems_of_their_own(tmp_path: Path) -> None:
 
 
 def test_missing_bitmasks_are_empty_and_extra_ones_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_problem(tmp_path, 6)
+    write_instance_bitmasks(tmp_path, 6)
     (tmp_path / "gt/0.png").rename(tmp_path / "pred/other.png")
     listed = json.loads((tmp_path / "score.json").read_text())
     listed[0] = {"name": "unused.png", "labels": None}
@@ -165,47 +137,12 @@ def test_missing_bitmasks_are_empty_and_extra_ones_left_out(tmp_path: Path, capl
     assert "the first is -1.png" in messages[2]
 
 
-def labels_of(bitmask: Bitmask, rng: np.random.Generator | None, aliases: dict[str, str]) -> list[Label]:
-    """Labels of a bitmask; with ``rng`` as predictions, whose scores have ties."""
-    labels = []
-    for i in range(len(bitmask.ids)):
-        category = TASKS["ins_seg"].names[bitmask.categories[i] - 1]
-        crowd, ignored = (bool(bitmask.attributes[i] & bit) for bit in (CROWD, IGNORED))
-        labels.append(
-            Label(
-                id=str(i),
-                category=aliases.get(category, category),
-                attributes=LabelAttributes(crowd=crowd, ignored=ignored) if crowd or ignored else None,
-                score=None if rng is None else int(rng.integers(0, 6)) / 5,
-                rle=run_lengths(bitmask.instances == i + 1),
-            )
-        )
-    return labels
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_random_run_lengths_equal_the_toolkit(tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("bdd100k", **TOOLKIT)
     from scalabel.eval.ins_seg import evaluate_ins_seg
 
-    rng = np.random.default_rng(seed)
-    size = (150, 170) if seed == 0 else SIZE
-    aliases = {"car": "other vehicle", "pedestrian": "person", "bus": "bus"} if seed % 2 else {"car": "van"}
-    truth, predicted = [], []
-    for i in rng.permutation(10):
-        bitmask = random_bitmask(rng, CLASSES, size)
-        labels = labels_of(bitmask, None, aliases if rng.random() < 0.5 else {})
-        truth.append(Frame(f"{i}.jpg", size=image_size(bitmask), labels=labels or None))
-        if i == 4:
-            continue
-        found = labels_of(shaken(rng, bitmask, 8), rng, aliases if rng.random() < 0.2 else {})
-        if i == 5:
-            # Overlap of two classes; the frame's predictions are then dropped.
-            found += [Label(id="x", category="train", score=0.5, rle=run_lengths(np.ones(size)))] * 2
-        predicted.append(Frame(f"{i}.jpg", labels=[*found, Label(id="box", category="car", score=0.4)]))
-    predicted.append(Frame("extra.jpg", labels=[]))
-    write_frames(truth, tmp_path / "gt.json")
-    write_frames(predicted, tmp_path / "pred.json")
+    truth = write_instance_run_lengths(tmp_path, seed, (150, 170) if seed == 0 else SIZE)
     gts, config = toolkit_frames(tmp_path / "gt.json", "ins_seg")
     theirs = evaluate_ins_seg(gts, toolkit_frames(tmp_path / "pred.json", "ins_seg")[0], config, nproc=1).dict()
     caplog.clear()

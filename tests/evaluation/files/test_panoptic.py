@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.random_masks import SIZE, image_size, random_bitmask, run_lengths, shaken, toolkit_frames, write_bitmask
+from support.random_files import labels_of, write_panoptic_bitmasks, write_panoptic_run_lengths
+from support.random_masks import image_size, run_lengths, toolkit_frames, write_bitmask
 
-from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
+from bdd100k_d2.data.bitmasks import Bitmask
 from bdd100k_d2.data.labels import Frame, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.panoptic import open_pan_seg
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores
-from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
@@ -65,16 +65,7 @@ def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
     from bdd100k.common.utils import list_files
     from bdd100k.eval.pan_seg import evaluate_pan_seg
 
-    rng = np.random.default_rng(seed)
-    last = Bitmask(np.zeros(SIZE, np.int32), np.array([5]), np.array([35]), np.zeros(1, np.uint8))
-    last.instances[-5:] = 1
-    for i in range(9):
-        truth = random_bitmask(rng, 36)
-        predicted = shaken(rng, truth, 40)
-        write_bitmask(truth, tmp_path / f"gt/{i}.png")
-        if i != 4:  # a frame without a prediction
-            # The toolkit fails on a prediction without segments.
-            write_bitmask(predicted if len(predicted.ids) else last, tmp_path / f"pred/{i}.png")
+    write_panoptic_bitmasks(tmp_path, seed)
     files = [list_files(str(tmp_path / folder), ".png", with_prefix=True) for folder in ("gt", "pred")]
     theirs = evaluate_pan_seg(*files, nproc=1, with_logs=False).dict()
     ours = open_pan_seg(tmp_path / "gt", tmp_path / "pred", 1 + seed % 2).toolkit_scores()
@@ -87,30 +78,7 @@ def test_random_run_lengths_equal_the_toolkit(tmp_path: Path, seed: int, caplog:
     pytest.importorskip("bdd100k", **TOOLKIT)
     from scalabel.eval.pan_seg import evaluate_pan_seg
 
-    rng = np.random.default_rng(seed)
-    truth, predicted = [], []
-    for i in rng.permutation(10):
-        bitmask = random_bitmask(rng, 36)
-        while not len(bitmask.ids) or (bitmask.attributes & 3).all():  # the toolkit fails on these
-            bitmask = random_bitmask(rng, 36)
-        labels = labels_of(bitmask)
-        if rng.random() < 0.5:
-            # Things of the ground truth may overlap.
-            labels.append(Label(id="77", category="car", rle=run_lengths(np.ones(SIZE))))
-        # Labels of another task: the toolkit drops them.
-        labels.append(Label(id="78", category="van", rle=run_lengths(np.ones(SIZE))))
-        truth.append(Frame(f"{i}.jpg", size=image_size(bitmask), labels=labels))
-        found = labels_of(shaken(rng, bitmask, 40))
-        if i == 4 or not any(not label.is_crowd for label in found):
-            continue
-        if i == 5:
-            found.append(Label(id="1", category="car", rle=run_lengths(np.ones(SIZE))))
-        if i == 6:
-            found = [Label(id="1", category="car")]
-        predicted.append(Frame(f"{i}.jpg", labels=found))
-    predicted.append(Frame("extra.jpg", labels=[]))
-    write_frames(truth, tmp_path / "gt.json")
-    write_frames(predicted, tmp_path / "pred.json")
+    write_panoptic_run_lengths(tmp_path, seed)
     gts, config = toolkit_frames(tmp_path / "gt.json", "pan_seg")
     theirs = evaluate_pan_seg(gts, toolkit_frames(tmp_path / "pred.json", "pan_seg")[0], config, nproc=1).dict()
     caplog.clear()
@@ -120,20 +88,6 @@ def test_random_run_lengths_equal_the_toolkit(tmp_path: Path, seed: int, caplog:
     assert "gt.json: 10 labels of categories that pan_seg does not have are left out: van (10)" in caplog.text
     assert "in 1 frames predicted masks overlap" in caplog.text
     assert "The first is 5.jpg" in caplog.text
-
-
-def labels_of(bitmask: Bitmask) -> list[Label]:
-    return [
-        Label(
-            id=str(i),
-            category=TASKS["pan_seg"].names[bitmask.categories[i] - 1],
-            attributes=LabelAttributes(
-                crowd=bool(bitmask.attributes[i] & CROWD), ignored=bool(bitmask.attributes[i] & IGNORED)
-            ),
-            rle=run_lengths(bitmask.instances == i + 1),
-        )
-        for i in range(len(bitmask.ids))
-    ]
 
 
 def tiny(category: int = 35) -> Bitmask:
@@ -173,7 +127,7 @@ def test_bad_bitmasks_are_named(tmp_path: Path) -> None:
 
 def test_bad_labels_are_named(tmp_path: Path) -> None:
     write_bitmask(tiny(), tmp_path / "gt/a.png")
-    truth = [Frame("a.jpg", size=image_size(tiny()), labels=labels_of(tiny()))]
+    truth = [Frame("a.jpg", size=image_size(tiny()), labels=labels_of(tiny(), "pan_seg"))]
     write_frames(truth, tmp_path / "gt.json")
     for label, message in (
         (Label(id="3", category="boat"), "label 3: unknown category 'boat'. Known are dynamic"),

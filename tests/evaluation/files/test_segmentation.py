@@ -2,38 +2,18 @@ import json
 import logging
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support.random_files import mask_frame, random_masks, write_masks
 
-from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, write_frames
+from bdd100k_d2.data.labels import ImageSize, write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files import segmentation
 from bdd100k_d2.evaluation.files.segmentation import open_masks
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.tasks import TASKS
-
-
-def write_masks(folder: Path, masks: dict[str, np.ndarray]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, mask in masks.items():
-        assert cv2.imwrite(str(folder / f"{name}.png"), mask)
-    return folder
-
-
-def random_masks(task: str, count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Ground truth with ignored pixels and absent classes, predictions with ids that are no class in two frames."""
-    rng = np.random.default_rng(seed)
-    classes = len(TASKS[task].names)
-    truth, found = {}, {}
-    for i in range(count):
-        mask = rng.choice([*range(0, classes, 2), 1, 255], (24, 32)).astype(np.uint8)
-        noise = rng.integers(0, classes + (3 if i in (1, 2) else 0), mask.shape)
-        truth[f"f{i}"] = mask
-        found[f"f{i}"] = np.where((rng.random(mask.shape) < 0.7) & (mask < 255), mask, noise).astype(np.uint8)
-    return truth, found
 
 
 @pytest.mark.parametrize("task", ["sem_seg", "drivable"])
@@ -74,16 +54,6 @@ def test_run_lengths_equal_the_toolkit(tmp_path: Path, task: str) -> None:
     ours = open_masks(task, tmp_path / "gt.json", tmp_path / "pred.json", 1).toolkit_scores()
     assert summary(ours) == pytest.approx(theirs.summary(), abs=1e-9, rel=0)
     assert ours["IoU"][0] == pytest.approx(theirs.IoU[0], abs=1e-9, rel=0)
-
-
-def mask_frame(name: str, mask: np.ndarray, task: str) -> Frame:
-    from pycocotools.mask import encode
-
-    labels = []
-    for k, category in enumerate(TASKS[task].names):
-        region = encode(np.asfortranarray(mask == k))
-        labels.append(Label(id=str(k), category=category, rle=RLE(region["counts"].decode(), tuple(region["size"]))))
-    return Frame(name=f"{name}.jpg", labels=labels)
 
 
 def test_the_oracle_from_files(oracles: Path) -> None:
