@@ -68,7 +68,7 @@ def _score(args: argparse.Namespace) -> int:
         write_toolkit_scores(evaluation.to_json(), args.out)
     if not args.toolkit:
         return 0
-    agrees, text = compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.toolkit_scores)
+    agrees, text = compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.official)
     print(f"\n{text}")
     return 0 if agrees else 1
 

@@ -135,7 +135,7 @@ def test_all_who_read_labels_read_the_same(tmp_path: Path, form: str) -> None:
     assert (truth.category.tolist(), truth.crowd.tolist()) == ([2, 1], [crowd, False])
     assert truth.box.tolist() == [[10, 20, 30, 40], [50.5, 10, 60, 8.25]]
     ours, theirs = (
-        summary(evaluate_files("det", path, predicted, workers=1).toolkit_scores)
+        summary(evaluate_files("det", path, predicted, workers=1).official)
         for path in (labels, tmp_path / "scalabel.json")
     )
     assert ours == pytest.approx(theirs, rel=0, abs=0, nan_ok=True) and ours["AP"] == pytest.approx(100)

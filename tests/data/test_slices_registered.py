@@ -308,13 +308,13 @@ def test_detections_on_a_slice_score_as_on_its_label_file(label_file: Path, tmp_
     scores = evaluator.evaluate()["bbox"]
     kept = [record["image_id"] for record in records]
     truth = only(read_labels(label_file).frames, kept, tmp_path / "slice.json")
-    expected = summary(evaluate_files("det", truth, tmp_path / "out/inference/det.json").toolkit_scores)
+    expected = summary(evaluate_files("det", truth, tmp_path / "out/inference/det.json").official)
     assert 0 < expected["AP"] < 100
     assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
     # The whole label file would count the other frames as missed.
     assert (
         expected["AR100"]
-        > summary(evaluate_files("det", label_file, tmp_path / "out/inference/det.json").toolkit_scores)["AR100"]
+        > summary(evaluate_files("det", label_file, tmp_path / "out/inference/det.json").official)["AR100"]
     )
 
 
@@ -335,7 +335,7 @@ def test_masks_on_a_slice_score_as_in_a_folder_of_their_own(
     truth.mkdir()
     for stem in kept:
         (truth / f"{stem}.png").symlink_to(root / "bdd100k/labels" / task / "masks/val" / f"{stem}.png")
-    expected = summary(evaluate_files(task, truth, tmp_path / "out/inference/masks").toolkit_scores)
+    expected = summary(evaluate_files(task, truth, tmp_path / "out/inference/masks").official)
     assert 0 < expected["mIoU"] < 100
     assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0)
 
@@ -373,7 +373,7 @@ def test_bitmasks_on_a_slice_score_as_labels_of_their_own(
             out / "bitmasks",
             score_file=out / "score.json" if task == "ins_seg" else None,
             workers=1,
-        ).toolkit_scores
+        ).official
     )
     assert 0 < expected.get("AP", expected.get("PQ")) < 100
     assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=0, rel=0, nan_ok=True)

@@ -75,7 +75,7 @@ def test_the_file_scores_what_the_memory_scores(tmp_path: Path) -> None:
         classes = [one["category_id"] for one in record["annotations"]]
         evaluator.process([record], [instances(boxes, rng.random(len(boxes)).tolist(), classes)])
     memory = evaluator.evaluate()["bbox"]
-    official = evaluate_files("det", evaluator.label_path, tmp_path / "det.json").toolkit_scores
+    official = evaluate_files("det", evaluator.label_path, tmp_path / "det.json").official
     for metric in METRICS:
         np.testing.assert_array_equal(official[metric][1]["OVERALL"], memory[metric])
 
@@ -140,7 +140,7 @@ def test_masks_without_an_image_count_as_on_files(
         evaluator.process([record], [{"sem_seg": logits}])
     results = evaluator.evaluate()["sem_seg"]
     assert "1 of 3 frames have no prediction and count as empty; the first is ff55861e-a06b953c" in caplog.text
-    official = evaluate_files("sem_seg", masks, tmp_path / "masks").toolkit_scores
+    official = evaluate_files("sem_seg", masks, tmp_path / "masks").official
     assert 60 < results["pAcc"] < 70
     assert results["mIoU"] == official["IoU"][1]["AVERAGE"] and results["pAcc"] == official["pAcc"]
 

@@ -129,8 +129,8 @@ def test_the_written_instances_score_what_the_memory_scores(kind: str, tmp_path:
     else:
         truth = evaluator.label_path
     files = evaluate_files("ins_seg", truth, tmp_path / "bitmasks", score_file=tmp_path / "score.json", workers=1)
-    expected = {key: memory[key] for key in summary(files.toolkit_scores)}
-    assert summary(files.toolkit_scores) == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
+    expected = {key: memory[key] for key in summary(files.official)}
+    assert summary(files.official) == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])
@@ -146,8 +146,8 @@ def test_labels_without_a_prediction_count_as_empty(
         write_mask(encode_bitmask(mask), tmp_path / "truth" / name.replace(".jpg", ".png"))
     score_file = tmp_path / "out/score.json" if task == "ins_seg" else None
     files = evaluate_files(task, tmp_path / "truth", tmp_path / "out/bitmasks", score_file=score_file, workers=1)
-    expected = {key: results[key] for key in summary(files.toolkit_scores)}
-    assert summary(files.toolkit_scores) == pytest.approx(expected, abs=1e-12, rel=0, nan_ok=True)
+    expected = {key: results[key] for key in summary(files.official)}
+    assert summary(files.official) == pytest.approx(expected, abs=1e-12, rel=0, nan_ok=True)
 
 
 def panoptic_output(mask: Bitmask, shift: int = 0) -> dict:
@@ -188,8 +188,8 @@ def test_the_written_segments_score_what_the_memory_scores(kind: str, tmp_path: 
     for name, mask in bitmasks("pan_seg").items():
         write_mask(encode_bitmask(mask), truth / name.replace(".jpg", ".png"))
     files = evaluate_files("pan_seg", truth, tmp_path / "bitmasks", workers=1)
-    expected = {key: memory[key] for key in summary(files.toolkit_scores)}
-    assert summary(files.toolkit_scores) == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
+    expected = {key: memory[key] for key in summary(files.official)}
+    assert summary(files.official) == pytest.approx(expected, abs=0, rel=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("task", ["ins_seg", "pan_seg"])

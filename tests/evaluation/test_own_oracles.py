@@ -11,7 +11,7 @@ from PIL import Image
 from support.commands import run_tool
 
 from bdd100k_d2.evaluation.files.detection import open_det
-from bdd100k_d2.evaluation.files.evaluate import Evaluation, evaluate_files
+from bdd100k_d2.evaluation.files.evaluate import FileScores, evaluate_files
 from bdd100k_d2.evaluation.metrics.detection import detection_scores
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_toolkit_scores, summary, table
 from bdd100k_d2.report.analysis.detection import analyse_detection
@@ -28,7 +28,7 @@ def paths(name: str) -> tuple[Path, Path]:
     return FOLDER / CASES[name].truth, FOLDER / CASES[name].predicted
 
 
-def evaluated(name: str, **options: object) -> Evaluation:
+def evaluated(name: str, **options: object) -> FileScores:
     case = CASES[name]
     score_file = FOLDER / case.score_file if case.score_file else None
     return evaluate_files(case.task, *paths(name), score_file=score_file, **options)
@@ -37,7 +37,7 @@ def evaluated(name: str, **options: object) -> Evaluation:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("name", CASES)
 def test_scores_are_the_official_ones(name: str, workers: int) -> None:
-    ours = evaluated(name, workers=workers).toolkit_scores
+    ours = evaluated(name, workers=workers).official
     assert list(ours) == list(kept(name))
     assert largest_difference(kept(name), ours) <= TOLERANCE
 

@@ -77,29 +77,29 @@ class FileScores(NamedTuple):
     """Everything that is known of a set of predictions.
 
     Attributes:
-        toolkit_scores: the official scores.
+        official: the official scores.
         extra_metrics: scores that the official tool does not have.
         slices: by attribute.
     """
 
-    toolkit_scores: ToolkitScores
+    official: ToolkitScores
     extra_metrics: ToolkitScores
     slices: Mapping[str, Slice]
 
     def to_json(self) -> dict[str, Any]:
         """What ``--out`` holds: the official file's keys; "slices" only where they were asked for."""
         if not self.slices:
-            return self.toolkit_scores
-        return self.toolkit_scores | {"slices": {name: one.to_json() for name, one in self.slices.items()}}
+            return self.official
+        return self.official | {"slices": {name: one.to_json() for name, one in self.slices.items()}}
 
     def text(self) -> str:
         """The official table, the scores beside it, and one table per slice."""
-        parts = [table(self.toolkit_scores)]
+        parts = [table(self.official)]
         if "Recall" in self.extra_metrics:
             absent = [name for name, value in self.extra_metrics["Recall"][0].items() if math.isnan(value)]
             if absent:
                 parts.append(f"Not in the ground truth, and not in the average: {', '.join(absent)}.")
-        parts.append(_line(summary(self.toolkit_scores)))
+        parts.append(_line(summary(self.official)))
         if self.extra_metrics:
             parts.append(f"Not in the official tool: {_line(summary(self.extra_metrics))}")
         return "\n\n".join(parts + [_slice_text(one) for one in self.slices.values()])

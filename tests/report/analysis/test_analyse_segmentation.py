@@ -69,18 +69,18 @@ def test_scores_are_those_of_the_command(tmp_path: Path, task: str) -> None:
     truth, found = random_masks(tmp_path, task, 12)
     evaluation = evaluate_files(task, truth, found)
     analysis = analyse_segmentation(task, truth, found, bootstrap=100)
-    assert (analysis.toolkit_scores, analysis.further) == (evaluation.toolkit_scores, evaluation.extra_metrics)
+    assert (analysis.toolkit_scores, analysis.further) == (evaluation.official, evaluation.extra_metrics)
     assert {name: one.value for name, one in analysis.headline.items()} == (
-        summary(evaluation.toolkit_scores) | summary(evaluation.extra_metrics)
+        summary(evaluation.official) | summary(evaluation.extra_metrics)
     )
     assert ("mIoU-strict" in analysis.headline) == (task == "drivable")
     for one in (*analysis.headline.values(), *(row.iou for row in analysis.classes)):
         assert one.low < one.value < one.high
     scored = {row.name: row for row in analysis.classes if row.is_scored}
-    assert list(scored) == list(evaluation.toolkit_scores["IoU"][0])
+    assert list(scored) == list(evaluation.official["IoU"][0])
     for name, row in scored.items():
-        assert row.iou.value == evaluation.toolkit_scores["IoU"][0][name]
-        assert row.precision == evaluation.toolkit_scores["Acc"][0][name]
+        assert row.iou.value == evaluation.official["IoU"][0][name]
+        assert row.precision == evaluation.official["Acc"][0][name]
         assert row.recall == evaluation.extra_metrics["Recall"][0][name]
     if task == "drivable":
         background = analysis.classes[-1]
