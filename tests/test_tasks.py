@@ -106,6 +106,9 @@ def lane_root(tiny_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(TASKS, "lane_mark", LANE_MARK)
     monkeypatch.setitem(LOADERS, "lane_mark", load_masks)
     monkeypatch.setitem(PAINTERS, "lane_mark", paint_lanes)
+    for split in SPLITS:
+        for i in range(3):
+            write_image(tiny_root / f"bdd100k/images/100k/{split}/{split}{i}.jpg", 720, 1280, seed=i)
     for split in ("train", "val"):
         folder = tiny_root / "bdd100k/labels/lane/masks" / split
         folder.mkdir(parents=True)
@@ -114,7 +117,6 @@ def lane_root(tiny_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             mask[300:700, 600:640] = 6 | DASHED
             mask[300:700, 900 : 940 + i] = 7 | VERTICAL
             cv2.imwrite(str(folder / f"{split}{i}.png"), mask)
-            write_image(tiny_root / f"bdd100k/images/100k/{split}/{split}{i}.jpg", 720, 1280, seed=i)
     return tiny_root
 
 
