@@ -14,7 +14,10 @@ from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
 from bdd100k_d2.parallel import keep_freed_memory
 from bdd100k_d2.tasks import SPLITS, TASKS
 
-_WITH_SCORE_FILE = [task.name for task in TASKS.values() if task.form == "bitmasks" and task.has_scores]
+
+def _scored_bitmasks() -> list[str]:
+    """The tasks whose scores are in a file beside their bitmasks."""
+    return [task.name for task in TASKS.values() if task.form == "bitmasks" and task.has_scores]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,7 +25,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("task", choices=OPENERS)
     parser.add_argument("--gt", type=Path, help="label file or folder; for masks and bitmasks their folder")
     parser.add_argument("--pred", type=Path, help="predictions, in the same forms")
-    parser.add_argument("--score-file", type=Path, help=f"scores of predicted bitmasks ({', '.join(_WITH_SCORE_FILE)})")
+    parser.add_argument(
+        "--score-file", type=Path, help=f"scores of predicted bitmasks ({', '.join(_scored_bitmasks())})"
+    )
     parser.add_argument("--out", type=Path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
     parser.add_argument(
         "--by",
@@ -90,8 +95,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.check_submission is None and (args.gt is None or args.pred is None):
         parser.error("give --gt and --pred, or --check-submission")
-    if args.score_file is not None and args.task not in _WITH_SCORE_FILE:
-        parser.error(f"--score-file belongs to {' and '.join(_WITH_SCORE_FILE)}")
+    if args.score_file is not None and args.task not in _scored_bitmasks():
+        parser.error(f"--score-file belongs to {' and '.join(_scored_bitmasks())}")
     if args.attributes is not None and not {*args.by} & {*FRAME_ATTRIBUTES}:
         parser.error(f"--attributes belongs to --by {', '.join(FRAME_ATTRIBUTES)}")
     inputs = [path for path in (args.gt, args.pred, args.score_file, args.attributes) if path is not None]

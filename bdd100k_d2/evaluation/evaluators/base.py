@@ -53,15 +53,15 @@ class OfficialEvaluator(DatasetEvaluator):
         places = (metadata.label_path, metadata.get("other_label_path", None))
         self.label_path = existing(*(None if path is None else Path(path) for path in places))
         self.frames = slice_frames(dataset_name)
-        self.forget()
+        self._forget()
 
     @abstractmethod
-    def forget(self) -> None:
-        """Forgets all predictions."""
+    def _forget(self) -> None:
+        """Forgets all predictions; called first by the constructor."""
 
     def reset(self) -> None:
         """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind."""
-        self.forget()
+        self._forget()
         if comm.is_main_process():
             folders = {task.result_folder for task in TASKS.values() if task.result_folder is not None}
             for pattern in ("*.json", "*.zip", *(f"{folder}/*.png" for folder in folders)):

@@ -82,8 +82,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
 
     category_of = staticmethod(instance_category)
 
-    def forget(self) -> None:
-        """Forgets all predictions."""
+    def _forget(self) -> None:
         self._scores: dict[str, np.ndarray] = {}
         self._matches: dict[str, FrameMatches] = {}
 
@@ -138,8 +137,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
 
     category_of = staticmethod(panoptic_category)
 
-    def forget(self) -> None:
-        """Forgets all predictions."""
+    def _forget(self) -> None:
         self._counts: dict[str, PanopticCounts] = {}
 
     def process(self, inputs: Records, outputs: Records) -> None:

@@ -19,8 +19,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
 
     task = "det"
 
-    def forget(self) -> None:
-        """Forgets all predictions."""
+    def _forget(self) -> None:
         self._predictions: list[Boxes] = []
 
     def process(self, inputs: Records, outputs: Records) -> None:

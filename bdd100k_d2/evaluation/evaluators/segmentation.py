@@ -31,8 +31,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         if self.frames is not None:
             self.truth = {stem: path for stem, path in self.truth.items() if stem in self.frames}
 
-    def forget(self) -> None:
-        """Forgets all predictions."""
+    def _forget(self) -> None:
         self._matrix = torch.zeros(len(self.names), len(self.names) + 1, dtype=torch.int64)
         self._names: list[str] = []
 

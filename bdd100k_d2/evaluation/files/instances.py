@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from ...tasks import TASKS
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
-from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
+from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
 from .score_file import InstanceScores, rank, read_score_file, without_bitmask
 
 logger = logging.getLogger(__name__)
@@ -38,8 +37,8 @@ def _score_bitmasks(frames: Sequence[FrameMatches]) -> ToolkitScores:
     return official_detection(bitmask_scores(frames, len(INS_SEG)), TASKS["ins_seg"].names)
 
 
-def _score_run_lengths(frames: Sequence["_Masks"]) -> ToolkitScores:
-    truth, predicted = [frame.truth for frame in frames], [frame.predicted for frame in frames]
+def _score_run_lengths(frames: Sequence[tuple[FrameMasks, FrameMasks]]) -> ToolkitScores:
+    truth, predicted = [one for one, _ in frames], [one for _, one in frames]
     return official_detection(rle_scores(truth, predicted, len(INS_SEG)), TASKS["ins_seg"].names)
 
 
@@ -57,7 +56,8 @@ def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processe
     """
     found = find_bitmasks(truth, predicted)
     if found is None:
-        return _open_run_lengths(truth, predicted, processes)
+        names, masks = count_run_lengths(truth, predicted, processes, "Checking masks", _read_masks)
+        return CountedFrames(names, masks, _score_run_lengths)
     if score_file is None:
         raise DataError(
             f"{predicted}: predicted bitmasks need the file of their scores; give it with --score-file, "
@@ -94,37 +94,16 @@ def _match(frame: _BitmaskFrame) -> FrameMatches:
     return match_instances(truth, predicted, *ranking, len(INS_SEG))
 
 
-class _Masks(NamedTuple):
-    """The masks of a pair of frames, and what was left out of them."""
-
-    truth: FrameMasks
-    predicted: FrameMasks
-    truth_without_mask: int
-    predicted_without_mask: int
-    overlapping: bool
-
-
-def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
-    pairs = read_pairs(truth, predicted)
-    order = [pair[0].name for pair in pairs]
-    masks = list(map_frames(partial(_read_masks, truth, predicted), pairs, processes, "Checking masks"))
-    for path, count in (
-        (truth, sum(frame.truth_without_mask for frame in masks)),
-        (predicted, sum(frame.predicted_without_mask for frame in masks)),
-    ):
-        warn_without_mask(path, count)
-    warn_overlaps(predicted, [name for name, frame in zip(order, masks, strict=True) if frame.overlapping])
-    return CountedFrames(order, masks, _score_run_lengths)
-
-
-def _read_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Masks:
+def _read_masks(
+    truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]
+) -> tuple[tuple[FrameMasks, FrameMasks], LeftOut]:
     truth, predicted = pair
     true_masks, true_missing = _frame_masks(truth, truth, truth_path, scored=False)
     masks, missing = _frame_masks(predicted, truth, predicted_path, scored=True)
     overlapping = overlap(masks.masks)
     if overlapping:
         masks = FrameMasks(masks.category[:0], [], masks.area[:0], masks.crowd[:0], masks.score[:0])
-    return _Masks(true_masks, masks, true_missing, missing, overlapping)
+    return (true_masks, masks), LeftOut((true_missing, missing), overlapping)
 
 
 def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[FrameMasks, int]:

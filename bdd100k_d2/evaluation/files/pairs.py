@@ -1,8 +1,11 @@
 """Pairs of ground truth and prediction, from two folders of bitmasks or from two label files with run lengths."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ...data.bitmasks import Bitmask, check_categories, empty_bitmask, read_bitmask
 from ...data.folders import files_below
@@ -11,7 +14,8 @@ from ...data.masks import list_masks
 from ...data.rle import CocoRLE, check_rle
 from ...data.vintages import read_labels
 from ...errors import DataError
-from .matched_frames import match_frames
+from ...parallel import map_frames
+from .matched_frames import Counted, match_frames
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +76,40 @@ def _read(path: Path, num_classes: int) -> Bitmask:
     return check_categories(read_bitmask(path), num_classes, path)
 
 
-def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
-    """Reads ground truth and predictions, and pairs their frames, by name; a frame not predicted has no labels.
+class LeftOut(NamedTuple):
+    """What of a pair of frames is not scored.
+
+    Attributes:
+        without_mask: labels without a mask, of the ground truth and of the predictions.
+        overlapping: predicted masks overlap, and the official rule then drops all of them.
+        other_tasks: labels by class that pan_seg does not have, likewise; ins_seg refuses such.
+    """
+
+    without_mask: tuple[int, int]
+    overlapping: bool
+    other_tasks: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+
+
+def count_run_lengths(
+    truth: Path,
+    predicted: Path,
+    processes: int,
+    what: str,
+    count: Callable[[Path, Path, tuple[Frame, Frame]], tuple[Counted, LeftOut]],
+) -> tuple[list[str], list[Counted]]:
+    """Reads label files, pairs their frames by name, and counts each pair; a frame not predicted has no labels.
+
+    One warning for each kind and file tells what is left out.
+
+    Args:
+        truth: a label file with run lengths, or a folder of those.
+        predicted: likewise.
+        processes: that count.
+        what: that is done, for the progress bar.
+        count: of the two paths and a pair of frames.
+
+    Returns:
+        The names of the frames, sorted, and what was counted in them.
 
     Raises:
         DataError: as :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.matched_frames.match_frames`, or no
@@ -83,7 +119,26 @@ def read_pairs(truth: Path, predicted: Path) -> list[tuple[Frame, Frame]]:
     frames = {frame.name: frame for frame in read_labels(predicted).frames}
     names = match_frames(true_frames, frames, truth, predicted)
     check_masks_present(true_frames.values(), truth)
-    return [(true_frames[name], frames.get(name) or Frame(name)) for name in names]
+    pairs = [(true_frames[name], frames.get(name) or Frame(name)) for name in names]
+    found = list(map_frames(partial(count, truth, predicted), pairs, processes, what))
+    for side, path in enumerate((truth, predicted)):
+        warn_without_mask(path, sum(left_out.without_mask[side] for _, left_out in found))
+        if other := sum((left_out.other_tasks[side] for _, left_out in found), Counter[str]()):
+            logger.warning(
+                "%s: %d labels of categories that pan_seg does not have are left out: %s.",
+                path,
+                other.total(),
+                ", ".join(f"{name} ({number})" for name, number in sorted(other.items())),
+            )
+    if overlapping := [name for name, (_, left_out) in zip(names, found, strict=True) if left_out.overlapping]:
+        logger.warning(
+            "%s: in %d frames predicted masks overlap, and the official rule then drops all predictions of the frame; "
+            "give each pixel to one mask. The first is %s.",
+            predicted,
+            len(overlapping),
+            overlapping[0],
+        )
+    return names, [counted for counted, _ in found]
 
 
 def check_masks_present(frames: Iterable[Frame], path: Path) -> None:
@@ -119,15 +174,3 @@ def checked_masks(frame: Frame, labels: Sequence[Label], truth: Frame, path: Pat
         for label in labels
         if label.rle is not None
     ]
-
-
-def warn_overlaps(predicted: Path, frames: Sequence[str]) -> None:
-    """Warns, once, of frames whose predictions the official rule takes away."""
-    if frames:
-        logger.warning(
-            "%s: in %d frames predicted masks overlap, and the official rule then drops all predictions of the frame; "
-            "give each pixel to one mask. The first is %s.",
-            predicted,
-            len(frames),
-            frames[0],
-        )

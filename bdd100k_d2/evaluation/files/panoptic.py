@@ -1,11 +1,9 @@
 """Panoptic segmentation: folders of bitmasks, or label files with run lengths -> matched frames to be scored."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +16,7 @@ from ...tasks import TASKS
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
 from ..toolkit_format import ToolkitScores
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
-from .pairs import checked_masks, find_bitmasks, read_pair, read_pairs, warn_overlaps, warn_without_mask
-
-logger = logging.getLogger(__name__)
+from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
 
 _THING = np.array([category.is_thing for category in PAN_SEG])
 
@@ -51,7 +47,8 @@ def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
     """
     found = find_bitmasks(truth, predicted)
     if found is None:
-        return _open_run_lengths(truth, predicted, processes)
+        names, counted = count_run_lengths(truth, predicted, processes, "Counting segments", _count_masks)
+        return matched_segments(names, counted, "NUM")
     true_files, files = found
     match_frames(true_files, files, truth, predicted)
     items = [(file, files.get(name)) for name, file in true_files.items()]
@@ -63,41 +60,14 @@ def _count_bitmasks(paths: tuple[Path, Path | None]) -> PanopticCounts:
     return bitmask_counts(*read_pair(*paths, len(PAN_SEG)), len(PAN_SEG))
 
 
-class _Counted(NamedTuple):
-    """The counts of a pair of frames, and what was left out of them."""
-
-    counts: PanopticCounts
-    overlapping: bool
-    without_mask: tuple[int, int]
-    other_tasks: tuple[Counter[str], Counter[str]]
-
-
-def _open_run_lengths(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
-    pairs = read_pairs(truth, predicted)
-    order = [pair[0].name for pair in pairs]
-    frames = list(map_frames(partial(_count_masks, truth, predicted), pairs, processes, "Counting segments"))
-    for side, path in enumerate((truth, predicted)):
-        warn_without_mask(path, sum(frame.without_mask[side] for frame in frames))
-        other = sum((frame.other_tasks[side] for frame in frames), Counter())
-        if other:
-            logger.warning(
-                "%s: %d labels of categories that pan_seg does not have are left out: %s.",
-                path,
-                other.total(),
-                ", ".join(f"{name} ({count})" for name, count in sorted(other.items())),
-            )
-    warn_overlaps(predicted, [name for name, frame in zip(order, frames, strict=True) if frame.overlapping])
-    return matched_segments(order, [frame.counts for frame in frames], "NUM")
-
-
-def _count_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> _Counted:
+def _count_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> tuple[PanopticCounts, LeftOut]:
     truth, predicted = pair
     true_segments, _, true_without, true_other = _segments(truth, truth, truth_path)
     segments, overlapping, without, other = _segments(predicted, truth, predicted_path)
     if overlapping:
         segments = FrameSegments(segments.category[:0], [])
-    counts = rle_counts(true_segments, segments, ~_THING)
-    return _Counted(counts, overlapping, (true_without, without), (true_other, other))
+    left_out = LeftOut((true_without, without), overlapping, (true_other, other))
+    return rle_counts(true_segments, segments, ~_THING), left_out
 
 
 def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bool, int, Counter[str]]:

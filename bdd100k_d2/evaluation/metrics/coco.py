@@ -33,8 +33,8 @@ def coco_scores(precision: np.ndarray, recall: np.ndarray) -> dict[str, np.ndarr
         recall: (10, K, 4, 3) likewise.
 
     Returns:
-        For each of `METRICS` a float64 array of shape (K + 1,) in percent: one value a class, then the overall one. NaN
-        stands for a class without ground truth, which the overall value leaves out.
+        For each of `METRICS` a float64 array of shape (K + 1,) in percent: one value per class, then the overall one.
+        NaN stands for a class without ground truth, which the overall value leaves out.
     """
     values = {
         "AP": precision[..., 0, 2],

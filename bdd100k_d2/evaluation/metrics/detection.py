@@ -1,4 +1,4 @@
-"""Detection scores as the official toolkit computes them: COCO's twelve, in percent, a value a class and one overall.
+"""Detection scores as the official toolkit computes them: COCO's twelve, in percent, by class and overall.
 
 The matching is hotcoco's, whose precision arrays equal those of pycocotools bit for bit; the official toolkit wraps
 pycocotools (``scalabel/eval/detect.py``). What makes the numbers official is in what goes in: inclusive boxes, ignored

@@ -1,4 +1,4 @@
-"""Panoptic scores as the official toolkit computes them, from counts a frame that add up.
+"""Panoptic scores as the official toolkit computes them, from counts per frame that add up.
 
 A segment of the ground truth is found by a prediction of its class whose IoU with it is above 0.5. Crowds and what is
 ignored take no part: a prediction that lies on them, or on nothing, for more than half is not counted. Sources:
@@ -81,9 +81,9 @@ def panoptic_scores(frames: Sequence[PanopticCounts], groups: Sequence[np.ndarra
         groups: G masks (K,) bool of classes to be averaged.
 
     Returns:
-        "PQ", "SQ", "RQ" in percent and "N", float64 arrays of shape (K + G,): one value a class, then one a group. "N"
-        is the number of classes that are in the ground truth or wrongly predicted, over which a group's mean goes; a
-        class that is neither has 0 in all four.
+        "PQ", "SQ", "RQ" in percent and "N", float64 arrays of shape (K + G,): one value per class, then one per group.
+        "N" is the number of classes that are in the ground truth or wrongly predicted, over which a group's mean goes;
+        a class that is neither has 0 in all four.
     """
     num_classes = len(groups[0])
     # Frame after frame, as the toolkit does: a sum of floats depends on its order.
