@@ -2,11 +2,9 @@
 
 From the model to the disk a prediction has five types:
 
-* `RunSettings` (``journal``): what the user asked for, by which earlier results are told to be of the same run; the
-  first line of ``frames.jsonl``.
+* `RunSettings` (``journal``): the first line of ``frames.jsonl``, by which earlier results are told to be of the run.
 * `Prediction` (``predictor``): a frame, its pixels and the model's output for it.
 * `FrameResult` (``frame_result``): what is written and drawn of the output, as arrays.
-* `FrameLine` (``journal``): its objects, or why the frame could not be read; a line of ``frames.jsonl``, from which
-  a run goes on. Masks and bitmasks are files of their own.
+* `FrameLine` (``journal``): a line of that file: the objects (masks are files of their own), or why there are none.
 * `Frame` (``data.labels``), for ins_seg `ScoredFrame` (``evaluation.results``): an element of the official list.
 """

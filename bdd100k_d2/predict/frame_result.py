@@ -13,16 +13,8 @@ from PIL import Image
 from ..data.bitmasks import decode_bitmask
 from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
+from ..drawing import overlay
 from ..drawing.legend import add_legend
-from ..drawing.overlay import (
-    MIN_SCORE,
-    Objects,
-    classes_of_task,
-    draw_classes,
-    draw_objects,
-    draw_segments,
-    present_classes,
-)
 from ..errors import ConfigError, DataError
 from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
 from ..tasks import TASKS
@@ -48,7 +40,7 @@ class FrameResult(NamedTuple):
 
 
 def class_indices(task: str, names: Collection[str] | None) -> Wanted:
-    """The classes of a task by their names; None, for all, is handed on.
+    """The classes of a task by their names.
 
     Raises:
         ConfigError: the task has no class of such a name.
@@ -70,7 +62,7 @@ def output_key(task: str, output: dict[str, Any]) -> str:
     """
     record = TASKS[task]
     key = "instances" if record.has_scores else "sem_seg" if record.form == "masks" else "panoptic_seg"
-    if key not in output or (record.has_scores and record.result_folder and not output[key].has("pred_masks")):
+    if key not in output or (record.has_scores and record.form != "boxes" and not output[key].has("pred_masks")):
         raise ConfigError(
             f"DATASETS.TEST is of {task}, but the model gives {', '.join(output)}; take a config of {task}."
         )
@@ -80,25 +72,20 @@ def output_key(task: str, output: dict[str, Any]) -> str:
 def result_of(
     task: str, output: dict[str, Any], metadata: Metadata, min_score: float = 0.0, classes: Wanted = None
 ) -> FrameResult:
-    """Takes what the official files hold from a model's output at the frame's size.
+    """What the official files hold of a model's output, which is as Detectron2 gives it, at the frame's size.
 
-    Args:
-        task: of the model.
-        output: as Detectron2's models give it.
-        metadata: of a data set of the task; segments have its ids.
-        min_score: objects with a lower score are left out.
-        classes: objects and segments of others are left out, and their pixels in a mask become `IGNORE_LABEL`.
+    Objects of a lower score, and objects and segments of other classes, are left out; pixels of other classes in a mask
+    become `IGNORE_LABEL`. ``metadata`` is that of a data set of the task.
 
     Raises:
         ConfigError: the model gives no such result.
     """
-    key = output_key(task, output)
-    if key == "instances":
-        return _objects(task, output[key], min_score, classes)
-    if key == "panoptic_seg":
-        segments, infos = output[key]
-        return _segments(segments, infos, metadata, classes)
-    ids = output[key].argmax(dim=0).to("cpu", torch.uint8).numpy()
+    record, found = TASKS[task], output[output_key(task, output)]
+    if record.has_scores:
+        return _objects(found, record.form == "bitmasks", min_score, classes)
+    if record.form == "bitmasks":
+        return _segments(found, metadata, classes)
+    ids = found.argmax(dim=0).to("cpu", torch.uint8).numpy()
     if classes is not None:
         table = np.full(256, IGNORE_LABEL, np.uint8)
         table[list(classes)] = list(classes)
@@ -106,23 +93,23 @@ def result_of(
     return FrameResult(pixels=ids)
 
 
-def _objects(task: str, instances: Instances, min_score: float, wanted: Wanted) -> FrameResult:
+def _objects(instances: Instances, with_masks: bool, min_score: float, wanted: Wanted) -> FrameResult:
     corners, classes, scores = object_columns(instances)
     kept = scores >= min_score
     if wanted is not None:
         kept &= np.isin(classes, list(wanted))
     order = np.flatnonzero(kept)
-    if TASKS[task].form == "boxes":
+    if not with_masks:
         return FrameResult(corners[order], classes[order], scores[order])
     pixels, visible = instance_bitmask(instances.pred_masks.cpu().numpy()[order], scores[order], classes[order])
     order = order[visible]
     return FrameResult(corners[order], classes[order], scores[order], pixels)
 
 
-def _segments(segments: torch.Tensor, infos: list[dict[str, Any]], metadata: Metadata, wanted: Wanted) -> FrameResult:
+def _segments(found: tuple[torch.Tensor, list[dict[str, Any]]], metadata: Metadata, wanted: Wanted) -> FrameResult:
+    segments, infos = found
     classes = segment_classes(infos, metadata)
-    if wanted is not None:
-        classes = {segment: k for segment, k in classes.items() if k in wanted}
+    classes = {segment: k for segment, k in classes.items() if wanted is None or k in wanted}
     return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes))
 
 
@@ -141,27 +128,26 @@ def read_pixels(task: str, path: Path) -> np.ndarray:
         raise DataError(f"{path}: cannot be read again ({error}); start without --resume.") from error
 
 
-def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = MIN_SCORE) -> np.ndarray:
-    """Draws a result on its image, (H, W, 3) uint8, RGB, with a legend under it; objects of a lower score are left out.
+def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = overlay.MIN_SCORE) -> np.ndarray:
+    """Draws a result on its image, (H, W, 3) uint8, RGB, with a legend under it: (H + h, W, 3).
 
-    Returns:
-        (H + h, W, 3) uint8, RGB.
+    Objects of a lower score are left out.
     """
-    image = np.ascontiguousarray(image)
-    classes = classes_of_task(task)
-    if TASKS[task].has_scores:
+    record, image, classes = TASKS[task], np.ascontiguousarray(image), overlay.classes_of_task(task)
+    if record.has_scores:
         shown = np.flatnonzero(result.scores >= min_score)
         owners = None
-        if result.pixels.size:
+        if record.form == "bitmasks":
             place = np.zeros(len(result.scores) + 1, np.uint16)
             place[shown + 1] = np.arange(1, len(shown) + 1)
             owners = place[decode_bitmask(result.pixels, "the result").instances]
-        objects = Objects(result.corners[shown], result.classes[shown], result.scores[shown], owners)
-        return add_legend(draw_objects(image, objects, classes), classes, objects.classes.tolist())
-    if TASKS[task].form == "bitmasks":
+        objects = overlay.Objects(result.corners[shown], result.classes[shown], result.scores[shown], owners)
+        drawn, present = overlay.draw_objects(image, objects, classes), objects.classes.tolist()
+    elif record.form == "bitmasks":
         bitmask = decode_bitmask(result.pixels, "the result")
         # Category 0 is "unlabeled".
         class_of = {segment: k - 1 for segment, k in enumerate(bitmask.categories.tolist(), start=1) if k}
-        drawn, present = draw_segments(image, bitmask.instances, class_of, classes)
-        return add_legend(drawn, classes, present)
-    return add_legend(draw_classes(image, result.pixels, classes), classes, present_classes(result.pixels))
+        drawn, present = overlay.draw_segments(image, bitmask.instances, class_of, classes)
+    else:
+        drawn, present = overlay.draw_classes(image, result.pixels, classes), overlay.present_classes(result.pixels)
+    return add_legend(drawn, classes, present)

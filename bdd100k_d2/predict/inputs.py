@@ -14,7 +14,6 @@ logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
-_LIST_SUFFIX = ".txt"
 
 RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
 """Folders of the output whose images are results and so no input."""
@@ -54,25 +53,32 @@ class InputVideo(NamedTuple):
 def find_input(text: str, output: Path | None = None) -> InputImages | InputVideo:
     """Finds what is to be predicted.
 
+    ``text`` is the path of an image, of a video, or of a text file with one path per line, relative to that file's
+    folder, where empty lines and those that begin with "#" are left out; a folder, searched with those in it, hidden
+    ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera. Images in the
+    `RESULT_FOLDERS` of ``output`` are no input.
+
     An image's name in the results is its file name. Where several images have one name, or names that differ in
     their endings alone, because masks are named without them, these are named by their paths below the folder that
     holds all of the input, with "__" for "/": ``a__street.jpg`` and ``b__street.jpg``.
-
-    Args:
-        text: the path of an image, of a video, or of a text file with one path per line, relative to that file's
-            folder, where empty lines and those that begin with "#" are left out; a folder, searched with those in it,
-            hidden ones and links to folders left out; a pattern with "*", "?" or "**"; or the number of a camera.
-        output: the folder of the results; images in its `RESULT_FOLDERS` are no input.
 
     Raises:
         DataError: nothing is there, there is no image, or the results of two images would have one name.
     """
     path = Path(text).expanduser()
+    suffix = path.suffix.lower()
     results = set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
     if path.is_dir():
         return _search(path, results)
     if path.is_file():
-        return _file(path)
+        if suffix in IMAGE_SUFFIXES:
+            return InputImages({path.name: path})
+        if suffix in VIDEO_SUFFIXES:
+            return InputVideo(path, path.stem)
+        if suffix == ".txt":
+            return _list(path)
+        known = ", ".join(sorted((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".txt")))
+        raise DataError(f"{path}: neither an image, a video nor a list by its ending; known are {known}.")
     if text.isdecimal():
         return InputVideo(int(text), f"camera{int(text)}")
     if glob.has_magic(text):
@@ -80,18 +86,6 @@ def find_input(text: str, output: Path | None = None) -> InputImages | InputVide
     raise DataError(
         f"{text}: no such image, folder, video or list; give a path, a pattern in quotes, or the number of a camera."
     )
-
-
-def _file(path: Path) -> InputImages | InputVideo:
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return InputImages({path.name: path})
-    if suffix in VIDEO_SUFFIXES:
-        return InputVideo(path, path.stem)
-    if suffix == _LIST_SUFFIX:
-        return _list(path)
-    known = ", ".join(sorted((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, _LIST_SUFFIX)))
-    raise DataError(f"{path}: neither an image, a video nor a list by its ending; known are {known}.")
 
 
 def _search(folder: Path, skipped: set[Path]) -> InputImages:
@@ -123,11 +117,10 @@ def _pattern(text: str, skipped: set[Path]) -> InputImages:
 
 def _list(path: Path) -> InputImages:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the list cannot be read ({error}); it is a text file, a path a line.") from error
-    wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    paths = [path.parent / Path(line).expanduser() for line in wanted]
+    paths = [path.parent / Path(line).expanduser() for line in lines if line and line[0] != "#"]
     if not paths:
         raise DataError(f"{path}: no path in the list; write one a line.")
     unique = list(dict.fromkeys(paths))
@@ -142,8 +135,7 @@ def _name(paths: Sequence[Path], base: Path | None = None) -> InputImages:
     named: dict[str, Path] = {}
     stems: dict[str, Path] = {}
     for path in paths:
-        alone = counts[path.stem] == 1
-        name = path.name if alone else "__".join(path.absolute().relative_to(base).parts)
+        name = path.name if counts[path.stem] == 1 else "__".join(path.absolute().relative_to(base).parts)
         other = stems.setdefault(Path(name).stem, path)
         if other is not path:
             raise DataError(

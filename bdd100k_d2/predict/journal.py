@@ -7,18 +7,19 @@ whatever stops a run, at most the frames that were under way are predicted again
 import errno
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from itertools import takewhile
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import msgspec
 
-from ..atomic import write_atomic
+from ..atomic import output_errors, write_atomic
 from ..errors import ConfigError, DataError, OutputError
 from ..tasks import TASKS
 
 FILE_NAME = "frames.jsonl"
-
 # In place of the descriptor of an open file.
 _CLOSED = -1
 
@@ -35,8 +36,7 @@ class RunSettings(msgspec.Struct, frozen=True):
         config: a hash of it.
         weights: with their size and time, where they are a file.
         score_thr: objects from this score on; None writes all and draws those from 0.3 on.
-        classes: names of the classes that are wanted; None for all.
-        overlay: the results are drawn on each image.
+        classes: names; None for all.
     """
 
     task: str
@@ -64,13 +64,7 @@ class FrameLine(msgspec.Struct, omit_defaults=True):
 
 
 class Entry(NamedTuple):
-    """What is kept in memory of a line: all boxes of a split, or of a camera, would be too much.
-
-    Attributes:
-        size: (H, W) of the frame; None if it cannot be read.
-        start: where the line begins in the file, in bytes.
-        length: of the line, in bytes.
-    """
+    """What is kept in memory of a line, without its many boxes: (H, W), None if unreadable, and its place in bytes."""
 
     size: tuple[int, int] | None
     start: int
@@ -99,33 +93,25 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
     Raises:
         DataError: the file is not the record of a run.
     """
-    decoder = msgspec.json.Decoder(FrameLine)
     with path.open("rb") as file:
         start = len(file.readline())
         for content in file:
             if not content.endswith(b"\n"):
                 return
             try:
-                line = decoder.decode(content)
+                line = msgspec.json.decode(content, type=FrameLine)
             except msgspec.MsgspecError as error:
                 raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
             yield line, Entry(line.size, start, len(content))
             start += len(content)
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """The file of a run's record, open for more lines; a context.
 
     With ``resume`` it goes on with the record in ``folder``, if there is one; a new one begins with :meth:`begin`.
-
-    Args:
-        folder: of the results.
-        settings: of the run.
-        resume: go on with an earlier start.
-        stamps: of the images, by the frames' names; empty for a video.
-
-    Attributes:
-        entries: of the run so far, by the frames' names; a later line of a name replaces an earlier one.
+    ``stamps`` are of the images, by the frames' names; empty for a video. ``entries`` has those of the run so far, by
+    the frames' names; a later line of a name replaces an earlier one.
 
     Raises:
         ConfigError: the record is of other settings, or of other images.
@@ -138,23 +124,20 @@ class Journal:
         self.entries: dict[str, Entry] = {}
         self.settings, self._stamps = settings, stamps
         self._lock = Lock()
-        self._encoder = msgspec.json.Encoder()
         self._descriptor = _CLOSED
         self._end = 0
         if resume and self.path.exists():
-            self._check(read_settings(self.path))
             self._read()
             self._open()
 
-    def _check(self, earlier: RunSettings) -> None:
+    def _read(self) -> None:
+        earlier = msgspec.structs.asdict(read_settings(self.path))
         for field, now in msgspec.structs.asdict(self.settings).items():
-            if (before := getattr(earlier, field)) != now:
+            if earlier[field] != now:
                 # Hashes would tell nobody anything.
-                change = "another config" if field == "config" else f"{field} {before!r}, now it is {now!r}"
+                change = "another config" if field == "config" else f"{field} {earlier[field]!r}, now it is {now!r}"
                 remedy = "go on with the same, or start again with --overwrite or in another folder."
                 raise ConfigError(f"{self.path}: the run had {change}; {remedy}")
-
-    def _read(self) -> None:
         with self.path.open("rb") as file:
             self._end = len(file.readline())
         others: dict[str, None] = {}
@@ -178,19 +161,16 @@ class Journal:
             OutputError: the record cannot be written.
         """
         if self._descriptor == _CLOSED:
-            head = self._encoder.encode(self.settings) + b"\n"
+            head = msgspec.json.encode(self.settings) + b"\n"
             # Whole or not at all, so that a record always tells that it is one.
             write_atomic(self.path, head)
             self._end = len(head)
             self._open()
 
     def _open(self) -> None:
-        try:
-            self._descriptor = os.open(self.path, os.O_RDWR)
+        with output_errors(self.path):
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND)
             os.ftruncate(self._descriptor, self._end)
-            os.lseek(self._descriptor, self._end, os.SEEK_SET)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror}); choose another folder.") from error
 
     def append(self, line: FrameLine) -> None:
         """Adds a line with the source of its frame; any thread may, after :meth:`begin`.
@@ -200,7 +180,7 @@ class Journal:
         """
         if line.error is None:
             line.source = self._stamps.get(line.name)
-        content = self._encoder.encode(line) + b"\n"
+        content = msgspec.json.encode(line) + b"\n"
         with self._lock:
             try:
                 # In one call: a process that is killed leaves all of it or its beginning.
@@ -225,9 +205,6 @@ class Journal:
         except (OSError, msgspec.MsgspecError) as error:
             raise DataError(f"{self.path}: changed by another program while it was read ({error}).") from error
 
-    def __enter__(self) -> "Journal":
-        return self
-
     def __exit__(self, *_: object) -> None:
         if self._descriptor != _CLOSED:
             os.fsync(self._descriptor)
@@ -235,33 +212,16 @@ class Journal:
 
 
 def whole_batches(entries: Mapping[str, Entry], names: list[str], batch_size: int) -> set[str]:
-    """The frames that need not be predicted again: those of batches that were finished.
+    """Those of ``names``, of all frames in order, that need not be predicted again: of batches that were finished.
 
     A model's result for a frame may differ in its last digits with the number of frames beside it, so that the batches
-    of a run that goes on have to be those of one that was not stopped.
-
-    Args:
-        entries: of the record.
-        names: of all frames, in order.
-        batch_size: of the model; a batch has frames of one size.
+    of a run that goes on have to be those of one that was not stopped. A batch has frames of one size.
     """
-    done: set[str] = set()
-    batch: list[str] = []
-    size = None
-    for name in names:
-        entry = entries.get(name)
-        if entry is None:
-            if batch_size == 1:
-                continue
-            # Nothing tells whether the next frames were in one batch with this.
-            return done
-        if entry.size is None:
-            continue
-        if entry.size != size:
-            done.update(batch)
-            batch, size = [], entry.size
-        batch.append(name)
-        if len(batch) == batch_size:
-            done.update(batch)
-            batch = []
-    return done.union(batch)
+    there = entries.__contains__
+    known = list(filter(there, names) if batch_size == 1 else takewhile(there, names))
+    read = [name for name in known if entries[name].size is not None]
+    if len(known) < len(names):
+        # The last frames of one size, beyond whole batches, may have been in one batch with frames that are missing.
+        last = list(takewhile(lambda name: entries[name].size == entries[read[-1]].size, reversed(read)))
+        del read[len(read) - len(last) % batch_size :]
+    return set(read)

@@ -1,15 +1,20 @@
-"""The record of a run -> the files that the official tool takes; and where the other files of a frame go."""
+"""The output folder of a run: where the files go, what an earlier run left there, and the official lists.
+
+What is removed is told by the record of the earlier run, and by nothing else.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ..atomic import check_writable
 from ..data.labels import Frame
+from ..errors import OutputError
 from ..evaluation.results import detection_frame, mask_path, scored_frame, write_detections, write_instance_scores
-from ..tasks import TASKS
-from .inputs import InputImages, InputVideo
-from .journal import FrameLine, RunSettings
+from ..tasks import TASKS, Task
+from .inputs import RESULT_FOLDERS, InputImages, InputVideo
+from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings
 
 
 def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | None, Path | None]:
@@ -20,15 +25,79 @@ def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | 
     return pixels, mask_path(folder / "overlays", name).with_suffix(".jpg") if has_overlay else None
 
 
+def check_output_folder(
+    folder: Path, task: str, source: InputImages | InputVideo, resume: bool, overwrite: bool
+) -> None:
+    """Makes ``folder``, and checks that a run may write into it.
+
+    Raises:
+        DataError: the record is not that of a run.
+        OutputError: the folder cannot be written, or has what must not be replaced.
+    """
+    _check_input(folder, source)
+    record = folder / FILE_NAME
+    video = source.annotated_name if isinstance(source, InputVideo) else None
+    lists = sorted(one.result_list for one in TASKS.values() if one.result_list)
+    found = [folder / name for name in (*lists, *RESULT_FOLDERS, video) if name and (folder / name).exists()]
+    if record.exists():
+        earlier = read_settings(record)
+        if not (resume or overwrite):
+            raise OutputError(
+                f"{record}: the results of an earlier run are there; give --resume to go on with it, --overwrite to "
+                "replace them, or choose another output folder."
+            )
+        own = (TASKS[earlier.task].result_list, earlier.video)
+        foreign = [path for path in found if path.name in (TASKS[task].result_list, video) and path.name not in own]
+        if foreign:
+            raise OutputError(
+                f"{foreign[0]} is there, but not of the run that {FILE_NAME} tells of; choose another output folder."
+            )
+    elif found:
+        raise OutputError(
+            f"{found[0]} is there, but no {FILE_NAME}, which a run would have written with it; choose another "
+            "output folder."
+        )
+    check_writable(folder, "choose another one")
+
+
+def _check_input(folder: Path, source: InputImages | InputVideo) -> None:
+    if isinstance(source, InputImages):
+        results = {(folder / name).resolve() for name in RESULT_FOLDERS}
+        for parent in dict.fromkeys(path.parent for path in source.paths.values()):
+            if parent.resolve() in results:
+                raise OutputError(f"{parent}: images of the input are where results go; choose another output folder.")
+    elif not isinstance(source.source, int):
+        target = folder / source.annotated_name
+        if target.exists() and target.samefile(source.source):
+            raise OutputError(f"{target}: the annotated video would replace the video; choose another output folder.")
+
+
+def remove_results(folder: Path) -> None:
+    """Removes the files of the run that the record in ``folder`` tells of, but the record, and no others.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    record = folder / FILE_NAME
+    if not record.exists():
+        return
+    settings = read_settings(record)
+    results = [folder / name for name in (TASKS[settings.task].result_list, settings.video) if name]
+    # All names before the first file goes: a damaged record removes nothing.
+    results += [path for line, _ in read_lines(record) for path in frame_paths(folder, settings, line.name) if path]
+    try:
+        for path in results:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: cannot be removed ({error.strerror}).") from error
+
+
 def write_official_files(
     task: str, lines: Iterable[FrameLine], folder: Path, source: InputImages | InputVideo
 ) -> list[Path]:
-    """Writes the list of the task, ``det.json`` or ``score.json``; masks and bitmasks are there already.
+    """Writes the list of the task, ``det.json`` or ``score.json``, in the order of ``lines``.
 
-    The list has the frames in the order of ``lines``, of which one at a time is held in memory.
-
-    Returns:
-        The folder of masks or bitmasks, and the list, as far as the task has them.
+    It returns the folder of masks or bitmasks, which are there already, and the list, as far as the task has them.
 
     Raises:
         OutputError: a file cannot be written.
@@ -38,19 +107,17 @@ def write_official_files(
     if record.result_list is None:
         return files
     if record.form == "boxes":
-        write_detections(_detections(lines, record.names, source), files[-1])
+        write_detections(_detections(lines, record, source), files[-1])
     else:
         write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
     return files
 
 
-def _detections(
-    lines: Iterable[FrameLine], names: tuple[str, ...], source: InputImages | InputVideo
-) -> Iterator[Frame]:
+def _detections(lines: Iterable[FrameLine], task: Task, source: InputImages | InputVideo) -> Iterator[Frame]:
     count = 0
     for line in lines:
         objects = zip(line.corners or (), line.scores or (), line.classes or (), strict=True)
-        frame = detection_frame(line.name, objects, count, names)
+        frame = detection_frame(line.name, objects, count, task.names)
         count += len(line.scores or ())
         if isinstance(source, InputVideo):
             # Frames that cannot be read are counted too.

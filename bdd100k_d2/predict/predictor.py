@@ -1,11 +1,10 @@
 """Predicting on images: in batches, while the next ones are read."""
 
-import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,13 +25,10 @@ from ..errors import ConfigError, DataError
 from ..modeling.norms import fold_norms
 from ..parallel import cores
 
-logger = logging.getLogger(__name__)
-
 ImageOrPath = str | Path | np.ndarray
 """An image's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
 
 _OnError = Callable[[ImageOrPath, DataError], object]
-
 # More threads decode faster than any model takes images.
 _MOST_THREADS = 8
 
@@ -123,18 +119,15 @@ class Predictor:
         Raises:
             DataError: a frame cannot be read, or is no image.
         """
-        with (
-            ThreadPoolExecutor(self._threads, thread_name_prefix="read") as pool,
-            closing(self._read_ahead(pool, frames, on_error)) as ahead,
-        ):
-            for batch in _batches(ahead, self.batch_size):
-                outputs = self._infer([read.inputs for read in batch])
-                for (frame, image, _), output in zip(batch, outputs, strict=True):
-                    yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
+        with closing(self._read_ahead(frames, on_error)) as ahead:
+            for _, alike in groupby(ahead, lambda read: read.inputs["image"].shape):
+                while batch := list(islice(alike, self.batch_size)):
+                    outputs = self._infer([read.inputs for read in batch])
+                    for (frame, image, _), output in zip(batch, outputs, strict=True):
+                        yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
 
-    def _read_ahead(
-        self, pool: ThreadPoolExecutor, frames: Iterable[ImageOrPath], on_error: _OnError | None
-    ) -> Generator[_Read, None, None]:
+    def _read_ahead(self, frames: Iterable[ImageOrPath], on_error: _OnError | None) -> Generator[_Read, None, None]:
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read")
         waiting: deque[tuple[ImageOrPath, Future[_Read]]] = deque()
         remaining = iter(frames)
         try:
@@ -151,8 +144,7 @@ class Predictor:
                         raise
                     on_error(frame, error)
         finally:
-            for _, future in waiting:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
     def _read(self, frame: ImageOrPath) -> _Read:
         if isinstance(frame, np.ndarray):
@@ -169,21 +161,6 @@ class Predictor:
     def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
             return self.model(batch)
-
-
-def _batches(ahead: Iterator[_Read], batch_size: int) -> Iterator[list[_Read]]:
-    """Frames in order, up to ``batch_size`` of one size together."""
-    batch: list[_Read] = []
-    for read in ahead:
-        if batch and batch[0].inputs["image"].shape != read.inputs["image"].shape:
-            yield batch
-            batch = []
-        batch.append(read)
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _on_cpu(value: Any) -> Any:  # noqa: ANN401, tensors, instances, or the segments' pair

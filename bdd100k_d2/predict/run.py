@@ -1,38 +1,39 @@
-"""A prediction run: from what the user gives to official files, overlays and an annotated video."""
+"""A prediction run: from what the user gives, or a split, to official files, overlays, a video, or a submission."""
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
 
+from ..atomic import atomic_path
+from ..data.datasets import load_images
+from ..data.register import locate
 from ..data.slices import register_config_slices
 from ..errors import ConfigError
+from ..evaluation.results import write_submission
+from ..evaluation.submission import Defect, check_submission
+from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import class_indices
 from .inputs import InputImages, InputVideo
 from .journal import FileStamp, Journal, RunSettings
-from .outputs import write_official_files
+from .outputs import check_output_folder, write_official_files
 from .predictor import Predictor
-from .previous import check_output_folder
 from .worker import Work
 
 
 class Summary(NamedTuple):
-    """What a run did.
+    """What a run did: frames with results, of earlier starts too, and in this start ``predicted`` in ``seconds``.
 
-    Attributes:
-        frames: those with results, of earlier starts too.
-        predicted: frames of this start.
-        unreadable: the names of frames that cannot be read -> what is wrong.
-        seconds: of this start.
-        files: result files and folders.
+    ``unreadable`` has the names of frames that cannot be read -> what is wrong; ``files`` result files and folders.
     """
 
     frames: int
@@ -86,25 +87,18 @@ class PredictionRun:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Makes the folder, and writes nothing yet.
+        """Makes the folder, and writes nothing yet; the config's first test set tells the task.
 
-        Args:
-            cfg: of the model; its first test set tells the task.
-            source: what to predict.
-            folder: of the results.
-            min_score: objects from this score on, in files and images; None writes all and draws those from 0.3 on.
-            classes: names of the classes that are wanted; None for all. Pixels of other classes become 255.
-            overlay: draw the results of each image into ``overlays/``; a video is drawn anyhow.
-            limit: of more frames, the first; None for all.
-            resume: go on with the run whose results are in the folder.
-            overwrite: replace the results of the run that is in the folder.
+        Files and images have the objects from ``min_score`` on; with None all are written, and those from 0.3 on drawn.
+        ``classes`` are names, None for all; pixels of others become 255. ``overlay`` draws the results of each image
+        into ``overlays/``; a video is drawn anyhow. Of more frames than ``limit`` the first are predicted. ``resume``
+        goes on with the run whose results are in the folder, ``overwrite`` replaces them.
 
         Raises:
-            ConfigError: the config's first test set tells no task, the task has no scores or no such class, a camera is
-                to go on, or both ``resume`` and ``overwrite`` are given.
+            ConfigError: the config tells no task, the task has no scores or no such class, a camera is to go on, or
+                both ``resume`` and ``overwrite`` are given.
             DataError: the folder has a ``frames.jsonl`` that no run has written.
-            OutputError: the folder cannot be written, or has what must not be replaced: the input, results that no
-                run has written, or those of a run without ``resume`` or ``overwrite``.
+            OutputError: the folder cannot be written, or has what must not be replaced.
         """
         self._task, self._metadata = task_of(cfg)
         if min_score is not None and not TASKS[self._task].has_scores:
@@ -119,7 +113,8 @@ class PredictionRun:
         self._source, self._folder = source, folder
         self._limit, self._resume, self._overwrite = limit, resume, overwrite
         weights = cfg.MODEL.WEIGHTS
-        self._settings = RunSettings(
+        self._settings = partial(
+            RunSettings,
             task=self._task,
             input=_place(source),
             video=source.annotated_name if isinstance(source, InputVideo) else None,
@@ -128,8 +123,6 @@ class PredictionRun:
             score_thr=min_score,
             classes=None if classes is None else sorted(classes),
             overlay=overlay,
-            batch_size=1,
-            amp=False,
         )
 
     def run(self, predictor: Predictor) -> Summary:
@@ -142,7 +135,7 @@ class PredictionRun:
         """
         start = time.perf_counter()
         source, folder = self._source, self._folder
-        settings = msgspec.structs.replace(self._settings, batch_size=predictor.batch_size, amp=predictor.amp)
+        settings = self._settings(batch_size=predictor.batch_size, amp=predictor.amp)
         with Journal(folder, settings, self._resume, _stamps(source)) as journal:
             work = Work(journal, self._metadata, predictor, self._limit, self._overwrite)
             names = work.video(source) if isinstance(source, InputVideo) else work.files(source)
@@ -153,6 +146,59 @@ class PredictionRun:
         elif settings.overlay:
             files.append(folder / "overlays")
         return Summary(len(done), work.predicted, work.unreadable, time.perf_counter() - start, files)
+
+
+class SubmissionRun:
+    """Checks what a user asks for, before the model is built; then predicts a split and makes the server's file."""
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        task: str,
+        path: Path,
+        split: str = "test",
+        root: Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Finds the images of the split below ``root``/bdd100k; see `data.register.default_root`.
+
+        The results of the frames go into a folder beside the file, ``<name>_<task>_frames``; ``resume`` goes on with
+        those in it, ``overwrite`` replaces them.
+
+        Raises:
+            ConfigError: the config is of another task, or ``path`` has another ending.
+            DataError: the split's images are not there.
+            OutputError: the folder cannot be written.
+        """
+        if path.suffix.lower() != (suffix := TASKS[task].submission_suffix):
+            raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
+        if (of_config := task_of(cfg)[0]) != task:
+            raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
+        self._task, self._path, self._split = TASKS[task], path, split
+        self._images = locate(f"bdd100k_{task}_{split}", root).present().images
+        self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
+        self._folder = path.with_name(f"{path.stem}_{task}_frames")
+        self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
+
+    def run(self, predictor: Predictor) -> tuple[list[Defect], Summary]:
+        """Predicts all images and writes the file; returns what is wrong with it, and what the run did.
+
+        Raises:
+            BDD100KError: :meth:`PredictionRun.run` fails.
+        """
+        summary = self._run.run(predictor)
+        if self._task.submission_suffix == ".json":
+            with atomic_path(self._path) as temporary:
+                shutil.copyfile(summary.files[0], temporary)
+        else:
+            write_submission(self._folder, self._path, [path.name for path in summary.files])
+        findings = check_submission(self._task.name, self._path, list(self._source.paths), processes=cores())
+        there, wanted = len(self._source.paths), self._task.counts[self._split].images
+        if there != wanted:
+            text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
+            findings.insert(0, Defect("split", str(self._images), None, text))
+        return findings, summary
 
 
 def _hash(cfg: CfgNode) -> str:

@@ -1,52 +1,47 @@
 """Reading the frames of a video, and writing a video of annotated frames with the same rate."""
 
 import logging
-import math
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import repeat
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..atomic import output_errors
 from ..errors import DataError, OutputError
 
 logger = logging.getLogger(__name__)
 
 _USUAL_RATE = 30.0
-
 # Frames per second; headers of videos with changing rates tell the units of their clock instead, such as 90000.
 _HIGHEST_RATE = 1000.0
-
 # In seconds; a header may promise any number of frames.
 _LONGEST_GAP = 10.0
 
 
 class VideoReader:
-    """The frames of a video or camera.
+    """The frames of a video by its path, or of a camera by its number.
 
-    Attributes:
-        rate: frames per second; 30 where the video does not say.
-        num_frames: by the video's header; None for a camera, and where it does not say.
+    Its ``rate``, in frames per second, is 30 where the video does not say; ``num_frames``, by the video's header, is
+    None for a camera, and where it does not say.
+
+    Raises:
+        DataError: the video or camera cannot be opened.
     """
 
     def __init__(self, source: Path | int) -> None:
-        """Opens the path of a video, or the camera of a number.
-
-        Raises:
-            DataError: the video or camera cannot be opened.
-        """
         self._name = f"camera {source}" if isinstance(source, int) else str(source)
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._capture.isOpened():
             remedy = "is one connected?" if isinstance(source, int) else "is it a video, and whole? Convert it to MP4."
             raise DataError(f"{self._name}: cannot be opened; {remedy}")
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        if not (math.isfinite(rate) and 0 < rate <= _HIGHEST_RATE):
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS)
+        if not 0 < self.rate <= _HIGHEST_RATE:
             logger.warning("%s tells no frame rate; it is taken for %g.", self._name, _USUAL_RATE)
-            rate = _USUAL_RATE
-        self.rate = rate
+            self.rate = _USUAL_RATE
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.num_frames = count if count > 0 and not isinstance(source, int) else None
 
@@ -76,14 +71,10 @@ class VideoReader:
         self._capture.release()
 
 
-class VideoWriter:
-    """An MP4 video, which is there when it is whole: on leaving the context without an exception.
+class VideoWriter(AbstractContextManager["VideoWriter"]):
+    """An MP4 video of ``rate`` frames per second; it is there when the context is left without an exception.
 
-    The first frame tells the size.
-
-    Args:
-        path: ends in ``.mp4``.
-        rate: frames per second.
+    The first frame tells the size; ``path`` ends in ``.mp4``.
     """
 
     def __init__(self, path: Path, rate: float) -> None:
@@ -94,9 +85,6 @@ class VideoWriter:
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._count = 0
-
-    def __enter__(self) -> "VideoWriter":
-        return self
 
     def write(self, image: np.ndarray) -> None:
         """Appends a frame, (H, W, 3) uint8, RGB.
@@ -121,13 +109,12 @@ class VideoWriter:
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
         self._size = (width, height)
-        even = (width + width % 2, height + height % 2)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self._path.parent}: cannot be made ({error.strerror}); choose another.") from error
         code = cv2.VideoWriter.fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, even)
+        self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, (width + width % 2, height + height % 2))
         if not self._writer.isOpened():
             raise OutputError(f"{self._path}: the video cannot be written; choose another folder or free some space.")
         return self._writer
@@ -148,9 +135,7 @@ class VideoWriter:
                 f"{self._path}: {count} of {self._count} frames are in the video; free some space and go on with "
                 "--resume."
             )
-        try:
+        with output_errors(self._path):
             with self._partial.open("rb+") as file:
                 os.fsync(file.fileno())
             self._partial.replace(self._path)
-        except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written ({error.strerror}); choose another folder.") from error

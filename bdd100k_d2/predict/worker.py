@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,9 +25,8 @@ from ..tasks import TASKS
 from .frame_result import FrameResult, class_indices, draw_result, output_key, read_pixels, result_of
 from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal, whole_batches
-from .outputs import frame_paths
+from .outputs import frame_paths, remove_results
 from .predictor import ImageOrPath, Predictor
-from .previous import remove_results
 from .video import VideoReader, VideoWriter
 
 logger = logging.getLogger(__name__)
@@ -35,23 +34,21 @@ logger = logging.getLogger(__name__)
 # So many unreadable frames are named in the log; the record names all.
 _NAMED = 5
 _JPEG_QUALITY = 92
-
 # The share of a video's frames that its header may promise too much.
 _ESTIMATED = 0.05
-
 # More threads encode images faster than any model gives results.
 _MOST_THREADS = 4
 
-_Made = TypeVar("_Made")
+# What of a frame goes into the record, and into the video.
+_Made = tuple[FrameLine | None, np.ndarray | None]
 
 
 @contextmanager
 def ordered_pipeline(keep: Callable[[_Made], None]) -> Iterator[Callable[[Callable[[], _Made]], None]]:
-    """Makes results in several threads, while the next ones are computed, and keeps them in one, in order.
+    """Yields a function that takes a call: it runs in one of several threads, its result goes to ``keep``, in order.
 
-    It yields a function that takes a call which makes a result; the result goes to ``keep``. The function waits while
-    many are under way, and raises what one of those before raised. Leaving the context waits for all, unless an
-    exception ends it.
+    ``keep`` runs in a thread of its own. The function waits while many are under way, and raises what one of those
+    before raised. Leaving the context waits for all, unless an exception ends it.
     """
     threads = min(cores(), _MOST_THREADS)
     makers = ThreadPoolExecutor(threads, thread_name_prefix="make")
@@ -77,11 +74,8 @@ def ordered_pipeline(keep: Callable[[_Made], None]) -> Iterator[Callable[[Callab
 class Work:
     """One start of a run, whose journal tells the settings and the frames of earlier starts.
 
-    What is in the folder stays until the model has given the first result and it is of the task.
-
-    Attributes:
-        predicted: the number of frames so far.
-        unreadable: the names of the frames that cannot be read -> what is wrong.
+    What is in the folder stays until the model has given the first result and it is of the task. ``predicted`` counts
+    the frames so far; ``unreadable`` has the names of those that cannot be read -> what is wrong.
     """
 
     def __init__(
@@ -95,7 +89,6 @@ class Work:
         self._classes = class_indices(self._settings.task, self._settings.classes)
         self._begun = False
         self._video: VideoWriter | None = None
-        self._bar = tqdm(disable=True)
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
         self._names: dict[int, str] = {}
 
@@ -122,8 +115,7 @@ class Work:
         done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
         with closing(VideoReader(source.source)) as reader:
             total = min((n for n in (reader.num_frames, limit) if n is not None), default=None)
-            writer = VideoWriter(self._folder / source.annotated_name, reader.rate)
-            with writer as self._video, self._writing(total):
+            with VideoWriter(self._folder / source.annotated_name, reader.rate) as self._video, self._writing(total):
                 try:
                     self._predict(self._frames(source, islice(reader.frames(), limit), done, names))
                 except KeyboardInterrupt:
@@ -192,13 +184,8 @@ class Work:
         elif len(self.unreadable) == _NAMED + 1:
             logger.warning("More frames cannot be read; %s names all of them.", self._journal.path)
 
-    def _make(
-        self, name: str, image: np.ndarray, output: dict[str, Any] | None
-    ) -> tuple[FrameLine | None, np.ndarray | None]:
-        """Writes a frame's files; returns what is to be appended to the record, and to the video.
-
-        Without the model's output, what an earlier start has written is drawn again.
-        """
+    def _make(self, name: str, image: np.ndarray, output: dict[str, Any] | None) -> _Made:
+        """Writes a frame's files; without the model's output, what an earlier start has written is drawn again."""
         task, min_score = self._settings.task, self._settings.score_thr
         pixel_path, overlay_path = frame_paths(self._folder, self._settings, name)
         line = None
@@ -206,17 +193,20 @@ class Work:
             result = _written(self._journal.line(name), task, pixel_path)
         else:
             result = result_of(task, output, self._metadata, min_score or 0.0, self._classes)
-            line = _line(task, name, image, result)
+            line = FrameLine(name, size=image.shape[:2])
+            if TASKS[task].has_scores:
+                line.corners, line.classes, line.scores = (column.tolist() for column in result[:3])
             if pixel_path is not None:
                 write_mask(result.pixels, pixel_path)
         if self._video is None and overlay_path is None:
             return line, None
         drawn = draw_result(task, image, result, MIN_SCORE if min_score is None else min_score)
         if overlay_path is not None:
-            _write_jpeg(drawn, overlay_path)
+            bgr, quality = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+            write_atomic(overlay_path, cv2.imencode(".jpg", bgr, quality)[1].tobytes())
         return line, drawn
 
-    def _keep(self, made: tuple[FrameLine | None, np.ndarray | None]) -> None:
+    def _keep(self, made: _Made) -> None:
         line, drawn = made
         if self._video is not None and drawn is not None:
             self._video.write(drawn)
@@ -225,19 +215,7 @@ class Work:
         self._bar.update()
 
 
-def _line(task: str, name: str, image: np.ndarray, result: FrameResult) -> FrameLine:
-    line = FrameLine(name, size=image.shape[:2])
-    if TASKS[task].has_scores:
-        line.corners, line.classes, line.scores = (column.tolist() for column in result[:3])
-    return line
-
-
 def _written(line: FrameLine, task: str, pixel_path: Path | None) -> FrameResult:
     corners = np.array(line.corners or (), np.float64).reshape(-1, 4)
     result = FrameResult(corners, np.array(line.classes or (), np.int64), np.array(line.scores or (), np.float64))
     return result if pixel_path is None else result._replace(pixels=read_pixels(task, pixel_path))
-
-
-def _write_jpeg(image: np.ndarray, path: Path) -> None:
-    quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
-    write_atomic(path, cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1].tobytes())
