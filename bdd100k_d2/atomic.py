@@ -18,10 +18,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary name beside ``path``; on success it is flushed to disk and moved to ``path``.
 
-    The parent folder is made. After an exception the temporary file is removed and ``path`` is as it was.
-
-    Raises:
-        OutputError: the folder cannot be made or the file cannot be written.
+    The parent folder is made. After an exception, such as an `OutputError` if the file cannot be written, the temporary
+    file is removed and ``path`` is as it was.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -45,11 +43,7 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """A context in which ``path`` is written.
-
-    Raises:
-        OutputError: ``path``, or a file inside it, cannot be written.
-    """
+    """A context that raises `OutputError` if ``path``, or a file inside it, cannot be written."""
     try:
         yield
     except OutputError:
@@ -65,10 +59,7 @@ def output_errors(path: Path) -> Iterator[None]:
 def disk_errors_explained(folder: str | os.PathLike[str]) -> Iterator[None]:
     """A context in which a training runs, whose files in ``folder`` may be written by any library.
 
-    A hook that fails at the end of a training hides why it ended: then it is that which is raised.
-
-    Raises:
-        OutputError: the disk is full or read-only.
+    Raises `OutputError` if the disk is full or read-only, also where a hook that fails after it hides that.
     """
     try:
         yield
@@ -89,11 +80,7 @@ def disk_errors_explained(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def check_writable(folder: Path, remedy: str) -> None:
-    """Makes a folder, and checks that files can be written into it.
-
-    Raises:
-        OutputError: the folder cannot be made or written; the message ends with ``remedy``.
-    """
+    """Makes a folder; raises an `OutputError` that ends with ``remedy`` if files cannot be written into it."""
     # Other processes may try the same folder.
     probe = folder / f".write_test_{os.getpid()}"
     try:

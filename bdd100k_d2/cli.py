@@ -9,8 +9,8 @@ from pathlib import Path
 
 from .errors import user_message
 
+# The exit status of a command that Ctrl-C stopped: 128 and the signal's number.
 INTERRUPTED = 130
-"""The exit status of a command that Ctrl-C stopped: 128 and the signal's number."""
 
 
 def count(text: str) -> int:
@@ -48,13 +48,8 @@ def _whole(text: str, least: int, problem: str) -> int:
 def command(failed: int = 1, interrupted: str | None = None, level: int | None = logging.WARNING) -> Iterator[None]:
     """A context in which a command works: it logs to standard error, and an error of the package ends it with one line.
 
-    Args:
-        failed: the exit status after an error.
-        interrupted: what a user who stops the command by Ctrl-C is told; None lets Python end as it does.
-        level: of the messages that are logged; None where the command sets up logging by itself.
-
-    Raises:
-        SystemExit: an error of the package was raised, or the command was interrupted.
+    ``failed`` is the exit status after an error; ``interrupted`` what a user who stops the command by Ctrl-C is told,
+    None lets Python end as it does; ``level`` None is for a command that sets up logging by itself.
     """
     if level is not None:
         logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
@@ -84,11 +79,7 @@ def refuse_inside_data(parser: ArgumentParser, data: Path, *paths: Path | None) 
 
 @contextmanager
 def of_the_checkout(folder: str) -> Iterator[None]:
-    """A context in which a command imports the modules of ``folder``, which is in the repository and not in the wheel.
-
-    Raises:
-        SystemExit: ``folder`` is not there; one line on standard error says so.
-    """
+    """A context that imports modules of ``folder``, which is not in the wheel; ends the command where it is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

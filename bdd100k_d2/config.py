@@ -19,22 +19,20 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
     # Detectron2's default is 4: here each GPU has its share of the machine's cores, at most 16. In several processes on
-    # the CPU -1 shares them; the order of the data and its augmentations are the same for any number.
+    # the CPU -1 shares them. The data are the same for any number.
     cfg.DATALOADER.NUM_WORKERS = loader_workers(max(torch.cuda.device_count(), 1))
 
-    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not. `setup` of
-    # engine/launch.py applies it, and so tools/train_net.py; a script sets ``torch.backends.cudnn.allow_tf32``.
+    # Let convolutions on NVIDIA's newer GPUs round to TF32, as PyTorch does; the published recipes did not.
+    # tools/train_net.py applies it; a script sets ``torch.backends.cudnn.allow_tf32``.
     cfg.CUDNN_ALLOW_TF32 = True
 
-    # Keep convolutions' weights and maps channels last in memory, which they are faster in: on the CPU, and on a GPU
-    # with SOLVER.AMP.ENABLED.
+    # Keep convolutions channels last in memory, which is faster on the CPU, and on a GPU with SOLVER.AMP.ENABLED.
     cfg.MODEL.CHANNELS_LAST = True
     # Compile the backbone with its FPN by torch.compile, which takes a minute or more at the first step and needs a C++
     # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
-    # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph; off as in
-    # Detectron2, where such a step ends the training.
+    # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph.
     cfg.MODEL.DDP_FIND_UNUSED_PARAMETERS = False
 
     # Three 3x3 convolutions in place of the 7x7 one: the ResNet-v1c of the segmentation zoo.
@@ -48,8 +46,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # pip://efficientnet-lite0 (an installed package) or timm://convnext_tiny.fb_in22k_ft_in1k (timm's hub).
     cfg.MODEL.TIMM = CfgNode()
     cfg.MODEL.TIMM.NAME = ""
-    # Which of timm's feature maps are made (timm's out_indices); empty: those that timm makes by itself. The ones of
-    # strides 4, 8, 16 and 32 are res2 to res5 in FPN.IN_FEATURES.
+    # timm's out_indices, empty for its own. Maps of strides 4, 8, 16 and 32 are res2 to res5 in FPN.IN_FEATURES.
     cfg.MODEL.TIMM.OUT_INDICES = []
     # Fix so many of timm's feature stages, with what is before them; BACKBONE.FREEZE_AT is for ResNets.
     cfg.MODEL.TIMM.FROZEN_STAGES = 0
@@ -87,8 +84,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.RESIZE_ANTIALIAS = True
     # Clip the boxes to train with to the image, as Detectron2 does, or leave them as labelled, as Vis4D does.
     cfg.INPUT.CLIP_BOXES = True
-    # Train with another image in place of one that cannot be read, or whose mask cannot, and count it in the log;
-    # otherwise it ends the run. A disk that is gone ends it anyhow.
+    # Train with another image in place of one that cannot be read, or whose mask cannot, unless the disk is gone.
     cfg.INPUT.SKIP_UNREADABLE = False
     # Draw a segmentation crop again, at most ten times, while one class covers this share of its labelled pixels.
     cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA = 1.0
@@ -107,12 +103,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}.
     cfg.DATASETS.SLICES = []
 
-    # Share of the images that SAMPLER_TRAIN "RandomSubsetTrainingSampler" takes; Detectron2 v0.6 reads this key and
-    # does not have it.
+    # The share for SAMPLER_TRAIN "RandomSubsetTrainingSampler"; Detectron2 v0.6 reads this key and does not have it.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
 
-    # With SOLVER.AMP.ENABLED on a GPU: "float16" with scaled losses, as Detectron2 does, or "bfloat16", which needs no
-    # scaling. On the CPU it is always bfloat16.
+    # With SOLVER.AMP.ENABLED on a GPU: "float16" with scaled losses, or "bfloat16"; the CPU always has bfloat16.
     cfg.SOLVER.AMP.DTYPE = "float16"
     # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
     cfg.SOLVER.OPTIMIZER = "SGD"
@@ -147,11 +141,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.WANDB.PROJECT = "bdd100k_d2"
     cfg.WANDB.NAME = ""
 
-    # Of the checkpoints every CHECKPOINT_PERIOD iterations keep this many, the newest; 0 keeps all, as Detectron2 does.
-    # model_best and model_final stay besides.
+    # Keep this many checkpoints, the newest, besides model_best and model_final; 0 keeps all, as Detectron2 does.
     cfg.SOLVER.CHECKPOINT_KEEP = 0
-    # Save model_best.pth whenever an evaluation gives this score its best value, e.g. "bbox/AP" or "sem_seg/mIoU"; with
-    # several test sets "bdd100k_det_val/bbox/AP". Empty saves none.
+    # Save model_best.pth when this score is best: "bbox/AP", of several test sets "bdd100k_det_val/bbox/AP"; "": never.
     cfg.SOLVER.BEST_METRIC = ""
     # Whether "max" or "min" is the best value.
     cfg.SOLVER.BEST_MODE = "max"
@@ -211,7 +203,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         cfg.merge_from_list(list(overrides))
     except (KeyError, AssertionError) as error:
         message = str(error.args[0] if error.args else error)
-        raise ConfigError(f"{path}: {message}.{_suggestion(message, cfg)}") from error
+        hint = did_you_mean(message.rsplit(" ", 1)[-1], dict(all_keys(cfg)), most=1)
+        raise ConfigError(f"{path}: {message}.{hint and f' {hint}'}") from error
     except (ValueError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not a usable config: {' '.join(str(error).split())}") from error
     return cfg
@@ -228,11 +221,6 @@ def config_names() -> list[str]:
     """The names that :func:`get_config` takes."""
     folder = config_folder()
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("*/*.yaml"))
-
-
-def _suggestion(message: str, cfg: CfgNode) -> str:
-    hint = did_you_mean(message.rsplit(" ", 1)[-1], dict(all_keys(cfg)), most=1)
-    return hint and f" {hint}"
 
 
 def all_keys(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, object]]:

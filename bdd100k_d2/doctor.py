@@ -2,9 +2,8 @@
 
     python -m bdd100k_d2.doctor [--root FOLDER] [--output FOLDER]
 
-It prints versions, devices, whether ROIAlign and NMS give the right values on each device, which data folders are
-there, and whether the output folder can be written. The exit status is 1 if training could not work, else 0; data that
-is not there is a warning. Every import stands in a check, so that it runs where torch or Detectron2 is missing.
+The exit status is 1 if training could not work, else 0; data that is not there is a warning. Every import stands in a
+check, so that it runs where torch or Detectron2 is missing.
 """
 
 from __future__ import annotations
@@ -148,14 +147,11 @@ def check_operators() -> list[Result]:
     """One result per operator that Detectron2 takes from torchvision, on each kind of device."""
     import torch
 
-    return [
-        check_operator(name, device, operator, right)
-        for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
-        for name, operator, right in (
-            ("ROIAlign", roi_align, [2.5, 4.5, 10.5, 12.5, 4.0]),
-            ("NMS", nms, [1, 2]),
-        )
-    ]
+    results = []
+    for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+        results.append(check_operator("ROIAlign", device, roi_align, [2.5, 4.5, 10.5, 12.5, 4.0]))
+        results.append(check_operator("NMS", device, nms, [1, 2]))
+    return results
 
 
 def check_data(root: Path | None) -> list[Result]:
@@ -193,17 +189,11 @@ def check_output_folder(folder: Path) -> Result:
     except OSError as error:
         detail = f"{folder} cannot be written: {error.strerror}"
         return Result("output", "fail", detail, "train with OUTPUT_DIR <another folder>")
-    free = shutil.disk_usage(existing).free / 2**30
-    return Result("output", "ok", f"{folder} can be written, {free:.0f} GiB free")
+    return Result("output", "ok", f"{folder} can be written, {shutil.disk_usage(existing).free / 2**30:.0f} GiB free")
 
 
 def run_checks(root: Path | None, output: Path) -> list[Result]:
-    """The results of every check that can run, in the order in which they are worth mending.
-
-    Args:
-        root: the folder that holds bdd100k/; None for the one that training uses.
-        output: the folder that training would write to.
-    """
+    """The results of every check that can run, in the order in which they are worth mending."""
     results = [check_python()]
     if results[0].status == "fail":
         return results

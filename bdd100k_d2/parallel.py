@@ -16,7 +16,6 @@ Answer = TypeVar("Answer")
 
 # Each worker of a loader holds two batches ahead: 16 of them feed any GPU, more would only take memory.
 _MOST_WORKERS = 16
-
 # How often a waiting thread of GNU's OpenMP looks for work before it sleeps (its default is 300,000).
 _SPINS = 7_000
 
@@ -34,9 +33,8 @@ def loader_workers(processes: int) -> int:
 def spin_little() -> None:
     """Lets OpenMP's threads, which PyTorch computes with on the CPU, sleep soon when they wait for work.
 
-    By default they spin for milliseconds, which is slower beside another busy process. It sets ``GOMP_SPINCOUNT`` for
-    this process and those that it starts, unless the user has set how threads wait. To be called before PyTorch is
-    imported.
+    By default they spin for milliseconds, which is slower beside another busy process. To be called before PyTorch is
+    imported; it holds for the processes that this one starts too, and what the user has set stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
@@ -60,10 +58,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Lets glibc give freed pieces back to the system; processes that are forked later would share and then copy them.
-
-    Elsewhere than on glibc it does nothing.
-    """
+    """Lets glibc give freed pieces back to the system, which processes that are forked later would share, then copy."""
     malloc_trim = _of_glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
@@ -75,10 +70,8 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 
 @contextmanager
 def readers(workers: int, prepare: Callable[[], None]) -> Iterator[Pool]:
-    """Yields processes that read files; each calls ``prepare`` first.
-
-    They are spawned: a fork of a process in which OpenCV has threads waits for them for ever.
-    """
+    """Yields processes that read files; each calls ``prepare`` first."""
+    # Spawned: a fork of a process in which OpenCV has threads waits for them for ever.
     with get_context("spawn").Pool(workers, prepare) as pool:
         yield pool
 
@@ -95,15 +88,10 @@ def map_files(function: Callable[[Item], Answer], items: Sequence[Item], pool: P
 def map_frames(
     function: Callable[[Item], Answer], items: Sequence[Item], workers: int, what: str, threads: bool = False
 ) -> Iterator[Answer]:
-    """As :func:`map_files`, from ``workers`` of its own: processes, or threads.
+    """As :func:`map_files`, from ``workers`` of its own; 1 works in this process.
 
-    Args:
-        function: its errors are raised here.
-        items: one per frame.
-        workers: 1 works in this process.
-        what: is being done, for the progress bar.
-        threads: for a function that lets go of the interpreter; otherwise workers are processes, and the function, its
-            items and its answers are pickled.
+    ``threads`` are for a function that lets go of the interpreter; otherwise workers are processes, and the function,
+    its items and its answers are pickled.
     """
     if workers == 1 or len(items) < 2:
         yield from _watched(map(function, items), len(items), what, "frame")

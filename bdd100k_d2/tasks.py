@@ -1,7 +1,6 @@
 """What a task of BDD100K is: its classes, where its images and labels lie, what was released, names and scores.
 
-Data only. What is done for a task stands in its layer, in one dict there with the names of `TASKS` for keys: how it is
-loaded (``data.register``), scored (``evaluation``), predicted (``predict``), drawn (``drawing``), and so on.
+Data only. What is done for a task stands in its layer, in one dict there with the names of `TASKS` for keys.
 """
 
 from collections.abc import Mapping
@@ -42,16 +41,13 @@ class Task:
 
     Attributes:
         name: as in ``bdd100k_<name>_val`` and on the command lines.
-        title: for people.
         categories: the classes, in the order of their training ids.
         form: what the labels and the results are: boxes, masks with a class for each pixel, or bitmasks of objects.
-        images: the folder of the images.
         labels: the label file, or the folder of masks or bitmasks.
         counts: what was released, by split.
         metrics: the fields of ``scores.json``.
         plotted: the keys of the scores that are drawn over a training.
-        other_images: where another download has the images; None if there is no other.
-        other_labels: where another download has the labels; None if there is no other.
+        other_images, other_labels: where another download has them; None if there is no other.
         attribute_files: label files that have the frames' attributes; the first that is there counts.
         result_list: the JSON file of the results: of boxes, or of the scores of bitmasks; None if there is none.
         has_scores: the results are objects with scores.

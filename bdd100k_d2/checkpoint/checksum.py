@@ -24,10 +24,7 @@ def write_checked(content: Mapping[str, Any], path: Path) -> None:
     """Saves ``content`` to ``path`` with its checksum beside it.
 
     A process that is killed at any moment leaves the old file or the new one, never with the other's checksum: in
-    between there is none, which :func:`read_checked` allows.
-
-    Raises:
-        OutputError: the checkpoint cannot be written; ``path`` is as it was.
+    between there is none, which :func:`read_checked` allows. An `OutputError` leaves ``path`` as it was.
     """
     checksum = checksum_file(path)
     with atomic_path(checksum) as note, atomic_path(path) as temporary:
@@ -95,10 +92,9 @@ def _save(content: Mapping[str, Any], path: Path) -> str:
 
 
 class _HashingFile:
-    """What PyTorch writes to. It computes the checksum on the way and keeps the error of a write.
+    """What PyTorch writes to. It computes the checksum on the way and keeps the error of a write (a full disk).
 
-    An exception inside PyTorch's writer loses its reason (a full disk) to one about the archive that was not finished,
-    so the writer is let finish.
+    PyTorch's writer is let finish: of an exception inside it only one about an archive that was not finished is left.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -28,15 +28,14 @@ _COMPUTED = ("pixel_mean", "pixel_std", "anchor_generator.cell_anchors")
 
 @dataclass(frozen=True)
 class Converted:
-    """Tensors under the names of another framework."""
+    """Tensors, ``model``, under the names of another framework."""
 
     # What they were taken for, e.g. "mmdet Faster R-CNN".
     source: str
-    # Tensors by their new names.
     model: dict[str, Tensor]
     # Tensors that were left out, by their old names -> why.
     dropped: dict[str, str]
-    # Whether they are a classifier's, whose backbone Detectron2 has to find in its model by the ends of the names.
+    # As in `Layout`.
     matching_heuristics: bool
 
     def checkpoint(self) -> dict[str, Any]:
@@ -53,9 +52,7 @@ class Converted:
 
 def is_foreign(state: Mapping[str, Any]) -> bool:
     """Whether the names are those of a framework that `convert_state` knows."""
-    if not all(isinstance(key, str) for key in state):
-        return False
-    return _layout_of(_modules(_without_prefix(state))) is not None
+    return all(isinstance(key, str) for key in state) and _layout_of(_modules(_without_prefix(state))) is not None
 
 
 def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
@@ -64,8 +61,7 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
     The names may have the ``module.`` and ``model.`` of wrappers; messages call the file ``name``.
 
     Raises:
-        WeightsError: the names are of no known framework, or Detectron2's model has no place for some of the tensors;
-            the message names them.
+        WeightsError: the framework is not known, or Detectron2's model has no place for some tensors, which are named.
     """
     state = _without_prefix(_tensors(state, name))
     modules = _modules(state)
@@ -84,10 +80,7 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
 def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
     """Gives the tensors of a Detectron2 model the names and channel orders of mmdet 3.x; a Semantic FPN's mmseg's.
 
-    A foreign model's tensors get Detectron2's names first; messages call the file ``name``.
-
-    Raises:
-        WeightsError: the architecture has no counterpart, or some tensors have no place in it; the message names them.
+    A foreign model's tensors get Detectron2's names first. Raises `WeightsError` as :func:`convert_state` does.
     """
     state = _without_prefix(_tensors(state, name))
     dropped: dict[str, str] = {}
@@ -117,11 +110,7 @@ def convert_file(
 ) -> Converted:
     """Writes a checkpoint under the names of another framework.
 
-    Args:
-        source: a checkpoint of a framework that `convert_state` knows; for ``mmdet`` also of Detectron2.
-        destination: the file to write, whose folder is made.
-        to: ``detectron2``, or ``mmdet`` for the names of mmdet 3.x and mmseg.
-        overwrite: replace ``destination`` where it exists.
+    ``to`` is "detectron2", or "mmdet" for the names of mmdet 3.x and mmseg, which Detectron2's checkpoints get too.
 
     Raises:
         WeightsError: ``source`` cannot be read or converted.
@@ -152,22 +141,17 @@ def convert_file(
 
 def shortened(what: str, keys: Sequence[str]) -> str:
     """Words for a message: "; what: the first five keys and how many more", or nothing where there are no keys."""
-    if not keys:
-        return ""
     more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-    return f"; {what}: {', '.join(keys[:5])}{more}"
+    return f"; {what}: {', '.join(keys[:5])}{more}" if keys else ""
 
 
 def _tensors(state: Mapping[Any, Any], name: str) -> dict[str, Tensor]:
     """The state with its arrays, as Detectron2's model zoo has them, made tensors."""
-    strange = [str(key) for key, value in state.items() if not _is_tensor(key, value)]
+    known = (Tensor, np.ndarray)
+    strange = [str(k) for k, value in state.items() if not (isinstance(k, str) and isinstance(value, known))]
     if strange:
         raise WeightsError(f"{name}: not a checkpoint of tensors by name{shortened('among them are', strange)}.")
     return {key: torch.as_tensor(value) for key, value in state.items()}
-
-
-def _is_tensor(key: object, value: object) -> bool:
-    return isinstance(key, str) and isinstance(value, (Tensor, np.ndarray))
 
 
 def _without_prefix(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,11 +167,8 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
 
 
 def _layout_of(modules: Set[str]) -> Layout | None:
-    for framework in (from_vis4d, from_torchvision, from_openmmlab):
-        layout: Layout | None = framework.layout_of(modules)
-        if layout is not None:
-            return layout
-    return None
+    readers = (from_vis4d.layout_of, from_torchvision.layout_of, from_openmmlab.layout_of)
+    return next(filter(None, (layout_of(modules) for layout_of in readers)), None)
 
 
 def _rename(

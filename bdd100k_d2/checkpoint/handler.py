@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 class NamedWeightsHandler(PathHandler):
     """Resolves the names behind a prefix, such as ``bdd100k://``, to local Detectron2 checkpoints.
 
-    A subclass says where the checkpoint of a name is kept, and makes it.
+    `place` and `make` raise `WeightsError` for an unknown name and weights that cannot be had, `ConfigError` where a
+    library that they need is not installed.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -23,21 +24,11 @@ class NamedWeightsHandler(PathHandler):
         self.prefix = prefix
 
     def place(self, name: str) -> Path:
-        """Where the checkpoint of ``name`` (without the prefix) is kept, made or not.
-
-        Raises:
-            WeightsError: no weights have this name.
-            ConfigError: the library that knows the names is not installed.
-        """
+        """Where the checkpoint of ``name`` (without the prefix) is kept, made or not."""
         raise NotImplementedError
 
     def make(self, name: str, checkpoint: Path, force: bool) -> None:
-        """Writes the ``checkpoint`` of ``name``; ``force`` also fetches again what is here already.
-
-        Raises:
-            WeightsError: the weights cannot be fetched, are damaged, or cannot be converted.
-            ConfigError: the library that builds their model is not installed.
-        """
+        """Writes the ``checkpoint`` of ``name``; ``force`` also fetches again what is here already."""
         raise NotImplementedError
 
     def _get_supported_prefixes(self) -> list[str]:

@@ -17,14 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
-    """Loads weights into ``model``; an empty ``path`` leaves it as initialised.
+    """Loads a file, or an address that Detectron2 resolves, into ``model``; an empty ``path`` leaves it as initialised.
 
-    A checkpoint of another framework is converted first, see `convert.convert_state`.
-
-    Args:
-        model: filled in place.
-        path: a file, or an address that Detectron2 resolves (``detectron2://``, ``https://``).
-        exact: whether every tensor has to match, as for evaluation; otherwise some have to, as for fine-tuning.
+    A checkpoint of another framework is converted first, see `convert.convert_state`. ``exact``, as for evaluation,
+    wants every tensor to match; otherwise some have to, as for fine-tuning.
 
     Raises:
         WeightsError: the file does not exist, is no checkpoint, or holds tensors that do not fit, which are named.
@@ -36,31 +32,16 @@ def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
 
 
 class CheckingCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it.
+    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it."""
 
-    ``exact`` says whether every tensor of a file has to match the model, or some.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        save_dir: str = "",
-        *,
-        exact: bool,
-        save_to_disk: bool | None = None,
-        **checkpointables: Any,  # noqa: ANN401, the parent's
-    ) -> None:
-        super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
+    def __init__(self, model: nn.Module, save_dir: str = "", *, exact: bool, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(model, save_dir, **kwargs)
         self.exact = exact
         # What messages call the file that is being loaded.
         self.path = ""
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, the parent's
-        """Loads a file or an address; see `fvcore.common.checkpoint.Checkpointer.load`.
-
-        Raises:
-            WeightsError: the file cannot be fetched or read, or does not fit the model.
-        """
+        """Loads a file or an address; see `fvcore.common.checkpoint.Checkpointer.load`."""
         self.path = path
         local = local_path(path)
         check_file(local, path)
@@ -97,16 +78,13 @@ class CheckingCheckpointer(DetectionCheckpointer):
             raise WeightsError(
                 f"{self.path}: not a checkpoint of Detectron2 ({reason(error)}). Is it of another framework?"
             ) from error
-        shapes = [
-            f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})"
-            for key, theirs, ours in incompatible.incorrect_shapes
-        ]
+        wrong = incompatible.incorrect_shapes
+        shapes = [f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})" for key, theirs, ours in wrong]
         missing = [key for key in incompatible.missing_keys if not key.endswith("num_batches_tracked")]
         unexpected = incompatible.unexpected_keys
-        nothing_fits = len({*missing, *(key for key, *_ in incompatible.incorrect_shapes)}) >= len(
-            [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
-        )
-        if nothing_fits or (self.exact and (shapes or missing or unexpected)):
+        unfilled = {*missing, *(key for key, *_ in wrong)}
+        wanted = [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
+        if len(unfilled) >= len(wanted) or (self.exact and (shapes or missing or unexpected)):
             lists = (("of another shape", shapes), ("missing", missing), ("not in the model", unexpected))
             raise WeightsError(
                 f"{self.path}: these weights are not of this model"

@@ -109,12 +109,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def load_arrays(path: str | Path) -> Any:  # noqa: ANN401, what the file holds
-    """Loads a pickled dictionary of NumPy arrays, as Detectron2's model zoo publishes them.
-
-    Raises:
-        RefusedError: the pickle names anything else than arrays, dictionaries, text and numbers.
-        pickle.UnpicklingError: the file is no pickle, or a damaged one; other exceptions too can say so.
-    """
+    """Loads a pickled dictionary of NumPy arrays, as Detectron2's model zoo has; `RefusedError` for other types."""
     with Path(path).open("rb") as file:
         return with_arrays(_ArrayUnpickler(file, encoding="latin1").load())
 

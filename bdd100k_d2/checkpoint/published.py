@@ -1,8 +1,7 @@
 """Published weights by name: found, downloaded, checked, converted to Detectron2's layout, and kept.
 
-Detectron2 resolves ``MODEL.WEIGHTS`` through its `PathManager`; the handlers here add ``bdd100k://`` and
-``open-mmlab://`` to it, those of `timm_weights` ``pip://`` and ``timm://``. What they return is a Detectron2
-checkpoint, so that `DefaultPredictor` and `DetectionCheckpointer`, which know no other framework, load it.
+The handlers give Detectron2's `PathManager`, which resolves ``MODEL.WEIGHTS``, a Detectron2 checkpoint, so that
+`DefaultPredictor` and `DetectionCheckpointer`, which know no other framework, load it.
 """
 
 import functools
@@ -33,13 +32,7 @@ _DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file on a server.
-
-    Attributes:
-        path: below the server's address.
-        md5_path: of the file that holds its md5, where one may be published.
-        sha256_start: the first digits of its sha256, or nothing.
-    """
+    """A file on a server: its path below the address, that of its md5 if published, the first digits of its sha256."""
 
     path: str
     md5_path: str | None = None
@@ -54,22 +47,14 @@ _OPEN_MMLAB = {
 
 
 def zoo_file(name: str) -> PublishedFile:
-    """Where the weights ``name``, e.g. ``det/faster_rcnn_r50_fpn_1x``, are published.
-
-    Raises:
-        WeightsError: no weights of this name are published.
-    """
+    """Where the weights ``name``, e.g. ``det/faster_rcnn_r50_fpn_1x``, are; raises `WeightsError` if unknown."""
     task, _, stem = check_weights_name(name).partition("/")
     path = f"{task}/models/{stem}_{task}_bdd100k"
     return PublishedFile(f"{path}.pth", md5_path=f"{path}.md5")
 
 
 def open_mmlab_file(name: str) -> PublishedFile:
-    """Where the ImageNet weights ``name``, e.g. ``resnet50_v1c``, are published.
-
-    Raises:
-        WeightsError: no weights of this name are known.
-    """
+    """Where the ImageNet weights ``name``, e.g. ``resnet50_v1c``, are; raises `WeightsError` if unknown."""
     if name in _OPEN_MMLAB:
         return _OPEN_MMLAB[name]
     raise WeightsError(f"no weights of this name. {suggest(name, list(_OPEN_MMLAB))}")
@@ -78,10 +63,7 @@ def open_mmlab_file(name: str) -> PublishedFile:
 class PublishedWeightsHandler(NamedWeightsHandler):
     """Resolves names of published weights, which are downloaded and converted.
 
-    Args:
-        prefix: what addresses start with.
-        find: from the rest of an address to the file; raises `WeightsError` for an unknown name.
-        server: the address that the file's path is below.
+    ``find`` is from a name without the prefix to the file, whose path is below the address ``server``.
     """
 
     def __init__(self, prefix: str, find: Callable[[str], PublishedFile], server: str) -> None:
@@ -151,15 +133,11 @@ def register_handlers() -> None:
 def local_path(address: str) -> str:
     """The local file of a path, or of an address that Detectron2 resolves, which is fetched first.
 
-    Raises:
-        WeightsError: the file cannot be fetched, or no published weights have this name.
+    Raises `WeightsError` if it cannot be fetched, or no published weights have this name.
     """
     register_handlers()
     try:
-        path: str = PathManager.get_local_path(address)
-        return path
-    except WeightsError:
-        raise
+        return str(PathManager.get_local_path(address))
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"{address}: the weights cannot be fetched ({error}). Fetch "

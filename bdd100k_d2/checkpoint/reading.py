@@ -35,11 +35,7 @@ _LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[:14]
 
 
 def check_file(path: str | Path, name: str) -> None:
-    """Raises an error unless ``path`` is a file.
-
-    Raises:
-        WeightsError: ``path`` is a folder or does not exist; the message calls it ``name``.
-    """
+    """Raises a `WeightsError`, which calls the file ``name``, unless ``path`` is a file."""
     if Path(path).is_dir():
         raise WeightsError(f"{name}: a folder, not a file of weights; give the file in it.")
     if not Path(path).is_file():
@@ -110,15 +106,13 @@ def _load_safetensors(path: Path, name: str) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ModuleNotFoundError as error:
-        raise WeightsError(
-            f"{name}: is written by safetensors, which is not installed: pip install safetensors."
-        ) from error
+        missing = "is written by safetensors, which is not installed: pip install safetensors."
+        raise WeightsError(f"{name}: {missing}") from error
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsError(
-            f"{name}: not a file of safetensors, or a damaged one ({reason(error)}). {_AGAIN}"
-        ) from error
+        what = f"not a file of safetensors, or a damaged one ({reason(error)})"
+        raise WeightsError(f"{name}: {what}. {_AGAIN}") from error
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401, what the file holds

@@ -31,7 +31,7 @@ class Layout:
     dropped: Mapping[str, str] = field(default_factory=dict)
     # Their module -> how many first rows of its tensors Detectron2 has no use for, and why.
     cut: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    # Whether it is a classifier, whose backbone Detectron2 finds inside its models by the ends of the names.
+    # Whether it is a classifier, whose backbone Detectron2 has to find in its model by the ends of the names.
     matching_heuristics: bool = False
 
 
@@ -69,9 +69,6 @@ UNSUPPORTED = {
 STEM_V1C = {f"stem.{i}": name for i, name in zip((0, 3, 6), ("stem.conv1", "stem.conv2", "stem.conv3"), strict=True)}
 STEM_V1C |= {f"stem.{i + 1}": f"{STEM_V1C[f'stem.{i}']}.norm" for i in (0, 3, 6)}
 
-ANCHOR_RATIOS = 3
-ANCHOR_SCALES = 3
-
 
 def swap_ratios_and_scales(tensor: Tensor) -> Tensor:
     """Reorders RetinaNet's (A * C, ...) output channels between ratio-major and scale-major anchors.
@@ -82,10 +79,9 @@ def swap_ratios_and_scales(tensor: Tensor) -> Tensor:
     Raises:
         WeightsError: the channels are not those of nine anchors.
     """
-    anchors = ANCHOR_RATIOS * ANCHOR_SCALES
-    if len(tensor) % anchors:
-        raise WeightsError(f"{len(tensor)} channels are not those of {anchors} anchors per cell")
-    cells = tensor.reshape(ANCHOR_RATIOS, ANCHOR_SCALES, len(tensor) // anchors, *tensor.shape[1:])
+    if len(tensor) % 9:
+        raise WeightsError(f"{len(tensor)} channels are not those of 9 anchors per cell")
+    cells = tensor.reshape(3, 3, len(tensor) // 9, *tensor.shape[1:])
     return cells.transpose(0, 1).reshape(tensor.shape)
 
 

@@ -18,9 +18,8 @@ from .reading import DAMAGED, reason
 
 logger = logging.getLogger(__name__)
 
+# The name of the checkpoint with the best score so far.
 BEST = "model_best"
-"""The name of the checkpoint with the best score so far."""
-
 _TAG = "last_checkpoint"
 _NUMBERED = re.compile(r"model_(\d+)\.pth")
 # What a process that was killed while it saved leaves behind, see `atomic.atomic_path`.
@@ -36,46 +35,25 @@ class TrainingCheckpointer(CheckingCheckpointer):
     """Detectron2's checkpointer with checksums, for training.
 
     Beside each ``<name>.pth`` stands ``<name>.pth.sha256``; ``last_checkpoint`` names a checkpoint only after both have
-    reached the disk.
-
-    Args:
-        model: saved and loaded; what wraps it for several processes is left out.
-        save_dir: the folder of the run.
-        keep: of the checkpoints ``model_<iteration>.pth`` keep this many, 0 for all. The best one, ``model_final.pth``
-            and other names are not counted and stay.
-        save_to_disk: whether this process writes; by default the main process alone.
-        **checkpointables: saved and loaded with the model, such as ``trainer``.
+    reached the disk. Of the checkpoints ``model_<iteration>.pth`` it keeps the newest ``keep``, 0 for all; others, such
+    as the best one and ``model_final.pth``, are not counted and stay. By default the main process alone writes.
 
     Attributes:
         run: names the run, from its start through every time it is resumed.
         newest: the checkpoint that this process tagged last; None before.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        save_dir: str = "",
-        *,
-        keep: int = 0,
-        save_to_disk: bool | None = None,
-        **checkpointables: Any,  # noqa: ANN401, whatever has state_dict and load_state_dict
-    ) -> None:
-        super().__init__(model, save_dir, exact=True, save_to_disk=save_to_disk, **checkpointables)
+    def __init__(self, model: nn.Module, save_dir: str = "", *, keep: int = 0, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(model, save_dir, exact=True, **kwargs)
         self.keep = keep
         self.run = uuid.uuid4().hex
         self.newest: Path | None = None
         self._cleared = False
 
     def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:  # noqa: ANN401, what can be pickled
-        """Writes ``<name>.pth``, names it in ``last_checkpoint``, then deletes the checkpoints that are not kept.
+        """Writes ``<name>.pth`` with ``kwargs`` in it, then deletes the checkpoints that are not kept.
 
-        Args:
-            name: of the file, without ending.
-            tag: whether the run is to go on from it when it is resumed.
-            **kwargs: saved too.
-
-        Raises:
-            OutputError: the disk is full or the folder cannot be written. What was there is as it was.
+        With ``tag`` a resumed run goes on from it. An `OutputError` leaves what was there as it was.
         """
         if not self.save_dir or not self.save_to_disk:
             return
@@ -95,20 +73,13 @@ class TrainingCheckpointer(CheckingCheckpointer):
             self._delete_old(path)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        """Names the checkpoint that a resumed run goes on from.
-
-        Raises:
-            OutputError: ``last_checkpoint`` cannot be written; it is as it was.
-        """
+        """Names the checkpoint that a resumed run goes on from; an `OutputError` leaves the name as it was."""
         write_atomic(Path(self.save_dir, _TAG), last_filename_basename)
 
     def last_good(self) -> Path | None:
         """The checkpoint to go on from: the one in ``last_checkpoint``, or if it is damaged the newest one before it.
 
-        Each damaged one is named in a warning. None where there is no checkpoint.
-
-        Raises:
-            WeightsError: there are checkpoints, and all are damaged.
+        Each damaged one is named in a warning; if all are, it raises `WeightsError`. None where there is no checkpoint.
         """
         found = self._last_good()
         return None if found is None else found.path
@@ -117,9 +88,7 @@ class TrainingCheckpointer(CheckingCheckpointer):
         """Loads model and checkpointables from :meth:`last_good`; to be called in all processes.
 
         The main process chooses. One that does not find the same file, on another machine's disk, is sent its content.
-
-        Returns:
-            What else the checkpoint holds, such as ``iteration``; None where there is no checkpoint.
+        Returns what else the checkpoint holds, such as ``iteration``; None where there is no checkpoint.
 
         Raises:
             WeightsError: no checkpoint is whole, or the chosen one is of another config.

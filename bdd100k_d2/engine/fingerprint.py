@@ -17,14 +17,12 @@ from ..errors import DataError
 
 
 def fingerprint(dataset: str) -> dict[str, Any]:
-    """The fingerprint of a registered dataset.
+    """The fingerprint of a registered dataset; what is not there or cannot be read is None.
 
-    Returns:
-        ``images`` and ``labels``, the paths, None where there is none; ``pictures``, how many files are below
-        ``images``; and of the labels the ``bytes``, ``sha256`` and ``frames``. The hash of a folder is one of the names
-        and sizes of its files, which are its frames. A file's frames are those it lists; None if it lists none. Where
-        ``dataset`` is a slice, all this is of the whole data set, and ``slice_frames`` and ``slice_sha256`` (of their
-        names) are of the slice, None if they cannot be read.
+    ``images`` and ``labels`` are the paths, ``pictures`` is how many files are below ``images``. ``bytes``, ``sha256``
+    and ``frames`` are of the labels: a folder's hash is of the names and sizes of its files, which are its frames; a
+    file's frames are those it lists. All this is of the whole data set; ``slice_frames`` and ``slice_sha256`` (of their
+    names) are of a slice.
     """
     images, labels = _places(dataset)
     found: dict[str, Any] = {"images": images and str(images), "labels": labels and str(labels)}
@@ -32,7 +30,13 @@ def fingerprint(dataset: str) -> dict[str, Any]:
     if labels is not None and labels.exists():
         found |= _of_folder(labels) if labels.is_dir() else _of_file(labels)
     if MetadataCatalog.get(dataset).get("slice_of") is not None:
-        found |= _of_slice(dataset)
+        try:
+            stems = sorted(slice_frames(dataset) or ())
+        except DataError:
+            # Loading the slice says what is wrong; a fingerprint of labels that are not there is no error either.
+            return found | {"slice_frames": None, "slice_sha256": None}
+        digest = hashlib.sha256("\n".join(stems).encode())
+        found |= {"slice_frames": len(stems), "slice_sha256": digest.hexdigest()}
     return found
 
 
@@ -70,15 +74,6 @@ def _of_file(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         frames = _count(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) if size else None
     return {"bytes": size, "sha256": file_digest(path), "frames": frames}
-
-
-def _of_slice(dataset: str) -> dict[str, Any]:
-    try:
-        stems = sorted(slice_frames(dataset) or ())
-    except DataError:
-        # Loading the slice says what is wrong; a fingerprint of labels that are not there is no error either.
-        return {"slice_frames": None, "slice_sha256": None}
-    return {"slice_frames": len(stems), "slice_sha256": hashlib.sha256("\n".join(stems).encode()).hexdigest()}
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:

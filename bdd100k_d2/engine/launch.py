@@ -38,15 +38,16 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """Builds the config from ``args`` of Detectron2's `default_argument_parser` and starts logging.
 
     Raises:
-        ConfigError: the config file does not exist, has an unknown key, names a dataset that is not registered, or
-            describes a slice that cannot be made.
+        ConfigError: the config cannot be used, or names a dataset that is not registered.
         OutputError: nothing can be written to the output folder.
     """
     register_once()
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
     register_config_slices(cfg)
-    _check_datasets(cfg)
+    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
+        if name not in DatasetCatalog.list():
+            raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
     check_writable(Path(cfg.OUTPUT_DIR), "set OUTPUT_DIR to another one")
     default_setup(cfg, args)
     torch.backends.cudnn.allow_tf32 = cfg.CUDNN_ALLOW_TF32
@@ -57,14 +58,10 @@ def setup(args: argparse.Namespace) -> CfgNode:
 
 
 def launch(main: Main, args: argparse.Namespace) -> None:
-    """Calls ``main(args)`` in each process of a training.
+    """Calls ``main(args)``, which can be pickled, in each process of a training; ``args`` as for `setup`.
 
     Under torchrun this is one of the processes; one that torchrun started again resumes from the last checkpoint.
     Otherwise Detectron2 starts one per GPU, as ``args.num_gpus`` and ``args.num_machines`` say.
-
-    Args:
-        main: runs in each process; a function that can be pickled.
-        args: of Detectron2's `default_argument_parser`.
 
     Raises:
         ConfigError: the arguments ask for GPUs that are not there, or do not go with torchrun.
@@ -79,19 +76,16 @@ def launch(main: Main, args: argparse.Namespace) -> None:
     launch_gpus(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, (args,))
 
 
-def _check_datasets(cfg: CfgNode) -> None:
-    known = DatasetCatalog.list()
-    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
-        if name not in known:
-            raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
-
-
 def _run_in_group(main: Main, args: argparse.Namespace) -> None:
     store, rank, processes = next(dist.rendezvous("env://", timeout=DEFAULT_TIMEOUT))
     store = fresh_store(store, rank, processes)
     try:
         cfg = load_config(args.config_file, args.opts)
-        _check_arguments(args)
+        if args.num_machines != 1 or args.num_gpus not in (1, int(os.environ["LOCAL_WORLD_SIZE"])):
+            raise ConfigError(
+                "torchrun has started the processes already: leave out --num-gpus and --num-machines, and give "
+                "torchrun --nproc-per-node and --nnodes."
+            )
         if processes > 1:
             _join(cfg, store, rank, processes)
         main(_resume_if_restarted(args, Path(cfg.OUTPUT_DIR)))
@@ -112,19 +106,8 @@ def _run_in_group(main: Main, args: argparse.Namespace) -> None:
         raise
 
 
-def _check_arguments(args: argparse.Namespace) -> None:
-    if args.num_machines != 1 or args.num_gpus not in (1, int(os.environ["LOCAL_WORLD_SIZE"])):
-        raise ConfigError(
-            "torchrun has started the processes already: leave out --num-gpus and --num-machines, and give "
-            "torchrun --nproc-per-node and --nnodes."
-        )
-
-
 def _resume_if_restarted(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
-    """Lets a training that torchrun started again go on from its last checkpoint, and not from an earlier training's.
-
-    The first process decides, which is the one that writes checkpoints.
-    """
+    """Lets a training that torchrun started again go on from its own last checkpoint, as the first process decides."""
     attempts = comm.all_gather(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
     if args.eval_only or args.resume:
         return args

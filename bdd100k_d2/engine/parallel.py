@@ -21,10 +21,9 @@ def parallel_model(cfg: CfgNode, model: nn.Module) -> nn.Module:
 
 
 def share_buffers(model: nn.Module) -> None:
-    """Gives ``model`` the buffers of the first process in all of them.
+    """Gives ``model`` the buffers of the first process, which checkpoints hold, in all of them.
 
-    Norm statistics that are not synchronised differ between the processes. Checkpoints hold those of the first, so an
-    evaluation has to use them too.
+    Norm statistics that are not synchronised differ between the processes.
     """
     if comm.get_world_size() > 1:
         for buffer in model.buffers():

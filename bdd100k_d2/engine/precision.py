@@ -13,7 +13,6 @@ from ..errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-
 # Instructions for bfloat16 by PyTorch's names. Some CPUs compute faster by them than in single precision (AMD's Zen 4),
 # some at half the speed (Intel's without AMX).
 _INSTRUCTIONS = ("avx512_bf16", "bf16", "sve_bf16")
@@ -23,21 +22,14 @@ _TIMES = 7
 
 
 def autocast(device: str, enabled: bool = True) -> torch.autocast:
-    """The context in which a model predicts: in float16 on a GPU, in bfloat16 on a CPU that is faster for it.
-
-    Without ``enabled`` everything stays in single precision. ``device`` is ``MODEL.DEVICE``.
-    """
+    """The context in which a model predicts: in float16 on a GPU, in bfloat16 on a CPU that is faster for it."""
     if torch.device(device).type == "cpu":
         return torch.autocast("cpu", torch.bfloat16, enabled=enabled and has_fast_bfloat16())
     return torch.autocast("cuda", torch.float16, enabled=enabled)
 
 
 def is_in_bfloat16(cfg: CfgNode) -> bool:
-    """Whether a training by ``cfg`` is one in bfloat16, which is the only mixed precision on the CPU.
-
-    Raises:
-        ConfigError: ``SOLVER.AMP.DTYPE`` is neither float16 nor bfloat16.
-    """
+    """Whether a training by ``cfg`` is one in bfloat16, which is the only mixed precision on the CPU."""
     amp = cfg.SOLVER.AMP
     if amp.DTYPE not in ("float16", "bfloat16"):
         raise ConfigError(f"SOLVER.AMP.DTYPE is {amp.DTYPE!r}; there are float16 and bfloat16.")
@@ -45,13 +37,10 @@ def is_in_bfloat16(cfg: CfgNode) -> bool:
 
 
 class BFloat16Training:
-    """Lets ``model``, in place, compute in bfloat16 while it trains; on a CPU only if that is faster for it.
+    """Lets ``model``, in place, compute in bfloat16 while it trains, but not on a CPU that is not faster for it.
 
-    On other CPUs nothing changes. Evaluation stays in single precision. bfloat16 has the range of single precision, so
-    that losses need no scaling.
-
-    Attributes:
-        enabled: whether it does. The first process decides for all, and a run that goes on keeps what it had.
+    ``enabled`` says whether it does: the first process decides for all, and a run that goes on keeps what it had.
+    Evaluation stays in single precision. bfloat16 has the range of single precision, so that losses need no scaling.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -112,8 +101,7 @@ def _convolution_seconds() -> tuple[float, float]:
 def accelerate(cfg: CfgNode, model: nn.Module, amp: bool) -> nn.Module:
     """Keeps the weights of ``model`` channels last, and compiles its backbone if ``MODEL.COMPILE`` says so, in place.
 
-    Parameters keep their names and values, so that checkpoints are the same with it and without. ``amp`` says whether
-    the model computes in mixed precision.
+    Checkpoints are the same with it and without. ``amp`` says whether the model computes in mixed precision.
     """
     if cfg.MODEL.CHANNELS_LAST and (cfg.MODEL.DEVICE == "cpu" or amp):
         # In single precision CUDA's convolutions are not faster for it.

@@ -14,8 +14,7 @@ _SECONDS = 600.0
 def fresh_store(store: dist.Store, rank: int, processes: int) -> dist.Store:
     """A part of ``store`` that nothing was written to; the same one in each of the processes that are there now.
 
-    torchrun keeps its store when it starts the processes again, with the addresses of those that are gone. How often it
-    did so is no name for the part: torchrun counts that for each machine.
+    torchrun keeps its store, with the addresses of processes that are gone, and counts its restarts machine by machine.
 
     Raises:
         LostProcessError: one of the processes does not arrive within ten minutes.

@@ -1,6 +1,7 @@
 """The recipes' optimizers and learning rate schedules, scaled to the number of processes."""
 
 import logging
+from dataclasses import dataclass
 
 import torch
 from detectron2.config import CfgNode
@@ -21,11 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
-    """Builds the optimizer that ``SOLVER.OPTIMIZER`` names: "SGD" as Detectron2 does, or "AdamW".
-
-    Raises:
-        ConfigError: ``SOLVER.OPTIMIZER`` is another name.
-    """
+    """Builds "SGD" as Detectron2 does or "AdamW"; raises `ConfigError` if ``SOLVER.OPTIMIZER`` is another name."""
     solver = cfg.SOLVER
     if solver.OPTIMIZER == "SGD":
         return build_sgd(cfg, model)
@@ -43,32 +40,25 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
     return adamw(params, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)
 
 
+@dataclass
 class WarmupPolyParamScheduler(ParamScheduler):
     """A polynomial fall from 1 to ``floor`` with a warm-up that multiplies it, as Vis4D's two schedulers in turn do.
 
     Vis4D lets both change the optimizer's rate before each iteration i: the warm-up multiplies it by ``warmup(i) /
     warmup(i - 1)``, the fall what is above the floor by ``left(i) / left(i - 1)``, with ``left(i)`` for ``(1 - i /
     iterations) ** power``. What the floor adds in the first iterations is warmed up too, so the rate is not the
-    product of the two curves.
-
-    Args:
-        iterations: of the whole training.
-        power: the exponent of the fall.
-        floor: the last value, as a fraction of the rate.
-        warmup_iterations: after these the warm-up is over; at most all.
-        warmup_factor: what the warm-up multiplies the first rate by.
-        linear: let the factor rise to 1 from iteration to iteration, or stay until the warm-up is over.
+    product of the two curves. The warm-up goes from ``warmup_factor`` to 1, if not ``linear`` at its end.
     """
 
-    def __init__(
-        self, iterations: int, power: float, floor: float, warmup_iterations: int, warmup_factor: float, linear: bool
-    ) -> None:
-        self.iterations = iterations
-        self.power = power
-        self.floor = floor
-        self.warmup_iterations = min(warmup_iterations, iterations)
-        self.warmup_factor = warmup_factor
-        self.linear = linear
+    iterations: int
+    power: float
+    floor: float
+    warmup_iterations: int
+    warmup_factor: float
+    linear: bool
+
+    def __post_init__(self) -> None:
+        self.warmup_iterations = min(self.warmup_iterations, self.iterations)
         self._warmed_up = [self._warmup(0)]
         for i in range(1, self.warmup_iterations + 1):
             value = self._warmed_up[-1] * self._warmup(i) / self._warmup(i - 1)
@@ -96,8 +86,7 @@ def build_schedule(cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
     """Builds the schedule that ``SOLVER.LR_SCHEDULER_NAME`` names: "WarmupPolyLR", or one of Detectron2's.
 
     Raises:
-        ConfigError: "WarmupPolyLR" with a ``SOLVER.WARMUP_METHOD`` that is neither "linear" nor "constant", or with a
-            ``SOLVER.WARMUP_FACTOR`` of 0.
+        ConfigError: "WarmupPolyLR" has no such ``SOLVER.WARMUP_METHOD``, or ``SOLVER.WARMUP_FACTOR`` is 0.
     """
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME != "WarmupPolyLR":
@@ -106,13 +95,9 @@ def build_schedule(cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
         raise ConfigError(f"SOLVER.WARMUP_METHOD is {solver.WARMUP_METHOD!r}; there are linear and constant.")
     if solver.WARMUP_FACTOR <= 0:
         raise ConfigError(f"SOLVER.WARMUP_FACTOR is {solver.WARMUP_FACTOR}; WarmupPolyLR needs one above 0.")
+    floor, linear = solver.POLY_MIN_LR / solver.BASE_LR, solver.WARMUP_METHOD == "linear"
     schedule = WarmupPolyParamScheduler(
-        solver.MAX_ITER,
-        solver.POLY_POWER,
-        solver.POLY_MIN_LR / solver.BASE_LR,
-        solver.WARMUP_ITERS,
-        solver.WARMUP_FACTOR,
-        solver.WARMUP_METHOD == "linear",
+        solver.MAX_ITER, solver.POLY_POWER, floor, solver.WARMUP_ITERS, solver.WARMUP_FACTOR, linear
     )
     return LRMultiplier(optimizer, multiplier=schedule, max_iter=solver.MAX_ITER)
 
@@ -141,23 +126,20 @@ def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
     scaled.defrost()
     if cfg.SOLVER.LR_SCHEDULER_NAME == "WarmupPolyLR":
         scaled.SOLVER.POLY_MIN_LR = cfg.SOLVER.POLY_MIN_LR * processes / reference
-    validation, scaled_validation = cfg.TEST.VAL_LOSS, scaled.TEST.VAL_LOSS
-    scaled_validation.PERIOD = round(validation.PERIOD * reference / processes)
+    scaled.TEST.VAL_LOSS.PERIOD = round(cfg.TEST.VAL_LOSS.PERIOD * reference / processes)
     for before, after, key in (
         (cfg.SOLVER, scaled.SOLVER, "MAX_ITER"),
         (cfg.SOLVER, scaled.SOLVER, "CHECKPOINT_PERIOD"),
         (cfg.TEST, scaled.TEST, "EVAL_PERIOD"),
-        (validation, scaled_validation, "PERIOD"),
+        (cfg.TEST.VAL_LOSS, scaled.TEST.VAL_LOSS, "PERIOD"),
     ):
         # A period that is shorter than an iteration of so many processes would be rounded to 0, which means never.
         after[key] = max(after[key], min(before[key], 1))
     if frozen:
         scaled.freeze()
     new = dict(all_keys(scaled))
-    rows = [
-        (key, value, new[key]) for key, value in all_keys(cfg) if not isinstance(value, CfgNode) and new[key] != value
-    ]
-    headers = ("key", f"for {reference}", f"for {processes}")
-    table = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+    old = ((key, value) for key, value in all_keys(cfg) if not isinstance(value, CfgNode))
+    rows = [(key, value, new[key]) for key, value in old if new[key] != value]
+    table = tabulate(rows, ("key", f"for {reference}", f"for {processes}"), tablefmt="pipe", disable_numparse=True)
     logger.info("The config is for %d processes and was scaled to %d:\n%s", reference, processes, table)
     return scaled

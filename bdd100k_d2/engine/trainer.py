@@ -16,8 +16,6 @@ from detectron2.utils.events import EventWriter
 from detectron2.utils.logger import setup_logger
 from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from ..atomic import disk_errors_explained
 from ..checkpoint.loading import load_weights
@@ -67,11 +65,7 @@ class Trainer(DefaultTrainer):
             cfg = with_keys(cfg, "SEED", int(comm.shared_random_seed()))
         self.seed: int = cfg.SEED
         seed_generators(self.seed, Purpose.INITIAL_VALUES)
-        self._build(cfg)
-        logger.info("The run's seed is %d%s.", self.seed, ", drawn because SEED is -1" if self._seed_is_drawn else "")
-
-    def _build(self, cfg: CfgNode) -> None:
-        """What `DefaultTrainer`'s constructor builds; that one cannot train in several processes on the CPU."""
+        # `DefaultTrainer`'s constructor cannot train in several processes on the CPU; this is what it builds.
         TrainerBase.__init__(self)
         if not logging.getLogger("detectron2").isEnabledFor(logging.INFO):
             setup_logger()
@@ -84,18 +78,19 @@ class Trainer(DefaultTrainer):
         scales_losses = cfg.SOLVER.AMP.ENABLED and not in_bfloat16
         self._trainer = (AMPTrainer if scales_losses else SimpleTrainer)(model, loader, optimizer)
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-        self.checkpointer = TrainingCheckpointer(
-            model, cfg.OUTPUT_DIR, keep=cfg.SOLVER.CHECKPOINT_KEEP, trainer=weakref.proxy(self)
-        )
+        keep = cfg.SOLVER.CHECKPOINT_KEEP
+        self.checkpointer = TrainingCheckpointer(model, cfg.OUTPUT_DIR, keep=keep, trainer=weakref.proxy(self))
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.cfg = cfg
         self.register_hooks(self.build_hooks())
+        logger.info("The run's seed is %d%s.", self.seed, ", drawn because SEED is -1" if self._seed_is_drawn else "")
 
-    @staticmethod
-    def auto_scale_workers(cfg: CfgNode, num_workers: int) -> CfgNode:
-        """``cfg`` from ``SOLVER.REFERENCE_WORLD_SIZE`` processes to ``num_workers``, by Detectron2's rule."""
-        return scale_to_processes(cfg, num_workers)
+    # What the config names, under Detectron2's names.
+    auto_scale_workers = staticmethod(scale_to_processes)
+    build_optimizer = staticmethod(build_optimizer)
+    build_lr_scheduler = staticmethod(build_schedule)
+    build_evaluator = staticmethod(build_evaluator)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -103,11 +98,6 @@ class Trainer(DefaultTrainer):
         model = super().build_model(cfg)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
-
-    @classmethod
-    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> Optimizer:
-        """The optimizer that the config names."""
-        return build_optimizer(cfg, model)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
@@ -121,16 +111,6 @@ class Trainer(DefaultTrainer):
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
 
     @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        """The evaluator of the dataset's task."""
-        return build_evaluator(cfg, dataset_name)
-
-    @classmethod
-    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
-        """The schedule that the config names."""
-        return build_schedule(cfg, optimizer)
-
-    @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> dict[str, Any]:
         """Detectron2's evaluation of the model of the first process, which is the one that is saved."""
         share_buffers(model)
@@ -140,13 +120,16 @@ class Trainer(DefaultTrainer):
         """Continues from the last whole checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
 
         Raises:
-            WeightsError: the weights are missing, unreadable, or fit nowhere in the model; or all checkpoints are
-                damaged, or of another config.
+            WeightsError: the weights cannot be used, or all checkpoints are damaged, or of another config.
         """
         if resume and self.checkpointer.resume() is not None:
             # The checkpoint holds the iteration that was finished.
             self.start_iter = self.iter + 1
-            self._go_on_with_the_data()
+            if isinstance(self.data_loader, TrainLoader):
+                self.data_loader.restart(self.seed, self.start_iter)
+            else:
+                name = type(self.data_loader).__name__
+                logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)
         else:
             load_weights(self.model, self.cfg.MODEL.WEIGHTS)
 
@@ -154,10 +137,8 @@ class Trainer(DefaultTrainer):
         """Detectron2's hooks in Detectron2's order, and between them those that the config asks for.
 
         What guards the weights comes before what saves them; what judges an evaluation, after it; the writers follow,
-        so that they write what the others measured, and last is what ends the training at a signal.
-
-        Raises:
-            ConfigError: a hook cannot work with its keys; the message names them.
+        so that they write what the others measured, and last is what ends the training at a signal. Raises
+        `ConfigError` if a hook cannot work with its keys.
         """
         cfg, checkpointer, model = self.cfg, self.checkpointer, unwrapped(self.model)
         test, folder = cfg.TEST, Path(cfg.OUTPUT_DIR)
@@ -207,8 +188,7 @@ class Trainer(DefaultTrainer):
     def train(self) -> dict[str, Any] | None:
         """Trains to the last iteration, or until a hook raises `StopTraining`.
 
-        Returns:
-            The scores of the last evaluation if ``TEST.EXPECTED_RESULTS`` names some, in the main process.
+        Returns the scores of the last evaluation if ``TEST.EXPECTED_RESULTS`` names some, in the main process.
 
         Raises:
             TrainingError: a loss or the gradient is not a finite number.
@@ -243,8 +223,7 @@ class Trainer(DefaultTrainer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on with the state and the seed of the run, but with the learning rate of the config.
 
-        Raises:
-            ConfigError: the run had batches of another size.
+        Raises `ConfigError` if the run had batches of another size.
         """
         batch = self.cfg.SOLVER.IMS_PER_BATCH
         if state_dict.get("batch", batch) != batch:
@@ -287,10 +266,3 @@ class Trainer(DefaultTrainer):
             group["lr"] *= rate / group["initial_lr"]
             group["initial_lr"] = rate
         self.scheduler.base_lrs = list(rates)
-
-    def _go_on_with_the_data(self) -> None:
-        if isinstance(self.data_loader, TrainLoader):
-            self.data_loader.restart(self.seed, self.start_iter)
-        else:
-            name = type(self.data_loader).__name__
-            logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)

@@ -1,6 +1,5 @@
 """Backbones of the recipes that Detectron2 lacks: a deep stem, norms of fixed statistics, FPNs of other details."""
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, ResNet, build_resnet_backbone
@@ -36,11 +35,7 @@ class AnySizeFPN(FPN):
     On sizes that do, it equals Detectron2's FPN.
     """
 
-    def __init__(
-        self, bottom_up: torch.nn.Module, in_features: list[str], out_channels: int, norm: str, fuse_type: str = "sum"
-    ) -> None:
-        super().__init__(bottom_up, in_features, out_channels, norm, fuse_type=fuse_type)
-        self._size_divisibility = 0
+    size_divisibility = 0
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Maps images (N, 3, H, W) to levels p2 to p5 of shape (N, out_channels, ceil(H / 2^k), ceil(W / 2^k))."""
@@ -48,9 +43,8 @@ class AnySizeFPN(FPN):
         coarser = None
         results: list[Tensor] = []
         # Detectron2 holds the convolutions from coarse to fine, the features' names from fine to coarse.
-        for name, lateral, output in zip(
-            reversed(self.in_features), self.lateral_convs, self.output_convs, strict=True
-        ):
+        names = reversed(self.in_features)
+        for name, lateral, output in zip(names, self.lateral_convs, self.output_convs, strict=True):
             level = lateral(bottom_up[name])
             if coarser is not None:
                 level = level + F.interpolate(coarser, size=level.shape[-2:], mode="nearest")
@@ -90,7 +84,7 @@ def build_bdd100k_retinanet_resnet_fpn_backbone(cfg: CfgNode, input_shape: Shape
 def build_resnet_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> AnySizeFPN:
     """Builds an `AnySizeFPN` with P2 to P5 over a ResNet with the package's keys."""
     resnet, fpn = _build_resnet(cfg, input_shape), cfg.MODEL.FPN
-    return AnySizeFPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fpn.FUSE_TYPE)
+    return AnySizeFPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fuse_type=fpn.FUSE_TYPE)
 
 
 def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
@@ -108,14 +102,7 @@ def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
 
 
 def _conv3x3(in_channels: int, out_channels: int, norm: str, stride: int = 1) -> Conv2d:
-    conv = Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size=3,
-        stride=stride,
-        padding=1,
-        bias=False,
-        norm=get_norm(norm, out_channels),
-    )
+    layer = get_norm(norm, out_channels)
+    conv = Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False, norm=layer)
     weight_init.c2_msra_fill(conv)
     return conv

@@ -23,9 +23,8 @@ class FixedStatisticsBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) to the same shape."""
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-        )
+        statistics = (self.running_mean, self.running_var)
+        return F.batch_norm(x, *statistics, self.weight, self.bias, training=False, eps=self.eps)
 
     @classmethod
     def convert(cls, module: nn.Module) -> None:
@@ -43,10 +42,7 @@ def fold_norms(model: nn.Module) -> int:
     """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place; returns how many.
 
     For prediction alone: the state of ``model`` has other keys afterwards. The results are the same but for rounding.
-    Norms that depend on the image (GN, LN) stay.
-
-    Raises:
-        ValueError: ``model`` is in training mode, in which batch norms depend on the batch.
+    Norms that depend on the image (GN, LN) stay. Raises `ValueError` in training mode.
     """
     if model.training:
         raise ValueError("the norms of a model that trains cannot be folded; call its eval() before.")

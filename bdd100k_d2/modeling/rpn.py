@@ -31,10 +31,8 @@ class MinQualityMatcher(Matcher):
 class BDD100KRPN(RPN):
     """Detectron2's `RPN`; with the package's keys at their defaults it equals its parent.
 
-    Args:
-        allowed_border: how many pixels an anchor may cross the image's border by and be trained; -1: any.
-        average_over_sampled: divide the losses by the number of sampled anchors.
-        kwargs: of `RPN`.
+    Anchors are trained that cross the image's border by at most ``allowed_border`` pixels; -1: all.
+    ``average_over_sampled`` divides the losses by the number of sampled anchors.
     """
 
     @configurable
@@ -91,9 +89,8 @@ class BDD100KRPN(RPN):
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
         """The parent's ``loss_rpn_cls`` and ``loss_rpn_loc``, divided as the recipe asks."""
-        losses: dict[str, Tensor] = super().losses(
-            anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
-        )
+        outputs = (pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
+        losses: dict[str, Tensor] = super().losses(anchors, *outputs)
         if not self.average_over_sampled:
             return losses
         sampled = torch.stack([(labels >= 0).sum() for labels in gt_labels]).sum().clamp(min=1)

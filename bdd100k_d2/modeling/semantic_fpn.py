@@ -20,19 +20,14 @@ from .recipe import starts_as_vis4d
 class SemanticFPN(SemanticSegmentor):
     """Detectron2's `SemanticSegmentor` for a backbone that takes any size; the parameters have the same names.
 
-    Images are not padded beyond the largest of the batch, and logits that have the asked size already are not
-    resampled.
+    Images are not padded beyond the largest of the batch; logits of the asked size are not resampled.
     """
 
     def forward(self, batched_inputs: list[dict[str, Any]]) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Trains or predicts.
+        """Takes one dict per image, and returns in training the losses, else dicts with logits (K, height, width).
 
-        Args:
-            batched_inputs: one dict per image: ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class
-                ids; ``height`` and ``width``, the size of the result in pixels (default: that of ``image``).
-
-        Returns:
-            In training the losses; otherwise one dict per image, whose ``sem_seg`` holds logits (K, height, width).
+        The inputs are ``image`` (3, H, W) in 0..255; in training ``sem_seg`` (H, W) class ids; and ``height`` and
+        ``width``, the size of the result in pixels (default: that of ``image``). The logits are ``sem_seg``.
         """
         divisibility = self.backbone.size_divisibility
         images = [(x["image"].to(self.device) - self.pixel_mean) / self.pixel_std for x in batched_inputs]
@@ -59,14 +54,9 @@ class SemanticFPN(SemanticSegmentor):
 class SemanticFPNHead(SemSegFPNHead):
     """Detectron2's `SemSegFPNHead` with dropout, the recipe's loss, and branches resized to the finest level's size.
 
-    With no dropout, ``average_over_ignored`` off and sizes that divide by 32 it equals its parent.
-
-    Args:
-        input_shape: channels and stride of each feature map.
-        dropout: the share of channels that are zeroed before the predictor in training.
-        average_over_ignored: divide the loss by all pixels instead of by those that are not ignored.
-        init_as_vis4d: start the convolutions as Vis4D does instead of as Detectron2 does.
-        kwargs: of `SemSegFPNHead`.
+    ``dropout`` is the share of channels that are zeroed before the predictor in training; ``average_over_ignored``
+    divides the loss by all pixels instead of by those that are not ignored; ``init_as_vis4d`` starts the convolutions
+    as Vis4D does. With none of these and sizes that divide by 32 it equals its parent.
     """
 
     @configurable
@@ -113,9 +103,8 @@ class SemanticFPNHead(SemSegFPNHead):
     def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross entropy of logits (N, K, h, w) at the head's stride against ids (N, H, W)."""
         height, width = targets.shape[-2:]
-        logits = F.interpolate(
-            predictions.float(), scale_factor=self.common_stride, mode="bilinear", align_corners=False
-        )
+        predictions = predictions.float()
+        logits = F.interpolate(predictions, scale_factor=self.common_stride, mode="bilinear", align_corners=False)
         # A size that does not divide by the stride comes back larger.
         logits = logits[..., :height, :width]
         loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=self.ignore_value)

@@ -30,13 +30,9 @@ class TimmBackbone(Backbone):
     Parameters and buffers keep timm's names, with nothing before them. Norms of fixed statistics are kept in evaluation
     mode, because timm's own classes of norms hold an activation (`FixedStatisticsBatchNorm2d` would replace it).
 
-    Args:
-        body: what ``timm.create_model(..., features_only=True)`` returns; of levels of one stride the last is used.
-        frozen_stages: fix this many of timm's feature stages, and all that comes before the last of them.
-        fixed_norm_statistics: keep the statistics of all batch norms in training; scale and shift are trained.
-
-    Raises:
-        ConfigError: the model has fewer than ``frozen_stages`` stages.
+    ``body`` is what ``timm.create_model(..., features_only=True)`` returns; of levels of one stride the last is used.
+    ``frozen_stages`` of timm's feature stages are fixed, and all that comes before the last of them. With
+    ``fixed_norm_statistics`` all batch norms keep their statistics in training, while scale and shift are trained.
     """
 
     def __init__(self, body: nn.Module, *, frozen_stages: int = 0, fixed_norm_statistics: bool = False) -> None:
@@ -108,11 +104,8 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
     )
     if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
         raise ConfigError(f"MODEL.TIMM.NAME: {name} takes images of one size only; choose a convolutional model.")
-    backbone = TimmBackbone(
-        body,
-        frozen_stages=cfg.MODEL.TIMM.FROZEN_STAGES,
-        fixed_norm_statistics=cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS,
-    )
+    fixed_norms = cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS
+    backbone = TimmBackbone(body, frozen_stages=cfg.MODEL.TIMM.FROZEN_STAGES, fixed_norm_statistics=fixed_norms)
     missing = [one for one in cfg.MODEL.FPN.IN_FEATURES if one not in backbone.output_shape()]
     if missing:
         there = ", ".join(f"{one} (stride {_STRIDES[one]})" for one in backbone.output_shape())
@@ -124,11 +117,7 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
 
 
 def create_features(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401, timm's
-    """What ``timm.create_model(name, features_only=True)`` returns, with its errors as one sentence.
-
-    Raises:
-        ConfigError: timm is not installed, has no such model, or cannot build it with these arguments.
-    """
+    """What ``timm.create_model(name, features_only=True)`` returns, its errors as a `ConfigError` in one sentence."""
     timm = import_timm("MODEL.TIMM.NAME")
     if not timm.is_model(name):
         hint = did_you_mean(name, timm.list_models())
@@ -145,11 +134,7 @@ def create_features(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401, 
 
 
 def import_timm(wanted_by: str) -> Any:  # noqa: ANN401, a module that may be missing
-    """The module timm.
-
-    Raises:
-        ConfigError: timm is not installed; the message says that ``wanted_by`` needs it.
-    """
+    """The module timm; raises a `ConfigError` that says that ``wanted_by`` needs it where it is not installed."""
     try:
         import timm
     except ModuleNotFoundError as error:
@@ -168,4 +153,4 @@ def build_timm_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
 def build_timm_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> AnySizeFPN:
     """Builds an `AnySizeFPN` with P2 to P5 over a model of timm."""
     body, fpn = build_timm_backbone(cfg, input_shape), cfg.MODEL.FPN
-    return AnySizeFPN(body, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fpn.FUSE_TYPE)
+    return AnySizeFPN(body, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fuse_type=fpn.FUSE_TYPE)

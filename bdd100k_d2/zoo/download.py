@@ -20,12 +20,7 @@ _FAILED = (OSError, http.client.HTTPException)
 
 
 def download(address: str, destination: Path, label: str) -> None:
-    """Writes what ``address`` serves to ``destination``, with a progress bar where a person watches.
-
-    Args:
-        address: http or https.
-        destination: a file that is made or replaced; what is there after an error is not whole.
-        label: what the bar says.
+    """Writes what ``address`` serves to ``destination``; a progress bar says ``label`` where a person watches.
 
     Raises:
         WeightsError: the server cannot be reached, has no such file, sends a web page, or fewer bytes than announced.
@@ -38,9 +33,8 @@ def download(address: str, destination: Path, label: str) -> None:
         if response.headers.get_content_type() == "text/html":
             raise WeightsError(f"{address} serves a web page in place of weights.")
         announced = int(length) if (length := response.headers["Content-Length"] or "").isdigit() else None
-        bar = tqdm(
-            total=announced, desc=label, unit="B", unit_scale=True, unit_divisor=1024, disable=not sys.stderr.isatty()
-        )
+        hidden = not sys.stderr.isatty()
+        bar = tqdm(total=announced, desc=label, unit="B", unit_scale=True, unit_divisor=1024, disable=hidden)
         received = 0
         with bar, destination.open("wb") as file:
             for chunk in _chunks(response, address):
@@ -69,9 +63,8 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def _open(address: str) -> http.client.HTTPResponse:
-    response: http.client.HTTPResponse = urlopen(
-        Request(address, headers={"User-Agent": "bdd100k_d2"}), timeout=_TIMEOUT
-    )
+    request = Request(address, headers={"User-Agent": "bdd100k_d2"})
+    response: http.client.HTTPResponse = urlopen(request, timeout=_TIMEOUT)
     return response
 
 

@@ -13,31 +13,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..atomic import write_atomic
+from ..tasks import TASKS
 from .table import PREFIX, ROWS, SIZES_FILE, ModelSize, ZooRow, read_sizes
-
-_HEADINGS = {
-    "det": "Object detection",
-    "ins_seg": "Instance segmentation",
-    "sem_seg": "Semantic segmentation",
-    "drivable": "Drivable area",
-}
-_COLUMNS = (
-    "Config",
-    "Schedule",
-    "Val",
-    "Test",
-    "Source",
-    "Weights",
-    "Parameters",
-    "GFLOPs",
-    "Trained differently in",
-    "Held by",
-)
-
-
-def select_rows(text: str) -> list[ZooRow]:
-    """The rows whose config's or weights' name contains ``text``, whatever the case; all for no text."""
-    return [row for row in ROWS if text.lower() in f"{row.config} {PREFIX}{row.weights or ''}".lower()]
 
 
 def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
@@ -56,13 +33,13 @@ def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
 def markdown_tables(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
     """The rows as one Markdown table per task, with links that work from ``docs/``."""
     parts = []
-    for task, heading in _HEADINGS.items():
+    for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
-        if not of_task:
-            continue
-        columns = [f"{name}, {_metric(of_task[0])}" if name in ("Val", "Test") else name for name in _COLUMNS]
+        metric = _metric(of_task[0])
+        columns = ["Config", "Schedule", f"Val, {metric}", f"Test, {metric}", "Source", "Weights"]
+        columns += ["Parameters", "GFLOPs", "Trained differently in", "Held by"]
         lines = [columns, ["---"] * len(columns), *(_markdown_cells(row, sizes) for row in of_task)]
-        parts.append("\n".join([f"### {heading}", "", *(f"| {' | '.join(line)} |" for line in lines)]))
+        parts.append("\n".join([f"### {TASKS[task].title}", "", *(f"| {' | '.join(line)} |" for line in lines)]))
     return "\n\n".join(parts)
 
 
@@ -73,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print the tables of docs/MODEL_ZOO.md")
     parser.add_argument("--measure", action="store_true", help="count parameters and operations anew (minutes)")
     options = parser.parse_args(arguments)
-    rows = select_rows(options.text)
+    rows = [row for row in ROWS if options.text.lower() in f"{row.config} {PREFIX}{row.weights or ''}".lower()]
     if not rows:
         print(f"No model's config or weights contain {options.text!r}.", file=sys.stderr)  # noqa: T201, a command
         return 1

@@ -9,11 +9,12 @@ from ..errors import WeightsError, did_you_mean
 
 BDD100K_MODELS = "bdd100k-models"
 VIS4D = "Vis4D"
+# The source of a model of this package's own, which was not trained on BDD100K by anybody.
 NOBODY = "nobody yet"
-"""The source of a model of this package's own, which was not trained on BDD100K by anybody."""
-
+# What the addresses of published weights start with.
 PREFIX = "bdd100k://"
-"""What the addresses of published weights start with."""
+# Written by ``python -m bdd100k_d2.zoo --measure``.
+SIZES_FILE = Path(__file__).with_name("sizes.json")
 
 
 class PublishedScore(NamedTuple):
@@ -99,19 +100,13 @@ def _det(config: str, stem: str, val: float, test: float, difference: str) -> Zo
 def _ins_seg(
     config: str, stem: str, val: tuple[float, float], test: tuple[float, float], difference: str = _BORDER
 ) -> ZooRow:
-    mask, box = (
-        PublishedScore(metric, *scores) for metric, *scores in zip(("mask AP", "box AP"), val, test, strict=True)
-    )
-    return _zoo(f"ins_seg/{config}", stem, mask, box, difference=difference)
+    scores = map(PublishedScore, ("mask AP", "box AP"), val, test)
+    return _zoo(f"ins_seg/{config}", stem, *scores, difference=difference)
 
 
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
     config = f"{task}/semantic_fpn_R_50_{suffix}"
     return _zoo(config, stem, PublishedScore("mIoU", val, test), difference=_RESIZED)
-
-
-def _untrained(config: str, schedule: str) -> ZooRow:
-    return ZooRow(config, schedule, NOBODY, ())
 
 
 ROWS: tuple[ZooRow, ...] = (
@@ -132,7 +127,7 @@ ROWS: tuple[ZooRow, ...] = (
     _det("cascade_rcnn_R_50_FPN_1x", "cascade_rcnn_r50_fpn_1x", 32.40, 31.23, _CASCADE),
     _det("cascade_rcnn_R_50_FPN_3x", "cascade_rcnn_r50_fpn_3x", 33.72, 33.07, _CASCADE),
     _det("cascade_rcnn_R_101_FPN_3x", "cascade_rcnn_r101_fpn_3x", 33.57, 32.90, _CASCADE),
-    _untrained("det/faster_rcnn_efficientnet_lite0_FPN", "3x"),
+    ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
     _vis4d_ins_seg("5x", 20.2, 25.7),
@@ -147,15 +142,12 @@ ROWS: tuple[ZooRow, ...] = (
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
     _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
-    _untrained("sem_seg/semantic_fpn_efficientnet_lite0", "40k"),
+    ZooRow("sem_seg/semantic_fpn_efficientnet_lite0", "40k", NOBODY, ()),
     _sem_seg("drivable", "40k", "fpn_r50_512x1024_40k", 77.29, 76.71),
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
     _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
     _sem_seg("drivable", "80k_gn", "fpn_r50_gn_512x1024_80k", 82.59, 82.26),
 )
-
-SIZES_FILE = Path(__file__).with_name("sizes.json")
-"""Written by ``python -m bdd100k_d2.zoo --measure``."""
 
 
 def read_sizes() -> dict[str, ModelSize]:
@@ -172,11 +164,7 @@ def published_weights(config: str) -> str | None:
 
 
 def check_weights_name(name: str) -> str:
-    """Returns ``name`` if weights of this name, without ``bdd100k://``, are published.
-
-    Raises:
-        WeightsError: no weights of this name are published; the message lists names that are close, or all.
-    """
+    """Returns ``name`` if weights of this name, without ``bdd100k://``, are published; else raises `WeightsError`."""
     names = [row.weights for row in ROWS if row.weights]
     if name in names:
         return name

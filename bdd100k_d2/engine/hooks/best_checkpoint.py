@@ -18,16 +18,8 @@ class BestCheckpointer(hooks.BestCheckpointer):
 
     The score stands in the checkpoint that has it, ``model_best.pth``. A state among the other hooks' would not do: a
     run that is resumed from a checkpoint before the evaluation would take the next worse score for the best one.
-    ``last_checkpoint`` does not name it. To be registered in the main process, after the evaluation.
-
-    Args:
-        eval_period: ``TEST.EVAL_PERIOD``.
-        checkpointer: saves the checkpoint.
-        val_metric: e.g. ``bbox/AP``; with several test sets after the set's name, ``bdd100k_det_val/bbox/AP``.
-        mode: whether "max" or "min" is best.
-
-    Raises:
-        ConfigError: ``mode`` is neither "max" nor "min".
+    ``last_checkpoint`` does not name it. To be registered in the main process, after the evaluation. ``val_metric`` is
+    such as ``bbox/AP``, with several test sets ``bdd100k_det_val/bbox/AP``; ``mode`` is "max" or "min".
     """
 
     def __init__(

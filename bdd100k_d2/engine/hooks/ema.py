@@ -22,13 +22,7 @@ class WeightAverage:
     """The moving average of the parameters of ``model``, which has no wrapper; buffers are the model's of the moment.
 
     Update n, from 0, keeps ``min(decay, (1 + n) / (1 + warmup + n))`` of the average, so that the first weights are
-    soon forgotten.
-
-    Attributes:
-        updates: how many there were.
-
-    Raises:
-        ConfigError: ``decay`` is not from 0 to below 1, or ``warmup`` is negative.
+    soon forgotten. Raises `ConfigError` unless 0 <= ``decay`` < 1 and ``warmup`` >= 0.
     """
 
     def __init__(self, model: nn.Module, decay: float, warmup: int) -> None:
@@ -40,13 +34,11 @@ class WeightAverage:
         self._model = model
         self._decay = decay
         self._warmup = warmup
-        self.updates = 0
-        self._average: dict[str, Tensor] = {}
         self.restart()
 
     def restart(self) -> None:
         """Begins again with the model's weights as they are."""
-        self._average = {name: p.detach().clone() for name, p in self._model.named_parameters()}
+        self._average: dict[str, Tensor] = {name: p.detach().clone() for name, p in self._model.named_parameters()}
         self.updates = 0
 
     def update(self) -> None:
@@ -75,11 +67,7 @@ class WeightAverage:
         return {"weights": dict(self._average), "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint.
-
-        Raises:
-            WeightsError: the average of the checkpoint is not of this model.
-        """
+        """Goes on from a checkpoint; raises `WeightsError` if its average is not of this model."""
         weights = state["weights"]
         if {name: p.shape for name, p in weights.items()} != {name: p.shape for name, p in self._average.items()}:
             raise WeightsError(

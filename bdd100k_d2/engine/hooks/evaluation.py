@@ -21,11 +21,7 @@ class PeriodicEvaluation(hooks.EvalHook):
     """Detectron2's `EvalHook`, but never after a training that failed and never twice of the same weights.
 
     Its parent evaluates also when the last iteration fails, in which case the other processes are gone and it waits
-    for them.
-
-    Args:
-        period: iterations between two evaluations; 0 evaluates only at the end.
-        function: returns the nested scores.
+    for them. A ``period`` of 0 iterations evaluates only at the end.
     """
 
     def __init__(self, period: int, function: Callable[[], Mapping[str, Any] | None]) -> None:
@@ -62,13 +58,8 @@ class MissedEvaluation(HookBase):
 
     Checkpoints are written before the evaluation of their iteration, so that this may take its time. Without the
     evaluation a run that was killed in it would lack a score, which early stopping and the best checkpoint go by.
-    ``OUTPUT_DIR/last_evaluation.json`` says which was finished. To be registered in all processes, after the hooks.
-
-    Args:
-        evaluating: the hooks that evaluate or use the scores, in their order.
-        periods: of these hooks, in iterations.
-        folder: ``OUTPUT_DIR``.
-        checkpointer: knows the run's name.
+    ``OUTPUT_DIR/last_evaluation.json`` says which was finished. To be registered in all processes, after the hooks that
+    evaluate, ``evaluating``, which have the ``periods`` in iterations.
     """
 
     def __init__(
@@ -115,14 +106,8 @@ class MissedEvaluation(HookBase):
 def fixed_subset(dataset_names: Sequence[str], count: int, key: str, labelled: bool = False) -> list[dict[str, Any]]:
     """At most ``count`` (1 or more) records of the first of the test sets, at equal distances, with both ends.
 
-    Args:
-        dataset_names: ``DATASETS.TEST``.
-        count: at least 1.
-        key: of the config, for the messages.
-        labelled: take only records that have a box that counts, or a mask.
-
-    Raises:
-        ConfigError: there is no test set, or no record in it is labelled.
+    ``labelled`` takes only records that have a box that counts, or a mask. Raises `ConfigError`, which names ``key`` of
+    the config, if there is no test set or no record in it is labelled.
     """
     if not dataset_names:
         raise ConfigError(f"{key} needs a test set, but DATASETS.TEST is empty; name one or set {key} to 0.")

@@ -32,19 +32,11 @@ _MOST_SKIPPED = 50
 
 @dataclass(frozen=True)
 class NanReport:
-    """The facts of the iteration, from the process that saw it.
+    """The facts of an iteration, counted from 0, from the process that saw it.
 
-    Attributes:
-        iteration: counted from 0.
-        failed: name and value of each loss that is not finite, and ``grad_norm`` if the gradient's norm is not.
-        losses: all losses of this process.
-        gradient_norm: before clipping; None where there was no gradient yet.
-        learning_rate: of the optimizer's first group.
-        seed: of the run.
-        rank: of the process.
-        config: path of the run's config.
-        cause: the message of a check inside the model, if one found it first.
-        batch: the model's input, one dict per image.
+    ``failed`` has name and value of each loss that is not finite, and ``grad_norm`` if the gradient's norm is not;
+    ``losses`` all of this process. ``gradient_norm`` is before clipping, None where there was no gradient yet;
+    ``config`` a path; ``cause`` the message of a check inside the model, if one found it first.
     """
 
     iteration: int
@@ -63,7 +55,7 @@ class NanReport:
         return folder / f"report_rank{self.rank}.json"
 
     def file_names(self) -> list[str]:
-        """The images of the batch."""
+        """The images of the batch, which is the model's input."""
         return [str(one.get("file_name", "")) for one in self.batch or ()]
 
     def describe(self) -> str:
@@ -80,12 +72,11 @@ class NanReport:
         """
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "batch"}
         facts["file_names"] = self.file_names()
-        path = self.path(folder)
         try:
             with atomic_path(folder / f"batch_rank{self.rank}.pth") as temporary:
                 torch.save(plain(self.batch), temporary)
             # Last, so that a report has its batch.
-            write_atomic(path, json.dumps(_printable(facts), indent=2) + "\n")
+            write_atomic(self.path(folder), json.dumps(_printable(facts), indent=2) + "\n")
         except OutputError:
             logger.exception("No report of the failed iteration:")
 

@@ -8,7 +8,6 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
 from detectron2.data.detection_utils import read_image
-from detectron2.structures import Instances
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import nn
@@ -36,12 +35,7 @@ class PredictionImages:
         self._records: list[dict[str, Any]] | None = None
 
     def __call__(self) -> None:
-        """Puts the images into the storage as ``predictions/<number>_<name>``.
-
-        Raises:
-            ConfigError: ``DATASETS.TEST`` is empty.
-            DataError: an image is missing or unreadable.
-        """
+        """Puts the images into the storage as ``predictions/<number>_<name>``."""
         if not comm.is_main_process():
             return
         if self._records is None:
@@ -74,18 +68,14 @@ def draw_prediction(image: np.ndarray, output: dict[str, Any], metadata: Metadat
         class_of = classes_of_segments(infos, metadata)
         return draw_segments(image, segments.cpu().numpy(), class_of, panoptic_classes(metadata))[0]
     if "instances" in output:
-        return _instances(image, output["instances"].to("cpu"), metadata)
+        instances = output["instances"].to("cpu")
+        instances = instances[instances.scores >= MIN_SCORE]
+        corners, classes, scores = object_columns(instances)
+        masks = instances.has("pred_masks")
+        owners = stack_masks(instances.pred_masks.numpy(), corners, scores) if masks else None
+        return draw_objects(image, Objects(corners, classes, scores, owners), thing_classes(metadata))
     ids = output["sem_seg"].argmax(dim=0).to("cpu", torch.uint8).numpy()
     return draw_classes(image, ids, stuff_classes(metadata))
-
-
-def _instances(image: np.ndarray, instances: Instances, metadata: Metadata) -> np.ndarray:
-    instances = instances[instances.scores >= MIN_SCORE]
-    corners, classes, scores = object_columns(instances)
-    owners = None
-    if instances.has("pred_masks"):
-        owners = stack_masks(instances.pred_masks.numpy(), corners, scores)
-    return draw_objects(image, Objects(corners, classes, scores, owners), thing_classes(metadata))
 
 
 def _small(image: np.ndarray) -> np.ndarray:

@@ -39,30 +39,16 @@ class RunRecord(HookBase):
     """
 
     def before_train(self) -> None:
-        """Writes the entry.
-
-        Raises:
-            OutputError: ``run.json`` cannot be written.
-        """
+        """Writes the entry."""
         trainer = self.trainer
-        run = getattr(trainer.checkpointer, "run", None)
-        record_start(trainer.cfg, seed=trainer.seed, start_iter=trainer.start_iter, run=run)
+        record_start(trainer.cfg, seed=trainer.seed, start_iter=trainer.start_iter, run=trainer.checkpointer.run)
 
 
-def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = None) -> dict[str, Any]:
+def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = None) -> None:
     """Appends an entry to ``run.json`` in ``cfg.OUTPUT_DIR``, and compares the data with the entry before.
 
     ``config.yaml`` beside it is written anew: scaled to the processes there are, and with the seed that was drawn.
-
-    Args:
-        cfg: of the run.
-        seed: of the run.
-        start_iter: the first iteration; above 0 the run is resumed.
-        run: what names the run in its checkpoints.
-
-    Returns:
-        The entry: ``time`` (UTC), ``run``, ``start_iter``, ``seed``, ``command``, ``folder``, ``host``, ``processes``,
-        ``devices``, ``commit``, ``versions``, and ``data`` with one fingerprint per dataset.
+    ``run`` is the run's name in its checkpoints; a ``start_iter`` above 0 resumes it.
 
     Raises:
         OutputError: one of the two files cannot be written.
@@ -91,7 +77,6 @@ def record_start(cfg: CfgNode, *, seed: int, start_iter: int, run: str | None = 
     trained.defrost()
     trained.SEED = seed
     write_atomic(path.with_name("config.yaml"), trained.dump())
-    return entry
 
 
 def commit(folder: Path) -> dict[str, Any] | None:

@@ -37,10 +37,8 @@ class EarlyStopping(HookBase):
 
     The scores are kept in ``OUTPUT_DIR/early_stopping.json``: a checkpoint of the same iteration is written before its
     evaluation and would lack the score. A resumed run counts those of the iterations before it, so one that had stopped
-    stays stopped, unless it is given more patience.
-
-    Raises:
-        ConfigError: nothing evaluates the metric during the training, or the patience is less than 1.
+    stays stopped, unless it is given more patience. Raises `ConfigError` if nothing evaluates the metric during the
+    training, or the patience is less than 1.
     """
 
     def __init__(self, cfg: CfgNode, checkpointer: TrainingCheckpointer) -> None:
@@ -127,12 +125,9 @@ class EarlyStopping(HookBase):
 
 
 def judge(scores: Sequence[IterationScore], min_delta: float, lower: bool) -> tuple[IterationScore | None, int]:
-    """The best of ``scores``, None if none is a finite number, and how many came after it.
+    """The best of ``scores`` (in order of time; NaN is worse than any), and how many came after it.
 
-    Args:
-        scores: one per evaluation, in order of time; NaN is worse than any.
-        min_delta: by how much a score has to be better than the best so far.
-        lower: whether lower is better.
+    A score has to be better than the best so far by more than ``min_delta``. None if none is a finite number.
     """
     best, waited = None, 0
     for score in scores:

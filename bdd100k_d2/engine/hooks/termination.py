@@ -45,12 +45,7 @@ class Termination(HookBase):
             self._handlers = {number: signal.signal(number, self._receive) for number in _SIGNALS}
 
     def after_step(self) -> None:
-        """Saves and exits if a signal came.
-
-        Raises:
-            SystemExit: a signal came, and the checkpoint is written.
-            OutputError: a signal came, and the checkpoint cannot be written.
-        """
+        """Saves and raises `SystemExit` if a signal came."""
         number = self._agreed()
         if number:
             self._restore()

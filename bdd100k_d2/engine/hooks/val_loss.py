@@ -32,13 +32,7 @@ class ValidationLoss:
         self._records: list[dict[str, Any]] | None = None
 
     def __call__(self) -> dict[str, dict[str, float]]:
-        """On the main process ``{"val_loss": {...}}``: the mean of each loss, and of their sum as ``total_loss``.
-
-        Empty on the other processes.
-
-        Raises:
-            ConfigError: there is no test set, or no image in it is labelled.
-        """
+        """The mean of each loss, and of their sum as ``total_loss``, in ``{"val_loss": {...}}``; on rank 0 only."""
         if self._records is None:
             count = self._cfg.TEST.VAL_LOSS.NUM_IMAGES
             self._records = fixed_subset(self._cfg.DATASETS.TEST, count, "TEST.VAL_LOSS.PERIOD", labelled=True)
@@ -88,9 +82,6 @@ def _losses_without_traces(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _seeded(number: int, model: nn.Module) -> Iterator[None]:
     device = _device(model)
-    with (
-        drawing(0, Purpose.STEP, number),
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-    ):
+    with drawing(0, Purpose.STEP, number), torch.random.fork_rng([device] if device.type == "cuda" else []):
         seed_generators(0, Purpose.STEP, number)
         yield

@@ -57,19 +57,13 @@ def build_writers(cfg: CfgNode, start_iteration: int, max_iteration: int) -> lis
     """The console line, ``metrics.json``, Weights & Biases if asked for, and TensorBoard if it is installed.
 
     Files of a run that is resumed lose what comes after ``start_iteration``.
-
-    Raises:
-        ConfigError: Weights & Biases is asked for and not installed.
-        OutputError: ``metrics.json`` cannot be rewritten.
     """
     folder = Path(cfg.OUTPUT_DIR)
     folder.mkdir(parents=True, exist_ok=True)
     if start_iteration:
         drop_repeated(folder / "metrics.json", start_iteration)
-    writers: list[EventWriter] = [
-        ProgressPrinter(max_iteration, cfg.SOLVER.IMS_PER_BATCH),
-        JSONWriter(str(folder / "metrics.json")),
-    ]
+    writers: list[EventWriter] = [ProgressPrinter(max_iteration, cfg.SOLVER.IMS_PER_BATCH)]
+    writers.append(JSONWriter(str(folder / "metrics.json")))
     if cfg.WANDB.ENABLED:
         writers.append(WandbWriter(cfg, start_iteration))
     if has_tensorboard():
@@ -112,14 +106,13 @@ class ProgressPrinter(CommonMetricPrinter):
         self._written = storage.iter
         eta = self._get_eta(storage)
         parts = [f"eta: {eta}"] if eta else []
-        parts += [f"iter: {storage.iter}", *self._losses(storage), *self._speed(storage)]
+        losses = {name: h for name, h in storage.histories().items() if "loss" in name and "/" not in name}
+        parts.append(f"iter: {storage.iter}")
+        parts += [f"{name}: {history.median(self._window_size):.4g}" for name, history in losses.items()]
+        parts += self._speed(storage)
         names = {"grad_norm": ".4g", "lr": ".5g"}
         parts += [f"{name}: {latest[name][0]:{style}}" for name, style in names.items() if name in latest]
         self.logger.info(" %s", "  ".join([*parts, memory()]))
-
-    def _losses(self, storage: EventStorage) -> list[str]:
-        losses = {name: h for name, h in storage.histories().items() if "loss" in name and "/" not in name}
-        return [f"{name}: {history.median(self._window_size):.4g}" for name, history in losses.items()]
 
     def _speed(self, storage: EventStorage) -> list[str]:
         histories = storage.histories()
@@ -145,11 +138,7 @@ def memory() -> str:
 
 
 class WandbWriter(EventWriter):
-    """Writes scalars and images to a run of Weights & Biases, which a resumed training goes on with.
-
-    Raises:
-        ConfigError: wandb is not installed.
-    """
+    """Writes scalars and images to a run of Weights & Biases, which a resumed training goes on with."""
 
     def __init__(self, cfg: CfgNode, start_iteration: int) -> None:
         try:
@@ -196,9 +185,6 @@ def drop_repeated(path: Path, start_iteration: int) -> None:
 
     A line that was cut off goes too, or the next would be written onto its end. The scores that the end of a shorter
     training wrote under its iteration count, which is ``start_iteration`` if it is then trained longer, stay.
-
-    Raises:
-        OutputError: the file cannot be rewritten; it is then as it was.
     """
     if not path.exists():
         return
