@@ -102,8 +102,8 @@ def build_schedule(cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
     return LRMultiplier(optimizer, multiplier=schedule, max_iter=solver.MAX_ITER)
 
 
-def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
-    """Scales ``cfg`` from its ``SOLVER.REFERENCE_WORLD_SIZE`` to ``processes`` and logs what was scaled.
+def scale_to_processes(cfg: CfgNode, num_workers: int) -> CfgNode:
+    """Scales ``cfg`` from its ``SOLVER.REFERENCE_WORLD_SIZE`` to ``num_workers`` processes and logs what was scaled.
 
     Detectron2's rule: the batch of each process stays; rates grow with the number of processes, iterations (schedule,
     warm-up, periods) shrink with it. What the command line set is scaled as well. The floor of the poly schedule is a
@@ -113,20 +113,20 @@ def scale_to_processes(cfg: CfgNode, processes: int) -> CfgNode:
         ConfigError: the batch is no multiple of ``SOLVER.REFERENCE_WORLD_SIZE``.
     """
     reference = cfg.SOLVER.REFERENCE_WORLD_SIZE
-    if reference in (0, processes):
+    if reference in (0, num_workers):
         return cfg
     if cfg.SOLVER.IMS_PER_BATCH % reference:
         raise ConfigError(
             f"SOLVER.IMS_PER_BATCH {cfg.SOLVER.IMS_PER_BATCH} is no multiple of SOLVER.REFERENCE_WORLD_SIZE: "
-            f"the config is for {reference} processes and is scaled to the {processes} there are. For batch, rates and "
+            f"the config is for {reference} processes and is scaled to the {num_workers} there are. For batch, rates and "
             "iterations as they are written add SOLVER.REFERENCE_WORLD_SIZE 0."
         )
-    scaled = DefaultTrainer.auto_scale_workers(cfg, processes)
+    scaled = DefaultTrainer.auto_scale_workers(cfg, num_workers)
     frozen = scaled.is_frozen()
     scaled.defrost()
     if cfg.SOLVER.LR_SCHEDULER_NAME == "WarmupPolyLR":
-        scaled.SOLVER.POLY_MIN_LR = cfg.SOLVER.POLY_MIN_LR * processes / reference
-    scaled.TEST.VAL_LOSS.PERIOD = round(cfg.TEST.VAL_LOSS.PERIOD * reference / processes)
+        scaled.SOLVER.POLY_MIN_LR = cfg.SOLVER.POLY_MIN_LR * num_workers / reference
+    scaled.TEST.VAL_LOSS.PERIOD = round(cfg.TEST.VAL_LOSS.PERIOD * reference / num_workers)
     for before, after, key in (
         (cfg.SOLVER, scaled.SOLVER, "MAX_ITER"),
         (cfg.SOLVER, scaled.SOLVER, "CHECKPOINT_PERIOD"),
