@@ -118,8 +118,8 @@ def scale_to_processes(cfg: CfgNode, num_workers: int) -> CfgNode:
     if cfg.SOLVER.IMS_PER_BATCH % reference:
         raise ConfigError(
             f"SOLVER.IMS_PER_BATCH {cfg.SOLVER.IMS_PER_BATCH} is no multiple of SOLVER.REFERENCE_WORLD_SIZE: "
-            f"the config is for {reference} processes and is scaled to the {num_workers} there are. For batch, rates and "
-            "iterations as they are written add SOLVER.REFERENCE_WORLD_SIZE 0."
+            f"the config is for {reference} processes and is scaled to the {num_workers} there are. For batch, rates "
+            "and iterations as they are written add SOLVER.REFERENCE_WORLD_SIZE 0."
         )
     scaled = DefaultTrainer.auto_scale_workers(cfg, num_workers)
     frozen = scaled.is_frozen()
@@ -140,6 +140,6 @@ def scale_to_processes(cfg: CfgNode, num_workers: int) -> CfgNode:
     new = dict(all_keys(scaled))
     old = ((key, value) for key, value in all_keys(cfg) if not isinstance(value, CfgNode))
     rows = [(key, value, new[key]) for key, value in old if new[key] != value]
-    table = tabulate(rows, ("key", f"for {reference}", f"for {processes}"), tablefmt="pipe", disable_numparse=True)
-    logger.info("The config is for %d processes and was scaled to %d:\n%s", reference, processes, table)
+    table = tabulate(rows, ("key", f"for {reference}", f"for {num_workers}"), tablefmt="pipe", disable_numparse=True)
+    logger.info("The config is for %d processes and was scaled to %d:\n%s", reference, num_workers, table)
     return scaled
