@@ -180,7 +180,7 @@ def check_split_folders(split: Split, remedy: str) -> Result:
     return Result(split.name, "ok", f"{count} files in {split.images}, {labels}")
 
 
-def check_output_folder(folder: Path) -> Result:
+def check_output(folder: Path) -> Result:
     """Whether a file can be written into the output folder, or into the folder in which it would be made."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
@@ -205,7 +205,7 @@ def run_checks(root: Path | None, output: Path) -> list[Result]:
     results += [check_import(name, module, pip_install(name)) for name, module in LIBRARIES]
     if can_compute:
         results += [check_devices(), *check_operators()]
-    return [*results, *check_data(root), check_output_folder(output)]
+    return [*results, *check_data(root), check_output(output)]
 
 
 def main(arguments: list[str] | None = None) -> int:
