@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from engine.processes import ROOT, children, train_net
 from support.frames import make_frame, write_image
+from support.processes import ROOT, children, train_net
 
 from bdd100k_d2.data.labels import write_frames
 
