@@ -6,7 +6,7 @@ import pytest
 from support import ROOT
 
 DOCUMENTS = ("CONTRIBUTING.md", "README.md", "docs/ARCHITECTURE.md", "docs/EVALUATION.md", "docs/GETTING_STARTED.md")
-# A folder or file in backticks, as `data/convert/` or `tests/test_tasks.py`; not a pattern such as `<format>_reader.py`.
+# A folder or file in backticks, as `data/convert/` or `tests/test_tasks.py`; no pattern such as `<format>_reader.py`.
 PLACE = re.compile(r"`([a-z_0-9/]+(?:/|\.py|\.md))`")
 
 

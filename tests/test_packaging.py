@@ -11,6 +11,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+import yaml
 from support import ROOT
 
 import bdd100k_d2
@@ -96,6 +97,33 @@ def test_wheel_holds_every_module_config_and_template(wheel: Path) -> None:
     wanted |= {str(path.relative_to(ROOT)) for kind in kinds for path in (ROOT / "bdd100k_d2").rglob(kind)}
     assert {name for name in names if ".dist-info/" not in name} == wanted
     assert [name for name in names if name.endswith("LICENSE")]
+
+
+def test_wheel_holds_no_benchmark_no_sample_painter_and_no_toolkit_runner(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        text = {name: archive.read(name).decode() for name in names if name.endswith(".py")}
+    strangers = ("benchmark", "streets", "sample_", "oracles", "toolkit.py")
+    assert [name for name in names if any(stranger in name for stranger in strangers)] == []
+    # The official toolkit is run by a command line; drawing streets and measuring have no other way in.
+    assert [name for name, code in text.items() if "bdd100k.eval.run" in code and "subprocess" in code] == []
+
+
+def test_pythons_agree(description: Message) -> None:
+    """What is required, what is said and what continuous integration runs."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    run = workflow["test"]["strategy"]["matrix"]["python"]
+    prefix = "Programming Language :: Python :: "
+    said = [line.removeprefix(prefix) for line in description.get_all("Classifier") if line.startswith(prefix)]
+    assert said == run and description["Requires-Python"] == f">={run[0]}"
+    (setup,) = [step for step in workflow["lowest"]["steps"] if "setup-python" in step.get("uses", "")]
+    assert setup["with"]["python-version"] == run[0]
+    assert f"Python {run[0]} to {run[-1]}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_requirement_has_a_lowest_version(description: Message) -> None:
+    lines = [line.partition(";")[0].strip() for line in description.get_all("Requires-Dist")]
+    assert [line for line in lines if ">=" not in line and "==" not in line] == []
 
 
 def test_configs_are_found_in_an_installed_wheel(wheel: Path, tmp_path: Path) -> None:
