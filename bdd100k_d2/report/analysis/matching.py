@@ -48,24 +48,17 @@ class Matches(NamedTuple):
         """(K,) int64, the boxes of each class that can be found."""
         return np.bincount(self.truth.category[~self.ignored], minlength=self.num_classes)
 
-    def found_score(self, threshold: int = 0) -> np.ndarray:
-        """(N,) float64, the score of the detection that finds each box; NaN for none.
-
-        Args:
-            threshold: place in `IOU_THRESHOLDS`.
-        """
-        score = np.full(len(self.truth.frame), np.nan)
-        right = np.flatnonzero(self.found[:, threshold] >= 0)
-        score[self.found[right, threshold]] = self.detections.score[right]
-        return score
-
 
 def match(truth: GroundTruth, detections: Detections, num_frames: int, num_classes: int) -> Matches:
     """Matches the detections of a split to its boxes."""
     order = np.lexsort((detections.frame, -detections.score, detections.category))
     detections = Detections(*(column[order] for column in detections))
     bounds = np.searchsorted(detections.category, np.arange(num_classes + 1))
-    kept, group = _kept(detections, num_classes)
+    # One number for the class and the frame, among whose detections only the best are kept.
+    group = detections.frame * num_classes + detections.category
+    by_group = np.argsort(group, kind="stable")
+    kept = np.empty(len(group), bool)
+    kept[by_group] = ranks(group[by_group]) < MAX_DETECTIONS[-1]
     pairs = overlapping(truth, detections, LEAST_IOU)
 
     ignored = truth.crowd | _out_of_range(truth.box)
@@ -81,15 +74,6 @@ def match(truth: GroundTruth, detections: Detections, num_frames: int, num_class
     not_counted = (on_crowd[:, None] >= IOU_THRESHOLDS) | _out_of_range(detections.box)[:, None]
     counted = kept[:, None] & ((found >= 0) | ~not_counted)
     return Matches(truth, ignored, detections, bounds, found, counted, pairs, num_frames)
-
-
-def _kept(detections: Detections, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whether a detection is among the best of its class and frame, and a number for the two."""
-    group = detections.frame * num_classes + detections.category
-    order = np.argsort(group, kind="stable")
-    kept = np.empty(len(group), bool)
-    kept[order] = ranks(group[order]) < MAX_DETECTIONS[-1]
-    return kept, group
 
 
 def _out_of_range(boxes: np.ndarray) -> np.ndarray:

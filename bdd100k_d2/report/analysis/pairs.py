@@ -28,11 +28,7 @@ class Pairs(NamedTuple):
         return Pairs(*(column[chosen] for column in self))
 
     def best(self, num_detections: int) -> tuple[np.ndarray, np.ndarray]:
-        """The box that each detection overlaps most.
-
-        Returns:
-            (D,) int64 indices of boxes, -1 for none, and (D,) float64 the IoU with them, 0 for none.
-        """
+        """The box that each detection overlaps most, (D,) int64, -1 for none, and the IoU with it, 0 for none."""
         truth, iou = np.full(num_detections, -1, np.int64), np.zeros(num_detections)
         if len(self.iou):
             first = np.flatnonzero(np.diff(self.detection, prepend=-1))
@@ -103,16 +99,9 @@ def _overlaps(
 def assign(pairs: Pairs, group: np.ndarray, thresholds: np.ndarray, num_truth: int) -> np.ndarray:
     """Gives each detection, in the order of their indices, the box left that it overlaps most, as COCO does.
 
-    Of boxes that it overlaps equally, it gets the one of the highest index.
-
-    Args:
-        pairs: those that may go together.
-        group: (D,) a number for each detection; those of two groups have no box in common.
-        thresholds: (T,) the IoU that a pair needs.
-        num_truth: boxes of ground truth.
-
-    Returns:
-        (D, T) int32 indices of boxes; -1 for none.
+    Of boxes that it overlaps equally, it gets the one of the highest index. Returns (D, T) int32 indices of boxes, -1
+    for none, at each of the IoU ``thresholds`` (T,). ``group`` (D,) has a number for each detection: those of two
+    groups have no box in common.
     """
     left = np.ones((num_truth, len(thresholds)), bool)
     match = np.full((len(group), len(thresholds)), -1, np.int32)

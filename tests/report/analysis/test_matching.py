@@ -146,7 +146,7 @@ def test_the_confusion_matrix_agrees_with_the_official_counts(seed: int) -> None
     truth, detections = random_problem(seed)
     matches = match(truth, detections, 12, 4)
     threshold = 0.4
-    matrix = detection_confusion(matches, classify(matches), tuple("abcd"), threshold).matrix
+    matrix = detection_confusion(matches, threshold)
     confident = Detections(*(column[detections.score >= threshold] for column in detections))
     evaluation = evaluated(truth, confident, 12, 4)
     boxes = np.bincount(truth.category[~truth.crowd], minlength=4)
