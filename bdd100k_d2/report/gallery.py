@@ -44,14 +44,10 @@ class Gallery(NamedTuple):
 def make_gallery(
     evaluation: EvaluationResults, page: Path, prefix: str, max_frames: int = 16, score_threshold: float = 0.3
 ) -> Gallery:
-    """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``.
+    """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``, named ``prefix`` and a number.
 
-    Args:
-        evaluation: where images, labels and predictions are.
-        page: the folder of the page.
-        prefix: begins the file names, so that two evaluations on a page do not meet.
-        max_frames: of more frames, this many are taken at equal distances.
-        score_threshold: boxes with a lower score are not drawn.
+    Of more than ``max_frames`` frames, this many are taken at equal distances. Boxes of a score below
+    ``score_threshold`` are not drawn.
 
     Raises:
         DataError: an image, label or prediction is missing, cannot be read or does not fit.
@@ -99,12 +95,12 @@ def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: 
 
 def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int) -> Gallery:
     task, labels = evaluation.split.task, evaluation.split.labels
-    stems = {path.stem for path in evaluation.predictions.glob("*.png")}
+    stems = _stems(evaluation.predictions)
     if labels is not None:
         if not labels.is_dir():
             raise DataError(f"{labels}: no such folder of masks; point --root or DETECTRON2_DATASETS at the data.")
         # The folder may hold masks of another split that was predicted before.
-        stems &= {path.stem for path in labels.glob("*.png")}
+        stems &= _stems(labels)
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
     painted = classes_of_task(task).colors
@@ -120,6 +116,10 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
         right = _write(images, f"{start}-prediction", _paint(image, mask, painted, name))
         pairs.append(ShownFrame(name, (), left, right))
     return Gallery(tuple(pairs), len(stems), None)
+
+
+def _stems(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.png") if path.name[0] != "."}
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:
