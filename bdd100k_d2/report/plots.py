@@ -79,8 +79,8 @@ def draw_svg(theme: Theme, width: float, height: float, draw: Callable[["Axes"],
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         axes.tick_params(colors=theme.ink, which="both", length=0)
-        axes.xaxis.label.set_color(theme.ink)
-        axes.yaxis.label.set_color(theme.ink)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set_color(theme.ink)
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.set_axisbelow(True)
         for spine in axes.spines.values():
@@ -113,9 +113,7 @@ class Panel(NamedTuple):
 def panels(history: History, score_keys: Sequence[tuple[str, str]] = ()) -> list[Panel]:
     """The plots that a training log gives: total loss, its terms if there are several, scores of the evaluations.
 
-    Args:
-        history: the training log.
-        score_keys: pairs of a key of the log and the name that the plot calls it.
+    ``score_keys`` are pairs of a key of the log and the name that the plot calls it.
     """
 
     def lines(keys: Sequence[tuple[str, str]]) -> tuple[Line, ...]:

@@ -5,8 +5,7 @@ import numpy as np
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
 from .detection_records import SizeHistogram
 from .error_types import Outcomes
-from .matching import Matches
-from .pairs import Pairs, assign
+from .matching import Matches, Pairs, assign
 
 # COCO's limits, 32 and 96 pixels, are a factor of 3 apart: four bins lie between them.
 _ANCHOR, _FACTOR = 32.0, 3 ** (1 / 4)
@@ -58,9 +57,9 @@ def _assign_by_score(matches: Matches, pairs: Pairs) -> tuple[np.ndarray, np.nda
     place[order] = np.arange(len(order))
     pairs = pairs._replace(detection=place[pairs.detection])
     pairs = pairs.only(np.lexsort((pairs.truth, pairs.detection)))
-    match = assign(pairs, detections.frame[order], IOU_THRESHOLDS[:1], len(matches.truth.frame))[:, 0]
-    taking = np.flatnonzero(match >= 0)
-    return order[taking], match[taking]
+    taken = assign(pairs, detections.frame[order], IOU_THRESHOLDS[:1], len(matches.truth.frame))[:, 0]
+    taking = np.flatnonzero(taken >= 0)
+    return order[taking], taken[taking]
 
 
 def size_histograms(

@@ -39,25 +39,18 @@ def analyse_detection(
     worst_each: int = 4,
     workers: int | None = None,
 ) -> DetectionAnalysis:
-    """Scores detections officially, and says where and how they fail.
+    """Scores detections (label files of any vintage, or folders of them) officially, and says where and how they fail.
 
-    Args:
-        truth: a label file of any vintage, or a folder of them.
-        predicted: the predictions, in the same forms.
-        images: their folder, for the paths of the frames to show.
-        score_threshold: 0 to 1; the confusion matrix, the counts of errors, the histogram of sizes and the choice of
-            frames are of the detections with at least this score.
-        bootstrap: rounds, of which the intervals are made; 0 for none.
-        worst: frames to show.
-        worst_each: frames to show of each class, error type and slice.
-        workers: processes or threads; all cores without it.
+    The confusion matrix, the counts of errors, the histogram of sizes and the choice of frames are of the detections
+    with at least ``score_threshold``. The intervals are made of ``bootstrap`` rounds, 0 for none. Shown are the
+    ``worst`` frames, and ``worst_each`` of each class, error type and slice. By default there are as many ``workers``,
+    processes or threads, as cores.
 
     Raises:
         ConfigError: a number is negative, or ``score_threshold`` is not between 0 and 1.
         DataError: a file cannot be read, a category is unknown, a prediction has no score or is of another frame, or
             ``images`` is no folder.
     """
-    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
     check_arguments(truth, predicted, images, bootstrap=bootstrap, worst=worst, worst_each=worst_each)
     if not 0 <= score_threshold <= 1:
         raise ConfigError(f"a score threshold of {score_threshold} leaves nothing to count; give one from 0 to 1.")

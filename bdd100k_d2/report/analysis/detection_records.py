@@ -34,7 +34,6 @@ class DetectionClass(NamedTuple):
     """A row of the table of classes.
 
     Attributes:
-        name: of the class.
         ap: COCO's AP, the mean over ten IoU thresholds.
         ap50: the AP at IoU 0.5.
         boxes: scored boxes of ground truth.
@@ -54,7 +53,6 @@ class PrecisionRecall(NamedTuple):
     """A precision-recall curve of a class, thinned to a few hundred points, by descending score.
 
     Attributes:
-        name: of the class.
         iou: at which a box is found.
         recall: (P,) float64, 0 to 100, ascending.
         precision: (P,) float64, 0 to 100, as measured, not made monotonous.
@@ -91,7 +89,6 @@ class SizeHistogram(NamedTuple):
     """Scored boxes of a class, or of all ("all classes"), by size: the square root of their area.
 
     Attributes:
-        name: of the class.
         edges: (B + 1,) float64 pixels, growing by a constant factor; 32 and 96, COCO's limits, are among them.
         found: (B,) int64 boxes that a detection finds at IoU 0.5 and the score threshold.
         missed: (B,) int64 the others.

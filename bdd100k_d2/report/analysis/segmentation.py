@@ -25,11 +25,9 @@ class SegmentationClass(NamedTuple):
     """A row of the table of classes.
 
     Attributes:
-        name: of the class.
         iou: intersection over union; the value is the official one, 0 where the class is nowhere.
         precision: the official "Acc": of the pixels predicted as the class, the share that are of it.
         recall: of the pixels of the class, the share that are predicted as it.
-        true_pixels: pixels of the class.
         frames: frames that have the class in their ground truth.
         is_scored: whether it counts in the official averages (drivable's background and absent classes do not).
     """
@@ -48,8 +46,8 @@ class SegmentationFrame(AnalysedFrame):
     """A frame of the gallery.
 
     Attributes:
-        truth: its mask of ground truth, which is read when it is drawn.
-        predicted: its predicted mask; None where there is none.
+        truth: its mask of ground truth; masks are read when they are drawn.
+        predicted: None where there is none.
         score: the frame's mIoU, over the scored classes of its ground truth; the frames are ranked by it.
         pixel_accuracy: the share of its scored pixels that are right.
         classes: the IoU in this frame by class name, of the classes in its ground truth or in its prediction for pixels
@@ -92,18 +90,11 @@ def analyse_segmentation(
     worst_each: int = 4,
     workers: int | None = None,
 ) -> SegmentationAnalysis:
-    """Scores masks officially, and says where they fail.
+    """Scores masks (folders of masks, or label files with run lengths) officially, and says where they fail.
 
-    Args:
-        task: one whose results are masks, as "sem_seg".
-        truth: a folder of masks, or label files with run lengths.
-        predicted: the predictions, in the same forms.
-        images: their folder, for the paths of the frames to show.
-        attributes: a label file with the frames' attributes, where ``truth`` has none.
-        bootstrap: rounds, of which the intervals are made; 0 for none.
-        worst: frames to show.
-        worst_each: frames to show of each class and slice.
-        workers: threads; all cores without it.
+    ``attributes`` is a label file with the frames' attributes, where ``truth`` has none. The intervals are made of
+    ``bootstrap`` rounds, 0 for none. Shown are the ``worst`` frames, and ``worst_each`` of each class and slice. By
+    default there are as many ``workers``, which are threads, as cores.
 
     Raises:
         ConfigError: the results of ``task`` are no masks, or a number is negative.
@@ -113,11 +104,10 @@ def analyse_segmentation(
     with_masks = [name for name, one in TASKS.items() if one.form == "masks"]
     if task not in with_masks:
         raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(with_masks)}.")
-    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
     check_arguments(truth, predicted, images, bootstrap=bootstrap, worst=worst, worst_each=worst_each)
     workers = workers or cores()
     matched = open_masks(task, truth, predicted, workers)
-    source = Path(attributes) if attributes is not None else truth
+    source = truth if attributes is None else attributes
     known: Mapping[str, FrameAttributes] = {}
     if attributes is not None or isinstance(matched.masks[0][0], MaskLabels):
         known = read_attributes(source, matched)

@@ -14,7 +14,7 @@ from ...tasks import TASKS
 from ..analysis.detection_records import ERROR_TYPES, OUTCOMES, DetectionFrame, PredictedBox, TruthBox
 from ..analysis.records import AnalysedFrame
 from ..analysis.segmentation import SegmentationFrame
-from ..page_images import GALLERY_WIDTH, GalleryImage, GalleryImages
+from ..page_images import GALLERY_WIDTH, GalleryImages, WrittenImage
 
 ScriptData = dict[str, object]
 """What becomes JSON."""
@@ -104,7 +104,7 @@ def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray
     return wrong
 
 
-def _frame(frame: AnalysedFrame, image: GalleryImage) -> ScriptData:
+def _frame(frame: AnalysedFrame, image: WrittenImage) -> ScriptData:
     attributes = {key: getattr(frame.attributes, key, None) for key, _ in _ATTRIBUTES}
     return {"name": frame.name, **image._asdict(), "attributes": attributes}
 
