@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,7 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
     Raises:
         ConfigError: ``name`` is not registered, or its metadata have no classes with colours.
         DataError: labels or images cannot be read, or the loaders refuse them.
-        OutputError: ``folder`` cannot be written, holds files of the data set, or has the images and ``overwrite`` is
-            false.
+        OutputError: ``folder`` cannot be written, holds files of the data set, or has the images without ``overwrite``.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -74,8 +73,7 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
     Raises:
         ConfigError: ``DATASETS.TRAIN`` is empty, or names a data set that is not registered or has no classes.
         DataError: labels or images cannot be read.
-        OutputError: ``folder`` cannot be written, holds files of a data set, or has the images and ``overwrite`` is
-            false.
+        OutputError: ``folder`` cannot be written, holds files of a data set, or has the images without ``overwrite``.
     """
     from detectron2.data import MetadataCatalog
 
@@ -263,12 +261,10 @@ def _decode(segmentation: Any, size: Sequence[int]) -> np.ndarray:  # noqa: ANN4
 
 
 def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int, overwrite: bool) -> list[Path]:
-    def written() -> Iterator[Path]:
-        for name, image in drawn:
-            path = folder / f"{name}.png"
-            _check_new(path, overwrite)
-            content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-            write_atomic(path, content.tobytes())
-            yield path
-
-    return list(tqdm(written(), "drawing", total, unit="image", disable=not sys.stderr.isatty()))
+    written = []
+    for name, image in tqdm(drawn, "drawing", total, unit="image", disable=not sys.stderr.isatty()):
+        path = folder / f"{name}.png"
+        _check_new(path, overwrite)
+        write_atomic(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+        written.append(path)
+    return written

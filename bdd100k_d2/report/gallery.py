@@ -11,6 +11,7 @@ import numpy as np
 from ..data.categories import DET, DetClass, det_class
 from ..data.labels import Box2D, Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
+from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, classes_of_task
@@ -89,7 +90,9 @@ def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: 
             notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
             left = _write(images, f"{start}-truth", draw_boxes(image, objects))
         right = _write(images, f"{start}-prediction", draw_boxes(image, boxes))
-        pairs.append(ShownFrame(name, (*_attributes(frame), *notes), left, right))
+        attributes = (getattr(frame.attributes, attribute, None) for attribute in FRAME_ATTRIBUTES)
+        known = (value for value in attributes if value and value != "undefined")
+        pairs.append(ShownFrame(name, (*known, *notes), left, right))
     return Gallery(tuple(pairs), len(shown), counts)
 
 
@@ -188,10 +191,3 @@ def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _attributes(frame: Frame) -> list[str]:
-    if frame.attributes is None:
-        return []
-    values = (frame.attributes.weather, frame.attributes.scene, frame.attributes.timeofday)
-    return [value for value in values if value and value != "undefined"]

@@ -44,19 +44,16 @@ def write_runs_page(
 
 def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: int) -> dict[str, object]:
     """What the template shows of a run; files in ``out/assets`` that belong to it begin with ``key``."""
-    evaluations = []
-    for evaluation in run.evaluations:
-        prefix = f"{key}-{evaluation.name}"
-        evaluations.append(
-            {
-                "title": evaluation.title,
-                "dataset": evaluation.name,
-                "has_boxes": TASKS[evaluation.split.task].form == "boxes",
-                "scores": evaluation.scores,
-                "gallery": make_gallery(evaluation, out, prefix, max_frames, score_threshold),
-                "legend": classes_of_task(evaluation.split.task).painted,
-            }
-        )
+    evaluations = [
+        {
+            "dataset": evaluation.name,
+            "has_boxes": TASKS[evaluation.split.task].form == "boxes",
+            "scores": evaluation.scores,
+            "gallery": make_gallery(evaluation, out, f"{key}-{evaluation.name}", max_frames, score_threshold),
+            "legend": classes_of_task(evaluation.split.task).painted,
+        }
+        for evaluation in run.evaluations
+    ]
     return {
         "key": key,
         "name": run.name,

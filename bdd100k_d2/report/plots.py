@@ -79,8 +79,8 @@ def draw_svg(theme: Theme, width: float, height: float, draw: Callable[["Axes"],
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         axes.tick_params(colors=theme.ink, which="both", length=0)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.label.set_color(theme.ink)
+        axes.xaxis.label.set_color(theme.ink)
+        axes.yaxis.label.set_color(theme.ink)
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.set_axisbelow(True)
         for spine in axes.spines.values():
@@ -189,12 +189,9 @@ def draw_sizes(axes: "Axes", theme: Theme, sizes: SizeHistogram) -> None:
     """Draws the found and the missed boxes of each size as one bar."""
     from matplotlib.ticker import NullLocator, StrMethodFormatter
 
-    left, width = sizes.edges[:-1], np.diff(sizes.edges)
-    for bottom, values, color, label in (
-        (0, sizes.found, theme.lines[0], "found"),
-        (sizes.found, sizes.missed, theme.lines[1], "not found"),
-    ):
-        axes.bar(left, values, width * 0.94, bottom, align="edge", color=color, label=label)
+    left, width = sizes.edges[:-1], 0.94 * np.diff(sizes.edges)
+    axes.bar(left, sizes.found, width, 0, align="edge", color=theme.lines[0], label="found")
+    axes.bar(left, sizes.missed, width, sizes.found, align="edge", color=theme.lines[1], label="not found")
     axes.set_xscale("log")
     for limit in _COCO_LIMITS:
         axes.axvline(limit, color=theme.ink, linewidth=0.8, linestyle=(0, (2, 3)))

@@ -118,14 +118,7 @@ class EvaluationResults(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run folder that was read.
-
-    Attributes:
-        name: of the folder.
-        facts: what the page tells about the run, title and text, in order.
-        history: the training log; None for a run that only evaluated.
-        evaluations: one for each test set.
-    """
+    """A run folder that was read: ``facts`` are titles and texts, ``history`` is None for a run that only evaluated."""
 
     name: str
     facts: tuple[tuple[str, str], ...]

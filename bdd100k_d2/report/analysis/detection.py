@@ -65,7 +65,7 @@ def analyse_detection(
         curves = (
             precision_recall(matches, k, name, t, _CURVE_POINTS) for k, name in enumerate(classes) for t in _CURVES
         )
-        num_frames, num_predicted = len(matched.names), len(np.unique(matches.detections.frame))
+        num_frames = len(matched.names)
         frames = DetectionFrames(matches, outcomes, matched.flags, matched.names, attributes, images, score_threshold)
         return DetectionAnalysis(
             truth=truth,
@@ -75,7 +75,7 @@ def analyse_detection(
             num_boxes=int((~matches.ignored).sum()),
             num_ignored=int(matches.ignored.sum()),
             num_detections=len(matches.detections.score),
-            num_without_prediction=num_frames - num_predicted,
+            num_without_prediction=num_frames - len(np.unique(matches.detections.frame)),
             score_threshold=score_threshold,
             headline=_headline(official, ends[:, : len(_METRICS)]),
             bootstrap=describe_bootstrap(bootstrap, num_frames),
@@ -115,9 +115,9 @@ def _intervals(matches: Matches, rounds: int, workers: int) -> np.ndarray:
 
 def _headline(official: ToolkitScores, ends: np.ndarray) -> dict[str, Estimate]:
     values = summary(official)
+    without_ends = {metric: Estimate(value, math.nan, math.nan) for metric, value in values.items()}
     with_ends = estimates(np.array([values[metric] for metric in _METRICS]), ends)
-    without = {metric: Estimate(value, math.nan, math.nan) for metric, value in values.items()}
-    return without | dict(zip(_METRICS, with_ends, strict=True))
+    return without_ends | dict(zip(_METRICS, with_ends, strict=True))
 
 
 def _class_rows(

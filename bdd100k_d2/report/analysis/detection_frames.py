@@ -50,17 +50,12 @@ class DetectionFrames:
         confident = detections.score >= score_threshold
         missed = outcomes.missed(matches, score_threshold)
         wrong = confident & (outcomes.kind < len(DETECTION_ERRORS))
-        by_type = [
-            count(detections.frame[confident & (outcomes.kind == kind)]) for kind in range(len(DETECTION_ERRORS))
-        ]
-        by_type.append(count(truth.frame[missed]))
-        self._errors = np.sum(by_type, axis=0)
-        by_class = [
-            count(detections.frame[wrong & (detections.category == k)])
-            + count(truth.frame[missed & (truth.category == k)])
-            for k in range(matches.num_classes)
-        ]
-        self._by_class_and_type = [*by_class, *by_type]
+        frames = np.concatenate([detections.frame[wrong], truth.frame[missed]])
+        categories = np.concatenate([detections.category[wrong], truth.category[missed]])
+        self._errors = count(frames)
+        by_class = [count(frames[categories == k]) for k in range(matches.num_classes)]
+        by_type = [count(detections.frame[wrong & (outcomes.kind == kind)]) for kind in range(len(DETECTION_ERRORS))]
+        self._by_class_and_type = [*by_class, *by_type, count(truth.frame[missed])]
         right = count(detections.frame[confident & (outcomes.kind == OUTCOMES.index(RIGHT))])
         total = count(detections.frame[wrong]) + right + count(truth.frame[~matches.ignored])
         # All frames, the worst first.

@@ -79,17 +79,11 @@ def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
     """
     if images is None:
         return [None] * len(names)
-    found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)
-        path = images / name
-        found.append(path if path.is_file() else None)
-    if None in found:
-        logger.warning(
-            "%s: %d of %d images to be shown are not in this folder; the first is %s.",
-            images,
-            found.count(None),
-            len(names),
-            names[found.index(None)],
-        )
+    found = [path if path.is_file() else None for path in map(images.joinpath, names)]
+    missing = [name for name, path in zip(names, found, strict=True) if path is None]
+    if missing:
+        text = "%s: %d of %d images to be shown are not in this folder; the first is %s."
+        logger.warning(text, images, len(missing), len(names), missing[0])
     return found

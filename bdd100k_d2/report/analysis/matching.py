@@ -128,7 +128,7 @@ def _overlapping(truth: GroundTruth, detections: Detections) -> Pairs:
     ends = np.cumsum(partners)
     boxes, true_boxes = _edges(detections.box[order]), _edges(truth.box[true_order])
     crowd = truth.crowd[true_order]
-    parts, start = [], 0
+    parts, start = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))], 0
     while start < len(order):
         done = ends[start] - partners[start]
         end = max(start + 1, int(np.searchsorted(ends, done + _CHUNK, "right")))
@@ -137,8 +137,6 @@ def _overlapping(truth: GroundTruth, detections: Detections) -> Pairs:
         g = np.arange(len(d)) + np.repeat(first[start:end] - (ends[start:end] - count - done), count)
         parts.append(_overlaps(boxes, true_boxes, crowd, d, g))
         start = end
-    if not parts:
-        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     d, g, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     d, g = order[d], true_order[g]
     sorting = np.lexsort((g, d))

@@ -63,14 +63,9 @@ class SegmentationFrame(AnalysedFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationAnalysis(Analysis):
-    """Everything that the report says of masks.
+    """Everything that the report says of masks; ``classes`` are in the official order, the ``worst`` frames first.
 
     The headline has "mIoU", "mAcc", "fIoU", "pAcc", then "mRecall" and of drivable "mIoU-strict", all with intervals.
-
-    Attributes:
-        task: whose masks they are.
-        classes: one row per class, in the official order; of drivable with background, which is not scored.
-        worst: the worst frames first.
     """
 
     task: str

@@ -205,17 +205,13 @@ def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:
 def _image_notes(gallery: GalleryImages, images: Path | None) -> list[str]:
     if images is None:
         return ["No folder of images was given (--images), so none are shown."]
-    notes = []
-    if gallery.missing:
-        notes.append(f"{_frames(gallery.missing)} no image in {images}.")
     if gallery.unreadable:
-        notes.append(f"{_frames(gallery.unreadable)} a damaged image in {images}.")
         logger.warning("%s: %d images are damaged, and not shown.", images, gallery.unreadable)
-    return notes
-
-
-def _frames(count: int) -> str:
-    return "1 frame has" if count == 1 else f"{count:,} frames have"
+    return [
+        f"{number:,} {'frame has' if number == 1 else 'frames have'} {what} in {images}."
+        for number, what in ((gallery.missing, "no image"), (gallery.unreadable, "a damaged image"))
+        if number
+    ]
 
 
 def _as_script_data(value: ScriptData) -> Markup:

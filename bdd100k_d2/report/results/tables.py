@@ -11,14 +11,7 @@ from ...evaluation.toolkit_format import ToolkitScores, summary
 from ..analysis.records import Estimate
 from ..plots import ThemedPlot
 
-_TITLES = {
-    "weather": "Weather",
-    "scene": "Scene",
-    "timeofday": "Time of day",
-    "size": "Size of the object",
-    "occluded": "Occluded",
-    "truncated": "Truncated",
-}
+_TITLES = {"timeofday": "Time of day", "size": "Size of the object"}
 # Of all official scores those that a row of a slice shows; the first that it has is shown of each class too.
 _SLICE_SCORES = ("AP", "AP50", "AP75", "AR100", "AR", "mIoU", "mAcc", "fIoU", "pAcc")
 
@@ -235,6 +228,6 @@ def _slice_part(one: Slice, other: Slice | None, colors: Mapping[str, Color]) ->
     for row in one.rows:
         old = values(before[row.value]) if row.value in before else [math.nan] * len(columns)
         rows.append(TableRow(row.value, [number(row.count), *map(percent, values(row.scores), old)]))
-    title = _TITLES.get(one.attribute, one.attribute)
+    title = _TITLES.get(one.attribute, one.attribute.capitalize())
     note = f"{one.definition} In the columns of the classes: {main}."
     return SectionPart("table", Table(columns, rows, key=f"slice-{one.attribute}"), title, (note,))
