@@ -56,7 +56,6 @@ class PrecisionRecall(NamedTuple):
         iou: at which a box is found.
         recall: (P,) float64, 0 to 100, ascending.
         precision: (P,) float64, 0 to 100, as measured, not made monotonous.
-        score: (P,) float64; keeping detections of at least this score gives this precision and recall.
         ap: the area under the curve as COCO takes it, in percent.
     """
 
@@ -64,7 +63,6 @@ class PrecisionRecall(NamedTuple):
     iou: float
     recall: np.ndarray
     precision: np.ndarray
-    score: np.ndarray
     ap: float
 
 

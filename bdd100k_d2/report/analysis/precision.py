@@ -101,7 +101,6 @@ def precision_recall(matches: Matches, k: int, name: str, threshold: int, max_po
         iou=float(IOU_THRESHOLDS[threshold]),
         recall=100 * right[last] / positives,
         precision=100 * right[last] / number[last],
-        score=score[last],
         ap=area,
     )
 

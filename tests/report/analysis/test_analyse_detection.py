@@ -192,7 +192,7 @@ def test_no_detection_at_all(tmp_path: Path) -> None:
     assert analysis.headline["AP"].value == analysis.headline["AP"].low == analysis.headline["AP"].high == 0
     assert analysis.errors[0].counts == {**dict.fromkeys(ERROR_TYPES, 0), "missed": 5}
     assert analysis.num_without_prediction == 4 and analysis.confusion[:, -1].sum() == 5
-    assert all(len(curve.score) == 0 and curve.ap == 0 for curve in analysis.curves)
+    assert all(len(curve.recall) == 0 and curve.ap == 0 for curve in analysis.curves)
 
 
 def test_no_ground_truth_at_all(tmp_path: Path) -> None:
