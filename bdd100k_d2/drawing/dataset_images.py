@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,20 +35,13 @@ _CORNERS, _WITH_SIZE = 0, 1
 def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwrite: bool = False) -> list[Path]:
     """Draws the ground truth of a registered data set: boxes, masks of objects, or classes of pixels.
 
-    Args:
-        name: in Detectron2's catalogs.
-        folder: of the images, ``<name of the frame>.png``.
-        limit: of more frames, this many are taken at equal distances; None draws all.
-        overwrite: replace images of the same names there.
-
-    Returns:
-        The images' paths.
+    Of more frames than ``limit``, this many are taken at equal distances; None draws all. Returns the images' paths,
+    ``<name of the frame>.png`` in ``folder``.
 
     Raises:
         ConfigError: ``name`` is not registered, or its metadata have no classes with colours.
         DataError: labels or images cannot be read, or the loaders refuse them.
-        OutputError: ``folder`` cannot be written, holds files of the data set, or has the images and ``overwrite`` is
-            false.
+        OutputError: ``folder`` cannot be written, holds files of the data set, or has the images without ``overwrite``.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -72,22 +65,15 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
 
 
 def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite: bool = False) -> list[Path]:
-    """Draws the first samples that a training with ``cfg`` takes, as the model gets them.
+    """Draws the first ``limit`` samples that a training with ``cfg`` takes, as the model gets them.
 
-    Args:
-        cfg: of the training; ``SEED`` of -1, which lets a training draw one, is 0 here.
-        folder: of the images, ``<number>_<name of the frame>.png``.
-        limit: number of samples.
-        overwrite: replace images of the same names there.
-
-    Returns:
-        The images' paths.
+    A ``SEED`` of -1, which lets a training draw one, is 0 here. Returns the images' paths, ``<number>_<name of the
+    frame>.png`` in ``folder``.
 
     Raises:
         ConfigError: ``DATASETS.TRAIN`` is empty, or names a data set that is not registered or has no classes.
         DataError: labels or images cannot be read.
-        OutputError: ``folder`` cannot be written, holds files of a data set, or has the images and ``overwrite`` is
-            false.
+        OutputError: ``folder`` cannot be written, holds files of a data set, or has the images without ``overwrite``.
     """
     from detectron2.data import MetadataCatalog
 
@@ -114,15 +100,10 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
 
 
 def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
-    """Draws a Detectron2 dataset dict, with a legend under it.
+    """Draws a Detectron2 dataset dict on its image, (H, W, 3) uint8, RGB, and returns it with a legend under it.
 
-    Args:
-        image: of the dict, (H, W, 3) uint8, RGB.
-        record: with "segments_info" (panoptic), "sem_seg_file_name" or "annotations"; other dicts have no labels.
-        metadata: of the data set; one of a task of `PAINTERS` is drawn as that task, another by what ``record`` holds.
-
-    Returns:
-        (H + h, W, 3) uint8, RGB.
+    A data set of a task of `PAINTERS` is drawn as that task, another by what ``record`` holds: "segments_info"
+    (panoptic), "sem_seg_file_name" or "annotations". A dict with none of them has no labels.
 
     Raises:
         DataError: a mask is missing, damaged or not of the image's size, or boxes are rotated.
@@ -136,15 +117,9 @@ def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata")
 
 
 def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata") -> np.ndarray:
-    """Draws an input of a model in training, with a legend under it.
+    """Draws an input of a model in training: (H + h, W, 3) uint8, RGB, with a legend under it.
 
-    Args:
-        sample: with "image", a tensor (C, H, W) of 0 to 255, and with "instances" or "sem_seg".
-        image_format: of the image, ``INPUT.FORMAT``.
-        metadata: names and colours of the classes.
-
-    Returns:
-        (H + h, W, 3) uint8, RGB.
+    It has "image", a tensor (C, H, W) of 0 to 255 in ``image_format`` (``INPUT.FORMAT``), and "instances" or "sem_seg".
     """
     from detectron2.data.detection_utils import convert_image_to_rgb
 
@@ -286,12 +261,10 @@ def _decode(segmentation: Any, size: Sequence[int]) -> np.ndarray:  # noqa: ANN4
 
 
 def _write(drawn: Iterable[tuple[str, np.ndarray]], folder: Path, total: int, overwrite: bool) -> list[Path]:
-    def written() -> Iterator[Path]:
-        for name, image in drawn:
-            path = folder / f"{name}.png"
-            _check_new(path, overwrite)
-            content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-            write_atomic(path, content.tobytes())
-            yield path
-
-    return list(tqdm(written(), "drawing", total, unit="image", disable=not sys.stderr.isatty()))
+    written = []
+    for name, image in tqdm(drawn, "drawing", total, unit="image", disable=not sys.stderr.isatty()):
+        path = folder / f"{name}.png"
+        _check_new(path, overwrite)
+        write_atomic(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+        written.append(path)
+    return written

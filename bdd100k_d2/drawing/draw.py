@@ -57,7 +57,7 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     canvas = image.copy()
     height, width = canvas.shape[:2]
     clipped = [(found, box) for box in boxes if (found := _clip(box.corners, width, height))]
-    clipped.sort(key=lambda item: (item[1].score or 0.0, -_area(item[0])))
+    clipped.sort(key=lambda item: (item[1].score or 0.0, -box_areas(np.array(item[0]))))
     corners = np.array([item[0] for item in clipped], dtype=np.int64).reshape(-1, 4)
     chips: list[tuple[_Chip, Box]] = []
     # The boxes on top choose the place of their chips first.
@@ -76,13 +76,9 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
 def overlay_mask(
     image: np.ndarray, mask: np.ndarray, colors: Sequence[Color | None], opacity: float = 0.5
 ) -> np.ndarray:
-    """Lays the colours of a mask's classes over an image.
+    """Lays the colours of the class ids of a mask, (H, W) uint8, over an image; ``opacity`` of 1 hides it.
 
-    Args:
-        image: to draw on.
-        mask: (H, W) uint8 class ids. Pixels with an id beyond ``colors`` (255, the ignored ones) stay as they are.
-        colors: by class id; pixels of a class whose colour is None stay as they are.
-        opacity: 0 leaves the image, 1 hides it.
+    Pixels of a class whose colour is None, or with an id beyond ``colors`` (255, the ignored ones), stay as they are.
     """
     check_image(image)
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
@@ -130,9 +126,9 @@ def _clip(corners: Sequence[float], width: int, height: int) -> tuple[int, int, 
     return max(x1, 0), max(y1, 0), min(x2, width - 1), min(y2, height - 1)
 
 
-def _area(corners: Sequence[int]) -> int:
-    x1, y1, x2, y2 = corners
-    return int((x2 - x1 + 1) * (y2 - y1 + 1))
+def box_areas(corners: np.ndarray) -> np.ndarray:
+    """(...,) areas of boxes (..., 4) with inclusive corners."""
+    return (corners[..., 2] - corners[..., 0] + 1) * (corners[..., 3] - corners[..., 1] + 1)
 
 
 def _line_width(side: int, height: int) -> int:
@@ -157,7 +153,7 @@ def _place_chip(
 ) -> _Chip | None:
     """The first free place for the chip of box ``index``: above it, inside if it is large enough, or below."""
     x1, y1, x2, y2 = corners[index].tolist()
-    if not text or _area((x1, y1, x2, y2)) < _SMALLEST_AREA_WITH_CHIP:
+    if not text or box_areas(corners[index]) < _SMALLEST_AREA_WITH_CHIP:
         return None
     (text_width, text_height), baseline = cv2.getTextSize(text, FONT, font_scale(height), 1)
     chip_width, chip_height = text_width + 2 * _PADDING, text_height + baseline + _PADDING
@@ -168,7 +164,7 @@ def _place_chip(
     if x2 - x1 >= chip_width and y2 - y1 >= 3 * chip_height:
         places.insert(1, (x1, y1))
     others = np.delete(corners, index, axis=0)
-    others = others[_areas(others) < _area((x1, y1, x2, y2))]
+    others = others[box_areas(others) < box_areas(corners[index])]
     for place in places:
         chip = _Chip(*place, chip_width, chip_height)
         if chip.y < 0 or chip.y + chip.height > height or any(_overlap(chip, other) for other in taken):
@@ -182,15 +178,11 @@ def _overlap(a: _Chip, b: _Chip) -> bool:
     return a.x < b.x + b.width and b.x < a.x + a.width and a.y < b.y + b.height and b.y < a.y + a.height
 
 
-def _areas(corners: np.ndarray) -> np.ndarray:
-    return (corners[:, 2] - corners[:, 0] + 1) * (corners[:, 3] - corners[:, 1] + 1)
-
-
 def _hides_any(chip: _Chip, corners: np.ndarray) -> bool:
     """Whether ``chip`` covers more than a third of one of the boxes ``corners`` (N, 4)."""
     across = np.minimum(corners[:, 2] + 1, chip.x + chip.width) - np.maximum(corners[:, 0], chip.x)
     down = np.minimum(corners[:, 3] + 1, chip.y + chip.height) - np.maximum(corners[:, 1], chip.y)
-    return bool((3 * across.clip(0) * down.clip(0) > _areas(corners)).any())
+    return bool((3 * across.clip(0) * down.clip(0) > box_areas(corners)).any())
 
 
 def _draw_chip(canvas: np.ndarray, chip: _Chip, box: Box) -> None:

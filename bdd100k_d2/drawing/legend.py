@@ -16,17 +16,9 @@ _ROW, _SWATCH, _GAP, _MARGIN, _LINE = 24, 12, 16, 8, 1
 
 
 def add_legend(image: np.ndarray, classes: Classes, present: Collection[int]) -> np.ndarray:
-    """Puts the legend of ``classes`` under an image.
+    """Puts the legend of ``classes`` under an image, (H + h, W, 3) uint8; h is even, and one for all frames of a video.
 
-    It hides nothing and has the same size for every frame of a video. Classes that are not painted are left out.
-
-    Args:
-        image: as in :mod:`.draw`.
-        classes: of the task.
-        present: the ids of those that are in the image; the others are dimmed.
-
-    Returns:
-        (H + h, W, 3) uint8; h is even.
+    Classes that are not painted are left out, and those whose ids are not in ``present`` are dimmed.
     """
     check_image(image)
     there = frozenset(k for k in present if 0 <= k < len(classes.names))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ..tasks import TASKS
-from .draw import Box, Color, draw_boxes, luminance, overlay_mask
+from .draw import Box, Color, box_areas, draw_boxes, luminance, overlay_mask
 
 IGNORED_COLOR: Color = (200, 200, 200)
 """Of objects that are neither trained on nor scored."""
@@ -68,18 +68,13 @@ def classes_of_task(task: str) -> Classes:
 
 
 def stack_masks(masks: np.ndarray, corners: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
-    """Whose mask each pixel is of, where the highest score lies on top; without scores the smallest box.
+    """Whose mask each pixel is of, (H, W) uint16, as the ``owners`` of `Objects`.
 
-    Args:
-        masks: (N, H, W) bool, each inside of its box.
-        corners: (N, 4) float x1, y1, x2, y2 in pixels, inclusive.
-        scores: (N,) float, or None.
-
-    Returns:
-        (H, W) uint16, as the ``owners`` of `Objects`.
+    The highest score lies on top, without scores the smallest box. ``masks`` (N, H, W) bool lie inside of their boxes,
+    whose ``corners`` and ``scores`` are as in `Objects`.
     """
     owners = np.zeros(masks.shape[1:], np.uint16)
-    for index in np.argsort(-_areas(corners) if scores is None else scores, kind="stable").tolist():
+    for index in np.argsort(-box_areas(corners) if scores is None else scores, kind="stable").tolist():
         part = _part(corners[index], owners.shape)
         owners[part][masks[index][part]] = index + 1
     return owners
@@ -110,11 +105,8 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
 def draw_classes(image: np.ndarray, ids: np.ndarray, classes: Classes, regions: np.ndarray | None = None) -> np.ndarray:
     """Lays the classes of pixels over an image in half opacity, with an outline around each region.
 
-    Args:
-        image: to draw on.
-        ids: (H, W) uint8; pixels with other ids than those of ``classes`` stay as they are.
-        classes: what the ids stand for.
-        regions: (H, W) int below 65,536, where objects of one class are told apart; the classes by default.
+    Pixels whose ``ids`` (H, W) uint8 are not of ``classes`` stay as they are. ``regions`` (H, W) int below 65,536 tell
+    objects of one class apart; without them the ids are the regions.
     """
     painted = overlay_mask(image, ids, classes.colors)
     _outline(painted, ids if regions is None else regions.astype(np.uint16, copy=False), ids, classes)
@@ -124,16 +116,10 @@ def draw_classes(image: np.ndarray, ids: np.ndarray, classes: Classes, regions: 
 def draw_segments(
     image: np.ndarray, segments: np.ndarray, class_of: Mapping[int, int], classes: Classes
 ) -> tuple[np.ndarray, list[int]]:
-    """Lays the segments of a panoptic result or ground truth over an image, as :func:`draw_classes` does.
+    """Lays panoptic segments over an image, as :func:`draw_classes` does, and returns the ids of their classes too.
 
-    Args:
-        image: to draw on.
-        segments: (H, W) int, 0 to 65,535: which segment each pixel is of.
-        class_of: segments -> their class ids; pixels of other segments stay as they are.
-        classes: what the ids stand for.
-
-    Returns:
-        A new array like ``image``, and the ids of the classes that are in it.
+    ``segments`` (H, W) int, 0 to 65,535, says which segment each pixel is of. ``class_of`` has their class ids; pixels
+    of other segments stay as they are.
     """
     table = np.full(1 + max(int(segments.max(initial=0)), *class_of, 0), _NOTHING, np.uint8)
     table[list(class_of)] = list(class_of.values())
@@ -182,10 +168,6 @@ def _part(corners: np.ndarray, shape: Sequence[int]) -> tuple[slice, slice]:
         for low, high, size in ((y1, y2, shape[0]), (x1, x2, shape[1]))
     )
     return rows, columns
-
-
-def _areas(corners: np.ndarray) -> np.ndarray:
-    return (corners[:, 2] - corners[:, 0] + 1) * (corners[:, 3] - corners[:, 1] + 1)
 
 
 def _outline(painted: np.ndarray, regions: np.ndarray, ids: np.ndarray, classes: Classes) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ..data.categories import DET, DetClass, det_class
 from ..data.labels import Box2D, Frame, Label, check_file_name
 from ..data.masks import check_mask, read_mask
+from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, classes_of_task
@@ -44,14 +45,10 @@ class Gallery(NamedTuple):
 def make_gallery(
     evaluation: EvaluationResults, page: Path, prefix: str, max_frames: int = 16, score_threshold: float = 0.3
 ) -> Gallery:
-    """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``.
+    """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``, named ``prefix`` and a number.
 
-    Args:
-        evaluation: where images, labels and predictions are.
-        page: the folder of the page.
-        prefix: begins the file names, so that two evaluations on a page do not meet.
-        max_frames: of more frames, this many are taken at equal distances.
-        score_threshold: boxes with a lower score are not drawn.
+    Of more than ``max_frames`` frames, this many are taken at equal distances. Boxes of a score below
+    ``score_threshold`` are not drawn.
 
     Raises:
         DataError: an image, label or prediction is missing, cannot be read or does not fit.
@@ -93,18 +90,20 @@ def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: 
             notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
             left = _write(images, f"{start}-truth", draw_boxes(image, objects))
         right = _write(images, f"{start}-prediction", draw_boxes(image, boxes))
-        pairs.append(ShownFrame(name, (*_attributes(frame), *notes), left, right))
+        attributes = (getattr(frame.attributes, attribute, None) for attribute in FRAME_ATTRIBUTES)
+        known = (value for value in attributes if value and value != "undefined")
+        pairs.append(ShownFrame(name, (*known, *notes), left, right))
     return Gallery(tuple(pairs), len(shown), counts)
 
 
 def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int) -> Gallery:
     task, labels = evaluation.split.task, evaluation.split.labels
-    stems = {path.stem for path in evaluation.predictions.glob("*.png")}
+    stems = _stems(evaluation.predictions)
     if labels is not None:
         if not labels.is_dir():
             raise DataError(f"{labels}: no such folder of masks; point --root or DETECTRON2_DATASETS at the data.")
         # The folder may hold masks of another split that was predicted before.
-        stems &= {path.stem for path in labels.glob("*.png")}
+        stems &= _stems(labels)
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
     painted = classes_of_task(task).colors
@@ -120,6 +119,10 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
         right = _write(images, f"{start}-prediction", _paint(image, mask, painted, name))
         pairs.append(ShownFrame(name, (), left, right))
     return Gallery(tuple(pairs), len(stems), None)
+
+
+def _stems(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.png") if path.name[0] != "."}
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:
@@ -188,10 +191,3 @@ def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _attributes(frame: Frame) -> list[str]:
-    if frame.attributes is None:
-        return []
-    values = (frame.attributes.weather, frame.attributes.scene, frame.attributes.timeofday)
-    return [value for value in values if value and value != "undefined"]

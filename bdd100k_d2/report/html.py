@@ -29,14 +29,8 @@ _ASSET = re.compile(r'"(assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg))"')
 def write_page(folder: Path, template: str, scripts: Sequence[str], **values: object) -> None:
     """Fills in a template of ``report/templates`` and writes ``folder/index.html``.
 
-    The page's content security policy names its code by a hash. So text from a label file could run nothing and ask
-    for nothing even if it came into the page unescaped.
-
-    Args:
-        folder: of the page.
-        template: its file, which extends ``base.html``.
-        scripts: files of code beside it, in order.
-        values: what it shows; texts are escaped.
+    The page's content security policy names its code, the files ``scripts``, by a hash. So text from a label file could
+    run nothing and ask for nothing even if it came into the page unescaped.
 
     Raises:
         OutputError: the file cannot be written.

@@ -17,19 +17,16 @@ _PLOT_SIZE = (5.0, 3.1)
 def write_runs_page(
     folders: Sequence[Path], out: Path, root: Path | None = None, score_threshold: float = 0.3, max_frames: int = 16
 ) -> Path:
-    """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
+    """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``; returns the page's path.
 
     An older report is replaced, with its images and plots.
 
     Args:
         folders: run folders (OUTPUT_DIR of Detectron2), shown in this order.
-        out: the folder of the page; made if it is not there.
+        out: made if it is not there.
         root: the folder that holds ``bdd100k/``; default ``$DETECTRON2_DATASETS``, else ``datasets``.
         score_threshold: detections with a lower score are not drawn.
         max_frames: frames in the gallery of a test set.
-
-    Returns:
-        The path of the page.
 
     Raises:
         DataError: a run, a label file or an image cannot be used.
@@ -47,19 +44,16 @@ def write_runs_page(
 
 def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: int) -> dict[str, object]:
     """What the template shows of a run; files in ``out/assets`` that belong to it begin with ``key``."""
-    evaluations = []
-    for evaluation in run.evaluations:
-        prefix = f"{key}-{evaluation.name}"
-        evaluations.append(
-            {
-                "title": evaluation.title,
-                "dataset": evaluation.name,
-                "has_boxes": TASKS[evaluation.split.task].form == "boxes",
-                "scores": evaluation.scores,
-                "gallery": make_gallery(evaluation, out, prefix, max_frames, score_threshold),
-                "legend": classes_of_task(evaluation.split.task).painted,
-            }
-        )
+    evaluations = [
+        {
+            "dataset": evaluation.name,
+            "has_boxes": TASKS[evaluation.split.task].form == "boxes",
+            "scores": evaluation.scores,
+            "gallery": make_gallery(evaluation, out, f"{key}-{evaluation.name}", max_frames, score_threshold),
+            "legend": classes_of_task(evaluation.split.task).painted,
+        }
+        for evaluation in run.evaluations
+    ]
     return {
         "key": key,
         "name": run.name,

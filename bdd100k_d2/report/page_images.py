@@ -1,6 +1,7 @@
 """The image files of a page: what they are called, small for the page and in full for the zoom."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,16 +20,7 @@ _JPEG_START = b"\xff\xd8\xff"
 
 
 class WrittenImage(NamedTuple):
-    """An image in two sizes: file names relative to the page, and the small one's size in pixels."""
-
-    small: str
-    full: str
-    width: int
-    height: int
-
-
-class GalleryImage(NamedTuple):
-    """An image in two sizes: file names relative to the page, None without an image, and the full one's size."""
+    """An image in two sizes: file names relative to the page, None without an image, and one's size in pixels."""
 
     small: str | None
     full: str | None
@@ -43,16 +35,12 @@ def decode_image(content: bytes) -> np.ndarray | None:
 
 
 class PageImages:
-    """Writes the files of frames below the folder of a page."""
+    """Writes the files of frames below the folder of a page; small images are at most ``small_width`` pixels wide.
+
+    ``prefix`` begins the file names, so that two galleries on a page do not meet.
+    """
 
     def __init__(self, page: Path, prefix: str, small_width: int) -> None:
-        """Writes nothing yet.
-
-        Args:
-            page: the folder of the page.
-            prefix: begins the file names, so that two galleries on a page do not meet.
-            small_width: of the small images at most, in pixels.
-        """
         self._page = page
         self._prefix = prefix
         self._small_width = small_width
@@ -75,12 +63,10 @@ class PageImages:
         return name
 
     def write_image(self, start: str, image: np.ndarray, full: bytes | None = None) -> WrittenImage:
-        """Writes an image in two sizes; one that is small already is written twice as it is.
+        """Writes an image, (H, W, 3) uint8, BGR, in two sizes; one that is small already is written twice as it is.
 
-        Args:
-            start: of its file names, see :meth:`start_frame`.
-            image: (H, W, 3) uint8, BGR.
-            full: the file of ``image`` where there is one; it is encoded without.
+        Its names begin with what :meth:`start_frame` gave. ``full`` is its file where there is one; it is encoded
+        without. The size that is returned is the small one's.
 
         Raises:
             OutputError: a file cannot be written.
@@ -106,26 +92,21 @@ class GalleryImages(PageImages):
         self.missing = 0
         self.unreadable = 0
 
-    def add(self, start: str, name: str, source: Path | None, size: tuple[int, int] = (HEIGHT, WIDTH)) -> GalleryImage:
-        """Copies the image of frame ``name``.
+    def add(self, start: str, name: str, source: Path | None, size: tuple[int, int] = (HEIGHT, WIDTH)) -> WrittenImage:
+        """Copies the image of frame ``name``; None counts as missing. The size that is returned is the full one's.
 
-        Args:
-            start: of its file names, see :meth:`start_frame`.
-            name: of the frame.
-            source: its image; None counts as missing.
-            size: height and width in pixels that are assumed without an image.
+        Without an image it is ``size``, the height and the width.
 
         Raises:
             DataError: ``name`` leads out of the folder of the images.
             OutputError: a file cannot be written.
         """
-        nothing = GalleryImage(None, None, size[1], size[0])
+        nothing = WrittenImage(None, None, size[1], size[0])
+        content = None
         if source is not None:
             check_file_name(name, source.parent)
-        try:
-            content = None if source is None else source.read_bytes()
-        except OSError:
-            content = None
+            with suppress(OSError):
+                content = source.read_bytes()
         if content is None:
             self.missing += 1
             return nothing
@@ -136,7 +117,7 @@ class GalleryImages(PageImages):
         height, width = image.shape[:2]
         # What is no JPEG a browser may not know; the others are copied as they are.
         written = self.write_image(start, image, content if content.startswith(_JPEG_START) else None)
-        return GalleryImage(written.small, written.full, width, height)
+        return written._replace(width=width, height=height)
 
 
 def _encode(image: np.ndarray) -> bytes:

@@ -113,9 +113,7 @@ class Panel(NamedTuple):
 def panels(history: History, score_keys: Sequence[tuple[str, str]] = ()) -> list[Panel]:
     """The plots that a training log gives: total loss, its terms if there are several, scores of the evaluations.
 
-    Args:
-        history: the training log.
-        score_keys: pairs of a key of the log and the name that the plot calls it.
+    ``score_keys`` are pairs of a key of the log and the name that the plot calls it.
     """
 
     def lines(keys: Sequence[tuple[str, str]]) -> tuple[Line, ...]:
@@ -191,12 +189,9 @@ def draw_sizes(axes: "Axes", theme: Theme, sizes: SizeHistogram) -> None:
     """Draws the found and the missed boxes of each size as one bar."""
     from matplotlib.ticker import NullLocator, StrMethodFormatter
 
-    left, width = sizes.edges[:-1], np.diff(sizes.edges)
-    for bottom, values, color, label in (
-        (0, sizes.found, theme.lines[0], "found"),
-        (sizes.found, sizes.missed, theme.lines[1], "not found"),
-    ):
-        axes.bar(left, values, width * 0.94, bottom, align="edge", color=color, label=label)
+    left, width = sizes.edges[:-1], 0.94 * np.diff(sizes.edges)
+    axes.bar(left, sizes.found, width, 0, align="edge", color=theme.lines[0], label="found")
+    axes.bar(left, sizes.missed, width, sizes.found, align="edge", color=theme.lines[1], label="not found")
     axes.set_xscale("log")
     for limit in _COCO_LIMITS:
         axes.axvline(limit, color=theme.ink, linewidth=0.8, linestyle=(0, (2, 3)))

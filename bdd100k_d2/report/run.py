@@ -4,9 +4,8 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -92,8 +91,7 @@ def _parse(line: str) -> tuple[int, dict[str, float]] | None:
     return record["iteration"], values
 
 
-@dataclass(frozen=True)
-class EvaluationResults:
+class EvaluationResults(NamedTuple):
     """The results on one test set.
 
     Attributes:
@@ -119,26 +117,13 @@ class EvaluationResults:
         return TASKS[self.split.task].title
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run folder that was read.
+class Run(NamedTuple):
+    """A run folder that was read: ``facts`` are titles and texts, ``history`` is None for a run that only evaluated."""
 
-    Attributes:
-        folder: the OUTPUT_DIR.
-        facts: what the page tells about the run, title and text, in order.
-        history: the training log; None for a run that only evaluated.
-        evaluations: one for each test set.
-    """
-
-    folder: Path
+    name: str
     facts: tuple[tuple[str, str], ...]
     history: History | None
     evaluations: tuple[EvaluationResults, ...]
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.folder.resolve().name
 
 
 def read_run(folder: Path, root: Path | None = None) -> Run:
@@ -155,16 +140,14 @@ def read_run(folder: Path, root: Path | None = None) -> Run:
             f"{config_path}: DATASETS.TEST names no data set, so there is nothing to report; set it and evaluate."
         )
     log = folder / "metrics.json"
-    if log.exists():
-        history = read_history(log)
-    else:
+    history = read_history(log) if log.exists() else None
+    if history is None:
         logger.warning("%s: no training log, so the page has no curves.", log)
-        history = None
     evaluations = []
     for name in names:
         inference = folder / "inference" / name if len(names) > 1 else folder / "inference"
         evaluations.append(_read_evaluation(name, _base(name, config), inference, root, config_path))
-    return Run(folder, tuple(_facts(config, config_path, history)), history, tuple(evaluations))
+    return Run(folder.resolve().name, tuple(_facts(config, config_path, history)), history, tuple(evaluations))
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

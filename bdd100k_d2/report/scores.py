@@ -5,7 +5,6 @@ A field is a list of ``{class: value}`` and ``{"OVERALL" or "AVERAGE": value}``,
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,9 +65,15 @@ def read_score_table(path: Path, task: str) -> ScoreTable:
 
 def _field(field: Any, where: str) -> tuple[dict[str, float | None], float | None]:  # noqa: ANN401, parsed JSON
     """The values by class, and the mean."""
+    if isinstance(field, int | float):
+        # fIoU and pAcc have no value by class; some writers give the bare mean for them.
+        field = {_MEAN_KEYS[0]: field}
+    parts = field if isinstance(field, list) else [field]
+    if not all(isinstance(part, dict) for part in parts):
+        raise DataError(f"{where} is not a list of objects as the official toolkit writes it; evaluate again.")
     by_class: dict[str, float | None] = {}
     mean = None
-    for name, value in _entries(field, where):
+    for name, value in (item for part in parts for item in part.items()):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise DataError(f"{where} of {name} is {value!r}, not a number; evaluate again.")
         number = float(value) if value is not None and math.isfinite(value) else None
@@ -77,15 +82,3 @@ def _field(field: Any, where: str) -> tuple[dict[str, float | None], float | Non
         else:
             by_class[name] = number
     return by_class, mean
-
-
-def _entries(field: Any, where: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401, parsed JSON
-    # fIoU and pAcc have no value by class; some writers give the bare mean for them.
-    if isinstance(field, int | float):
-        yield _MEAN_KEYS[0], field
-        return
-    parts = field if isinstance(field, list) else [field]
-    if not all(isinstance(part, dict) for part in parts):
-        raise DataError(f"{where} is not a list of objects as the official toolkit writes it; evaluate again.")
-    for part in parts:
-        yield from part.items()

@@ -8,12 +8,13 @@ import pytest
 from support.frames import write_image
 
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation.files.slices import Row, Slice
 from bdd100k_d2.report.analysis.frames import most_changed
 from bdd100k_d2.report.analysis.records import Estimate
 from bdd100k_d2.report.page_images import GalleryImages
 from bdd100k_d2.report.plots import THEMES, draw_svg, recolored
 from bdd100k_d2.report.results.script_data import error_map
-from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent
+from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent, slice_parts
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,19 @@ def test_a_matrix_shows_shares_of_its_rows() -> None:
     assert [cell.kind for cell in first.cells] == ["diagonal strong", ""]
     assert [(cell.share, cell.kind) for cell in second.cells] == [(0, "none"), (0, "diagonal none")]
     assert first.cells[1].title == "a as b: 1"
+
+
+def test_a_slice_shows_some_official_scores_and_the_first_of_each_class() -> None:
+    def slices(ap: float) -> dict[str, Slice]:
+        scores = {metric: [{"car": ap + 5}, {"OVERALL": ap}] for metric in ("APs", "AR100", "AP")}
+        return {"weather": Slice("weather", "frames", "A row.", [Row("rainy", 1200, scores, {})])}
+
+    (part,) = slice_parts(slices(20), slices(30), {"bus": (0, 0, 0), "car": (0, 0, 0)})
+    assert [column.name for column in part.content.columns] == ["Value", "Frames", "AP", "AR100", "car"]
+    (row,) = part.content.rows
+    assert row.name == "rainy" and [cell.text for cell in row.cells] == ["1,200", "20.0", "20.0", "25.0"]
+    assert [cell.change and cell.change.text for cell in row.cells] == [None, *["\u221210.0"] * 3]
+    assert part.notes == ("A row. In the columns of the classes: AP.",)
 
 
 def test_the_frames_that_changed_most_are_chosen() -> None:

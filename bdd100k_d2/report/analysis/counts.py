@@ -3,19 +3,16 @@
 import numpy as np
 
 from ...evaluation.metrics.coco import IOU_THRESHOLDS
-from .detection_records import DetectionConfusion, SizeHistogram
+from .detection_records import SizeHistogram
 from .error_types import Outcomes
-from .matching import Matches
-from .pairs import Pairs, assign
+from .matching import Matches, Pairs, assign
 
 # COCO's limits, 32 and 96 pixels, are a factor of 3 apart: four bins lie between them.
 _ANCHOR, _FACTOR = 32.0, 3 ** (1 / 4)
 
 
-def detection_confusion(
-    matches: Matches, outcomes: Outcomes, names: tuple[str, ...], score_threshold: float
-) -> DetectionConfusion:
-    """Counts pairs of a true and a predicted class, at IoU 0.5.
+def detection_confusion(matches: Matches, score_threshold: float) -> np.ndarray:
+    """Counts pairs of a true and a predicted class, (K + 1, K + 1), at IoU 0.5.
 
     First go the pairs of the official matching, which makes the diagonal: divided by the sum of its column it is the
     official precision at this threshold, by that of its row the recall. Then each detection that is left takes, by
@@ -40,7 +37,7 @@ def detection_confusion(
     wrong[mistaken] = False
     left[taken] = False
 
-    background = len(names)
+    background = matches.num_classes
     cells = [
         (truth.category[found[right]], detections.category[right]),
         (truth.category[taken], detections.category[mistaken]),
@@ -49,8 +46,7 @@ def detection_confusion(
     ]
     rows, columns = (np.concatenate(axis) for axis in zip(*cells, strict=True))
     side = background + 1
-    matrix = np.bincount(rows * side + columns, minlength=side * side).reshape(side, side)
-    return DetectionConfusion(names, matrix, float(IOU_THRESHOLDS[0]), score_threshold)
+    return np.bincount(rows * side + columns, minlength=side * side).reshape(side, side)
 
 
 def _assign_by_score(matches: Matches, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
@@ -61,9 +57,9 @@ def _assign_by_score(matches: Matches, pairs: Pairs) -> tuple[np.ndarray, np.nda
     place[order] = np.arange(len(order))
     pairs = pairs._replace(detection=place[pairs.detection])
     pairs = pairs.only(np.lexsort((pairs.truth, pairs.detection)))
-    match = assign(pairs, detections.frame[order], IOU_THRESHOLDS[:1], len(matches.truth.frame))[:, 0]
-    taking = np.flatnonzero(match >= 0)
-    return order[taking], match[taking]
+    taken = assign(pairs, detections.frame[order], IOU_THRESHOLDS[:1], len(matches.truth.frame))[:, 0]
+    taking = np.flatnonzero(taken >= 0)
+    return order[taking], taken[taking]
 
 
 def size_histograms(
@@ -76,24 +72,18 @@ def size_histograms(
     size = np.sqrt(np.maximum(box[:, 2] * box[:, 3], 0))
     category = matches.truth.category[scored]
     found = outcomes.found_score[scored] >= score_threshold
-    edges = _edges(size[size > 0])
+    steps = np.log(np.concatenate([size[size > 0], [_ANCHOR, 3 * _ANCHOR]]) / _ANCHOR) / np.log(_FACTOR)
+    # Rounded, or 96 itself would begin a bin or not by the last bit of a logarithm.
+    first, last = int(np.floor(steps.min().round(9))), int(np.floor(steps.max().round(9))) + 1
+    edges = _ANCHOR * _FACTOR ** np.arange(first, last + 1)
+    edges[-first], edges[4 - first] = _ANCHOR, 3 * _ANCHOR
     bins = np.clip(np.searchsorted(edges, size, "right") - 1, 0, len(edges) - 2)
 
     def histogram(name: str, chosen: np.ndarray) -> SizeHistogram:
         all_, hit = (np.bincount(bins[mask], minlength=len(edges) - 1) for mask in (chosen, chosen & found))
-        return SizeHistogram(name, edges, all_, hit, all_ - hit)
+        return SizeHistogram(name, edges, hit, all_ - hit)
 
     return (
         histogram("all classes", np.ones(len(size), bool)),
         *(histogram(name, category == k) for k, name in enumerate(names)),
     )
-
-
-def _edges(sizes: np.ndarray) -> np.ndarray:
-    """Edges around all ``sizes`` and both of COCO's limits."""
-    steps = np.log(np.concatenate([sizes, [_ANCHOR, 3 * _ANCHOR]]) / _ANCHOR) / np.log(_FACTOR)
-    # Rounded, or 96 itself would begin a bin or not by the last bit of a logarithm.
-    first, last = int(np.floor(steps.min().round(9))), int(np.floor(steps.max().round(9))) + 1
-    edges = _ANCHOR * _FACTOR ** np.arange(first, last + 1)
-    edges[-first], edges[4 - first] = _ANCHOR, 3 * _ANCHOR
-    return edges

@@ -13,7 +13,7 @@ from ...evaluation.toolkit_format import ToolkitScores, summary
 from ...parallel import cores
 from ...tasks import TASKS
 from .counts import detection_confusion, size_histograms
-from .detection_frames import DetectionFrames, describe_ranking
+from .detection_frames import DetectionFrames
 from .detection_records import DetectionAnalysis, DetectionClass
 from .error_types import classify, count_errors
 from .frames import check_arguments
@@ -21,7 +21,7 @@ from .matching import Matches, match
 from .precision import WeightedPrecision, precision_recall
 from .records import Estimate
 from .resampling import ROUNDS, describe_bootstrap, estimates, resample
-from .slices import box_tables, frame_tables, size_table
+from .slices import box_slices, frame_slices, size_slice
 
 _METRICS = ("AP", "AP50", "AP75", "AR100")
 _CURVES = tuple(int(np.argmin(abs(IOU_THRESHOLDS - iou))) for iou in (0.5, 0.75))
@@ -35,32 +35,23 @@ def analyse_detection(
     *,
     score_threshold: float = 0.3,
     bootstrap: int = ROUNDS,
-    seed: int = 0,
     worst: int = 60,
     worst_each: int = 4,
     workers: int | None = None,
 ) -> DetectionAnalysis:
-    """Scores detections officially, and says where and how they fail.
+    """Scores detections (label files of any vintage, or folders of them) officially, and says where and how they fail.
 
-    Args:
-        truth: a label file of any vintage, or a folder of them.
-        predicted: the predictions, in the same forms.
-        images: the folder of the images, for the paths of the frames to show.
-        score_threshold: 0 to 1; the confusion matrix, the counts of errors, the histogram of sizes and the choice of
-            frames are of the detections with at least this score.
-        bootstrap: rounds, of which the intervals are made; 0 for none.
-        seed: of the bootstrap.
-        worst: frames to show,
-        worst_each: and so many of each class, error type and slice.
-        workers: processes or threads; all cores without it.
+    The confusion matrix, the counts of errors, the histogram of sizes and the choice of frames are of the detections
+    with at least ``score_threshold``. The intervals are made of ``bootstrap`` rounds, 0 for none. Shown are the
+    ``worst`` frames, and ``worst_each`` of each class, error type and slice. By default there are as many ``workers``,
+    processes or threads, as cores.
 
     Raises:
         ConfigError: a number is negative, or ``score_threshold`` is not between 0 and 1.
         DataError: a file cannot be read, a category is unknown, a prediction has no score or is of another frame, or
             ``images`` is no folder.
     """
-    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
-    check_arguments(truth, predicted, images, bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
+    check_arguments(truth, predicted, images, bootstrap=bootstrap, worst=worst, worst_each=worst_each)
     if not 0 <= score_threshold <= 1:
         raise ConfigError(f"a score threshold of {score_threshold} leaves nothing to count; give one from 0 to 1.")
     workers = workers or cores()
@@ -70,11 +61,11 @@ def analyse_detection(
         official = matched.toolkit_scores()
         matches = match(matched.truth, matched.detections, len(matched.names), len(classes))
         outcomes = classify(matches)
-        ends = _intervals(matches, bootstrap, seed, workers)
+        ends = _intervals(matches, bootstrap, workers)
         curves = (
             precision_recall(matches, k, name, t, _CURVE_POINTS) for k, name in enumerate(classes) for t in _CURVES
         )
-        num_frames, num_predicted = len(matched.names), len(np.unique(matches.detections.frame))
+        num_frames = len(matched.names)
         frames = DetectionFrames(matches, outcomes, matched.flags, matched.names, attributes, images, score_threshold)
         return DetectionAnalysis(
             truth=truth,
@@ -84,27 +75,31 @@ def analyse_detection(
             num_boxes=int((~matches.ignored).sum()),
             num_ignored=int(matches.ignored.sum()),
             num_detections=len(matches.detections.score),
-            num_without_prediction=num_frames - num_predicted,
+            num_without_prediction=num_frames - len(np.unique(matches.detections.frame)),
             score_threshold=score_threshold,
-            toolkit_scores=official,
             headline=_headline(official, ends[:, : len(_METRICS)]),
-            bootstrap=describe_bootstrap(bootstrap, seed, num_frames),
+            bootstrap=describe_bootstrap(bootstrap, num_frames),
             classes=_class_rows(matches, official, ends[:, len(_METRICS) :], classes, score_threshold),
             curves=tuple(curve for curve in curves if curve is not None),
-            slices=frame_tables(matched, attributes, truth, _METRICS, "AP")
-            | {"size": size_table(matches, official)}
-            | box_tables(matched, truth, _METRICS, "AP"),
-            confusion=detection_confusion(matches, outcomes, classes, score_threshold),
+            slices={
+                **frame_slices(matched, attributes, truth),
+                "size": size_slice(matches, official),
+                **box_slices(matched, truth),
+            },
+            confusion=detection_confusion(matches, score_threshold),
             errors=count_errors(matches, outcomes, classes, score_threshold),
             sizes=size_histograms(matches, outcomes, classes, score_threshold),
             worst=frames.worst(worst, worst_each),
-            ranking=describe_ranking(score_threshold, worst, worst_each),
+            ranking="Frames are ordered by their number of errors of all types at score "
+            f"{score_threshold:g} and above; of equal ones the lower F1 is first. Shown are the first {worst:,}, and "
+            f"the {worst_each:,} frames with the most errors of each class, of each error type, and of each weather, "
+            "scene and time of day.",
             frame_errors=frames.errors(),
             frames=frames.named,
         )
 
 
-def _intervals(matches: Matches, rounds: int, seed: int, workers: int) -> np.ndarray:
+def _intervals(matches: Matches, rounds: int, workers: int) -> np.ndarray:
     """(2, 4 + 2 K) the ends of the intervals of `_METRICS`, then of each class's AP, then of each class's AP50."""
     precision = WeightedPrecision(matches)
 
@@ -115,15 +110,14 @@ def _intervals(matches: Matches, rounds: int, seed: int, workers: int) -> np.nda
         means = [values[present].mean() if present.any() else np.nan for values in overall]
         return np.concatenate([means, average.mean(axis=1), average[:, 0]])
 
-    return resample(score, matches.num_frames, rounds, seed, workers)
+    return resample(score, matches.num_frames, rounds, workers=workers)
 
 
 def _headline(official: ToolkitScores, ends: np.ndarray) -> dict[str, Estimate]:
     values = summary(official)
-    known = estimates(np.array([values[metric] for metric in _METRICS]), ends)
-    return {metric: Estimate(value, math.nan, math.nan) for metric, value in values.items()} | dict(
-        zip(_METRICS, known, strict=True)
-    )
+    without_ends = {metric: Estimate(value, math.nan, math.nan) for metric, value in values.items()}
+    with_ends = estimates(np.array([values[metric] for metric in _METRICS]), ends)
+    return without_ends | dict(zip(_METRICS, with_ends, strict=True))
 
 
 def _class_rows(
@@ -134,21 +128,14 @@ def _class_rows(
         estimates(np.array([official[metric][0][name] for name in classes]), part)
         for metric, part in (("AP", ends[:, :num]), ("AP50", ends[:, num:]))
     )
-    detections, truth = matches.detections, matches.truth
-
-    def count(categories: np.ndarray) -> list[int]:
-        return np.bincount(categories, minlength=num).tolist()
-
-    boxes, ignored = count(truth.category[~matches.ignored]), count(truth.category[matches.ignored])
-    found, confident = count(detections.category), count(detections.category[detections.score >= score_threshold])
+    categories, boxes = matches.detections.category, matches.positives().tolist()
+    confident = np.bincount(categories[matches.detections.score >= score_threshold], minlength=num).tolist()
     return tuple(
         DetectionClass(
             name=name,
             ap=ap[k],
             ap50=ap50[k],
             boxes=boxes[k],
-            ignored=ignored[k],
-            detections=found[k],
             confident=confident[k],
             toolkit_scores={metric: values[0][name] for metric, values in official.items()},
         )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .records import AnalysedFrame, Analysis, Confusion, Estimate
+from .records import AnalysedFrame, Analysis, Estimate
 
 RIGHT = "right"
 """A detection that finds a box of its class: a true positive."""
@@ -30,18 +30,14 @@ MISSED = "missed"
 ERROR_TYPES = (*DETECTION_ERRORS, MISSED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionClass:
+class DetectionClass(NamedTuple):
     """A row of the table of classes.
 
     Attributes:
-        name: of the class.
         ap: COCO's AP, the mean over ten IoU thresholds.
         ap50: the AP at IoU 0.5.
         boxes: scored boxes of ground truth.
-        ignored: boxes that are crowds or ignored, which are neither found nor missed.
-        detections: of this class, at any score.
-        confident: of them, those at the score threshold or above.
+        confident: detections of this class at the score threshold or above.
         toolkit_scores: all twelve official scores by name, "AP" to "ARl".
     """
 
@@ -49,21 +45,17 @@ class DetectionClass:
     ap: Estimate
     ap50: Estimate
     boxes: int
-    ignored: int
-    detections: int
     confident: int
     toolkit_scores: Mapping[str, float]
 
 
 class PrecisionRecall(NamedTuple):
-    """A precision-recall curve, thinned to a few hundred points, by descending score.
+    """A precision-recall curve of a class, thinned to a few hundred points, by descending score.
 
     Attributes:
-        name: of the class.
         iou: at which a box is found.
         recall: (P,) float64, 0 to 100, ascending.
         precision: (P,) float64, 0 to 100, as measured, not made monotonous.
-        score: (P,) float64; keeping detections of at least this score gives this precision and recall.
         ap: the area under the curve as COCO takes it, in percent.
     """
 
@@ -71,21 +63,7 @@ class PrecisionRecall(NamedTuple):
     iou: float
     recall: np.ndarray
     precision: np.ndarray
-    score: np.ndarray
     ap: float
-
-
-@dataclass(frozen=True)
-class DetectionConfusion(Confusion):
-    """Boxes of ground truth by the class of the detection that lies on them.
-
-    Attributes:
-        iou: a pair overlaps at least so much.
-        score_threshold: lower detections are left out.
-    """
-
-    iou: float
-    score_threshold: float
 
 
 class DetectionErrors(NamedTuple):
@@ -106,19 +84,16 @@ class DetectionErrors(NamedTuple):
 
 
 class SizeHistogram(NamedTuple):
-    """Boxes of ground truth by size, the square root of their area.
+    """Scored boxes of a class, or of all ("all classes"), by size: the square root of their area.
 
     Attributes:
-        name: of the class, or "all classes".
         edges: (B + 1,) float64 pixels, growing by a constant factor; 32 and 96, COCO's limits, are among them.
-        truth: (B,) int64 scored boxes.
-        found: (B,) int64 of them, those that a detection finds at IoU 0.5 and the score threshold.
+        found: (B,) int64 boxes that a detection finds at IoU 0.5 and the score threshold.
         missed: (B,) int64 the others.
     """
 
     name: str
     edges: np.ndarray
-    truth: np.ndarray
     found: np.ndarray
     missed: np.ndarray
 
@@ -133,10 +108,9 @@ class TruthBox(NamedTuple):
         category: class index.
         corners: x1, y1, x2, y2.
         ignored: a crowd or an ignored box: never found, never missed.
-        occluded: whether it is; None where the label file does not say.
-        truncated: whether the border of the image cuts it off; None where the label file does not say.
-        found_by: place in the frame's ``predicted`` of the detection that finds it, at any score; -1 for none.
-        found_score: the score of that detection; NaN for none.
+        occluded: false also where the label file does not say.
+        truncated: whether the border of the image cuts it off; false also where the label file does not say.
+        found_score: the score of the detection that finds it; NaN for none.
         blamed_score: the highest score of the classification and localisation errors whose ``truth`` is this box; NaN
             for none.
     """
@@ -144,9 +118,8 @@ class TruthBox(NamedTuple):
     category: int
     corners: tuple[float, float, float, float]
     ignored: bool
-    occluded: bool | None
-    truncated: bool | None
-    found_by: int
+    occluded: bool
+    truncated: bool
     found_score: float
     blamed_score: float
 
@@ -174,19 +147,8 @@ class PredictedBox(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionFrame(AnalysedFrame):
-    """A frame of the gallery.
+    """A frame of the gallery: ``truth`` in the order of the label file, ``predicted`` by descending score."""
 
-    Attributes:
-        errors: the sum of the counts of all error types; the frames are ranked by it.
-        counts: by error type and of `RIGHT`, at the score threshold.
-        f1: 2 right / (detections + boxes), of those that count, at the score threshold; NaN for a frame without either.
-        truth: in the order of the label file.
-        predicted: by descending score.
-    """
-
-    errors: int
-    counts: Mapping[str, int]
-    f1: float
     truth: tuple[TruthBox, ...]
     predicted: tuple[PredictedBox, ...]
 
@@ -206,7 +168,6 @@ class DetectionAnalysis(Analysis):
         score_threshold: of the confusion matrix, error counts, size histogram and the ranking of frames.
         classes: one row per class, in the official order.
         curves: of each class with ground truth, at IoU 0.5 and 0.75.
-        confusion: of all classes.
         errors: of all classes first, then one record per class.
         sizes: of all classes first, then one record per class.
         worst: the worst frames first.
@@ -222,7 +183,6 @@ class DetectionAnalysis(Analysis):
     score_threshold: float
     classes: tuple[DetectionClass, ...]
     curves: tuple[PrecisionRecall, ...]
-    confusion: DetectionConfusion
     errors: tuple[DetectionErrors, ...]
     sizes: tuple[SizeHistogram, ...]
     worst: tuple[DetectionFrame, ...]

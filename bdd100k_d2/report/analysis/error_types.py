@@ -62,6 +62,9 @@ def classify(matches: Matches) -> Outcomes:
     is_found = found[pairs.detection] == pairs.truth
     found_iou = np.zeros(num)
     found_iou[pairs.detection[is_found]] = pairs.iou[is_found]
+    right = np.flatnonzero(found >= 0)
+    found_score = np.full(len(matches.truth.frame), np.nan)
+    found_score[found[right]] = detections.score[right]
 
     enough = IOU_THRESHOLDS[0]
     # A pair is only in the list with a sufficient IoU, so that -1 says that there is none.
@@ -77,10 +80,10 @@ def classify(matches: Matches) -> Outcomes:
     holds, kinds, truths, ious = zip(*choices, strict=True)
     kind = np.select(holds, [np.int8(kind) for kind in kinds])
     truth, iou = np.select(holds, truths), np.select(holds, ious)
-    blamed = np.full(len(matches.truth.frame), -np.inf)
+    blamed_score = np.full(len(matches.truth.frame), np.nan)
     blames = _blames(kind)
-    np.maximum.at(blamed, truth[blames], detections.score[blames])
-    return Outcomes(kind, truth, iou, matches.found_score(), np.where(np.isfinite(blamed), blamed, np.nan))
+    np.fmax.at(blamed_score, truth[blames], detections.score[blames])
+    return Outcomes(kind, truth, iou, found_score, blamed_score)
 
 
 def count_errors(
@@ -115,11 +118,10 @@ def error_costs(matches: Matches, outcomes: Outcomes) -> np.ndarray:
     longer looked for.
 
     Returns:
-        (K + 1, 6) float64 by class and `ERROR_TYPES`, in points; the last row is the mean over the classes with
-        ground truth. NaN for a class without.
+        (K + 1, 6) float64 points by class and `ERROR_TYPES`, NaN for a class without ground truth; the last row is the
+        mean over the others.
     """
-    positives = matches.positives()
-    scored = matches.counted[:, 0]
+    positives, scored = matches.positives(), matches.counted[:, 0]
     category, right = matches.detections.category, outcomes.kind == _RIGHT
 
     def ap50(category: np.ndarray, right: np.ndarray, kept: np.ndarray, positives: np.ndarray) -> np.ndarray:

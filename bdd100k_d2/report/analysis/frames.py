@@ -26,26 +26,15 @@ def check_arguments(truth: Path, predicted: Path, images: Path | None, **numbers
     for path in (truth, predicted):
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path.")
-    if images is not None:
-        _check_images(images)
-
-
-def _check_images(images: Path) -> None:
-    if not images.is_dir():
+    if images is not None and not images.is_dir():
         raise DataError(f"{images}: no such folder; give the folder of the images, as images/100k/val.")
 
 
 def worst_of_each(order: np.ndarray, groups: Iterable[np.ndarray], overall: int, each: int) -> np.ndarray:
-    """Chooses frames to show.
+    """Chooses frames to show: the ``overall`` first of ``order``, and the ``each`` worst of each group.
 
-    Args:
-        order: (N,) some of F frames, the worst first.
-        groups: for each group (F,) how badly the frames do in it; 0 is not bad at all. Of equal ones ``order`` decides.
-        overall: so many of the first of ``order`` are taken.
-        each: and so many of each group.
-
-    Returns:
-        The frames, each once, in the order of ``order``.
+    ``order`` (N,) has some of F frames, the worst first, and those which are chosen are returned in this order. A group
+    says of all frames, (F,), how badly they do in it; 0 is not bad at all, and of equal ones ``order`` decides.
     """
     chosen = np.zeros(len(order), bool)
     chosen[:overall] = True
@@ -56,16 +45,10 @@ def worst_of_each(order: np.ndarray, groups: Iterable[np.ndarray], overall: int,
 
 
 def most_changed(run: Mapping[str, float], baseline: Mapping[str, float], overall: int, each: int) -> list[str]:
-    """Chooses the worst frames, and those that got most worse and most better.
+    """Chooses the ``overall`` worst frames, and ``each`` of those that got most worse and that got most better.
 
-    Args:
-        run: how bad each frame is by its name, the worst first; 0 is not bad at all.
-        baseline: the same of the other run, which has the same frames.
-        overall: so many of the worst are taken,
-        each: and so many that got worse and that got better.
-
-    Returns:
-        Names of frames that are bad in one of the runs, in the order of ``run``.
+    ``run`` and ``baseline`` say how bad each frame is by its name; 0 is not bad at all. ``run`` has the worst first,
+    and the names that are returned have its order.
     """
     names = [name for name, badness in run.items() if badness or baseline[name]]
     change = np.array([run[name] - baseline[name] for name in names])
@@ -92,22 +75,15 @@ def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
     """The images of frames in a folder; None where one is not there, which one warning counts.
 
     Raises:
-        DataError: ``images`` is no folder, or a name leads out of it.
+        DataError: a name leads out of ``images``.
     """
     if images is None:
         return [None] * len(names)
-    _check_images(images)
-    found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)
-        path = images / name
-        found.append(path if path.is_file() else None)
-    if None in found:
-        logger.warning(
-            "%s: %d of %d images to be shown are not in this folder; the first is %s.",
-            images,
-            found.count(None),
-            len(names),
-            names[found.index(None)],
-        )
+    found = [path if path.is_file() else None for path in map(images.joinpath, names)]
+    missing = [name for name, path in zip(names, found, strict=True) if path is None]
+    if missing:
+        text = "%s: %d of %d images to be shown are not in this folder; the first is %s."
+        logger.warning(text, images, len(missing), len(names), missing[0])
     return found

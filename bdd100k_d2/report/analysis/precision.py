@@ -14,13 +14,10 @@ from .matching import Matches
 
 
 class _Ranked(NamedTuple):
-    """The detections of a class, by descending score.
+    """The detections (M,) of a class, by descending score, and the boxes to be found in each frame, (F,) float64.
 
-    Attributes:
-        frame: (M,) int64 of each.
-        right: for each IoU threshold the places of those that find a box, and their frames.
-        dropped: for each IoU threshold the places of those that are not counted, and their frames.
-        positives: (F,) float64 boxes to be found.
+    ``right`` and ``dropped`` have for each IoU threshold the places of the detections that find a box or are not
+    counted, and their frames.
     """
 
     frame: np.ndarray
@@ -37,10 +34,9 @@ class WeightedPrecision:
         self._classes = [_rank(matches, k) for k in range(matches.num_classes)]
 
     def __call__(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The scores of the frames as often as ``weights`` (F,) float64 says.
+        """Average precision and recall, both (K, T) in percent, of the frames as often as ``weights`` (F,) says.
 
-        Returns:
-            The average precision (K, T) and the recall (K, T) in percent; NaN for a class without ground truth.
+        NaN stands for a class without ground truth.
         """
         shape = len(self._classes), len(IOU_THRESHOLDS)
         precision, recall = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -63,12 +59,10 @@ class WeightedPrecision:
 
 
 def average_precision(num_right: np.ndarray, num_counted: np.ndarray, positives: float) -> float:
-    """COCO's average precision at one IoU threshold, in percent.
+    """COCO's average precision at one IoU threshold, in percent, where ``positives`` boxes (above 0) are to be found.
 
-    Args:
-        num_right: (R,) at each right detection, by descending score, how many are right up to it.
-        num_counted: (R,) at each of them, how many detections there are up to it, right and wrong.
-        positives: boxes to be found; above 0.
+    At each right detection, by descending score, ``num_right`` (R,) says how many are right up to it, and
+    ``num_counted`` (R,) how many there are up to it, right and wrong.
     """
     places = np.searchsorted(num_right / positives, RECALL_THRESHOLDS)
     places = places[places < len(num_right)]
@@ -81,14 +75,9 @@ def average_precision(num_right: np.ndarray, num_counted: np.ndarray, positives:
 
 
 def precision_recall(matches: Matches, k: int, name: str, threshold: int, max_points: int) -> PrecisionRecall | None:
-    """The curve of class ``k`` at one IoU threshold, thinned; None for a class without ground truth.
+    """The curve of class ``k`` at ``IOU_THRESHOLDS[threshold]``; None for a class without ground truth.
 
-    Args:
-        matches: of the split.
-        k: class index.
-        name: of the class.
-        threshold: place in `IOU_THRESHOLDS`.
-        max_points: at most so many points are kept: half of them at equal distances of recall, half of rank.
+    At most ``max_points`` are kept: half of them at equal distances of recall, half of rank.
     """
     positives = int(matches.positives()[k])
     if not positives:
@@ -102,24 +91,18 @@ def precision_recall(matches: Matches, k: int, name: str, threshold: int, max_po
     area = average_precision(right[is_right], number[is_right], positives)
     # Detections of equal score come together.
     last = np.flatnonzero(np.diff(score, append=-np.inf))
-    chosen = last[_thinned(right[last], max_points)]
+    if len(last) > max_points:
+        ends = right[last[0]], right[last[-1]]
+        by_recall = np.searchsorted(right[last], np.linspace(*ends, max_points // 2))
+        by_rank = np.linspace(0, len(last) - 1, max_points - max_points // 2).round().astype(np.int64)
+        last = last[np.unique(np.concatenate([by_recall, by_rank]))]
     return PrecisionRecall(
         name=name,
         iou=float(IOU_THRESHOLDS[threshold]),
-        recall=100 * right[chosen] / positives,
-        precision=100 * right[chosen] / number[chosen],
-        score=score[chosen],
+        recall=100 * right[last] / positives,
+        precision=100 * right[last] / number[last],
         ap=area,
     )
-
-
-def _thinned(right: np.ndarray, max_points: int) -> np.ndarray:
-    """Places of at most ``max_points`` of the points; ``right`` (P,) ascends."""
-    if len(right) <= max_points:
-        return np.arange(len(right))
-    by_recall = np.searchsorted(right, np.linspace(right[0], right[-1], max_points // 2))
-    by_rank = np.linspace(0, len(right) - 1, max_points - max_points // 2).round().astype(np.int64)
-    return np.unique(np.concatenate([by_recall, by_rank]))
 
 
 def _rank(matches: Matches, k: int) -> _Ranked:

@@ -1,11 +1,9 @@
-"""Masks against ground truth: two folders -> everything that the report says of them.
-
-Scores are in percent; NaN is the score of what does not exist.
-"""
+"""Masks against ground truth: two folders -> everything that the report says of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,34 +11,23 @@ from ...data.labels import FrameAttributes, image_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks
-from ...evaluation.metrics.segmentation import SegmentationScores, segmentation_scores, without_background
-from ...evaluation.toolkit_format import (
-    ToolkitScores,
-    extra_segmentation_metrics,
-    official_segmentation,
-    summary,
-)
+from ...evaluation.metrics.segmentation import segmentation_scores, without_background
+from ...evaluation.toolkit_format import extra_segmentation_metrics, official_segmentation, summary
 from ...parallel import cores
 from ...tasks import TASKS
 from .frames import attributes_by_place, check_arguments, find_images, slice_masks, worst_of_each
-from .records import AnalysedFrame, Analysis, Confusion, Estimate
+from .records import AnalysedFrame, Analysis, Estimate
 from .resampling import ROUNDS, describe_bootstrap, estimates, resample
-from .slices import frame_tables
-
-_METRICS = ("mIoU", "mAcc", "fIoU", "pAcc")
+from .slices import frame_slices
 
 
-@dataclass(frozen=True, kw_only=True)
-class SegmentationClass:
+class SegmentationClass(NamedTuple):
     """A row of the table of classes.
 
     Attributes:
-        name: of the class.
         iou: intersection over union; the value is the official one, 0 where the class is nowhere.
         precision: the official "Acc": of the pixels predicted as the class, the share that are of it.
         recall: of the pixels of the class, the share that are predicted as it.
-        true_pixels: pixels of the class.
-        predicted_pixels: scored pixels that are predicted as the class.
         frames: frames that have the class in their ground truth.
         is_scored: whether it counts in the official averages (drivable's background and absent classes do not).
     """
@@ -50,7 +37,6 @@ class SegmentationClass:
     precision: float
     recall: float
     true_pixels: int
-    predicted_pixels: int
     frames: int
     is_scored: bool
 
@@ -60,8 +46,8 @@ class SegmentationFrame(AnalysedFrame):
     """A frame of the gallery.
 
     Attributes:
-        truth: its mask of ground truth, which is read when it is drawn.
-        predicted: its predicted mask; None where there is none.
+        truth: its mask of ground truth; masks are read when they are drawn.
+        predicted: None where there is none.
         score: the frame's mIoU, over the scored classes of its ground truth; the frames are ranked by it.
         pixel_accuracy: the share of its scored pixels that are right.
         classes: the IoU in this frame by class name, of the classes in its ground truth or in its prediction for pixels
@@ -77,22 +63,13 @@ class SegmentationFrame(AnalysedFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationAnalysis(Analysis):
-    """Everything that the report says of masks.
+    """Everything that the report says of masks; ``classes`` are in the official order, the ``worst`` frames first.
 
     The headline has "mIoU", "mAcc", "fIoU", "pAcc", then "mRecall" and of drivable "mIoU-strict", all with intervals.
-
-    Attributes:
-        task: whose masks they are.
-        further: scores that the official tool does not have, in the same form: "Recall", of drivable "IoU-strict".
-        classes: one row per class, in the official order; of drivable with background, which is not scored.
-        confusion: of all classes.
-        worst: the worst frames first.
     """
 
     task: str
-    further: ToolkitScores
     classes: tuple[SegmentationClass, ...]
-    confusion: Confusion
     worst: tuple[SegmentationFrame, ...]
 
 
@@ -104,24 +81,15 @@ def analyse_segmentation(
     *,
     attributes: Path | None = None,
     bootstrap: int = ROUNDS,
-    seed: int = 0,
     worst: int = 60,
     worst_each: int = 4,
     workers: int | None = None,
 ) -> SegmentationAnalysis:
-    """Scores masks officially, and says where they fail.
+    """Scores masks (folders of masks, or label files with run lengths) officially, and says where they fail.
 
-    Args:
-        task: one whose results are masks, as "sem_seg".
-        truth: a folder of masks, or label files with run lengths.
-        predicted: the predictions, in the same forms.
-        images: the folder of the images, for the paths of the frames to show.
-        attributes: a label file with the frames' attributes, where ``truth`` has none.
-        bootstrap: rounds, of which the intervals are made; 0 for none.
-        seed: of the bootstrap.
-        worst: frames to show,
-        worst_each: and so many of each class and slice.
-        workers: threads; all cores without it.
+    ``attributes`` is a label file with the frames' attributes, where ``truth`` has none. The intervals are made of
+    ``bootstrap`` rounds, 0 for none. Shown are the ``worst`` frames, and ``worst_each`` of each class and slice. By
+    default there are as many ``workers``, which are threads, as cores.
 
     Raises:
         ConfigError: the results of ``task`` are no masks, or a number is negative.
@@ -131,33 +99,28 @@ def analyse_segmentation(
     with_masks = [name for name, one in TASKS.items() if one.form == "masks"]
     if task not in with_masks:
         raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(with_masks)}.")
-    truth, predicted, images = Path(truth), Path(predicted), None if images is None else Path(images)
-    check_arguments(truth, predicted, images, bootstrap=bootstrap, seed=seed, worst=worst, worst_each=worst_each)
+    check_arguments(truth, predicted, images, bootstrap=bootstrap, worst=worst, worst_each=worst_each)
     workers = workers or cores()
     matched = open_masks(task, truth, predicted, workers)
-    source = Path(attributes) if attributes is not None else truth
+    source = truth if attributes is None else attributes
     known: Mapping[str, FrameAttributes] = {}
     if attributes is not None or isinstance(matched.masks[0][0], MaskLabels):
         known = read_attributes(source, matched)
 
-    official, further = matched.toolkit_scores(), matched.extra_metrics()
-    headline = summary(official) | summary(further)
-    ends = _intervals(task, matched.matrices, bootstrap, seed, workers)
+    headline = summary(matched.toolkit_scores()) | summary(matched.extra_metrics())
+    ends = _intervals(task, matched.matrices, bootstrap, workers)
+    of_headline = estimates(np.array(list(headline.values())), ends[:, : len(headline)])
     num_frames = len(matched.names)
     return SegmentationAnalysis(
         task=task,
         truth=truth,
         predicted=predicted,
         num_frames=num_frames,
-        toolkit_scores=official,
-        further=further,
-        headline=dict(
-            zip(headline, estimates(np.array(list(headline.values())), ends[:, : len(headline)]), strict=True)
-        ),
-        bootstrap=describe_bootstrap(bootstrap, seed, num_frames),
+        headline=dict(zip(headline, of_headline, strict=True)),
+        bootstrap=describe_bootstrap(bootstrap, num_frames),
         classes=_class_rows(task, matched.matrices, ends[:, len(headline) :]),
-        confusion=Confusion(TASKS[task].names, matched.matrices.sum(axis=0)),
-        slices=frame_tables(matched, known, source, _METRICS, "IoU"),
+        confusion=matched.matrices.sum(axis=0),
+        slices=frame_slices(matched, known, source),
         worst=_frames(task, matched, images, known, worst, worst_each),
         ranking="Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; "
         f"frames without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong "
@@ -170,23 +133,22 @@ def _view(task: str, matrix: np.ndarray) -> np.ndarray:
     return without_background(matrix, TASKS[task].unscored)
 
 
-def _all_ious(task: str, matrix: np.ndarray) -> np.ndarray:
-    """(K,) IoUs of all classes in percent: the official ones, and after them that of a class that is not scored."""
-    scored = segmentation_scores(_view(task, matrix)).iou
-    return np.concatenate([scored, segmentation_scores(matrix).iou[len(scored) :]])
+def _of_all(task: str, matrix: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """(K,) ``values`` of all classes: the official ones, and after them that of a class that is not scored."""
+    scored = values(_view(task, matrix))
+    return np.concatenate([scored, values(matrix)[len(scored) :]])
 
 
-def _all_seen(task: str, matrix: np.ndarray) -> np.ndarray:
+def _iou(matrix: np.ndarray) -> np.ndarray:
+    return segmentation_scores(matrix).iou
+
+
+def _seen(matrix: np.ndarray) -> np.ndarray:
     """(K,) bool, which classes have an IoU: those in the ground truth or the prediction where it counts them."""
-
-    def seen(counts: np.ndarray) -> np.ndarray:
-        return np.logical_or(counts.any(axis=1), counts[:, :-1].any(axis=0))
-
-    scored = seen(_view(task, matrix))
-    return np.concatenate([scored, seen(matrix)[len(scored) :]])
+    return np.logical_or(matrix.any(axis=1), matrix[:, :-1].any(axis=0))
 
 
-def _intervals(task: str, matrices: np.ndarray, rounds: int, seed: int, workers: int) -> np.ndarray:
+def _intervals(task: str, matrices: np.ndarray, rounds: int, workers: int) -> np.ndarray:
     """(2, S + K) the ends of the intervals of the headline's S scores, then of each class's IoU."""
     shape = matrices.shape[1:]
     # Sums of pixels stay exact in float64 up to 2 ** 53: more than nine billion frames.
@@ -196,22 +158,18 @@ def _intervals(task: str, matrices: np.ndarray, rounds: int, seed: int, workers:
         matrix = (weights @ flat).reshape(shape)
         headline = summary(official_segmentation(task, matrix)) | summary(extra_segmentation_metrics(task, matrix))
         absent = matrix.sum(axis=1) == 0
-        return np.concatenate([list(headline.values()), np.where(absent, np.nan, _all_ious(task, matrix))])
+        return np.concatenate([list(headline.values()), np.where(absent, np.nan, _of_all(task, matrix, _iou))])
 
-    return resample(score, len(matrices), rounds, seed, workers)
+    return resample(score, len(matrices), rounds, workers=workers)
 
 
 def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[SegmentationClass, ...]:
     total = matrices.sum(axis=0)
-    scored, every = segmentation_scores(_view(task, total)), segmentation_scores(total)
-    num_scored = len(scored.iou)
-
-    def both(values: Callable[[SegmentationScores], np.ndarray]) -> np.ndarray:
-        return np.concatenate([values(scored), values(every)[num_scored:]])
-
-    ious = estimates(both(lambda scores: scores.iou), ends)
-    precision, recall = (both(lambda scores: scores.precision).tolist(), both(lambda scores: scores.recall).tolist())
-    true_pixels, predicted_pixels = total.sum(axis=1).tolist(), total[:, :-1].sum(axis=0).tolist()
+    present = segmentation_scores(_view(task, total)).present.tolist()
+    ious = estimates(_of_all(task, total, _iou), ends)
+    precision = _of_all(task, total, lambda matrix: segmentation_scores(matrix).precision).tolist()
+    recall = _of_all(task, total, lambda matrix: segmentation_scores(matrix).recall).tolist()
+    true_pixels = total.sum(axis=1).tolist()
     frames = np.count_nonzero(matrices.any(axis=2), axis=0).tolist()
     return tuple(
         SegmentationClass(
@@ -220,9 +178,8 @@ def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[Segm
             precision=precision[k],
             recall=recall[k],
             true_pixels=true_pixels[k],
-            predicted_pixels=predicted_pixels[k],
             frames=frames[k],
-            is_scored=k < num_scored and bool(scored.present[k]),
+            is_scored=k < len(present) and present[k],
         )
         for k, name in enumerate(TASKS[task].names)
     )
@@ -251,7 +208,7 @@ def _frames(
     paths = find_images([f"{stem}.jpg" for stem in stems], images)
     frames = []
     for place, stem, path in zip(worst, stems, paths, strict=True):
-        ious, present = _all_ious(task, matrices[place]).tolist(), _all_seen(task, matrices[place])
+        ious, present = (_of_all(task, matrices[place], values).tolist() for values in (_iou, _seen))
         mask, predicted = matched.masks[place]
         frames.append(
             SegmentationFrame(

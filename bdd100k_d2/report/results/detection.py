@@ -1,18 +1,12 @@
 """What the page says of detections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from ...data.vintages import Vintage
 from ...tasks import TASKS
-from ..analysis.detection_records import (
-    ERROR_TYPES,
-    DetectionAnalysis,
-    DetectionClass,
-    DetectionErrors,
-    PrecisionRecall,
-)
+from ..analysis.detection_records import ERROR_TYPES, DetectionAnalysis, DetectionClass, PrecisionRecall
 from ..plots import ThemedPlot, draw_precision_recall, draw_sizes, write_plot
 from .tables import (
     Cell,
@@ -57,13 +51,12 @@ def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis |
     Raises:
         OutputError: a plot cannot be written.
     """
-    confusion = analysis.confusion
-    names = [*confusion.names, "background"]
-    counts = matrix("confusion-matrix", "boxes", names, names, confusion.matrix.tolist())
+    names = [*_COLORS, "background"]
+    counts = matrix("confusion-matrix", "boxes", names, names, analysis.confusion.tolist())
     note = (
-        f"Pairs of an object and a detection with IoU of at least {confusion.iou:.2f}, detections with a score of at "
-        f"least {confusion.score_threshold:.2f}, whatever their classes. The column background holds objects that "
-        "nothing lies on, the row background detections on nothing."
+        "Pairs of an object and a detection with IoU of at least 0.50, detections with a score of at least "
+        f"{analysis.score_threshold:.2f}, whatever their classes. The column background holds objects that nothing "
+        "lies on, the row background detections on nothing."
     )
     return {
         "facts": _facts(analysis, baseline),
@@ -95,7 +88,7 @@ def _facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> l
 
 
 def _notes(analysis: DetectionAnalysis) -> list[str]:
-    lines = [analysis.bootstrap.definition]
+    lines = [analysis.bootstrap]
     if analysis.vintage in _NOT_COMPARABLE:
         lines.append(
             f"The labels are of the vintage {analysis.vintage}; published scores are of det_20, and scores of "
@@ -115,7 +108,10 @@ def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None
         Column("Detections", f"detections with a score of at least {analysis.score_threshold:.2f}"),
         *(Column(name, _MEANINGS[name]) for name in _TABLE_SCORES),
     )
-    foot = TableRow("Overall", _overall_cells(analysis, baseline))
+    before = baseline.headline if baseline else {}
+    scores = [estimate(analysis.headline[name], before.get(name)) for name in _TABLE_SCORES]
+    confident = sum(row.confident for row in analysis.classes)
+    foot = TableRow("Overall", [number(analysis.num_boxes), number(confident), *scores])
     notes = [
         "Percent. A class that the ground truth lacks has no score (-) and is left out of the mean. Click a column's "
         "title to sort by it."
@@ -125,20 +121,13 @@ def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None
     return SectionPart("table", Table(columns, rows, foot, "class-table"), notes=notes)
 
 
-def _overall_cells(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[Cell]:
-    confident = sum(row.confident for row in analysis.classes)
-    before = baseline.headline if baseline else {}
-    scores = [estimate(analysis.headline[name], before.get(name)) for name in _TABLE_SCORES]
-    return [Cell(analysis.num_boxes, f"{analysis.num_boxes:,}"), Cell(confident, f"{confident:,}"), *scores]
-
-
 def _class_cells(row: DetectionClass, old: DetectionClass | None) -> list[Cell]:
     before = old.toolkit_scores if old else {}
     return [
-        Cell(row.boxes, f"{row.boxes:,}"),
-        Cell(row.confident, f"{row.confident:,}"),
-        estimate(row.ap, old.ap if old else None),
-        estimate(row.ap50, old.ap50 if old else None),
+        number(row.boxes),
+        number(row.confident),
+        estimate(row.ap, old and old.ap),
+        estimate(row.ap50, old and old.ap50),
         *(percent(row.toolkit_scores[name], before.get(name)) for name in _TABLE_SCORES[2:]),
     ]
 
@@ -151,23 +140,19 @@ def _plots(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page
         others = [curve for curve in baseline.curves if curve.iou == iou] if baseline else []
         plots = [_curve_plot(page, curves, [], iou, "all")]
         for place, name in enumerate(names):
-            plots.append(_curve_plot(page, _named(curves, name), _named(others, name), iou, str(place)))
+            mine, before = ([curve for curve in every if curve.name == name] for every in (curves, others))
+            plots.append(_curve_plot(page, mine, before, iou, str(place)))
         figures.append(Figure(f"Precision over recall at IoU {iou:.2f}, percent", plots, _PLOT_SIZE))
     sizes = {one.name: one for one in analysis.sizes}
     choices = [_ALL, *names]
     plots = [
         write_plot(page, f"sizes-{place}", f"sizes of {name}", _PLOT_SIZE, partial(draw_sizes, sizes=sizes[name]))
         for place, name in enumerate(choices)
-        if name in sizes
     ]
     threshold = f"IoU 0.50 and score {analysis.score_threshold:.2f}"
     figures.append(Figure(f"Objects by size, found or not at {threshold}", plots, _PLOT_SIZE))
     note = "In the legend: AP at that IoU. The dotted lines at 32 and 96 pixels part small, medium and large objects."
     return SectionPart("plots", PlotGroup("class-plots", choices, figures), notes=(note,))
-
-
-def _named(curves: Sequence[PrecisionRecall], name: str) -> list[PrecisionRecall]:
-    return [curve for curve in curves if curve.name == name]
 
 
 def _curve_plot(
@@ -180,15 +165,18 @@ def _curve_plot(
 
 
 def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[SectionPart]:
-    others: Mapping[str, DetectionErrors] = {row.name: row for row in baseline.errors} if baseline else {}
+    others = {row.name: row for row in baseline.errors} if baseline else {}
     columns = [Column(name, _ERROR_MEANINGS[name]) for name in ERROR_TYPES]
     counts, costs = [], []
     for row in analysis.errors:
         old = others.get(row.name)
         most = max(row.counts.values(), default=0)
-        right = Cell(row.right, f"{row.right:,}", change=changed(row.right, old and old.right, digits=0))
+        right = number(row.right)._replace(change=changed(row.right, old and old.right, digits=0))
         counted = [number(row.counts[key], most, old and old.counts[key]) for key in ERROR_TYPES]
-        gains = [_cost(row.costs[key], old and old.costs[key]) for key in ERROR_TYPES]
+        gains = [
+            percent(cost)._replace(change=changed(cost, old and old.costs[key], more_is_better=False))
+            for key, cost in row.costs.items()
+        ]
         counts.append(TableRow(row.name, [right, *counted], _COLORS.get(row.name)))
         costs.append(TableRow(row.name, gains, _COLORS.get(row.name)))
     definitions = "; ".join(f"{name}: {meaning}" for name, meaning in _ERROR_MEANINGS.items())
@@ -204,8 +192,3 @@ def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | Non
         SectionPart("table", count_table, "How many", (f"{how_many}{analysis.score_threshold:.2f}.",)),
         SectionPart("table", cost_table, "What they cost", (what_they_cost,)),
     ]
-
-
-def _cost(value: float, old: float | None) -> Cell:
-    cell = percent(value)
-    return Cell(cell.value, cell.text, cell.share, change=changed(value, old, more_is_better=False))

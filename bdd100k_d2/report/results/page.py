@@ -11,13 +11,14 @@ from markupsafe import Markup
 
 from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
+from ..analysis.detection_records import DetectionFrame
 from ..analysis.frames import most_changed
 from ..analysis.resampling import ROUNDS
 from ..analysis.segmentation import SegmentationFrame, analyse_segmentation
 from ..html import check_page_folder, new_page, write_page
 from ..page_images import GalleryImages
 from .detection import detection_content
-from .script_data import ComparedFrame, ScriptData, box_gallery, mask_gallery
+from .script_data import ScriptData, box_gallery, mask_gallery
 from .segmentation import segmentation_content
 from .tables import Content
 
@@ -35,8 +36,8 @@ class PageOptions(NamedTuple):
     Attributes:
         score_threshold: of detections that count as errors, and where the slider of the gallery stands first.
         max_frames: worst frames in the gallery.
-        max_frames_each: and as many of each class, error type and slice; of a comparison ten times as many that got
-            better and that got worse.
+        max_frames_each: worst frames of each class, error type and slice; of a comparison, ten times as many frames
+            that got better and that got worse.
         bootstrap: rounds, of which the intervals are made; 0 for none.
         attributes: a label file with the frames' attributes, where masks are compared.
         workers: processes or threads; all cores without it.
@@ -54,7 +55,7 @@ _DEFAULTS = PageOptions()
 
 
 class _Inputs(NamedTuple):
-    """What is read: label files or folders of masks, images, and how."""
+    """What is read, and how."""
 
     task: str
     truth: Path
@@ -82,15 +83,16 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
         workers=options.workers,
     )
     most, each, other = options.max_frames, options.max_frames_each, None
+    frames: list[tuple[DetectionFrame, ...]]
     if inputs.baseline is None:
         analysis = analyse(inputs.predicted, inputs.images, worst=most, worst_each=each)
-        frames = [ComparedFrame(frame, None) for frame in analysis.worst]
+        frames = [(frame,) for frame in analysis.worst]
     else:
         analysis = analyse(inputs.predicted, inputs.images, worst=0, worst_each=0)
         other = analyse(inputs.baseline, worst=0, worst_each=0)
         names = most_changed(analysis.frame_errors, other.frame_errors, most, 10 * each)
         # Both runs with all their boxes, for at another threshold the slider asks for other errors.
-        frames = [ComparedFrame(*pair) for pair in zip(analysis.frames(names), other.frames(names), strict=True)]
+        frames = list(zip(analysis.frames(names), other.frames(names), strict=True))
     return _Made(
         detection_content(analysis, other, out),
         [_CHANGED.format(len(frames)) if other else analysis.ranking],
@@ -112,14 +114,14 @@ def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
     )
     analysis = analyse(inputs.predicted, inputs.images)
     other = analyse(inputs.baseline) if inputs.baseline else None
-    frames: list[ComparedFrame[SegmentationFrame]] = [ComparedFrame(frame, None) for frame in analysis.worst]
+    frames: list[tuple[SegmentationFrame, ...]] = [(frame,) for frame in analysis.worst]
     if other:
         run, before = ({frame.name: frame for frame in one.worst} for one in (analysis, other))
         badness = ({name: 100 - frame.score for name, frame in one.items()} for one in (run, before))
         names = most_changed(next(badness), next(badness), options.max_frames, 10 * options.max_frames_each)
-        frames = [ComparedFrame(run[name], before[name]) for name in names]
+        frames = [(run[name], before[name]) for name in names]
     notes = [_CHANGED.format(len(frames)) if other else analysis.ranking]
-    missing = sum(one.predicted is None for frame in frames for one in frame.runs)
+    missing = sum(one.predicted is None for runs in frames for one in runs)
     if missing:
         have = "has" if missing == 1 else "have"
         notes.append(f"{missing:,} of these frames {have} no prediction; all their pixels count as wrong.")
@@ -129,13 +131,10 @@ def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
 
 
 class ResultsView(NamedTuple):
-    """How the page about the results of a task is made.
+    """The page about the results of a task, which are of ``subject``.
 
-    Attributes:
-        title: of the page.
-        subject: what the results are.
-        script: of the gallery.
-        make: reads the inputs, and writes plots below the page's folder and the gallery's images.
+    ``make`` reads the inputs, and writes plots below the page's folder and the images of the gallery, which ``script``
+    draws.
     """
 
     title: str
@@ -161,21 +160,11 @@ def write_results_page(
     baseline: Path | None = None,
     options: PageOptions = _DEFAULTS,
 ) -> Path:
-    """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``.
+    """Writes ``out/index.html`` and ``out/assets``, which refer to nothing outside of ``out``; returns the page's path.
 
-    An older report is replaced, with its images and plots.
-
-    Args:
-        task: one of `VIEWS`.
-        truth: label files of any vintage, or a folder of masks, as the task has it.
-        predicted: the predictions, in the same forms.
-        out: the folder of the page; made if it is not there.
-        images: the folder of the images; without it the gallery shows boxes and masks alone.
-        baseline: predictions of another run, to compare with.
-        options: how the report is made.
-
-    Returns:
-        The path of the page.
+    An older report is replaced, with its images and plots. Ground truth, predictions and those of a ``baseline``, to
+    compare with, are label files of any vintage or folders of masks, as the task has it. Without a folder of ``images``
+    the gallery shows boxes and masks alone.
 
     Raises:
         ConfigError: ``task`` has no view, or an option is out of its range.
@@ -216,17 +205,13 @@ def _run_names(predicted: Path, baseline: Path | None) -> dict[str, str | None]:
 def _image_notes(gallery: GalleryImages, images: Path | None) -> list[str]:
     if images is None:
         return ["No folder of images was given (--images), so none are shown."]
-    notes = []
-    if gallery.missing:
-        notes.append(f"{_frames(gallery.missing)} no image in {images}.")
     if gallery.unreadable:
-        notes.append(f"{_frames(gallery.unreadable)} a damaged image in {images}.")
         logger.warning("%s: %d images are damaged, and not shown.", images, gallery.unreadable)
-    return notes
-
-
-def _frames(count: int) -> str:
-    return "1 frame has" if count == 1 else f"{count:,} frames have"
+    return [
+        f"{number:,} {'frame has' if number == 1 else 'frames have'} {what} in {images}."
+        for number, what in ((gallery.missing, "no image"), (gallery.unreadable, "a damaged image"))
+        if number
+    ]
 
 
 def _as_script_data(value: ScriptData) -> Markup:

@@ -1,10 +1,7 @@
 """What the page's script reads of the gallery: boxes as short lists, masks as palette PNGs that are clear elsewhere."""
 
 import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +14,7 @@ from ...tasks import TASKS
 from ..analysis.detection_records import ERROR_TYPES, OUTCOMES, DetectionFrame, PredictedBox, TruthBox
 from ..analysis.records import AnalysedFrame
 from ..analysis.segmentation import SegmentationFrame
-from ..page_images import GALLERY_WIDTH, GalleryImage, GalleryImages
+from ..page_images import GALLERY_WIDTH, GalleryImages, WrittenImage
 
 ScriptData = dict[str, object]
 """What becomes JSON."""
@@ -28,46 +25,25 @@ _RIGHT, _WRONG, _UNSCORED = 0, 1, 2
 _RED, _GREY = (255, 64, 64), (150, 150, 150)
 _ERROR_COLORS = (None, _RED, _GREY)
 
-_Shown = TypeVar("_Shown", bound=AnalysedFrame)
-
-
-@dataclass(frozen=True)
-class ComparedFrame(Generic[_Shown]):
-    """A frame in the run and in the baseline; None where there is no baseline.
-
-    The name, the image, the attributes and the ground truth are those of ``run``.
-    """
-
-    run: _Shown
-    baseline: _Shown | None
-
-    @property
-    def runs(self) -> tuple[_Shown, ...]:
-        """The frame in all runs that there are."""
-        return (self.run,) if self.baseline is None else (self.run, self.baseline)
-
 
 def box_gallery(
-    frames: Sequence[ComparedFrame[DetectionFrame]], has_baseline: bool, images: GalleryImages, score_threshold: float
+    frames: Sequence[Sequence[DetectionFrame]], has_baseline: bool, images: GalleryImages, score_threshold: float
 ) -> ScriptData:
     """Writes the images of frames and returns what the script draws over them.
 
-    Args:
-        frames: of the gallery, in its order.
-        has_baseline: whether two runs are compared.
-        images: copies them.
-        score_threshold: at which the slider stands first.
+    Each of ``frames`` is a frame in the run and, of a comparison, in the baseline. At ``score_threshold`` the slider
+    stands first.
 
     Raises:
         DataError: a frame's name leads out of the folder of the images.
         OutputError: a file cannot be written.
     """
 
-    def shown(pair: ComparedFrame[DetectionFrame]) -> ScriptData:
-        frame = pair.run
+    def shown(runs: Sequence[DetectionFrame]) -> ScriptData:
+        frame = runs[0]
         image = images.add(images.start_frame(frame.name), frame.name, frame.image)
-        runs = [_boxes_of_run(run) for run in pair.runs]
-        return _frame(frame, image) | {"truth": [_truth(box) for box in frame.truth], "runs": runs}
+        boxes = [_boxes_of_run(run) for run in runs]
+        return _frame(frame, image) | {"truth": [_truth(box) for box in frame.truth], "runs": boxes}
 
     return {
         "threshold": score_threshold,
@@ -76,20 +52,14 @@ def box_gallery(
         "errors": ERROR_TYPES,
         "attributes": _ATTRIBUTES,
         "hasBaseline": has_baseline,
-        "frames": [shown(pair) for pair in frames],
+        "frames": [shown(runs) for runs in frames],
     }
 
 
 def mask_gallery(
-    task: str, frames: Sequence[ComparedFrame[SegmentationFrame]], has_baseline: bool, images: GalleryImages
+    task: str, frames: Sequence[Sequence[SegmentationFrame]], has_baseline: bool, images: GalleryImages
 ) -> ScriptData:
-    """Writes images and masks of frames and returns what the script shows of them.
-
-    Args:
-        task: one whose results are masks.
-        frames: of the gallery, in its order.
-        has_baseline: whether two runs are compared.
-        images: copies them.
+    """Writes images and masks of frames and returns what the script shows of them; arguments as of `box_gallery`.
 
     Raises:
         DataError: a mask cannot be read, or a frame's name leads out of the folder of the images.
@@ -98,19 +68,19 @@ def mask_gallery(
     classes = classes_of_task(task)
     places = {name: place for place, name in enumerate(classes.names)}
 
-    def shown(pair: ComparedFrame[SegmentationFrame]) -> ScriptData:
-        frame = pair.run
+    def shown(runs: Sequence[SegmentationFrame]) -> ScriptData:
+        frame = runs[0]
         start = images.start_frame(frame.name)
         truth = frame.truth.read()
         masks = [_write_mask(images, f"{start}-truth", truth, classes.colors)]
-        for number, run in enumerate(pair.runs):
+        for number, run in enumerate(runs):
             predicted = None if run.predicted is None else run.predicted.read()
             errors = None if predicted is None else error_map(task, truth, predicted)
             masks.append(_write_mask(images, f"{start}-predicted-{number}", predicted, classes.colors))
             masks.append(_write_mask(images, f"{start}-errors-{number}", errors, _ERROR_COLORS))
         height, width = truth.shape
         image = images.add(start, f"{frame.name}.jpg", frame.image, (height, width))
-        return _frame(frame, image) | {"masks": masks, "runs": [_scores_of_run(run, places) for run in pair.runs]}
+        return _frame(frame, image) | {"masks": masks, "runs": [_scores_of_run(run, places) for run in runs]}
 
     legend = [*classes.painted, ("wrong", _RED), ("not scored", _GREY)]
     return {
@@ -118,20 +88,14 @@ def mask_gallery(
         "legend": [(name, _hex(color)) for name, color in legend],
         "attributes": _ATTRIBUTES,
         "hasBaseline": has_baseline,
-        "frames": [shown(pair) for pair in frames],
+        "frames": [shown(runs) for runs in frames],
     }
 
 
 def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Where a mask is wrong, as the official score has it: a class that is not scored is not scored where it is true.
+    """Where a mask of class ids is wrong, (H, W) uint8: 0 right, 1 wrong, 2 not scored.
 
-    Args:
-        task: one whose results are masks.
-        truth: (H, W) uint8 class ids; 255 is not scored.
-        predicted: (H, W) uint8 class ids.
-
-    Returns:
-        (H, W) uint8: 0 right, 1 wrong, 2 not scored.
+    As in the official score, 255 and a class that is not scored are not scored where they are true.
     """
     wrong = np.where(predicted == truth, np.uint8(_RIGHT), np.uint8(_WRONG))
     wrong[truth == IGNORE_LABEL] = _UNSCORED
@@ -140,48 +104,39 @@ def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray
     return wrong
 
 
-def _frame(frame: AnalysedFrame, image: GalleryImage) -> ScriptData:
+def _frame(frame: AnalysedFrame, image: WrittenImage) -> ScriptData:
     attributes = {key: getattr(frame.attributes, key, None) for key, _ in _ATTRIBUTES}
     return {"name": frame.name, **image._asdict(), "attributes": attributes}
 
 
 def _boxes_of_run(frame: DetectionFrame) -> ScriptData:
+    # Scores are not rounded, or one of 0.2996 would be drawn at a threshold of 0.3; NaN becomes null.
     return {
         "predicted": [_predicted(box) for box in frame.predicted],
-        "found": [_score(box.found_score) for box in frame.truth],
-        "blamed": [_score(box.blamed_score) for box in frame.truth],
+        "found": [box.found_score for box in frame.truth],
+        "blamed": [box.blamed_score for box in frame.truth],
     }
 
 
 def _truth(box: TruthBox) -> list[float]:
-    flags = _IGNORED_FLAG * box.ignored + _OCCLUDED_FLAG * bool(box.occluded) + _TRUNCATED_FLAG * bool(box.truncated)
+    flags = _IGNORED_FLAG * box.ignored + _OCCLUDED_FLAG * box.occluded + _TRUNCATED_FLAG * box.truncated
     return [box.category, *_corners(box.corners), flags]
 
 
-def _predicted(box: PredictedBox) -> list[float | None]:
+def _predicted(box: PredictedBox) -> list[float]:
     outcome = OUTCOMES.index(box.outcome)
-    return [box.category, *_corners(box.corners), _score(box.score), outcome, box.truth, _finite(box.iou, 3)]
+    return [box.category, *_corners(box.corners), box.score, outcome, box.truth, round(box.iou, 3)]
 
 
 def _corners(corners: Sequence[float]) -> list[float]:
     return [round(value, 1) for value in corners]
 
 
-def _score(value: float) -> float | None:
-    """A score as the tables count it: rounded, one of 0.2996 would be drawn at a threshold of 0.3."""
-    return None if math.isnan(value) else value
-
-
-def _finite(value: float, digits: int) -> float | None:
-    """A number as JSON can hold it: None for NaN."""
-    return None if math.isnan(value) else round(value, digits)
-
-
 def _scores_of_run(frame: SegmentationFrame, places: Mapping[str, int]) -> ScriptData:
     return {
-        "score": _finite(frame.score, 2),
-        "accuracy": _finite(frame.pixel_accuracy, 2),
-        "classes": {places[name]: _finite(iou, 2) for name, iou in frame.classes.items()},
+        "score": round(frame.score, 2),
+        "accuracy": round(frame.pixel_accuracy, 2),
+        "classes": {places[name]: round(iou, 2) for name, iou in frame.classes.items()},
     }
 
 

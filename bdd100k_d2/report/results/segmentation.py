@@ -21,6 +21,7 @@ from .tables import (
     estimate,
     headline,
     matrix,
+    number,
     percent,
     slice_parts,
 )
@@ -42,11 +43,9 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
         OutputError: the plot cannot be written.
     """
     colors = {category.name: category.color for category in TASKS[analysis.task].categories}
-    confusion = analysis.confusion
-    rows, columns = confusion.matrix.tolist(), [*confusion.names, "no class"]
-    if not confusion.matrix[:, -1].any():
-        rows, columns = [row[:-1] for row in rows], columns[:-1]
-    counts = matrix("confusion-matrix", "pixels", confusion.names, columns, rows)
+    pixels, names = analysis.confusion, TASKS[analysis.task].names
+    columns = (*names, "no class") if pixels[:, -1].any() else names
+    counts = matrix("confusion-matrix", "pixels", names, columns, pixels[:, : len(columns)].tolist())
     note = "Pixels by true and predicted class. Pixels that the ground truth leaves out (255) are in no cell."
     classes = [_bars(analysis, baseline, page), _class_table(analysis, baseline, colors)]
     known = _meanings(analysis.task)
@@ -57,10 +56,10 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
             ("Predictions", str(analysis.predicted)),
             *([("Baseline", str(baseline.predicted))] if baseline else []),
             ("Frames", f"{analysis.num_frames:,}"),
-            ("Scored pixels", f"{int(confusion.matrix.sum()):,}"),
+            ("Scored pixels", f"{pixels.sum():,}"),
         ],
         "headline": headline(analysis.headline, baseline.headline if baseline else {}, meanings),
-        "score_notes": [analysis.bootstrap.definition],
+        "score_notes": [analysis.bootstrap],
         "sections": [
             Section("classes", "Classes", classes, True),
             Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors)),
@@ -111,17 +110,16 @@ def _class_table(
         notes.append("Beside each score stands its difference to the baseline.")
     before = baseline.headline if baseline else {}
     means = [estimate(analysis.headline[name], before.get(name)) for name in ("mIoU", "mAcc", "mRecall")]
-    foot = TableRow("Overall", [Cell(analysis.num_frames, f"{analysis.num_frames:,}"), Cell(100, "100"), *means])
+    foot = TableRow("Overall", [number(analysis.num_frames), Cell(100, "100"), *means])
     return SectionPart("table", Table(columns, rows, foot, "class-table"), notes=notes)
 
 
 def _class_cells(row: SegmentationClass, old: SegmentationClass | None, pixels: int) -> list[Cell]:
     share = 100 * row.true_pixels / pixels
-    absent = not row.true_pixels
     return [
-        Cell(row.frames, f"{row.frames:,}"),
+        number(row.frames),
         Cell(share, f"{share:.2f}", title=f"{row.true_pixels:,} pixels"),
-        Cell(None) if absent else estimate(row.iou, old.iou if old else None),
-        percent(row.precision, old.precision if old else None),
-        percent(row.recall, old.recall if old else None),
+        estimate(row.iou, old and old.iou) if row.true_pixels else Cell(None),
+        percent(row.precision, old and old.precision),
+        percent(row.recall, old and old.recall),
     ]

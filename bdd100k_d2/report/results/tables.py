@@ -3,24 +3,20 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from ...drawing.draw import Color
-from ..analysis.records import Estimate, SliceRow, SliceTable
+from ...evaluation.files.slices import Slice
+from ...evaluation.toolkit_format import ToolkitScores, summary
+from ..analysis.records import Estimate
 from ..plots import ThemedPlot
 
-_TITLES = {
-    "weather": "Weather",
-    "scene": "Scene",
-    "timeofday": "Time of day",
-    "size": "Size of the object",
-    "occluded": "Occluded",
-    "truncated": "Truncated",
-}
+_TITLES = {"timeofday": "Time of day", "size": "Size of the object"}
+# Of all official scores those that a row of a slice shows; the first that it has is shown of each class too.
+_SLICE_SCORES = ("AP", "AP50", "AP75", "AR100", "AR", "mIoU", "mAcc", "fIoU", "pAcc")
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """The difference to the baseline, with its sign; neither better nor worse where it rounds to nothing."""
 
     text: str
@@ -29,8 +25,7 @@ class Change:
     worse: bool
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A cell of a table.
 
     Attributes:
@@ -61,16 +56,14 @@ class MatrixCell:
     kind: str
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """The title of a column and what it means."""
 
     name: str
     title: str = ""
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     """A row with its name and, for a class, its colour."""
 
     name: str
@@ -78,8 +71,7 @@ class TableRow:
     color: Color | None = None
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table; the first of ``columns`` is that of the rows' names."""
 
     columns: Sequence[Column]
@@ -88,8 +80,7 @@ class Table:
     key: str = ""
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """Plots of ``size`` inches (width, height), one for each choice, of which one is shown."""
 
     title: str
@@ -97,8 +88,7 @@ class Figure:
     size: tuple[float, float]
 
 
-@dataclass(frozen=True)
-class PlotGroup:
+class PlotGroup(NamedTuple):
     """Figures that show the same choice."""
 
     key: str
@@ -106,41 +96,31 @@ class PlotGroup:
     figures: Sequence[Figure]
 
 
-@dataclass(frozen=True)
-class SectionPart:
-    """A part of a section: a "table", "plots", a "matrix", or a "note" alone, with a heading above and notes below."""
-
-    kind: str
-    content: object
-    heading: str = ""
-    notes: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page.
-
-    Attributes:
-        key: where the page's navigation leads.
-        title: of the section.
-        parts: what is in it.
-        side_by_side: whether the parts stand beside each other where there is room.
-    """
-
-    key: str
-    title: str
-    parts: Sequence[SectionPart]
-    side_by_side: bool = False
-
-
-@dataclass(frozen=True)
-class Matrix:
+class Matrix(NamedTuple):
     """A confusion matrix; ``counted`` says what its numbers count."""
 
     key: str
     counted: str
     columns: Sequence[str]
     rows: Sequence[TableRow]
+
+
+class SectionPart(NamedTuple):
+    """A part of a section: a "table", "plots", a "matrix", or a "note" alone, with a heading above and notes below."""
+
+    kind: str
+    content: Table | PlotGroup | Matrix | None
+    heading: str = ""
+    notes: Sequence[str] = ()
+
+
+class Section(NamedTuple):
+    """A section of the page; ``key`` is its anchor. The parts can stand beside each other where there is room."""
+
+    key: str
+    title: str
+    parts: Sequence[SectionPart]
+    side_by_side: bool = False
 
 
 class Content(TypedDict):
@@ -165,26 +145,20 @@ def headline(
 
 def percent(value: float, old: float | None = None) -> Cell:
     """A cell with a score of 0 to 100; ``old`` is that of the baseline."""
-    if math.isnan(value):
-        return Cell(None)
-    return Cell(value, f"{value:.1f}", value, change=changed(value, old))
+    return Cell(None) if math.isnan(value) else Cell(value, f"{value:.1f}", value, change=changed(value, old))
 
 
 def estimate(value: Estimate, old: Estimate | None = None) -> Cell:
     """A cell with a score of 0 to 100 and its interval."""
-    cell = percent(value.value, None if old is None else old.value)
-    return Cell(cell.value, cell.text, cell.share, interval(value) if cell.value is not None else "", cell.change)
+    cell = percent(value.value, old and old.value)
+    has_interval = cell.value is not None and not math.isnan(value.low)
+    return cell._replace(interval=f"{value.low:.1f} to {value.high:.1f}" if has_interval else "")
 
 
 def number(value: int, most: int | None = None, old: int | None = None) -> Cell:
     """A cell with a count; ``most`` is what a full bar stands for, and more than ``old`` is worse."""
     share = None if not most else 100 * value / most
     return Cell(value, f"{value:,}", share, change=changed(value, old, digits=0, more_is_better=False))
-
-
-def interval(value: Estimate) -> str:
-    """The ends of the interval of a score; empty without one."""
-    return "" if math.isnan(value.low) else f"{value.low:.1f} to {value.high:.1f}"
 
 
 def changed(new: float, old: float | None, digits: int = 1, more_is_better: bool = True) -> Change | None:
@@ -221,14 +195,11 @@ def _matrix_cell(true: str, predicted: str, count: int, total: int, is_diagonal:
 
 
 def slice_parts(
-    slices: Mapping[str, SliceTable], baseline: Mapping[str, SliceTable], colors: Mapping[str, Color]
+    slices: Mapping[str, Slice], baseline: Mapping[str, Slice], colors: Mapping[str, Color]
 ) -> list[SectionPart]:
-    """A table for each attribute: the scores over all classes, then the main score of each class.
+    """A table for each attribute: the scores over all classes, then the main score of each class in ``colors``.
 
-    Args:
-        slices: by attribute.
-        baseline: those of another run; empty without one.
-        colors: of the classes by name, in their order.
+    ``baseline`` is empty without one.
     """
     if not slices:
         note = "The label files hold no attributes of frames or objects, so there is nothing to tell apart."
@@ -236,27 +207,27 @@ def slice_parts(
     return [_slice_part(one, baseline.get(attribute), colors) for attribute, one in slices.items()]
 
 
-def _slice_part(one: SliceTable, other: SliceTable | None, colors: Mapping[str, Color]) -> SectionPart:
-    before = {row.value: row for row in other.rows} if other else {}
-    metrics = list(dict.fromkeys(name for row in one.rows for name in row.scores))
-    classes = [name for name in colors if any(name in row.classes for row in one.rows)]
+def _slice_part(one: Slice, other: Slice | None, colors: Mapping[str, Color]) -> SectionPart:
+    before = {row.value: row.scores for row in other.rows} if other else {}
+    known = summary(one.rows[0].scores)
+    metrics = [name for name in _SLICE_SCORES if name in known]
+    main = metrics[0].removeprefix("m")
+    classes = [name for name in colors if any(name in row.scores[main][0] for row in one.rows)]
     columns = [
         Column("Value"),
         Column(one.counted.capitalize()),
         *(Column(name, "over all classes") for name in metrics),
-        *(Column(name, f"{metrics[0].removeprefix('m')} of {name}") for name in classes),
+        *(Column(name, f"{main} of {name}") for name in classes),
     ]
-    rows = [TableRow(row.value, _slice_cells(row, before.get(row.value), metrics, classes)) for row in one.rows]
-    title = _TITLES.get(one.attribute, one.attribute)
-    note = f"{one.definition} In the columns of the classes: {metrics[0].removeprefix('m')}."
+
+    def values(scores: ToolkitScores) -> list[float]:
+        overall = summary(scores)
+        return [*(overall[name] for name in metrics), *(scores[main][0][name] for name in classes)]
+
+    rows = []
+    for row in one.rows:
+        old = values(before[row.value]) if row.value in before else [math.nan] * len(columns)
+        rows.append(TableRow(row.value, [number(row.count), *map(percent, values(row.scores), old)]))
+    title = _TITLES.get(one.attribute, one.attribute.capitalize())
+    note = f"{one.definition} In the columns of the classes: {main}."
     return SectionPart("table", Table(columns, rows, key=f"slice-{one.attribute}"), title, (note,))
-
-
-def _slice_cells(row: SliceRow, old: SliceRow | None, metrics: list[str], classes: list[str]) -> list[Cell]:
-    scores, by_class = (old.scores, old.classes) if old else ({}, {})
-    nothing = float("nan")
-    return [
-        Cell(row.count, f"{row.count:,}"),
-        *(percent(row.scores.get(name, nothing), scores.get(name)) for name in metrics),
-        *(percent(row.classes.get(name, nothing), by_class.get(name)) for name in classes),
-    ]

@@ -109,27 +109,29 @@ def test_a_box_of_negative_size_is_neither_found_nor_missed() -> None:
     assert precision.mean() == pytest.approx(detection_scores(truth, detections, 1, 1)["AP"][0]) == 100
 
 
-def test_a_curve_says_what_is_left_at_a_score() -> None:
+def test_a_curve_says_what_is_left_at_each_score() -> None:
     truth, detections = random_problem(3)
     matches = match(truth, detections, 12, 4)
     for k in range(4):
         curve = precision_recall(matches, k, "a class", 0, 300)
         assert curve.ap == pytest.approx(detection_scores(truth, detections, 12, 4)["AP50"][k])
-        assert (np.diff(curve.score) < 0).all() and (np.diff(curve.recall) >= 0).all()
-        place = len(curve.score) // 2
-        kept = Detections(*(column[detections.score >= curve.score[place]] for column in detections))
-        left = match(truth, kept, 12, 4)
-        mine = slice(*left.bounds[k : k + 2])
-        right, counted = (left.found[mine, 0] >= 0).sum(), left.counted[mine, 0].sum()
-        assert curve.recall[place] == pytest.approx(100 * right / left.positives()[k])
-        assert curve.precision[place] == pytest.approx(100 * right / counted)
+        mine = slice(*matches.bounds[k : k + 2])
+        points = []
+        for score in np.unique(matches.detections.score[mine][matches.counted[mine, 0]])[::-1]:
+            kept = Detections(*(column[detections.score >= score] for column in detections))
+            left = match(truth, kept, 12, 4)
+            own = slice(*left.bounds[k : k + 2])
+            right, counted = (left.found[own, 0] >= 0).sum(), left.counted[own, 0].sum()
+            points.append((100 * right / left.positives()[k], 100 * right / counted))
+        assert 5 < len(points) < 300
+        np.testing.assert_allclose(np.column_stack([curve.recall, curve.precision]), points, rtol=1e-12)
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_area() -> None:
     matches = match(*random_problem(1, num_classes=1), 12, 1)
     whole, thin = (precision_recall(matches, 0, "a class", 0, points) for points in (10_000, 10))
-    assert len(thin.score) <= 10 < len(whole.score) and thin.ap == whole.ap
-    for column in ("recall", "precision", "score"):
+    assert len(thin.recall) <= 10 < len(whole.recall) and thin.ap == whole.ap
+    for column in ("recall", "precision"):
         first, last = getattr(whole, column)[[0, -1]]
         assert getattr(thin, column)[[0, -1]].tolist() == [first, last]
 
@@ -146,7 +148,7 @@ def test_the_confusion_matrix_agrees_with_the_official_counts(seed: int) -> None
     truth, detections = random_problem(seed)
     matches = match(truth, detections, 12, 4)
     threshold = 0.4
-    matrix = detection_confusion(matches, classify(matches), tuple("abcd"), threshold).matrix
+    matrix = detection_confusion(matches, threshold)
     confident = Detections(*(column[detections.score >= threshold] for column in detections))
     evaluation = evaluated(truth, confident, 12, 4)
     boxes = np.bincount(truth.category[~truth.crowd], minlength=4)
