@@ -10,7 +10,7 @@ from ...data.labels import FrameAttributes
 from ...data.slices import FRAME_ATTRIBUTES
 from ...evaluation.files.detection import MatchedBoxes
 from ...evaluation.files.matched_frames import MatchedFrames
-from ...evaluation.files.slices import BOX_ATTRIBUTES, Row, Slice, slices_of
+from ...evaluation.files.slices import BOX_ATTRIBUTES, Slice, SliceScores, slices_of
 from ...evaluation.metrics.coco import AREA_RANGES
 from ...evaluation.toolkit_format import ToolkitScores
 from .matching import Matches
@@ -43,7 +43,7 @@ def size_slice(matches: Matches, official: ToolkitScores) -> Slice:
         "on a limit is in both. A row scores the boxes in its range; the others are neither found nor missed, and "
         "detections of another size on the background are not counted.",
         [
-            Row(
+            SliceScores(
                 name,
                 int(np.count_nonzero((area >= low) & (area <= high))),
                 {metric: official[f"{metric}{name[0]}"] for metric in ("AP", "AR")},
