@@ -8,7 +8,7 @@ import pytest
 from support.frames import write_image
 
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.evaluation.files.slices import Row, Slice
+from bdd100k_d2.evaluation.files.slices import SliceScores, Slice
 from bdd100k_d2.report.analysis.frames import most_changed
 from bdd100k_d2.report.analysis.records import Estimate
 from bdd100k_d2.report.page_images import GalleryImages
@@ -58,7 +58,7 @@ def test_a_matrix_shows_shares_of_its_rows() -> None:
 def test_a_slice_shows_some_official_scores_and_the_first_of_each_class() -> None:
     def slices(ap: float) -> dict[str, Slice]:
         scores = {metric: [{"car": ap + 5}, {"OVERALL": ap}] for metric in ("APs", "AR100", "AP")}
-        return {"weather": Slice("weather", "frames", "A row.", [Row("rainy", 1200, scores, {})])}
+        return {"weather": Slice("weather", "frames", "A row.", [SliceScores("rainy", 1200, scores, {})])}
 
     (part,) = slice_parts(slices(20), slices(30), {"bus": (0, 0, 0), "car": (0, 0, 0)})
     assert [column.name for column in part.content.columns] == ["Value", "Frames", "AP", "AR100", "car"]
