@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.labels import Frame
-from ..evaluation.results import detection_frame, mask_path, scored_frame, write_detections, write_instance_scores
+from ..data.labels import Frame, write_frames
+from ..evaluation.results import detection_frame, mask_path, scored_frame
 from ..tasks import TASKS
 from .inputs import InputImages, InputVideo
 from .journal import FrameLine, RunSettings
@@ -38,9 +38,9 @@ def write_official_files(
     if record.result_list is None:
         return files
     if record.form == "boxes":
-        write_detections(_detections(lines, record.names, source), files[-1])
+        write_frames(_detections(lines, record.names, source), files[-1])
     else:
-        write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
+        write_frames((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
     return files
 
 
