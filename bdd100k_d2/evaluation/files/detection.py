@@ -30,9 +30,9 @@ class MatchedBoxes(MatchedFrames):
     detections: Detections
 
     def toolkit_scores(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> ToolkitScores:
-        """COCO's twelve scores of the ``frames`` (F,) bool, and of the ``boxes`` (N,) bool of ground truth, or of all.
+        """COCO's twelve scores of all, or of the frames and boxes where ``frames`` (F,) or ``boxes`` (N,) bool is true.
 
-        The other boxes count as crowds: detections on them are neither right nor wrong.
+        Other boxes of ground truth count as crowds: detections on them are neither right nor wrong.
         """
         truth, detections = self.truth, self.detections
         if boxes is not None:
