@@ -26,8 +26,7 @@ _LARGE = 20_000_000
 _PART = 2_000_000
 
 CAN_FORK = sys.platform == "linux"
-"""Whether a process may begin as a copy of another one, with which it then has memory in common; macOS's own libraries
-do not bear it."""
+"""Whether a process may begin as a copy of another one and have memory in common; macOS's libraries do not bear it."""
 
 BOX = np.dtype([("frame", np.int64), ("category", np.int64), ("corners", np.float64, 4), ("score", np.float64)])
 """A box in the memory: 56 bytes. In a label file ``{"category":"bus","score":0,"box2d":{"x1":0,"y1":0,"x2":0,"y2":0}}``
@@ -35,10 +34,9 @@ has 66, so that the boxes of a part always have room at its place."""
 
 
 class CommonMemory:
-    """As many bytes as a file of ``size`` has, for the boxes of its parts, each at the place of its part.
+    """As many bytes as a file has, for the boxes of its parts, each at the place of its part.
 
-    Only what is written takes up memory. It is the same for this process and for those that are forked later, to which
-    it is handed as it is; it cannot be pickled.
+    Only what is written takes up memory. It is shared with processes that are forked later, and cannot be pickled.
     """
 
     def __init__(self, size: int) -> None:
@@ -54,12 +52,8 @@ class CommonMemory:
 def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[Callable[[], Boxes]]:
     """Begins to read predictions from a label file of any vintage or a folder of them.
 
-    A large Scalabel list is read by several processes and in parts, so that its records never stand in memory together,
-    and the caller can do something else meanwhile.
-
-    Args:
-        path: what :func:`~bdd100k_d2.data.vintages.read_labels` takes.
-        processes: at most so many.
+    A large Scalabel list is read by up to ``processes`` and in parts, so that its records never stand in memory
+    together, and the caller can do something else meanwhile.
 
     Yields:
         A function that waits for the boxes and returns them. It raises DataError: an unreadable file, a frame that

@@ -1,7 +1,7 @@
 """Frames of labels -> columns of boxes, the form in which detections are scored."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -81,8 +81,7 @@ class LabelFlags(NamedTuple):
 
     Attributes:
         crowd: bool; marked as crowd or as ignored, or of an ignored class.
-        occluded: int8; 1 for true, 0 for false, -1 where the label file does not say.
-        truncated: int8, likewise.
+        occluded: int8, as ``truncated``: 1 for true, 0 for false, -1 where the label file does not say.
     """
 
     crowd: np.ndarray
@@ -91,19 +90,13 @@ class LabelFlags(NamedTuple):
 
 
 def ground_truth_columns(
-    frames: Iterable[Frame], names: Sequence[str], source: str | os.PathLike[str] = "ground truth"
+    frames: Sequence[Frame], names: Sequence[str], source: str | os.PathLike[str] = "ground truth"
 ) -> tuple[GroundTruth, LabelFlags]:
-    """Columns of the ground truth.
-
-    Args:
-        frames: of a label file; all their names are in ``names``.
-        names: of the frames, sorted, as the toolkit orders them; a frame's index is its place here.
-        source: the file, for messages.
+    """Columns of the ground truth; a frame's index is its place in ``names``, sorted, as the toolkit orders them.
 
     Raises:
         DataError: an unknown category.
     """
-    frames = list(frames)
     labels = _boxed(frames)
     boxes = _columns(frames, labels, np.full(len(labels), np.nan), source)
     attributes = [label.attributes or _NO_ATTRIBUTES for label in labels]
@@ -116,13 +109,12 @@ def ground_truth_columns(
     return GroundTruth(boxes.places(names), boxes.category, boxes.xywh, flags.crowd), flags
 
 
-def predicted_boxes(frames: Iterable[Frame], source: str | os.PathLike[str] = "predictions") -> Boxes:
+def predicted_boxes(frames: Sequence[Frame], source: str | os.PathLike[str] = "predictions") -> Boxes:
     """Columns of predictions.
 
     Raises:
-        DataError: an unknown category, or a box without a score; the message names ``source`` and the frame.
+        DataError: an unknown category, or a box without a score; the message names the frame.
     """
-    frames = list(frames)
     labels = _boxed(frames)
     boxes = _columns(frames, labels, np.array([label.score for label in labels], np.float64), source)
     missing = np.flatnonzero(np.isnan(boxes.score))
@@ -162,14 +154,19 @@ def _columns(
     without_box = sum(counts) - len(labels)
     if without_box:
         counts = [sum(label.box2d is not None for label in frame.labels or ()) for frame in frames]
+    places = np.repeat(np.arange(len(frames)), counts)
     try:
         category = [_CLASS[label.category] for label in labels]
     except KeyError:
-        _refuse_unknown_category(frames, source)
+        i, label = next((i, label) for i, label in enumerate(labels) if label.category not in _CLASS)
+        try:
+            det_class(label.category)
+        except DataError as error:
+            raise DataError(f"{source}: frame {frames[places[i]].name}, label {label.id}: {error}") from None
         raise
     return Boxes(
         [frame.name for frame in frames],
-        np.repeat(np.arange(len(frames)), counts),
+        places,
         np.array(category, np.int64),
         _corners([label.box2d for label in labels]),  # type: ignore[misc]  # all of them have a box
         score,
@@ -202,13 +199,3 @@ def _corners(boxes: Sequence[Box2D]) -> np.ndarray:
         if (corners["kind"] == _FLOAT64).all():
             return corners["value"].astype(np.float64)
     return np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes], np.float64).reshape(-1, 4)
-
-
-def _refuse_unknown_category(frames: Iterable[Frame], source: str | os.PathLike[str]) -> None:
-    for frame in frames:
-        for label in frame.labels or ():
-            try:
-                if label.box2d is not None:
-                    det_class(label.category)
-            except DataError as error:
-                raise DataError(f"{source}: frame {frame.name}, label {label.id}: {error}") from None

@@ -17,7 +17,7 @@ import numpy as np
 from ..atomic import atomic_path
 from ..data.bitmasks import FIRST_THING_ID, Bitmask, encode_bitmask
 from ..data.folders import files_below
-from ..data.labels import Box2D, Frame, Label, write_frames
+from ..data.labels import Box2D, Frame, Label
 from ..data.png import save_png
 from ..errors import DataError
 from ..tasks import TASKS
@@ -43,12 +43,7 @@ class ScoredFrame(msgspec.Struct):
 
 
 def detection_frames(boxes: Boxes, names: Sequence[str]) -> Iterator[Frame]:
-    """Yields the frames of predictions in the official format; ids count on through all frames.
-
-    Args:
-        boxes: sorted by frame.
-        names: of the classes.
-    """
+    """Yields the frames of ``boxes``, sorted by frame, in the official format; ids count on through all frames."""
     ends = np.searchsorted(boxes.frame, np.arange(len(boxes.names)), "right")
     start = 0
     for name, end in zip(boxes.names, ends.tolist(), strict=True):
@@ -60,13 +55,9 @@ def detection_frames(boxes: Boxes, names: Sequence[str]) -> Iterator[Frame]:
 def detection_frame(
     name: str, objects: Iterable[tuple[Sequence[float], float, int]], first_id: int, names: Sequence[str]
 ) -> Frame:
-    """A frame of predictions in the official format.
+    """A frame of predictions in the official format; the ids of its labels count on from ``first_id``.
 
-    Args:
-        name: of its image.
-        objects: corners x1, y1, x2, y2 in pixels, inclusive; the score; the index of the class.
-        first_id: of the labels, which count on from here.
-        names: of the classes.
+    ``objects`` are corners x1, y1, x2, y2 in pixels, inclusive, the score, and the index into the class ``names``.
     """
     labels = [
         Label(id=str(i), category=names[k], score=score, box2d=Box2D(*corners))
@@ -78,15 +69,10 @@ def detection_frame(
 def instance_bitmask(masks: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The bitmask of a frame's instances, whose overlaps go to the higher score, of equal scores to the earlier one.
 
-    Instances that lose all their pixels are left out.
-
-    Args:
-        masks: (N, H, W) bool.
-        scores: (N,) float.
-        classes: (N,) indices into the class names of ins_seg.
+    Instances have ``masks`` (N, H, W) bool, ``scores`` (N,) and ``classes`` (N,), indices into the names of ins_seg.
 
     Returns:
-        (H, W, 4) uint8 pixels, and the indices (M,) of the instances that are in them, best first; annotation id
+        (H, W, 4) uint8 pixels, and the indices (M,) of the instances that keep a pixel, best first; annotation id
         i + 1 is the i-th of them.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
@@ -102,17 +88,17 @@ def instance_bitmask(masks: np.ndarray, scores: np.ndarray, classes: np.ndarray)
 
 
 def scored_frame(name: str, scores: np.ndarray) -> ScoredFrame:
-    """A frame of ``score.json``: the ``scores`` (M,) of the annotation ids 1 to M in the bitmask of the image."""
+    """A frame of ``score.json``: the ``scores`` (M,) of the annotation ids 1 to M in the bitmask of the image.
+
+    Every bitmask needs its frame, also an empty one.
+    """
     return ScoredFrame(name, [ScoredInstance(i, score) for i, score in enumerate(scores.tolist(), start=1)])
 
 
 def segment_classes(infos: Iterable[Mapping[str, Any]], metadata: "Metadata") -> dict[int, int]:
     """The index into the class names of pan_seg of each segment, by its id.
 
-    Args:
-        infos: what the segments are, as Detectron2's ``panoptic_seg`` has it; ``category_id`` counts things and stuff
-            apart.
-        metadata: of a data set of panoptic segmentation.
+    ``infos`` are those of Detectron2's ``panoptic_seg``, whose ``category_id`` counts things and stuff apart.
     """
     category_ids = {
         True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
@@ -122,15 +108,10 @@ def segment_classes(infos: Iterable[Mapping[str, Any]], metadata: "Metadata") ->
 
 
 def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int]) -> np.ndarray:
-    """The bitmask of a frame's segments.
+    """The bitmask, (H, W, 4) uint8 pixels, of ``segments`` (H, W) int, as Detectron2's ``panoptic_seg`` has them.
 
-    Args:
-        segments: (H, W) int, the segment of each pixel, as Detectron2's ``panoptic_seg``.
-        classes: the index into the class names of pan_seg of each segment; other segments are background.
-
-    Returns:
-        (H, W, 4) uint8 pixels. All segments of a stuff class are one, whose annotation id is the category id; things
-        have ids from `FIRST_THING_ID` on, in the order of ``classes``.
+    All segments of a stuff class are one, whose annotation id is the category id; things have ids from `FIRST_THING_ID`
+    on, in the order of ``classes``: the index into the names of pan_seg by segment. Other segments are background.
 
     Raises:
         DataError: a class that does not exist, or too many things.
@@ -152,32 +133,8 @@ def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int]) -> np.nda
     return encode_bitmask(Bitmask(instances, np.array(ids, np.int64), category_ids, np.zeros(len(ids), np.uint8)))
 
 
-def write_detections(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
-    """Writes ``det.json`` frame by frame, whole or not at all.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
-    write_frames(frames, path)
-
-
-def write_instance_scores(frames: Iterable[ScoredFrame], path: str | os.PathLike[str]) -> None:
-    """Writes ``score.json`` frame by frame, whole or not at all; every bitmask needs its frame, also an empty one.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
-    write_frames(frames, path)
-
-
 def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Writes class ids (H, W) as a single-channel PNG, or the pixels of a bitmask (H, W, 4) as an RGBA PNG.
-
-    The file is written whole or not at all.
-
-    Args:
-        mask: uint8.
-        path: ends in ``.png``.
+    """Writes uint8 class ids (H, W) as a grey PNG, or the pixels of a bitmask (H, W, 4) as RGBA, whole or not at all.
 
     Raises:
         OutputError: ``path`` cannot be written.
@@ -194,17 +151,10 @@ def mask_path(folder: str | os.PathLike[str], image_name: str) -> Path:
 def write_submission(
     folder: str | os.PathLike[str], path: str | os.PathLike[str], parts: Sequence[str] = (".",)
 ) -> int:
-    """Zips a folder for the evaluation server, file by file, whole or not at all.
+    """Zips a folder, or the files and folders ``parts`` in it, for the evaluation server; returns the number of files.
 
-    Equal files give equal bytes, whenever and wherever they are zipped.
-
-    Args:
-        folder: of masks; or the one that holds the parts.
-        path: of the zip.
-        parts: what goes in, files and folders by their paths in ``folder``: ``("bitmasks", "score.json")`` for ins_seg.
-
-    Returns:
-        The number of files in the zip; hidden files are left out.
+    The zip is written file by file, whole or not at all, without hidden files. Equal files give equal bytes, whenever
+    and wherever they are zipped. For ins_seg the parts are ``("bitmasks", "score.json")``.
 
     Raises:
         DataError: a part does not exist, or there is no file in any.

@@ -43,11 +43,10 @@ def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -
 
 
 def official_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
-    """The official form of the scores of sem_seg or drivable; "Acc" is the precision, as in the toolkit.
+    """The official form of the scores of a task of masks; "Acc" is the precision, as in the toolkit.
 
-    Args:
-        task: of masks; its class ``unscored`` is left out, as the background of drivable.
-        matrix: (K, K + 1) of all the task's classes, as ``confusion_matrix`` returns it, summed over all frames.
+    The task's class ``unscored`` is left out, as the background of drivable. ``matrix`` (K, K + 1) is of all classes,
+    as ``confusion_matrix`` returns it, summed over all frames.
     """
     scores, names = _scored(task, matrix)
     return {
@@ -59,11 +58,9 @@ def official_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
 
 
 def extra_segmentation_metrics(task: str, matrix: np.ndarray) -> ToolkitScores:
-    """Scores that the toolkit does not have; arguments as of :func:`official_segmentation`.
+    """Scores that the toolkit does not have: "Recall", and for drivable "IoU-strict" over all three classes.
 
-    Returns:
-        "Recall", and for drivable "IoU-strict" over all three classes: painting the background as drivable costs
-        nothing officially.
+    Painting the background as drivable costs nothing officially. Arguments as of :func:`official_segmentation`.
     """
     scores, names = _scored(task, matrix)
     extra = {"Recall": _with_average(names, scores, scores.recall)}
@@ -81,8 +78,7 @@ def _scored(task: str, matrix: np.ndarray) -> tuple[SegmentationScores, list[str
 
 
 def _with_average(names: Sequence[str], scores: SegmentationScores, values: np.ndarray) -> list[dict[str, float]]:
-    per_class = dict(zip(names, values.tolist(), strict=True))
-    return [per_class, {"AVERAGE": scores.mean(values)}]
+    return [dict(zip(names, values.tolist(), strict=True)), {"AVERAGE": scores.mean(values)}]
 
 
 def summary(scores: ToolkitScores) -> dict[str, float]:
@@ -109,9 +105,8 @@ def table(scores: ToolkitScores) -> str:
     value per class; one decimal, whole numbers for counts, "-" for absent.
     """
     columns = {metric: value for metric, value in scores.items() if isinstance(value, list)}
-    groups = [list(group) for group in next(iter(columns.values()))]
-    names = ["", *(name for group in groups for name in group)]
-    lines = _justified(names, str.ljust)
+    groups = next(iter(columns.values()))
+    lines = _justified(["", *(name for group in groups for name in group)], str.ljust)
     for metric, value in columns.items():
         # The toolkit prints with pandas, which keeps room for a sign before names and whole numbers.
         cells = [f" {metric}", *(_cell(group[name]) for group in value for name in group)]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import check_writable
-from ..data.labels import Frame
+from ..data.labels import Frame, write_frames
 from ..errors import OutputError
-from ..evaluation.results import detection_frame, mask_path, scored_frame, write_detections, write_instance_scores
+from ..evaluation.results import detection_frame, mask_path, scored_frame
 from ..tasks import TASKS, Task
 from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings
@@ -107,9 +107,9 @@ def write_official_files(
     if record.result_list is None:
         return files
     if record.form == "boxes":
-        write_detections(_detections(lines, record, source), files[-1])
+        write_frames(_detections(lines, record, source), files[-1])
     else:
-        write_instance_scores((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
+        write_frames((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
     return files
 
 

@@ -27,8 +27,6 @@ from bdd100k_d2.evaluation.results import (
     mask_path,
     panoptic_bitmask,
     scored_frame,
-    write_detections,
-    write_instance_scores,
     write_mask,
     write_submission,
 )
@@ -53,11 +51,11 @@ def test_detections_score_as_in_memory(tmp_path: Path) -> None:
     in_memory = match_boxes(tmp_path / "truth.json", boxes, tmp_path / "det.json").toolkit_scores()
     assert 20 < in_memory["AP"][-1]["OVERALL"] < 100
     path = tmp_path / "det.json"
-    write_detections(detection_frames(boxes, NAMES), path)
+    write_frames(detection_frames(boxes, NAMES), path)
     read = read_labels(path).frames
     assert [label.id for label in read[1].labels] == [str(i) for i in range(12, 24)]
     np.testing.assert_equal(open_det(tmp_path / "truth.json", path, 1).matched.toolkit_scores(), in_memory)
-    write_detections([], tmp_path / "empty.json")
+    write_frames([], tmp_path / "empty.json")
     assert json.loads((tmp_path / "empty.json").read_text()) == []
 
 
@@ -98,7 +96,7 @@ def test_instances_score_as_in_memory(tmp_path: Path) -> None:
         matches.append(match_instances(seen, predicted, np.arange(len(kept)), scores[kept], 8))
         scored.append(scored_frame(name, scores[kept]))
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
-    write_instance_scores(scored, tmp_path / "score.json")
+    write_frames(scored, tmp_path / "score.json")
     in_memory = matched_bitmasks(["a", "b"], matches).toolkit_scores()
     assert 5 < in_memory["AP"][-1]["OVERALL"] < 95
     read = open_ins_seg(tmp_path / "truth", tmp_path / "bitmasks", tmp_path / "score.json", 1).toolkit_scores()
@@ -151,7 +149,7 @@ def test_hundreds_of_instances_are_all_kept() -> None:
 def test_no_instance_is_an_empty_bitmask(tmp_path: Path) -> None:
     pixels, kept = instance_bitmask(np.zeros((0, 3, 4), bool), np.zeros(0), np.zeros(0, int))
     assert pixels.shape == (3, 4, 4) and not pixels.any() and len(kept) == 0
-    write_instance_scores([scored_frame("a.jpg", np.array([0.5, 0.25])), scored_frame("b.jpg", kept)], tmp_path / "s")
+    write_frames([scored_frame("a.jpg", np.array([0.5, 0.25])), scored_frame("b.jpg", kept)], tmp_path / "s")
     assert json.loads((tmp_path / "s").read_text()) == [
         {"name": "a.jpg", "labels": [{"index": 1, "score": 0.5}, {"index": 2, "score": 0.25}]},
         {"name": "b.jpg", "labels": []},
@@ -177,7 +175,7 @@ def test_a_submission_is_the_same_bytes_whenever_it_is_made(tmp_path: Path) -> N
     folder = tmp_path / "out"
     for name in ("b", "a"):
         write_mask(np.full((9, 16, 4), 7, np.uint8), folder / "bitmasks" / f"{name}.png")
-    write_instance_scores([scored_frame("a.jpg", np.array([0.5]))] * 50, folder / "score.json")
+    write_frames([scored_frame("a.jpg", np.array([0.5]))] * 50, folder / "score.json")
     (folder / "scores.json").write_text("{}")
     (folder / "bitmasks" / ".a.png.1.tmp").write_text("left behind")
     for name in ("one.zip", "two.zip"):

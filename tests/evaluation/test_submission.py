@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.boxes import Boxes
 from bdd100k_d2.evaluation.results import (
@@ -22,8 +23,6 @@ from bdd100k_d2.evaluation.results import (
     mask_path,
     panoptic_bitmask,
     scored_frame,
-    write_detections,
-    write_instance_scores,
     write_mask,
     write_submission,
 )
@@ -54,7 +53,7 @@ def det(tmp_path: Path) -> Path:
     corners = np.array([[0, 0, 127, 71], [5, 5, 4.5, 8]] * 2, float)
     boxes = Boxes(FRAMES, np.array([0, 0, 1, 1]), np.array([2, 9] * 2), corners, np.array([0.5, 1] * 2))
     frames = detection_frames(boxes, TASKS["det"].names)
-    write_detections(frames, tmp_path / "det.json")
+    write_frames(frames, tmp_path / "det.json")
     return tmp_path / "det.json"
 
 
@@ -75,7 +74,7 @@ def ins_seg(tmp_path: Path) -> Path:
         pixels, kept = instance_bitmask(shapes, scores, np.array([0, 7, 2]))
         write_mask(pixels, mask_path(tmp_path / "out" / "bitmasks", name))
         scored.append(scored_frame(name, scores[kept]))
-    write_instance_scores(scored, tmp_path / "out" / "score.json")
+    write_frames(scored, tmp_path / "out" / "score.json")
     return tmp_path / "out"
 
 

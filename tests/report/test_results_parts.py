@@ -8,7 +8,7 @@ import pytest
 from support.frames import write_image
 
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.evaluation.files.slices import SliceScores, Slice
+from bdd100k_d2.evaluation.files.slices import Slice, SliceScores
 from bdd100k_d2.report.analysis.frames import most_changed
 from bdd100k_d2.report.analysis.records import Estimate
 from bdd100k_d2.report.page_images import GalleryImages

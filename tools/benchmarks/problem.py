@@ -8,9 +8,19 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from bdd100k_d2.data.labels import HEIGHT, WIDTH, Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes
+from bdd100k_d2.data.labels import (
+    HEIGHT,
+    WIDTH,
+    Box2D,
+    Frame,
+    FrameAttributes,
+    ImageSize,
+    Label,
+    LabelAttributes,
+    write_frames,
+)
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.evaluation.results import mask_path, write_detections, write_mask
+from bdd100k_d2.evaluation.results import mask_path, write_mask
 from bdd100k_d2.parallel import map_frames
 from bdd100k_d2.tasks import TASKS
 
@@ -46,10 +56,10 @@ def make_detections(folder: Path, frames: int, seed: int = 0, detections_seed: i
     counts = rng.poisson(BOXES_PER_FRAME, frames)
     boxes, classes = _boxes(rng, int(counts.sum()))
     problem = Problem(folder / "det_val.json", folder / "det.json")
-    write_detections(_labelled(boxes, classes, counts), problem.truth)
+    write_frames(_labelled(boxes, classes, counts), problem.truth)
     if detections_seed is not None:
         rng = np.random.default_rng(detections_seed)
-    write_detections(_detected(rng, boxes, classes, counts), problem.predicted)
+    write_frames(_detected(rng, boxes, classes, counts), problem.predicted)
     return problem
 
 
@@ -62,7 +72,7 @@ def make_labels(folder: Path, frames: int, boxes: int, seed: int = 0) -> tuple[P
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(boxes, np.full(frames, 1 / frames))
     labels, images = folder / "det_train.json", folder / "images"
-    write_detections(_labelled(*_boxes(rng, boxes), counts), labels)
+    write_frames(_labelled(*_boxes(rng, boxes), counts), labels)
     images.mkdir()
     for place in range(frames):
         (images / image_name(place)).touch()

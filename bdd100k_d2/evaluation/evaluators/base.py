@@ -31,13 +31,7 @@ class OfficialEvaluator(DatasetEvaluator):
     prediction; they are gathered once, at the end. A split without public labels gets a ``submission.zip`` for the
     evaluation server in place of scores, if its results are PNG files; a det.json needs no zip.
 
-    Args:
-        dataset_name: a registered data set of the task.
-        output_dir: the folder to write into.
-
     Attributes:
-        task: of the subclass.
-        names: of the task's classes.
         label_path: of the ground truth, which is there; None for a split without public labels.
         frames: of a slice, by the stems of their images: the only ones that are scored; None for a whole split.
     """
@@ -71,13 +65,10 @@ class OfficialEvaluator(DatasetEvaluator):
         comm.synchronize()
 
     def report(self, key: str, official: ToolkitScores, extra: ToolkitScores, per_class: str) -> DatasetScores:
-        """Writes ``scores.json``, logs the official table and returns Detectron2's form.
+        """Writes ``scores.json``, logs the official table and returns Detectron2's form under ``key``.
 
-        Args:
-            key: of the result: "bbox", "sem_seg" ...
-            official: scores.
-            extra: scores that the official tool does not have.
-            per_class: the metric that is returned for each class, as "AP-car".
+        ``extra`` scores are returned beside the ``official`` ones; ``per_class`` is the metric that is returned for
+        each class, as "AP-car".
         """
         write_toolkit_scores(official, self.output_dir / "scores.json")
         logger.info("Official scores of %s:\n%s", self.dataset_name, table(official))

@@ -9,7 +9,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
-from ...data.labels import image_stem
+from ...data.labels import image_stem, write_frames
 from .. import results
 from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames
@@ -23,13 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class BitmaskEvaluator(OfficialEvaluator):
-    """Writes ``bitmasks/`` and scores them by the rules for bitmasks, which are the server's.
+    """Writes ``bitmasks/`` and scores them by the server's rules for bitmasks, also where the labels are run lengths.
 
-    They are also the rules where the labels are run lengths.
-
-    Attributes:
-        truth: the ground truth, read image by image; None for a split without public labels.
-        category_of: of the subclass, for labels that are run lengths.
+    ``truth`` is the ground truth, read image by image; None for a split without public labels.
     """
 
     category_of: CategoryOf
@@ -61,12 +57,9 @@ class BitmaskEvaluator(OfficialEvaluator):
         return self.output_dir / "bitmasks"
 
     def missing(self, truth: BitmaskTruth, predicted: Collection[str]) -> Iterator[tuple[str, Bitmask, Bitmask]]:
-        """Yields each frame of the ground truth that is not in ``predicted``, which are names of images.
+        """Yields the image, ground truth and empty prediction of each frame that is not in ``predicted``, image names.
 
-        Officially it counts, with an empty prediction; two of the released bitmasks have no image.
-
-        Yields:
-            The name of its image, the ground truth, and a prediction without instances.
+        Officially such a frame counts; two of the released bitmasks have no image.
         """
         stems = {image_stem(name) for name in predicted}
         for stem in match_frames(truth.stems, stems, truth.path, self._folder):
@@ -89,17 +82,14 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
     def process(self, inputs: Records, outputs: Records) -> None:
         """Writes and matches the ``instances`` of each image: ``pred_masks`` (N, H, W) at the original size.
 
-        Raises:
-            DataError: the ground truth is missing or unreadable, or has another size.
-            OutputError: the bitmask cannot be written.
+        It raises the errors of :meth:`write`.
         """
         for one, output in zip(inputs, outputs, strict=True):
             name = one["image_id"]
             instances = output["instances"].to("cpu")
             scores = instances.scores.numpy().astype(np.float64)
-            pixels, kept = results.instance_bitmask(
-                instances.pred_masks.numpy(), scores, instances.pred_classes.numpy()
-            )
+            masks, classes = instances.pred_masks.numpy(), instances.pred_classes.numpy()
+            pixels, kept = results.instance_bitmask(masks, scores, classes)
             self._scores[name] = scores[kept]
             pair = self.write(pixels, name)
             if pair is not None:
@@ -116,10 +106,8 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         if not comm.is_main_process():
             return None
         scores = {name: each for rank, _ in gathered for name, each in rank.items()}
-        scores = {name: scores[name] for name in sorted(scores)}
-        results.write_instance_scores(
-            (results.scored_frame(name, each) for name, each in scores.items()), self.output_dir / "score.json"
-        )
+        lines = (results.scored_frame(name, scores[name]) for name in sorted(scores))
+        write_frames(lines, self.output_dir / "score.json")
         logger.info("The predicted bitmasks and score.json are in %s", self.output_dir)
         if self.truth is None:
             return self.no_scores()
@@ -143,9 +131,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
     def process(self, inputs: Records, outputs: Records) -> None:
         """Writes and counts the ``panoptic_seg`` of each image: (H, W) segment ids, and what the segments are.
 
-        Raises:
-            DataError: the ground truth is missing or unreadable, or has another size.
-            OutputError: the bitmask cannot be written.
+        It raises the errors of :meth:`write`.
         """
         for one, output in zip(inputs, outputs, strict=True):
             name = one["image_id"]

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 from detectron2.utils import comm
 
+from ...data.labels import write_frames
 from ...tasks import TASKS
 from .. import results
 from ..boxes import Boxes, join_boxes
@@ -41,7 +42,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
             return None
         boxes = join_boxes(gathered).sorted()
         path = self.output_dir / TASKS[self.task].results[0]
-        results.write_detections(results.detection_frames(boxes, self.names), path)
+        write_frames(results.detection_frames(boxes, self.names), path)
         logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
         if self.label_path is None:
             return self.no_scores()

@@ -97,16 +97,7 @@ class BDD100KDrivableEvaluator(BDD100KSemSegEvaluator):
 
 
 def count_pixels(truth: np.ndarray, prediction: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Counts pixels by true and predicted class, on the device of the prediction.
-
-    Args:
-        truth: (H, W) uint8.
-        prediction: (H, W) uint8.
-        num_classes: K.
-
-    Returns:
-        (K, K + 1) int64, as :func:`~bdd100k_d2.evaluation.metrics.segmentation.confusion_matrix`.
-    """
+    """The confusion matrix (K, K + 1) int64 of two masks (H, W) uint8, on the device of the prediction."""
     if prediction.device.type == "cpu":
         # Several times as fast as PyTorch's histogram.
         return torch.from_numpy(confusion_matrix(truth, prediction.numpy(), num_classes))

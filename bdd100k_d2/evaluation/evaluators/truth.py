@@ -21,34 +21,22 @@ CategoryOf = Callable[[Label, str], tuple[int, int] | None]
 class BitmaskTruth:
     """Reads the ground truth of one image at a time from a folder of bitmasks, or from run lengths.
 
-    Args:
-        path: of the labels. A label file is read at once, a bitmask when it is asked for.
-        category_of: of :func:`frame_bitmask`.
-        chosen: stems of the images that count; all without it.
+    A label file is read at once, a bitmask when it is asked for. ``stems`` are the frames that count, sorted, without
+    the endings of their images: those that are ``chosen``, all without it.
 
     Raises:
         DataError: a label file that cannot be read.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        category_of: CategoryOf,
-        chosen: AbstractSet[str] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, category_of: CategoryOf, chosen: AbstractSet[str] | None = None) -> None:
         self.path = path
-        self._chosen = chosen
         self._category_of = category_of
         self._frames: dict[str, Frame] = {}
         self._files = list_masks(path) if path.is_dir() else {}
         if not self._files:
             self._frames = {image_stem(frame.name): frame for frame in read_labels(path).frames}
-
-    @property
-    def stems(self) -> list[str]:
-        """The frames, sorted, without the endings of their images."""
         stems = set(self._files or self._frames)
-        return sorted(stems if self._chosen is None else self._chosen & stems)
+        self.stems = sorted(stems if chosen is None else chosen & stems)
 
     def read(self, image_name: str, size: tuple[int, int] | None = None) -> Bitmask:
         """The instances of an image; its predictions, if there are any, have ``size``, (height, width) in pixels.
@@ -73,12 +61,7 @@ class BitmaskTruth:
 
 
 def frame_bitmask(frame: Frame, category_of: CategoryOf, path: Path) -> Bitmask:
-    """Paints the run lengths of a frame's labels in their order, later ones over earlier ones.
-
-    Args:
-        frame: its labels without run lengths are left out.
-        category_of: of the task.
-        path: of the labels, for messages.
+    """Paints the run lengths of a frame's labels, where they have any, in their order, later ones over earlier ones.
 
     Raises:
         DataError: run lengths of another size or that are none, or an unknown category.

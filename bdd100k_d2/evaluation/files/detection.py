@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,29 +20,19 @@ from .matched_frames import MatchedFrames, match_frames
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
 class MatchedBoxes(MatchedFrames):
-    """Boxes and detections of a split, in columns whose frames are places in ``names``.
+    """Boxes, what the label file says of each, and detections, in columns whose frames are places in ``names``."""
 
-    Attributes:
-        names: the frames, sorted.
-        flags: what the label file says of each box of ground truth.
-        truth: the boxes of ground truth.
-        detections: what was predicted.
-    """
-
-    def __init__(self, names: Sequence[str], truth: GroundTruth, flags: LabelFlags, detections: Detections) -> None:
-        self.names = names
-        self.flags = flags
-        self.truth = truth
-        self.detections = detections
+    names: Sequence[str]
+    truth: GroundTruth
+    flags: LabelFlags
+    detections: Detections
 
     def toolkit_scores(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> ToolkitScores:
-        """COCO's twelve scores.
+        """COCO's twelve scores of all, or of the frames and boxes where ``frames`` (F,) or ``boxes`` (N,) bool is true.
 
-        Args:
-            frames: (F,) bool, the frames to score; all without it.
-            boxes: (N,) bool, the boxes of ground truth to score; the others count as crowds: detections on them are
-                neither right nor wrong.
+        Other boxes of ground truth count as crowds: detections on them are neither right nor wrong.
         """
         truth, detections = self.truth, self.detections
         if boxes is not None:
@@ -54,13 +45,7 @@ class MatchedBoxes(MatchedFrames):
 
 
 class DetectionFiles(NamedTuple):
-    """What is read from two label files: matched boxes, and what is known of its ground truth.
-
-    Attributes:
-        matched: to be scored.
-        attributes: of the frames that have any, by name.
-        vintage: of the ground truth.
-    """
+    """What is read from two label files: matched boxes, and of the ground truth the frames' attributes and vintage."""
 
     matched: MatchedBoxes
     attributes: dict[str, FrameAttributes]
@@ -68,12 +53,7 @@ class DetectionFiles(NamedTuple):
 
 
 def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
-    """Reads ground truth and predictions and matches their frames.
-
-    Args:
-        truth: a label file of any vintage, or a folder of them.
-        predicted: likewise.
-        processes: read a large file of predictions.
+    """Reads two label files of any vintage, or folders of them, and matches their frames.
 
     Raises:
         DataError: a bad file, an unknown category, a box without a score, or predictions of other frames.

@@ -25,19 +25,10 @@ logger = logging.getLogger(__name__)
 Attributes = Mapping[str, FrameAttributes]
 
 
-class Inputs(NamedTuple):
-    """What is scored: two paths, the scores of predicted bitmasks, and how many processes or threads read."""
-
-    truth: Path
-    predicted: Path
-    score_file: Path | None
-    workers: int
-
-
-def _open_det(inputs: Inputs) -> tuple[MatchedFrames, Attributes]:
-    matched, attributes, vintage = open_det(inputs.truth, inputs.predicted, inputs.workers)
+def _open_det(truth: Path, predicted: Path, _: Path | None, workers: int) -> tuple[MatchedFrames, Attributes]:
+    matched, attributes, vintage = open_det(truth, predicted, workers)
     logger.info(
-        "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", inputs.truth, vintage.value
+        "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", truth, vintage.value
     )
     return matched, attributes
 
@@ -45,41 +36,38 @@ def _open_det(inputs: Inputs) -> tuple[MatchedFrames, Attributes]:
 # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
 
 
-def _open_masks(inputs: Inputs, task: str) -> tuple[MatchedFrames, None]:
+def _open_masks(task: str, truth: Path, predicted: Path, _: Path | None, workers: int) -> tuple[MatchedFrames, None]:
     from .segmentation import open_masks
 
-    return open_masks(task, inputs.truth, inputs.predicted, inputs.workers), None
+    return open_masks(task, truth, predicted, workers), None
 
 
-def _open_ins_seg(inputs: Inputs) -> tuple[MatchedFrames, None]:
+def _open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, workers: int) -> tuple[MatchedFrames, None]:
     from .instances import open_ins_seg
 
-    return open_ins_seg(*inputs), None
+    return open_ins_seg(truth, predicted, score_file, workers), None
 
 
-def _open_pan_seg(inputs: Inputs) -> tuple[MatchedFrames, None]:
+def _open_pan_seg(truth: Path, predicted: Path, _: Path | None, workers: int) -> tuple[MatchedFrames, None]:
     from .panoptic import open_pan_seg
 
-    return open_pan_seg(inputs.truth, inputs.predicted, inputs.workers), None
+    return open_pan_seg(truth, predicted, workers), None
 
 
-OPENERS: dict[str, Callable[[Inputs], tuple[MatchedFrames, Attributes | None]]] = {
+OPENERS: dict[str, Callable[[Path, Path, Path | None, int], tuple[MatchedFrames, Attributes | None]]] = {
     "det": _open_det,
-    "sem_seg": partial(_open_masks, task="sem_seg"),
-    "drivable": partial(_open_masks, task="drivable"),
+    "sem_seg": partial(_open_masks, "sem_seg"),
+    "drivable": partial(_open_masks, "drivable"),
     "ins_seg": _open_ins_seg,
     "pan_seg": _open_pan_seg,
 }
-"""By task: what is scored -> its matched frames, and their attributes where the ground truth has those."""
+"""By task: ground truth, predictions, score file, workers -> matched frames, and their attributes (None for masks)."""
 
 
 class FileScores(NamedTuple):
     """Everything that is known of a set of predictions.
 
-    Attributes:
-        official: the official scores.
-        extra_metrics: scores that the official tool does not have.
-        slices: by attribute.
+    ``extra_metrics`` are scores that the official tool does not have; ``slices`` are by attribute.
     """
 
     official: ToolkitScores
@@ -132,27 +120,27 @@ def evaluate_files(
         DataError: bad files, which the message names with the frame and the remedy.
     """
     by = [by] if isinstance(by, str) else by
-    inputs = Inputs(Path(truth), Path(predicted), None if score_file is None else Path(score_file), workers or cores())
-    _check_arguments(task, inputs, by)
+    truth, predicted, scores = Path(truth), Path(predicted), None if score_file is None else Path(score_file)
+    _check_arguments(task, truth, predicted, by)
     # Nearly all that is read stays to the end, and looking through it for garbage costs a tenth of the time.
     with without_collection():
-        matched, found = OPENERS[task](inputs)
+        matched, found = OPENERS[task](truth, predicted, scores, workers or cores())
         slices: Mapping[str, Slice] = {}
         if by:
-            source = inputs.truth if attributes is None else Path(attributes)
+            source = truth if attributes is None else Path(attributes)
             if found is None or attributes is not None:
                 found = read_attributes(source, matched)
             slices = slices_of(matched, by, found, source)
         return FileScores(matched.toolkit_scores(), matched.extra_metrics(), slices)
 
 
-def _check_arguments(task: str, inputs: Inputs, by: Sequence[str]) -> None:
+def _check_arguments(task: str, truth: Path, predicted: Path, by: Sequence[str]) -> None:
     if task not in OPENERS:
         raise ConfigError(f"no task {task!r}; there are {', '.join(OPENERS)}.")
     known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if TASKS[task].form == "boxes" else ()))
     if unknown := [name for name in by if name not in known]:
         raise ConfigError(f"{task} cannot be scored by {unknown[0]!r}, but by {', '.join(known)}.")
-    for path in (inputs.truth, inputs.predicted):
+    for path in (truth, predicted):
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path.")
 

@@ -3,8 +3,8 @@
 import logging
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,18 +18,13 @@ from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
-from .score_file import InstanceScores, rank, read_score_file, without_bitmask
+from .score_file import InstanceScores, rank, read_score_file
 
 logger = logging.getLogger(__name__)
 
 
 def matched_bitmasks(names: Sequence[str], frames: Sequence[FrameMatches]) -> CountedFrames[FrameMatches]:
-    """Matched bitmasks, to be scored with COCO's twelve scores.
-
-    Args:
-        names: the file names of the ground truth's bitmasks, in the order of their paths.
-        frames: their matches.
-    """
+    """Matched bitmasks, in the order of the paths of the ground truth, to be scored with COCO's twelve scores."""
     return CountedFrames(names, frames, _score_bitmasks)
 
 
@@ -43,13 +38,9 @@ def _score_run_lengths(frames: Sequence[tuple[FrameMasks, FrameMasks]]) -> Toolk
 
 
 def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processes: int) -> MatchedFrames:
-    """Reads ground truth and predictions and matches their frames.
+    """Reads two folders of bitmasks, or two label files with run lengths or folders of those, and matches their frames.
 
-    Args:
-        truth: a folder of bitmasks, or a label file with run lengths or a folder of those.
-        predicted: of the same kind.
-        score_file: the scores of predicted bitmasks; not used with label files, which hold their scores.
-        processes: that read and match.
+    ``score_file`` holds the scores of predicted bitmasks; label files hold their own.
 
     Raises:
         DataError: a bad file, ground truth and predictions of two kinds or of other frames, or bitmasks without scores.
@@ -66,7 +57,7 @@ def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processe
     true_files, files = found
     match_frames(true_files, files, truth, predicted)
     scores = read_score_file(score_file)
-    unused = without_bitmask(scores, files)
+    unused = sorted(scores.keys() - files.keys())
     if unused:
         logger.warning(
             "%s: %d frames have scores but no bitmask in %s; these scores are not used; the first is %s.",
@@ -75,23 +66,15 @@ def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processe
             predicted,
             unused[0],
         )
-    items = [_BitmaskFrame(file, files.get(name), scores.get(name), score_file) for name, file in true_files.items()]
-    return matched_bitmasks(list(true_files), list(map_frames(_match, items, processes, "Matching bitmasks")))
+    items = [(file, files.get(name), scores.get(name)) for name, file in true_files.items()]
+    matches = map_frames(partial(_match, score_file), items, processes, "Matching bitmasks")
+    return matched_bitmasks(list(true_files), list(matches))
 
 
-class _BitmaskFrame(NamedTuple):
-    truth: Path
-    predicted: Path | None
-    scores: InstanceScores | None
-    score_file: Path
-
-
-def _match(frame: _BitmaskFrame) -> FrameMatches:
-    truth, predicted = read_pair(frame.truth, frame.predicted, len(INS_SEG))
-    ranking = np.zeros(0, np.int64), np.zeros(0)
-    if frame.predicted is not None:
-        ranking = rank(predicted.ids, frame.scores, frame.predicted, frame.score_file)
-    return match_instances(truth, predicted, *ranking, len(INS_SEG))
+def _match(score_file: Path, frame: tuple[Path, Path | None, InstanceScores | None]) -> FrameMatches:
+    truth_path, path, scores = frame
+    truth, predicted = read_pair(truth_path, path, len(INS_SEG))
+    return match_instances(truth, predicted, *rank(predicted.ids, scores, path, score_file), len(INS_SEG))
 
 
 def _read_masks(

@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -13,18 +14,14 @@ from ..toolkit_format import ToolkitScores
 
 logger = logging.getLogger(__name__)
 
-
 Counted = TypeVar("Counted")
 
 
 class MatchedFrames(ABC):
-    """Ground truth and predictions of a task, counted frame by frame, ready to be scored as a whole or in part.
-
-    Attributes:
-        names: the frames of the ground truth, sorted; a mask over them chooses a slice.
-    """
+    """Ground truth and predictions of a task, counted frame by frame, ready to be scored as a whole or in part."""
 
     names: Sequence[str]
+    """The frames of the ground truth, or their files, sorted; a mask over them chooses a slice."""
 
     @abstractmethod
     def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
@@ -35,27 +32,19 @@ class MatchedFrames(ABC):
         return {}
 
 
+@dataclass(frozen=True, eq=False)
 class CountedFrames(MatchedFrames, Generic[Counted]):
-    """What was counted in each frame, and the function that makes official scores of it.
+    """What was counted in each frame, in the order of ``names``, and the function that makes official scores of it."""
 
-    Args:
-        names: of the frames of the ground truth, or of their files.
-        frames: what was counted, in the order of ``names``.
-        score: makes the scores of some of ``frames``.
-    """
-
-    def __init__(
-        self, names: Sequence[str], frames: Sequence[Counted], score: Callable[[Sequence[Counted]], ToolkitScores]
-    ) -> None:
-        self.names = names
-        self._frames = frames
-        self._score = score
+    names: Sequence[str]
+    counted: Sequence[Counted]
+    score: Callable[[Sequence[Counted]], ToolkitScores]
 
     def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """The official scores, as of every `MatchedFrames`."""
         if frames is None:
-            return self._score(self._frames)
-        return self._score([frame for frame, taken in zip(self._frames, frames, strict=True) if taken])
+            return self.score(self.counted)
+        return self.score([counted for counted, taken in zip(self.counted, frames, strict=True) if taken])
 
 
 def match_frames(

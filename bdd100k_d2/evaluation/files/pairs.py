@@ -23,8 +23,7 @@ logger = logging.getLogger(__name__)
 def find_bitmasks(truth: Path, predicted: Path) -> tuple[dict[str, Path], dict[str, Path]] | None:
     """The bitmasks of two folders and of the folders in them, by file name, in the order of their paths.
 
-    Returns:
-        Ground truth and predictions; None where both are label files or folders of those.
+    None where both are label files or folders of those.
 
     Raises:
         DataError: one is bitmasks and the other labels, a folder holds neither, or two files have one name.
@@ -47,10 +46,10 @@ def read_pair(truth: Path, predicted: Path | None, num_classes: int) -> tuple[Bi
     Raises:
         DataError: a bitmask that cannot be read, two sizes, or a category id above ``num_classes``.
     """
-    first = _read(truth, num_classes)
+    first = check_categories(read_bitmask(truth), num_classes, truth)
     if predicted is None:
         return first, empty_bitmask(first)
-    second = _read(predicted, num_classes)
+    second = check_categories(read_bitmask(predicted), num_classes, predicted)
     if first.instances.shape != second.instances.shape:
         ours, theirs = ("x".join(map(str, mask.instances.shape)) for mask in (second, first))
         raise DataError(
@@ -70,10 +69,6 @@ def _png_files(path: Path) -> dict[str, Path] | None:
     if not files and not files_below(path, ".json"):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of bitmasks or label files.")
     return files or None
-
-
-def _read(path: Path, num_classes: int) -> Bitmask:
-    return check_categories(read_bitmask(path), num_classes, path)
 
 
 class LeftOut(NamedTuple):
@@ -99,17 +94,8 @@ def count_run_lengths(
 ) -> tuple[list[str], list[Counted]]:
     """Reads label files, pairs their frames by name, and counts each pair; a frame not predicted has no labels.
 
-    One warning for each kind and file tells what is left out.
-
-    Args:
-        truth: a label file with run lengths, or a folder of those.
-        predicted: likewise.
-        processes: that count.
-        what: that is done, for the progress bar.
-        count: of the two paths and a pair of frames.
-
-    Returns:
-        The names of the frames, sorted, and what was counted in them.
+    One warning for each kind and file tells what is left out. ``what`` is done, for the progress bar; ``count`` takes
+    the two paths and a pair of frames. Returned are the names of the frames, sorted, and what was counted in them.
 
     Raises:
         DataError: as :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.matched_frames.match_frames`, or no
@@ -158,13 +144,7 @@ def warn_without_mask(path: Path, count: int) -> None:
 
 
 def checked_masks(frame: Frame, labels: Sequence[Label], truth: Frame, path: Path) -> list[CocoRLE]:
-    """The masks of those of a frame's labels that have run lengths.
-
-    Args:
-        frame: of ground truth or predictions.
-        labels: some of its labels, all with run lengths.
-        truth: the frame of ground truth, whose size counts; 720x1280 where it has none.
-        path: the label file, for messages.
+    """The masks of those of a frame's ``labels`` that have run lengths, in the size of its ground truth.
 
     Raises:
         DataError: a mask of another size, or broken run lengths.

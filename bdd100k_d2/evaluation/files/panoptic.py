@@ -26,21 +26,13 @@ def matched_segments(
 ) -> CountedFrames[PanopticCounts]:
     """Counted segments, to be scored: PQ, SQ, RQ and the number of classes, by class, over stuff, things and all.
 
-    Args:
-        names: the frames, or the file names of the ground truth's bitmasks in the order of their paths.
-        frames: their counts.
-        number_key: the official name of the number of classes.
+    ``names`` are frames, or files in the order of their paths; ``number_key`` is the official name of the number.
     """
     return CountedFrames(names, frames, partial(_toolkit_scores, number_key=number_key))
 
 
 def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
-    """Reads ground truth and predictions and matches their frames.
-
-    Args:
-        truth: a folder of bitmasks, or a label file with run lengths or a folder of those.
-        predicted: of the same kind.
-        processes: that read and count.
+    """Reads two folders of bitmasks, or two label files with run lengths or folders of those, and matches their frames.
 
     Raises:
         DataError: a bad file, or ground truth and predictions of two kinds or of other frames.

@@ -1,14 +1,12 @@
 """The file of the scores of predicted bitmasks: ``[{"name", "labels": [{"index" or "id", "score"}]}]``."""
 
 import math
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from ...data.labels import DocumentPart, diagnose, read_content
+from ...data.labels import DocumentPart, are_objects, diagnose, read_content
 from ...errors import DataError
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
@@ -50,18 +48,11 @@ def read_score_file(path: Path) -> dict[str, InstanceScores]:
     return scores
 
 
-def rank(ids: np.ndarray, scores: InstanceScores | None, path: Path, score_file: Path) -> InstanceScores:
-    """Ranks the instances of a bitmask.
+def rank(ids: np.ndarray, scores: InstanceScores | None, path: Path | None, score_file: Path) -> InstanceScores:
+    """Ranks the instances of a bitmask by descending score: (N,) indices into ``ids``, and (N,) their scores.
 
-    Args:
-        ids: (N,) annotation ids of the instances, ascending.
-        scores: of the frame; None where the score file does not have it.
-        path: the bitmask, for messages.
-        score_file: for messages.
-
-    Returns:
-        (N,) indices into ``ids`` by descending score, and (N,) their scores. Those of annotation ids that have no pixel
-        are left out, as by the toolkit.
+    ``ids`` (N,) are their annotation ids, ascending; ``scores`` are None where the score file does not have the frame.
+    Scores of annotation ids that have no pixel are left out, as by the toolkit.
 
     Raises:
         DataError: an instance without a score.
@@ -76,11 +67,6 @@ def rank(ids: np.ndarray, scores: InstanceScores | None, path: Path, score_file:
         )
     drawn = np.isin(scores[0], ids)
     return np.searchsorted(ids, scores[0][drawn]), scores[1][drawn]
-
-
-def without_bitmask(scores: Collection[str], bitmasks: Collection[str]) -> list[str]:
-    """The frames that have scores but no bitmask, sorted."""
-    return sorted(set(scores) - set(bitmasks))
 
 
 def _ranked(frame: _Frame, path: Path) -> InstanceScores:
@@ -107,9 +93,7 @@ def _ranked(frame: _Frame, path: Path) -> InstanceScores:
     return np.array(ids, np.int64)[order], scores[order]
 
 
-def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
-    if not isinstance(document, list) or not all(isinstance(frame, dict) for frame in document):
+def _parts(document: object) -> list[DocumentPart] | None:
+    if not are_objects(document):
         return None
-    return [
-        DocumentPart(f"frame {frame.get('name', f'number {i}')}", frame, _Frame) for i, frame in enumerate(document)
-    ]
+    return [DocumentPart(f"frame {item.get('name', f'number {i}')}", item, _Frame) for i, item in enumerate(document)]

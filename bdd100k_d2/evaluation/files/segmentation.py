@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from hotcoco.semantic import SemanticEval
@@ -26,34 +28,27 @@ from .pairs import check_masks_present, warn_without_mask
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
 class MatchedMasks(MatchedFrames):
     """The confusion matrices of a split.
 
     Attributes:
-        names: the frames, sorted, without ".jpg" or ".png".
         matrices: (F, K, K + 1) int64, as :func:`~bdd100k_d2.evaluation.metrics.segmentation.confusion_matrix` returns.
         masks: of each frame that was opened from files the true mask and the predicted one, None where there is none.
     """
 
-    def __init__(
-        self,
-        task: str,
-        names: Sequence[str],
-        matrices: np.ndarray,
-        masks: Sequence[tuple["Mask", "Mask | None"]] = (),
-    ) -> None:
-        self.names = names
-        self.matrices = matrices
-        self.masks = masks
-        self._task = task
+    task: str
+    names: Sequence[str]
+    matrices: np.ndarray
+    masks: Sequence[tuple["Mask", "Mask | None"]] = ()
 
     def toolkit_scores(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """IoU, Acc (the precision), fIoU and pAcc; of drivable without the background."""
-        return official_segmentation(self._task, self._total(frames))
+        return official_segmentation(self.task, self._total(frames))
 
     def extra_metrics(self, frames: np.ndarray | None = None) -> ToolkitScores:
         """The recall, and for drivable the IoU with the background as a third class."""
-        return extra_segmentation_metrics(self._task, self._total(frames))
+        return extra_segmentation_metrics(self.task, self._total(frames))
 
     def _total(self, frames: np.ndarray | None) -> np.ndarray:
         total: np.ndarray = (self.matrices if frames is None else self.matrices[frames]).sum(axis=0)
@@ -61,13 +56,10 @@ class MatchedMasks(MatchedFrames):
 
 
 def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
-    """Counts the pixels of every frame of the ground truth.
+    """Counts the pixels of every frame of the ground truth, in ``workers`` threads.
 
-    Args:
-        task: of masks.
-        truth: a folder of masks (``<frame>.png``, ids 0 to K-1 and 255), or label files with run lengths.
-        predicted: likewise; it need not be the same kind.
-        workers: threads that count.
+    ``truth`` and ``predicted`` are each a folder of masks (``<frame>.png``, ids 0 to K-1 and 255), or label files with
+    run lengths.
 
     Raises:
         DataError: a bad file, two masks of a frame, a mask of another size, an unknown category, or predictions of
@@ -93,12 +85,11 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Matched
     return MatchedMasks(task, frames, matrices, pairs)
 
 
-class MaskFile:
-    """A mask on disk."""
+class MaskFile(NamedTuple):
+    """A mask on disk, whose ids are checked unless ``num_classes`` is None."""
 
-    def __init__(self, path: Path, num_classes: int | None) -> None:
-        self.path = path
-        self._num_classes = num_classes
+    path: Path
+    num_classes: int | None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -110,7 +101,7 @@ class MaskFile:
             DataError: the file is damaged or missing, or has ids that the task does not have.
         """
         mask = read_mask(self.path)
-        return mask if self._num_classes is None else check_mask(mask, self._num_classes, self.path)
+        return mask if self.num_classes is None else check_mask(mask, self.num_classes, self.path)
 
     def is_plain(self) -> bool:
         """Whether the file's header is that of an 8-bit grey PNG."""
@@ -118,16 +109,15 @@ class MaskFile:
         return header is not None and (header.bits, header.color_type) == (8, GREY)
 
 
-class MaskLabels:
-    """The run lengths of a frame."""
+class MaskLabels(NamedTuple):
+    """The run lengths of a frame in the label file ``path``."""
 
-    def __init__(self, frame: Frame, path: Path, task: str) -> None:
-        self._frame = frame
-        self._path = path
-        self._task = task
+    frame: Frame
+    path: Path
+    task: str
 
     def __str__(self) -> str:
-        return f"{self._path}: frame {self._frame.name}"
+        return f"{self.path}: frame {self.frame.name}"
 
     def read(self) -> np.ndarray:
         """The ids, (H, W) uint8.
@@ -136,13 +126,13 @@ class MaskLabels:
             DataError: run lengths that are none, or of another size.
         """
         # Officially background is no class of run lengths: it is what nothing else is painted on.
-        unscored = TASKS[self._task].unscored
-        class_ids = {name: i for i, name in enumerate(TASKS[self._task].names) if i != unscored}
+        unscored = TASKS[self.task].unscored
+        class_ids = {name: i for i, name in enumerate(TASKS[self.task].names) if i != unscored}
         unpainted = IGNORE_LABEL if unscored is None else unscored
         try:
-            return frame_to_mask(self._frame, class_ids, *self._frame.height_width, unpainted)
+            return frame_to_mask(self.frame, class_ids, *self.frame.height_width, unpainted)
         except DataError as error:
-            raise DataError(f"{self._path}: {error}") from None
+            raise DataError(f"{self.path}: {error}") from None
 
 
 Mask = MaskFile | MaskLabels
@@ -165,11 +155,7 @@ def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
 
 
 def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
-    """Masks by the stems of their frames, as a folder of masks has them.
-
-    Raises:
-        DataError: two frames of a stem.
-    """
+    """Masks by the stems of their frames, as a folder of masks has them."""
     found: dict[str, Mask] = {}
     for name, mask in masks.items():
         if found.setdefault(image_stem(name), mask) is not mask:

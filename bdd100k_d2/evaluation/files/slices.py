@@ -53,11 +53,7 @@ def slice_by_frame(
 ) -> Slice:
     """Scores the frames of each value of ``weather``, ``scene`` or ``timeofday`` on their own.
 
-    Args:
-        matched: what is scored.
-        attribute: a key of `FRAME_ATTRIBUTES`.
-        attributes: of frames by name; a matched frame that is not among them is unlabelled.
-        source: their file, for the definition.
+    A matched frame whose name is not among the ``attributes``, which are read from ``source``, is unlabelled.
     """
     values = {name: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
     # Masks are named by the stems of their frames, or end in .png.

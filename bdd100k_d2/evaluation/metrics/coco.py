@@ -57,13 +57,9 @@ def coco_scores(precision: np.ndarray, recall: np.ndarray) -> dict[str, np.ndarr
 
 
 def empty_scores(present: np.ndarray) -> dict[str, np.ndarray]:
-    """The scores where nothing at all is predicted: 0 for each class that has any label, crowds too; else NaN.
+    """The scores, as of :func:`coco_scores`, where nothing at all is predicted.
 
-    Args:
-        present: (K,) bool, whether the ground truth has a label of a class.
-
-    Returns:
-        As :func:`coco_scores`.
+    They are 0 for each class that has any label, crowds too, as ``present`` (K,) bool says; else NaN.
     """
     empty = np.where(np.append(present, present.any()), 0.0, np.nan)
     return {metric: empty.copy() for metric in METRICS}

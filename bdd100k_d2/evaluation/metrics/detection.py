@@ -46,11 +46,7 @@ class Detections(NamedTuple):
 def detection_scores(
     truth: GroundTruth, detections: Detections, num_frames: int, num_classes: int
 ) -> dict[str, np.ndarray]:
-    """Scores detections against the ground truth.
-
-    Returns:
-        As :func:`~bdd100k_d2.evaluation.metrics.coco.coco_scores`.
-    """
+    """Scores detections against the ground truth, in the form of :func:`.coco.coco_scores`."""
     present = np.bincount(truth.category, minlength=num_classes) > 0
     if len(detections.frame) == 0 or not present.any():
         # COCO's code cannot be run without detections.

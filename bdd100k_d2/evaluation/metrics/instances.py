@@ -121,13 +121,7 @@ class FrameMasks(NamedTuple):
 def rle_scores(truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks], num_classes: int) -> dict[str, np.ndarray]:
     """Scores masks as COCO's "segm", by hotcoco, whose precision arrays equal those of pycocotools bit for bit.
 
-    Args:
-        truth: in the order of the frames' names.
-        predicted: of the same frames.
-        num_classes: K.
-
-    Returns:
-        As :func:`~bdd100k_d2.evaluation.metrics.coco.coco_scores`.
+    Frames are in the order of their names. Returns what :func:`~bdd100k_d2.evaluation.metrics.coco.coco_scores` does.
     """
     if not truth:
         return empty_scores(np.zeros(num_classes, bool))
@@ -153,14 +147,9 @@ def rle_scores(truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks], num
 
 
 def _assign(iou: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """Gives each prediction, in order, the instance left that it overlaps most.
+    """Gives each prediction, in order, the instance left that it overlaps most; crowds, (G,) bool, are not used up.
 
-    Args:
-        iou: (D, G).
-        crowd: (G,) bool; these are not used up.
-
-    Returns:
-        (10, D) int64 indices of instances by IoU threshold; -1 for none.
+    ``iou`` is (D, G). Returned are (10, D) int64 indices of instances by IoU threshold; -1 for none.
     """
     found = np.full((len(IOU_THRESHOLDS), len(iou)), -1)
     left = np.ones((len(IOU_THRESHOLDS), len(crowd)), bool)

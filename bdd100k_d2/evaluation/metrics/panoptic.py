@@ -16,13 +16,10 @@ from ...data.rle import CocoRLE
 
 
 class PanopticCounts(NamedTuple):
-    """Counts of one frame or, added up, of many; by class, K long.
+    """Counts of one frame or, added up, of many, by class.
 
-    Attributes:
-        iou: (K,) float64 sums of the IoUs of the segments found.
-        found: (K,) int64 true positives.
-        extra: (K,) int64 false positives.
-        missed: (K,) int64 false negatives.
+    ``iou`` (K,) float64 are sums of the IoUs of the segments found; ``found``, ``extra`` and ``missed`` (K,) int64 are
+    the true positives, false positives and false negatives.
     """
 
     iou: np.ndarray
@@ -32,12 +29,7 @@ class PanopticCounts(NamedTuple):
 
 
 class FrameSegments(NamedTuple):
-    """N masks of a frame, as run lengths, without crowds and what is ignored.
-
-    Attributes:
-        category: (N,) int64 class indices, 0 to K-1.
-        masks: N masks of the frame's size.
-    """
+    """N masks of a frame, without crowds and what is ignored, and their class indices, (N,) int64, 0 to K-1."""
 
     category: np.ndarray
     masks: list[CocoRLE]
@@ -55,12 +47,9 @@ def bitmask_counts(truth: Bitmask, predicted: Bitmask, num_classes: int) -> Pano
 
 
 def rle_counts(truth: FrameSegments, predicted: FrameSegments, stuff: np.ndarray) -> PanopticCounts:
-    """Matches the segments of a frame; all masks of a stuff class are one segment.
+    """Matches the segments of a frame; all masks of a ``stuff`` class, (K,) bool, are one segment.
 
-    Args:
-        truth: masks may overlap.
-        predicted: masks that do not overlap.
-        stuff: (K,) bool, the classes whose masks are one segment.
+    The masks of ``truth`` may overlap, those of ``predicted`` do not.
     """
     truth, predicted = _merge_stuff(truth, stuff), _merge_stuff(predicted, stuff)
     shape = len(truth.masks), len(predicted.masks)
@@ -74,11 +63,7 @@ def rle_counts(truth: FrameSegments, predicted: FrameSegments, stuff: np.ndarray
 
 
 def panoptic_scores(frames: Sequence[PanopticCounts], groups: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Scores counted frames.
-
-    Args:
-        frames: their counts; K classes.
-        groups: G masks (K,) bool of classes to be averaged.
+    """Scores counted frames; ``groups`` are G masks (K,) bool of classes to be averaged.
 
     Returns:
         "PQ", "SQ", "RQ" in percent and "N", float64 arrays of shape (K + G,): one value per class, then one per group.
@@ -115,14 +100,8 @@ def _count(
 ) -> PanopticCounts:
     """Counts M segments and N predictions by class; classes other than 0..K-1 leave no count.
 
-    Args:
-        true_category: (M,).
-        category: (N,).
-        iou: (M, N).
-        on_truth: (N,) the share of each prediction that lies on segments that take part.
-        true_taken: (M,) bool, which segments take part.
-        taken: (N,) bool, which predictions take part.
-        num_classes: K.
+    ``iou`` is (M, N). ``true_taken`` (M,) and ``taken`` (N,) bool say which segments and predictions take part,
+    ``on_truth`` (N,) the share of each prediction that lies on segments that do.
     """
     iou = np.where(true_category[:, None] == category, iou, 0)
     # A background that no prediction is, for ground truth that has none to be compared with.

@@ -34,12 +34,9 @@ class SegmentationScores(NamedTuple):
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts pixels by true and predicted class.
+    """Counts pixels of two masks (H, W) uint8 by true and predicted class.
 
-    Args:
-        truth: (H, W) uint8; pixels of another value than 0..K-1 are not counted.
-        prediction: (H, W) uint8; another value than 0..K-1 is a wrong answer of no class.
-        num_classes: K.
+    Pixels whose true value is not in 0..K-1 are not counted; such a prediction is a wrong answer of no class.
 
     Returns:
         (K, K + 1) int64: rows are true classes, columns predicted ones, the last is "no class".
@@ -78,14 +75,9 @@ def segmentation_scores(matrix: np.ndarray) -> SegmentationScores:
 
 
 def without_background(matrix: np.ndarray, unscored: int | None) -> np.ndarray:
-    """The official view of a matrix: a class is not scored, and is a wrong answer where it is predicted.
+    """The official view (K - 1, K) of a matrix (K, K + 1): a class is not scored, and a wrong answer where predicted.
 
-    Args:
-        matrix: (K, K + 1) of all classes, as of direct, alternative and background.
-        unscored: the class, as the background of drivable; without one the matrix stays as it is.
-
-    Returns:
-        (K - 1, K) matrix of the other classes, in their order.
+    ``unscored`` is that class, as the background of drivable; if None, the matrix stays as it is.
     """
     if unscored is None:
         return matrix

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import PurePosixPath
 
-import msgspec
 import numpy as np
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, decode_bitmask
@@ -12,15 +11,10 @@ from ...data.png import RGBA, png_pixels
 from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
+from ..results import ScoredInstance
 from .lists import check_panoptic_list, read_records
-from .masks import match_files, one_folder, submitted_form
+from .masks import check_files, match_files, submitted_form
 from .members import Defect, Members, extra_files
-
-
-class _Instance(msgspec.Struct, gc=False):
-    index: int
-    score: float
-
 
 _BITMASK = submitted_form(RGBA)
 _NO_INSTANCE = np.zeros(0, np.int64)
@@ -45,7 +39,7 @@ def check_instances(members: Members, frames: Collection[str], size: tuple[int, 
     pairs, unmatched = match_files(files, frames)
     defects += unmatched
     scores: dict[str, np.ndarray] = {}
-    for name, labels in read_records(members, score_file, frames, _Instance, defects, by_stem=True):
+    for name, labels in read_records(members, score_file, frames, ScoredInstance, defects, by_stem=True):
         scores[name] = np.array([label.index for label in labels], np.int64)
         if not np.isfinite([label.score for label in labels]).all():
             defects.append(Defect("score", score_file, name, "a score is not finite"))
@@ -60,11 +54,8 @@ def check_panoptic(members: Members, frames: Collection[str], size: tuple[int, i
     files = members.visible(".png")
     if not files:
         return check_panoptic_list(members, frames, size)
-    pairs, defects = match_files(files, frames)
-    defects += one_folder(files) + extra_files(members, files)
-    for found in map_frames(partial(_check_panoptic, members, size), pairs, processes, "checking bitmasks"):
-        defects += found
-    return defects
+    check = partial(_check_panoptic, members, size)
+    return check_files(members, files, frames, check, processes, "checking bitmasks")
 
 
 def _check_instances(members: Members, size: tuple[int, int], item: tuple[str, str, np.ndarray]) -> list[Defect]:

@@ -6,7 +6,7 @@ Boxes of det and run lengths of pan_seg are such a list.
 import json
 from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePath, PurePosixPath
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,10 +18,12 @@ from ...errors import DataError
 from ...tasks import TASKS
 from .members import Defect, Members, extra_files
 
+_Label = TypeVar("_Label")
 
-class _Frame(msgspec.Struct):
+
+class _Frame(msgspec.Struct, Generic[_Label]):
     name: str
-    labels: list[msgspec.Raw] | None = None
+    labels: list[_Label] | None = None
 
 
 class _Named(msgspec.Struct):
@@ -33,15 +35,10 @@ class _Named(msgspec.Struct):
 def read_records(
     members: Members, file: str, frames: Collection[str], label: type, defects: list[Defect], by_stem: bool = False
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Reads one JSON list of frames.
+    """Reads the JSON list of frames ``file``, whose labels are of the type ``label``.
 
-    Args:
-        members: of the submission.
-        file: which of them.
-        frames: the image names of the split.
-        label: the type of a label.
-        defects: what is wrong is appended, also the missing, extra and repeated frames when the reading ends.
-        by_stem: a frame may be named with another suffix than the image's.
+    What is wrong is appended to ``defects``, also the missing, extra and repeated frames when the reading ends.
+    ``by_stem``: a frame may be named with another suffix than the image's.
 
     Yields:
         The frames of the split by the names of their images, a repeated one again, and their labels of the type.
@@ -56,7 +53,7 @@ def read_records(
     seen: set[str] = set()
     for place, item in enumerate(_items(content, file, defects)):
         try:
-            frame = _convert(item, _Frame)
+            frame = _convert(item, _Frame[msgspec.Raw] if isinstance(item, msgspec.Raw) else _Frame[Any])
         except msgspec.ValidationError as error:
             defects.append(Defect("frame", file, None, f"number {place} of the list is no frame: {error}"))
             continue
@@ -91,28 +88,16 @@ def _items(content: bytes, file: str, defects: list[Defect]) -> list[Any]:
             defects.append(Defect("file", file, None, diagnose(content, error)))
             return []
     if isinstance(document, dict) and isinstance(document.get("frames"), list):
-        text = 'holds {"frames": [...]}; the server takes the list itself'
-        defects.append(Defect("file", file, None, text))
-        frames: list[Any] = document["frames"]
-        return frames
-    if not isinstance(document, list):
-        defects.append(Defect("file", file, None, "holds no list of frames"))
-        return []
-    return document
+        defects.append(Defect("file", file, None, 'holds {"frames": [...]}; the server takes the list itself'))
+        document = document["frames"]
+    if isinstance(document, list):
+        return document
+    defects.append(Defect("file", file, None, "holds no list of frames"))
+    return []
 
 
 def _convert(item: Any, kind: type) -> Any:  # noqa: ANN401, whatever a file holds
-    if isinstance(item, msgspec.Raw):
-        return msgspec.json.decode(item, type=kind)
-    if kind is _Frame:
-        # What is parsed already has no unparsed labels.
-        kind = _ParsedFrame
-    return msgspec.convert(item, kind)
-
-
-class _ParsedFrame(msgspec.Struct):
-    name: str
-    labels: list[Any] | None = None
+    return msgspec.json.decode(item, type=kind) if isinstance(item, msgspec.Raw) else msgspec.convert(item, kind)
 
 
 def _label_name(label: Any) -> str:  # noqa: ANN401, whatever a file holds

@@ -1,6 +1,6 @@
 """The PNG files of a submission: which frames they are of; and those of sem_seg and drivable, a mask for each frame."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -14,15 +14,7 @@ from .members import Defect, Members, extra_files
 
 
 def match_files(files: Sequence[str], frames: Collection[str]) -> tuple[list[tuple[str, str]], list[Defect]]:
-    """Matches PNG files to frames by the stems of their names.
-
-    Args:
-        files: the paths of the PNG files.
-        frames: the image names of the split.
-
-    Returns:
-        The pairs (file, frame), and what is wrong: missing, extra and repeated frames.
-    """
+    """Matches PNG files to frames by their stems: the pairs (file, frame), and missing, extra and repeated frames."""
     by_stem = {PurePosixPath(frame).stem: frame for frame in frames}
     pairs, defects = [], []
     seen: set[str] = set()
@@ -54,16 +46,27 @@ def check_mask_files(
     task: str, members: Members, frames: Collection[str], size: tuple[int, int], processes: int
 ) -> list[Defect]:
     """Checks that there is a mask of class ids for every frame; arguments as of ``CHECKS``."""
-    files = members.visible(".png")
-    pairs, defects = match_files(files, frames)
-    defects += one_folder(files) + extra_files(members, files)
     check = partial(_check_mask, members, TASKS[task].num_classes, size)
-    for found in map_frames(check, pairs, processes, "checking masks"):
+    return check_files(members, members.visible(".png"), frames, check, processes, "checking masks")
+
+
+def check_files(
+    members: Members,
+    files: Sequence[str],
+    frames: Collection[str],
+    check: Callable[[tuple[str, str]], list[Defect]],
+    processes: int,
+    what: str,
+) -> list[Defect]:
+    """Checks that the submission has one PNG file per frame and nothing else, and each pair (file, frame)."""
+    pairs, defects = match_files(files, frames)
+    defects += _one_folder(files) + extra_files(members, files)
+    for found in map_frames(check, pairs, processes, what):
         defects += found
     return defects
 
 
-def one_folder(files: Collection[str]) -> list[Defect]:
+def _one_folder(files: Collection[str]) -> list[Defect]:
     """Defects of files that lie neither at the top nor all in one folder there."""
     folders = sorted({PurePosixPath(file).parent for file in files})
     if len(folders) <= 1 and all(len(folder.parts) <= 1 for folder in folders):

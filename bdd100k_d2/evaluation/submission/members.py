@@ -1,7 +1,4 @@
-"""The files of a submission, read one at a time: a file, those of a folder, or those of a zip that is not unpacked.
-
-And what is wrong with them.
-"""
+"""The files of a submission, of a folder or of a zip that is not unpacked, read one at a time, and their defects."""
 
 import functools
 import os
@@ -24,7 +21,7 @@ class Defect(NamedTuple):
 
     Attributes:
         kind: groups defects of a sort, such as "missing frame".
-        file: the file that is wrong, by its path in the folder or zip.
+        file: the path in the folder or zip.
         frame: the name of the image, None where the whole file is meant.
         text: what is wrong with it and the remedy.
     """
@@ -54,10 +51,7 @@ def describe_defects(defects: Iterable[Defect], shown: int = 5) -> str:
 class Members(NamedTuple):
     """The files of a submission; may be sent to another process.
 
-    Attributes:
-        path: the file, folder or zip.
-        names: paths in ``path`` with "/", sorted; the name itself for a file.
-        is_zip: whether ``path`` is a zip.
+    ``names`` are sorted paths with "/" in the folder or zip ``path``; for a file its own name.
     """
 
     path: Path
@@ -101,10 +95,7 @@ def close_archive() -> None:
 
 
 def open_members(path: Path) -> tuple[Members, list[Defect]]:
-    """Lists the files of a submission; hidden files and folders of a folder are left out.
-
-    Returns:
-        The files with safe names, and defects on the others.
+    """Lists the files of a submission that have safe names, and defects of the others; not a folder's hidden files.
 
     Raises:
         DataError: nothing is at ``path``, or it is a zip that cannot be opened.
