@@ -18,8 +18,18 @@ from ..data.register import known_names
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, DataError, OutputError
 from .legend import add_legend
-from .metadata import classes_of_segments, panoptic_classes, stuff_classes, thing_classes
-from .overlay import Objects, draw_classes, draw_objects, draw_segments, present_classes, stack_masks
+from .overlay import (
+    Objects,
+    classes_of_segments,
+    draw_classes,
+    draw_objects,
+    draw_segments,
+    panoptic_classes,
+    present_classes,
+    stack_masks,
+    stuff_classes,
+    thing_classes,
+)
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode

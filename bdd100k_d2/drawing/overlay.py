@@ -1,18 +1,22 @@
 """Objects and classes of pixels on an image, by names and colours of a task.
 
 It is the one way in which predictions, ground truth and training samples are drawn. Images, colours, what is returned
-and what is raised are as in :mod:`.draw`; nothing here knows Detectron2's types.
+and what is raised are as in :mod:`.draw`. Of Detectron2 it knows
+the metadata of a data set, and imports nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from ..tasks import TASKS
 from .draw import Box, Color, box_areas, draw_boxes, luminance, overlay_mask
+
+if TYPE_CHECKING:
+    from detectron2.data import Metadata
 
 IGNORED_COLOR: Color = (200, 200, 200)
 """Of objects that are neither trained on nor scored."""
@@ -186,3 +190,27 @@ def _outline(painted: np.ndarray, regions: np.ndarray, ids: np.ndarray, classes:
     of_edge = ids[rows, columns]
     kept = known[of_edge]
     painted[rows[kept], columns[kept]] = table[of_edge[kept]]
+
+
+def thing_classes(metadata: "Metadata") -> Classes:
+    """The classes of objects."""
+    return visible_classes(metadata.thing_classes, metadata.thing_colors)
+
+
+def stuff_classes(metadata: "Metadata") -> Classes:
+    """The classes of pixels."""
+    return visible_classes(metadata.stuff_classes, metadata.stuff_colors)
+
+
+def panoptic_classes(metadata: "Metadata") -> Classes:
+    """The things, and after them the stuff."""
+    things, stuff = thing_classes(metadata), stuff_classes(metadata)
+    # The stuff that Detectron2 calls "things" stands for all of them and is no class.
+    stuff_colors = (None if name == "things" else color for name, color in zip(*stuff, strict=True))
+    return Classes(things.names + stuff.names, (*things.colors, *stuff_colors))
+
+
+def classes_of_segments(infos: Iterable[dict[str, Any]], metadata: "Metadata") -> dict[int, int]:
+    """The ids of panoptic segments -> their classes, as :func:`panoptic_classes` numbers them."""
+    things = len(metadata.thing_classes)
+    return {info["id"]: info["category_id"] + (0 if info["isthing"] else things) for info in infos}

@@ -1,3 +1,3 @@
 """What the recipes need beyond Detectron2's models; importing this registers it."""
 
-from . import backbone, retinanet, roi_heads, rpn, semantic_fpn, timm_backbone  # noqa: F401, they register their own
+from . import resnet_backbone, retinanet, roi_heads, rpn, semantic_fpn, timm_backbone  # noqa: F401, they register their own

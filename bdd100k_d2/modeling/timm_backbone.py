@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError, did_you_mean
-from .backbone import AnySizeFPN
+from .resnet_backbone import AnySizeFPN
 
 if TYPE_CHECKING:
     from timm.models import FeatureInfo

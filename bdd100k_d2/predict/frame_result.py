@@ -16,7 +16,7 @@ from ..data.masks import read_mask
 from ..drawing import overlay
 from ..drawing.legend import add_legend
 from ..errors import ConfigError, DataError
-from ..evaluation.results import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
+from ..evaluation.prediction_files import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
 from ..tasks import TASKS
 
 Wanted = frozenset[int] | None

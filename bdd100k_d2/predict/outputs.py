@@ -11,7 +11,7 @@ import numpy as np
 from ..atomic import check_writable
 from ..data.labels import Frame, write_frames
 from ..errors import OutputError
-from ..evaluation.results import detection_frame, mask_path, scored_frame
+from ..evaluation.prediction_files import detection_frame, mask_path, scored_frame
 from ..tasks import TASKS, Task
 from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings

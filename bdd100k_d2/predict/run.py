@@ -18,7 +18,7 @@ from ..data.datasets import load_images
 from ..data.register import locate
 from ..data.slices import register_config_slices
 from ..errors import ConfigError
-from ..evaluation.results import write_submission
+from ..evaluation.prediction_files import write_submission
 from ..evaluation.submission import Defect, check_submission
 from ..parallel import cores
 from ..tasks import TASKS

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ..atomic import write_atomic
 from ..drawing.overlay import MIN_SCORE
 from ..errors import DataError
-from ..evaluation.results import write_mask
+from ..evaluation.prediction_files import write_mask
 from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import FrameResult, class_indices, draw_result, output_key, read_pixels, result_of

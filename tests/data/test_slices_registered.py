@@ -26,7 +26,7 @@ from bdd100k_d2.engine.launch import setup
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.evaluators import build_evaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.results import write_mask
+from bdd100k_d2.evaluation.prediction_files import write_mask
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.tasks import TASKS
 

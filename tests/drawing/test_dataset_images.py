@@ -15,8 +15,7 @@ from support import ROOT
 import bdd100k_d2
 from bdd100k_d2.drawing.dataset_images import draw_record, draw_sample, write_dataset_images, write_loader_images
 from bdd100k_d2.drawing.legend import add_legend
-from bdd100k_d2.drawing.metadata import panoptic_classes
-from bdd100k_d2.drawing.overlay import classes_of_task
+from bdd100k_d2.drawing.overlay import classes_of_task, panoptic_classes
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.tasks import TASKS
 

@@ -13,7 +13,7 @@ from bdd100k_d2.data.labels import Box2D, Frame, Label
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
-from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.metrics.detection import Detections, GroundTruth, detection_scores
 from bdd100k_d2.evaluation.toolkit_format import official_detection, summary
 from bdd100k_d2.tasks import TASKS

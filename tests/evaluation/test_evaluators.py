@@ -22,7 +22,7 @@ from bdd100k_d2.evaluation.evaluators import (
 )
 from bdd100k_d2.evaluation.evaluators.segmentation import count_pixels, histogram_on_device
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.submission import check_split_submission
 from bdd100k_d2.tasks import TASKS

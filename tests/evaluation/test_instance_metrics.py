@@ -7,7 +7,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from bdd100k_d2.data.bitmasks import CROWD, IGNORED, Bitmask
-from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.metrics.instances import (
     FrameMasks,
     FrameMatches,

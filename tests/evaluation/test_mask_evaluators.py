@@ -17,7 +17,7 @@ from bdd100k_d2.data.register import register_all
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS, BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.results import write_mask
+from bdd100k_d2.evaluation.prediction_files import write_mask
 from bdd100k_d2.evaluation.submission import check_split_submission
 from bdd100k_d2.evaluation.toolkit_format import summary
 from bdd100k_d2.tasks import TASKS

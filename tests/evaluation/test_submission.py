@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.boxes import Boxes
-from bdd100k_d2.evaluation.results import (
+from bdd100k_d2.evaluation.prediction_files import (
     detection_frames,
     instance_bitmask,
     mask_path,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bdd100k_d2.errors import OutputError
-from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.toolkit_format import (
     ToolkitScores,
     official_detection,

@@ -14,9 +14,9 @@ from torch import nn
 
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError
-from bdd100k_d2.modeling.backbone import LinearP6P7
 from bdd100k_d2.modeling.norms import FixedStatisticsBatchNorm2d
 from bdd100k_d2.modeling.recipe import TwoSidedBox2BoxTransform, build_box2box_transform
+from bdd100k_d2.modeling.resnet_backbone import LinearP6P7
 from bdd100k_d2.modeling.rpn import MinQualityMatcher
 
 CLAMP = math.log(1000 / 16)

@@ -5,7 +5,7 @@ from detectron2.modeling import build_model
 from torch import nn
 
 import bdd100k_d2
-from bdd100k_d2.modeling.backbone import AnySizeFPN, DeepStem
+from bdd100k_d2.modeling.resnet_backbone import AnySizeFPN, DeepStem
 
 
 def small_config(**keys: object) -> CfgNode:

@@ -11,7 +11,7 @@ from detectron2.structures import Boxes, Instances
 import bdd100k_d2
 from bdd100k_d2.data.bitmasks import decode_bitmask
 from bdd100k_d2.errors import ConfigError, DataError
-from bdd100k_d2.evaluation.results import write_mask
+from bdd100k_d2.evaluation.prediction_files import write_mask
 from bdd100k_d2.predict.frame_result import class_indices, draw_result, read_pixels, result_of
 from bdd100k_d2.tasks import TASKS
 

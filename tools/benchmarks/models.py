@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bdd100k_d2.evaluation.results import mask_path, write_mask
+from bdd100k_d2.evaluation.prediction_files import mask_path, write_mask
 
 from .evaluate import machine, named
 from .predicting import COMPARED

@@ -20,7 +20,7 @@ from bdd100k_d2.data.labels import (
     write_frames,
 )
 from bdd100k_d2.errors import DataError
-from bdd100k_d2.evaluation.results import mask_path, write_mask
+from bdd100k_d2.evaluation.prediction_files import mask_path, write_mask
 from bdd100k_d2.parallel import map_frames
 from bdd100k_d2.tasks import TASKS
 

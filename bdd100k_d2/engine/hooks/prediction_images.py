@@ -14,9 +14,19 @@ from torch import nn
 
 from ...data.mapper import BDD100KDatasetMapper
 from ...data.randomness import Purpose, drawing
-from ...drawing.metadata import classes_of_segments, panoptic_classes, stuff_classes, thing_classes
-from ...drawing.overlay import MIN_SCORE, Objects, draw_classes, draw_objects, draw_segments, stack_masks
-from ...evaluation.results import object_columns
+from ...drawing.overlay import (
+    MIN_SCORE,
+    Objects,
+    classes_of_segments,
+    draw_classes,
+    draw_objects,
+    draw_segments,
+    panoptic_classes,
+    stack_masks,
+    stuff_classes,
+    thing_classes,
+)
+from ...evaluation.prediction_files import object_columns
 from .evaluation import fixed_subset
 
 _WIDTH = 640

@@ -12,7 +12,7 @@ from detectron2.utils import comm
 from ...data.register import existing
 from ...data.slices import slice_frames
 from ...tasks import TASKS
-from ..results import write_submission
+from ..prediction_files import write_submission
 from ..toolkit_format import ToolkitScores, summary, table, write_toolkit_scores
 
 logger = logging.getLogger(__name__)

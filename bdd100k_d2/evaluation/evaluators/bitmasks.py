@@ -10,7 +10,7 @@ from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
 from ...data.labels import image_stem, write_frames
-from .. import results
+from .. import prediction_files
 from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames
 from ..files.panoptic import matched_segments
@@ -46,8 +46,8 @@ class BitmaskEvaluator(OfficialEvaluator):
             DataError: the ground truth is missing or unreadable, or has another size.
             OutputError: the bitmask cannot be written.
         """
-        path = results.mask_path(self._folder, image_name)
-        results.write_mask(pixels, path)
+        path = prediction_files.mask_path(self._folder, image_name)
+        prediction_files.write_mask(pixels, path)
         if self.truth is None:
             return None
         return self.truth.read(image_name, pixels.shape[:2]), decode_bitmask(pixels, path)
@@ -89,7 +89,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
             instances = output["instances"].to("cpu")
             scores = instances.scores.numpy().astype(np.float64)
             masks, classes = instances.pred_masks.numpy(), instances.pred_classes.numpy()
-            pixels, kept = results.instance_bitmask(masks, scores, classes)
+            pixels, kept = prediction_files.instance_bitmask(masks, scores, classes)
             self._scores[name] = scores[kept]
             pair = self.write(pixels, name)
             if pair is not None:
@@ -106,7 +106,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         if not comm.is_main_process():
             return None
         scores = {name: each for rank, _ in gathered for name, each in rank.items()}
-        lines = (results.scored_frame(name, scores[name]) for name in sorted(scores))
+        lines = (prediction_files.scored_frame(name, scores[name]) for name in sorted(scores))
         write_frames(lines, self.output_dir / "score.json")
         logger.info("The predicted bitmasks and score.json are in %s", self.output_dir)
         if self.truth is None:
@@ -136,8 +136,8 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         for one, output in zip(inputs, outputs, strict=True):
             name = one["image_id"]
             segments, infos = output["panoptic_seg"]
-            classes = results.segment_classes(infos, MetadataCatalog.get(self.dataset_name))
-            pixels = results.panoptic_bitmask(segments.cpu().numpy(), classes)
+            classes = prediction_files.segment_classes(infos, MetadataCatalog.get(self.dataset_name))
+            pixels = prediction_files.panoptic_bitmask(segments.cpu().numpy(), classes)
             pair = self.write(pixels, name)
             if pair is not None:
                 self._counts[name] = bitmask_counts(*pair, len(self.names))

@@ -7,7 +7,7 @@ from detectron2.utils import comm
 
 from ...data.labels import write_frames
 from ...tasks import TASKS
-from .. import results
+from .. import prediction_files
 from ..boxes import Boxes, join_boxes
 from ..files.detection import match_boxes
 from .base import DatasetScores, OfficialEvaluator, Records
@@ -26,7 +26,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
     def process(self, inputs: Records, outputs: Records) -> None:
         """Keeps the ``instances`` of each image, whose boxes are in pixels of the original image."""
         for one, output in zip(inputs, outputs, strict=True):
-            corners, classes, scores = results.object_columns(output["instances"])
+            corners, classes, scores = prediction_files.object_columns(output["instances"])
             frames = np.zeros(len(corners), np.int64)
             self._predictions.append(Boxes([one["image_id"]], frames, classes, corners, scores))
 
@@ -42,7 +42,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
             return None
         boxes = join_boxes(gathered).sorted()
         path = self.output_dir / TASKS[self.task].results[0]
-        write_frames(results.detection_frames(boxes, self.names), path)
+        write_frames(prediction_files.detection_frames(boxes, self.names), path)
         logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
         if self.label_path is None:
             return self.no_scores()

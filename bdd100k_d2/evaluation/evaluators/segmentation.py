@@ -11,7 +11,7 @@ from ...data.categories import IGNORE_LABEL
 from ...data.labels import image_stem
 from ...data.masks import check_mask, list_masks, read_mask
 from ...errors import DataError
-from .. import results
+from .. import prediction_files
 from ..files.matched_frames import match_frames
 from ..metrics.segmentation import confusion_matrix
 from ..toolkit_format import extra_segmentation_metrics, official_segmentation
@@ -56,8 +56,8 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
                     )
                 # The sum stays where the predictions are, so that a GPU is not waited for.
                 self._matrix = self._matrix.to(prediction.device) + count_pixels(truth, prediction, len(self.names))
-            path = results.mask_path(self.output_dir / "masks", one["image_id"])
-            results.write_mask(prediction.cpu().numpy(), path)
+            path = prediction_files.mask_path(self.output_dir / "masks", one["image_id"])
+            prediction_files.write_mask(prediction.cpu().numpy(), path)
 
     def evaluate(self) -> DatasetScores | None:
         """Gathers and scores.

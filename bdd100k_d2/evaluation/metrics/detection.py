@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from hotcoco import COCO, COCOeval
 
-from .coco import accumulated, coco_scores, empty_scores
+from .coco_scores import accumulated, coco_scores, empty_scores
 
 
 class GroundTruth(NamedTuple):

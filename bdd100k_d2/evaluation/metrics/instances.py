@@ -14,7 +14,15 @@ from hotcoco import COCO, COCOeval
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, shared_pixels
 from ...data.rle import CocoRLE
-from .coco import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS, RECALL_THRESHOLDS, accumulated, coco_scores, empty_scores
+from .coco_scores import (
+    AREA_RANGES,
+    IOU_THRESHOLDS,
+    MAX_DETECTIONS,
+    RECALL_THRESHOLDS,
+    accumulated,
+    coco_scores,
+    empty_scores,
+)
 
 # What becomes of a prediction at a threshold and in a range of areas.
 _NOT_COUNTED, _RIGHT, _WRONG = 0, 1, 2
@@ -76,7 +84,7 @@ def bitmask_scores(frames: Sequence[FrameMatches], num_classes: int) -> dict[str
     """Scores matched frames, in their order: of equal scores in two frames, the earlier frame's counts as the higher.
 
     Returns:
-        As :func:`~bdd100k_d2.evaluation.metrics.coco.coco_scores`.
+        As :func:`~bdd100k_d2.evaluation.metrics.coco_scores.coco_scores`.
     """
     num_thresholds, num_areas = len(IOU_THRESHOLDS), len(AREA_RANGES)
     precision = np.full((num_thresholds, len(RECALL_THRESHOLDS), num_classes, num_areas, len(MAX_DETECTIONS)), -1.0)
@@ -121,7 +129,7 @@ class FrameMasks(NamedTuple):
 def rle_scores(truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks], num_classes: int) -> dict[str, np.ndarray]:
     """Scores masks as COCO's "segm", by hotcoco, whose precision arrays equal those of pycocotools bit for bit.
 
-    Frames are in the order of their names. Returns what :func:`~bdd100k_d2.evaluation.metrics.coco.coco_scores` does.
+    Frames are in the order of their names. Returns what :func:`~bdd100k_d2.evaluation.metrics.coco_scores.coco_scores` does.
     """
     if not truth:
         return empty_scores(np.zeros(num_classes, bool))

@@ -11,7 +11,7 @@ from ...data.png import RGBA, png_pixels
 from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
-from ..results import ScoredInstance
+from ..prediction_files import ScoredInstance
 from .lists import check_panoptic_list, read_records
 from .masks import check_files, match_files, submitted_form
 from .members import Defect, Members, extra_files

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...evaluation.metrics.coco import IOU_THRESHOLDS
+from ...evaluation.metrics.coco_scores import IOU_THRESHOLDS
 from .detection_records import SizeHistogram
 from .error_types import Outcomes
 from .matching import Matches, Pairs, assign

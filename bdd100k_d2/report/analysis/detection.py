@@ -8,7 +8,7 @@ import numpy as np
 from ...data.labels import without_collection
 from ...errors import ConfigError
 from ...evaluation.files.detection import open_det
-from ...evaluation.metrics.coco import IOU_THRESHOLDS
+from ...evaluation.metrics.coco_scores import IOU_THRESHOLDS
 from ...evaluation.toolkit_format import ToolkitScores, summary
 from ...parallel import cores
 from ...tasks import TASKS

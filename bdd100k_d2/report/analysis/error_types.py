@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...evaluation.metrics.coco import IOU_THRESHOLDS
+from ...evaluation.metrics.coco_scores import IOU_THRESHOLDS
 from .detection_records import DETECTION_ERRORS, ERROR_TYPES, MISSED, OUTCOMES, DetectionErrors
 from .matching import Matches
 from .precision import average_precision

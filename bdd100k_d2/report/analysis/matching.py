@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...evaluation.metrics.coco import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS
+from ...evaluation.metrics.coco_scores import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS
 from ...evaluation.metrics.detection import Detections, GroundTruth
 
 # Below it, a detection has nothing to do with a box: TIDE's limit of the background.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...evaluation.metrics.coco import IOU_THRESHOLDS, RECALL_THRESHOLDS
+from ...evaluation.metrics.coco_scores import IOU_THRESHOLDS, RECALL_THRESHOLDS
 from .detection_records import PrecisionRecall
 from .matching import Matches
 

@@ -11,7 +11,7 @@ from ...data.slices import FRAME_ATTRIBUTES
 from ...evaluation.files.detection import MatchedBoxes
 from ...evaluation.files.matched_frames import MatchedFrames
 from ...evaluation.files.slices import BOX_ATTRIBUTES, Slice, SliceScores, slices_of
-from ...evaluation.metrics.coco import AREA_RANGES
+from ...evaluation.metrics.coco_scores import AREA_RANGES
 from ...evaluation.toolkit_format import ToolkitScores
 from .matching import Matches
 

@@ -16,7 +16,7 @@ from support.commands import run_tool
 from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
-from bdd100k_d2.evaluation.metrics.coco import METRICS
+from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.submission import check_split_submission
 from bdd100k_d2.evaluation.toolkit_format import read_toolkit_scores, summary, table
 from bdd100k_d2.tasks import TASKS

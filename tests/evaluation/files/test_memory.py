@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bdd100k_d2.evaluation.results import write_mask
+from bdd100k_d2.evaluation.prediction_files import write_mask
 
 COUNT = """
 import resource, sys, threading

@@ -20,7 +20,7 @@ from bdd100k_d2.evaluation.files.segmentation import MatchedMasks, open_masks
 from bdd100k_d2.evaluation.metrics.instances import match_instances
 from bdd100k_d2.evaluation.metrics.panoptic import bitmask_counts
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
-from bdd100k_d2.evaluation.results import (
+from bdd100k_d2.evaluation.prediction_files import (
     FIRST_THING_ID,
     detection_frames,
     instance_bitmask,
