@@ -1,8 +1,7 @@
 """Objects and classes of pixels on an image, by names and colours of a task.
 
 It is the one way in which predictions, ground truth and training samples are drawn. Images, colours, what is returned
-and what is raised are as in :mod:`.draw`. Of Detectron2 it knows
-the metadata of a data set, and imports nothing.
+and what is raised are as in :mod:`.draw`. Of Detectron2 it knows the metadata of a data set, and imports nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

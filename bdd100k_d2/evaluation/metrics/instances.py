@@ -129,7 +129,7 @@ class FrameMasks(NamedTuple):
 def rle_scores(truth: Sequence[FrameMasks], predicted: Sequence[FrameMasks], num_classes: int) -> dict[str, np.ndarray]:
     """Scores masks as COCO's "segm", by hotcoco, whose precision arrays equal those of pycocotools bit for bit.
 
-    Frames are in the order of their names. Returns what :func:`~bdd100k_d2.evaluation.metrics.coco_scores.coco_scores` does.
+    Frames are in the order of their names. Returns what :func:`.coco_scores.coco_scores` does.
     """
     if not truth:
         return empty_scores(np.zeros(num_classes, bool))
