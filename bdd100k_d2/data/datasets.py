@@ -14,7 +14,16 @@ from typing import Any
 from ..errors import DataError
 from .categories import det_class
 from .folders import visible_files
-from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, without_collection
+from .labels import (
+    HEIGHT,
+    WIDTH,
+    Frame,
+    ImageSize,
+    check_file_name,
+    image_name,
+    images_by_stem,
+    without_collection,
+)
 from .masks import list_masks
 from .vintages import read_labels
 
@@ -98,13 +107,13 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
     masks, images = Path(masks), Path(images)
     return [
         {
-            "file_name": str(images / f"{stem}.jpg"),
-            "image_id": f"{stem}.jpg",
+            "file_name": str(images / name),
+            "image_id": name,
             "height": HEIGHT,
             "width": WIDTH,
             "sem_seg_file_name": str(file),
         }
-        for stem, file in match_images(masks, images).items()
+        for name, file in match_images(masks, images).items()
     ]
 
 
@@ -115,15 +124,14 @@ def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
         DataError: the folder is missing or has no images.
     """
     images = Path(images)
-    names = sorted(_list_files(images, ".jpg", "images"))
-    return [{"file_name": str(images / name), "image_id": name} for name in names]
+    return [{"file_name": str(images / name), "image_id": name} for name in sorted(_list_images(images).values())]
 
 
 def match_images(masks: Path, images: Path) -> dict[str, Path]:
     """Finds the frames that have both a mask, or bitmask, and an image.
 
     Returns:
-        The mask files by the stems of their frames, sorted.
+        The mask files by the names of their images, sorted by stem.
 
     Raises:
         DataError: as :func:`load_masks`.
@@ -134,24 +142,24 @@ def match_images(masks: Path, images: Path) -> dict[str, Path]:
         raise _no_folder(masks, "masks", error) from error
     if not files:
         raise _no_file(masks, ".png", "masks")
-    present = {Path(name).stem for name in _list_files(images, ".jpg", "images")}
-    known = (files.keys() - present) & MASKS_WITHOUT_IMAGE
-    stems = sorted(files.keys() - known)
-    check_images([f"{stem}.jpg" for stem in stems], images, f"of the masks in {masks}")
+    present = _list_images(images)
+    known = (files.keys() - present.keys()) & MASKS_WITHOUT_IMAGE
+    matched = {present.get(stem, image_name(stem)): files[stem] for stem in sorted(files.keys() - known)}
+    check_images([*matched], images, f"of the masks in {masks}")
     for count, what in (
         (len(known), "masks without an image"),
-        (len(present.difference(stems)), "images without a mask"),
+        (len(present.keys() - files.keys()), "images without a mask"),
     ):
         if count:
             logger.warning("%s: %d %s are left out.", masks, count, what)
-    return {stem: files[stem] for stem in stems}
+    return matched
 
 
 def check_images(names: Sequence[str], images: Path, origin: str) -> None:
     """Raises DataError unless ``images`` has all ``names``, none leading out of it; ``origin`` is for the message."""
     for name in names:
         check_file_name(name, images)
-    present = set(_list_files(images, "", "images"))
+    present = set(_list_files(images))
     missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
@@ -190,13 +198,21 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
     return annotations
 
 
-def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
+def _list_images(folder: Path) -> dict[str, str]:
+    """The names of the images by their stems."""
+    found = images_by_stem(_list_files(folder))
+    if not found:
+        raise _no_file(folder, ".jpg", "images")
+    return found
+
+
+def _list_files(images: Path) -> list[str]:
     try:
-        names = [entry.name for entry in visible_files(folder, suffix)]
+        names = [entry.name for entry in visible_files(images)]
     except OSError as error:
-        raise _no_folder(folder, what, error) from error
+        raise _no_folder(images, "images", error) from error
     if not names:
-        raise _no_file(folder, suffix, what)
+        raise _no_file(images, ".jpg", "images")
     return names
 
 

@@ -22,7 +22,7 @@ from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
 from .categories import INS_SEG, PAN_SEG, ins_seg_class, pan_seg_id
 from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images
 from .folders import holds
-from .labels import Frame, Label
+from .labels import Frame, Label, image_stem
 from .rle import CocoRLE, check_rle
 from .vintages import read_labels
 
@@ -94,8 +94,8 @@ def _load_bitmasks(
         found = pool.map(partial(_read, convert=convert), files.values())
         bar = tqdm(found, f"reading {folder}", len(files), unit="bitmask", disable=not sys.stderr.isatty())
         return [
-            {"file_name": str(images / f"{stem}.jpg"), "image_id": f"{stem}.jpg", **fields}
-            for stem, fields in zip(files, bar, strict=True)
+            {"file_name": str(images / name), "image_id": name, **fields}
+            for name, fields in zip(files, bar, strict=True)
         ]
 
 
@@ -170,7 +170,7 @@ def _load_run_lengths(
     frames = [
         frame
         for frame in found.frames
-        if Path(frame.name).stem not in MASKS_WITHOUT_IMAGE or (images / frame.name).exists()
+        if image_stem(frame.name) not in MASKS_WITHOUT_IMAGE or (images / frame.name).exists()
     ]
     check_images([frame.name for frame in frames], images, f"named in {labels}")
     total = sum(len(frame.labels or ()) for frame in frames)

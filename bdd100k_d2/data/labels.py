@@ -161,6 +161,13 @@ def image_name(name: str) -> str:
     return name if is_image_name(name) else f"{name}.jpg"
 
 
+def images_by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Those of the names of files that are images', by their stems; of two of one stem the one in ``.jpg``."""
+    return {
+        image_stem(name): name for name in sorted(names, key=lambda name: name.endswith(".jpg")) if is_image_name(name)
+    }
+
+
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
     """Checks that a frame's name leads to no place outside of the folder of its image.
 

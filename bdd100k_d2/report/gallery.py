@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from ..data.categories import DET, DetClass, det_class
-from ..data.labels import Box2D, Frame, Label, check_file_name
+from ..data.folders import visible_files
+from ..data.labels import Box2D, Frame, Label, check_file_name, image_name, image_stem, images_by_stem
 from ..data.masks import check_mask, read_mask
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
@@ -99,19 +100,21 @@ def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: 
 
 def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int) -> Gallery:
     task, labels = evaluation.split.task, evaluation.split.labels
-    stems = {path.stem for path in evaluation.predictions.glob("*.png")}
+    stems = {image_stem(entry.name) for entry in visible_files(evaluation.predictions, ".png")}
     if labels is not None:
         if not labels.is_dir():
             raise DataError(f"{labels}: no such folder of masks; point --root or DETECTRON2_DATASETS at the data.")
         # The folder may hold masks of another split that was predicted before.
-        stems &= {path.stem for path in labels.glob("*.png")}
+        stems &= {image_stem(entry.name) for entry in visible_files(labels, ".png")}
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
+    folder = evaluation.split.images
+    names = images_by_stem(entry.name for entry in visible_files(folder)) if folder.is_dir() else {}
     painted = classes_of_task(task).colors
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
-        name = f"{stem}.jpg"
-        image = _read_image(evaluation.split.images, name)
+        name = names.get(stem, image_name(stem))
+        image = _read_image(folder, name)
         start = images.start_frame(name)
         left = None
         if labels is not None:

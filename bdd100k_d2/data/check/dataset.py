@@ -9,10 +9,10 @@ from ...parallel import cores, readers
 from ...tasks import TASKS, SplitCounts
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..folders import holds
-from ..labels import HEIGHT, WIDTH, Frame, image_stem
+from ..labels import HEIGHT, WIDTH, Frame, image_stem, images_by_stem
 from ..register import Split, all_splits, default_root, locate
 from .boxes import check_det, read_det
-from .images import catch_messages, file_sizes, missing_content, verify_images
+from .images import catch_messages, image_sizes, missing_content, verify_images
 from .masks import MaskFolder, check_masks, check_run_lengths, find_empty, list_mask_folder, match_masks
 from .official import IMAGES_WITHOUT_LABELS
 from .report import EXAMPLES, Findings, Report, SplitFacts
@@ -56,7 +56,7 @@ def check_dataset(
     check = _Check(root, released, Statistics() if statistics is None else statistics)
     rows = [locate(row.name, root).present() for row in all_splits() if row.task in (tasks or TASKS)]
     labelled = {row.task for row in rows if _has_labels(row)}
-    usable = {row.task for row in rows if _has_labels(row) and file_sizes(row.images, ".jpg")}
+    usable = {row.task for row in rows if _has_labels(row) and image_sizes(row.images)}
     for row in rows:
         check.split(row, row.task in tasks, row.task in labelled, row.task in usable)
     if fast:
@@ -101,7 +101,7 @@ class _Check:
         """
         task, released, labels = TASKS[row.task], self._released[row.task][row.split], row.labels
         listed = row.images in self._files
-        files = self._files.setdefault(row.images, file_sizes(row.images, ".jpg"))
+        files = self._files.setdefault(row.images, image_sizes(row.images))
         facts = SplitFacts(
             row.name, str(row.images), None if labels is None else str(labels), len(files), released.images
         )
@@ -130,10 +130,11 @@ class _Check:
         else:
             masks = list_mask_folder(labels, self.findings)
             facts.frames = len(masks.files)
-            stems = match_masks(masks, {image_stem(name) for name in files}, self.findings) if files else []
+            names = images_by_stem(files)
+            stems = match_masks(masks, {*names}, self.findings) if files else []
             expected = None if task.form == "bitmasks" else _RELEASED_SIZE
             for stem in stems:
-                needed[f"{stem}.jpg"] = needed.get(f"{stem}.jpg") or expected
+                needed[names[stem]] = needed.get(names[stem]) or expected
             self._masks.append((row, masks, stems))
         if facts.frames is not None:
             self._compare(facts.frames, released.frames, "frames", labels)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...parallel import map_files
 from ..folders import visible_files
+from ..labels import images_by_stem
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = 274
@@ -35,14 +36,14 @@ class Verdict(NamedTuple):
     after: int = 0
 
 
-def file_sizes(folder: Path, suffix: str) -> dict[str, int]:
-    """The files in a folder whose names end in ``suffix``, sorted by name, with their bytes.
+def file_sizes(folder: Path, *suffixes: str) -> dict[str, int]:
+    """The files in a folder, with ``suffixes`` only those that end in one, sorted by name, with their bytes.
 
     A link that leads nowhere has -1. Empty where there is no such folder, or it may not be read.
     """
     found = {}
     try:
-        for entry in visible_files(folder, suffix):
+        for entry in visible_files(folder, *suffixes):
             try:
                 found[entry.name] = entry.stat().st_size
             except OSError:
@@ -50,6 +51,12 @@ def file_sizes(folder: Path, suffix: str) -> dict[str, int]:
     except OSError:
         return {}
     return dict(sorted(found.items()))
+
+
+def image_sizes(folder: Path) -> dict[str, int]:
+    """The images in a folder, as :func:`file_sizes`."""
+    sizes = file_sizes(folder)
+    return {name: sizes[name] for name in sorted(images_by_stem(sizes).values())}
 
 
 def missing_content(size: int) -> str | None:

@@ -13,7 +13,8 @@ import yaml
 from PIL import Image
 
 from ...errors import DataError
-from ..labels import Box2D, Frame, ImageSize, Label, image_name, image_stem, is_image_name
+from ..folders import visible_files
+from ..labels import Box2D, Frame, ImageSize, Label, image_name, image_stem, images_by_stem
 
 CLASSES, DATA = "classes.txt", "data.yaml"
 
@@ -31,7 +32,8 @@ def find_labels(source: Path, split: str | None) -> Path:
     if split is not None:
         folder = folder / split if (folder / split).is_dir() else folder
     elif not list_labels(folder):
-        splits = sorted(one.name for one in folder.iterdir() if one.is_dir() and list_labels(one))
+        folders = [Path(entry) for entry in visible_files(folder) if entry.is_dir()] if folder.is_dir() else []
+        splits = sorted(one.name for one in folders if list_labels(one))
         if len(splits) > 1:
             raise DataError(f"{folder}: holds the splits {', '.join(splits)}; give one with --split.")
         folder = folder / splits[0] if splits else folder
@@ -42,7 +44,8 @@ def find_labels(source: Path, split: str | None) -> Path:
 
 def list_labels(folder: Path) -> list[Path]:
     """The label files of a folder, sorted by name."""
-    return sorted(file for file in folder.glob("*.txt") if file.name != CLASSES and file.name[0] != ".")
+    files = visible_files(folder, ".txt") if folder.is_dir() else ()
+    return sorted(Path(entry) for entry in files if entry.name != CLASSES)
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
@@ -91,7 +94,8 @@ class Sizes:
         if images is not None:
             if not images.is_dir():
                 raise DataError(f"{images}: no such folder of images; check --images.")
-            self._images = {image_stem(one.name): one for one in images.iterdir() if is_image_name(one.name)}
+            names = images_by_stem(entry.name for entry in visible_files(images))
+            self._images = {stem: images / name for stem, name in names.items()}
         elif size is None:
             raise DataError(
                 f"{labels}: YOLO's numbers are fractions of the image's size, which the labels do not hold; give "

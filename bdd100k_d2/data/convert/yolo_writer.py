@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 from ...atomic import write_atomic
 from ...errors import DataError, OutputError
 from ...tasks import TASKS
+from ..folders import visible_files
 from ..labels import Box2D, Frame, ImageSize, Label
 from ..rle import check_rle
 from . import dropped as lost
@@ -131,7 +132,7 @@ def _add_split(root: Path, split: str, names: list[str]) -> None:
     """
     path = root / DATA
     if not path.exists():
-        splits = sorted(one.name for one in (root / "labels").iterdir() if one.is_dir() and one.name[0] != ".")
+        splits = sorted(entry.name for entry in visible_files(root / "labels") if entry.is_dir())
         document = {split: f"images/{split}" for split in splits} | {"names": dict(enumerate(names))}
         write_atomic(path, yaml.safe_dump(document, sort_keys=False))
         return

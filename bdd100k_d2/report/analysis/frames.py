@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, check_file_name, image_stem
+from ...data.folders import visible_files
+from ...data.labels import FrameAttributes, check_file_name, image_stem, images_by_stem
 from ...data.slices import FRAME_ATTRIBUTES
 from ...errors import ConfigError, DataError
 
@@ -89,7 +90,7 @@ def slice_masks(attributes: Sequence[FrameAttributes | None]) -> Iterable[np.nda
 
 
 def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
-    """The images of frames in a folder; None where one is not there, which one warning counts.
+    """The images of frames in a folder, with whatever ending; None where one is not there, which one warning counts.
 
     Raises:
         DataError: ``images`` is no folder, or a name leads out of it.
@@ -97,10 +98,13 @@ def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
     if images is None:
         return [None] * len(names)
     _check_images(images)
+    there = images_by_stem(entry.name for entry in visible_files(images))
     found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)
         path = images / name
+        if not path.is_file():
+            path = images / there.get(image_stem(name), name)
         found.append(path if path.is_file() else None)
     if None in found:
         logger.warning(
