@@ -110,21 +110,11 @@ IGNORE_LABEL = 255
 """The mask value of pixels that are neither trained nor scored."""
 
 # [name_mapping] of det.toml: older and finer names of the same class.
-ALIASES = {
-    "bike": "bicycle",
-    "caravan": "car",
-    "motor": "motorcycle",
-    "person": "pedestrian",
-    "van": "car",
-}
+ALIASES = {"bike": "bicycle", "caravan": "car", "motor": "motorcycle", "person": "pedestrian", "van": "car"}
 
 # [ignored_mapping] of det.toml: objects near a class, scored as crowd (never missed, never a false positive) and not
 # trained on.
-IGNORED_CATEGORIES = {
-    "other person": "pedestrian",
-    "other vehicle": "car",
-    "trailer": "truck",
-}
+IGNORED_CATEGORIES = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 
 # Attribute values of a frame, in the order of the tagging task's indices.
 WEATHER = ("rainy", "snowy", "clear", "overcast", "undefined", "partly cloudy", "foggy")
@@ -148,7 +138,7 @@ def det_class(category: str | None) -> DetClass:
     """The detection class that a label file's category name stands for.
 
     Raises:
-        DataError: an unknown name; the message lists the known ones, callers add the file and the frame.
+        DataError: an unknown name; callers add the file and the frame.
     """
     known = DET_CLASSES.get(category or "")
     if known is None:
@@ -182,11 +172,8 @@ def ins_seg_class(category: str | None, where: str) -> DetClass:
 _UNSCORED = {"unlabeled", "drivable area", "lane"}
 _UNSCORED_PREFIXES = ("lane/", "area/")
 
-_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)} | {
-    *ALIASES,
-    *IGNORED_CATEGORIES,
-    *_UNSCORED,
-}
+_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)}
+_ALL_NAMES |= {*ALIASES, *IGNORED_CATEGORIES, *_UNSCORED}
 
 
 def is_known(category: str | None) -> bool:

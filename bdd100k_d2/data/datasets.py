@@ -14,16 +14,7 @@ from typing import Any
 from ..errors import DataError
 from .categories import det_class
 from .folders import visible_files
-from .labels import (
-    HEIGHT,
-    WIDTH,
-    Frame,
-    ImageSize,
-    check_file_name,
-    image_name,
-    images_by_stem,
-    without_collection,
-)
+from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, image_name, images_by_stem, without_collection
 from .masks import list_masks
 from .vintages import read_labels
 
@@ -48,11 +39,7 @@ _REMEDY = (
 
 
 def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads detection labels, of any vintage; which one it is, is logged.
-
-    Args:
-        labels: a label file, e.g. ``labels/det_20/det_val.json``, or a folder of them.
-        images: the folder with the images.
+    """Reads a detection label file, or a folder of them, of any vintage; which one it is, is logged.
 
     Returns:
         One dict per frame in the order of the files, frames without labels included, with ``annotations`` of ``bbox``
@@ -68,28 +55,22 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
     check_images([frame.name for frame in frames], images, f"named in {labels}")
     folder = f"{images}{os.sep}"
     full_size = ImageSize(WIDTH, HEIGHT)
-    dicts = []
+    dicts: list[dict[str, Any]] = []
     with without_collection():
         # Each frame is let go once its dict is made: all of both would take a third more memory.
         frames.reverse()
         while frames:
             frame = frames.pop()
             size = frame.size or full_size
-            dicts.append(
-                {
-                    "file_name": folder + frame.name,
-                    "image_id": frame.name,
-                    "height": size.height,
-                    "width": size.width,
-                    "annotations": _annotations(frame, size, labels),
-                }
-            )
-    logger.info(
-        "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable.",
-        labels,
-        len(dicts),
-        vintage.value,
-    )
+            head = {
+                "file_name": folder + frame.name,
+                "image_id": frame.name,
+                "height": size.height,
+                "width": size.width,
+            }
+            dicts.append({**head, "annotations": _annotations(frame, size, labels)})
+    message = "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable."
+    logger.info(message, labels, len(dicts), vintage.value)
     return dicts
 
 
@@ -105,14 +86,9 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
             are drivable maps of 2018.
     """
     masks, images = Path(masks), Path(images)
+    size = {"height": HEIGHT, "width": WIDTH}
     return [
-        {
-            "file_name": str(images / name),
-            "image_id": name,
-            "height": HEIGHT,
-            "width": WIDTH,
-            "sem_seg_file_name": str(file),
-        }
+        {"file_name": str(images / name), "image_id": name, **size, "sem_seg_file_name": str(file)}
         for name, file in match_images(masks, images).items()
     ]
 
@@ -128,14 +104,7 @@ def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def match_images(masks: Path, images: Path) -> dict[str, Path]:
-    """Finds the frames that have both a mask, or bitmask, and an image.
-
-    Returns:
-        The mask files by the names of their images, sorted by stem.
-
-    Raises:
-        DataError: as :func:`load_masks`.
-    """
+    """The files of masks, or bitmasks, by the names of their images, sorted by stem; raises as :func:`load_masks`."""
     try:
         files = list_masks(masks)
     except OSError as error:
@@ -146,13 +115,15 @@ def match_images(masks: Path, images: Path) -> dict[str, Path]:
     known = (files.keys() - present.keys()) & MASKS_WITHOUT_IMAGE
     matched = {present.get(stem, image_name(stem)): files[stem] for stem in sorted(files.keys() - known)}
     check_images([*matched], images, f"of the masks in {masks}")
-    for count, what in (
-        (len(known), "masks without an image"),
-        (len(present.keys() - files.keys()), "images without a mask"),
-    ):
-        if count:
-            logger.warning("%s: %d %s are left out.", masks, count, what)
+    warn_of_left_out(masks, {"masks without an image": len(known), "images without a mask": len({*present} - {*files})})
     return matched
+
+
+def warn_of_left_out(labels: Path, counts: dict[str, int]) -> None:
+    """Says how many of what are left out of a data set, if any."""
+    for what, count in counts.items():
+        if count:
+            logger.warning("%s: %d %s are left out.", labels, count, what)
 
 
 def check_images(names: Sequence[str], images: Path, origin: str) -> None:

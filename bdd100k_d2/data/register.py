@@ -33,9 +33,9 @@ LOADERS: dict[str, Loader] = {
 
 
 class Split(NamedTuple):
-    """A registered dataset. Paths are those of the official downloads; ``labels`` is None where none are public.
+    """A registered dataset. Paths are those of the official downloads, ``other_`` ones those of another download.
 
-    ``other_images`` and ``other_labels`` say where another download puts the same data.
+    ``labels`` is None where none are public.
     """
 
     task: str
@@ -51,10 +51,7 @@ class Split(NamedTuple):
         return f"bdd100k_{self.task}_{self.split}"
 
     def present(self) -> "Split":
-        """This row with the places that are on the disk: the other ones where only those are there.
-
-        Looks whether the paths exist, and reads nothing. Where neither is there, the official places stay.
-        """
+        """This row with the other places where only those are on the disk; reads nothing."""
         images, labels = self.images, existing(self.labels, self.other_labels)
         # Labels of another download go with its images.
         moved = labels is not self.labels or not images.exists()
@@ -117,10 +114,8 @@ def base_of(name: str) -> str:
 def register_all(root: str | os.PathLike[str] | None = None) -> None:
     """Registers every dataset of the table under ``root``, in place of what was registered before; reads nothing.
 
-    So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like.
-
-    Args:
-        root: the folder that holds ``bdd100k/``; default :func:`default_root`.
+    So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like. ``root`` is the folder
+    that holds ``bdd100k/``; default :func:`default_root`.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 

@@ -31,16 +31,12 @@ class TrainingBatchSampler:
     batches come in the order in which they are full; what waits for its batch at the end of an epoch is not lost.
 
     Args:
-        seed: of the run.
         batch_size: samples of a batch, over all processes.
-        size: number of records.
+        size: number of records; those that are trained with are ``indices``.
         subset: share of the records to train with, drawn once by the seed; at least one is taken.
         repeat_factors: (size,) how often an epoch holds each record, at least 1; a fraction is rounded up or down by
             chance, as Detectron2's `RepeatFactorTrainingSampler` does. Not together with ``subset``.
-        groups: (size,) small integers; a batch holds records of one group.
-
-    Attributes:
-        indices: of the records that are trained with.
+        groups: (size,) small integers.
     """
 
     def __init__(
@@ -133,16 +129,13 @@ class TrainingBatchSampler:
 
 def _repeats(factors: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     whole = np.floor(factors)
-    repeats: np.ndarray = whole.astype(np.int64) + (random.random_sample(len(whole)) < factors - whole)
-    return repeats
+    return np.asarray(whole.astype(np.int64) + (random.random_sample(len(whole)) < factors - whole))
 
 
 class _Epoch(NamedTuple):
-    """An epoch's order.
+    """An epoch's order: of each group its samples, (N, 2) index and copy; and the batches that get full in the epoch.
 
-    Attributes:
-        members: of each group its samples in order, (N, 2): index and copy.
-        batches: that get full in the epoch, in this order: the group, and the number among the group's batches.
+    Of a batch it is the group, and the number among the group's batches.
     """
 
     members: list[np.ndarray]

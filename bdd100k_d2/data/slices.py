@@ -131,14 +131,9 @@ def slice_frames(name: str) -> frozenset[str] | None:
         there = Counter(tuple(getattr(one, attribute) for attribute in wanted) for one in attributes.values())
         having = ", ".join(f"{' and '.join(map(str, values))} ({count:,})" for values, count in there.most_common(8))
         given = " and ".join(f"{attribute} {' or '.join(values)}" for attribute, values in wanted.items())
-        raise DataError(
-            f"{source}: no frame has {given}, so {name} is empty; "
-            + (
-                f"its frames have {having}."
-                if having
-                else "none of its frames has attributes, so give register_slice an attributes_file whose frames have."
-            )
-        )
+        reason = "none of its frames has attributes, so give register_slice an attributes_file whose frames have."
+        reason = f"its frames have {having}." if having else reason
+        raise DataError(f"{source}: no frame has {given}, so {name} is empty; {reason}")
     return stems
 
 

@@ -54,14 +54,12 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
 
     Understood are Scalabel (a list of frames or ``{"frames": [...]}``: det_20, the 2018 lists, tracking, run lengths,
     predictions), the per-image files of the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool
-    (:mod:`~bdd100k_d2.data.coco`). Category names stay as they are in the file;
-    :func:`~bdd100k_d2.data.categories.det_class` maps them. The tracking files' "Occluded" and "Truncated" become
-    ``occluded`` and ``truncated``. Boxes become corners in pixels, inclusive.
+    (:mod:`~bdd100k_d2.data.coco`). Category names stay; :func:`~bdd100k_d2.data.categories.det_class` maps them. The
+    tracking files' "Occluded" and "Truncated" become small. Boxes become corners in pixels, inclusive.
 
     Raises:
         DataError: a file that does not exist, is empty, cut off or of another format, a field of the wrong type, a
-            frame that stands twice, a folder without label files, or files of two vintages; the message names the
-            files and the frame.
+            frame that stands twice, a folder without label files, or files of two vintages.
     """
     path = Path(path)
     with without_collection():
@@ -144,9 +142,8 @@ def _tell(frames: list[Frame]) -> Vintage:
     names = {label.category for frame in frames for label in frame.labels or ()}
     old, new = not names.isdisjoint(_NAMES_2018), not names.isdisjoint(_NAMES_2020)
     if not old and not new:
-        lamps = {
-            label.attributes.trafficLightColor for frame in frames for label in frame.labels or () if label.attributes
-        }
+        given = (label.attributes for frame in frames for label in frame.labels or ())
+        lamps = {attributes.trafficLightColor for attributes in given if attributes}
         old, new = "none" in lamps, "NA" in lamps
     if old == new:
         return Vintage.SCALABEL
@@ -166,8 +163,7 @@ class _FirstRelease(msgspec.Struct):
 
 def _from_first_release(document: _FirstRelease) -> LabelSet:
     (only,) = document.frames
-    name = image_name(document.name)
-    frame = Frame(name, attributes=document.attributes, timestamp=only.timestamp, labels=only.objects)
+    frame = Frame(image_name(document.name), None, document.attributes, only.timestamp, labels=only.objects)
     return LabelSet([frame], Vintage.PER_IMAGE_2018)
 
 

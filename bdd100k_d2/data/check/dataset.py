@@ -38,8 +38,7 @@ def check_dataset(
         root: the folder that holds ``bdd100k/``; default as in training.
         tasks: to check, whose training and validation data then have to be there; default: what is there.
         fast: look only whether the images and masks are there and not empty; labels are read all the same.
-        workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard for
-            them, as any use of multiprocessing does.
+        workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard.
         released: how many images and frames there are to be, by task and split; default: as in the release.
         statistics: is filled with what the labels hold.
 
@@ -73,13 +72,6 @@ def _has_labels(row: Split) -> bool:
 
 
 class _Check:
-    """A check at work.
-
-    Attributes:
-        facts: of the data sets so far.
-        findings: so far.
-    """
-
     def __init__(self, root: Path, released: Mapping[str, Mapping[str, SplitCounts]], statistics: Statistics) -> None:
         self.facts: list[SplitFacts] = []
         self.findings = Findings()
@@ -91,13 +83,10 @@ class _Check:
         self._masks: list[tuple[Split, MaskFolder, list[str]]] = []
 
     def split(self, row: Split, asked: bool, labelled: bool, usable: bool) -> None:
-        """Takes up a data set: lists its images, reads its label file; masks are read later.
+        """Takes up a data set, as it is on the disk: lists its images, reads its label file; masks are read later.
 
-        Args:
-            row: of the split table, as it is on the disk.
-            asked: its task was named.
-            labelled: a split of the task has labels.
-            usable: a split of the task has labels and images; who lacks the other one may not want it.
+        ``asked`` says that its task was named, ``labelled`` that a split of the task has labels, ``usable`` that one
+        has labels and images; who lacks the other one may not want it.
         """
         task, released, labels = TASKS[row.task], self._released[row.task][row.split], row.labels
         listed = row.images in self._files

@@ -68,8 +68,7 @@ def verify_images(paths: Sequence[str], pool: Pool) -> Iterator[Verdict]:
     """Reads images, in order; one that training would refuse is unreadable, one that decodes with errors damaged.
 
     Every byte is decoded, at an eighth of the size: that finds what a full decoding finds in a sixth of its time.
-    Bits that have changed and still make a valid image nothing finds. ``pool`` is of processes that have called
-    :func:`catch_messages`.
+    Bits that have changed and still make a valid image nothing finds. The processes have called `catch_messages`.
     """
     yield from map_files(_verify, paths, pool, "reading images")
 

@@ -31,10 +31,7 @@ def check_new(path: Path, source: Path, overwrite: bool) -> None:
 def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder, which becomes ``path`` when all went well; an old folder there is replaced.
 
-    Args:
-        path: of the folder.
-        suffix: of the files that conversions write. An old folder that holds anything else is not replaced.
-        foreign: names with that suffix that no conversion writes.
+    An old folder with files of another suffix than conversions write, or of ``foreign`` names, is not replaced.
 
     Raises:
         OutputError: ``path`` is a file, or a folder with other files, or cannot be written.

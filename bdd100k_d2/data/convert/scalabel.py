@@ -36,13 +36,9 @@ def has_polygon(label: Label) -> bool:
 
 
 def read_scalabel(path: Path) -> Iterator[Frame]:
-    """Yields the frames of a label file, or of every file of a folder.
+    """Yields the frames of a label file, or of every file of a folder; errors are those of `read_labels`.
 
-    Lists of frames are read piece by piece; the other forms that :func:`~bdd100k_d2.data.vintages.read_labels` knows
-    are left to it, and so is saying what is wrong with a file.
-
-    Raises:
-        DataError: as :func:`~bdd100k_d2.data.vintages.read_labels`.
+    Lists of frames are read piece by piece; the other forms that it knows are left to it.
     """
     for file in label_files(path):
         yield from _read_file(file)

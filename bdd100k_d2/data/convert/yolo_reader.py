@@ -49,11 +49,7 @@ def list_labels(folder: Path) -> list[Path]:
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
-    """The names of the classes, by their numbers: of the file ``classes``, else of the one beside or above the labels.
-
-    Raises:
-        DataError: there is no such file, it cannot be read, or its numbers do not count from 0.
-    """
+    """The names of the classes, by number, in the file ``classes``, else in the one beside or above the labels."""
     if classes is None:
         places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in (DATA, CLASSES)]
         classes = next((place for place in places if place.is_file()), None)
@@ -103,11 +99,7 @@ class Sizes:
             )
 
     def find(self, path: Path) -> tuple[str, ImageSize]:
-        """The name and the size of the image of a label file.
-
-        Raises:
-            DataError: the image is not in the folder, or cannot be read.
-        """
+        """The name and the size of the image of a label file; DataError where the image is missing or unreadable."""
         if self._folder is None and self._size is not None:
             return image_name(path.stem), self._size
         image_path = self._images.get(image_stem(path.stem))
@@ -124,12 +116,7 @@ class Sizes:
 
 
 def read_yolo(folder: Path, classes: list[str], sizes: Sizes) -> Iterator[Frame]:
-    """Yields one frame per label file, sorted by name; label ids count on through all frames.
-
-    Raises:
-        DataError: a line has not five fields, or six with a score, fields are no numbers or fractions, or a class has
-            no name.
-    """
+    """Yields one frame per label file, sorted by name; label ids count on through all frames."""
     number = 0
     for path in list_labels(folder):
         name, size = sizes.find(path)
