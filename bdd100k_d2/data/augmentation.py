@@ -45,10 +45,7 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Lets PyTorch add as it does in a loader's worker: a mean over more threads is rounded otherwise.
-
-    It holds for the whole process, so not to be used in several threads at a time.
-    """
+    """Lets PyTorch, in the whole process, add as in a loader's worker: in more threads a mean is rounded otherwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -69,10 +66,7 @@ class LinearResizeShortestEdge(T.ResizeShortestEdge):
 
 
 class LinearResizeTransform(Transform):
-    """Resizes by linear interpolation between the four nearest pixels, as PyTorch, Vis4D and mmdet do.
-
-    Detectron2's `ResizeTransform` leaves it to Pillow, which smooths when it shrinks (antialiasing).
-    """
+    """Resizes by linear interpolation, as PyTorch, Vis4D and mmdet do; Detectron2's also smooths when it shrinks."""
 
     def __init__(self, h: int, w: int, new_h: int, new_w: int) -> None:
         super().__init__()

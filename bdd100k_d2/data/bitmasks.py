@@ -53,11 +53,7 @@ class Bitmask(NamedTuple):
 
 
 def read_bitmask(path: str | os.PathLike[str]) -> Bitmask:
-    """Reads a bitmask.
-
-    Raises:
-        DataError: the file cannot be read or is no bitmask.
-    """
+    """Reads a bitmask; DataError where the file cannot be read or is none."""
     return decode_bitmask(read_png(path, _BITMASK), path)
 
 
@@ -93,11 +89,7 @@ def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
 
 
 def check_categories(bitmask: Bitmask, num_classes: int, name: str | os.PathLike[str]) -> Bitmask:
-    """Returns ``bitmask``, of the file ``name``, when all its category ids are in 0..num_classes.
-
-    Raises:
-        DataError: another category id.
-    """
+    """Returns ``bitmask``, of the file ``name``; DataError unless all its category ids are in 0..num_classes."""
     wrong = bitmask.categories > num_classes
     if wrong.any():
         raise DataError(

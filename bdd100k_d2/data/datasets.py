@@ -94,11 +94,7 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
 
 
 def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Lists a folder of images without labels (the test splits), sorted by name; they may have any size.
-
-    Raises:
-        DataError: the folder is missing or has no images.
-    """
+    """Lists a folder of images without labels (the test splits), by name; DataError where there are none."""
     images = Path(images)
     return [{"file_name": str(images / name), "image_id": name} for name in sorted(_list_images(images).values())]
 

@@ -90,7 +90,7 @@ class TrainLoader:
         order = self._order(self.seed)
         return DataLoader(
             _Samples(self._dataset, self._mapper, order, self._skip_unreadable),
-            batch_sampler=_Batches(order, self.start_iter),
+            batch_sampler=_batches(order, self.start_iter),
             num_workers=self.num_workers,
             collate_fn=trivial_batch_collator,
             worker_init_fn=outlive_signals,
@@ -106,16 +106,10 @@ class TrainLoader:
                 logger.warning(message, reason, self.skipped.total(), len(self.skipped))
 
 
-class _Batches:
+def _batches(order: TrainingBatchSampler, start: int) -> Iterator[list[Sample]]:
     """This process's share of each batch, as Detectron2's samplers deal them out."""
-
-    def __init__(self, order: TrainingBatchSampler, start: int) -> None:
-        self._order, self._start = order, start
-        self._rank, self._world_size = comm.get_rank(), comm.get_world_size()
-
-    def __iter__(self) -> Iterator[list[Sample]]:
-        for number in count(self._start):
-            yield self._order.batch(number)[self._rank :: self._world_size]
+    for number in count(start):
+        yield order.batch(number)[comm.get_rank() :: comm.get_world_size()]
 
 
 class _Samples(Dataset[Any]):

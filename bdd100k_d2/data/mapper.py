@@ -25,10 +25,7 @@ from .masks import check_mask, read_mask
 
 
 class BDD100KDatasetMapper(DatasetMapper):
-    """Turns a dataset dict into a model input: reads, augments and converts, as its parent does.
-
-    A semantic mask may hold ``num_mask_classes``; ``clip_boxes`` clips the boxes to train with to the image.
-    """
+    """Turns a dataset dict into a model input as its parent does; ``num_mask_classes`` may be in a semantic mask."""
 
     @configurable
     def __init__(

@@ -65,11 +65,7 @@ def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
 
 
 def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:
-    """Returns ``mask`` (H, W), of the file ``name``, when all its values are in 0..num_classes-1 or 255.
-
-    Raises:
-        DataError: another value.
-    """
+    """Returns ``mask`` (H, W), of the file ``name``; DataError unless its values are in 0..num_classes-1 or 255."""
     wrong = (mask >= num_classes) & (mask != IGNORE_LABEL)
     if wrong.any():
         raise DataError(f"{name}: {wrong_ids(np.unique(mask[wrong]), [*range(num_classes), IGNORE_LABEL])}")

@@ -57,11 +57,7 @@ def run_lengths(counts: str) -> np.ndarray:
 
 
 def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
-    """Checks that run lengths describe a mask of the image, of ``size`` (height, width) in pixels.
-
-    Raises:
-        DataError: a mask of another size, or run lengths that do not fill it or are none.
-    """
+    """A mask for pycocotools; DataError unless its run lengths fill an image of ``size``, (height, width) in pixels."""
     if tuple(rle.size) != tuple(size):
         raise DataError(
             f"{where}: the mask has {rle.size[0]}x{rle.size[1]} pixels, the image {size[0]}x{size[1]} "
@@ -80,10 +76,7 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
 
 
 def paint(masks: Iterable[tuple[CocoRLE, int]], size: tuple[int, int], unpainted: int, dtype: DTypeLike) -> np.ndarray:
-    """Paints checked masks, each with its value, in their order, later ones over earlier ones.
-
-    The result is (height, width) of ``dtype``; pixels of no mask are ``unpainted``.
-    """
+    """Paints masks, each with its value, in their order into a (height, width) array; the rest is ``unpainted``."""
     # Run lengths go down the columns; with pixels in that order an object is painted several times as fast.
     pixels = np.full(size, unpainted, dtype, order="F")
     for mask, value in masks:

@@ -1,7 +1,7 @@
 """Which samples each training batch holds, as a function of the seed and the batch's number."""
 
 from bisect import bisect_right
-from collections import OrderedDict
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ class TrainingBatchSampler:
         self._counts = self._count(self.indices)
         # With repeats, where each epoch starts is known when the ones before have been counted.
         self._counted = [np.zeros(self._num_groups, np.int64)]
-        self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
+        self._epoch = lru_cache(_KEPT)(self._draw)
 
     def batch(self, number: int) -> list[Sample]:
         """The samples of batch ``number``, from 0."""
@@ -102,13 +102,6 @@ class TrainingBatchSampler:
     def _count(self, indices: np.ndarray) -> np.ndarray:
         return np.bincount(self._groups[indices], minlength=self._num_groups)
 
-    def _epoch(self, epoch: int) -> "_Epoch":
-        if epoch not in self._epochs:
-            self._epochs[epoch] = self._draw(epoch)
-            if len(self._epochs) > _KEPT:
-                self._epochs.popitem(last=False)
-        return self._epochs[epoch]
-
     def _draw(self, epoch: int) -> "_Epoch":
         random = generator(self.seed, Purpose.ORDER, epoch)
         indices, copies = self.indices, np.zeros(len(self.indices), np.int64)
@@ -133,10 +126,7 @@ def _repeats(factors: np.ndarray, random: np.random.RandomState) -> np.ndarray:
 
 
 class _Epoch(NamedTuple):
-    """An epoch's order: of each group its samples, (N, 2) index and copy; and the batches that get full in the epoch.
-
-    Of a batch it is the group, and the number among the group's batches.
-    """
+    """An epoch's order: each group's samples, (N, 2) index and copy; and its full batches, group and number in it."""
 
     members: list[np.ndarray]
     batches: list[tuple[int, int]]

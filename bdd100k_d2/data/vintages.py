@@ -135,15 +135,14 @@ def _tell(frames: list[Frame]) -> Vintage:
     # det_20 names a frame after its video, whose key frame it is; in a video the names are numbered.
     if any(frame.videoName and image_stem(frame.name) != frame.videoName for frame in frames):
         return Vintage.TRACKING
-    first = next((label for frame in frames for label in frame.labels or ()), None)
-    boxes = any(label.box2d is not None for frame in frames for label in frame.labels or ())
-    if first is None or not boxes or first.score is not None or first.rle is not None:
+    labels = [label for frame in frames for label in frame.labels or ()]
+    boxes = any(label.box2d is not None for label in labels)
+    if not boxes or labels[0].score is not None or labels[0].rle is not None:
         return Vintage.SCALABEL
-    names = {label.category for frame in frames for label in frame.labels or ()}
+    names = {label.category for label in labels}
     old, new = not names.isdisjoint(_NAMES_2018), not names.isdisjoint(_NAMES_2020)
     if not old and not new:
-        given = (label.attributes for frame in frames for label in frame.labels or ())
-        lamps = {attributes.trafficLightColor for attributes in given if attributes}
+        lamps = {label.attributes.trafficLightColor for label in labels if label.attributes}
         old, new = "none" in lamps, "NA" in lamps
     if old == new:
         return Vintage.SCALABEL

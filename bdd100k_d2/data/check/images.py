@@ -25,10 +25,7 @@ _messages: IO[bytes]
 
 
 class Verdict(NamedTuple):
-    """What is known of an image: its size (width, height) in pixels, or why it cannot be read, and its damage.
-
-    ``after`` is the number of bytes after its end that are more than padding by zeros.
-    """
+    """What is known of an image: its (width, height), or why it cannot be read, its damage, and bytes after its end."""
 
     size: tuple[int, int] | None
     unreadable: str | None = None
@@ -37,10 +34,7 @@ class Verdict(NamedTuple):
 
 
 def file_sizes(folder: Path, *suffixes: str) -> dict[str, int]:
-    """The files in a folder, with ``suffixes`` only those that end in one, sorted by name, with their bytes.
-
-    A link that leads nowhere has -1. Empty where there is no such folder, or it may not be read.
-    """
+    """The files in a folder, if it can be read, by name with their bytes; a link that leads nowhere has -1."""
     found = {}
     try:
         for entry in visible_files(folder, *suffixes):

@@ -21,11 +21,7 @@ _INK = "#3c4450"
 
 
 def write_statistics(statistics: Statistics, folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes ``statistics.json`` and the images of what there is into ``folder``, and returns the files.
-
-    Raises:
-        OutputError: ``folder`` cannot be written.
-    """
+    """Writes ``statistics.json`` and images into ``folder``, and returns the files; OutputError where that fails."""
     folder = Path(folder)
     paths = [folder / "statistics.json"]
     write_atomic(paths[0], msgspec.json.format(msgspec.json.encode(statistics.to_json()), indent=1) + b"\n")

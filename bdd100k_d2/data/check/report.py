@@ -124,13 +124,8 @@ class Findings:
 class SplitFacts(msgspec.Struct):
     """What is there of a data set, beside what the release has; None where that is not known or nothing is there.
 
-    Attributes:
-        images: the folder of images.
-        labels: the label file or the folder of masks; None for a split without public labels.
-        pictures: images in the folder; the key that the JSON file has always had.
-        frames: that have labels, or masks.
-        objects: boxes, or instances; of masks None.
-        vintage: of detection labels.
+    ``labels`` is None of a split without public labels, ``objects`` counts boxes or instances, and ``pictures`` images:
+    the JSON file's key has always been that.
     """
 
     name: str
@@ -188,11 +183,7 @@ class Report(msgspec.Struct):
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:
-    """Writes a report as JSON, with ``breaks_training`` beside its fields.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
+    """Writes a report as JSON, with ``breaks_training`` beside its fields; OutputError where that fails."""
     document = msgspec.to_builtins(report) | {"breaks_training": report.breaks_training}
     write_atomic(path, msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
 

@@ -27,8 +27,7 @@ def detects(task: str) -> bool:
 class TaskClasses:
     """The classes of a task by the names that label files have for them.
 
-    Tasks with the classes of detection take the official aliases and ignored classes; the other tasks their own names
-    alone, as the official toolkit does.
+    Only tasks with the classes of detection take the official aliases and ignored classes, as in the official toolkit.
     """
 
     def __init__(self, task: str, dropped: Dropped) -> None:

@@ -68,10 +68,7 @@ def _undecided(files: list[Path], what: str, one: str, other: str) -> DataError:
 
 
 def read_masks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields one frame per mask, one label per class, in ascending order, as the toolkit's ``to_rle`` does.
-
-    Pixels of no class are in no label, nor are those of a class that is not scored.
-    """
+    """Yields one frame per mask, one label per scored class, in ascending order, as the toolkit's ``to_rle`` does."""
     return in_threads(partial(_mask_frame, task=task, dropped=dropped), files)
 
 

@@ -12,11 +12,7 @@ from ..labels import Frame, check_file_name, image_stem
 
 
 def check_new(path: Path, source: Path, overwrite: bool) -> None:
-    """Checks that ``path`` may be written.
-
-    Raises:
-        OutputError: ``path`` is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
-    """
+    """Raises OutputError if ``path`` is the source, holds it or lies in it, or exists and is not to be overwritten."""
     target, origin = path.resolve(), source.resolve()
     if target == origin or target in origin.parents:
         raise OutputError(f"{path}: would overwrite what is to be read, {source}; give another place.")

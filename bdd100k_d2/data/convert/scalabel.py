@@ -65,11 +65,7 @@ def _read_part(path: Path, start: int, end: int) -> list[SourceFrame] | None:
 
 
 def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
-    """Writes frames as a Scalabel list, frame by frame, whole or not at all. All that was read is kept.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
+    """Writes frames as a Scalabel list, one by one, whole or not at all; OutputError where that fails."""
     write_frames(map(_without_empty_polygons, frames), path)
 
 

@@ -52,11 +52,7 @@ class LabelSource(NamedTuple):
 
 
 def source_kind(path: Path, split: str | None = None) -> str:
-    """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set.
-
-    Raises:
-        DataError: the path does not exist, or is of no kind.
-    """
+    """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set. DataError where it is none."""
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
     if not path.is_dir():

@@ -1,8 +1,7 @@
 """YOLO label files -> frames.
 
-A data set has ``labels/<split>/*.txt`` and the names of the classes in ``data.yaml``. Source:
-https://docs.ultralytics.com/datasets/detect. A file ``classes.txt``, one name per line, is read too, as labelImg writes
-it.
+A data set has ``labels/<split>/*.txt`` and class names in ``data.yaml`` (https://docs.ultralytics.com/datasets/detect),
+or in labelImg's ``classes.txt``, one per line.
 """
 
 import math
@@ -78,11 +77,7 @@ def _names(found: object, path: Path) -> list[str]:
 
 
 class Sizes:
-    """The names and sizes of the images of label files: of the files in a folder, else one size for all.
-
-    Raises:
-        DataError: neither is given, or the folder does not exist.
-    """
+    """The names and sizes of the images of label files: of the files in a folder, else one size for all."""
 
     def __init__(self, labels: Path, images: Path | None, size: ImageSize | None) -> None:
         self._size, self._folder = size, images
