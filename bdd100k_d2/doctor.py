@@ -9,7 +9,6 @@ check, so that it runs where torch or Detectron2 is missing.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -168,12 +167,13 @@ def check_data(root: Path | None) -> list[Result]:
 
 def check_split_folders(split: Split, remedy: str) -> Result:
     """Whether the folder of images of a data set and its labels are there."""
+    from .data.folders import visible_files
+
     missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
     if missing:
         return Result(split.name, "warn", f"not there: {', '.join(missing)}", remedy)
     try:
-        with os.scandir(split.images) as entries:
-            count = sum(1 for _ in entries)
+        count = sum(1 for _ in visible_files(split.images))
     except OSError as error:
         return Result(split.name, "warn", f"{split.images} cannot be read: {error.strerror}", remedy)
     labels = "no labels" if split.labels is None else f"labels {split.labels}"

@@ -112,6 +112,7 @@ def test_data_that_is_partly_there(tmp_path: Path) -> None:
     for split in (locate("bdd100k_det_val", tmp_path), locate("bdd100k_sem_seg_test", tmp_path)):
         split.images.mkdir(parents=True)
         (split.images / "a.jpg").touch()
+        (split.images / ".DS_Store").touch()
     labels = locate("bdd100k_det_val", tmp_path).labels
     labels.parent.mkdir(parents=True)
     labels.touch()

@@ -38,25 +38,14 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
         augmentations.insert(1, crop)
     if is_train and cfg.INPUT.COLOR_JITTER.PROB > 0:
         jitter = cfg.INPUT.COLOR_JITTER
-        augmentations.append(
-            ColorJitter(
-                jitter.PROB,
-                jitter.BRIGHTNESS,
-                jitter.CONTRAST,
-                jitter.SATURATION,
-                jitter.HUE,
-                image_format=cfg.INPUT.FORMAT,
-            )
-        )
+        spreads = jitter.BRIGHTNESS, jitter.CONTRAST, jitter.SATURATION, jitter.HUE
+        augmentations.append(ColorJitter(jitter.PROB, *spreads, image_format=cfg.INPUT.FORMAT))
     return augmentations
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Lets PyTorch add as it does in a loader's worker: a mean over more threads is rounded otherwise.
-
-    It holds for the whole process, so not to be used in several threads at a time.
-    """
+    """Lets PyTorch, in the whole process, add as in a loader's worker: in more threads a mean is rounded otherwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,10 +66,7 @@ class LinearResizeShortestEdge(T.ResizeShortestEdge):
 
 
 class LinearResizeTransform(Transform):
-    """Resizes by linear interpolation between the four nearest pixels, as PyTorch, Vis4D and mmdet do.
-
-    Detectron2's `ResizeTransform` leaves it to Pillow, which smooths when it shrinks (antialiasing).
-    """
+    """Resizes by linear interpolation, as PyTorch, Vis4D and mmdet do; Detectron2's also smooths when it shrinks."""
 
     def __init__(self, h: int, w: int, new_h: int, new_w: int) -> None:
         super().__init__()
@@ -91,19 +77,16 @@ class LinearResizeTransform(Transform):
         # OpenCV takes no view of reversed channels.
         resized = cv2.resize(np.ascontiguousarray(img), (self.new_w, self.new_h), interpolation=cv2.INTER_LINEAR)
         # It drops a channel that is alone.
-        shaped: np.ndarray = resized.reshape(self.new_h, self.new_w, *img.shape[2:])
-        return shaped
+        return np.asarray(resized).reshape(self.new_h, self.new_w, *img.shape[2:])
 
     def apply_coords(self, coords: np.ndarray) -> np.ndarray:
         """Scales points (N, 2) of x and y."""
-        scaled: np.ndarray = coords * np.array([self.new_w / self.w, self.new_h / self.h])
-        return scaled
+        return np.asarray(coords * np.array([self.new_w / self.w, self.new_h / self.h]))
 
     def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
         """Resizes ids (h, w): each pixel takes the one that its upper left corner falls on, as PyTorch's "nearest"."""
         rows, columns = _nearest(self.h, self.new_h), _nearest(self.w, self.new_w)
-        resized: np.ndarray = segmentation[rows[:, None], columns]
-        return resized
+        return np.asarray(segmentation[rows[:, None], columns])
 
     def inverse(self) -> Transform:
         """The resize back."""
@@ -142,9 +125,9 @@ class BalancedCrop(T.Augmentation):
 
 
 class ColorJitter(T.Augmentation):
-    """Changes brightness, contrast, saturation and hue in random order, all four or none.
+    """Changes brightness, contrast, saturation and hue in random order, all four or none, of a share of the images.
 
-    Args: the share of images to change, the largest changes (keys of ``INPUT.COLOR_JITTER``), and RGB or BGR.
+    The arguments are the keys of ``INPUT.COLOR_JITTER``, and RGB or BGR.
     """
 
     def __init__(
@@ -170,9 +153,7 @@ class ColorJitter(T.Augmentation):
 class ColorAdjustmentTransform(T.ColorTransform):
     """Adjusts colours one after the other in floating point, clips each result to 0..255 and rounds the last.
 
-    Args:
-        adjustments: pairs of "brightness", "contrast", "saturation" or "hue" and an amount.
-        image_format: RGB or BGR.
+    ``adjustments`` are pairs of "brightness", "contrast", "saturation" or "hue" and an amount.
     """
 
     def __init__(self, adjustments: Sequence[tuple[str, float]], image_format: str = "RGB") -> None:

@@ -14,6 +14,8 @@ from .png import RGBA, PngForm, read_png
 
 # Bits of the attributes.
 IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
+ATTRIBUTE_BITS = {"ignored": IGNORED, "crowd": CROWD, "occluded": OCCLUDED, "truncated": TRUNCATED}
+"""The bits by the names that label files have for them."""
 
 FIRST_THING_ID = 31
 """In a panoptic bitmask stuff has its category id for annotation id, and things count on from here."""
@@ -51,21 +53,15 @@ class Bitmask(NamedTuple):
 
 
 def read_bitmask(path: str | os.PathLike[str]) -> Bitmask:
-    """Reads a bitmask.
-
-    Raises:
-        DataError: the file is missing, empty, cut off or no PNG, it has not four channels of 8 bits, or an annotation
-            id has two categories or two values of attributes.
-    """
+    """Reads a bitmask; DataError where the file cannot be read or is none."""
     return decode_bitmask(read_png(path, _BITMASK), path)
 
 
 def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
-    """Takes RGBA pixels, (H, W, 4) uint8, apart; pixels of annotation id 0 are background.
+    """Takes RGBA pixels, (H, W, 4) uint8, of the file ``name`` apart; pixels of annotation id 0 are background.
 
     Raises:
-        DataError: other pixels, or an annotation id with two categories or two values of attributes; the message
-            names the file ``name``.
+        DataError: other pixels, or an annotation id with two categories or two values of attributes.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8 or not pixels.size:
         raise DataError(f"{name}: a bitmask is (H, W, 4) uint8, this is {pixels.shape} {pixels.dtype}.")
@@ -93,11 +89,7 @@ def decode_bitmask(pixels: np.ndarray, name: str | os.PathLike[str]) -> Bitmask:
 
 
 def check_categories(bitmask: Bitmask, num_classes: int, name: str | os.PathLike[str]) -> Bitmask:
-    """Returns ``bitmask`` when all its category ids are in 0..num_classes.
-
-    Raises:
-        DataError: another category id; the message names the file ``name`` and the ids.
-    """
+    """Returns ``bitmask``, of the file ``name``; DataError unless all its category ids are in 0..num_classes."""
     wrong = bitmask.categories > num_classes
     if wrong.any():
         raise DataError(
@@ -114,10 +106,7 @@ def empty_bitmask(like: Bitmask) -> Bitmask:
 
 
 def encode_bitmask(bitmask: Bitmask) -> np.ndarray:
-    """The RGBA pixels of a bitmask.
-
-    Returns:
-        (H, W, 4) uint8; background is 0 in all channels.
+    """The RGBA pixels of a bitmask, (H, W, 4) uint8; background is 0 in all channels.
 
     Raises:
         DataError: an annotation id that is not in 1 to 65,535, or a category id not in 0 to 255.
@@ -133,16 +122,14 @@ def encode_bitmask(bitmask: Bitmask) -> np.ndarray:
     table[1:, 1] = bitmask.attributes
     table[1:, 2] = bitmask.ids >> 8
     table[1:, 3] = bitmask.ids & 0xFF
-    words: np.ndarray = table.view("<u4").ravel()[bitmask.instances]
+    words = np.asarray(table.view("<u4").ravel()[bitmask.instances])
     return words.view(np.uint8).reshape(*bitmask.instances.shape, 4)
 
 
 def shared_pixels(first: Bitmask, second: Bitmask) -> np.ndarray:
-    """Counts the pixels that an instance of one bitmask shares with an instance of another of the same size.
+    """Counts the pixels that an instance of one bitmask shares with an instance of another, (N1 + 1, N2 + 1) int64.
 
-    Returns:
-        (N1 + 1, N2 + 1) int64; the row and the column 0 are background, so all rows together are the areas of
-        ``second``'s instances, and all columns those of ``first``'s.
+    The row and the column 0 are background, so all rows together are the areas of ``second``'s instances.
     """
     rows, columns = first.instances.ravel(), second.instances.ravel()
     starts = _run_starts((rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1]))

@@ -110,21 +110,11 @@ IGNORE_LABEL = 255
 """The mask value of pixels that are neither trained nor scored."""
 
 # [name_mapping] of det.toml: older and finer names of the same class.
-ALIASES = {
-    "bike": "bicycle",
-    "caravan": "car",
-    "motor": "motorcycle",
-    "person": "pedestrian",
-    "van": "car",
-}
+ALIASES = {"bike": "bicycle", "caravan": "car", "motor": "motorcycle", "person": "pedestrian", "van": "car"}
 
 # [ignored_mapping] of det.toml: objects near a class, scored as crowd (never missed, never a false positive) and not
 # trained on.
-IGNORED_CATEGORIES = {
-    "other person": "pedestrian",
-    "other vehicle": "car",
-    "trailer": "truck",
-}
+IGNORED_CATEGORIES = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 
 # Attribute values of a frame, in the order of the tagging task's indices.
 WEATHER = ("rainy", "snowy", "clear", "overcast", "undefined", "partly cloudy", "foggy")
@@ -145,11 +135,7 @@ DET_CLASSES |= {other: DetClass(DET_CLASSES[name].index, True) for other, name i
 
 
 def det_class(category: str | None) -> DetClass:
-    """The detection class that a label file's category name stands for.
-
-    Raises:
-        DataError: an unknown name; the message lists the known ones, callers add the file and the frame.
-    """
+    """The detection class of a label file's category name; DataError for an unknown one, without saying where it is."""
     known = DET_CLASSES.get(category or "")
     if known is None:
         raise DataError(
@@ -164,11 +150,7 @@ PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
 
 
 def ins_seg_class(category: str | None, where: str) -> DetClass:
-    """The class of instance segmentation that a label file's category name stands for.
-
-    Raises:
-        DataError: another name, also of a class that only detection has; the message begins with ``where``.
-    """
+    """The instance segmentation class of a category name; DataError, which begins with ``where``, for another name."""
     known = DET_CLASSES.get(category or "")
     if known is None or known.index >= len(INS_SEG):
         raise DataError(
@@ -182,11 +164,8 @@ def ins_seg_class(category: str | None, where: str) -> DetClass:
 _UNSCORED = {"unlabeled", "drivable area", "lane"}
 _UNSCORED_PREFIXES = ("lane/", "area/")
 
-_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)} | {
-    *ALIASES,
-    *IGNORED_CATEGORIES,
-    *_UNSCORED,
-}
+_ALL_NAMES = {category.name for category in (*DET, *SEM_SEG, *DRIVABLE, *PAN_SEG)}
+_ALL_NAMES |= {*ALIASES, *IGNORED_CATEGORIES, *_UNSCORED}
 
 
 def is_known(category: str | None) -> bool:
@@ -195,11 +174,7 @@ def is_known(category: str | None) -> bool:
 
 
 def pan_seg_id(category: str | None, where: str) -> int | None:
-    """The category id of panoptic segmentation; None for a class that only other tasks have.
-
-    Raises:
-        DataError: a name that is no class of any task; the message begins with ``where``.
-    """
+    """The category id of panoptic segmentation, None for other tasks' classes; DataError for any other name."""
     found = PAN_SEG_IDS.get(category or "")
     if found is None and not is_known(category):
         raise DataError(f"{where}: {category!r} is no class of panoptic segmentation; mend or remove that label.")

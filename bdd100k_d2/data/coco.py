@@ -103,11 +103,7 @@ def is_coco(path: Path) -> bool:
 
 
 def read_coco(path: Path) -> Iterator[Frame]:
-    """Yields the frames of a COCO file, as :func:`coco_frames`.
-
-    Raises:
-        DataError: the file cannot be read or is no COCO; else as :func:`coco_frames`.
-    """
+    """Yields the frames of a COCO file, as :func:`coco_frames`, of whose errors it raises DataError alone."""
     content = read_content(path)
     try:
         yield from coco_frames(msgspec.json.decode(content, type=CocoDocument), path)
@@ -122,8 +118,7 @@ def coco_frames(document: CocoDocument, path: Path) -> Iterator[Frame]:
     the attribute ``crowd``, ``ignore`` the attribute ``ignored``. A frame's name is the last part of ``file_name``.
 
     Raises:
-        DataError: a list is missing, an id stands twice, an annotation has no image or no category, or a mask is none;
-            the message names the file ``path``.
+        DataError: a list is missing, an id stands twice, an annotation has no image or no category, or a mask is none.
         msgspec.MsgspecError: a field is of the wrong type; :func:`coco_parts` are for `diagnose`, which names it.
     """
     if document.images is ABSENT or document.annotations is ABSENT:
@@ -188,15 +183,11 @@ def _frame(image: _Image, annotations: list[_Annotation], categories: dict[int, 
             x, y, width, height = annotation.bbox
             box = Box2D(x, y, x + width - 1, y + height - 1)
         if annotation.iscrowd or annotation.ignore:
-            attributes = LabelAttributes(
-                crowd=bool(annotation.iscrowd) or None, ignored=bool(annotation.ignore) or None
-            )
+            crowd, ignored = bool(annotation.iscrowd) or None, bool(annotation.ignore) or None
+            attributes = LabelAttributes(crowd=crowd, ignored=ignored)
         if annotation.segmentation is not ABSENT:
-            mask = _mask(
-                _decode_segmentation(annotation.segmentation),
-                size,
-                f"{path}: frame {name}, annotation {annotation.id}",
-            )
+            where = f"{path}: frame {name}, annotation {annotation.id}"
+            mask = _mask(_decode_segmentation(annotation.segmentation), size, where)
         label_id = annotation.id if annotation.scalabel_id is None else annotation.scalabel_id
         labels.append(Label(label_id, category, annotation.score, attributes, box, mask))
     return Frame(name, attributes=image.attributes, size=size, labels=labels)
@@ -234,9 +225,7 @@ def _compress(plain: _RunLengths, where: str) -> RLE:
 def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> CocoRLE:
     """Fills polygons, as pycocotools does, and unites them.
 
-    Args:
-        polygons: x and y of each corner in turn, in pixels from the upper left corner of the image.
-        size: (height, width) of the image in pixels.
+    A polygon is x and y of each corner in turn, in pixels; ``size`` is the image's (height, width).
 
     Raises:
         DataError: there is no polygon, or one has less than three corners, half a corner, or a corner further outside
@@ -264,13 +253,9 @@ def coco_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, wha
     if not (are_objects(images) and are_objects(annotations) and are_objects(categories)):
         return None
     names = {str(image.get("id")): image.get("file_name") for image in images}
-    return [
-        *(DocumentPart(f"frame {image.get('file_name')}", image, _Image) for image in images),
-        *(DocumentPart(f"category {category.get('name')}", category, _Category) for category in categories),
-        *(
-            DocumentPart(
-                f"frame {names.get(str(one.get('image_id')))}, annotation {one.get('id')}", one, _WholeAnnotation
-            )
-            for one in annotations
-        ),
-    ]
+    parts = [DocumentPart(f"frame {one.get('file_name')}", one, _Image) for one in images]
+    parts += [DocumentPart(f"category {one.get('name')}", one, _Category) for one in categories]
+    for one in annotations:
+        where = f"frame {names.get(str(one.get('image_id')))}, annotation {one.get('id')}"
+        parts.append(DocumentPart(where, one, _WholeAnnotation))
+    return parts

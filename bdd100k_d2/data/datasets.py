@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import DataError
 from .categories import det_class
 from .folders import visible_files
-from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, without_collection
+from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, image_name, images_by_stem, without_collection
 from .masks import list_masks
 from .vintages import read_labels
 
@@ -39,11 +39,7 @@ _REMEDY = (
 
 
 def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads detection labels, of any vintage; which one it is, is logged.
-
-    Args:
-        labels: a label file, e.g. ``labels/det_20/det_val.json``, or a folder of them.
-        images: the folder with the images.
+    """Reads a detection label file, or a folder of them, of any vintage; which one it is, is logged.
 
     Returns:
         One dict per frame in the order of the files, frames without labels included, with ``annotations`` of ``bbox``
@@ -59,28 +55,22 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
     check_images([frame.name for frame in frames], images, f"named in {labels}")
     folder = f"{images}{os.sep}"
     full_size = ImageSize(WIDTH, HEIGHT)
-    dicts = []
+    dicts: list[dict[str, Any]] = []
     with without_collection():
         # Each frame is let go once its dict is made: all of both would take a third more memory.
         frames.reverse()
         while frames:
             frame = frames.pop()
             size = frame.size or full_size
-            dicts.append(
-                {
-                    "file_name": folder + frame.name,
-                    "image_id": frame.name,
-                    "height": size.height,
-                    "width": size.width,
-                    "annotations": _annotations(frame, size, labels),
-                }
-            )
-    logger.info(
-        "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable.",
-        labels,
-        len(dicts),
-        vintage.value,
-    )
+            head = {
+                "file_name": folder + frame.name,
+                "image_id": frame.name,
+                "height": size.height,
+                "width": size.width,
+            }
+            dicts.append({**head, "annotations": _annotations(frame, size, labels)})
+    message = "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable."
+    logger.info(message, labels, len(dicts), vintage.value)
     return dicts
 
 
@@ -96,62 +86,47 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
             are drivable maps of 2018.
     """
     masks, images = Path(masks), Path(images)
+    size = {"height": HEIGHT, "width": WIDTH}
     return [
-        {
-            "file_name": str(images / f"{stem}.jpg"),
-            "image_id": f"{stem}.jpg",
-            "height": HEIGHT,
-            "width": WIDTH,
-            "sem_seg_file_name": str(file),
-        }
-        for stem, file in match_images(masks, images).items()
+        {"file_name": str(images / name), "image_id": name, **size, "sem_seg_file_name": str(file)}
+        for name, file in match_images(masks, images).items()
     ]
 
 
 def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Lists a folder of images without labels (the test splits), sorted by name; they may have any size.
-
-    Raises:
-        DataError: the folder is missing or has no images.
-    """
+    """Lists a folder of images without labels (the test splits), by name; DataError where there are none."""
     images = Path(images)
-    names = sorted(_list_files(images, ".jpg", "images"))
-    return [{"file_name": str(images / name), "image_id": name} for name in names]
+    return [{"file_name": str(images / name), "image_id": name} for name in sorted(_list_images(images).values())]
 
 
 def match_images(masks: Path, images: Path) -> dict[str, Path]:
-    """Finds the frames that have both a mask, or bitmask, and an image.
-
-    Returns:
-        The mask files by the stems of their frames, sorted.
-
-    Raises:
-        DataError: as :func:`load_masks`.
-    """
+    """The files of masks, or bitmasks, by the names of their images, sorted by stem; raises as :func:`load_masks`."""
     try:
         files = list_masks(masks)
     except OSError as error:
         raise _no_folder(masks, "masks", error) from error
     if not files:
         raise _no_file(masks, ".png", "masks")
-    present = {Path(name).stem for name in _list_files(images, ".jpg", "images")}
-    known = (files.keys() - present) & MASKS_WITHOUT_IMAGE
-    stems = sorted(files.keys() - known)
-    check_images([f"{stem}.jpg" for stem in stems], images, f"of the masks in {masks}")
-    for count, what in (
-        (len(known), "masks without an image"),
-        (len(present.difference(stems)), "images without a mask"),
-    ):
+    present = _list_images(images)
+    known = (files.keys() - present.keys()) & MASKS_WITHOUT_IMAGE
+    matched = {present.get(stem, image_name(stem)): files[stem] for stem in sorted(files.keys() - known)}
+    check_images([*matched], images, f"of the masks in {masks}")
+    warn_of_left_out(masks, {"masks without an image": len(known), "images without a mask": len({*present} - {*files})})
+    return matched
+
+
+def warn_of_left_out(labels: Path, counts: dict[str, int]) -> None:
+    """Says how many of what are left out of a data set, if any."""
+    for what, count in counts.items():
         if count:
-            logger.warning("%s: %d %s are left out.", masks, count, what)
-    return {stem: files[stem] for stem in stems}
+            logger.warning("%s: %d %s are left out.", labels, count, what)
 
 
 def check_images(names: Sequence[str], images: Path, origin: str) -> None:
     """Raises DataError unless ``images`` has all ``names``, none leading out of it; ``origin`` is for the message."""
     for name in names:
         check_file_name(name, images)
-    present = set(_list_files(images, "", "images"))
+    present = set(_list_files(images))
     missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
@@ -190,13 +165,21 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
     return annotations
 
 
-def _list_files(folder: Path, suffix: str, what: str) -> list[str]:
+def _list_images(folder: Path) -> dict[str, str]:
+    """The names of the images by their stems."""
+    found = images_by_stem(_list_files(folder))
+    if not found:
+        raise _no_file(folder, ".jpg", "images")
+    return found
+
+
+def _list_files(images: Path) -> list[str]:
     try:
-        names = [entry.name for entry in visible_files(folder, suffix)]
+        names = [entry.name for entry in visible_files(images)]
     except OSError as error:
-        raise _no_folder(folder, what, error) from error
+        raise _no_folder(images, "images", error) from error
     if not names:
-        raise _no_file(folder, suffix, what)
+        raise _no_file(images, ".jpg", "images")
     return names
 
 

@@ -8,11 +8,7 @@ from ..errors import DataError
 
 
 def visible_files(folder: str | os.PathLike[str], *suffixes: str) -> Iterator[os.DirEntry[str]]:
-    """Yields what lies directly in a folder, in no order; with ``suffixes`` only names that end in one of them.
-
-    Raises:
-        OSError: there is no such folder, or it may not be read.
-    """
+    """Yields what lies directly in a folder, in no order; with ``suffixes`` only names that end in one."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name[0] != "." and (not suffixes or entry.name.endswith(suffixes)):
@@ -38,11 +34,7 @@ def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
 
 
 def label_files(path: Path) -> list[Path]:
-    """The file itself, or the ``.json`` files of a folder, else of the folders in it, sorted by path.
-
-    Raises:
-        DataError: the folder has no such file.
-    """
+    """The file itself, or the ``.json`` files of a folder, else of the folders in it; DataError without one."""
     if not path.is_dir():
         return [path]
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.

@@ -21,12 +21,7 @@ def load_image(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
     whole JPEG file of three channels is left to Detectron2: other decoders convert grey and CMYK in their own way, and
     some fill up what is cut off.
 
-    Args:
-        path: local, or an address that Detectron2's `PathManager` resolves.
-        image_format: "RGB", "BGR", or another that `read_image` takes.
-
-    Returns:
-        uint8 array (H, W, 3) for RGB and BGR.
+    ``path`` may be an address that Detectron2's `PathManager` resolves. For RGB and BGR the result is (H, W, 3) uint8.
 
     Raises:
         UnreadableError: the file is missing, cut off, or no image.
@@ -46,8 +41,7 @@ def _read(path: str, image_format: str) -> np.ndarray:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
             if image is not None:
                 return image[..., ::-1] if image_format == "RGB" else image
-    pixels: np.ndarray = read_image(path, image_format)
-    return pixels
+    return np.asarray(read_image(path, image_format))
 
 
 def _is_jpeg_of_three_channels(content: bytes) -> bool:

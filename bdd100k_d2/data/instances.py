@@ -20,9 +20,9 @@ from tqdm import tqdm
 from ..errors import DataError
 from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
 from .categories import INS_SEG, PAN_SEG, ins_seg_class, pan_seg_id
-from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images
+from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images, warn_of_left_out
 from .folders import holds
-from .labels import Frame, Label
+from .labels import Frame, Label, image_stem
 from .rle import CocoRLE, check_rle
 from .vintages import read_labels
 
@@ -34,12 +34,12 @@ THING_IDS = {i: n for n, i in enumerate(i for i, category in enumerate(PAN_SEG, 
 STUFF_IDS = {i: n for n, i in enumerate((i for i, category in enumerate(PAN_SEG, 1) if not category.is_thing), 1)}
 
 
-def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads the labels of instance segmentation.
+_FromBitmask = Callable[[Bitmask, Path], dict[str, Any]]
+_FromFrame = Callable[[Frame, list[tuple[Label, CocoRLE]], Path], dict[str, Any]]
 
-    Args:
-        labels: a folder of bitmasks, or run lengths in a label file or a folder of them.
-        images: the folder with the images.
+
+def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads the labels of instance segmentation: a folder of bitmasks, or run lengths in a label file or a folder.
 
     Returns:
         One dict per frame, frames without labels included, with ``annotations`` of ``bbox`` (XYWH in pixels, around the
@@ -71,12 +71,7 @@ def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]
     return _load(Path(labels), Path(images), _segments_of_bitmask, _segments_of_frame)
 
 
-def _load(
-    labels: Path,
-    images: Path,
-    from_bitmask: Callable[[Bitmask, Path], dict[str, Any]],
-    from_frame: Callable[[Frame, list[tuple[Label, CocoRLE]], Path], dict[str, Any]],
-) -> list[dict[str, Any]]:
+def _load(labels: Path, images: Path, from_bitmask: _FromBitmask, from_frame: _FromFrame) -> list[dict[str, Any]]:
     if holds(labels, ".png"):
         return _load_bitmasks(labels, images, from_bitmask)
     return _load_run_lengths(labels, images, from_frame)
@@ -85,21 +80,19 @@ def _load(
 # Bitmasks
 
 
-def _load_bitmasks(
-    folder: Path, images: Path, convert: Callable[[Bitmask, Path], dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _load_bitmasks(folder: Path, images: Path, convert: _FromBitmask) -> list[dict[str, Any]]:
     files = match_images(folder, images)
     # Pillow and NumPy let other threads run while they decode.
     with ThreadPoolExecutor() as pool:
         found = pool.map(partial(_read, convert=convert), files.values())
         bar = tqdm(found, f"reading {folder}", len(files), unit="bitmask", disable=not sys.stderr.isatty())
         return [
-            {"file_name": str(images / f"{stem}.jpg"), "image_id": f"{stem}.jpg", **fields}
-            for stem, fields in zip(files, bar, strict=True)
+            {"file_name": str(images / name), "image_id": name, **fields}
+            for name, fields in zip(files, bar, strict=True)
         ]
 
 
-def _read(path: Path, convert: Callable[[Bitmask, Path], dict[str, Any]]) -> dict[str, Any]:
+def _read(path: Path, convert: _FromBitmask) -> dict[str, Any]:
     bitmask = read_bitmask(path)
     height, width = bitmask.instances.shape
     return {"height": height, "width": width, **convert(bitmask, path)}
@@ -113,13 +106,9 @@ def _instances_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
 def _segments_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
     check_categories(bitmask, len(PAN_SEG), path)
     things = np.isin(bitmask.categories, list(THING_IDS))
-    segments = [
-        _segment(one, category, bool(attributes & (IGNORED | CROWD)))
-        for one, category, attributes in zip(
-            bitmask.ids.tolist(), bitmask.categories.tolist(), bitmask.attributes.tolist(), strict=True
-        )
-        if category > 0
-    ]
+    crowds = bitmask.attributes & (IGNORED | CROWD) > 0
+    columns = bitmask.ids.tolist(), bitmask.categories.tolist(), crowds.tolist()
+    segments = [_segment(*row) for row in zip(*columns, strict=True) if row[1] > 0]
     ids = np.array([THING_IDS.get(category, -1) for category in bitmask.categories.tolist()], int)
     return {
         "annotations": _annotations_of_bitmask(bitmask, things, ids),
@@ -138,12 +127,7 @@ def _annotations_of_bitmask(bitmask: Bitmask, wanted: np.ndarray, category_ids: 
 def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]:
     """The masks of instances in compressed run lengths, as ``pycocotools.mask.encode`` gives them one by one.
 
-    Args:
-        instances: (H, W) int32 numbers of instances.
-        wanted: (K,) the numbers to encode, ascending, all of which occur.
-
-    Returns:
-        K masks.
+    ``instances`` is (H, W) int32, and ``wanted`` (K,) are the numbers to encode, ascending, all of which occur in it.
     """
     columns = instances.T.ravel()
     starts = np.append(0, np.flatnonzero(columns[1:] != columns[:-1]) + 1)
@@ -163,14 +147,12 @@ def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]
 # Run lengths
 
 
-def _load_run_lengths(
-    labels: Path, images: Path, convert: Callable[[Frame, list[tuple[Label, CocoRLE]], Path], dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _load_run_lengths(labels: Path, images: Path, convert: _FromFrame) -> list[dict[str, Any]]:
     found = read_labels(labels)
     frames = [
         frame
         for frame in found.frames
-        if Path(frame.name).stem not in MASKS_WITHOUT_IMAGE or (images / frame.name).exists()
+        if image_stem(frame.name) not in MASKS_WITHOUT_IMAGE or (images / frame.name).exists()
     ]
     check_images([frame.name for frame in frames], images, f"named in {labels}")
     total = sum(len(frame.labels or ()) for frame in frames)
@@ -180,12 +162,8 @@ def _load_run_lengths(
             f"{labels}: none of its {total:,} labels has a mask in run lengths (rle); give the folder bitmasks/ or the "
             "files in rles/, not polygons/."
         )
-    for count, what in (
-        (len(found.frames) - len(frames), "frames without an image"),
-        (without, "labels without run lengths"),
-    ):
-        if count:
-            logger.warning("%s: %d %s are left out.", labels, count, what)
+    left_out = {"frames without an image": len(found.frames) - len(frames), "labels without run lengths": without}
+    warn_of_left_out(labels, left_out)
     dicts = []
     for frame in tqdm(frames, f"reading {labels}", unit="frame", disable=not sys.stderr.isatty()):
         height, width = frame.height_width
@@ -223,13 +201,7 @@ def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: P
 def _annotations(masks: list[CocoRLE], category_ids: list[int], crowds: list[int]) -> list[dict[str, Any]]:
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
     return [
-        {
-            "bbox": box,
-            "bbox_mode": XYWH_ABS,
-            "category_id": category_id,
-            "segmentation": mask,
-            "iscrowd": crowd,
-        }
+        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": crowd}
         for box, category_id, mask, crowd in zip(boxes, category_ids, masks, crowds, strict=True)
     ]
 

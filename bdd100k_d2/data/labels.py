@@ -1,8 +1,4 @@
-"""Scalabel label files <-> typed records.
-
-The format is described at https://doc.bdd100k.com/format.html. Only the fields that training and scoring need are
-kept; msgspec skips the others without making objects of them.
-"""
+"""Scalabel label files (https://doc.bdd100k.com/format.html) <-> typed records of the fields that are needed."""
 
 import gc
 import json
@@ -120,11 +116,7 @@ def without_collection() -> Iterator[None]:
 def read_content(
     path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
 ) -> bytes:
-    """The bytes of a label file, or of another JSON file, which ``what`` and ``remedy`` speak of.
-
-    Raises:
-        DataError: there is no such file, or it may not be read.
-    """
+    """The bytes of a JSON file, which ``what`` and ``remedy`` speak of; DataError where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -132,11 +124,7 @@ def read_content(
 
 
 def each_once(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
-    """Yields the frames of the label file ``path``.
-
-    Raises:
-        DataError: two frames have the same name.
-    """
+    """Yields the frames of the label file ``path``; DataError where two have the same name."""
     seen: set[str] = set()
     for frame in frames:
         if frame.name in seen:
@@ -161,24 +149,21 @@ def image_name(name: str) -> str:
     return name if is_image_name(name) else f"{name}.jpg"
 
 
-def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
-    """Checks that a frame's name leads to no place outside of the folder of its image.
+def images_by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Those of the names of files that are images', by their stems; of two of one stem the one in ``.jpg``."""
+    return {
+        image_stem(name): name for name in sorted(names, key=lambda name: name.endswith(".jpg")) if is_image_name(name)
+    }
 
-    Raises:
-        DataError: ``name`` is not a plain file name.
-    """
+
+def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
+    """Raises DataError if a frame's name is no plain file name, and so leads out of the folder of its image."""
     if "/" in name or "\\" in name or name in ("", "..", "."):
         raise DataError(f"frame {name!r} is not a plain file name; images lie directly in {folder}.")
 
 
 def write_frames(frames: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
-    """Writes frames, labelled or scored, as a JSON list with one frame per line, whole or not at all.
-
-    One frame is in memory at a time.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
+    """Writes frames, one after the other, as a JSON list of one per line, whole or not at all; else OutputError."""
     encoder = msgspec.json.Encoder()
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         separator = b"["

@@ -44,12 +44,9 @@ class TrainLoader:
 
     Args:
         dataset: records in Detectron2's dataset format, by index.
-        mapper: turns a record into a model input; None leaves the sample to another record.
+        mapper: turns a record into a model input; for None, as for an unreadable image if ``skip_unreadable``, another
+            record takes the place.
         order: makes the order of batches from a seed.
-        seed: of the run, 0 or more.
-        start_iter: the first batch.
-        num_workers: processes that map records; 0 maps in this one.
-        skip_unreadable: another record takes the place of one whose image or mask cannot be read.
     """
 
     def __init__(
@@ -63,15 +60,10 @@ class TrainLoader:
         num_workers: int = 0,
         skip_unreadable: bool = False,
     ) -> None:
-        self.seed = seed
-        self.start_iter = start_iter
-        self.num_workers = num_workers
+        self.seed, self.start_iter, self.num_workers = seed, start_iter, num_workers
         # File name -> how often it was skipped.
         self.skipped: Counter[str] = Counter()
-        self._dataset = dataset
-        self._mapper = mapper
-        self._order = order
-        self._skip_unreadable = skip_unreadable
+        self._dataset, self._mapper, self._order, self._skip_unreadable = dataset, mapper, order, skip_unreadable
         self._restarts = 0
 
     def restart(self, seed: int, start_iter: int) -> None:
@@ -98,7 +90,7 @@ class TrainLoader:
         order = self._order(self.seed)
         return DataLoader(
             _Samples(self._dataset, self._mapper, order, self._skip_unreadable),
-            batch_sampler=_Batches(order, self.start_iter),
+            batch_sampler=_batches(order, self.start_iter),
             num_workers=self.num_workers,
             collate_fn=trivial_batch_collator,
             worker_init_fn=outlive_signals,
@@ -110,25 +102,14 @@ class TrainLoader:
         for sample in batch:
             for file_name, reason in sample.pop(_SKIPPED, ()):
                 self.skipped[file_name] += 1
-                logger.warning(
-                    "%s Another one was taken in its place; %d so far, %d files.",
-                    reason,
-                    self.skipped.total(),
-                    len(self.skipped),
-                )
+                message = "%s Another one was taken in its place; %d so far, %d files."
+                logger.warning(message, reason, self.skipped.total(), len(self.skipped))
 
 
-class _Batches:
+def _batches(order: TrainingBatchSampler, start: int) -> Iterator[list[Sample]]:
     """This process's share of each batch, as Detectron2's samplers deal them out."""
-
-    def __init__(self, order: TrainingBatchSampler, start: int) -> None:
-        self.order = order
-        self.start = start
-        self.rank, self.world_size = comm.get_rank(), comm.get_world_size()
-
-    def __iter__(self) -> Iterator[list[Sample]]:
-        for number in count(self.start):
-            yield self.order.batch(number)[self.rank :: self.world_size]
+    for number in count(start):
+        yield order.batch(number)[comm.get_rank() :: comm.get_world_size()]
 
 
 class _Samples(Dataset[Any]):
@@ -137,11 +118,8 @@ class _Samples(Dataset[Any]):
     def __init__(
         self, dataset: Dataset[Any], mapper: Callable[..., Any], order: TrainingBatchSampler, skip_unreadable: bool
     ) -> None:
-        self.dataset = dataset
-        self.mapper = mapper
-        self.seed = order.seed
-        self.spare = order.indices
-        self.skip_unreadable = skip_unreadable
+        self.dataset, self.mapper, self.skip_unreadable = dataset, mapper, skip_unreadable
+        self.seed, self.spare = order.seed, order.indices
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
         skipped: list[tuple[str, str]] = []
@@ -172,11 +150,7 @@ def build_train_loader(
 ) -> TrainLoader:
     """The loader of the config's training sets: the records that Detectron2's own loader takes, in exact order.
 
-    Args:
-        cfg: its keys ``DATASETS``, ``DATALOADER``, ``INPUT`` and ``SOLVER.IMS_PER_BATCH``.
-        seed: of the run, 0 or more, the same in all processes.
-        start_iter: the first iteration.
-        mapper: in place of a `BDD100KDatasetMapper`.
+    ``seed`` is 0 or more, the same in all processes; ``mapper`` is in place of a `BDD100KDatasetMapper`.
 
     Raises:
         ConfigError: the batch cannot be dealt out to the processes, or there is no such sampler.

@@ -25,12 +25,7 @@ from .masks import check_mask, read_mask
 
 
 class BDD100KDatasetMapper(DatasetMapper):
-    """Turns a dataset dict into a model input: reads, augments and converts, as its parent does.
-
-    Args:
-        num_mask_classes: the number of classes that a semantic mask may hold.
-        clip_boxes: clip the boxes to train with to the image.
-    """
+    """Turns a dataset dict into a model input as its parent does; ``num_mask_classes`` may be in a semantic mask."""
 
     @configurable
     def __init__(
@@ -42,8 +37,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         **kwargs: Any,  # noqa: ANN401, the parent's
     ) -> None:
         super().__init__(is_train, **kwargs)
-        self.num_mask_classes = num_mask_classes
-        self.clip_boxes = clip_boxes
+        self.num_mask_classes, self.clip_boxes = num_mask_classes, clip_boxes
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -110,20 +104,10 @@ class BDD100KDatasetMapper(DatasetMapper):
         annotations = [one for one in dataset_dict.pop("annotations") if one.get("iscrowd", 0) == 0]
         boxes = [BoxMode.convert(one["bbox"], one["bbox_mode"], BoxMode.XYXY_ABS) for one in annotations]
         boxes = transforms.apply_box(np.array(boxes, np.float64).reshape(-1, 4))
-        unused = [
-            key
-            for key, used in (("segmentation", self.use_instance_mask), ("keypoints", self.use_keypoint))
-            if not used
-        ]
-        annotations = [
-            transform_instance_annotations(
-                {key: value for key, value in one.items() if key not in unused},
-                transforms,
-                image_shape,
-                keypoint_hflip_indices=self.keypoint_hflip_indices,
-            )
-            for one in annotations
-        ]
+        used = {"segmentation": self.use_instance_mask, "keypoints": self.use_keypoint}
+        annotations = [{key: value for key, value in one.items() if used.get(key, True)} for one in annotations]
+        flips = {"keypoint_hflip_indices": self.keypoint_hflip_indices}
+        annotations = [transform_instance_annotations(one, transforms, image_shape, **flips) for one in annotations]
         instances = annotations_to_instances(annotations, image_shape, mask_format=self.instance_mask_format)
         # What lies outside after a crop is left out as ever: only then are the boxes replaced.
         instances, inside = filter_empty_instances(instances, return_mask=True)

@@ -45,11 +45,7 @@ def mask_stem(path: str | os.PathLike[str]) -> str:
 
 
 def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
-    """The masks or bitmasks of a folder by the stems of their frames, sorted by path.
-
-    Args:
-        folder: of PNG files.
-        below: also those in the folders in it.
+    """The masks or bitmasks of a folder, or also ``below`` it, by the stems of their frames, sorted by path.
 
     Raises:
         DataError: two files are masks of one frame, or one is a drivable map of 2018.
@@ -69,11 +65,7 @@ def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
 
 
 def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:
-    """Returns ``mask`` (H, W) unchanged when all its values are in 0..num_classes-1 or 255.
-
-    Raises:
-        DataError: another value; the message names the file ``name`` and the values.
-    """
+    """Returns ``mask`` (H, W), of the file ``name``; DataError unless its values are in 0..num_classes-1 or 255."""
     wrong = (mask >= num_classes) & (mask != IGNORE_LABEL)
     if wrong.any():
         raise DataError(f"{name}: {wrong_ids(np.unique(mask[wrong]), [*range(num_classes), IGNORE_LABEL])}")
@@ -90,17 +82,12 @@ def wrong_ids(found: Iterable[int], allowed: Iterable[int]) -> str:
             runs.append([value])
     *first, last = (f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
     known = f"{', '.join(first)} and {last}" if first else last
-    return (
-        f"the mask holds the ids {[int(value) for value in found]}; {known} are allowed. "
-        "Is it a mask of another task, or a colour map?"
-    )
+    ids = [int(value) for value in found]
+    return f"the mask holds the ids {ids}; {known} are allowed. Is it a mask of another task, or a colour map?"
 
 
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a single-channel PNG of class ids, of 8 bits or with a palette.
-
-    Returns:
-        uint8 array of shape (H, W).
+    """Reads a single-channel PNG of class ids, of 8 bits or with a palette: (H, W) uint8.
 
     Raises:
         UnreadableError: the file is missing, empty or damaged.
@@ -112,12 +99,9 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
 def frame_to_mask(
     frame: Frame, class_ids: Mapping[str, int], height: int, width: int, unpainted: int = IGNORE_LABEL
 ) -> np.ndarray:
-    """Paints the run lengths of a frame's labels in their order, later ones over earlier ones.
+    """Paints the run lengths of a frame's labels in their order, later ones over earlier ones: (height, width) uint8.
 
     Labels without run lengths or of a class that is not in ``class_ids`` are left out, as the official toolkit does.
-
-    Returns:
-        uint8 array of shape (height, width); pixels of no label are ``unpainted``.
 
     Raises:
         DataError: run lengths of another size, or that are none.

@@ -38,7 +38,7 @@ class PngHeader(NamedTuple):
 
 
 def kind_name(color_type: int) -> str:
-    """The name of a colour type."""
+    """A colour type in words."""
     return _KINDS.get(color_type, "of an unknown kind")
 
 
@@ -58,13 +58,9 @@ def read_header(path: Path) -> PngHeader | None:
 class PngForm(NamedTuple):
     """What an image has to be, of 8 bits or a palette of fewer, and what is said of one that is not.
 
-    Attributes:
-        color_types: it may have.
-        other: of an image of another kind, which stands for ``{kind}``.
-        other_bits: of one that has the colour type, but not the bits.
-        damaged: of one that cannot be decoded, or not be opened, because of ``{error}``.
-        empty: of an empty file.
-        no_png: of a file of another format; None leaves it to Pillow, which reads some.
+    ``other`` is said of one of another ``{kind}``, ``other_bits`` of one that has the colour type, but not the bits,
+    ``damaged`` of one that cannot be read because of ``{error}``, and ``no_png`` of a file of another format; None
+    leaves that to Pillow, which reads some.
     """
 
     color_types: tuple[int, ...]
@@ -76,7 +72,7 @@ class PngForm(NamedTuple):
 
 
 def read_png(path: str | os.PathLike[str], form: PngForm) -> np.ndarray:
-    """The pixels of a file; the result and the errors are those of :func:`png_pixels`, which name ``path``."""
+    """The pixels of a file, as :func:`png_pixels`, whose errors name ``path``."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -85,16 +81,9 @@ def read_png(path: str | os.PathLike[str], form: PngForm) -> np.ndarray:
 
 
 def png_pixels(content: bytes, form: PngForm, where: str = "", size: tuple[int, int] | None = None) -> np.ndarray:
-    """The pixels of a file.
+    """The pixels of the file ``content``: uint8, (H, W) of one channel, (H, W, 4) of four.
 
-    Args:
-        content: of the file.
-        form: that it has to have.
-        where: the beginning of the messages.
-        size: (height, width) in pixels that it should have; None takes any.
-
-    Returns:
-        uint8 array, (H, W) of one channel, (H, W, 4) of four.
+    Messages begin with ``where``. ``size`` is the (height, width) that the image should have; None takes any.
 
     Raises:
         UnreadableError: the file is empty, no PNG, or damaged.

@@ -34,7 +34,7 @@ def seed_generators(seed: int, purpose: Purpose, *place: int) -> None:
 def drawing(seed: int, purpose: Purpose, *place: int) -> Iterator[None]:
     """Inside it, the global generators of Python, NumPy and of PyTorch on the CPU draw for one place of a run.
 
-    Detectron2's augmentations draw from them. Afterwards they go on as if nothing had been drawn.
+    Afterwards they, from which Detectron2's augmentations draw, go on as if nothing had been drawn.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:

@@ -15,7 +15,7 @@ from ..tasks import SPLITS, TASKS, Task
 from .categories import IGNORE_LABEL, Category
 from .datasets import load_det, load_images, load_masks
 from .instances import STUFF_IDS, THING_IDS, load_instances, load_panoptic
-from .slices import KNOWN_SLICES, attribute_files, register_known_slices
+from .slices import KNOWN_SLICES, register_known_slices, replace_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,7 @@ LOADERS: dict[str, Loader] = {
 
 
 class Split(NamedTuple):
-    """A registered dataset. Paths are those of the official downloads; ``labels`` is None where none are public.
-
-    ``other_images`` and ``other_labels`` say where another download puts the same data.
-    """
+    """A registered dataset: official paths, ``other_`` ones of another download; no ``labels`` if none are public."""
 
     task: str
     split: str
@@ -51,10 +48,7 @@ class Split(NamedTuple):
         return f"bdd100k_{self.task}_{self.split}"
 
     def present(self) -> "Split":
-        """This row with the places that are on the disk: the other ones where only those are there.
-
-        Looks whether the paths exist, and reads nothing. Where neither is there, the official places stay.
-        """
+        """This row with the other places where only those are on the disk; reads nothing."""
         images, labels = self.images, existing(self.labels, self.other_labels)
         # Labels of another download go with its images.
         moved = labels is not self.labels or not images.exists()
@@ -87,15 +81,16 @@ def default_root() -> Path:
     return Path(os.environ.get("DETECTRON2_DATASETS") or "datasets").expanduser()
 
 
-def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
-    """The row of dataset ``name`` with its paths under ``root`` (default: :func:`default_root`); reads nothing.
+def data_folder(root: str | os.PathLike[str] | None) -> Path:
+    """``<root>/bdd100k``; ``root`` is by default `default_root`."""
+    return (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
 
-    Raises:
-        KeyError: no such dataset; the message lists the names there are.
-    """
+
+def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
+    """The row of dataset ``name`` with its paths under ``root``, by default `default_root`; KeyError without one."""
     for split in all_splits():
         if split.name == name:
-            folder = (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
+            folder = data_folder(root)
             others = (None if path is None else folder / path for path in split[3:])
             return Split(split.task, split.split, folder / split.images, *others)
     raise KeyError(f"no dataset {name!r}; there are {known_names()}")
@@ -117,32 +112,22 @@ def base_of(name: str) -> str:
 def register_all(root: str | os.PathLike[str] | None = None) -> None:
     """Registers every dataset of the table under ``root``, in place of what was registered before; reads nothing.
 
-    So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like.
-
-    Args:
-        root: the folder that holds ``bdd100k/``; default :func:`default_root`.
+    So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like. ``root`` is the folder
+    that holds ``bdd100k/``; default :func:`default_root`.
     """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
-
+    folder = data_folder(root)
     for row in all_splits():
-        split = locate(row.name, root)
-        # Metadata refuses to change a value, so what an earlier root left goes first.
-        if split.name in DatasetCatalog.list():
-            DatasetCatalog.remove(split.name)
-        if split.name in MetadataCatalog.list():
-            MetadataCatalog.remove(split.name)
-        DatasetCatalog.register(split.name, partial(_load, split))
-        MetadataCatalog.get(split.name).set(
-            evaluator_type=f"bdd100k_{split.task}",
-            image_root=str(split.images),
-            label_path=None if split.labels is None else str(split.labels),
+        split, task = locate(row.name, root), TASKS[row.task]
+        fields = {
+            "evaluator_type": f"bdd100k_{task.name}",
+            "image_root": str(split.images),
+            "label_path": None if split.labels is None else str(split.labels),
             # Where another download has the same labels; evaluators take what is there.
-            other_label_path=None if split.other_labels is None else str(split.other_labels),
-            ignore_label=IGNORE_LABEL,
-            # <root>/bdd100k/<images of the row>
-            attribute_files=attribute_files(split.images.parents[len(row.images.parts) - 1], split.task, split.split),
-            **_classes(TASKS[split.task]),
-        )
+            "other_label_path": None if split.other_labels is None else str(split.other_labels),
+            "ignore_label": IGNORE_LABEL,
+            "attribute_files": tuple(str(folder / path.format(split=row.split)) for path in task.attribute_files),
+        }
+        replace_dataset(split.name, partial(_load, split), fields | _classes(task))
     register_known_slices([split.name for split in all_splits() if split.labels is not None])
 
 
@@ -171,10 +156,7 @@ def _classes(task: Task) -> dict[str, Any]:
 
 
 def _names_and_colors(kind: str, categories: Collection[Category]) -> dict[str, Any]:
-    return {
-        f"{kind}_classes": [category.name for category in categories],
-        f"{kind}_colors": [category.color for category in categories],
-    }
+    return {f"{kind}_classes": [c.name for c in categories], f"{kind}_colors": [c.color for c in categories]}
 
 
 def register_once() -> None:

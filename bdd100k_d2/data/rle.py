@@ -26,10 +26,7 @@ class CocoRLE(TypedDict):
 
 
 def run_lengths(counts: str) -> np.ndarray:
-    """Decodes compressed run lengths.
-
-    Returns:
-        (M,) int64 numbers of pixels, of background and of mask in turn, column by column.
+    """Decodes compressed run lengths: (M,) int64 pixels, of background and of mask in turn, column by column.
 
     Raises:
         DataError: a character that is none of the format's, an end within a number, or a negative length; the caller
@@ -60,12 +57,7 @@ def run_lengths(counts: str) -> np.ndarray:
 
 
 def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
-    """Checks that run lengths describe a mask of the image, of ``size`` (height, width) in pixels.
-
-    Raises:
-        DataError: a mask of another size, or run lengths that do not fill it or are none; the message begins with
-            ``where``.
-    """
+    """A mask for pycocotools; DataError unless its run lengths fill an image of ``size``, (height, width) in pixels."""
     if tuple(rle.size) != tuple(size):
         raise DataError(
             f"{where}: the mask has {rle.size[0]}x{rle.size[1]} pixels, the image {size[0]}x{size[1]} "
@@ -84,11 +76,7 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
 
 
 def paint(masks: Iterable[tuple[CocoRLE, int]], size: tuple[int, int], unpainted: int, dtype: DTypeLike) -> np.ndarray:
-    """Paints checked masks, each with its value, in their order, later ones over earlier ones.
-
-    Returns:
-        (height, width) of ``dtype``; pixels of no mask are ``unpainted``.
-    """
+    """Paints masks, each with its value, in their order into a (height, width) array; the rest is ``unpainted``."""
     # Run lengths go down the columns; with pixels in that order an object is painted several times as fast.
     pixels = np.full(size, unpainted, dtype, order="F")
     for mask, value in masks:

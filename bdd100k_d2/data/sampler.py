@@ -1,7 +1,7 @@
 """Which samples each training batch holds, as a function of the seed and the batch's number."""
 
 from bisect import bisect_right
-from collections import OrderedDict
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,16 +31,12 @@ class TrainingBatchSampler:
     batches come in the order in which they are full; what waits for its batch at the end of an epoch is not lost.
 
     Args:
-        seed: of the run.
         batch_size: samples of a batch, over all processes.
-        size: number of records.
+        size: number of records; those that are trained with are ``indices``.
         subset: share of the records to train with, drawn once by the seed; at least one is taken.
         repeat_factors: (size,) how often an epoch holds each record, at least 1; a fraction is rounded up or down by
             chance, as Detectron2's `RepeatFactorTrainingSampler` does. Not together with ``subset``.
-        groups: (size,) small integers; a batch holds records of one group.
-
-    Attributes:
-        indices: of the records that are trained with.
+        groups: (size,) small integers.
     """
 
     def __init__(
@@ -66,7 +62,7 @@ class TrainingBatchSampler:
         self._counts = self._count(self.indices)
         # With repeats, where each epoch starts is known when the ones before have been counted.
         self._counted = [np.zeros(self._num_groups, np.int64)]
-        self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
+        self._epoch = lru_cache(_KEPT)(self._draw)
 
     def batch(self, number: int) -> list[Sample]:
         """The samples of batch ``number``, from 0."""
@@ -106,13 +102,6 @@ class TrainingBatchSampler:
     def _count(self, indices: np.ndarray) -> np.ndarray:
         return np.bincount(self._groups[indices], minlength=self._num_groups)
 
-    def _epoch(self, epoch: int) -> "_Epoch":
-        if epoch not in self._epochs:
-            self._epochs[epoch] = self._draw(epoch)
-            if len(self._epochs) > _KEPT:
-                self._epochs.popitem(last=False)
-        return self._epochs[epoch]
-
     def _draw(self, epoch: int) -> "_Epoch":
         random = generator(self.seed, Purpose.ORDER, epoch)
         indices, copies = self.indices, np.zeros(len(self.indices), np.int64)
@@ -133,17 +122,11 @@ class TrainingBatchSampler:
 
 def _repeats(factors: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     whole = np.floor(factors)
-    repeats: np.ndarray = whole.astype(np.int64) + (random.random_sample(len(whole)) < factors - whole)
-    return repeats
+    return np.asarray(whole.astype(np.int64) + (random.random_sample(len(whole)) < factors - whole))
 
 
 class _Epoch(NamedTuple):
-    """An epoch's order.
-
-    Attributes:
-        members: of each group its samples in order, (N, 2): index and copy.
-        batches: that get full in the epoch, in this order: the group, and the number among the group's batches.
-    """
+    """An epoch's order: each group's samples, (N, 2) index and copy; and its full batches, group and number in it."""
 
     members: list[np.ndarray]
     batches: list[tuple[int, int]]

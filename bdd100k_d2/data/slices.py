@@ -6,13 +6,12 @@ A slice reads nothing when it is registered. Its frames are chosen when it is lo
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
-from ..tasks import TASKS
 from .categories import SCENE, TIME_OF_DAY, WEATHER
 from .folders import visible_files
 from .labels import FrameAttributes, attributes_of, image_stem
@@ -33,11 +32,6 @@ KNOWN_SLICES = {
     for value in values
 }
 """What the names that are always registered have after ``bdd100k_<task>_<split>_``, and the attribute and its value."""
-
-
-def attribute_files(folder: Path, task: str, split: str) -> tuple[str, ...]:
-    """Where the attributes of a split's frames may be, below ``folder``, which is ``<root>/bdd100k``."""
-    return tuple(str(folder / path.format(split=split)) for path in TASKS[task].attribute_files)
 
 
 def register_slice(name: str, base: str, attributes_file: str | Path | None = None, **attributes: Any) -> None:  # noqa: ANN401, checked below
@@ -76,7 +70,7 @@ def register_slice(name: str, base: str, attributes_file: str | Path | None = No
         wanted |= inherited
     if attributes_file is not None:
         fields |= {"attributes_file": str(attributes_file)}
-    _replace(name, fields | {"slice_of": base, "slice_attributes": wanted})
+    replace_dataset(name, partial(_load, name), fields | {"slice_of": base, "slice_attributes": wanted})
 
 
 def register_config_slices(cfg: "CfgNode") -> None:
@@ -110,11 +104,7 @@ def register_known_slices(bases: Sequence[str]) -> None:
 
 
 def slice_frames(name: str) -> frozenset[str] | None:
-    """The frames of a registered slice by the stems of their images; None for a data set that is no slice.
-
-    Raises:
-        DataError: the attributes cannot be read, or no frame has them.
-    """
+    """The stems of the frames of a registered slice; None for a data set that is none. DataError without a frame."""
     from detectron2.data import MetadataCatalog
 
     if _slice_of(name) is None:
@@ -131,14 +121,9 @@ def slice_frames(name: str) -> frozenset[str] | None:
         there = Counter(tuple(getattr(one, attribute) for attribute in wanted) for one in attributes.values())
         having = ", ".join(f"{' and '.join(map(str, values))} ({count:,})" for values, count in there.most_common(8))
         given = " and ".join(f"{attribute} {' or '.join(values)}" for attribute, values in wanted.items())
-        raise DataError(
-            f"{source}: no frame has {given}, so {name} is empty; "
-            + (
-                f"its frames have {having}."
-                if having
-                else "none of its frames has attributes, so give register_slice an attributes_file whose frames have."
-            )
-        )
+        reason = "none of its frames has attributes, so give register_slice an attributes_file whose frames have."
+        reason = f"its frames have {having}." if having else reason
+        raise DataError(f"{source}: no frame has {given}, so {name} is empty; {reason}")
     return stems
 
 
@@ -179,14 +164,15 @@ def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: 
     return values
 
 
-def _replace(name: str, fields: dict[str, Any]) -> None:
+def replace_dataset(name: str, load: Callable[[], list[dict[str, Any]]], fields: dict[str, Any]) -> None:
+    """Registers a data set with its metadata, in place of an earlier one of the name."""
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     # Metadata refuses to change a value, so what an earlier registration left goes first.
     for catalog in (DatasetCatalog, MetadataCatalog):
         if name in catalog.list():
             catalog.remove(name)
-    DatasetCatalog.register(name, partial(_load, name))
+    DatasetCatalog.register(name, load)
     MetadataCatalog.get(name).set(**fields)
 
 

@@ -21,13 +21,9 @@ def split_frames(path: Path, size: int) -> list[tuple[int, int]]:
     list stands there if, and only if, what is on both sides of it can be decoded as the items of a list. So parts that
     all decode are the file, and where one does not, the file has to be read at once.
 
-    Args:
-        path: of the file.
-        size: of a part in bytes; a part is longer by up to a frame.
-
     Returns:
-        The places of the first byte of each part and of the one behind its last; none where the file has no list at its
-        beginning, has something else at its end, or cannot be read.
+        The places of the first byte of each part and of the one behind its last, ``size`` bytes and up to a frame more
+        apart; none where the file has no list at its beginning, has something else at its end, or cannot be read.
     """
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:

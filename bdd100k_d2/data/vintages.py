@@ -54,14 +54,12 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
 
     Understood are Scalabel (a list of frames or ``{"frames": [...]}``: det_20, the 2018 lists, tracking, run lengths,
     predictions), the per-image files of the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool
-    (:mod:`~bdd100k_d2.data.coco`). Category names stay as they are in the file;
-    :func:`~bdd100k_d2.data.categories.det_class` maps them. The tracking files' "Occluded" and "Truncated" become
-    ``occluded`` and ``truncated``. Boxes become corners in pixels, inclusive.
+    (:mod:`~bdd100k_d2.data.coco`). Category names stay; :func:`~bdd100k_d2.data.categories.det_class` maps them. The
+    tracking files' "Occluded" and "Truncated" become small. Boxes become corners in pixels, inclusive.
 
     Raises:
         DataError: a file that does not exist, is empty, cut off or of another format, a field of the wrong type, a
-            frame that stands twice, a folder without label files, or files of two vintages; the message names the
-            files and the frame.
+            frame that stands twice, a folder without label files, or files of two vintages.
     """
     path = Path(path)
     with without_collection():
@@ -137,16 +135,14 @@ def _tell(frames: list[Frame]) -> Vintage:
     # det_20 names a frame after its video, whose key frame it is; in a video the names are numbered.
     if any(frame.videoName and image_stem(frame.name) != frame.videoName for frame in frames):
         return Vintage.TRACKING
-    first = next((label for frame in frames for label in frame.labels or ()), None)
-    boxes = any(label.box2d is not None for frame in frames for label in frame.labels or ())
-    if first is None or not boxes or first.score is not None or first.rle is not None:
+    labels = [label for frame in frames for label in frame.labels or ()]
+    boxes = any(label.box2d is not None for label in labels)
+    if not boxes or labels[0].score is not None or labels[0].rle is not None:
         return Vintage.SCALABEL
-    names = {label.category for frame in frames for label in frame.labels or ()}
+    names = {label.category for label in labels}
     old, new = not names.isdisjoint(_NAMES_2018), not names.isdisjoint(_NAMES_2020)
     if not old and not new:
-        lamps = {
-            label.attributes.trafficLightColor for frame in frames for label in frame.labels or () if label.attributes
-        }
+        lamps = {label.attributes.trafficLightColor for label in labels if label.attributes}
         old, new = "none" in lamps, "NA" in lamps
     if old == new:
         return Vintage.SCALABEL
@@ -166,8 +162,7 @@ class _FirstRelease(msgspec.Struct):
 
 def _from_first_release(document: _FirstRelease) -> LabelSet:
     (only,) = document.frames
-    name = image_name(document.name)
-    frame = Frame(name, attributes=document.attributes, timestamp=only.timestamp, labels=only.objects)
+    frame = Frame(image_name(document.name), None, document.attributes, only.timestamp, labels=only.objects)
     return LabelSet([frame], Vintage.PER_IMAGE_2018)
 
 

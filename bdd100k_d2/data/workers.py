@@ -30,13 +30,7 @@ def _end_with_parent(parent: int) -> None:
 
 @contextmanager
 def lost_workers_explained() -> Iterator[None]:
-    """Turns what PyTorch says of a worker that the system ended into an error that helps.
-
-    It may come out of any line, as PyTorch learns of the end by a signal.
-
-    Raises:
-        LostProcessError: a worker is gone.
-    """
+    """Turns what PyTorch says, out of any line, of a worker that the system ended into a helpful LostProcessError."""
     try:
         yield
     except RuntimeError as error:

@@ -17,7 +17,7 @@ import numpy as np
 from ..atomic import atomic_path
 from ..data.bitmasks import FIRST_THING_ID, Bitmask, encode_bitmask
 from ..data.folders import files_below
-from ..data.labels import Box2D, Frame, Label
+from ..data.labels import Box2D, Frame, Label, image_stem
 from ..data.png import save_png
 from ..errors import DataError
 from ..tasks import TASKS
@@ -145,7 +145,7 @@ def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
 
 def mask_path(folder: str | os.PathLike[str], image_name: str) -> Path:
     """Where the mask or bitmask of an image goes: the same stem, ``.png``."""
-    return Path(folder) / f"{Path(image_name).stem}.png"
+    return Path(folder) / f"{image_stem(Path(image_name).name)}.png"
 
 
 def write_submission(

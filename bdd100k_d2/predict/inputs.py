@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..data.labels import IMAGE_SUFFIXES, image_stem, is_image_name
 from ..errors import DataError
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 
 RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
@@ -71,7 +71,7 @@ def find_input(text: str, output: Path | None = None) -> InputImages | InputVide
     if path.is_dir():
         return _search(path, results)
     if path.is_file():
-        if suffix in IMAGE_SUFFIXES:
+        if is_image_name(path.name):
             return InputImages({path.name: path})
         if suffix in VIDEO_SUFFIXES:
             return InputVideo(path, path.stem)
@@ -95,7 +95,7 @@ def _search(folder: Path, skipped: set[Path]) -> InputImages:
         # Changing the list in place keeps `walk` out of them.
         folders[:] = sorted(name for name in folders if name[0] != "." and Path(place, name).resolve() not in skipped)
         visible = [Path(place, name) for name in names if name[0] != "."]
-        found += [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
+        found += [path for path in visible if is_image_name(path.name)]
         videos += sum(path.suffix.lower() in VIDEO_SUFFIXES for path in visible)
     if not found:
         remedy = "videos are predicted one by one: give the file." if videos else "give another one."
@@ -108,7 +108,7 @@ def _search(folder: Path, skipped: set[Path]) -> InputImages:
 def _pattern(text: str, skipped: set[Path]) -> InputImages:
     pattern = str(Path(text).expanduser())
     matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207, also absolute ones
-    found = sorted(path for path in matches if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(path for path in matches if path.is_file() and path.name[0] != "." and is_image_name(path.name))
     found = [path for path in found if skipped.isdisjoint(path.resolve().parents)]
     if not found:
         raise DataError(f"{text}: no image matches; put the pattern in quotes, and write ** for folders in folders.")
@@ -131,15 +131,16 @@ def _list(path: Path) -> InputImages:
 
 def _name(paths: Sequence[Path], base: Path | None = None) -> InputImages:
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]) if base is None else base).absolute()
-    counts = Counter(path.stem for path in paths)
+    counts = Counter(image_stem(path.name) for path in paths)
     named: dict[str, Path] = {}
     stems: dict[str, Path] = {}
     for path in paths:
-        name = path.name if counts[path.stem] == 1 else "__".join(path.absolute().relative_to(base).parts)
-        other = stems.setdefault(Path(name).stem, path)
+        alone = counts[image_stem(path.name)] == 1
+        name = path.name if alone else "__".join(path.absolute().relative_to(base).parts)
+        other = stems.setdefault(image_stem(name), path)
         if other is not path:
             raise DataError(
-                f"{other} and {path}: the results of both would be called {Path(name).stem}; rename one, or predict "
+                f"{other} and {path}: the results of both would be called {image_stem(name)}; rename one, or predict "
                 "them one after the other."
             )
         named[name] = path

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from ..data.categories import DET, DetClass, det_class
-from ..data.labels import Box2D, Frame, Label, check_file_name
+from ..data.folders import visible_files
+from ..data.labels import Box2D, Frame, Label, check_file_name, image_name, images_by_stem
 from ..data.masks import check_mask, read_mask
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
@@ -106,11 +107,13 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
         stems &= _stems(labels)
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
+    folder = evaluation.split.images
+    names = images_by_stem(entry.name for entry in visible_files(folder)) if folder.is_dir() else {}
     painted = classes_of_task(task).colors
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
-        name = f"{stem}.jpg"
-        image = _read_image(evaluation.split.images, name)
+        name = names.get(stem, image_name(stem))
+        image = _read_image(folder, name)
         start = images.start_frame(name)
         left = None
         if labels is not None:
@@ -122,7 +125,7 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
 
 
 def _stems(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.png") if path.name[0] != "."}
+    return {image_stem(entry.name) for entry in visible_files(folder, ".png")}
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:

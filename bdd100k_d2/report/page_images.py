@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
-from ..data.labels import HEIGHT, WIDTH, check_file_name
+from ..data.labels import HEIGHT, WIDTH, check_file_name, image_stem
 
 GALLERY_WIDTH = 640
 """Of the small images and masks of a gallery of results at most, in pixels."""
@@ -50,7 +50,7 @@ class PageImages:
         """How the files of the next frame begin, relative to the page: safe in a file name and in an address."""
         # The number tells names apart that differ in other characters.
         self._count += 1
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", Path(name).stem)[:_LONGEST_STEM]
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", image_stem(Path(name).name))[:_LONGEST_STEM]
         return f"assets/{self._prefix}-{self._count:04d}-{stem}"
 
     def write(self, name: str, content: bytes) -> str:

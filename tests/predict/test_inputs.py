@@ -27,6 +27,8 @@ def test_a_folder_with_those_in_it_in_order_of_their_paths(tmp_path: Path) -> No
     touch(tmp_path / "b" / "2.png", tmp_path / "a.jpg", tmp_path / "c" / "d" / "1.webp", tmp_path / "notes.md")
     touch(tmp_path / ".hidden.jpg", tmp_path / ".cache" / "x.jpg")
     assert names(find_input(str(tmp_path))) == ["a.jpg", "2.png", "1.webp"]
+    with pytest.raises(DataError, match="no image matches"):
+        find_input(str(tmp_path / ".h*"))
 
 
 def test_the_output_folder_is_no_input(tmp_path: Path) -> None:

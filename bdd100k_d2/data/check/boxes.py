@@ -25,13 +25,8 @@ _CLASS = {name: known.index for name, known in DET_CLASSES.items()}
 class BoxTable(NamedTuple):
     """The N labels with a box, in the order of the F frames.
 
-    Attributes:
-        frames: (F,) of the label file.
-        labels: (N,) with a box.
-        frame: (N,) int64 places in ``frames``.
-        category: (N,) int64 detection classes; -1 for an unknown category.
-        corners: (N, 4) float64 x1, y1, x2, y2 in pixels, inclusive.
-        size: (F, 2) int64 width and height of the frames in pixels.
+    ``frame`` (N,) are places in ``frames``, ``category`` (N,) detection classes, -1 for an unknown one, ``corners``
+    (N, 4) x1, y1, x2, y2 in pixels, inclusive, and ``size`` (F, 2) width and height in pixels.
     """
 
     frames: Sequence[Frame]
@@ -44,8 +39,7 @@ class BoxTable(NamedTuple):
     @property
     def width_height(self) -> np.ndarray:
         """(N, 2) in pixels; inclusive, so a box of one pixel is 1 wide."""
-        size: np.ndarray = self.corners[:, 2:] - self.corners[:, :2] + 1
-        return size
+        return np.asarray(self.corners[:, 2:] - self.corners[:, :2] + 1)
 
     def name(self, box: int) -> str:
         """A box in words, for a finding."""
@@ -56,21 +50,16 @@ class BoxTable(NamedTuple):
 
 def box_table(frames: Sequence[Frame]) -> BoxTable:
     """The columns of the frames' boxes."""
-    found = [
-        (i, label, box)
-        for i, frame in enumerate(frames)
-        for label in frame.labels or ()
-        if (box := label.box2d) is not None
-    ]
+    labelled = [(i, label) for i, frame in enumerate(frames) for label in frame.labels or ()]
+    found = [(i, label, box) for i, label in labelled if (box := label.box2d) is not None]
+    sizes = [(WIDTH, HEIGHT) if frame.size is None else (frame.size.width, frame.size.height) for frame in frames]
     return BoxTable(
         frames,
         [label for _, label, _ in found],
         np.array([i for i, _, _ in found], np.int64),
         np.array([_CLASS.get(label.category or "", -1) for _, label, _ in found], np.int64),
         np.array([(box.x1, box.y1, box.x2, box.y2) for _, _, box in found], np.float64).reshape(-1, 4),
-        np.array(
-            [(f.size.width, f.size.height) if f.size is not None else (WIDTH, HEIGHT) for f in frames], np.int64
-        ).reshape(-1, 2),
+        np.array(sizes, np.int64).reshape(-1, 2),
     )
 
 
@@ -121,13 +110,7 @@ def _add(kind: str, boxes: np.ndarray, table: BoxTable, path: Path, findings: Fi
 
 
 class DetLabels(NamedTuple):
-    """What a detection label file holds.
-
-    Attributes:
-        path: the file, or the folder of files.
-        vintage: told by what is in it.
-        boxes: of all its frames.
-    """
+    """What a detection label file, or a folder of them, holds."""
 
     path: Path
     vintage: Vintage
@@ -204,6 +187,5 @@ def _check_counts(labels: DetLabels, split: str, findings: Findings) -> None:
 def _compare(what: str, found: Mapping[str, int], official: Mapping[str, int], path: Path, findings: Findings) -> None:
     for value, count in official.items():
         if found.get(value, 0) != count:
-            findings.add(
-                "other counts than released", path, f"{what.format(value)}: {found.get(value, 0):,}, released {count:,}"
-            )
+            text = f"{what.format(value)}: {found.get(value, 0):,}, released {count:,}"
+            findings.add("other counts than released", path, text)

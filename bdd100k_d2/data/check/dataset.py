@@ -9,10 +9,10 @@ from ...parallel import cores, readers
 from ...tasks import TASKS, SplitCounts
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..folders import holds
-from ..labels import HEIGHT, WIDTH, Frame, image_stem
+from ..labels import HEIGHT, WIDTH, Frame, image_stem, images_by_stem
 from ..register import Split, all_splits, default_root, locate
 from .boxes import check_det, read_det
-from .images import catch_messages, file_sizes, missing_content, verify_images
+from .images import catch_messages, image_sizes, missing_content, verify_images
 from .masks import MaskFolder, check_masks, check_run_lengths, find_empty, list_mask_folder, match_masks
 from .official import IMAGES_WITHOUT_LABELS
 from .report import EXAMPLES, Findings, Report, SplitFacts
@@ -38,8 +38,7 @@ def check_dataset(
         root: the folder that holds ``bdd100k/``; default as in training.
         tasks: to check, whose training and validation data then have to be there; default: what is there.
         fast: look only whether the images and masks are there and not empty; labels are read all the same.
-        workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard for
-            them, as any use of multiprocessing does.
+        workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard.
         released: how many images and frames there are to be, by task and split; default: as in the release.
         statistics: is filled with what the labels hold.
 
@@ -56,7 +55,7 @@ def check_dataset(
     check = _Check(root, released, Statistics() if statistics is None else statistics)
     rows = [locate(row.name, root).present() for row in all_splits() if row.task in (tasks or TASKS)]
     labelled = {row.task for row in rows if _has_labels(row)}
-    usable = {row.task for row in rows if _has_labels(row) and file_sizes(row.images, ".jpg")}
+    usable = {row.task for row in rows if _has_labels(row) and image_sizes(row.images)}
     for row in rows:
         check.split(row, row.task in tasks, row.task in labelled, row.task in usable)
     if fast:
@@ -73,13 +72,6 @@ def _has_labels(row: Split) -> bool:
 
 
 class _Check:
-    """A check at work.
-
-    Attributes:
-        facts: of the data sets so far.
-        findings: so far.
-    """
-
     def __init__(self, root: Path, released: Mapping[str, Mapping[str, SplitCounts]], statistics: Statistics) -> None:
         self.facts: list[SplitFacts] = []
         self.findings = Findings()
@@ -91,17 +83,14 @@ class _Check:
         self._masks: list[tuple[Split, MaskFolder, list[str]]] = []
 
     def split(self, row: Split, asked: bool, labelled: bool, usable: bool) -> None:
-        """Takes up a data set: lists its images, reads its label file; masks are read later.
+        """Takes up a data set, as it is on the disk: lists its images, reads its label file; masks are read later.
 
-        Args:
-            row: of the split table, as it is on the disk.
-            asked: its task was named.
-            labelled: a split of the task has labels.
-            usable: a split of the task has labels and images; who lacks the other one may not want it.
+        ``asked`` says that its task was named, ``labelled`` that a split of the task has labels, ``usable`` that one
+        has labels and images; who lacks the other one may not want it.
         """
         task, released, labels = TASKS[row.task], self._released[row.task][row.split], row.labels
         listed = row.images in self._files
-        files = self._files.setdefault(row.images, file_sizes(row.images, ".jpg"))
+        files = self._files.setdefault(row.images, image_sizes(row.images))
         facts = SplitFacts(
             row.name, str(row.images), None if labels is None else str(labels), len(files), released.images
         )
@@ -130,10 +119,11 @@ class _Check:
         else:
             masks = list_mask_folder(labels, self.findings)
             facts.frames = len(masks.files)
-            stems = match_masks(masks, {image_stem(name) for name in files}, self.findings) if files else []
+            names = images_by_stem(files)
+            stems = match_masks(masks, {*names}, self.findings) if files else []
             expected = None if task.form == "bitmasks" else _RELEASED_SIZE
             for stem in stems:
-                needed[f"{stem}.jpg"] = needed.get(f"{stem}.jpg") or expected
+                needed[names[stem]] = needed.get(names[stem]) or expected
             self._masks.append((row, masks, stems))
         if facts.frames is not None:
             self._compare(facts.frames, released.frames, "frames", labels)

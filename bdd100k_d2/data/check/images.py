@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...parallel import map_files
 from ..folders import visible_files
+from ..labels import images_by_stem
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = 274
@@ -24,10 +25,7 @@ _messages: IO[bytes]
 
 
 class Verdict(NamedTuple):
-    """What is known of an image: its size (width, height) in pixels, or why it cannot be read, and its damage.
-
-    ``after`` is the number of bytes after its end that are more than padding by zeros.
-    """
+    """What is known of an image: its (width, height), or why it cannot be read, its damage, and bytes after its end."""
 
     size: tuple[int, int] | None
     unreadable: str | None = None
@@ -35,14 +33,11 @@ class Verdict(NamedTuple):
     after: int = 0
 
 
-def file_sizes(folder: Path, suffix: str) -> dict[str, int]:
-    """The files in a folder whose names end in ``suffix``, sorted by name, with their bytes.
-
-    A link that leads nowhere has -1. Empty where there is no such folder, or it may not be read.
-    """
+def file_sizes(folder: Path, *suffixes: str) -> dict[str, int]:
+    """The files in a folder, if it can be read, by name with their bytes; a link that leads nowhere has -1."""
     found = {}
     try:
-        for entry in visible_files(folder, suffix):
+        for entry in visible_files(folder, *suffixes):
             try:
                 found[entry.name] = entry.stat().st_size
             except OSError:
@@ -50,6 +45,12 @@ def file_sizes(folder: Path, suffix: str) -> dict[str, int]:
     except OSError:
         return {}
     return dict(sorted(found.items()))
+
+
+def image_sizes(folder: Path) -> dict[str, int]:
+    """The images in a folder, as :func:`file_sizes`."""
+    sizes = file_sizes(folder)
+    return {name: sizes[name] for name in sorted(images_by_stem(sizes).values())}
 
 
 def missing_content(size: int) -> str | None:
@@ -61,8 +62,7 @@ def verify_images(paths: Sequence[str], pool: Pool) -> Iterator[Verdict]:
     """Reads images, in order; one that training would refuse is unreadable, one that decodes with errors damaged.
 
     Every byte is decoded, at an eighth of the size: that finds what a full decoding finds in a sixth of its time.
-    Bits that have changed and still make a valid image nothing finds. ``pool`` is of processes that have called
-    :func:`catch_messages`.
+    Bits that have changed and still make a valid image nothing finds. The processes have called `catch_messages`.
     """
     yield from map_files(_verify, paths, pool, "reading images")
 

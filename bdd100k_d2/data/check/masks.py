@@ -34,10 +34,7 @@ class MaskFolder(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """What is wrong with a mask, or its size (width, height) in pixels and what it holds by class.
-
-    ``content`` is (K,) int64: the pixels of each class, or of bitmasks the instances.
-    """
+    """What is wrong with a mask, or its (width, height) and (K,) int64 pixels of each class, of bitmasks instances."""
 
     kind: str | None
     text: str = ""
@@ -87,16 +84,8 @@ def check_masks(
 ) -> np.ndarray:
     """Reads the masks or bitmasks of the frames ``stems``, which have a mask and an image, by the processes of a pool.
 
-    Args:
-        task: of the masks.
-        masks: the folder.
-        stems: the frames.
-        sizes: (width, height) in pixels of the images that could be read, by stem.
-        pool: processes that read.
-        findings: where what is wrong goes.
-
-    Returns:
-        (K,) int64 pixels of each class in all of them, of bitmasks instances.
+    ``sizes`` are (width, height) in pixels of the images that could be read, by stem. Returns (K,) int64 pixels of each
+    class in all of them, of bitmasks instances.
     """
     content = np.zeros(task.num_classes, np.int64)
     paths = [str(masks.files[stem]) for stem in stems]
@@ -153,11 +142,7 @@ def _look_at_mask(path: str, num_classes: int, class_of: np.ndarray) -> _Verdict
 
 
 def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[Frame], np.ndarray]:
-    """Reads a label file with run lengths, which stands in for bitmasks.
-
-    Returns:
-        Its frames, none if it cannot be read, and (K,) int64 the masks of each class.
-    """
+    """Reads a label file of run lengths: its frames, none if it cannot be read, and (K,) int64 masks of each class."""
     content = np.zeros(task.num_classes, np.int64)
     try:
         frames = read_labels(path).frames

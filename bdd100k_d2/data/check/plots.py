@@ -21,14 +21,7 @@ _INK = "#3c4450"
 
 
 def write_statistics(statistics: Statistics, folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes ``statistics.json`` and the images of what there is into ``folder``.
-
-    Returns:
-        The files.
-
-    Raises:
-        OutputError: ``folder`` cannot be written.
-    """
+    """Writes ``statistics.json`` and images into ``folder``, and returns the files; OutputError where that fails."""
     folder = Path(folder)
     paths = [folder / "statistics.json"]
     write_atomic(paths[0], msgspec.json.format(msgspec.json.encode(statistics.to_json()), indent=1) + b"\n")
@@ -78,10 +71,8 @@ def _draw_bars(axes: Axes, title: str, labels: Sequence[str], counts: dict[str, 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlabel(x_label)
-    axes.set_title(title, loc="left", color=_INK)
     axes.legend(loc="lower right", frameon=False)
-    _plain(axes)
+    _label(axes, title, x_label)
 
 
 def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
@@ -97,19 +88,13 @@ def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
         shares = 100 * one.small_medium_large / one.small_medium_large.sum()
         for edge in COCO_EDGES:
             axes.axvline(edge, color=_INK, ls="--", lw=0.8)
-        axes.set_title(
-            f"Box sizes, {split}: {shares[0]:.0f} % small, {shares[1]:.0f} % medium, {shares[2]:.0f} % large (COCO's)",
-            loc="left",
-            color=_INK,
-        )
         axes.set_xscale("log", base=2)
         axes.set_xlim(2, SIZE_EDGES[-1])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.set_xlabel("square root of the area, pixels")
-        axes.set_ylabel("boxes")
         axes.legend(frameon=False, fontsize=8, loc="upper right")
-        _plain(axes)
+        sizes = "{:.0f} % small, {:.0f} % medium, {:.0f} % large (COCO's)".format(*shares)
+        _label(axes, f"Box sizes, {split}: {sizes}", "square root of the area, pixels", "boxes")
     return figure
 
 
@@ -118,8 +103,7 @@ def _positions(boxes: dict[str, BoxStatistics]) -> Figure:
     for axes, (split, one) in zip(np.atleast_1d(figure.subplots(1, len(boxes))), boxes.items(), strict=True):
         image = axes.imshow(one.places / max(one.frames, 1), cmap="magma", extent=(0, WIDTH, HEIGHT, 0), vmin=0)
         axes.set_title(f"Boxes that cover a place, {split}", loc="left", color=_INK)
-        axes.set_xlabel("x, pixels")
-        axes.set_ylabel("y, pixels")
+        axes.set(xlabel="x, pixels", ylabel="y, pixels")
         figure.colorbar(image, ax=axes, label="boxes a frame", shrink=0.75)
     return figure
 
@@ -131,13 +115,10 @@ def _boxes_per_frame(boxes: dict[str, BoxStatistics]) -> Figure:
         mean = one.classes.sum() / max(one.frames, 1)
         share = 100 * one.boxes_a_frame / max(one.frames, 1)
         axes.step(range(101), share, where="mid", color=_SPLIT_COLORS.get(split), label=f"{split}, mean {mean:.1f}")
-    axes.set_title("Boxes per frame", loc="left", color=_INK)
-    axes.set_xlabel("boxes in a frame (100 and more at the end)")
-    axes.set_ylabel("frames, percent")
     axes.set_xlim(0, 100)
     axes.set_ylim(0)
     axes.legend(frameon=False)
-    _plain(axes)
+    _label(axes, "Boxes per frame", "boxes in a frame (100 and more at the end)", "frames, percent")
     return figure
 
 
@@ -154,6 +135,8 @@ def _attributes(boxes: dict[str, BoxStatistics]) -> Figure:
     return figure
 
 
-def _plain(axes: Axes) -> None:
+def _label(axes: Axes, title: str, x_label: str, y_label: str = "") -> None:
+    axes.set_title(title, loc="left", color=_INK)
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8.5)

@@ -9,7 +9,6 @@ import msgspec
 from tabulate import tabulate
 
 from ...atomic import write_atomic
-from ...errors import DataError
 
 _SHOWN = 2
 """Examples of what breaks nothing in the report for people; the JSON has all that are kept."""
@@ -88,16 +87,7 @@ FINDING_KINDS: dict[str, Kind] = {
 
 
 class Finding(msgspec.Struct):
-    """All findings of a kind in one place.
-
-    Attributes:
-        kind: a key of `FINDING_KINDS`.
-        severity: of the kind.
-        place: the file or folder.
-        count: how many there are.
-        examples: the first of them.
-        remedy: what to do.
-    """
+    """All findings of a kind, a key of `FINDING_KINDS`, in one place, a file or folder; ``examples`` are the first."""
 
     kind: str
     severity: Severity
@@ -134,16 +124,8 @@ class Findings:
 class SplitFacts(msgspec.Struct):
     """What is there of a data set, beside what the release has; None where that is not known or nothing is there.
 
-    Attributes:
-        name: as it is registered.
-        images: the folder of images.
-        labels: the label file or the folder of masks; None for a split without public labels.
-        pictures: images in the folder; the key that the JSON file has always had.
-        released_pictures: in the release.
-        frames: that have labels, or masks.
-        released_frames: in the release.
-        objects: boxes, or instances; of masks None.
-        vintage: of detection labels.
+    ``labels`` is None of a split without public labels, ``objects`` counts boxes or instances, and ``pictures`` images:
+    the JSON file's key has always been that.
     """
 
     name: str
@@ -158,14 +140,7 @@ class SplitFacts(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """What was found at a root.
-
-    Attributes:
-        root: the folder that holds ``bdd100k/``.
-        fast: no image and no mask was read.
-        datasets: that were looked at.
-        findings: what breaks training first.
-    """
+    """What was found at a root, what breaks training first; with ``fast`` no image and no mask was read."""
 
     root: str
     fast: bool
@@ -208,25 +183,9 @@ class Report(msgspec.Struct):
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:
-    """Writes a report as JSON, with ``breaks_training`` beside its fields.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
+    """Writes a report as JSON, with ``breaks_training`` beside its fields; OutputError where that fails."""
     document = msgspec.to_builtins(report) | {"breaks_training": report.breaks_training}
     write_atomic(path, msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
-
-
-def read_report(path: str | os.PathLike[str]) -> Report:
-    """Reads what :func:`write_report` wrote.
-
-    Raises:
-        DataError: not such a file.
-    """
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Report)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise DataError(f"{path}: not a report of tools/check_dataset.py ({error}); write it again.") from error
 
 
 def _of(found: int | None, released: int | None) -> str:

@@ -23,7 +23,6 @@ class BoxStatistics(NamedTuple):
     """The detection boxes of a split.
 
     Attributes:
-        frames: how many there are.
         classes: (10,) int64 boxes of each class; ignored categories are those they stand for.
         sizes: (10, len(SIZE_EDGES) - 1) int64 boxes of each class by the root of their area.
         small_medium_large: (3,) int64 boxes by COCO's sizes.
@@ -44,15 +43,11 @@ class BoxStatistics(NamedTuple):
 
 
 class Statistics:
-    """Collects statistics split by split.
-
-    Attributes:
-        boxes: by split.
-        content: by task and split (K,) int64 the pixels of each class, or of bitmasks the instances.
-    """
+    """Collects statistics: of boxes by split, and of masks by task and split."""
 
     def __init__(self) -> None:
         self.boxes: dict[str, BoxStatistics] = {}
+        # (K,) int64 pixels of each class, or of bitmasks the instances.
         self.content: dict[tuple[str, str], np.ndarray] = {}
 
     def add_content(self, task: str, split: str, content: np.ndarray) -> None:

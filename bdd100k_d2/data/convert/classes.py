@@ -27,8 +27,7 @@ def detects(task: str) -> bool:
 class TaskClasses:
     """The classes of a task by the names that label files have for them.
 
-    Tasks with the classes of detection take the official aliases and ignored classes; the other tasks their own names
-    alone, as the official toolkit does.
+    Only tasks with the classes of detection take the official aliases and ignored classes, as in the official toolkit.
     """
 
     def __init__(self, task: str, dropped: Dropped) -> None:
@@ -53,11 +52,7 @@ class TaskClasses:
 
 
 def check_category(category: str | None, where: str) -> None:
-    """Checks that BDD100K has a class of this name in any task or vintage.
-
-    Raises:
-        DataError: there is no such class, or no name; ``where`` names the file, the frame and the label.
-    """
+    """Raises DataError unless BDD100K has a class of this name in any task or vintage."""
     if category is None:
         raise DataError(f"{where}: has no category; add one. A file of scores alone is no label file.")
     if not is_known(category) and not any(category in task.names for task in TASKS.values()):
@@ -70,14 +65,14 @@ def check_category(category: str | None, where: str) -> None:
 def guess_task(frames: Sequence[Frame], where: object) -> str | None:
     """The task that frames, the first of a source, are labels of: det without masks, else told by the names.
 
-    It is None where there are labels, but neither boxes nor masks.
+    None where there are labels, but neither boxes nor masks.
 
     Raises:
         DataError: the masks are of classes of several tasks, so no task has them all.
     """
-    found = {label.category for frame in frames for label in frame.labels or () if label.rle is not None}
+    labels = [label for frame in frames for label in frame.labels or ()]
+    found = {label.category for label in labels if label.rle is not None}
     if not found:
-        labels = [label for frame in frames for label in frame.labels or ()]
         return "det" if not labels or any(label.box2d is not None for label in labels) else None
     # Names that several tasks have are taken for those of the smallest.
     for task in sorted(TASKS.values(), key=lambda task: task.num_classes):

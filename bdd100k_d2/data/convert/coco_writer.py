@@ -33,8 +33,6 @@ class _Image(msgspec.Struct, gc=False):
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    """An object. ``area`` is that of the box, or of the mask where there is one, in pixels."""
-
     id: int
     image_id: int
     category_id: int
@@ -49,14 +47,9 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 class CocoWriter:
-    """Turns frames into a COCO document.
+    """Turns frames of the file ``source`` into a COCO document, of their boxes in a task of boxes, else of their masks.
 
-    Args:
-        task: a task of boxes takes boxes, the other tasks take masks.
-        dropped: what COCO cannot hold is counted here.
-        source: the file that the frames are from, for messages.
-        polygons: write masks as polygons instead of run lengths.
-        instance_ids: write labels' ids, which are numbers, as ``instance_id`` too, as the toolkit does of bitmasks.
+    With ``instance_ids`` labels' ids, which are numbers, are ``instance_id`` too, as the toolkit does of bitmasks.
     """
 
     def __init__(
@@ -75,10 +68,8 @@ class CocoWriter:
             OutputError: ``path`` cannot be written.
         """
         encoder = msgspec.json.Encoder()
-        head = {
-            "type": "instance",
-            "categories": [{"id": i, "name": name} for i, name in enumerate(self._task.names, 1)],
-        }
+        categories = [{"id": i, "name": name} for i, name in enumerate(self._task.names, 1)]
+        head = {"type": "instance", "categories": categories}
         # The images are small, so they wait for the annotations, which are written as they come.
         images: list[bytes] = []
         annotations = self._boxes if self._task.form == "boxes" else self._masks

@@ -25,15 +25,9 @@ TARGET_KINDS = ("coco", "yolo", "scalabel", "masks")
 
 
 class Conversion(NamedTuple):
-    """What was converted.
+    """What was converted, from which kind of source to which file or folder, and counts of what is dropped, by kind.
 
-    Attributes:
-        kind: of the source, one of :data:`~bdd100k_d2.data.convert.source.SOURCE_KINDS`.
-        task: whose classes the target has; None of polygons alone.
-        path: the file or the folder that was written.
-        frames: their number.
-        labels: those that were read, without those of which nothing is left without their boxes.
-        dropped: counts of what the target does not hold, by kind.
+    ``task`` is None of polygons alone; ``labels`` are without those of which nothing is left without their boxes.
     """
 
     kind: str
@@ -64,7 +58,7 @@ def convert(
     """Converts labels, frame by frame.
 
     Args:
-        source: a label file or folder. It is not changed.
+        source: a label file or folder.
         target: a ``.json`` file for coco and scalabel, a folder for masks, the root of the data set for yolo, of which
             ``labels/<split>`` is written.
         to: one of :data:`TARGET_KINDS`. masks are masks for sem_seg and drivable, bitmasks for ins_seg and pan_seg.

@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...errors import DataError
 from ...parallel import cores
 from ...tasks import TASKS
-from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, check_categories, read_bitmask
+from ..bitmasks import ATTRIBUTE_BITS, check_categories, read_bitmask
 from ..categories import IGNORE_LABEL
 from ..instances import encode_instances
 from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes, image_name
@@ -41,27 +42,16 @@ def holds_bitmasks(files: list[Path]) -> bool:
 
 
 def mask_task(files: list[Path]) -> str:
-    """The task of masks, told from the ids in the first of them.
-
-    Raises:
-        DataError: the ids are of both tasks.
-    """
+    """The task of masks, told from the ids in the first of them; DataError where both tasks have these."""
     for file in files[:_LOOKED_AT]:
         mask = read_mask(file)
         if mask[mask != IGNORE_LABEL].max(initial=0) >= TASKS["drivable"].num_classes:
             return "sem_seg"
-    raise DataError(
-        f"{files[0].parent}: the masks hold only ids that sem_seg and drivable both have; say --task sem_seg or --task "
-        "drivable."
-    )
+    raise _undecided(files, "masks", "sem_seg", "drivable")
 
 
 def bitmask_task(files: list[Path]) -> str:
-    """The task of bitmasks, told from the first of them.
-
-    Raises:
-        DataError: they could be of both tasks.
-    """
+    """The task of bitmasks, told from the first of them; DataError where they could be of both tasks."""
     for file in files[:_LOOKED_AT]:
         bitmask = read_bitmask(file)
         if bitmask.categories.max(initial=0) > TASKS["ins_seg"].num_classes:
@@ -69,29 +59,21 @@ def bitmask_task(files: list[Path]) -> str:
         # The first classes of pan_seg are stuff, whose annotation id is the category id.
         if (bitmask.ids != bitmask.categories).any():
             return "ins_seg"
-    raise DataError(
-        f"{files[0].parent}: the bitmasks hold only ids that ins_seg and pan_seg both have; say --task ins_seg or "
-        "--task pan_seg."
-    )
+    raise _undecided(files, "bitmasks", "ins_seg", "pan_seg")
+
+
+def _undecided(files: list[Path], what: str, one: str, other: str) -> DataError:
+    held = f"the {what} hold only ids that {one} and {other} both have"
+    return DataError(f"{files[0].parent}: {held}; say --task {one} or --task {other}.")
 
 
 def read_masks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields one frame per mask, one label per class, in ascending order, as the toolkit's ``to_rle`` does.
-
-    Pixels of no class are in no label, nor are those of a class that is not scored.
-
-    Raises:
-        DataError: a file is no mask, or holds an id that the task does not have.
-    """
+    """Yields one frame per mask, one label per scored class, in ascending order, as the toolkit's ``to_rle`` does."""
     return in_threads(partial(_mask_frame, task=task, dropped=dropped), files)
 
 
 def read_bitmasks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields one frame per bitmask, one label per segment in the order of the annotation ids, which are the labels'.
-
-    Raises:
-        DataError: a file is no bitmask, or holds a category id that the task does not have.
-    """
+    """Yields one frame per bitmask, one label per segment in the order of the annotation ids, which are the labels'."""
     return in_threads(partial(_bitmask_frame, task=task, dropped=dropped), files)
 
 
@@ -130,26 +112,20 @@ def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
     dropped.add(_UNLABELED, len(bitmask.ids) - len(wanted))
     masks = encode_instances(bitmask.instances, 1 + wanted)
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
+    bits = bitmask.attributes.tolist()
     labels = [
         Label(
             id=str(bitmask.ids[i]),
             category=classes[bitmask.categories[i] - 1],
-            attributes=_attributes(int(bitmask.attributes[i])),
+            attributes=msgspec.convert(
+                {name: bits[i] & bit > 0 for name, bit in ATTRIBUTE_BITS.items()}, LabelAttributes
+            ),
             box2d=Box2D(x, y, x + width - 1, y + height - 1),
             rle=_rle(mask),
         )
         for i, mask, (x, y, width, height) in zip(wanted.tolist(), masks, boxes, strict=True)
     ]
     return _frame(path, bitmask.instances.shape, labels)
-
-
-def _attributes(bits: int) -> LabelAttributes:
-    return LabelAttributes(
-        occluded=bool(bits & OCCLUDED),
-        truncated=bool(bits & TRUNCATED),
-        crowd=bool(bits & CROWD),
-        ignored=bool(bits & IGNORED),
-    )
 
 
 def _rle(mask: CocoRLE) -> RLE:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import DataError
 from ...tasks import TASKS, Task
-from ..bitmasks import CROWD, IGNORED, OCCLUDED, TRUNCATED, Bitmask, encode_bitmask
+from ..bitmasks import ATTRIBUTE_BITS, IGNORED, Bitmask, encode_bitmask
 from ..categories import IGNORE_LABEL
 from ..labels import RLE, Frame, Label
 from ..masks import frame_to_mask
@@ -42,13 +42,7 @@ class _Region(NamedTuple):
 
 
 class MaskWriter:
-    """Writes frames as masks or bitmasks.
-
-    Args:
-        task: of masks or of bitmasks.
-        dropped: what they cannot hold is counted here.
-        source: the file that the frames are from, for messages.
-    """
+    """Writes frames of the file ``source`` as masks or bitmasks of a task."""
 
     def __init__(self, task: str, dropped: Dropped, source: Path) -> None:
         self._task, self._dropped, self._source = TASKS[task], dropped, source
@@ -107,10 +101,8 @@ class MaskWriter:
 def _paint_classes(
     frame: Frame, regions: Sequence[_Region], task: Task, source: Path
 ) -> tuple[np.ndarray, Counter[str]]:
-    """The mask of a frame, (H, W) uint8 class ids, and what it does not hold by kind.
-
-    Pixels of no label are of the class that is not scored, in tasks that have one.
-    """
+    """The mask of a frame, (H, W) uint8 class ids, and what it does not hold by kind."""
+    # Pixels of no label are of the class that is not scored, in tasks that have one.
     unpainted = IGNORE_LABEL if task.unscored is None else task.unscored
     size = frame.height_width
     labels = [region.label for region in regions]
@@ -138,31 +130,22 @@ def _paint_instances(
     attributes: dict[int, int] = {}
     for i, region in zip(ids, regions, strict=True):
         attributes.setdefault(i, _attribute_bits(region))
-    bitmask = Bitmask(
-        instances,
-        np.array(ids, np.int64),
-        np.array([region.known.id + 1 for region in regions], np.int64),
-        np.array([attributes[i] for i in ids], np.uint8),
-    )
+    categories = np.array([region.known.id + 1 for region in regions], np.int64)
+    bits = np.array([attributes[i] for i in ids], np.uint8)
+    bitmask = Bitmask(instances, np.array(ids, np.int64), categories, bits)
     renumbered = sum(
         str(region.label.id) != str(i) for i, region in zip(ids, regions, strict=True) if _is_thing(region, task)
     )
-    return encode_bitmask(bitmask), Counter(
-        {
-            _CUT: int(((seen > 0) & (seen < areas(masks))).sum()),
-            _COVERED: int((seen == 0).sum()),
-            _MERGED: len(ids) - len(set(ids)),
-            lost.IDS: renumbered,
-        }
-    )
+    cut, covered = int(((seen > 0) & (seen < areas(masks))).sum()), int((seen == 0).sum())
+    counts = {_CUT: cut, _COVERED: covered, _MERGED: len(ids) - len(set(ids)), lost.IDS: renumbered}
+    return encode_bitmask(bitmask), Counter(counts)
 
 
 def _annotation_ids(regions: Sequence[_Region], task: Task) -> list[int]:
-    """The annotation ids of a frame's labels.
+    """The annotation ids of a frame's labels; stuff has its category id.
 
-    Instances keep the ids that they have, if those are whole numbers of the allowed range and each stands once: so
-    bitmasks come back as they were, and an object of a video keeps its id. Else they count on behind the ids of stuff,
-    as officially. Stuff has its category id.
+    Instances keep ids that are whole numbers of the allowed range and stand once: so bitmasks come back as they were,
+    and an object of a video keeps its id. Else they count on behind the ids of stuff, as officially.
     """
     first = 1 + sum(not category.is_thing for category in task.categories)
     things = [region.label for region in regions if _is_thing(region, task)]
@@ -177,13 +160,6 @@ def _is_thing(region: _Region, task: Task) -> bool:
 
 
 def _attribute_bits(region: _Region) -> int:
-    bits = IGNORED if region.known.ignored else 0
-    if (attributes := region.label.attributes) is not None:
-        for value, bit in (
-            (attributes.ignored, IGNORED),
-            (attributes.crowd, CROWD),
-            (attributes.occluded, OCCLUDED),
-            (attributes.truncated, TRUNCATED),
-        ):
-            bits |= bit if value else 0
-    return bits
+    given = region.label.attributes
+    bits = sum(bit for name, bit in ATTRIBUTE_BITS.items() if getattr(given, name, None))
+    return bits | (IGNORED if region.known.ignored else 0)

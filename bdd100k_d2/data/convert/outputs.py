@@ -12,11 +12,7 @@ from ..labels import Frame, check_file_name, image_stem
 
 
 def check_new(path: Path, source: Path, overwrite: bool) -> None:
-    """Checks that ``path`` may be written.
-
-    Raises:
-        OutputError: ``path`` is the source, holds it or lies in it, or it exists and ``overwrite`` is false.
-    """
+    """Raises OutputError if ``path`` is the source, holds it or lies in it, or exists and is not to be overwritten."""
     target, origin = path.resolve(), source.resolve()
     if target == origin or target in origin.parents:
         raise OutputError(f"{path}: would overwrite what is to be read, {source}; give another place.")
@@ -31,10 +27,7 @@ def check_new(path: Path, source: Path, overwrite: bool) -> None:
 def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder, which becomes ``path`` when all went well; an old folder there is replaced.
 
-    Args:
-        path: of the folder.
-        suffix: of the files that conversions write. An old folder that holds anything else is not replaced.
-        foreign: names with that suffix that no conversion writes.
+    An old folder with files of another suffix than conversions write, or of ``foreign`` names, is not replaced.
 
     Raises:
         OutputError: ``path`` is a file, or a folder with other files, or cannot be written.

@@ -36,13 +36,9 @@ def has_polygon(label: Label) -> bool:
 
 
 def read_scalabel(path: Path) -> Iterator[Frame]:
-    """Yields the frames of a label file, or of every file of a folder.
+    """Yields the frames of a label file, or of every file of a folder; errors are those of `read_labels`.
 
-    Lists of frames are read piece by piece; the other forms that :func:`~bdd100k_d2.data.vintages.read_labels` knows
-    are left to it, and so is saying what is wrong with a file.
-
-    Raises:
-        DataError: as :func:`~bdd100k_d2.data.vintages.read_labels`.
+    Lists of frames are read piece by piece; the other forms that it knows are left to it.
     """
     for file in label_files(path):
         yield from _read_file(file)
@@ -69,11 +65,7 @@ def _read_part(path: Path, start: int, end: int) -> list[SourceFrame] | None:
 
 
 def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
-    """Writes frames as a Scalabel list, frame by frame, whole or not at all. All that was read is kept.
-
-    Raises:
-        OutputError: ``path`` cannot be written.
-    """
+    """Writes frames as a Scalabel list, one by one, whole or not at all; OutputError where that fails."""
     write_frames(map(_without_empty_polygons, frames), path)
 
 

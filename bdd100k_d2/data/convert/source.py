@@ -26,14 +26,9 @@ _LOOKED_AT = 200
 
 
 class SourceOptions(NamedTuple):
-    """What a reader may have to be told.
+    """What a reader may have to be told: the task, and of YOLO split, folder of images, size, and file of class names.
 
-    Attributes:
-        task: of the labels; None tells it from them.
-        split: of a YOLO data set.
-        images: folder of the images of YOLO labels, whose sizes are read.
-        size: of all images, where labels do not say.
-        classes: file with the class names of YOLO labels.
+    ``size`` is that of all images whose labels do not say.
     """
 
     task: str | None = None
@@ -44,10 +39,9 @@ class SourceOptions(NamedTuple):
 
 
 class LabelSource(NamedTuple):
-    """A path's kind, one of :data:`SOURCE_KINDS`, the task of its labels, and its frames, to be taken once.
+    """A path's kind, the task of its labels, None of those without boxes and masks, and its frames, to be taken once.
 
-    The task is None of labels that have neither boxes nor masks. ``boxes`` says whether labels have boxes, or masks of
-    objects. ``total`` is the number of frames where that is known without reading them.
+    ``boxes`` says whether labels have boxes, or masks of objects; ``total`` is the number of frames where it is known.
     """
 
     kind: str
@@ -58,11 +52,7 @@ class LabelSource(NamedTuple):
 
 
 def source_kind(path: Path, split: str | None = None) -> str:
-    """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set.
-
-    Raises:
-        DataError: the path does not exist, or is of no kind.
-    """
+    """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set. DataError where it is none."""
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
     if not path.is_dir():
@@ -90,13 +80,7 @@ def source_kind(path: Path, split: str | None = None) -> str:
 
 
 def open_source(path: Path, kind: str | None, dropped: Dropped, options: SourceOptions) -> LabelSource:
-    """Opens labels of any kind. Each frame is checked when it is taken.
-
-    Args:
-        path: a file or a folder.
-        kind: one of :data:`SOURCE_KINDS`; None recognises it.
-        dropped: what a reader leaves out is counted here.
-        options: what the reader may have to be told.
+    """Opens labels of a ``kind`` of :data:`SOURCE_KINDS`; None recognises it. Each frame is checked when it is taken.
 
     Raises:
         DataError: the labels cannot be read, or their kind or task cannot be told.

@@ -1,8 +1,7 @@
 """YOLO label files -> frames.
 
-A data set has ``labels/<split>/*.txt`` and the names of the classes in ``data.yaml``. Source:
-https://docs.ultralytics.com/datasets/detect. A file ``classes.txt``, one name per line, is read too, as labelImg writes
-it.
+A data set has ``labels/<split>/*.txt`` and class names in ``data.yaml`` (https://docs.ultralytics.com/datasets/detect),
+or in labelImg's ``classes.txt``, one per line.
 """
 
 import math
@@ -13,7 +12,8 @@ import yaml
 from PIL import Image
 
 from ...errors import DataError
-from ..labels import Box2D, Frame, ImageSize, Label, image_name, image_stem, is_image_name
+from ..folders import visible_files
+from ..labels import Box2D, Frame, ImageSize, Label, image_name, image_stem, images_by_stem
 
 CLASSES, DATA = "classes.txt", "data.yaml"
 
@@ -31,7 +31,8 @@ def find_labels(source: Path, split: str | None) -> Path:
     if split is not None:
         folder = folder / split if (folder / split).is_dir() else folder
     elif not list_labels(folder):
-        splits = sorted(one.name for one in folder.iterdir() if one.is_dir() and list_labels(one))
+        folders = [Path(entry) for entry in visible_files(folder) if entry.is_dir()] if folder.is_dir() else []
+        splits = sorted(one.name for one in folders if list_labels(one))
         if len(splits) > 1:
             raise DataError(f"{folder}: holds the splits {', '.join(splits)}; give one with --split.")
         folder = folder / splits[0] if splits else folder
@@ -42,15 +43,12 @@ def find_labels(source: Path, split: str | None) -> Path:
 
 def list_labels(folder: Path) -> list[Path]:
     """The label files of a folder, sorted by name."""
-    return sorted(file for file in folder.glob("*.txt") if file.name != CLASSES and file.name[0] != ".")
+    files = visible_files(folder, ".txt") if folder.is_dir() else ()
+    return sorted(Path(entry) for entry in files if entry.name != CLASSES)
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
-    """The names of the classes, by their numbers: of the file ``classes``, else of the one beside or above the labels.
-
-    Raises:
-        DataError: there is no such file, it cannot be read, or its numbers do not count from 0.
-    """
+    """The names of the classes, by number, in the file ``classes``, else in the one beside or above the labels."""
     if classes is None:
         places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in (DATA, CLASSES)]
         classes = next((place for place in places if place.is_file()), None)
@@ -79,11 +77,7 @@ def _names(found: object, path: Path) -> list[str]:
 
 
 class Sizes:
-    """The names and sizes of the images of label files: of the files in a folder, else one size for all.
-
-    Raises:
-        DataError: neither is given, or the folder does not exist.
-    """
+    """The names and sizes of the images of label files: of the files in a folder, else one size for all."""
 
     def __init__(self, labels: Path, images: Path | None, size: ImageSize | None) -> None:
         self._size, self._folder = size, images
@@ -91,7 +85,8 @@ class Sizes:
         if images is not None:
             if not images.is_dir():
                 raise DataError(f"{images}: no such folder of images; check --images.")
-            self._images = {image_stem(one.name): one for one in images.iterdir() if is_image_name(one.name)}
+            names = images_by_stem(entry.name for entry in visible_files(images))
+            self._images = {stem: images / name for stem, name in names.items()}
         elif size is None:
             raise DataError(
                 f"{labels}: YOLO's numbers are fractions of the image's size, which the labels do not hold; give "
@@ -99,11 +94,7 @@ class Sizes:
             )
 
     def find(self, path: Path) -> tuple[str, ImageSize]:
-        """The name and the size of the image of a label file.
-
-        Raises:
-            DataError: the image is not in the folder, or cannot be read.
-        """
+        """The name and the size of the image of a label file; DataError where the image is missing or unreadable."""
         if self._folder is None and self._size is not None:
             return image_name(path.stem), self._size
         image_path = self._images.get(image_stem(path.stem))
@@ -120,12 +111,7 @@ class Sizes:
 
 
 def read_yolo(folder: Path, classes: list[str], sizes: Sizes) -> Iterator[Frame]:
-    """Yields one frame per label file, sorted by name; label ids count on through all frames.
-
-    Raises:
-        DataError: a line has not five fields, or six with a score, fields are no numbers or fractions, or a class has
-            no name.
-    """
+    """Yields one frame per label file, sorted by name; label ids count on through all frames."""
     number = 0
     for path in list_labels(folder):
         name, size = sizes.find(path)

@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 from ...atomic import write_atomic
 from ...errors import DataError, OutputError
 from ...tasks import TASKS
+from ..folders import visible_files
 from ..labels import Box2D, Frame, ImageSize, Label
 from ..rle import check_rle
 from . import dropped as lost
@@ -33,13 +34,9 @@ _DIGITS = 8
 
 
 class YoloWriter:
-    """Writes frames as a split of a YOLO data set.
+    """Writes frames of the file ``source`` as a split of a YOLO data set, with the classes of a task.
 
-    Args:
-        task: whose classes are numbered.
-        dropped: what YOLO cannot hold is counted here.
-        source: the file that the frames are from, for messages.
-        size: of images whose frame has none; None raises DataError for them.
+    ``size`` is that of images whose frame has none; None raises DataError for them.
     """
 
     def __init__(self, task: str, dropped: Dropped, source: Path, size: ImageSize | None) -> None:
@@ -125,13 +122,10 @@ def _add_split(root: Path, split: str, names: list[str]) -> None:
 
     Such a file is its user's: what it says of a split, its other keys and its comments stay. Where a line at its end
     would say something else, it is left alone, with a warning.
-
-    Raises:
-        OutputError: the file cannot be written.
     """
     path = root / DATA
     if not path.exists():
-        splits = sorted(one.name for one in (root / "labels").iterdir() if one.is_dir() and one.name[0] != ".")
+        splits = sorted(entry.name for entry in visible_files(root / "labels") if entry.is_dir())
         document = {split: f"images/{split}" for split in splits} | {"names": dict(enumerate(names))}
         write_atomic(path, yaml.safe_dump(document, sort_keys=False))
         return

@@ -9,7 +9,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
-from ...data.labels import image_stem, write_frames
+from ...data.labels import image_name, image_stem, write_frames
 from .. import prediction_files
 from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames
@@ -36,7 +36,7 @@ class BitmaskEvaluator(OfficialEvaluator):
         if self.label_path is not None:
             self.truth = BitmaskTruth(self.label_path, self.category_of, self.frames)
 
-    def write(self, pixels: np.ndarray, image_name: str) -> tuple[Bitmask, Bitmask] | None:
+    def write(self, pixels: np.ndarray, name: str) -> tuple[Bitmask, Bitmask] | None:
         """Writes the bitmask (H, W, 4) uint8 of an image.
 
         Returns:
@@ -46,11 +46,11 @@ class BitmaskEvaluator(OfficialEvaluator):
             DataError: the ground truth is missing or unreadable, or has another size.
             OutputError: the bitmask cannot be written.
         """
-        path = prediction_files.mask_path(self._folder, image_name)
+        path = prediction_files.mask_path(self._folder, name)
         prediction_files.write_mask(pixels, path)
         if self.truth is None:
             return None
-        return self.truth.read(image_name, pixels.shape[:2]), decode_bitmask(pixels, path)
+        return self.truth.read(name, pixels.shape[:2]), decode_bitmask(pixels, path)
 
     @property
     def _folder(self) -> Path:
@@ -65,7 +65,7 @@ class BitmaskEvaluator(OfficialEvaluator):
         for stem in match_frames(truth.stems, stems, truth.path, self._folder):
             if stem not in stems:
                 bitmask = truth.read(stem)
-                yield f"{stem}.jpg", bitmask, empty_bitmask(bitmask)
+                yield image_name(stem), bitmask, empty_bitmask(bitmask)
 
 
 class BDD100KInsSegEvaluator(BitmaskEvaluator):

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ...data.labels import DocumentPart, are_objects, diagnose, read_content
+from ...data.labels import DocumentPart, are_objects, diagnose, image_stem, is_image_name, read_content
 from ...errors import DataError
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
@@ -38,10 +38,9 @@ def read_score_file(path: Path) -> dict[str, InstanceScores]:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
     scores: dict[str, InstanceScores] = {}
     for frame in frames:
-        stem, dot, ending = frame.name.rpartition(".")
-        if ending not in ("png", "jpg") or not dot:
+        if not is_image_name(frame.name):
             raise DataError(f"{path}: the frame {frame.name!r} is not named after an image, .png or .jpg.")
-        name = f"{stem}.png"
+        name = f"{image_stem(frame.name)}.png"
         if name in scores:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         scores[name] = _ranked(frame, path)

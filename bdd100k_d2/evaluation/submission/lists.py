@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from ...data.categories import DET_CLASSES
-from ...data.labels import RLE, Box2D, diagnose
+from ...data.labels import RLE, Box2D, diagnose, image_stem
 from ...data.rle import check_rle, overlap
 from ...errors import DataError
 from ...tasks import TASKS
@@ -43,7 +43,7 @@ def read_records(
     Yields:
         The frames of the split by the names of their images, a repeated one again, and their labels of the type.
     """
-    key: Callable[[str], str] = (lambda name: PurePath(name).stem) if by_stem else str
+    key: Callable[[str], str] = (lambda name: image_stem(PurePath(name).name)) if by_stem else str
     try:
         content = members.read(file)
     except DataError as error:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from ...data.labels import image_stem
 from ...data.png import GREY, PngForm, kind_name, png_pixels
 from ...errors import DataError
 from ...parallel import map_frames
@@ -15,11 +16,11 @@ from .members import Defect, Members, extra_files
 
 def match_files(files: Sequence[str], frames: Collection[str]) -> tuple[list[tuple[str, str]], list[Defect]]:
     """Matches PNG files to frames by their stems: the pairs (file, frame), and missing, extra and repeated frames."""
-    by_stem = {PurePosixPath(frame).stem: frame for frame in frames}
+    by_stem = {image_stem(PurePosixPath(frame).name): frame for frame in frames}
     pairs, defects = [], []
     seen: set[str] = set()
     for file in files:
-        stem = PurePosixPath(file).stem
+        stem = image_stem(PurePosixPath(file).name)
         if stem not in by_stem:
             defects.append(Defect("extra frame", file, None, "no image of the split has this name"))
             continue

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, check_file_name, image_stem
+from ...data.folders import visible_files
+from ...data.labels import FrameAttributes, check_file_name, image_stem, images_by_stem
 from ...data.slices import FRAME_ATTRIBUTES
 from ...errors import ConfigError, DataError
 
@@ -72,18 +73,22 @@ def slice_masks(attributes: Sequence[FrameAttributes | None]) -> Iterable[np.nda
 
 
 def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
-    """The images of frames in a folder; None where one is not there, which one warning counts.
+    """The images of frames in a folder, with whatever ending; None where one is not there, which one warning counts.
 
     Raises:
         DataError: a name leads out of ``images``.
     """
     if images is None:
         return [None] * len(names)
+    there = images_by_stem(entry.name for entry in visible_files(images))
+    found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)
-    found = [path if path.is_file() else None for path in map(images.joinpath, names)]
-    missing = [name for name, path in zip(names, found, strict=True) if path is None]
-    if missing:
+        path = images / name
+        if not path.is_file():
+            path = images / there.get(image_stem(name), name)
+        found.append(path if path.is_file() else None)
+    if None in found:
         text = "%s: %d of %d images to be shown are not in this folder; the first is %s."
-        logger.warning(text, images, len(missing), len(names), missing[0])
+        logger.warning(text, images, found.count(None), len(names), names[found.index(None)])
     return found

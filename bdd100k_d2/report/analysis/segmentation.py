@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, image_stem
+from ...data.labels import FrameAttributes, image_name, image_stem
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks
@@ -205,7 +205,7 @@ def _frames(
     worst = worst_of_each(order, groups, overall, each).tolist()
 
     stems = [image_stem(matched.names[place]) for place in worst]
-    paths = find_images([f"{stem}.jpg" for stem in stems], images)
+    paths = find_images([image_name(stem) for stem in stems], images)
     frames = []
     for place, stem, path in zip(worst, stems, paths, strict=True):
         ious, present = (_of_all(task, matrices[place], values).tolist() for values in (_iou, _seen))

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ...data.categories import IGNORE_LABEL
+from ...data.labels import image_name
 from ...drawing.draw import Color
 from ...drawing.overlay import classes_of_task
 from ...tasks import TASKS
@@ -79,7 +80,7 @@ def mask_gallery(
             masks.append(_write_mask(images, f"{start}-predicted-{number}", predicted, classes.colors))
             masks.append(_write_mask(images, f"{start}-errors-{number}", errors, _ERROR_COLORS))
         height, width = truth.shape
-        image = images.add(start, f"{frame.name}.jpg", frame.image, (height, width))
+        image = images.add(start, image_name(frame.name), frame.image, (height, width))
         return _frame(frame, image) | {"masks": masks, "runs": [_scores_of_run(run, places) for run in runs]}
 
     legend = [*classes.painted, ("wrong", _RED), ("not scored", _GREY)]

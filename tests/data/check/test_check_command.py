@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from support import ROOT
@@ -17,10 +18,9 @@ from support.commands import run_tool
 from bdd100k_d2.data.check.boxes import box_table
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.plots import write_statistics
-from bdd100k_d2.data.check.report import read_report, write_report
+from bdd100k_d2.data.check.report import Report, write_report
 from bdd100k_d2.data.check.statistics import GRID, SIZE_EDGES, Statistics
 from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize
-from bdd100k_d2.errors import DataError
 
 TOOL = ROOT / "tools/check_dataset.py"
 
@@ -101,10 +101,7 @@ def test_json_round_trip(root: Path, tmp_path: Path) -> None:
     report = check_dataset(root, fast=True)
     assert len({finding.severity for finding in report.findings}) == 2
     write_report(report, tmp_path / "report.json")
-    assert read_report(tmp_path / "report.json") == report
-    (tmp_path / "report.json").write_text('{"root": 1}')
-    with pytest.raises(DataError, match="report.json: not a report of tools/check_dataset.py"):
-        read_report(tmp_path / "report.json")
+    assert msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report) == report
 
 
 def test_the_messages_of_libjpeg_are_not_printed(root: Path) -> None:

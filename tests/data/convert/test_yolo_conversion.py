@@ -265,12 +265,17 @@ def test_splits_of_a_data_set(tmp_path: Path) -> None:
     source = write(tmp_path, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
     for split in ("train", "val"):
         run(source, tmp_path / "yolo", "yolo", split=split)
+    for name in (".trash/a.txt", "train/._a.txt"):
+        (tmp_path / "yolo/labels" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "yolo/labels" / name).touch()
     with pytest.raises(DataError, match=r"labels: holds the splits train, val; give one with --split"):
         run(tmp_path / "yolo", tmp_path / "s.json", "scalabel", size=SIZE)
     assert run(tmp_path / "yolo", tmp_path / "s.json", "scalabel", size=SIZE, split="val").frames == 1
     with pytest.raises(OutputError, match=r"data.yaml: has other classes than these labels"):
         run(source, tmp_path / "yolo", "yolo", split="test", task="ins_seg")
-    assert sorted(path.name for path in (tmp_path / "yolo/labels").iterdir()) == ["train", "val"]
+    assert sorted(path.name for path in (tmp_path / "yolo/labels").iterdir()) == [".trash", "train", "val"]
+    with pytest.raises(DataError, match=r"nowhere: no .txt file in the folder; give the folder of the YOLO labels"):
+        run(tmp_path / "nowhere", tmp_path / "t.json", "scalabel", kind="yolo", size=SIZE)
     with pytest.raises(ConfigError, match=r"'../x' is no name of a split"):
         run(source, tmp_path / "yolo", "yolo", split="../x")
 

@@ -163,10 +163,10 @@ def test_images_and_predictions_that_are_missing(tmp_path: Path, caplog: pytest.
     truth = write(tmp_path / "truth", TRUTH)
     found = write(tmp_path / "found", {"b": FOUND["b"]})
     (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "b.jpg").touch()
+    (tmp_path / "images" / "b.jpeg").touch()
     analysis = analyse_segmentation("sem_seg", truth, found, tmp_path / "images", bootstrap=0)
     a, b = analysis.worst
-    assert (a.score, a.predicted, a.image) == (0, None, None) and b.image == tmp_path / "images" / "b.jpg"
+    assert (a.score, a.predicted, a.image) == (0, None, None) and b.image == tmp_path / "images" / "b.jpeg"
     assert "2 of 3 frames have no prediction" in caplog.text and "1 of 2 images to be shown" in caplog.text
     assert analysis.confusion[:, -1].sum() == 6
 
