@@ -107,21 +107,18 @@ class BalancedCrop(T.Augmentation):
 
     def __init__(self, crop: T.RandomCrop, max_area: float) -> None:
         super().__init__()
-        self.crop = crop
-        self.max_area = max_area
+        self.crop, self.max_area = crop, max_area
 
     def get_transform(self, image: np.ndarray, sem_seg: np.ndarray) -> CropTransform:
         """Draws a crop for an image (H, W, 3) and its ids (H, W)."""
         # The first draw and ten more.
         for _ in range(11):
             transform = self.crop.get_transform(image)
-            if self._is_balanced(transform.apply_segmentation(sem_seg)):
+            ids = transform.apply_segmentation(sem_seg).ravel()
+            counts = np.bincount(ids, minlength=IGNORE_LABEL + 1)[:IGNORE_LABEL]
+            if counts.max() < counts.sum() * self.max_area:
                 break
         return transform
-
-    def _is_balanced(self, sem_seg: np.ndarray) -> bool:
-        counts = np.bincount(sem_seg.ravel(), minlength=IGNORE_LABEL + 1)[:IGNORE_LABEL]
-        return bool(counts.max() < counts.sum() * self.max_area)
 
 
 class ColorJitter(T.Augmentation):
@@ -158,8 +155,7 @@ class ColorAdjustmentTransform(T.ColorTransform):
 
     def __init__(self, adjustments: Sequence[tuple[str, float]], image_format: str = "RGB") -> None:
         super().__init__(self._adjust)
-        self.adjustments = adjustments
-        self.image_format = image_format
+        self.adjustments, self.image_format = adjustments, image_format
 
     def _adjust(self, image: np.ndarray) -> np.ndarray:
         bgr = self.image_format == "BGR"

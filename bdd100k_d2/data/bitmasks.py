@@ -118,10 +118,7 @@ def encode_bitmask(bitmask: Bitmask) -> np.ndarray:
         if len(values) and not low <= values.min() <= values.max() <= high:
             raise DataError(f"a bitmask holds {what} {low} to {high}, not {values.min()} to {values.max()}.")
     table = np.zeros((len(bitmask.ids) + 1, 4), np.uint8)
-    table[1:, 0] = bitmask.categories
-    table[1:, 1] = bitmask.attributes
-    table[1:, 2] = bitmask.ids >> 8
-    table[1:, 3] = bitmask.ids & 0xFF
+    table[1:] = np.stack([bitmask.categories, bitmask.attributes, bitmask.ids >> 8, bitmask.ids & 0xFF], axis=1)
     words = np.asarray(table.view("<u4").ravel()[bitmask.instances])
     return words.view(np.uint8).reshape(*bitmask.instances.shape, 4)
 

@@ -138,10 +138,7 @@ def det_class(category: str | None) -> DetClass:
     """The detection class of a label file's category name; DataError for an unknown one, without saying where it is."""
     known = DET_CLASSES.get(category or "")
     if known is None:
-        raise DataError(
-            f"unknown category {category!r}. Known are {', '.join(_names(DET))}, the aliases {', '.join(ALIASES)}, "
-            f"and the ignored {', '.join(IGNORED_CATEGORIES)}."
-        )
+        raise DataError(f"unknown category {category!r}. {_known(DET)}")
     return known
 
 
@@ -153,10 +150,7 @@ def ins_seg_class(category: str | None, where: str) -> DetClass:
     """The instance segmentation class of a category name; DataError, which begins with ``where``, for another name."""
     known = DET_CLASSES.get(category or "")
     if known is None or known.index >= len(INS_SEG):
-        raise DataError(
-            f"{where}: {category!r} is no category of ins_seg. Known are {', '.join(_names(INS_SEG))}, the aliases "
-            f"{', '.join(ALIASES)}, and the ignored {', '.join(IGNORED_CATEGORIES)}."
-        )
+        raise DataError(f"{where}: {category!r} is no category of ins_seg. {_known(INS_SEG)}")
     return known
 
 
@@ -181,5 +175,6 @@ def pan_seg_id(category: str | None, where: str) -> int | None:
     return found
 
 
-def _names(categories: tuple[Category, ...]) -> list[str]:
-    return [category.name for category in categories]
+def _known(categories: tuple[Category, ...]) -> str:
+    names = ", ".join(category.name for category in categories)
+    return f"Known are {names}, the aliases {', '.join(ALIASES)}, and the ignored {', '.join(IGNORED_CATEGORIES)}."

@@ -21,10 +21,7 @@ def holds(folder: Path, suffix: str) -> bool:
 
 
 def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
-    """The files in a folder and in those in it, hidden folders apart, sorted by path as the toolkit sorts them.
-
-    Links to folders are not followed; a folder that is not there has no files.
-    """
+    """The files in a folder and those in it, links to folders apart, by path as the toolkit sorts them; maybe none."""
     found: list[str] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "."]

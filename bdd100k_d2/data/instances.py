@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,21 +80,20 @@ def _load(labels: Path, images: Path, from_bitmask: _FromBitmask, from_frame: _F
 
 
 def _load_bitmasks(folder: Path, images: Path, convert: _FromBitmask) -> list[dict[str, Any]]:
+    def read(path: Path) -> dict[str, Any]:
+        bitmask = read_bitmask(path)
+        height, width = bitmask.instances.shape
+        return {"height": height, "width": width, **convert(bitmask, path)}
+
     files = match_images(folder, images)
     # Pillow and NumPy let other threads run while they decode.
     with ThreadPoolExecutor() as pool:
-        found = pool.map(partial(_read, convert=convert), files.values())
+        found = pool.map(read, files.values())
         bar = tqdm(found, f"reading {folder}", len(files), unit="bitmask", disable=not sys.stderr.isatty())
         return [
             {"file_name": str(images / name), "image_id": name, **fields}
             for name, fields in zip(files, bar, strict=True)
         ]
-
-
-def _read(path: Path, convert: _FromBitmask) -> dict[str, Any]:
-    bitmask = read_bitmask(path)
-    height, width = bitmask.instances.shape
-    return {"height": height, "width": width, **convert(bitmask, path)}
 
 
 def _instances_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:

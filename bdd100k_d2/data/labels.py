@@ -210,11 +210,10 @@ def diagnose(
     except json.JSONDecodeError as syntax:
         # What is cut off in a literal such as false is reported where that begins.
         rest = text[syntax.pos :]
+        what = f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno})"
         if "Unterminated" in syntax.msg or any(whole.startswith(rest) for whole in ("true", "false", "null", "-")):
-            return f"the JSON is cut off after {len(content):,} bytes; download or export it again."
-        return (
-            f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno}); download or export it again."
-        )
+            what = f"the JSON is cut off after {len(content):,} bytes"
+        return f"{what}; download or export it again."
     parts = split(document)
     if isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document):
         return "COCO results, one object a box; a list of frames with their labels is expected, as det.json."
@@ -235,12 +234,11 @@ def _first_bad(parts: list[DocumentPart]) -> str | None:
     for part in parts:
         if not _is_finite(part.value):
             labels = part.value.get("labels") if isinstance(part.value, dict) else None
-            bad = [(place, label) for place, label in enumerate(labels or ()) if not _is_finite(label)]
             where = ""
-            if bad:
-                place, label = bad[0]
-                named = isinstance(label, dict) and label.get("id") is not None
-                where = f", label {label['id'] if named else f'number {place}'},"
+            for place, label in enumerate(labels or ()):
+                if not where and not _is_finite(label):
+                    named = isinstance(label, dict) and label.get("id") is not None
+                    where = f", label {label['id'] if named else f'number {place}'},"
             return f"{part.name}{where} holds a number that is NaN or infinite; mend or remove it."
         try:
             msgspec.convert(part.value, part.type)

@@ -22,7 +22,7 @@ class Purpose(IntEnum):
 
 def generator(seed: int, purpose: Purpose, *place: int) -> np.random.RandomState:
     """A generator for one place of a run; NumPy keeps the numbers of this kind the same in all its releases."""
-    return np.random.RandomState(np.random.MT19937(_entropy(seed, purpose, *place)))
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence((seed, purpose, *place))))
 
 
 def seed_generators(seed: int, purpose: Purpose, *place: int) -> None:
@@ -49,11 +49,7 @@ def drawing(seed: int, purpose: Purpose, *place: int) -> Iterator[None]:
 
 def _seed_host(seed: int, purpose: Purpose, *place: int) -> int:
     """Seeds Python and NumPy, and returns the seed for PyTorch."""
-    for_python, for_torch, for_numpy = _entropy(seed, purpose, *place).spawn(3)
+    for_python, for_torch, for_numpy = np.random.SeedSequence((seed, purpose, *place)).spawn(3)
     random.seed(int(for_python.generate_state(1, np.uint64)[0]))
     np.random.seed(for_numpy.generate_state(4))
     return int(for_torch.generate_state(1, np.uint64)[0])
-
-
-def _entropy(seed: int, purpose: Purpose, *place: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence((seed, purpose, *place))

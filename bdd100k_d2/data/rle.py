@@ -41,8 +41,7 @@ def run_lengths(counts: str) -> np.ndarray:
     if digits[-1] >= 32:
         raise DataError("the run lengths end within a number; the text is cut off")
     last = np.flatnonzero(digits < 32)
-    first = np.zeros_like(last)
-    first[1:] = last[:-1] + 1
+    first = np.append(0, last[:-1] + 1)
     num_digits = last - first + 1
     if num_digits.max() > _MAX_DIGITS:
         raise DataError("the run lengths hold a number that is larger than any image")

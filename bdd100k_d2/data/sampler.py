@@ -49,8 +49,7 @@ class TrainingBatchSampler:
         repeat_factors: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> None:
-        self.seed = seed
-        self.batch_size = batch_size
+        self.seed, self.batch_size = seed, batch_size
         self.indices = np.arange(size)
         if subset < 1.0:
             drawn = generator(seed, Purpose.SUBSET).permutation(size)[: max(int(size * subset), 1)]

@@ -69,7 +69,7 @@ def register_slice(name: str, base: str, attributes_file: str | Path | None = No
             raise ConfigError(f"slice {name}: its base is a slice by {attribute} already; name another attribute.")
         wanted |= inherited
     if attributes_file is not None:
-        fields |= {"attributes_file": str(attributes_file)}
+        fields["attributes_file"] = str(attributes_file)
     replace_dataset(name, partial(_load, name), fields | {"slice_of": base, "slice_attributes": wanted})
 
 
@@ -155,8 +155,7 @@ def _slice_of(name: str) -> str | None:
 def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: ANN401, checked here
     if attribute not in FRAME_ATTRIBUTES:
         raise ConfigError(f"slice {name}: frames have no attribute {attribute!r}, but {', '.join(FRAME_ATTRIBUTES)}.")
-    several = isinstance(given, Iterable) and not isinstance(given, str)
-    values = tuple(given) if several else (given,)
+    values = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     unknown = [value for value in values if value not in FRAME_ATTRIBUTES[attribute]]
     if unknown or not values:
         what = f"{attribute} is never {unknown[0]!r}" if unknown else f"no value of {attribute} is given"

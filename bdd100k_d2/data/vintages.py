@@ -110,7 +110,10 @@ def _read_file(path: Path) -> LabelSet:
             if document.is_coco:
                 found = LabelSet(list(coco_frames(document, path)), Vintage.COCO)
             elif document.name is not ABSENT:
-                found = _from_first_release(msgspec.json.decode(content, type=_FirstRelease))
+                first = msgspec.json.decode(content, type=_FirstRelease)
+                (only,) = first.frames
+                frame = Frame(image_name(first.name), None, first.attributes, only.timestamp, labels=only.objects)
+                found = LabelSet([frame], Vintage.PER_IMAGE_2018)
             else:
                 found = _from_scalabel(document.frames)
     except msgspec.MsgspecError as error:
@@ -158,12 +161,6 @@ class _FirstRelease(msgspec.Struct):
     name: str
     frames: tuple[_Objects]
     attributes: FrameAttributes | None = None
-
-
-def _from_first_release(document: _FirstRelease) -> LabelSet:
-    (only,) = document.frames
-    frame = Frame(image_name(document.name), None, document.attributes, only.timestamp, labels=only.objects)
-    return LabelSet([frame], Vintage.PER_IMAGE_2018)
 
 
 def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds

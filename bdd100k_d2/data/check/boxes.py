@@ -66,10 +66,9 @@ def box_table(frames: Sequence[Frame]) -> BoxTable:
 def check_boxes(table: BoxTable, path: Path, findings: Findings) -> None:
     """Finds what is wrong with the boxes of the label file ``path``."""
     unknown = np.flatnonzero(table.category < 0).tolist()
-    if unknown:
-        # One box of each name tells more than five of the first.
-        by_name = {table.labels[box].category: box for box in reversed(unknown)}
-        findings.add("unknown category", path, *map(table.name, sorted(by_name.values())), count=len(unknown))
+    # One box of each name tells more than five of the first.
+    by_name = {table.labels[box].category: box for box in reversed(unknown)}
+    findings.add("unknown category", path, *map(table.name, sorted(by_name.values())), count=len(unknown))
     x1, y1, x2, y2 = table.corners.T
     width, height = table.width_height.T
     frame_width, frame_height = table.size[table.frame].T
@@ -105,8 +104,7 @@ def _repeated(table: BoxTable) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _add(kind: str, boxes: np.ndarray, table: BoxTable, path: Path, findings: Findings) -> None:
-    if boxes.size:
-        findings.add(kind, path, *(table.name(box) for box in boxes[:EXAMPLES]), count=boxes.size)
+    findings.add(kind, path, *(table.name(box) for box in boxes[:EXAMPLES]), count=boxes.size)
 
 
 class DetLabels(NamedTuple):
@@ -135,9 +133,7 @@ def check_det(labels: DetLabels, task: Task, split: str, findings: Findings) -> 
         findings.add("not det_20", path, what)
     check_boxes(labels.boxes, path, findings)
     check_names(frames, path, findings)
-    empty = [frame.name for frame in frames if not frame.labels]
-    if empty:
-        findings.add("frame without objects", path, *empty[:EXAMPLES], count=len(empty))
+    findings.add("frame without objects", path, *(frame.name for frame in frames if not frame.labels))
     _check_attributes(frames, path, findings)
     if len(frames) == task.counts[split].frames:
         _check_counts(labels, split, findings)
@@ -154,22 +150,18 @@ def check_names(frames: Sequence[Frame], path: Path, findings: Findings) -> None
 
 def frame_attributes(frames: Sequence[Frame]) -> dict[str, Counter[str]]:
     """How many frames have each value of each attribute."""
-    counts: dict[str, Counter[str]] = {attribute: Counter() for attribute in FRAME_ATTRIBUTES}
-    for frame in frames:
-        for attribute, counter in counts.items():
-            value = None if frame.attributes is None else getattr(frame.attributes, attribute)
-            if value is not None:
-                counter[value] += 1
-    return counts
+    given = [frame.attributes for frame in frames if frame.attributes is not None]
+    return {
+        attribute: Counter(value for one in given if (value := getattr(one, attribute)) is not None)
+        for attribute in FRAME_ATTRIBUTES
+    }
 
 
 def _check_attributes(frames: Sequence[Frame], path: Path, findings: Findings) -> None:
-    without = [frame.name for frame in frames if frame.attributes is None]
-    if without:
-        findings.add("frame without attributes", path, *without[:EXAMPLES], count=len(without))
+    findings.add("frame without attributes", path, *(frame.name for frame in frames if frame.attributes is None))
     for frame in frames:
         for attribute, values in FRAME_ATTRIBUTES.items():
-            value = None if frame.attributes is None else getattr(frame.attributes, attribute)
+            value = getattr(frame.attributes, attribute, None)
             if value is not None and value not in values:
                 findings.add("unknown attribute value", path, f"{frame.name}: {attribute} {value!r}")
 

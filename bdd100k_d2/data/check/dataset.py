@@ -15,7 +15,7 @@ from .boxes import check_det, read_det
 from .images import catch_messages, image_sizes, missing_content, verify_images
 from .masks import MaskFolder, check_masks, check_run_lengths, find_empty, list_mask_folder, match_masks
 from .official import IMAGES_WITHOUT_LABELS
-from .report import EXAMPLES, Findings, Report, SplitFacts
+from .report import Findings, Report, SplitFacts
 from .statistics import Statistics
 from .vintages import compare_vintages, other_labels
 
@@ -146,21 +146,15 @@ class _Check:
         # The loader leaves these out, of run lengths; of boxes there are none such.
         boxes = TASKS[row.task].form == "boxes"
         known = [] if boxes else [name for name in missing if image_stem(name) in MASKS_WITHOUT_IMAGE]
-        for kind, which in (
-            ("missing image", [name for name in missing if name not in known]),
-            ("mask without image, as released", known),
-        ):
-            if which:
-                self.findings.add(kind, row.images, *which[:EXAMPLES], count=len(which))
+        self.findings.add("missing image", row.images, *(name for name in missing if name not in known))
+        self.findings.add("mask without image, as released", row.images, *known)
         for frame in frames:
             height, width = frame.height_width
             needed[frame.name] = (width, height)
         named = {frame.name for frame in frames}
         without = [name for name in files if name not in named]
-        if without:
-            released = row.split == "train" and len(without) == IMAGES_WITHOUT_LABELS
-            kind = "image without labels" + (", as released" if released and boxes else "")
-            self.findings.add(kind, labels, *without[:EXAMPLES], count=len(without))
+        released = boxes and row.split == "train" and len(without) == IMAGES_WITHOUT_LABELS
+        self.findings.add("image without labels" + (", as released" if released else ""), labels, *without)
 
     def _compare(self, found: int, released: int | None, what: str, place: Path) -> None:
         if released is not None and found != released:
@@ -172,9 +166,7 @@ class _Check:
         for other, files in self._files.items():
             if other != folder and other.parent == folder.parent:
                 both = sorted(files.keys() & self._files[folder].keys())
-                if both:
-                    text = [f"{name}, also in {other.name}" for name in both[:EXAMPLES]]
-                    self.findings.add("frame in two splits", folder, *text, count=len(both))
+                self.findings.add("frame in two splits", folder, *(f"{name}, also in {other.name}" for name in both))
 
     def find_empty(self) -> None:
         """Finds the files that hold nothing; reads none."""

@@ -22,7 +22,7 @@ from ..vintages import read_labels
 from .boxes import check_names
 from .images import file_sizes, missing_content
 from .official import IMAGES_WITHOUT_MASK
-from .report import EXAMPLES, Findings, without_path
+from .report import Findings, without_path
 
 
 class MaskFolder(NamedTuple):
@@ -66,8 +66,7 @@ def match_masks(masks: MaskFolder, images: set[str], findings: Findings) -> list
         ("image without mask", images - masks.files.keys(), IMAGES_WITHOUT_MASK),
     ):
         for suffix, which in (("", stems - released), (", as released", stems & released)):
-            if which:
-                findings.add(f"{kind}{suffix}", masks.path, *sorted(which)[:EXAMPLES], count=len(which))
+            findings.add(f"{kind}{suffix}", masks.path, *sorted(which))
     return sorted(masks.files.keys() & images)
 
 
@@ -172,6 +171,6 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
     total = sum(len(frame.labels or ()) for frame in frames)
     if total and len(without) == total:
         findings.add("unusable label file", path, f"none of its {total:,} labels has a mask in run lengths")
-    elif without:
-        findings.add("labels without a mask", path, *without[:EXAMPLES], count=len(without))
+    else:
+        findings.add("labels without a mask", path, *without)
     return frames, content

@@ -109,10 +109,13 @@ class Findings:
         self._found: dict[tuple[str, str], Finding] = {}
 
     def add(self, kind: str, place: Path, *examples: str, count: int | None = None) -> None:
-        """Adds findings of a kind; ``count`` says how many there are where ``examples`` are not all."""
+        """Adds findings of a kind, if any; ``count`` says how many there are where ``examples`` are not all."""
+        count = len(examples) if count is None else count
+        if not count:
+            return
         severity, remedy = FINDING_KINDS[kind]
         found = self._found.setdefault((kind, str(place)), Finding(kind, severity, str(place), 0, [], remedy))
-        found.count += len(examples) if count is None else count
+        found.count += count
         found.examples += examples[: EXAMPLES - len(found.examples)]
 
     def sorted(self) -> list[Finding]:

@@ -98,7 +98,7 @@ def convert(
     elif opened.task is None or (not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes")):
         what, take = "a box", "det_20, or rles/ or bitmasks/ of ins_seg"
         if opened.task is None:
-            what = "a box or a mask (rle)"
+            what += " or a mask (rle)"
             take = "det_20 for boxes, rles/, masks/ or bitmasks/ of the release for masks"
         raise DataError(
             f"{source}: no label has {what}, so {to} would be empty; polygons (poly2d) are not filled, and regions "

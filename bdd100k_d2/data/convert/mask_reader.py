@@ -133,4 +133,4 @@ def _rle(mask: CocoRLE) -> RLE:
 
 
 def _frame(path: Path, shape: tuple[int, ...], labels: list[Label]) -> Frame:
-    return Frame(image_name(mask_stem(path)), size=ImageSize(width=shape[1], height=shape[0]), labels=labels)
+    return Frame(image_name(mask_stem(path)), size=ImageSize(shape[1], shape[0]), labels=labels)

@@ -34,8 +34,6 @@ _LAST_ID = (1 << 16) - 1
 
 
 class _Region(NamedTuple):
-    """A label that is painted: its class, and its mask, which it has."""
-
     label: Label
     known: TaskClass
     rle: RLE
@@ -92,8 +90,8 @@ class MaskWriter:
 
     def _save(self, job: tuple[Frame, list[_Region], Path]) -> Counter[str]:
         frame, regions, path = job
-        painted = _paint_classes if self._task.form == "masks" else _paint_instances
-        pixels, counts = painted(frame, regions, self._task, self._source)
+        paint_regions = _paint_classes if self._task.form == "masks" else _paint_instances
+        pixels, counts = paint_regions(frame, regions, self._task, self._source)
         save_png(pixels, path)
         return counts
 

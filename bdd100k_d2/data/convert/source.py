@@ -120,11 +120,9 @@ def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:
     """The frames up to the 200th with labels, and all frames."""
     first: list[Frame] = []
     labelled = 0
-    for frame in frames:
+    while labelled < _LOOKED_AT and (frame := next(frames, None)) is not None:
         first.append(frame)
         labelled += bool(frame.labels)
-        if labelled == _LOOKED_AT:
-            break
     return first, chain(first, frames)
 
 
