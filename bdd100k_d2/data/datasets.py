@@ -14,7 +14,8 @@ from typing import Any
 from ..errors import DataError
 from .categories import det_class
 from .folders import visible_files
-from .labels import HEIGHT, WIDTH, Frame, ImageSize, check_file_name, image_name, images_by_stem, without_collection
+from .image_names import check_file_name, image_name, images_by_stem
+from .labels import HEIGHT, WIDTH, Frame, ImageSize, without_collection
 from .masks import list_masks
 from .vintages import read_labels
 

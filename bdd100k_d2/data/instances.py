@@ -21,7 +21,8 @@ from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
 from .categories import INS_SEG, PAN_SEG, ins_seg_class, pan_seg_id
 from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images, warn_of_left_out
 from .folders import holds
-from .labels import Frame, Label, image_stem
+from .image_names import image_stem
+from .labels import Frame, Label
 from .rle import CocoRLE, check_rle
 from .vintages import read_labels
 

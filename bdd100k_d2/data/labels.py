@@ -16,9 +16,6 @@ from ..errors import DataError
 HEIGHT, WIDTH = 720, 1280
 """The size in pixels of every BDD100K image."""
 
-IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-"""The endings, in small letters, of the names of images."""
-
 
 class Box2D(msgspec.Struct, gc=False):
     """A box in pixels with **inclusive** corners: its width is ``x2 - x1 + 1``."""
@@ -131,35 +128,6 @@ def each_once(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
         seen.add(frame.name)
         yield frame
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a name ends as an image's does, in letters of any case."""
-    _, dot, ending = name.rpartition(".")
-    return dot + ending.lower() in IMAGE_SUFFIXES
-
-
-def image_stem(name: str) -> str:
-    """The name of a frame without the ending of its image or mask, by which the two are matched."""
-    return name.rpartition(".")[0] if is_image_name(name) else name
-
-
-def image_name(name: str) -> str:
-    """The file name of a frame's image: ``name`` itself, with ``.jpg`` where it has no ending of an image."""
-    return name if is_image_name(name) else f"{name}.jpg"
-
-
-def images_by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Those of the names of files that are images', by their stems; of two of one stem the one in ``.jpg``."""
-    return {
-        image_stem(name): name for name in sorted(names, key=lambda name: name.endswith(".jpg")) if is_image_name(name)
-    }
-
-
-def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:
-    """Raises DataError if a frame's name is no plain file name, and so leads out of the folder of its image."""
-    if "/" in name or "\\" in name or name in ("", "..", "."):
-        raise DataError(f"frame {name!r} is not a plain file name; images lie directly in {folder}.")
 
 
 def write_frames(frames: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, DataError
 from .categories import SCENE, TIME_OF_DAY, WEATHER
 from .folders import visible_files
-from .labels import FrameAttributes, attributes_of, image_stem
+from .image_names import image_stem
+from .labels import FrameAttributes, attributes_of
 from .vintages import read_labels
 
 if TYPE_CHECKING:

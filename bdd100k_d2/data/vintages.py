@@ -15,6 +15,7 @@ import msgspec
 from ..errors import DataError
 from .coco import ABSENT, CocoDocument, coco_frames, coco_parts
 from .folders import label_files
+from .image_names import image_name, image_stem
 from .labels import (
     DocumentPart,
     Frame,
@@ -22,8 +23,6 @@ from .labels import (
     Label,
     diagnose,
     each_once,
-    image_name,
-    image_stem,
     read_content,
     scalabel_parts,
     without_collection,

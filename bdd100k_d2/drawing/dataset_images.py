@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..data.bitmasks import read_bitmask
-from ..data.labels import image_stem
+from ..data.image_names import image_stem
 from ..data.masks import read_mask
 from ..data.register import known_names
 from ..data.slices import register_config_slices

@@ -17,7 +17,8 @@ import numpy as np
 from ..atomic import atomic_path
 from ..data.bitmasks import FIRST_THING_ID, Bitmask, encode_bitmask
 from ..data.folders import files_below
-from ..data.labels import Box2D, Frame, Label, image_stem
+from ..data.image_names import image_stem
+from ..data.labels import Box2D, Frame, Label
 from ..data.png import save_png
 from ..errors import DataError
 from ..tasks import TASKS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.labels import IMAGE_SUFFIXES, image_stem, is_image_name
+from ..data.image_names import IMAGE_SUFFIXES, image_stem, is_image_name
 from ..errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..data.categories import DET, DetClass, det_class
 from ..data.folders import visible_files
-from ..data.labels import Box2D, Frame, Label, check_file_name, image_name, image_stem, images_by_stem
+from ..data.image_names import check_file_name, image_name, image_stem, images_by_stem
+from ..data.labels import Box2D, Frame, Label
 from ..data.masks import check_mask, read_mask
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels

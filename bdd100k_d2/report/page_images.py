@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
-from ..data.labels import HEIGHT, WIDTH, check_file_name, image_stem
+from ..data.image_names import check_file_name, image_stem
+from ..data.labels import HEIGHT, WIDTH
 
 GALLERY_WIDTH = 640
 """Of the small images and masks of a gallery of results at most, in pixels."""

@@ -5,7 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bdd100k_d2.evaluation.results import mask_path
 from detectron2.data import DatasetCatalog
 from support import check_roots as roots
 from support.frames import make_frame, write_image
@@ -13,10 +12,12 @@ from support.run_folders import write_mask_run
 
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.datasets import load_det, load_images, load_masks
+from bdd100k_d2.data.image_names import images_by_stem
 from bdd100k_d2.data.instances import load_instances
-from bdd100k_d2.data.labels import images_by_stem, write_frames
+from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.evaluation.evaluators import BDD100KInsSegEvaluator
+from bdd100k_d2.evaluation.prediction_files import mask_path
 from bdd100k_d2.evaluation.submission.masks import match_files
 from bdd100k_d2.report.gallery import make_gallery
 from bdd100k_d2.report.run import read_run

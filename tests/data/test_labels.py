@@ -3,16 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from bdd100k_d2.data.labels import (
-    Box2D,
-    Frame,
-    FrameAttributes,
-    Label,
-    LabelAttributes,
-    image_name,
-    image_stem,
-    write_frames,
-)
+from bdd100k_d2.data.image_names import image_name, image_stem
+from bdd100k_d2.data.labels import Box2D, Frame, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError, OutputError
 

@@ -10,7 +10,8 @@ import numpy as np
 from ...errors import DataError
 from ...tasks import Task
 from ..categories import DET_CLASSES
-from ..labels import HEIGHT, WIDTH, Frame, Label, check_file_name
+from ..image_names import check_file_name
+from ..labels import HEIGHT, WIDTH, Frame, Label
 from ..slices import FRAME_ATTRIBUTES
 from ..vintages import Vintage, read_labels
 from .official import BOXES_2018, VAL_FRAMES

@@ -9,7 +9,8 @@ from ...parallel import cores, readers
 from ...tasks import TASKS, SplitCounts
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..folders import holds
-from ..labels import HEIGHT, WIDTH, Frame, image_stem, images_by_stem
+from ..image_names import image_stem, images_by_stem
+from ..labels import HEIGHT, WIDTH, Frame
 from ..register import Split, all_splits, default_root, locate
 from .boxes import check_det, read_det
 from .images import catch_messages, image_sizes, missing_content, verify_images

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ...parallel import map_files
 from ..folders import visible_files
-from ..labels import images_by_stem
+from ..image_names import images_by_stem
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = 274

@@ -16,8 +16,9 @@ from ...parallel import cores
 from ...tasks import TASKS
 from ..bitmasks import ATTRIBUTE_BITS, check_categories, read_bitmask
 from ..categories import IGNORE_LABEL
+from ..image_names import image_name
 from ..instances import encode_instances
-from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes, image_name
+from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes
 from ..masks import check_mask, mask_stem, read_mask
 from ..png import RGBA, read_header
 from ..rle import CocoRLE

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ...atomic import output_errors
 from ...errors import DataError, OutputError
-from ..labels import Frame, check_file_name, image_stem
+from ..image_names import check_file_name, image_stem
+from ..labels import Frame
 
 
 def check_new(path: Path, source: Path, overwrite: bool) -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from ...errors import DataError
 from ..folders import visible_files
-from ..labels import Box2D, Frame, ImageSize, Label, image_name, image_stem, images_by_stem
+from ..image_names import image_name, image_stem, images_by_stem
+from ..labels import Box2D, Frame, ImageSize, Label
 
 CLASSES, DATA = "classes.txt", "data.yaml"
 

@@ -9,7 +9,8 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
-from ...data.labels import image_name, image_stem, write_frames
+from ...data.image_names import image_name, image_stem
+from ...data.labels import write_frames
 from .. import prediction_files
 from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames

@@ -8,7 +8,7 @@ import torch
 from detectron2.utils import comm
 
 from ...data.categories import IGNORE_LABEL
-from ...data.labels import image_stem
+from ...data.image_names import image_stem
 from ...data.masks import check_mask, list_masks, read_mask
 from ...errors import DataError
 from .. import prediction_files

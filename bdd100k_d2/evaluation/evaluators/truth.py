@@ -8,7 +8,8 @@ import numpy as np
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
 from ...data.categories import ins_seg_class, pan_seg_id
-from ...data.labels import Frame, Label, image_stem
+from ...data.image_names import image_stem
+from ...data.labels import Frame, Label
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
 from ...data.vintages import read_labels

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, attributes_of, image_stem
+from ...data.image_names import image_stem
+from ...data.labels import FrameAttributes, attributes_of
 from ...data.vintages import Vintage, read_labels
 from ...tasks import TASKS
 from ..box_reader import reading_boxes

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...data.folders import holds
-from ...data.labels import FrameAttributes, attributes_of, image_stem, without_collection
+from ...data.image_names import image_stem
+from ...data.labels import FrameAttributes, attributes_of, without_collection
 from ...data.slices import FRAME_ATTRIBUTES
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError

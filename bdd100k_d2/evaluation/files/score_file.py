@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ...data.labels import DocumentPart, are_objects, diagnose, image_stem, is_image_name, read_content
+from ...data.image_names import image_stem, is_image_name
+from ...data.labels import DocumentPart, are_objects, diagnose, read_content
 from ...errors import DataError
 
 InstanceScores = tuple[np.ndarray, np.ndarray]

@@ -13,7 +13,8 @@ from hotcoco.semantic import SemanticEval
 
 from ...data.categories import IGNORE_LABEL, is_known
 from ...data.folders import files_below
-from ...data.labels import Frame, image_stem
+from ...data.image_names import image_stem
+from ...data.labels import Frame
 from ...data.masks import check_mask, frame_to_mask, list_masks, read_mask
 from ...data.png import GREY, read_header
 from ...data.vintages import read_labels

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, image_stem
+from ...data.image_names import image_stem
+from ...data.labels import FrameAttributes
 from ...data.slices import FRAME_ATTRIBUTES
 from ..toolkit_format import ToolkitScores
 from .detection import MatchedBoxes

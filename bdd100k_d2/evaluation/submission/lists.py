@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from ...data.categories import DET_CLASSES
-from ...data.labels import RLE, Box2D, diagnose, image_stem
+from ...data.image_names import image_stem
+from ...data.labels import RLE, Box2D, diagnose
 from ...data.rle import check_rle, overlap
 from ...errors import DataError
 from ...tasks import TASKS

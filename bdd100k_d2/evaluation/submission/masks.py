@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from ...data.labels import image_stem
+from ...data.image_names import image_stem
 from ...data.png import GREY, PngForm, kind_name, png_pixels
 from ...errors import DataError
 from ...parallel import map_frames

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ...data.folders import visible_files
-from ...data.labels import FrameAttributes, check_file_name, image_stem, images_by_stem
+from ...data.image_names import check_file_name, image_stem, images_by_stem
+from ...data.labels import FrameAttributes
 from ...data.slices import FRAME_ATTRIBUTES
 from ...errors import ConfigError, DataError
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.labels import FrameAttributes, image_name, image_stem
+from ...data.image_names import image_name, image_stem
+from ...data.labels import FrameAttributes
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
 from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ...data.categories import IGNORE_LABEL
-from ...data.labels import image_name
+from ...data.image_names import image_name
 from ...drawing.draw import Color
 from ...drawing.overlay import classes_of_task
 from ...tasks import TASKS
