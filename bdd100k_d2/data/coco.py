@@ -103,7 +103,7 @@ def is_coco(path: Path) -> bool:
 
 
 def read_coco(path: Path) -> Iterator[Frame]:
-    """Yields the frames of a COCO file, as :func:`coco_frames`, of whose errors it raises DataError alone."""
+    """Yields the frames of a COCO file, as :func:`coco_frames`; raises DataError as that does."""
     content = read_content(path)
     try:
         yield from coco_frames(msgspec.json.decode(content, type=CocoDocument), path)
@@ -118,7 +118,8 @@ def coco_frames(document: CocoDocument, path: Path) -> Iterator[Frame]:
     the attribute ``crowd``, ``ignore`` the attribute ``ignored``. A frame's name is the last part of ``file_name``.
 
     Raises:
-        DataError: a list is missing, an id stands twice, an annotation has no image or no category, or a mask is none.
+        DataError: a list is missing, an id stands twice, an annotation has no image or no category, or run lengths or
+            polygons that are damaged.
         msgspec.MsgspecError: a field is of the wrong type; :func:`coco_parts` are for `diagnose`, which names it.
     """
     if document.images is ABSENT or document.annotations is ABSENT:
@@ -200,7 +201,7 @@ def _mask(segmentation: _Segmentation, size: ImageSize | None, where: str) -> RL
     if isinstance(segmentation, _RunLengths):
         if isinstance(segmentation.counts, str):
             return RLE(segmentation.counts, segmentation.size)
-        return _compress(segmentation, where)
+        return _compress(segmentation.counts, segmentation.size, where)
     if size is None:
         raise DataError(f"{where}: the image has no width and height, without which polygons have no mask; add them.")
     try:
@@ -210,16 +211,17 @@ def _mask(segmentation: _Segmentation, size: ImageSize | None, where: str) -> RL
     return RLE(filled["counts"].decode(), (size.height, size.width))
 
 
-def _compress(plain: _RunLengths, where: str) -> RLE:
-    height, width = plain.size
-    lengths = np.asarray(plain.counts, np.int64)
-    if (lengths < 0).any() or lengths.sum() != height * width:
+def _compress(counts: list[int], size: tuple[int, int], where: str) -> RLE:
+    height, width = size
+    # As Python's numbers, which do not overflow; pycocotools counts in 32 bits.
+    total = sum(counts)
+    if min(counts, default=0) < 0 or min(height, width) < 0 or total != height * width or total >= 2**31:
         raise DataError(
-            f"{where}: the run lengths add up to {int(lengths.sum()):,} pixels, a mask of {height}x{width} has "
+            f"{where}: the run lengths add up to {total:,} pixels, a mask of {height}x{width} has "
             f"{height * width:,}; write the annotation again."
         )
-    packed = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
-    return RLE(packed["counts"].decode(), plain.size)
+    packed = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return RLE(packed["counts"].decode(), size)
 
 
 def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> CocoRLE:

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import DataError
 from .categories import det_class
 from .folders import visible_files
-from .image_names import check_file_name, image_name, images_by_stem
+from .image_names import check_file_name, image_name, image_stem, images_by_stem, is_image_name
 from .labels import HEIGHT, WIDTH, Frame, ImageSize, without_collection
 from .masks import list_masks
 from .vintages import read_labels
@@ -95,7 +95,7 @@ def load_masks(masks: str | os.PathLike[str], images: str | os.PathLike[str]) ->
 
 
 def load_images(images: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Lists a folder of images without labels (the test splits), by name; DataError where there are none."""
+    """Lists a folder of images without labels (the test splits), of any size, by name; DataError without any."""
     images = Path(images)
     return [{"file_name": str(images / name), "image_id": name} for name in sorted(_list_images(images).values())]
 
@@ -167,10 +167,18 @@ def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, An
 
 
 def _list_images(folder: Path) -> dict[str, str]:
-    """The names of the images by their stems."""
-    found = images_by_stem(_list_files(folder))
+    """The names of the images by their stems; those in another ending beside a ``.jpg`` are none of the data set."""
+    names = _list_files(folder)
+    found = images_by_stem(names)
     if not found:
         raise _no_file(folder, ".jpg", "images")
+    for name in filter(is_image_name, names):
+        other = found[image_stem(name)]
+        if other != name and not other.endswith(".jpg"):
+            raise DataError(
+                f"{folder}: {name} and {other} are images of one frame, whose masks and results have its name without "
+                "the ending; remove or rename one of the two."
+            )
     return found
 
 

@@ -8,10 +8,10 @@ from ..errors import DataError
 
 
 def visible_files(folder: str | os.PathLike[str], *suffixes: str) -> Iterator[os.DirEntry[str]]:
-    """Yields what lies directly in a folder, in no order; with ``suffixes`` only names that end in one."""
+    """Yields what lies directly in a folder, in no order; with ``suffixes`` only names that end in one, in any case."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name[0] != "." and (not suffixes or entry.name.endswith(suffixes)):
+            if entry.name[0] != "." and (not suffixes or entry.name.lower().endswith(suffixes)):
                 yield entry
 
 
@@ -25,17 +25,20 @@ def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
     found: list[str] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "."]
-        chosen = (name for name in names if name[0] != "." and (not suffixes or name.endswith(suffixes)))
+        chosen = (name for name in names if name[0] != "." and (not suffixes or name.lower().endswith(suffixes)))
         found += [os.path.join(place, name) for name in chosen]  # noqa: PTH118, paths as text sort otherwise
     return [Path(path) for path in sorted(found)]
 
 
 def label_files(path: Path) -> list[Path]:
-    """The file itself, or the ``.json`` files of a folder, else of the folders in it; DataError without one."""
+    """The file itself, or the ``.json`` files of a folder, else of those in it, by path; DataError without one."""
     if not path.is_dir():
         return [path]
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
-    levels = ([file for file in path.glob(level) if file.name[0] != "."] for level in ("*.json", "*/*.json"))
+    levels = (
+        [file for file in path.glob(level) if not any(part[0] == "." for part in file.relative_to(path).parts)]
+        for level in ("*.json", "*/*.json")
+    )
     files = sorted(next(filter(None, levels), []))
     if not files:
         raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")

@@ -26,10 +26,9 @@ def image_name(name: str) -> str:
 
 
 def images_by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Those of the names of files that are images', by their stems; of two of one stem the one in ``.jpg``."""
-    return {
-        image_stem(name): name for name in sorted(names, key=lambda name: name.endswith(".jpg")) if is_image_name(name)
-    }
+    """The names that are images', by their stems; of several of one stem the one in ``.jpg``, else the last by name."""
+    images = sorted(filter(is_image_name, names), key=lambda name: (name.endswith(".jpg"), name))
+    return {image_stem(name): name for name in images}
 
 
 def check_file_name(name: str, folder: str | os.PathLike[str]) -> None:

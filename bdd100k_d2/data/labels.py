@@ -184,7 +184,7 @@ def diagnose(
         return f"{what}; download or export it again."
     parts = split(document)
     if isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document):
-        return "COCO results, one object a box; a list of frames with their labels is expected, as det.json."
+        return "COCO results, one object per box; a list of frames with their labels is expected, as det.json."
     if parts is None:
         return 'not a label file: a list of Scalabel frames or {"frames": [...]} is expected.'
     return _first_bad(parts) or f"not a label file ({error})."

@@ -101,10 +101,11 @@ def frame_to_mask(
 ) -> np.ndarray:
     """Paints the run lengths of a frame's labels in their order, later ones over earlier ones: (height, width) uint8.
 
-    Labels without run lengths or of a class that is not in ``class_ids`` are left out, as the official toolkit does.
+    Pixels of no label are ``unpainted``. Labels without run lengths or of a class that is not in ``class_ids`` are left
+    out, as the official toolkit does.
 
     Raises:
-        DataError: run lengths of another size, or that are none.
+        DataError: run lengths that are damaged, or of another size.
     """
     size = height, width
     masks = (

@@ -5,7 +5,9 @@ vintages are not comparable. Sources: https://doc.bdd100k.com/format.html for Sc
 rest.
 """
 
+import logging
 import os
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +29,8 @@ from .labels import (
     scalabel_parts,
     without_collection,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class Vintage(str, Enum):
@@ -54,7 +58,8 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     Understood are Scalabel (a list of frames or ``{"frames": [...]}``: det_20, the 2018 lists, tracking, run lengths,
     predictions), the per-image files of the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool
     (:mod:`~bdd100k_d2.data.coco`). Category names stay; :func:`~bdd100k_d2.data.categories.det_class` maps them. The
-    tracking files' "Occluded" and "Truncated" become small. Boxes become corners in pixels, inclusive.
+    tracking files' "Occluded" and "Truncated" become "occluded" and "truncated". Boxes become corners in pixels,
+    inclusive; those of a COCO file that have no area are left out with a warning.
 
     Raises:
         DataError: a file that does not exist, is empty, cut off or of another format, a field of the wrong type, a
@@ -107,7 +112,7 @@ def _read_file(path: Path) -> LabelSet:
         else:
             document = msgspec.json.decode(content, type=_Document)
             if document.is_coco:
-                found = LabelSet(list(coco_frames(document, path)), Vintage.COCO)
+                found = LabelSet(_with_area(coco_frames(document, path), path), Vintage.COCO)
             elif document.name is not ABSENT:
                 first = msgspec.json.decode(content, type=_FirstRelease)
                 (only,) = first.frames
@@ -169,3 +174,21 @@ def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whateve
     if isinstance(document, dict) and "name" in document:
         return [DocumentPart(f"frame {image_name(str(document['name']))}", document, _FirstRelease)]
     return scalabel_parts(document)
+
+
+def _with_area(frames: Iterable[Frame], path: Path) -> list[Frame]:
+    """The frames of a COCO file without its boxes of no area, as the converter has it; one warning counts them."""
+    kept, dropped = [], 0
+    for frame in frames:
+        for label in frame.labels or ():
+            box = label.box2d
+            if box is not None and (box.x2 - box.x1 + 1 <= 0 or box.y2 - box.y1 + 1 <= 0):
+                label.box2d = None
+                # COCO has a box of zeros for a mask of nothing, which is no loss.
+                dropped += label.rle is None
+        if dropped and frame.labels:
+            frame.labels = [label for label in frame.labels if label.box2d is not None or label.rle is not None]
+        kept.append(frame)
+    if dropped:
+        logger.warning("%s: %d boxes without an area are left out.", path, dropped)
+    return kept

@@ -29,7 +29,7 @@ def autocast(device: str, enabled: bool = True) -> torch.autocast:
 
 
 def is_in_bfloat16(cfg: CfgNode) -> bool:
-    """Whether a training by ``cfg`` is one in bfloat16, which is the only mixed precision on the CPU."""
+    """Whether a training by ``cfg`` is in bfloat16, the CPU's only mixed precision; ConfigError for another type."""
     amp = cfg.SOLVER.AMP
     if amp.DTYPE not in ("float16", "bfloat16"):
         raise ConfigError(f"SOLVER.AMP.DTYPE is {amp.DTYPE!r}; there are float16 and bfloat16.")

@@ -28,7 +28,7 @@ def build_box2box_transform(cfg: CfgNode, weights: tuple[float, float, float, fl
 
 
 def starts_as_vis4d(cfg: CfgNode, head: str) -> bool:
-    """Whether the key ``MODEL.<head>.INIT`` asks for Vis4D's initial values instead of Detectron2's."""
+    """Whether the key ``MODEL.<head>.INIT`` asks for Vis4D's initial values; ConfigError for another name."""
     value: str = cfg.MODEL[head].INIT
     if value not in ("detectron2", "vis4d"):
         raise ConfigError(f"MODEL.{head}.INIT is {value!r}; there are detectron2 and vis4d.")

@@ -119,7 +119,9 @@ def _list(path: Path) -> InputImages:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the list cannot be read ({error}); it is a text file, a path a line.") from error
+        raise DataError(
+            f"{path}: the list cannot be read ({error}); it is a text file with one path per line."
+        ) from error
     paths = [path.parent / Path(line).expanduser() for line in lines if line and line[0] != "#"]
     if not paths:
         raise DataError(f"{path}: no path in the list; write one a line.")

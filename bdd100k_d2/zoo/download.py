@@ -22,6 +22,8 @@ _FAILED = (OSError, http.client.HTTPException)
 def download(address: str, destination: Path, label: str) -> None:
     """Writes what ``address`` serves to ``destination``; a progress bar says ``label`` where a person watches.
 
+    After an error ``destination`` is not whole.
+
     Raises:
         WeightsError: the server cannot be reached, has no such file, sends a web page, or fewer bytes than announced.
     """

@@ -216,7 +216,7 @@ def test_a_page_in_place_of_the_md5_is_no_md5(server: Server, checkpoint: bytes)
 
 
 def expect_refusal(server: Server, cache: Path, *messages: str) -> None:
-    """Holds that nothing stays in the cache, and that the message says what to fetch and where to put it."""
+    """Nothing stays in the cache, and the message says what to fetch and where to put it."""
     with pytest.raises(WeightsError) as caught:
         resolve(server)
     by_hand = f"fetch {server.address}/{PATH} by hand and put it at {cache / PATH}"

@@ -237,3 +237,33 @@ def test_every_class_of_the_toolkits_file_keeps_its_name(tmp_path: Path) -> None
     }
     found = read_labels(make_root(tmp_path, document)).frames[0].labels
     assert [label.category for label in found] == list(reversed(names))
+
+
+def test_boxes_without_an_area_are_left_out_as_the_converter_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flat = CAR | {"id": 9, "bbox": [5, 5, 0, 0]}
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": [IMAGE], "annotations": [CAR, flat], "categories": CATEGORIES}))
+    with caplog.at_level("WARNING", "bdd100k_d2"):
+        (frame,) = read_labels(path).frames
+    assert [label.box2d for label in frame.labels] == [Box2D(10, 20, 39, 59)]
+    assert "1 boxes without an area are left out" in caplog.text
+    assert summary(evaluate_files("det", path, scored(tmp_path, frame), workers=1).official)["AP"] == pytest.approx(100)
+
+
+def scored(folder: Path, frame: Frame) -> Path:
+    labels = [Label(label.id, label.category, box2d=label.box2d, score=0.9) for label in frame.labels]
+    write_frames([Frame(frame.name, size=SIZE, labels=labels)], folder / "predicted.json")
+    return folder / "predicted.json"
+
+
+@pytest.mark.parametrize(
+    ("counts", "size"), [([2**70], [96, 160]), ([-5, 20], [3, 5]), ([5], [-1, -5]), ([2**33], [2**20, 2**13])]
+)
+def test_plain_run_lengths_that_no_mask_has(tmp_path: Path, counts: list[int], size: list[int]) -> None:
+    path = tmp_path / "coco.json"
+    annotation = CAR | {"segmentation": {"counts": counts, "size": size}}
+    path.write_text(json.dumps({"images": [IMAGE], "annotations": [annotation], "categories": CATEGORIES}))
+    with pytest.raises(DataError, match=r"coco\.json"):
+        read_labels(path)

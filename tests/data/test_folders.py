@@ -58,3 +58,17 @@ def test_data_sets_have_no_hidden_images_or_masks(tmp_path: Path) -> None:
         Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / name)
     assert [one["image_id"] for one in load_images(tmp_path / "images")] == ["a.jpg"]
     assert [one["image_id"] for one in load_masks(tmp_path / "masks", tmp_path / "images")] == ["a.jpg"]
+
+
+def test_label_files_in_hidden_folders_are_none(tmp_path: Path) -> None:
+    for folder in ("a", ".trash", ".ipynb_checkpoints"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.json").write_text("[]")
+    assert label_files(tmp_path) == [tmp_path / "a" / "x.json"]
+
+
+def test_endings_in_any_case(tmp_path: Path) -> None:
+    for name in ("a.PNG", "b.png", "c.jpg"):
+        (tmp_path / name).touch()
+    assert sorted(entry.name for entry in visible_files(tmp_path, ".png")) == ["a.PNG", "b.png"]
+    assert [path.name for path in files_below(tmp_path, ".png")] == ["a.PNG", "b.png"]

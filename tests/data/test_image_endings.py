@@ -16,6 +16,7 @@ from bdd100k_d2.data.image_names import images_by_stem
 from bdd100k_d2.data.instances import load_instances
 from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.data.register import register_all
+from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.evaluators import BDD100KInsSegEvaluator
 from bdd100k_d2.evaluation.prediction_files import mask_path
 from bdd100k_d2.evaluation.submission.masks import match_files
@@ -120,3 +121,13 @@ def test_the_report_shows_them(renamed: Path, tmp_path: Path) -> None:
     run = read_run(write_mask_run(tmp_path / "run"), renamed)
     gallery = make_gallery(run.evaluations[0], tmp_path / "page", "x")
     assert [pair.name for pair in gallery.pairs] == ["val0.jpeg", "val1.JPG", "val2.png"]
+
+
+def test_two_images_of_one_frame_are_refused_but_beside_a_jpg(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png", "b.PNG", "b.webp"):
+        write_image(tmp_path / "drawn.png")
+        (tmp_path / "drawn.png").rename(tmp_path / name)
+    with pytest.raises(DataError, match=r"b\.PNG and b\.webp are images of one frame.* rename one of the two"):
+        load_images(tmp_path)
+    (tmp_path / "b.webp").unlink()
+    assert [record["image_id"] for record in load_images(tmp_path)] == ["a.jpg", "b.PNG"]

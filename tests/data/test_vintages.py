@@ -256,7 +256,7 @@ def coco_with(**changes: object) -> dict:
         (json.dumps([frame("a.jpg", box("car"))])[:-9], "the JSON is cut off after"),
         ("x1,y1\n" * 20, "not valid JSON"),
         ({"shapes": []}, "not a label file: a list of Scalabel frames"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "COCO results, one object a box"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "COCO results, one object per box"),
         ("PK\x03\x04", "a zip; unpack it"),
         (json.dumps([frame("a.jpg")])[:-1] + ",]", "not valid JSON"),
         (json.dumps([frame("a.jpg")]) + " x", "not valid JSON .Extra data"),

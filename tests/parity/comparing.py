@@ -34,7 +34,7 @@ class Line:
 
 
 def assert_within(rows: Sequence[Line]) -> None:
-    """Holds that no row is beyond its tolerance, and that docs/MODEL_ZOO.md has each with this tolerance."""
+    """Checks that no row is beyond its tolerance, and that docs/MODEL_ZOO.md has each with this tolerance."""
     assert rows
     assert not [str(row) for row in rows if not row.seen <= row.tolerance]
     docs = (Path(__file__).parents[2] / "docs/MODEL_ZOO.md").read_text()

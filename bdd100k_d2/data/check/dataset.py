@@ -13,7 +13,7 @@ from ..image_names import image_stem, images_by_stem
 from ..labels import HEIGHT, WIDTH, Frame
 from ..register import Split, all_splits, default_root, locate
 from .boxes import check_det, read_det
-from .images import catch_messages, image_sizes, missing_content, verify_images
+from .images import catch_messages, file_sizes, image_sizes, missing_content, verify_images
 from .masks import MaskFolder, check_masks, check_run_lengths, find_empty, list_mask_folder, match_masks
 from .official import IMAGES_WITHOUT_LABELS
 from .report import Findings, Report, SplitFacts
@@ -144,6 +144,11 @@ class _Check:
         """Notes the images of a label file; finds those that are missing and those that no frame is of."""
         files = self._files[row.images]
         missing = [frame.name for frame in frames if frame.name not in files] if files else []
+        if missing:
+            # An image in another ending beside a .jpg counts where a label file names it.
+            there = file_sizes(row.images)
+            files |= {name: there[name] for name in missing if name in there}
+            missing = [name for name in missing if name not in there]
         # The loader leaves these out, of run lengths; of boxes there are none such.
         boxes = TASKS[row.task].form == "boxes"
         known = [] if boxes else [name for name in missing if image_stem(name) in MASKS_WITHOUT_IMAGE]

@@ -25,7 +25,10 @@ _messages: IO[bytes]
 
 
 class Verdict(NamedTuple):
-    """What is known of an image: its (width, height), or why it cannot be read, its damage, and bytes after its end."""
+    """What is known of an image: its (width, height), or why it cannot be read, its damage, and bytes after its end.
+
+    Bytes of zero after the end are padding and not counted.
+    """
 
     size: tuple[int, int] | None
     unreadable: str | None = None

@@ -104,7 +104,7 @@ def _positions(boxes: dict[str, BoxStatistics]) -> Figure:
         image = axes.imshow(one.places / max(one.frames, 1), cmap="magma", extent=(0, WIDTH, HEIGHT, 0), vmin=0)
         axes.set_title(f"Boxes that cover a place, {split}", loc="left", color=_INK)
         axes.set(xlabel="x, pixels", ylabel="y, pixels")
-        figure.colorbar(image, ax=axes, label="boxes a frame", shrink=0.75)
+        figure.colorbar(image, ax=axes, label="boxes per frame", shrink=0.75)
     return figure
 
 

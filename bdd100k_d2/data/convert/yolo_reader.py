@@ -49,7 +49,7 @@ def list_labels(folder: Path) -> list[Path]:
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
-    """The names of the classes, by number, in the file ``classes``, else in the one beside or above the labels."""
+    """The names of the classes, by number, in the file ``classes``, else beside or above the labels, or DataError."""
     if classes is None:
         places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in (DATA, CLASSES)]
         classes = next((place for place in places if place.is_file()), None)
@@ -78,7 +78,11 @@ def _names(found: object, path: Path) -> list[str]:
 
 
 class Sizes:
-    """The names and sizes of the images of label files: of the files in a folder, else one size for all."""
+    """The names and sizes of the images of label files: of the files in a folder, else one size for all.
+
+    Raises:
+        DataError: there is neither, or the folder is not there.
+    """
 
     def __init__(self, labels: Path, images: Path | None, size: ImageSize | None) -> None:
         self._size, self._folder = size, images
@@ -112,7 +116,7 @@ class Sizes:
 
 
 def read_yolo(folder: Path, classes: list[str], sizes: Sizes) -> Iterator[Frame]:
-    """Yields one frame per label file, sorted by name; label ids count on through all frames."""
+    """Yields one frame per label file, by name; label ids count on through all frames; DataError for a bad line."""
     number = 0
     for path in list_labels(folder):
         name, size = sizes.find(path)

@@ -64,8 +64,10 @@ class BitmaskTruth:
 def frame_bitmask(frame: Frame, category_of: CategoryOf, path: Path) -> Bitmask:
     """Paints the run lengths of a frame's labels, where they have any, in their order, later ones over earlier ones.
 
+    ``category_of`` gives None for a label that is left out.
+
     Raises:
-        DataError: run lengths of another size or that are none, or an unknown category.
+        DataError: run lengths that are damaged or of another size, or an unknown category.
     """
     masks, categories, attributes = [], [], []
     for label in frame.labels or ():

@@ -124,7 +124,7 @@ class MaskLabels(NamedTuple):
         """The ids, (H, W) uint8.
 
         Raises:
-            DataError: run lengths that are none, or of another size.
+            DataError: run lengths that are damaged, or of another size.
         """
         # Officially background is no class of run lengths: it is what nothing else is painted on.
         unscored = TASKS[self.task].unscored
@@ -156,7 +156,7 @@ def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
 
 
 def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
-    """Masks by the stems of their frames, as a folder of masks has them."""
+    """Masks by the stems of their frames; DataError where two frames have one."""
     found: dict[str, Mask] = {}
     for name, mask in masks.items():
         if found.setdefault(image_stem(name), mask) is not mask:

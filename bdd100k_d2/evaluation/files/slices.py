@@ -57,8 +57,9 @@ def slice_by_frame(
     A matched frame whose name is not among the ``attributes``, which are read from ``source``, is unlabelled.
     """
     values = {name: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
-    # Masks are named by the stems of their frames, or end in .png.
-    by_stem = {image_stem(name): value for name, value in values.items()}
+    # Masks are named by the stems of their frames, or end in .png. What a scored frame has is of no other.
+    own = set(matched.names)
+    by_stem = {image_stem(name): value for name, value in values.items() if name not in own}
     of_frame = np.array(
         [values.get(name) or by_stem.get(image_stem(name), UNLABELLED) for name in matched.names], object
     )

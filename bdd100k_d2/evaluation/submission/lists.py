@@ -135,7 +135,7 @@ def one_json(members: Members, usual: str) -> str:
     """The JSON file of a submission: the only one, or of several the one with the usual name.
 
     Raises:
-        DataError: there is none, or no telling which.
+        DataError: there is no such file, or several of which any may be meant.
     """
     files = members.visible(".json")
     if len(files) > 1:

@@ -48,7 +48,7 @@ def at(iteration: int, *numbers: int) -> Callable[[int], None]:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Holds that the signals are given back; SIGINT, which a shell's background jobs ignore, interrupts."""
+    """The signals are given back; SIGINT, which a shell's background jobs ignore, interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     yield

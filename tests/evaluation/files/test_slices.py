@@ -111,6 +111,13 @@ def test_mask_problems_are_sliced_by_the_frames_stem() -> None:
     ]
 
 
+def test_a_frame_borrows_nothing_of_another_one_that_is_scored() -> None:
+    names = ["a.jpg", "a.png"]
+    matched = MatchedMasks("sem_seg", names, np.ones((2, 19, 20), np.int64))
+    found = slice_by_frame(matched, "weather", {"a.png": FrameAttributes(weather="clear")}, Path("gt.json"))
+    assert {row.value: row.count for row in found.rows} == {"clear": 1, "unlabelled": 1}
+
+
 def test_bitmasks_are_sliced_by_the_frames_stem(oracles: Path) -> None:
     folder = oracles / "ins_seg_bitmask"
     matched = open_ins_seg(folder / "gt", folder / "pred", folder / "pred.json", 1)
