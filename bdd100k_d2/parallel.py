@@ -1,15 +1,17 @@
-"""Work on several processes or threads: how many make sense, a function over many items, and the memory they free."""
+"""Work on several processes or threads: how many make sense, a function over many items, and the memory they free.
+
+What runs the work is imported when there is some: every command imports this.
+"""
 
 import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context
-from multiprocessing.pool import Pool, ThreadPool
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from multiprocessing.pool import Pool
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -69,14 +71,16 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 
 
 @contextmanager
-def readers(workers: int, prepare: Callable[[], None]) -> Iterator[Pool]:
+def readers(workers: int, prepare: Callable[[], None]) -> "Iterator[Pool]":
     """Yields processes that read files; each calls ``prepare`` first."""
     # Spawned: a fork of a process in which OpenCV has threads waits for them for ever.
+    from multiprocessing import get_context
+
     with get_context("spawn").Pool(workers, prepare) as pool:
         yield pool
 
 
-def map_files(function: Callable[[Item], Answer], items: Sequence[Item], pool: Pool, what: str) -> Iterator[Answer]:
+def map_files(function: Callable[[Item], Answer], items: Sequence[Item], pool: "Pool", what: str) -> Iterator[Answer]:
     """Yields ``function(item)`` of each item in order, from the processes of ``pool``; its errors are raised here.
 
     Where a person watches, a progress bar says ``what`` is being done.
@@ -96,10 +100,15 @@ def map_frames(
     if workers == 1 or len(items) < 2:
         yield from _watched(map(function, items), len(items), what, "frame")
         return
+    from multiprocessing import get_context
+    from multiprocessing.pool import ThreadPool
+
     with (ThreadPool if threads else get_context().Pool)(min(workers, len(items))) as pool:
         # Chunks save a round trip per frame; small ones keep the bar smooth and the memory low.
         yield from _watched(pool.imap(function, items, chunksize=4), len(items), what, "frame")
 
 
 def _watched(answers: Iterator[Answer], count: int, what: str, unit: str) -> Iterator[Answer]:
+    from tqdm import tqdm
+
     yield from tqdm(answers, what, count, unit=unit, disable=not count or not sys.stderr.isatty())

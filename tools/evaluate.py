@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.cli import command, of_the_checkout, positive
-from bdd100k_d2.data.register import default_root
 from bdd100k_d2.evaluation.files.evaluate import OPENERS, evaluate_files
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
 from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
@@ -44,9 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     check = parser.add_argument_group("before an upload")
     check.add_argument("--check-submission", type=Path, metavar="PATH", help="is this file, folder or zip complete?")
     check.add_argument("--split", default="test", choices=SPLITS, help="split that PATH is for (default: test)")
-    check.add_argument(
-        "--root", type=Path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
-    )
+    check.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)")
     return parser
 
 

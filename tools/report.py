@@ -8,10 +8,8 @@ from pathlib import Path
 
 from bdd100k_d2.cli import command, count, positive, share
 from bdd100k_d2.parallel import keep_freed_memory
-from bdd100k_d2.report.results.page import VIEWS, PageOptions, write_results_page
-from bdd100k_d2.tasks import TASKS
-
-DEFAULTS = PageOptions()
+from bdd100k_d2.report.analysis.resampling import ROUNDS
+from bdd100k_d2.tasks import TASKS, Task
 
 
 def _runs(args: argparse.Namespace) -> Path:
@@ -21,14 +19,16 @@ def _runs(args: argparse.Namespace) -> Path:
 
 
 def _results(args: argparse.Namespace) -> Path:
+    from bdd100k_d2.report.results.page import PageOptions, write_results_page
+
     keep_freed_memory()
     options = PageOptions(args.score_thr, args.frames, args.frames_each, args.bootstrap, args.attributes, args.workers)
     return write_results_page(args.task, args.gt, args.pred, args.out, args.images, args.baseline, options)
 
 
-def _add_results(commands: argparse._SubParsersAction, task: str) -> None:
-    parser = commands.add_parser(task, help=f"scores, errors and the worst frames of {VIEWS[task].subject}")
-    has_boxes = TASKS[task].form == "boxes"
+def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
+    parser = commands.add_parser(task.name, help=f"{task.title}: scores, errors and the worst frames")
+    has_boxes = task.form == "boxes"
     labels = "label file or folder" if has_boxes else "folder of masks, or label files with run lengths"
     parser.add_argument("--gt", required=True, type=Path, help=f"ground truth: {labels}")
     parser.add_argument("--pred", required=True, type=Path, help="predictions, in the same forms")
@@ -46,9 +46,9 @@ def _add_results(commands: argparse._SubParsersAction, task: str) -> None:
     parser.add_argument(
         "--bootstrap",
         type=count,
-        default=DEFAULTS.bootstrap,
+        default=ROUNDS,
         metavar="ROUNDS",
-        help=f"of the intervals; 0 for none (default: {DEFAULTS.bootstrap})",
+        help=f"of the intervals; 0 for none (default: {ROUNDS})",
     )
     parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
     if has_boxes:
@@ -59,15 +59,17 @@ def _add_results(commands: argparse._SubParsersAction, task: str) -> None:
     else:
         parser.add_argument("--attributes", type=Path, help="label file with the frames' attributes")
         parser.set_defaults(score_thr=0.3)
-    parser.set_defaults(run=_results, task=task)
+    parser.set_defaults(run=_results, task=task.name)
 
 
 def main() -> None:
     """Parses the command line, writes the page and prints its path."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for task in VIEWS:
-        _add_results(commands, task)
+    for task in TASKS.values():
+        # Of bitmasks there is no page.
+        if task.form != "bitmasks":
+            _add_results(commands, task)
     runs = commands.add_parser("runs", help="scores, curves, ground truth beside prediction")
     runs.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="OUTPUT_DIR of a run of tools/train_net.py")
     runs.add_argument("--out", required=True, type=Path, help="folder of the page")

@@ -6,14 +6,17 @@ another digit follows, bit 16 of the last digit that the number is negative. Sou
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-from numpy.typing import DTypeLike
 from pycocotools import mask as coco_mask
 
 from ..errors import DataError
 from .labels import RLE
+
+if TYPE_CHECKING:
+    # To import it takes a quarter of the time of NumPy.
+    from numpy.typing import DTypeLike
 
 _MAX_DIGITS = 7  # 35 bits, many times the largest image
 
@@ -74,7 +77,9 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
     return {"size": [int(size[0]), int(size[1])], "counts": rle.counts.encode()}
 
 
-def paint(masks: Iterable[tuple[CocoRLE, int]], size: tuple[int, int], unpainted: int, dtype: DTypeLike) -> np.ndarray:
+def paint(
+    masks: Iterable[tuple[CocoRLE, int]], size: tuple[int, int], unpainted: int, dtype: "DTypeLike"
+) -> np.ndarray:
     """Paints masks, each with its value, in their order into a (height, width) array; the rest is ``unpainted``."""
     # Run lengths go down the columns; with pixels in that order an object is painted several times as fast.
     pixels = np.full(size, unpainted, dtype, order="F")

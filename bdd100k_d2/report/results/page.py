@@ -131,22 +131,21 @@ def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
 
 
 class ResultsView(NamedTuple):
-    """The page about the results of a task, which are of ``subject``.
+    """The page about the results of a task.
 
     ``make`` reads the inputs, and writes plots below the page's folder and the images of the gallery, which ``script``
     draws.
     """
 
     title: str
-    subject: str
     script: str
     make: Callable[[_Inputs, Path, GalleryImages], _Made]
 
 
 VIEWS = {
-    "det": ResultsView("detection report", "detections", "results_det.js", _detection),
-    "sem_seg": ResultsView("segmentation report", "semantic masks", "results_seg.js", _segmentation),
-    "drivable": ResultsView("drivable area report", "masks of drivable areas", "results_seg.js", _segmentation),
+    "det": ResultsView("detection report", "results_det.js", _detection),
+    "sem_seg": ResultsView("segmentation report", "results_seg.js", _segmentation),
+    "drivable": ResultsView("drivable area report", "results_seg.js", _segmentation),
 }
 """By task; of the tasks whose results are bitmasks there is no page."""
 
