@@ -45,7 +45,7 @@ def find_labels(source: Path, split: str | None) -> Path:
 def list_labels(folder: Path) -> list[Path]:
     """The label files of a folder, sorted by name."""
     files = visible_files(folder, ".txt") if folder.is_dir() else ()
-    return sorted(Path(entry) for entry in files if entry.name != CLASSES)
+    return [folder / name for name in sorted(entry.name for entry in files if entry.name != CLASSES)]
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
