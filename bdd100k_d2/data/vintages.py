@@ -19,6 +19,7 @@ from .coco import ABSENT, CocoDocument, coco_frames, coco_parts
 from .folders import label_files
 from .image_names import image_name, image_stem
 from .labels import (
+    Box2D,
     DocumentPart,
     Frame,
     FrameAttributes,
@@ -180,15 +181,19 @@ def _with_area(frames: Iterable[Frame], path: Path) -> list[Frame]:
     """The frames of a COCO file without its boxes of no area, as the converter has it; one warning counts them."""
     kept, dropped = [], 0
     for frame in frames:
-        for label in frame.labels or ():
-            box = label.box2d
-            if box is not None and (box.x2 - box.x1 + 1 <= 0 or box.y2 - box.y1 + 1 <= 0):
-                label.box2d = None
-                # COCO has a box of zeros for a mask of nothing, which is no loss.
-                dropped += label.rle is None
-        if dropped and frame.labels:
-            frame.labels = [label for label in frame.labels if label.box2d is not None or label.rle is not None]
+        flat = [label for label in frame.labels or () if label.box2d is not None and _is_flat(label.box2d)]
+        for label in flat:
+            label.box2d = None
+        # COCO has a box of zeros for a mask of nothing, which is no loss.
+        lost = [label for label in flat if label.rle is None]
+        if lost:
+            dropped += len(lost)
+            frame.labels = [label for label in frame.labels or () if not any(label is one for one in lost)]
         kept.append(frame)
     if dropped:
         logger.warning("%s: %d boxes without an area are left out.", path, dropped)
     return kept
+
+
+def _is_flat(box: Box2D) -> bool:
+    return box.x2 - box.x1 + 1 <= 0 or box.y2 - box.y1 + 1 <= 0
