@@ -20,6 +20,21 @@ def user_message(error: BaseException) -> str | None:
     return str(error) if isinstance(error, BDD100KError) else None
 
 
+_LONGEST = 200
+
+
+def shown(text: object, most: int = _LONGEST) -> str:
+    """Text out of a file in one line of up to ``most`` characters, which does nothing to a terminal.
+
+    Whatever cannot be printed is written as in Python's strings, and the middle of a longer text is left out.
+    """
+    whole = str(text)
+    if len(whole) > most:
+        half = (most - 3) // 2
+        whole = f"{whole[:half]}...{whole[-half:]}"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in whole)
+
+
 def did_you_mean(name: str, names: Iterable[str], most: int = 3, cutoff: float = 0.6) -> str:
     """A sentence with up to ``most`` of ``names`` that are close to ``name``, by `difflib`; empty where none is."""
     close = difflib.get_close_matches(name, list(names), most, cutoff)
