@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.categories import DET_CLASSES, det_class
 from ..data.labels import Box2D, Frame, Label, LabelAttributes
-from ..errors import DataError
+from ..errors import DataError, shown
 from .metrics.detection import Detections, GroundTruth
 
 _CLASS: dict[str | None, int] = {name: known.index for name, known in DET_CLASSES.items()}
@@ -121,7 +121,8 @@ def predicted_boxes(frames: Sequence[Frame], source: str | os.PathLike[str] = "p
     if len(missing):
         label = labels[missing[0]]
         raise DataError(
-            f"{source}: frame {boxes.names[boxes.frame[missing[0]]]}: prediction {label.id} ({label.category}) has no "
+            f"{source}: frame {boxes.names[boxes.frame[missing[0]]]}: prediction {shown(label.id)} "
+            f"({shown(label.category)}) has no "
             "score; write a finite number between 0 and 1."
         )
     return boxes
@@ -162,7 +163,9 @@ def _columns(
         try:
             det_class(label.category)
         except DataError as error:
-            raise DataError(f"{source}: frame {frames[places[i]].name}, label {label.id}: {error}") from None
+            raise DataError(
+                f"{source}: frame {shown(frames[places[i]].name)}, label {shown(label.id)}: {error}"
+            ) from None
         raise
     return Boxes(
         [frame.name for frame in frames],

@@ -199,7 +199,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "frame a.jpg, annotation 1: the run lengths add up to 10 pixels, a mask of 96x160 has 15,360; write the "
         "annotation again.",
     ),
-    "a crowd in words": (coco(iscrowd="yes"), "frame a.jpg, annotation 1: Expected `bool | int`, got `str`"),
+    "a crowd in words": (coco(iscrowd="yes"), "frame a.jpg, annotation 1: Expected `bool | int | null`, got `str`"),
 }
 
 

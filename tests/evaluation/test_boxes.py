@@ -75,7 +75,7 @@ def test_the_shortest_labels_are_read_in_parts(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(box_reader, "_PART", 200)
     monkeypatch.setattr(box_reader, "CAN_FORK", forks)
     # The general reader, which reads what the parts cannot, would come to the same.
-    monkeypatch.setattr(box_reader, "read_labels", None)
+    monkeypatch.setattr(box_reader, "read_predictions", None)
     with reading_boxes(path, 2) as boxes:
         found = boxes()
     assert found.names == [str(i) for i in range(60)]
