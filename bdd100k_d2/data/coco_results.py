@@ -19,7 +19,7 @@ import msgspec
 from ..errors import DataError, shown
 from .categories import DET
 from .coco import ABSENT, CocoNames, Id, category_name, id_number, read_names
-from .coco_masks import segmentation_mask
+from .coco_masks import Segmentation, segmentation_mask
 from .image_names import image_name, image_stem
 from .json_file import JSON_ERRORS, read_beginning, read_json
 from .labels import Box2D, DocumentPart, Frame, Label, are_objects, diagnose, each_once, without_collection
@@ -42,6 +42,10 @@ class _Result(msgspec.Struct, gc=False):
     score: float | None = None
     # Parsed one by one, as in COCO files.
     segmentation: msgspec.Raw = ABSENT
+
+
+class _WholeResult(_Result, gc=False):
+    segmentation: Segmentation = None  # type: ignore[assignment]  # what the unparsed one has to be
 
 
 def is_results(path: Path) -> bool:
@@ -199,4 +203,4 @@ def _label(result: _Result, number: int, frame: Frame, names: CocoNames, path: P
 def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
     if not are_objects(document):
         return None
-    return [DocumentPart(f"result number {i}", one, _Result) for i, one in enumerate(document)]
+    return [DocumentPart(f"result number {i}", one, _WholeResult) for i, one in enumerate(document)]

@@ -87,11 +87,11 @@ def read_statement(path: Path) -> FileStatement:
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         if _LIST.match(content):
             return FileStatement(None, False)
-        return _statement(msgspec.json.decode(content, type=LabelDocument))
-
-
-def _statement(document: LabelDocument) -> FileStatement:
-    return FileStatement(document.size, document.says_more)
+        document = msgspec.json.decode(content, type=LabelDocument)
+        # The memory map cannot be closed while something of it is in use, as by the traceback of an error.
+        copied = LabelDocument(config=document.config.copy(), groups=document.groups.copy())
+        del document
+    return FileStatement(copied.size, copied.says_more)
 
 
 def lower_attributes(content: bytes) -> bytes:

@@ -22,9 +22,11 @@ logger = logging.getLogger(__name__)
 _OF_FRAMES = {"name", "url", "videoName", "resources", "attributes", "timestamp", "frameIndex", "size", "labels"}
 _OF_FRAMES |= {"sequence", "sensor", "intrinsics", "extrinsics", "groups", "index", "context"}
 _OF_LABELS = {"id", "index", "category", "score", "attributes", "manualShape", "manualAttributes"}
-_SHAPES = {"box2d", "box3d", "poly2d", "rle", "graph"}
+SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
+"""The keys under which a label of Scalabel says where its object is."""
+
 # Of an object, not of a frame.
-_OF_OBJECTS = _SHAPES | {"category", "score", "bbox"}
+_OF_OBJECTS = SHAPES | {"category", "score", "bbox"}
 
 
 class _FlatBox(msgspec.Struct, gc=False):
@@ -69,7 +71,7 @@ def shapes_of(content: bytes | msgspec.Raw) -> set[str]:
         for frame in frames
         for label in frame.labels or ()
         for key, value in label.items()
-        if key in _SHAPES and not _begins(value, b"n")
+        if key in SHAPES and not _begins(value, b"n")
     }
 
 
@@ -109,8 +111,11 @@ def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: s
         return
     found: Counter[str] = Counter()
     for one in listed:
-        found.update(key for key, value in one.items() if key not in _OF_FRAMES - {"labels"} and _begins(value, b"["))
-        found.update(key for key in one if key in _OF_OBJECTS)
+        found.update(
+            key
+            for key, value in one.items()
+            if key in _OF_OBJECTS or (key not in _OF_FRAMES - {"labels"} and _begins(value, b"["))
+        )
     if found:
         ((key, count),) = found.most_common(1)
         raise DataError(
@@ -127,7 +132,7 @@ def _check_shapes(content: bytes | msgspec.Raw, path: Path) -> None:
     found: Counter[str] = Counter()
     for frame in msgspec.json.decode(content, type=list[_RawLabels]):
         for label in frame.labels or ():
-            found.update(key for key in label if key not in _OF_LABELS | _SHAPES)
+            found.update(key for key in label if key not in _OF_LABELS | SHAPES)
     if found:
         ((key, count),) = found.most_common(1)
         raise DataError(

@@ -16,6 +16,7 @@ from ..json_file import JSON_ERRORS, read_json
 from ..label_document import FileStatement, lower_attributes, open_document, read_statement, with_size
 from ..labels import Frame, FrameAttributes, Label, LabelAttributes, diagnose, write_frames
 from ..splitter import read_part, split_frames
+from ..unlabelled import SHAPES
 from ..vintages import read_labels
 
 MORE_OF_FILE = "label files whose config (categories, attributes) or groups of frames are not kept"
@@ -94,7 +95,7 @@ def _read_file(path: Path, count: Callable[[str], None]) -> Iterator[Frame]:
             parts = []
     for number, (start, end) in enumerate(parts):
         frames = _read_part(path, start, end, statement)
-        if number == 0 and not any(frame.labels for frame in frames or ()):
+        if number == 0 and frames is not None and not _have_shapes(frames):
             # What such a file is can only be told of all of it.
             parts = []
             break
@@ -107,6 +108,15 @@ def _read_file(path: Path, count: Callable[[str], None]) -> Iterator[Frame]:
         yield from _read_whole(path, count)
     elif statement.more:
         count(MORE_OF_FILE)
+
+
+def _have_shapes(frames: Iterable[Frame]) -> bool:
+    """Whether a label says where its object is, or at least has nothing that may be meant so."""
+    return any(
+        label.box2d or label.rle or not isinstance(label, SourceLabel) or not SHAPES.isdisjoint(label.rest)
+        for frame in frames
+        for label in frame.labels or ()
+    )
 
 
 def _read_part(path: Path, start: int, end: int, statement: FileStatement) -> list[Frame] | None:
