@@ -4,7 +4,7 @@ What the package has no use for is kept unparsed, so that a Scalabel target hold
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,9 @@ def _source_frame(frame: Frame, found: Rest) -> SourceFrame:
         ]
     source = SourceFrame(*msgspec.structs.astuple(frame))
     source.labels = labels
-    source.rest, source.rest_of_attributes = _rest(found, _FRAME), _rest_of_attributes(found, _FRAME_ATTRIBUTES)
+    # The first release has fewer fields than its frames.
+    read = {key for key in _FRAME if getattr(frame, key) is not None}
+    source.rest, source.rest_of_attributes = _rest(found, read), _rest_of_attributes(found, _FRAME_ATTRIBUTES)
     return source
 
 
@@ -189,11 +191,11 @@ def _source_label(label: Label, found: Rest) -> Label:
     return source
 
 
-def _rest(found: Rest, known: frozenset[str]) -> Rest:
+def _rest(found: Rest, known: Collection[str]) -> Rest:
     return {key: value for key, value in found.items() if key not in known and bytes(value) != b"null"}
 
 
-def _rest_of_attributes(found: Rest, known: frozenset[str]) -> Rest:
+def _rest_of_attributes(found: Rest, known: Collection[str]) -> Rest:
     attributes = found.get("attributes")
     return {} if attributes is None else _rest(_decode_object(attributes) or {}, known)
 
