@@ -189,6 +189,13 @@ def test_no_prediction_at_all_is_said(
         assert "pred.json: no frame has a prediction, so everything counts as missed." in caplog.text
 
 
+def test_a_key_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "pred.json"
+    path.write_bytes(b'[{"name": "a.jpg", "labels": [{"category": "car", "rle": null, "\xed": 0.5}]}]')
+    with pytest.raises(DataError, match="pred.json: not UTF-8 .byte 0xed in line 1."):
+        evaluate_files("det", truth(tmp_path), path, workers=1)
+
+
 def test_ground_truth_without_boxes_is_refused(tmp_path: Path) -> None:
     gt = write(tmp_path / "gt.json", [{"name": "a.jpg", "labels": [{"category": "lane", "poly2d": []}]}])
     pred = write(tmp_path / "pred.json", [{"name": "a.jpg", "labels": [OBJECT]}])

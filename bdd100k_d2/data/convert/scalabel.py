@@ -65,7 +65,7 @@ class _Frame(Frame, forbid_unknown_fields=True):
 _decode_plain = msgspec.json.Decoder(list[_Frame]).decode
 _decode_frames = msgspec.json.Decoder(list[Frame]).decode
 _decode_objects = msgspec.json.Decoder(list[Rest]).decode
-_decode_object = msgspec.json.Decoder(Rest | None).decode
+_decode_object = msgspec.json.Decoder(Rest).decode
 _FRAME, _FRAME_ATTRIBUTES, _LABEL, _LABEL_ATTRIBUTES = (
     frozenset(record.__struct_fields__) for record in (Frame, FrameAttributes, Label, LabelAttributes)
 )
@@ -164,7 +164,7 @@ def _first_release(content: bytes) -> Rest:
     (document,) = _objects(b"[" + content + b"]")
     (only,) = _decode_objects(document.pop("frames"))
     labels = only.pop("objects", None)
-    return document | only | ({} if labels is None else {"labels": labels})
+    return only | document | ({} if labels is None else {"labels": labels})
 
 
 def _with_rest(frames: Iterable[Frame], objects: Iterable[Rest]) -> list[Frame]:
@@ -181,13 +181,15 @@ def _source_frame(frame: Frame, found: Rest) -> SourceFrame:
     source.labels = labels
     # The first release has fewer fields than its frames.
     read = {key for key in _FRAME if getattr(frame, key) is not None}
-    source.rest, source.rest_of_attributes = _rest(found, read), _rest_of_attributes(found, _FRAME_ATTRIBUTES)
+    source.rest = _rest(found, read)
+    source.rest_of_attributes = _rest_of_attributes(frame, found, _FRAME_ATTRIBUTES)
     return source
 
 
 def _source_label(label: Label, found: Rest) -> Label:
     source = SourceLabel(*msgspec.structs.astuple(label))
-    source.rest, source.rest_of_attributes = _rest(found, _LABEL), _rest_of_attributes(found, _LABEL_ATTRIBUTES)
+    source.rest = _rest(found, _LABEL)
+    source.rest_of_attributes = _rest_of_attributes(label, found, _LABEL_ATTRIBUTES)
     return source
 
 
@@ -195,9 +197,8 @@ def _rest(found: Rest, known: Collection[str]) -> Rest:
     return {key: value for key, value in found.items() if key not in known and bytes(value) != b"null"}
 
 
-def _rest_of_attributes(found: Rest, known: Collection[str]) -> Rest:
-    attributes = found.get("attributes")
-    return {} if attributes is None else _rest(_decode_object(attributes) or {}, known)
+def _rest_of_attributes(record: Frame | Label, found: Rest, known: Collection[str]) -> Rest:
+    return {} if record.attributes is None else _rest(_decode_object(found["attributes"]), known)
 
 
 def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:

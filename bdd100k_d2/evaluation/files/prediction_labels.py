@@ -7,9 +7,9 @@ from pathlib import Path
 from ...data.coco import is_coco
 from ...data.coco_results import is_results
 from ...data.folders import label_files
-from ...data.json_file import read_json
+from ...data.json_file import JSON_ERRORS, read_json
 from ...data.label_document import open_document
-from ...data.labels import Frame
+from ...data.labels import Frame, diagnose
 from ...data.unlabelled import has_labels_key, shapes_of
 from ...errors import DataError
 
@@ -47,12 +47,17 @@ def check_without_shape(path: Path, shape: str, count: int) -> None:
         if is_results(file):
             others.add("bbox" if shape == "rle" else "segmentation")
             continue
-        document = open_document(read_json(file))
-        if document.is_coco or document.is_first_release:
-            keyed = True
-            continue
-        others |= shapes_of(document.frames)
-        keyed = keyed or has_labels_key(document.frames)
+        content = read_json(file)
+        try:
+            document = open_document(content)
+            if document.is_coco or document.is_first_release:
+                keyed = True
+                continue
+            others |= shapes_of(document.frames)
+            keyed = keyed or has_labels_key(document.frames)
+        except JSON_ERRORS as error:
+            # A key, which is looked at only here.
+            raise DataError(f"{file}: {diagnose(content, error)}") from error
     if count and others:
         raise DataError(
             f'{path}: not one of the {count:,} predictions has "{shape}", but {" and ".join(sorted(others))}; write '

@@ -199,6 +199,23 @@ def test_real_files_keep_every_field(real_root: Path, tmp_path: Path, path: str)
     assert told(json.loads((tmp_path / "out.json").read_text())) == expected
 
 
+def test_what_is_not_utf_8_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_bytes(
+        b'[{"name": "a.jpg", "labels": [], "x": "\xed"}, {"name": "b.jpg", "labels": []}]'
+    )
+    with pytest.raises(DataError, match="in.json: not UTF-8 .byte 0xed in line 1.; save the file as UTF-8"):
+        run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+
+
+def test_attributes_in_the_wrong_place_of_the_first_release(tmp_path: Path) -> None:
+    document = {"name": "a", "frames": [{"timestamp": 1, "attributes": [1], "objects": [LABELS[3]]}]}
+    (tmp_path / "in.json").write_text(json.dumps(document))
+    run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+    assert json.loads((tmp_path / "out.json").read_text()) == [
+        {"name": "a.jpg", "timestamp": 1, "attributes": [1], "labels": [LABELS[3]]}
+    ]
+
+
 def test_the_size_that_a_file_states_is_that_of_its_frames(tmp_path: Path) -> None:
     size = {"width": 1920, "height": 1080}
     label = {"id": "0", "category": "car", "box2d": {"x1": 480, "y1": 270, "x2": 1439, "y2": 809}}
