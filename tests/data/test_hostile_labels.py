@@ -45,6 +45,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a Latin-1 byte in COCO": (coco(file_name="ç").replace("\\u00e7", "ç").encode("latin-1"), "not UTF-8"),
     "lists in lists": (TEXT.replace("1,", "[" * 9000 + "]" * 9000 + ",", 1), "lists or objects lie too deep"),
     "objects in objects": ('{"frames":' * 9000, "lists or objects lie too deep"),
+    "lists in the list of frames": ('{"frames": ' + "[" * 90_000, "lists or objects lie too deep"),
+    "lists beside the list of frames": (f'{{"frames": {TEXT}, "x": ' + "[" * 90_000, "lists or objects lie too deep"),
     "a field of lists": (TEXT[:-2] + ',"x":' + "[" * 90_000, "lists or objects lie too deep"),
     "thousands of digits": (TEXT.replace("1,", f"{DIGITS},", 1), "frame a.jpg holds a number that is NaN or infinite"),
     "an id of thousands of digits": (TEXT.replace('"0"', DIGITS), "frame a.jpg, label inf, holds a number"),
