@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bdd100k_d2.cli import command, of_the_checkout, positive
-from bdd100k_d2.evaluation.files.evaluate import OPENERS, evaluate_files
+from bdd100k_d2.evaluation.files.evaluate import OPENERS, RESULT_TASKS, evaluate_files
 from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
 from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
 from bdd100k_d2.parallel import keep_freed_memory
@@ -26,6 +26,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pred", type=Path, help="predictions, in the same forms")
     parser.add_argument(
         "--score-file", type=Path, help=f"scores of predicted bitmasks ({', '.join(_scored_bitmasks())})"
+    )
+    parser.add_argument(
+        "--image-ids",
+        type=Path,
+        help=f"COCO file of the image ids and categories of --pred, if that is a list of COCO results "
+        f"({', '.join(RESULT_TASKS)}) and --gt is not COCO",
     )
     parser.add_argument("--out", type=Path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
     parser.add_argument(
@@ -61,6 +67,7 @@ def _score(args: argparse.Namespace) -> int:
         args.gt,
         args.pred,
         score_file=args.score_file,
+        image_ids=args.image_ids,
         by=args.by,
         attributes=args.attributes,
         workers=args.workers,
@@ -94,9 +101,13 @@ def main() -> int:
         parser.error("give --gt and --pred, or --check-submission")
     if args.score_file is not None and args.task not in _scored_bitmasks():
         parser.error(f"--score-file belongs to {' and '.join(_scored_bitmasks())}")
+    if args.image_ids is not None and args.task not in RESULT_TASKS:
+        parser.error(f"--image-ids belongs to {' and '.join(RESULT_TASKS)}")
     if args.attributes is not None and not {*args.by} & {*FRAME_ATTRIBUTES}:
         parser.error(f"--attributes belongs to --by {', '.join(FRAME_ATTRIBUTES)}")
-    inputs = [path for path in (args.gt, args.pred, args.score_file, args.attributes) if path is not None]
+    inputs = [
+        path for path in (args.gt, args.pred, args.score_file, args.image_ids, args.attributes) if path is not None
+    ]
     if args.out is not None and args.out.resolve() in [path.resolve() for path in inputs]:
         parser.error(f"--out {args.out} would overwrite what is to be read")
     with command(level=logging.INFO):

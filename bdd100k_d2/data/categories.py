@@ -7,7 +7,7 @@ segmentation classes and their colours.
 
 from typing import NamedTuple
 
-from ..errors import DataError
+from ..errors import DataError, shown
 
 
 class Category(NamedTuple):
@@ -138,7 +138,7 @@ def det_class(category: str | None) -> DetClass:
     """The detection class of a label file's category name; DataError for an unknown one, without saying where it is."""
     known = DET_CLASSES.get(category or "")
     if known is None:
-        raise DataError(f"unknown category {category!r}. {_known(DET)}")
+        raise DataError(f"unknown category {shown(repr(category))}. {_known(DET)}")
     return known
 
 
@@ -150,7 +150,7 @@ def ins_seg_class(category: str | None, where: str) -> DetClass:
     """The instance segmentation class of a category name; DataError, which begins with ``where``, for another name."""
     known = DET_CLASSES.get(category or "")
     if known is None or known.index >= len(INS_SEG):
-        raise DataError(f"{where}: {category!r} is no category of ins_seg. {_known(INS_SEG)}")
+        raise DataError(f"{where}: {shown(repr(category))} is no category of ins_seg. {_known(INS_SEG)}")
     return known
 
 
@@ -171,7 +171,9 @@ def pan_seg_id(category: str | None, where: str) -> int | None:
     """The category id of panoptic segmentation, None for other tasks' classes; DataError for any other name."""
     found = PAN_SEG_IDS.get(category or "")
     if found is None and not is_known(category):
-        raise DataError(f"{where}: {category!r} is no class of panoptic segmentation; mend or remove that label.")
+        raise DataError(
+            f"{where}: {shown(repr(category))} is no class of panoptic segmentation; mend or remove that label."
+        )
     return found
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ..errors import DataError
 
+LABEL_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+"""The endings of label files; what is in them tells the rest."""
+
 
 def visible_files(folder: str | os.PathLike[str], *suffixes: str) -> Iterator[os.DirEntry[str]]:
     """Yields what lies directly in a folder, in no order; with ``suffixes`` only names that end in one, in any case."""
@@ -31,15 +34,20 @@ def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
 
 
 def label_files(path: Path) -> list[Path]:
-    """The file itself, or the ``.json`` files of a folder, else of those in it, by path; DataError without one."""
+    """The file itself, or the label files of a folder, else of those in it, by path; DataError without one.
+
+    Their names end in one of :data:`LABEL_SUFFIXES`.
+    """
     if not path.is_dir():
         return [path]
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
-    levels = (
-        [file for file in path.glob(level) if not any(part[0] == "." for part in file.relative_to(path).parts)]
-        for level in ("*.json", "*/*.json")
-    )
-    files = sorted(next(filter(None, levels), []))
-    if not files:
-        raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
-    return files
+    for level in ("*", "*/*"):
+        found = [
+            file
+            for suffix in LABEL_SUFFIXES
+            for file in path.glob(level + suffix)
+            if not any(part[0] == "." for part in file.relative_to(path).parts)
+        ]
+        if found:
+            return sorted(found)
+    raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")

@@ -2,7 +2,7 @@
 
 import os
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, shown
 
 MAX_PIXELS_VARIABLE = "BDD100K_MAX_PIXELS"
 """The environment variable that sets another limit."""
@@ -24,10 +24,10 @@ def max_pixels() -> int:
 def check_image_size(height: int, width: int, where: str) -> None:
     """Raises DataError, whose message begins with ``where`` and a blank, unless an image may have that size."""
     if height <= 0 or width <= 0:
-        raise DataError(f"{where} is {width}x{height} pixels; an image has one or more each way.")
+        raise DataError(f"{where} is {shown(width)}x{shown(height)} pixels; an image has one or more each way.")
     most = max_pixels()
     if height * width > most:
         raise DataError(
-            f"{where} is {width}x{height} pixels, more than {most:,} in all; if it is that large, set "
+            f"{where} is {shown(width)}x{shown(height)} pixels, more than {most:,} in all; if it is that large, set "
             f"{MAX_PIXELS_VARIABLE} to more."
         )

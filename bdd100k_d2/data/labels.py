@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple, TypeGuard
 import msgspec
 
 from ..atomic import atomic_path
-from ..errors import DataError
+from ..errors import DataError, shown
+from .image_size import check_image_size
 
 HEIGHT, WIDTH = 720, 1280
 """The size in pixels of every BDD100K image."""
@@ -46,7 +48,7 @@ class RLE(msgspec.Struct, gc=False):
 class Label(msgspec.Struct, omit_defaults=True, gc=False):
     """An object of a frame. ``score`` (0 to 1) is set in predictions only."""
 
-    id: str | int | None = None
+    id: str | int | float | None = None
     category: str | None = None
     score: float | None = None
     attributes: LabelAttributes | None = None
@@ -75,13 +77,16 @@ class ImageSize(msgspec.Struct, gc=False):
 
 
 class Frame(msgspec.Struct, omit_defaults=True):
-    """An image and its objects. ``labels`` is None where the file has ``null`` or no such key."""
+    """An image and its objects. ``labels`` is None where the file has ``null`` or no such key.
+
+    The fields that are only carried, and used by nothing here, may be of any type.
+    """
 
     name: str
-    videoName: str | None = None  # noqa: N815, the field's name in the file
+    videoName: Any = None  # noqa: N815, the field's name in the file
     attributes: FrameAttributes | None = None
-    timestamp: int | None = None
-    frameIndex: int | None = None  # noqa: N815, the field's name in the file
+    timestamp: Any = None
+    frameIndex: Any = None  # noqa: N815, the field's name in the file
     size: ImageSize | None = None
     labels: list[Label] | None = None
 
@@ -110,27 +115,40 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def read_content(
-    path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
-) -> bytes:
-    """The bytes of a JSON file, which ``what`` and ``remedy`` speak of; DataError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy}.") from error
+# Control characters, what turns the direction of writing, lone surrogates, and the separators of lines.
+_UNPRINTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_LONGEST_NAME = 255
+
+
+def is_frame_name(name: str) -> bool:
+    """Whether an image may be called so: 1 to 255 bytes, as file systems have it, and nothing that is not shown."""
+    if not 0 < len(name.encode(errors="replace")) <= _LONGEST_NAME:
+        return False
+    return name.isprintable() or _UNPRINTED.isdisjoint(map(unicodedata.category, name))
 
 
 def each_once(frames: Iterable[Frame], path: Path) -> Iterator[Frame]:
-    """Yields the frames of the label file ``path``; DataError where two have the same name."""
+    """Yields the frames of the label file ``path``.
+
+    Raises:
+        DataError: two have the same name, one's name is not `is_frame_name`, or no image may have its size.
+    """
     seen: set[str] = set()
     for frame in frames:
+        if not is_frame_name(frame.name):
+            raise DataError(
+                f"{path}: a frame is called '{shown(frame.name)}'; the name of an image has 1 to {_LONGEST_NAME} bytes "
+                "and no characters that cannot be shown; rename it."
+            )
         if frame.name in seen:
             raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
+        if frame.size is not None:
+            check_image_size(frame.size.height, frame.size.width, f"{path}: frame {frame.name}")
         seen.add(frame.name)
         yield frame
 
 
-def write_frames(frames: Iterable[msgspec.Struct], path: str | os.PathLike[str]) -> None:
+def write_frames(frames: Iterable[msgspec.Struct | dict[str, Any]], path: str | os.PathLike[str]) -> None:
     """Writes frames, one after the other, as a JSON list of one per line, whole or not at all; else OutputError."""
     encoder = msgspec.json.Encoder()
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -159,35 +177,63 @@ def scalabel_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401,
     frames = document.get("frames") if isinstance(document, dict) else document
     if not are_objects(frames):
         return None
-    return [DocumentPart(f"frame {frame.get('name', f'number {i}')}", frame, Frame) for i, frame in enumerate(frames)]
+    return [
+        DocumentPart(f"frame {shown(frame.get('name', f'number {i}'))}", frame, Frame) for i, frame in enumerate(frames)
+    ]
 
 
 def diagnose(
-    content: bytes, error: msgspec.MsgspecError, split: Callable[[Any], list[DocumentPart] | None] = scalabel_parts
+    content: bytes, error: Exception, split: Callable[[Any], list[DocumentPart] | None] = scalabel_parts
 ) -> str:
-    """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts."""
+    """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts.
+
+    ``error`` is one of :data:`~bdd100k_d2.data.json_file.JSON_ERRORS`.
+    """
     if not content.strip():
         return "the file is empty; download or export it again."
     if content[:2] == b"PK":
         return "a zip; unpack it and give what is in it."
     if not content.isascii() and content[:1] not in b"[{ \t\r\n":
         return "not a JSON text file in UTF-8; give the path of a label file in JSON."
-    text = content.decode(errors="replace").rstrip()
     try:
-        document = json.loads(text)
+        text = content.decode()
+    except UnicodeDecodeError as bad:
+        line = content.count(b"\n", 0, bad.start) + 1
+        return f"not UTF-8 (byte {content[bad.start]:#x} in line {line}); save the file as UTF-8."
+    try:
+        return _diagnosis(text.rstrip(), len(content), error, split)
+    except RecursionError:
+        return "lists or objects lie too deep in each other for labels; export it again."
+
+
+def _diagnosis(text: str, size: int, error: Exception, split: Callable[[Any], list[DocumentPart] | None]) -> str:
+    try:
+        document = json.loads(text, parse_int=_parse_int)
     except json.JSONDecodeError as syntax:
         # What is cut off in a literal such as false is reported where that begins.
-        rest = text[syntax.pos :]
+        rest = text[syntax.pos : syntax.pos + _LONGEST_LITERAL]
         what = f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno})"
         if "Unterminated" in syntax.msg or any(whole.startswith(rest) for whole in ("true", "false", "null", "-")):
-            what = f"the JSON is cut off after {len(content):,} bytes"
+            what = f"the JSON is cut off after {size:,} bytes"
         return f"{what}; download or export it again."
     parts = split(document)
-    if isinstance(document, list) and any(isinstance(item, dict) and "image_id" in item for item in document):
-        return "COCO results, one object per box; a list of frames with their labels is expected, as det.json."
+    if any(part.type is Frame and isinstance(part.value, dict) and "image_id" in part.value for part in parts or ()):
+        return (
+            "COCO results, one object per box, which do not name their images; as predictions they are read with the "
+            "COCO file that has their image ids and categories (--image-ids)."
+        )
     if parts is None:
         return 'not a label file: a list of Scalabel frames or {"frames": [...]} is expected.'
-    return _first_bad(parts) or f"not a label file ({error})."
+    return _first_bad(parts) or f"not a label file ({shown(error)})."
+
+
+_LONGEST_LITERAL = 6
+# Python refuses to read numbers of thousands of digits, and to write them.
+_MOST_DIGITS = 1000
+
+
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
 
 
 def _is_finite(value: object) -> bool:
@@ -203,13 +249,16 @@ def _first_bad(parts: list[DocumentPart]) -> str | None:
         if not _is_finite(part.value):
             labels = part.value.get("labels") if isinstance(part.value, dict) else None
             where = ""
-            for place, label in enumerate(labels or ()):
+            for place, label in enumerate(labels if isinstance(labels, list) else ()):
                 if not where and not _is_finite(label):
                     named = isinstance(label, dict) and label.get("id") is not None
-                    where = f", label {label['id'] if named else f'number {place}'},"
+                    where = f", label {shown(label['id']) if named else f'number {place}'},"
             return f"{part.name}{where} holds a number that is NaN or infinite; mend or remove it."
         try:
             msgspec.convert(part.value, part.type)
+            json.dumps(part.value, ensure_ascii=False).encode()
         except msgspec.ValidationError as error:
-            return f"{part.name}: {error}."
+            return f"{part.name}: {shown(error)}."
+        except UnicodeEncodeError:
+            return f"{part.name}: half of a character (a lone surrogate) stands in it; mend or remove it."
     return None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..errors import DataError
+from ..errors import DataError, shown
+from .image_size import check_image_size
 from .labels import RLE
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 _MAX_DIGITS = 7  # 35 bits, many times the largest image
+_MOST_AREAS = 255
 
 
 class CocoRLE(TypedDict):
@@ -62,17 +64,26 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
     """A mask for pycocotools; DataError unless its run lengths fill an image of ``size``, (height, width) in pixels."""
     if tuple(rle.size) != tuple(size):
         raise DataError(
-            f"{where}: the mask has {rle.size[0]}x{rle.size[1]} pixels, the image {size[0]}x{size[1]} "
+            f"{where}: the mask has {shown(rle.size[0])}x{shown(rle.size[1])} pixels, the image {size[0]}x{size[1]} "
             "(height x width); write masks in the image's size."
         )
+    check_image_size(size[0], size[1], f"{where}: the mask")
+    pixels = size[0] * size[1]
     try:
-        total = int(run_lengths(rle.counts).sum())
+        lengths = run_lengths(rle.counts)
     except DataError as error:
         raise DataError(f"{where}: {error}; write the label again.") from error
-    if total != size[0] * size[1]:
+    # The sum of longer ones may not fit into 64 bits, nor each into the 32 bits of pycocotools.
+    if lengths.max(initial=0) > pixels:
         raise DataError(
-            f"{where}: the run lengths add up to {total:,} pixels, a mask of {size[0]}x{size[1]} has "
-            f"{size[0] * size[1]:,}; write the label again."
+            f"{where}: the run lengths hold one of {lengths.max():,} pixels, a mask of {size[0]}x{size[1]} has "
+            f"{pixels:,}; write the label again."
+        )
+    total = int(lengths.sum())
+    if total != pixels:
+        raise DataError(
+            f"{where}: the run lengths add up to {total:,} pixels, a mask of {size[0]}x{size[1]} has {pixels:,}; write "
+            "the label again."
         )
     return {"size": [int(size[0]), int(size[1])], "counts": rle.counts.encode()}
 
@@ -90,7 +101,9 @@ def paint(
 
 def areas(masks: Sequence[CocoRLE]) -> np.ndarray:
     """The pixels of N masks, (N,) int64."""
-    return coco_mask.area(list(masks)).astype(np.int64) if masks else np.zeros(0, np.int64)
+    # Of a list, pycocotools' area fails from 256 masks on: under NumPy 2 it cannot make an array of their number.
+    parts = [coco_mask.area(list(masks[i : i + _MOST_AREAS])) for i in range(0, len(masks), _MOST_AREAS)]
+    return np.concatenate(parts, dtype=np.int64, casting="unsafe") if parts else np.zeros(0, np.int64)
 
 
 def overlap(masks: Sequence[CocoRLE]) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from .json_file import JSON_ERRORS
+
 # The list, alone or as the first thing of an object, and with what its first frame begins.
 _BEGINNING = re.compile(rb'\s*(\{\s*"frames"\s*:\s*)?\[\s*(?:\{\s*("[^"\\]*")\s*:)?')
 
@@ -42,8 +44,8 @@ def split_frames(path: Path, size: int) -> list[tuple[int, int]]:
             commas = [first]
             while (comma := cut.search(content, commas[-1] + size, last)) is not None:
                 commas.append(comma.start(1))
-    except (OSError, ValueError):
-        # mmap's for an empty file, and msgspec's.
+    except (OSError, ValueError, *JSON_ERRORS):
+        # ValueError is mmap's, for an empty file.
         return []
     return [(start + 1, end) for start, end in zip(commas, [*commas[1:], last], strict=True)]
 

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import DataError
-from .coco import ABSENT, CocoDocument, coco_frames, coco_parts
+from ..errors import DataError, shown
+from .coco import coco_frames, coco_parts
 from .folders import label_files
 from .image_names import image_name, image_stem
+from .json_file import JSON_ERRORS, read_json
+from .label_document import lower_attributes, open_document, with_size
 from .labels import (
     Box2D,
     DocumentPart,
@@ -26,10 +28,10 @@ from .labels import (
     Label,
     diagnose,
     each_once,
-    read_content,
     scalabel_parts,
     without_collection,
 )
+from .unlabelled import check_objects, labelled_frames
 
 logger = logging.getLogger(__name__)
 
@@ -56,24 +58,22 @@ class LabelSet(NamedTuple):
 def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     """Reads a label file, or every file of a folder that :func:`~bdd100k_d2.data.folders.label_files` finds.
 
-    Understood are Scalabel (a list of frames or ``{"frames": [...]}``: det_20, the 2018 lists, tracking, run lengths,
-    predictions), the per-image files of the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool
-    (:mod:`~bdd100k_d2.data.coco`). Category names stay; :func:`~bdd100k_d2.data.categories.det_class` maps them. The
-    tracking files' "Occluded" and "Truncated" become "occluded" and "truncated". Boxes become corners in pixels,
-    inclusive; those of a COCO file that have no area are left out with a warning.
+    Understood are Scalabel (a list of frames, ``{"frames": [...]}`` or one frame: det_20, the 2018 lists, tracking, run
+    lengths, predictions), the flat list of boxes of 2018 (:mod:`~bdd100k_d2.data.unlabelled`), the per-image files of
+    the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool (:mod:`~bdd100k_d2.data.coco`), saved
+    in any way that :func:`~bdd100k_d2.data.json_file.read_json` knows. Category names stay;
+    :func:`~bdd100k_d2.data.categories.det_class` maps them. "Occluded" and "Truncated" of some files become "occluded"
+    and "truncated"; frames get the size that their file's config states. Boxes become corners in pixels, inclusive;
+    those of a COCO file that have no area are left out with a warning.
 
     Raises:
-        DataError: a file that does not exist, is empty, cut off or of another format, a field of the wrong type, a
-            frame that stands twice, a folder without label files, or files of two vintages.
+        DataError: a file that does not exist, is empty, cut off or of another format, whose objects stand under other
+            keys than Scalabel's, a field of the wrong type, a frame that stands twice, whose name or size no image has,
+            a folder without label files, or files of two vintages.
     """
     path = Path(path)
     with without_collection():
         return _read_folder(path) if path.is_dir() else _read_file(path)
-
-
-def lower_attributes(content: bytes) -> bytes:
-    """Labels with the two attributes in small letters that some tracking files write with a capital."""
-    return content.replace(b'"Occluded"', b'"occluded"').replace(b'"Truncated"', b'"truncated"')
 
 
 def _read_folder(folder: Path) -> LabelSet:
@@ -98,45 +98,34 @@ def _read_folder(folder: Path) -> LabelSet:
     return LabelSet(frames, next(iter(told), Vintage.SCALABEL))
 
 
-class _Document(CocoDocument):
-    """The keys that tell one document from another. What they hold is skipped, and decoded once its type is known."""
-
-    name: msgspec.Raw = ABSENT
-    frames: msgspec.Raw = ABSENT
-
-
 def _read_file(path: Path) -> LabelSet:
-    content = read_content(path)
+    content = lower_attributes(read_json(path))
     try:
-        if content.lstrip()[:1] != b"{":
-            found = _from_scalabel(content)
+        document = open_document(content)
+        if document.is_coco:
+            found = LabelSet(_with_area(coco_frames(document, path), path), Vintage.COCO)
+        elif document.is_first_release:
+            found = LabelSet([_first_release(content, document.frames, path)], Vintage.PER_IMAGE_2018)
         else:
-            document = msgspec.json.decode(content, type=_Document)
-            if document.is_coco:
-                found = LabelSet(_with_area(coco_frames(document, path), path), Vintage.COCO)
-            elif document.name is not ABSENT:
-                first = msgspec.json.decode(content, type=_FirstRelease)
-                (only,) = first.frames
-                frame = Frame(image_name(first.name), None, first.attributes, only.timestamp, labels=only.objects)
-                found = LabelSet([frame], Vintage.PER_IMAGE_2018)
-            else:
-                found = _from_scalabel(document.frames)
-    except msgspec.MsgspecError as error:
+            frames = msgspec.json.decode(document.frames, type=list[Frame])
+            frames = labelled_frames(frames, document.frames, path)
+            with_size(frames, document.size)
+            found = LabelSet(frames, _tell(frames))
+    except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
     return found._replace(frames=list(each_once(found.frames, path)))
 
 
+def _first_release(content: bytes, objects: msgspec.Raw, path: Path) -> Frame:
+    found = msgspec.json.decode(content, type=_FirstRelease)
+    (only,) = found.frames
+    if only.objects is None:
+        check_objects(objects, path)
+    return Frame(image_name(found.name), None, found.attributes, only.timestamp, labels=only.objects)
+
+
 _NAMES_2018 = {"bike", "motor", "person", "lane", "drivable area"}
 _NAMES_2020 = {"bicycle", "motorcycle", "pedestrian", "other person", "other vehicle", "trailer"}
-
-
-def _from_scalabel(content: bytes | msgspec.Raw) -> LabelSet:
-    frames = msgspec.json.decode(content, type=list[Frame])
-    vintage = _tell(frames)
-    # No other files have capitals, so no others are searched for them.
-    if vintage is Vintage.TRACKING and (lowered := lower_attributes(bytes(content))) != bytes(content):
-        frames = msgspec.json.decode(lowered, type=list[Frame])
-    return LabelSet(frames, vintage)
 
 
 def _tell(frames: list[Frame]) -> Vintage:
@@ -159,7 +148,7 @@ def _tell(frames: list[Frame]) -> Vintage:
 
 class _Objects(msgspec.Struct):
     objects: list[Label] | None = None
-    timestamp: int | None = None
+    timestamp: Any = None
 
 
 class _FirstRelease(msgspec.Struct):
@@ -173,7 +162,9 @@ def _parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whateve
     if isinstance(document, dict) and ("images" in document or "annotations" in document):
         return coco_parts(document)
     if isinstance(document, dict) and "name" in document:
-        return [DocumentPart(f"frame {image_name(str(document['name']))}", document, _FirstRelease)]
+        if "frames" not in document:
+            return scalabel_parts([document])
+        return [DocumentPart(f"frame {image_name(shown(document['name']))}", document, _FirstRelease)]
     return scalabel_parts(document)
 
 

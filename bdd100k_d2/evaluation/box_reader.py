@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ..data.labels import Frame, without_collection
+from ..data.coco_results import is_results, read_predictions
+from ..data.json_file import JSON_ERRORS
+from ..data.labels import Frame, is_frame_name, without_collection
 from ..data.splitter import read_part, split_frames
-from ..data.vintages import read_labels
 from ..errors import DataError
 from .boxes import Boxes, join_boxes, predicted_boxes
 
@@ -49,18 +50,20 @@ class CommonMemory:
 
 
 @contextmanager
-def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[Callable[[], Boxes]]:
-    """Begins to read predictions from a label file of any vintage or a folder of them.
+def reading_boxes(
+    path: str | os.PathLike[str], processes: int = 1, image_ids: Path | None = None
+) -> Iterator[Callable[[], Boxes]]:
+    """Begins to read predictions from a label file of any vintage, a folder of them, or a list of COCO results.
 
     A large Scalabel list is read by up to ``processes`` and in parts, so that its records never stand in memory
-    together, and the caller can do something else meanwhile.
+    together, and the caller can do something else meanwhile. ``image_ids`` are those of results.
 
     Yields:
         A function that waits for the boxes and returns them. It raises DataError: an unreadable file, a frame that
         stands twice, an unknown category, or a box without a score.
     """
     path = Path(path)
-    large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK)
+    large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK) and not is_results(path)
     parts = split_frames(path, _PART) if large else []
     with _reading_parts(path, parts, processes) as read_parts:
 
@@ -68,12 +71,17 @@ def reading_boxes(path: str | os.PathLike[str], processes: int = 1) -> Iterator[
             read = read_parts()
             whole = [part for part in read if part is not None]
             joined = join_boxes(whole) if whole and len(whole) == len(read) else None
-            if joined is None or len(set(joined.names)) < len(joined.names):
+            if joined is None or image_ids is not None or not _is_sound(joined):
                 # Any other format, and every kind of bad file, of which the general reader says what is wrong.
-                return predicted_boxes(read_labels(path).frames, path)
+                return predicted_boxes(read_predictions(path, image_ids), path)
             return joined
 
         yield boxes
+
+
+def _is_sound(boxes: Boxes) -> bool:
+    """Whether there are boxes, and frames that no other is called as and that images may be called."""
+    return len(boxes.frame) > 0 and len(set(boxes.names)) == len(boxes.names) and all(map(is_frame_name, boxes.names))
 
 
 @contextmanager
@@ -97,7 +105,7 @@ def _read_part(path: Path, start: int, end: int) -> Boxes | None:
     try:
         with without_collection():
             return predicted_boxes(msgspec.json.decode(read_part(path, start, end), type=list[Frame]))
-    except (OSError, msgspec.MsgspecError, DataError):
+    except (OSError, *JSON_ERRORS, DataError):
         return None
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..data.categories import DET_CLASSES, det_class
 from ..data.labels import Box2D, Frame, Label, LabelAttributes
-from ..errors import DataError
+from ..errors import DataError, shown
 from .metrics.detection import Detections, GroundTruth
 
 _CLASS: dict[str | None, int] = {name: known.index for name, known in DET_CLASSES.items()}
 _IGNORED: dict[str | None, bool] = {name: known.ignored for name, known in DET_CLASSES.items()}
 _NO_ATTRIBUTES = LabelAttributes()
+_LARGEST = 1e100
 _FLAG = {True: 1, False: 0, None: -1}
 
 
@@ -121,7 +122,8 @@ def predicted_boxes(frames: Sequence[Frame], source: str | os.PathLike[str] = "p
     if len(missing):
         label = labels[missing[0]]
         raise DataError(
-            f"{source}: frame {boxes.names[boxes.frame[missing[0]]]}: prediction {label.id} ({label.category}) has no "
+            f"{source}: frame {boxes.names[boxes.frame[missing[0]]]}: prediction {shown(label.id)} "
+            f"({shown(label.category)}) has no "
             "score; write a finite number between 0 and 1."
         )
     return boxes
@@ -162,16 +164,20 @@ def _columns(
         try:
             det_class(label.category)
         except DataError as error:
-            raise DataError(f"{source}: frame {frames[places[i]].name}, label {label.id}: {error}") from None
+            raise DataError(
+                f"{source}: frame {shown(frames[places[i]].name)}, label {shown(label.id)}: {error}"
+            ) from None
         raise
-    return Boxes(
-        [frame.name for frame in frames],
-        places,
-        np.array(category, np.int64),
-        _corners([label.box2d for label in labels]),  # type: ignore[misc]  # all of them have a box
-        score,
-        without_box,
-    )
+    corners = _corners([label.box2d for label in labels])  # type: ignore[misc]  # all of them have a box
+    # Area and overlap of larger ones are no numbers.
+    if len(corners) and not -_LARGEST < corners.min() <= corners.max() < _LARGEST:
+        i = int(np.flatnonzero(~(np.abs(corners) < _LARGEST).all(axis=1))[0])
+        box = ", ".join(f"{corner:g}" for corner in corners[i])
+        raise DataError(
+            f"{source}: frame {shown(frames[places[i]].name)}, label {shown(labels[i].id)}: the box ({box}) is none in "
+            "pixels; mend or remove that label."
+        )
+    return Boxes([frame.name for frame in frames], places, np.array(category, np.int64), corners, score, without_box)
 
 
 # A box in MessagePack, if its corners are floats: a byte, and of each corner the name in three bytes, a byte that says

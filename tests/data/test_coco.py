@@ -69,6 +69,21 @@ FORMS: dict[str, tuple[dict[str, Any], bool, bool]] = {
         False,
         False,
     ),
+    "numbers as text": (
+        {
+            "images": [IMAGE | {"id": "1"}],
+            "annotations": [CAR, RIDER | {"image_id": "1", "category_id": "7"}],
+            "categories": [CATEGORIES[0] | {"id": "3"}, CATEGORIES[1]],
+        },
+        False,
+        False,
+    ),
+    "no crowd that is null": (
+        coco() | {"annotations": [CAR | {"iscrowd": None, "ignore": None, "id": 1.0}, RIDER]},
+        False,
+        False,
+    ),
+    "a category twice": (coco() | {"categories": [*CATEGORIES, CATEGORIES[0]]}, False, False),
     "an empty segmentation": (coco(segmentation=[]), False, False),
     "a segmentation that is null": (coco() | {"annotations": [CAR | {"segmentation": None}, RIDER]}, False, False),
     "a polygon": (coco(segmentation=[[10, 20, 40, 20, 40, 60, 10, 60]]), False, True),
@@ -170,6 +185,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         coco([IMAGE, IMAGE | {"file_name": "b.jpg"}]),
         "frames a.jpg and b.jpg have the same image id 1; mend one of them.",
     ),
+    "an image id twice, once as text": (
+        coco([IMAGE, IMAGE | {"id": "1", "file_name": "b.jpg"}]),
+        "frames a.jpg and b.jpg have the same image id 1; mend one of them.",
+    ),
+    "a category id twice, once as text": (
+        coco() | {"categories": [*CATEGORIES, {"id": "3", "name": "truck"}]},
+        "categories car and truck have the same id 3; mend one of them.",
+    ),
+    "an image id with zeros before it": (
+        coco(image_id="01"),
+        "annotation 1 is of image id 01, but no image has that id; add the image or remove the annotation.",
+    ),
+    "a score as text": (coco(score="0.5"), "frame a.jpg, annotation 1: Expected `float | null`, got `str`"),
     "a frame twice": (
         coco([IMAGE, IMAGE | {"id": 2, "file_name": "train\\a.jpg"}]),
         "frame a.jpg stands twice; remove one of the two.",
@@ -199,7 +227,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "frame a.jpg, annotation 1: the run lengths add up to 10 pixels, a mask of 96x160 has 15,360; write the "
         "annotation again.",
     ),
-    "a crowd in words": (coco(iscrowd="yes"), "frame a.jpg, annotation 1: Expected `bool | int`, got `str`"),
+    "a crowd in words": (coco(iscrowd="yes"), "frame a.jpg, annotation 1: Expected `bool | int | null`, got `str`"),
 }
 
 

@@ -72,3 +72,9 @@ def test_endings_in_any_case(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert sorted(entry.name for entry in visible_files(tmp_path, ".png")) == ["a.PNG", "b.png"]
     assert [path.name for path in files_below(tmp_path, ".png")] == ["a.PNG", "b.png"]
+
+
+def test_label_files_have_several_endings(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.json.gz", "c.json", "d.jsonl.gz", "e.txt", "._f.json", "json"):
+        (tmp_path / name).touch()
+    assert [path.name for path in label_files(tmp_path)] == ["a.json.gz", "b.jsonl", "c.json", "d.jsonl.gz"]

@@ -51,6 +51,9 @@ def test_a_mask_by_hand() -> None:
         ("d", "end within a number"),
         ("3O5", "hold a negative length"),
         ("ooooooooooooo1", "hold a number that is larger than any image"),
+        # Their sums wrap around in 64 bits, and each length in the 32 bits of pycocotools.
+        ("oooooo?" * 50_000, "hold one of .* pixels, a mask of 4x6 has 24"),
+        ("`````P400", "hold one of .* pixels"),
     ],
 )
 def test_broken_run_lengths_are_named(counts: str, message: str) -> None:
@@ -75,3 +78,27 @@ def test_overlap_and_areas() -> None:
     assert not overlap(masks[:1])
     assert not overlap([masks[0], masks[1], masks[3]])
     assert overlap([masks[0], masks[3], masks[2]])
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((0, 0), "the mask is 0x0 pixels"),
+        ((-4, -6), "the mask is -6x-4 pixels"),
+        ((10**8, 10**8), "the mask is 100000000x100000000 pixels, more than 100,000,000 in all; .*BDD100K_MAX_PIXELS"),
+        ((10**900, 1), r"the mask is 1x10+\.\.\.0+ pixels"),
+    ],
+)
+def test_sizes_that_no_image_has(size: tuple[int, int], message: str) -> None:
+    with pytest.raises(DataError, match=f"label 3 .car.: {message}"):
+        check(RLE(counts="", size=size), size)
+
+
+@pytest.mark.parametrize("count", (1, 255, 256, 300, 600))
+def test_areas_of_any_number_of_masks(count: int) -> None:
+    pixels = [np.arange(900).reshape(30, 30) % (count + 1) == i for i in range(count)]
+    masks = [check(encode(mask), (30, 30)) for mask in pixels]
+    found = areas(masks)
+    assert found.dtype == np.int64 and found.tolist() == [int(mask.sum()) for mask in pixels]
+    assert not overlap(masks)
+    assert overlap([*masks, masks[0]])

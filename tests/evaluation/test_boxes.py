@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bdd100k_d2.data.labels import Box2D, Frame, Label, LabelAttributes
+from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation import box_reader
 from bdd100k_d2.evaluation.box_reader import reading_boxes
 from bdd100k_d2.evaluation.boxes import ground_truth_columns, predicted_boxes
@@ -75,7 +76,7 @@ def test_the_shortest_labels_are_read_in_parts(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(box_reader, "_PART", 200)
     monkeypatch.setattr(box_reader, "CAN_FORK", forks)
     # The general reader, which reads what the parts cannot, would come to the same.
-    monkeypatch.setattr(box_reader, "read_labels", None)
+    monkeypatch.setattr(box_reader, "read_predictions", None)
     with reading_boxes(path, 2) as boxes:
         found = boxes()
     assert found.names == [str(i) for i in range(60)]
@@ -84,3 +85,12 @@ def test_the_shortest_labels_are_read_in_parts(tmp_path: Path, monkeypatch: pyte
     assert found.category.tolist() == [(4, 2)[j % 2] for _, j in labels]
     assert found.score.tolist() == [j % 2 for _, j in labels]
     assert all(column.flags.owndata and column.flags.aligned for column in found[1:5])
+
+
+@pytest.mark.parametrize("corner", (1e308, -1e308, 1e100, np.inf, np.nan))
+def test_corners_that_are_none_in_pixels_are_refused(corner: float) -> None:
+    frames = [Frame("a.jpg", labels=[Label("7", "car", 0.5, box2d=Box2D(0, 0, corner, 9))])]
+    with pytest.raises(DataError, match=r"frame a.jpg, label 7: the box \(0, 0, .*, 9\) is none in pixels; mend"):
+        predicted_boxes(frames)
+    with pytest.raises(DataError, match="is none in pixels"):
+        ground_truth_columns(frames, ["a.jpg"])

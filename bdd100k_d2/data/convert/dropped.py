@@ -4,12 +4,15 @@ from collections import Counter
 from threading import Lock
 
 from ..labels import Frame, FrameAttributes, Label, LabelAttributes
-from .scalabel import has_polygon
+from .scalabel import SourceFrame, SourceLabel, has_polygon
 
 # Kinds; a kind is a phrase that follows its count.
 CONDITIONS = "frames whose weather, scene and time of day are not kept"
 VIDEO = "frames whose video, index or timestamp are not kept"
 LABEL_ATTRIBUTES = "labels whose attributes (occluded, truncated, traffic light colour) are not kept"
+OTHER_ATTRIBUTES = "labels whose further attributes (area type, lane style, ...) are not kept"
+OTHER_FIELDS = "labels with more (box3d, ...) that is not kept"
+OTHER_OF_FRAME = "frames with more (url, sensor, further attributes, ...) that is not kept"
 LIGHT_COLOR = "labels whose traffic light colour is not kept"
 SCORES = "labels whose score is not kept"
 IDS = "labels whose id is not kept"
@@ -25,6 +28,10 @@ RENAMED = "labels under another name of their class (bike, motor, person, van, .
 IGNORED_CLASS = "labels of ignored classes (other person, other vehicle, trailer) become crowds of the nearest class"
 IGNORED_AS_CROWD = "ignored labels become crowds, the two cannot be told apart"
 CROWDS_LEFT_OUT = "crowds and ignored labels are left out: they would be trained on as plain objects"
+
+
+# Polygons have a kind of their own, and how a label was made says nothing of the object.
+_UNCOUNTED = {"poly2d", "index", "manualShape", "manualAttributes"}
 
 
 class Dropped:
@@ -46,17 +53,23 @@ class Dropped:
             self.add(CONDITIONS)
         if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
             self.add(VIDEO)
+        if isinstance(frame, SourceFrame) and (frame.rest or frame.rest_of_attributes):
+            self.add(OTHER_OF_FRAME)
 
     def add_attributes(self, label: Label) -> None:
         """Counts a label's attributes, if they say anything: false is what is read of labels without attributes."""
         attributes = label.attributes
         if attributes is not None and (attributes.occluded or attributes.truncated or has_light(attributes)):
             self.add(LABEL_ATTRIBUTES)
+        if isinstance(label, SourceLabel) and label.rest_of_attributes:
+            self.add(OTHER_ATTRIBUTES)
 
     def add_polygon(self, label: Label) -> None:
-        """Counts a label's polygon, which Scalabel alone holds."""
+        """Counts a label's polygon, and what else of it Scalabel alone holds."""
         if has_polygon(label):
             self.add(POLYGONS)
+        if isinstance(label, SourceLabel) and not _UNCOUNTED.issuperset(label.rest):
+            self.add(OTHER_FIELDS)
 
     def counts(self) -> dict[str, int]:
         """The counts by kind, the largest first; kinds that did not occur are not in it."""

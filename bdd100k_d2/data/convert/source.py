@@ -94,7 +94,7 @@ def open_source(path: Path, kind: str | None, dropped: Dropped, options: SourceO
         total = len(list_labels(folder))
         frames = read_yolo(folder, read_classes(folder, options.classes), Sizes(folder, options.images, options.size))
     else:
-        frames = read_coco(path) if kind == "coco" else read_scalabel(path)
+        frames = read_coco(path) if kind == "coco" else read_scalabel(path, dropped.add)
     first, frames = _first(_checked(frames, path, dropped))
     labels = [label for frame in first for label in frame.labels or ()]
     task = options.task or guess_task(first, path)

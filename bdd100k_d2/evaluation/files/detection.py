@@ -1,7 +1,7 @@
 """Detection: two label files -> matched frames to be scored."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.image_names import image_stem
-from ...data.labels import FrameAttributes, attributes_of
+from ...data.labels import Frame, FrameAttributes, attributes_of
 from ...data.vintages import Vintage, read_labels
+from ...errors import DataError
 from ...tasks import TASKS
 from ..box_reader import reading_boxes
 from ..boxes import Boxes, LabelFlags, ground_truth_columns
 from ..metrics.detection import Detections, GroundTruth, detection_scores
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import MatchedFrames, match_frames
+from .prediction_labels import check_without_shape, ids_of_results
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +55,19 @@ class DetectionFiles(NamedTuple):
     vintage: Vintage
 
 
-def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
+def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | None = None) -> DetectionFiles:
     """Reads two label files of any vintage, or folders of them, and matches their frames.
 
+    Predictions may be COCO results, of which the COCO file ``image_ids``, else the ground truth, names the images.
+
     Raises:
-        DataError: a bad file, an unknown category, a box without a score, or predictions of other frames.
+        DataError: a bad file, an unknown category, a box without a score, labels of which none has a box, or
+            predictions of other frames.
     """
-    with reading_boxes(predicted, processes) as boxes:
+    with reading_boxes(predicted, processes, ids_of_results(truth, predicted, image_ids)) as boxes:
         frames, vintage = read_labels(truth)
         names = sorted(frame.name for frame in frames)
+        check_boxes_present(frames, truth)
         columns = ground_truth_columns(frames, names, truth)
         attributes = attributes_of(frames)
         if any(label.score is not None for frame in frames for label in frame.labels or ()):
@@ -70,9 +76,21 @@ def open_det(truth: Path, predicted: Path, processes: int) -> DetectionFiles:
         del frames
         found = boxes()
     match_frames(names, found.names, truth, predicted)
+    if not len(found.frame):
+        check_without_shape(predicted, "box2d", found.without_box)
     if found.without_box:
         logger.warning("%s: %d predictions have no box (box2d) and are left out.", predicted, found.without_box)
     return DetectionFiles(MatchedBoxes(names, *columns, found.detections(names)), attributes, vintage)
+
+
+def check_boxes_present(frames: Iterable[Frame], path: Path) -> None:
+    """Raises DataError if the ground truth has labels, and all of them are without a box."""
+    labels = [label for frame in frames for label in frame.labels or ()]
+    if labels and all(label.box2d is None for label in labels):
+        raise DataError(
+            f"{path}: not one of the {len(labels):,} labels has a box (box2d); give labels/det_20/, not polygons or "
+            "masks."
+        )
 
 
 def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> MatchedBoxes:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...data.folders import holds
+from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.image_names import image_stem
 from ...data.labels import FrameAttributes, attributes_of, without_collection
 from ...data.slices import FRAME_ATTRIBUTES
@@ -26,8 +26,17 @@ logger = logging.getLogger(__name__)
 Attributes = Mapping[str, FrameAttributes]
 
 
-def _open_det(truth: Path, predicted: Path, _: Path | None, workers: int) -> tuple[MatchedFrames, Attributes]:
-    matched, attributes, vintage = open_det(truth, predicted, workers)
+class BesidePredictions(NamedTuple):
+    """Files that say more of predictions: the scores of bitmasks, and the COCO file of the ids of results."""
+
+    score_file: Path | None = None
+    image_ids: Path | None = None
+
+
+def _open_det(
+    truth: Path, predicted: Path, beside: BesidePredictions, workers: int
+) -> tuple[MatchedFrames, Attributes]:
+    matched, attributes, vintage = open_det(truth, predicted, workers, beside.image_ids)
     logger.info(
         "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", truth, vintage.value
     )
@@ -37,32 +46,38 @@ def _open_det(truth: Path, predicted: Path, _: Path | None, workers: int) -> tup
 # The readers of the other tasks are imported when needed: detections are scored in a time in which that counts.
 
 
-def _open_masks(task: str, truth: Path, predicted: Path, _: Path | None, workers: int) -> tuple[MatchedFrames, None]:
+def _open_masks(
+    task: str, truth: Path, predicted: Path, _: BesidePredictions, workers: int
+) -> tuple[MatchedFrames, None]:
     from .segmentation import open_masks
 
     return open_masks(task, truth, predicted, workers), None
 
 
-def _open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, workers: int) -> tuple[MatchedFrames, None]:
+def _open_ins_seg(truth: Path, predicted: Path, beside: BesidePredictions, workers: int) -> tuple[MatchedFrames, None]:
     from .instances import open_ins_seg
 
-    return open_ins_seg(truth, predicted, score_file, workers), None
+    return open_ins_seg(truth, predicted, beside.score_file, workers, beside.image_ids), None
 
 
-def _open_pan_seg(truth: Path, predicted: Path, _: Path | None, workers: int) -> tuple[MatchedFrames, None]:
+def _open_pan_seg(truth: Path, predicted: Path, _: BesidePredictions, workers: int) -> tuple[MatchedFrames, None]:
     from .panoptic import open_pan_seg
 
     return open_pan_seg(truth, predicted, workers), None
 
 
-OPENERS: dict[str, Callable[[Path, Path, Path | None, int], tuple[MatchedFrames, Attributes | None]]] = {
+OPENERS: dict[str, Callable[[Path, Path, BesidePredictions, int], tuple[MatchedFrames, Attributes | None]]] = {
     "det": _open_det,
     "sem_seg": partial(_open_masks, "sem_seg"),
     "drivable": partial(_open_masks, "drivable"),
     "ins_seg": _open_ins_seg,
     "pan_seg": _open_pan_seg,
 }
-"""By task: ground truth, predictions, score file, workers -> matched frames, and their attributes (None for masks)."""
+"""By task: ground truth, predictions, files beside these, workers -> matched frames, attributes (None of masks)."""
+
+
+RESULT_TASKS = ("det", "ins_seg")
+"""The tasks whose predictions may be COCO results."""
 
 
 class FileScores(NamedTuple):
@@ -100,6 +115,7 @@ def evaluate_files(
     predicted: str | os.PathLike[str],
     *,
     score_file: str | os.PathLike[str] | None = None,
+    image_ids: str | os.PathLike[str] | None = None,
     by: str | Sequence[str] = (),
     attributes: str | os.PathLike[str] | None = None,
     workers: int | None = None,
@@ -111,6 +127,8 @@ def evaluate_files(
         truth: label files of any vintage, or a folder of masks or bitmasks, as the task has it.
         predicted: likewise.
         score_file: for ins_seg with bitmasks: the scores of the instances.
+        image_ids: for predictions that are COCO results (det and ins_seg): the COCO file that has their image ids and
+            categories, where the ground truth is not COCO.
         by: attributes to slice by, one or several: "weather", "scene", "timeofday"; for det also "occluded" and
             "truncated".
         attributes: a label file with the frames' attributes; needed with ``by`` where ``truth`` holds masks.
@@ -121,11 +139,14 @@ def evaluate_files(
         DataError: bad files, which the message names with the frame and the remedy.
     """
     by = [by] if isinstance(by, str) else by
-    truth, predicted, scores = Path(truth), Path(predicted), None if score_file is None else Path(score_file)
+    truth, predicted = Path(truth), Path(predicted)
+    beside = BesidePredictions(*(None if path is None else Path(path) for path in (score_file, image_ids)))
     _check_arguments(task, truth, predicted, by)
+    if beside.image_ids is not None and task not in RESULT_TASKS:
+        raise ConfigError(f"COCO results are of {' and '.join(RESULT_TASKS)}, not of {task}; leave out the image ids.")
     # Nearly all that is read stays to the end, and looking through it for garbage costs a tenth of the time.
     with without_collection():
-        matched, found = OPENERS[task](truth, predicted, scores, workers or cores())
+        matched, found = OPENERS[task](truth, predicted, beside, workers or cores())
         slices: Mapping[str, Slice] = {}
         if by:
             source = truth if attributes is None else Path(attributes)
@@ -152,7 +173,7 @@ def read_attributes(source: Path, matched: MatchedFrames) -> Attributes:
     Raises:
         DataError: masks, which have none, or a label file of other frames.
     """
-    if source.is_dir() and not holds(source, ".json"):
+    if source.is_dir() and not files_below(source, *LABEL_SUFFIXES):
         raise DataError(
             f"{source}: masks have no attributes to slice by; name a label file of the same frames with --attributes."
         )

@@ -11,7 +11,7 @@ import numpy as np
 from ...data.categories import INS_SEG, ins_seg_class
 from ...data.labels import Frame
 from ...data.rle import areas, overlap
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
@@ -37,17 +37,20 @@ def _score_run_lengths(frames: Sequence[tuple[FrameMasks, FrameMasks]]) -> Toolk
     return official_detection(rle_scores(truth, predicted, len(INS_SEG)), TASKS["ins_seg"].names)
 
 
-def open_ins_seg(truth: Path, predicted: Path, score_file: Path | None, processes: int) -> MatchedFrames:
+def open_ins_seg(
+    truth: Path, predicted: Path, score_file: Path | None, processes: int, image_ids: Path | None = None
+) -> MatchedFrames:
     """Reads two folders of bitmasks, or two label files with run lengths or folders of those, and matches their frames.
 
-    ``score_file`` holds the scores of predicted bitmasks; label files hold their own.
+    ``score_file`` holds the scores of predicted bitmasks; label files hold their own. ``image_ids`` is a COCO file that
+    names the images of predictions that are COCO results, where the ground truth is none.
 
     Raises:
         DataError: a bad file, ground truth and predictions of two kinds or of other frames, or bitmasks without scores.
     """
     found = find_bitmasks(truth, predicted)
     if found is None:
-        names, masks = count_run_lengths(truth, predicted, processes, "Checking masks", _read_masks)
+        names, masks = count_run_lengths(truth, predicted, processes, "Checking masks", _read_masks, image_ids)
         return CountedFrames(names, masks, _score_run_lengths)
     if score_file is None:
         raise DataError(
@@ -93,7 +96,7 @@ def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[
     """The masks of a frame, and how many of its labels have none."""
     labels, classes = [], []
     for label in frame.labels or ():
-        where = f"{path}: frame {frame.name}, label {label.id}"
+        where = f"{path}: frame {frame.name}, label {shown(label.id)}"
         known = ins_seg_class(label.category, where)
         if label.rle is None:
             continue

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...data.bitmasks import Bitmask, check_categories, empty_bitmask, read_bitmask
-from ...data.folders import files_below
+from ...data.coco_results import read_predictions
+from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.labels import Frame, Label
 from ...data.masks import list_masks
 from ...data.rle import CocoRLE, check_rle
 from ...data.vintages import read_labels
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...parallel import map_frames
 from .matched_frames import Counted, match_frames
+from .prediction_labels import check_mask_predictions, ids_of_results
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def _png_files(path: Path) -> dict[str, Path] | None:
         return None
     # In the toolkit's order, which decides between equal scores.
     files = {file.name: file for file in list_masks(path, below=True).values()}
-    if not files and not files_below(path, ".json"):
+    if not files and not files_below(path, *LABEL_SUFFIXES):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of bitmasks or label files.")
     return files or None
 
@@ -91,22 +93,26 @@ def count_run_lengths(
     processes: int,
     what: str,
     count: Callable[[Path, Path, tuple[Frame, Frame]], tuple[Counted, LeftOut]],
+    image_ids: Path | None = None,
 ) -> tuple[list[str], list[Counted]]:
     """Reads label files, pairs their frames by name, and counts each pair; a frame not predicted has no labels.
 
     One warning for each kind and file tells what is left out. ``what`` is done, for the progress bar; ``count`` takes
-    the two paths and a pair of frames. Returned are the names of the frames, sorted, and what was counted in them.
+    the two paths and a pair of frames. ``image_ids`` is of predictions that are COCO results. Returned are the names of
+    the frames, sorted, and what was counted in them.
 
     Raises:
         DataError: as :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.matched_frames.match_frames`, or no
             label of the ground truth has run lengths.
     """
     true_frames = {frame.name: frame for frame in read_labels(truth).frames}
-    frames = {frame.name: frame for frame in read_labels(predicted).frames}
+    found_frames = read_predictions(predicted, ids_of_results(truth, predicted, image_ids))
+    frames = {frame.name: frame for frame in found_frames}
     names = match_frames(true_frames, frames, truth, predicted)
     check_masks_present(true_frames.values(), truth)
     pairs = [(true_frames[name], frames.get(name) or Frame(name)) for name in names]
     found = list(map_frames(partial(count, truth, predicted), pairs, processes, what))
+    check_mask_predictions(found_frames, predicted)
     for side, path in enumerate((truth, predicted)):
         warn_without_mask(path, sum(left_out.without_mask[side] for _, left_out in found))
         if other := sum((left_out.other_tasks[side] for _, left_out in found), Counter[str]()):
@@ -150,7 +156,11 @@ def checked_masks(frame: Frame, labels: Sequence[Label], truth: Frame, path: Pat
         DataError: a mask of another size, or broken run lengths.
     """
     return [
-        check_rle(label.rle, truth.height_width, f"{path}: frame {frame.name}, label {label.id} ({label.category})")
+        check_rle(
+            label.rle,
+            truth.height_width,
+            f"{path}: frame {frame.name}, label {shown(label.id)} ({shown(label.category)})",
+        )
         for label in labels
         if label.rle is not None
     ]

@@ -10,7 +10,7 @@ import numpy as np
 from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known
 from ...data.labels import Frame
 from ...data.rle import overlap
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
@@ -78,7 +78,7 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
             other_tasks[name] += 1
         else:
             raise DataError(
-                f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
+                f"{path}: frame {frame.name}, label {shown(label.id)}: unknown category {shown(repr(label.category))}. "
                 f"Known are {', '.join(PAN_SEG_IDS)}."
             )
     masks = checked_masks(frame, labels, truth, path)

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 
 from ...data.image_names import image_stem, is_image_name
-from ...data.labels import DocumentPart, are_objects, diagnose, read_content
+from ...data.json_file import JSON_ERRORS, read_json
+from ...data.labels import DocumentPart, are_objects, diagnose
 from ...errors import DataError
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
@@ -32,10 +33,10 @@ def read_score_file(path: Path) -> dict[str, InstanceScores]:
         DataError: a file that cannot be read, a frame twice or not named after an image, an annotation id twice or
             none, or a score that is missing, NaN or infinite.
     """
-    content = read_content(path, "score file", "check the path")
+    content = read_json(path, "score file", "check the path")
     try:
         frames = msgspec.json.decode(content, type=list[_Frame])
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
     scores: dict[str, InstanceScores] = {}
     for frame in frames:

@@ -12,19 +12,20 @@ import numpy as np
 from hotcoco.semantic import SemanticEval
 
 from ...data.categories import IGNORE_LABEL, is_known
-from ...data.folders import files_below
+from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.image_names import image_stem
 from ...data.labels import Frame
 from ...data.masks import check_mask, frame_to_mask, list_masks, read_mask
 from ...data.png import GREY, read_header
 from ...data.vintages import read_labels
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.segmentation import confusion_matrix
 from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
 from .matched_frames import MatchedFrames, match_frames
 from .pairs import check_masks_present, warn_without_mask
+from .prediction_labels import check_mask_predictions
 
 logger = logging.getLogger(__name__)
 
@@ -146,12 +147,14 @@ def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
         return {frame: MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
     if path.suffix == ".png":
         raise DataError(f"{path}: one mask; give the folder of the masks.")
-    if path.is_dir() and not files_below(path, ".json"):
+    if path.is_dir() and not files_below(path, *LABEL_SUFFIXES):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of masks or label files.")
     frames = read_labels(path).frames
     if check:
         check_masks_present(frames, path)
     _check_labels(frames, classes, path)
+    if not check:
+        check_mask_predictions(frames, path)
     return {frame.name: MaskLabels(frame, path, task) for frame in frames}
 
 
@@ -174,8 +177,8 @@ def _check_labels(frames: Iterable[Frame], classes: Collection[str], path: Path)
             elif label.category not in classes:
                 if not is_known(label.category):
                     raise DataError(
-                        f"{path}: frame {frame.name}, label {label.id}: unknown category {label.category!r}. "
-                        f"Known are {', '.join(classes)}."
+                        f"{path}: frame {frame.name}, label {shown(label.id)}: unknown category "
+                        f"{shown(repr(label.category))}. Known are {', '.join(classes)}."
                     )
                 others += 1
     warn_without_mask(path, without)

@@ -30,10 +30,10 @@ def test_frames_equal_those_read_at_once(tmp_path: Path, monkeypatch: pytest.Mon
             frame["labels"] = [{"name": "x"} | label for label in frame.get("labels") or ()]
         path.write_text(json.dumps(frames))
     monkeypatch.setattr(scalabel, "_PART", 700)
-    streamed = msgspec.to_builtins(list(read_scalabel(path)))
+    streamed = json.loads(msgspec.json.encode(list(read_scalabel(path))))
     for frame in streamed:
-        for label in frame.get("labels") or ():
-            label.pop("poly2d", None)
+        for record in (frame, *(frame.get("labels") or ())):
+            record.pop("rest", None)
     assert streamed == msgspec.to_builtins(read_labels(path).frames)
 
 
@@ -89,3 +89,150 @@ def test_bad_label_files(tmp_path: Path) -> None:
             with pytest.raises(DataError, match=f"bad.json: .*{message}"):
                 run(tmp_path / "bad.json", tmp_path / target, to)
             assert not (tmp_path / target / "labels/train").exists() and not (tmp_path / "out.json").exists()
+
+
+POLYGON = [{"vertices": [[0.5, 1], [2, 3.25]], "types": "LL", "closed": True}]
+BOX = {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}
+LABELS = [
+    {
+        "id": "1",
+        "category": "lane",
+        "attributes": {"laneDirection": "parallel", "laneTypes": "crosswalk", "own": [1, {"a": None}]},
+        "poly2d": POLYGON,
+        "manualShape": True,
+        "manualAttributes": False,
+    },
+    {"id": 2, "category": "drivable area", "attributes": {"areaType": "direct"}, "poly2d": POLYGON, "index": 7},
+    {
+        "id": "3",
+        "category": "car",
+        "score": 0.5,
+        "attributes": {"occluded": True, "truncated": False, "crowd": False, "speed": 1e-7},
+        "box2d": BOX,
+        "box3d": {"location": [1, 2, 3], "alpha": 123456789012345678901234567890},
+        "my own": {"ä": "\u2028"},
+    },
+    {"id": "4", "category": "bus", "box2d": BOX},
+]
+FRAME = {
+    "name": "a.jpg",
+    "url": "http://x/a.jpg",
+    "videoName": "a",
+    "frameIndex": 3,
+    "timestamp": 66.6,
+    "attributes": {"weather": "clear", "sensor": "top"},
+    "size": {"width": 1280, "height": 720},
+    "intrinsics": {"focal": [1.5, 2.5]},
+    "labels": LABELS,
+}
+BARE = {"name": "b.jpg", "labels": []}
+CONFIG = {"imageSize": {"width": 640, "height": 480}, "categories": [{"name": "car"}]}
+SIZED = BARE | {"size": CONFIG["imageSize"]}
+FORMS = {
+    "a list": ([FRAME, BARE], [FRAME, BARE]),
+    "frames first": ({"frames": [FRAME, BARE], "config": CONFIG}, [FRAME, SIZED]),
+    "config first": ({"config": CONFIG, "frames": [FRAME, BARE]}, [FRAME, SIZED]),
+    "one frame": (FRAME, [FRAME]),
+    "per image": (
+        {
+            "name": "a",
+            "attributes": FRAME["attributes"],
+            "frames": [
+                {key: value for key, value in FRAME.items() if key not in ("name", "attributes", "labels")}
+                | {"objects": LABELS}
+            ],
+        },
+        [FRAME],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scalabel_comes_out_as_it_went_in(tmp_path: Path, form: str) -> None:
+    document, expected = FORMS[form]
+    (tmp_path / "in.json").write_text(json.dumps(document))
+    done = run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+    assert json.loads((tmp_path / "out.json").read_text()) == expected
+    lost = {scalabel.MORE_OF_FILE: 1} if form in ("frames first", "config first") else {}
+    assert (done.dropped, done.labels) == (lost, 4)
+
+
+@pytest.mark.parametrize("part", (1, 300, 8 << 20))
+def test_pieces_with_and_without_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    plain = {"name": "p.jpg", "labels": [LABELS[3]]}
+    frames = [one | {"name": f"{i}.jpg"} for i in range(4) for one in (plain, FRAME, BARE)]
+    frames = [frame | {"name": f"{i}.jpg"} for i, frame in enumerate(frames)]
+    (tmp_path / "in.json").write_text(json.dumps({"frames": frames, "config": CONFIG}))
+    monkeypatch.setattr(scalabel, "_PART", part)
+    run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+    expected = [{"size": CONFIG["imageSize"]} | frame for frame in frames]
+    assert json.loads((tmp_path / "out.json").read_text()) == expected
+
+
+def test_what_other_formats_do_not_hold_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(json.dumps([FRAME, BARE]))
+    for to, target in (("coco", "coco.json"), ("yolo", "yolo")):
+        dropped = run(tmp_path / "in.json", tmp_path / target, to).dropped
+        assert dropped["labels whose further attributes (area type, lane style, ...) are not kept"] == 1
+        assert dropped["labels with more (box3d, ...) that is not kept"] == 1
+        assert dropped["frames with more (url, sensor, further attributes, ...) that is not kept"] == 1
+
+
+REAL_2018 = ("labels_2018/bdd100k_labels_images_val.json", "labels_2018/bdd100k_labels_images_train.json")
+
+
+@pytest.mark.parametrize("path", (*REAL_2018, "labels/box_track_20/train/00091078-875c1f73.json"))
+def test_real_files_keep_every_field(real_root: Path, tmp_path: Path, path: str) -> None:
+    run(real_root / "bdd100k" / path, tmp_path / "out.json", "scalabel")
+
+    def told(value: object) -> object:
+        """Without what says nothing; attributes in small letters."""
+        if isinstance(value, dict):
+            return {
+                key.lower() if key in ("Occluded", "Truncated") else key: told(one)
+                for key, one in value.items()
+                if one is not None
+            }
+        return [told(one) for one in value] if isinstance(value, list) else value
+
+    expected = told(json.loads((real_root / "bdd100k" / path).read_text()))
+    assert told(json.loads((tmp_path / "out.json").read_text())) == expected
+
+
+def test_what_is_not_utf_8_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_bytes(
+        b'[{"name": "a.jpg", "labels": [], "x": "\xed"}, {"name": "b.jpg", "labels": []}]'
+    )
+    with pytest.raises(DataError, match="in.json: not UTF-8 .byte 0xed in line 1.; save the file as UTF-8"):
+        run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+
+
+def test_attributes_in_the_wrong_place_of_the_first_release(tmp_path: Path) -> None:
+    document = {"name": "a", "frames": [{"timestamp": 1, "attributes": [1], "objects": [LABELS[3]]}]}
+    (tmp_path / "in.json").write_text(json.dumps(document))
+    run(tmp_path / "in.json", tmp_path / "out.json", "scalabel")
+    assert json.loads((tmp_path / "out.json").read_text()) == [
+        {"name": "a.jpg", "timestamp": 1, "attributes": [1], "labels": [LABELS[3]]}
+    ]
+
+
+def test_the_size_that_a_file_states_is_that_of_its_frames(tmp_path: Path) -> None:
+    size = {"width": 1920, "height": 1080}
+    label = {"id": "0", "category": "car", "box2d": {"x1": 480, "y1": 270, "x2": 1439, "y2": 809}}
+    frames = [{"name": "a.jpg", "labels": [label]}, {"name": "b.jpg", "size": {"width": 8, "height": 9}}]
+    for number, document in enumerate(
+        (
+            {"config": {"imageSize": size, "categories": []}, "frames": frames},
+            {"frames": frames, "groups": None, "config": {"imageSize": size}},
+            {"frames": frames, "config": {"imageSize": None}},
+        )
+    ):
+        (tmp_path / "in.json").write_text(json.dumps(document))
+        a, b = read_labels(tmp_path / "in.json").frames
+        assert (a.height_width, b.height_width) == ((1080, 1920) if number < 2 else (720, 1280), (9, 8))
+        assert [frame.size for frame in read_scalabel(tmp_path / "in.json")] == [a.size, b.size]
+    run(tmp_path / "in.json", tmp_path / "y0", "yolo")
+    (tmp_path / "in.json").write_text(json.dumps({"config": {"imageSize": size}, "frames": frames[:1]}))
+    run(tmp_path / "in.json", tmp_path / "y", "yolo")
+    (text,) = (path.read_text() for path in tmp_path.glob("y/labels/*/*.txt"))
+    assert text.split() == ["2", *["0.50000000"] * 4]

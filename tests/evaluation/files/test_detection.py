@@ -59,7 +59,7 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
     whole = predicted_boxes(frames)
     monkeypatch.setattr(box_reader, "_LARGE", 0)
     monkeypatch.setattr(box_reader, "_PART", 300)
-    monkeypatch.setattr(box_reader, "read_labels", lambda path: pytest.fail("the general reader was asked"))
+    monkeypatch.setattr(box_reader, "read_predictions", lambda *paths: pytest.fail("the general reader was asked"))
     if indent:
         path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
     assert len(box_reader.split_frames(path, 300)) > 10

@@ -10,12 +10,18 @@ import pytest
 from support.random_files import write_instance_bitmasks, write_instance_run_lengths, write_many_instances
 from support.random_masks import SIZE, image_size, run_lengths, toolkit_frames, write_bitmask
 
-from bdd100k_d2.data.bitmasks import Bitmask
-from bdd100k_d2.data.labels import RLE, Frame, Label, write_frames
+from bdd100k_d2.data.bitmasks import Bitmask, read_bitmask
+from bdd100k_d2.data.convert.convert import convert
+from bdd100k_d2.data.convert.source import SourceOptions
+from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, write_frames
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, summary
 from bdd100k_d2.tasks import TASKS
+
+# 300 instances of a frame, of two pixels each.
+MANY = np.arange(1200).reshape(30, 40) // 2 % 300
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
@@ -283,3 +289,37 @@ def test_bad_folders_are_named(tiny: Path) -> None:
     write_bitmask(_tiny(), tiny / "pred/nested/a.png")
     with pytest.raises(DataError, match=r"pred: a.png and nested/a.png are masks of the same frame; remove one"):
         open_tiny(tiny)
+
+
+def many_labels(scores: bool = False) -> list[Label]:
+    names = TASKS["ins_seg"].names
+    return [
+        Label(str(i), names[i % len(names)], 0.5 + i / 1000 if scores else None, rle=run_lengths(i == MANY))
+        for i in range(300)
+    ]
+
+
+@pytest.mark.parametrize("task", ("ins_seg", "pan_seg", "sem_seg"))
+def test_a_frame_of_three_hundred_masks(tmp_path: Path, task: str) -> None:
+    write_frames([Frame("a.jpg", size=ImageSize(40, 30), labels=many_labels())], tmp_path / "gt.json")
+    write_frames([Frame("a.jpg", size=ImageSize(40, 30), labels=many_labels(True))], tmp_path / "pred.json")
+    found = evaluate_files(task, tmp_path / "gt.json", tmp_path / "pred.json", workers=1)
+    assert list(next(iter(found.official.values()))[-1].values()) == pytest.approx([100])
+    if task == "ins_seg":
+        convert(tmp_path / "gt.json", tmp_path / "coco.json", "coco", options=SourceOptions("ins_seg"))
+        assert len(json.loads((tmp_path / "coco.json").read_text())["annotations"]) == 300
+        convert(tmp_path / "gt.json", tmp_path / "masks", "masks", options=SourceOptions("ins_seg"))
+        back = read_bitmask(next((tmp_path / "masks").glob("*.png")))
+        assert len(back.ids) == 300
+
+
+def test_a_bitmask_of_three_hundred_instances(tmp_path: Path) -> None:
+    ids = np.arange(1, 301)
+    many = Bitmask(MANY.astype(np.int32) + 1, ids, 1 + ids % 8, np.zeros(300, int))
+    for folder in ("gt", "pred"):
+        write_bitmask(many, tmp_path / folder / "a.png")
+    labels = [{"index": int(i), "score": float(1 - i / 1000)} for i in ids]
+    (tmp_path / "score.json").write_text(json.dumps([{"name": "a.png", "labels": labels}]))
+    for task, score_file in (("ins_seg", tmp_path / "score.json"), ("pan_seg", None)):
+        found = evaluate_files(task, tmp_path / "gt", tmp_path / "pred", score_file=score_file, workers=1)
+        assert next(iter(found.official.values()))[-1] == {"OVERALL": pytest.approx(100)}

@@ -1,0 +1,207 @@
+"""Results of other detectors: COCO's lists with the file of their ids, and Ultralytics' that name their images."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from support.commands import run_tool
+from support.conversion_cases import rle_of
+
+from bdd100k_d2.data.coco_results import is_results, read_predictions, read_results
+from bdd100k_d2.data.labels import Box2D, Frame, ImageSize
+from bdd100k_d2.errors import ConfigError, DataError
+from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+from bdd100k_d2.evaluation.toolkit_format import summary
+
+CATEGORIES = [{"id": 5, "name": "car"}, {"id": "7", "name": "pedestrian"}]
+IMAGES = [
+    {"id": 20, "file_name": "v/b.jpg", "width": 160, "height": 96},
+    {"id": 3, "file_name": "a.jpg", "width": 160, "height": 96},
+    {"id": 4, "file_name": "c.jpg", "width": 160, "height": 96},
+]
+BOX = {"bbox": [10, 20, 30, 40], "score": 0.5}
+MASK = np.zeros((96, 160), bool)
+MASK[20:60, 10:40] = True
+SEGMENTATION = msgspec.to_builtins(rle_of(MASK))
+
+
+def write(path: Path, document: object) -> Path:
+    path.write_text(json.dumps(document))
+    return path
+
+
+def coco(folder: Path, annotations: bool = True, masks: bool = False, **changes: object) -> Path:
+    own = [{"id": i, "image_id": i, "category_id": 5, "bbox": BOX["bbox"]} for i in (20, 3)]
+    if masks:
+        own = [one | {"segmentation": SEGMENTATION} for one in own]
+    document = {"images": IMAGES, "categories": CATEGORIES} | ({"annotations": own} if annotations else {}) | changes
+    return write(folder / "coco.json", document)
+
+
+def results(folder: Path, *entries: dict[str, Any]) -> Path:
+    return write(folder / "results.json", [BOX | one for one in entries])
+
+
+def test_results_become_the_frames_of_the_coco_file(tmp_path: Path) -> None:
+    path = results(
+        tmp_path,
+        {"image_id": 3, "category_id": 5, "iscrowd": 0, "area": 7},
+        {"image_id": "20", "category_id": 7, "segmentation": SEGMENTATION, "bbox": None},
+        {"image_id": 3, "category_id": "7", "score": 1},
+    )
+    assert is_results(path)
+    for annotations in (True, False):
+        b, a, c = read_results(path, coco(tmp_path, annotations))
+        assert [b.name, a.name, c.name] == ["b.jpg", "a.jpg", "c.jpg"]
+        assert a.size == ImageSize(160, 96) and c.labels == []
+        assert [(one.id, one.category, one.score, one.box2d) for one in a.labels] == [
+            (0, "car", 0.5, Box2D(10, 20, 39, 59)),
+            (2, "pedestrian", 1, Box2D(10, 20, 39, 59)),
+        ]
+        assert (b.labels[0].box2d, b.labels[0].rle) == (None, rle_of(MASK))
+
+
+def test_results_are_scored_with_the_ids_of_the_ground_truth(tmp_path: Path) -> None:
+    path = results(tmp_path, *({"image_id": i, "category_id": 5, "segmentation": SEGMENTATION} for i in (20, 3)))
+    truth = coco(tmp_path, masks=True)
+    for task in ("det", "ins_seg"):
+        assert summary(evaluate_files(task, truth, path, workers=1).official)["AP"] == pytest.approx(100)
+    for image_ids in (None, truth):
+        labels = [{"id": 0, "category": "car", "box2d": {"x1": 10, "y1": 20, "x2": 39, "y2": 59}}]
+        scalabel = write(tmp_path / "gt.json", [{"name": name, "labels": labels} for name in ("a.jpg", "b.jpg")])
+        if image_ids is None:
+            with pytest.raises(DataError, match=r"results.json: results of image id 20, .*; give the COCO file of the"):
+                evaluate_files("det", scalabel, path, workers=1)
+        else:
+            found = evaluate_files("det", scalabel, path, image_ids=image_ids, workers=1)
+            assert summary(found.official)["AP"] == pytest.approx(100)
+
+
+def test_the_command_takes_the_ids(tmp_path: Path) -> None:
+    path = results(tmp_path, {"image_id": 3, "category_id": 5})
+    labels = [{"id": 0, "category": "car", "box2d": {"x1": 10, "y1": 20, "x2": 39, "y2": 59}}]
+    truth = write(tmp_path / "gt.json", [{"name": "a.jpg", "labels": labels}])
+    arguments = ("--gt", truth, "--pred", path, "--workers", 1, "--image-ids", coco(tmp_path))
+    done = run_tool("evaluate", "det", *arguments)
+    assert done.returncode == 0 and "AP 100.0000" in done.stdout
+    assert run_tool("evaluate", "pan_seg", *arguments).returncode == 2
+    with pytest.raises(ConfigError, match="COCO results are of det and ins_seg, not of sem_seg"):
+        evaluate_files("sem_seg", truth, path, image_ids=truth)
+    with pytest.raises(DataError, match=r"gt.json: is no list of COCO results, .*leave out --image-ids"):
+        read_predictions(truth, coco(tmp_path))
+
+
+def test_masks_alone_are_no_boxes(tmp_path: Path) -> None:
+    path = results(tmp_path, {"image_id": 3, "category_id": 5, "bbox": None, "segmentation": SEGMENTATION})
+    with pytest.raises(DataError, match='results.json: not one of the 1 predictions has "box2d", but segmentation'):
+        evaluate_files("det", coco(tmp_path), path, workers=1)
+    boxes = results(tmp_path, {"image_id": 3, "category_id": 5})
+    with pytest.raises(DataError, match='results.json: not one of the 1 predictions has "rle", but bbox'):
+        evaluate_files("ins_seg", coco(tmp_path, masks=True), boxes, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"image_id": 8}, r"result number 0 is of image id 8, which .*coco.json does not have; give the COCO file"),
+        ({"image_id": "d"}, "result number 0 is of image id d, which"),
+        ({"image_id": 3, "file_name": "d.jpg"}, "result number 0 is of image d.jpg, which"),
+        ({"category_id": 6}, "of frame a.jpg: no category has the id 6; there are 5 car, 7 pedestrian"),
+        ({"score": None}, "of frame a.jpg: has no score; write a finite number"),
+        ({"score": "0.5"}, "result number 0: Expected `float | null`, got `str`"),
+        ({"score": float("nan")}, "result number 0 holds a number that is NaN"),
+        ({"bbox": None}, "of frame a.jpg: has neither a box .bbox. nor a mask"),
+        ({"bbox": [1, 2, 3]}, "result number 0: .*length 4"),
+        ({"segmentation": {"counts": "04", "size": [2, 2]}}, "the mask has 2x2 pixels, the image 96x160"),
+        ({"segmentation": {"counts": 7, "size": [2, 2]}}, "result number 0: Expected .*segmentation.counts"),
+    ],
+)
+def test_bad_results_are_named(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
+    path = results(tmp_path, {"image_id": 3, "category_id": 5} | entry)
+    with pytest.raises(DataError, match=rf"results.json: .*{message}|results.json: {message}"):
+        list(read_results(path, coco(tmp_path)))
+
+
+def test_the_file_of_the_ids_is_checked(tmp_path: Path) -> None:
+    path = results(tmp_path, {"image_id": 3, "category_id": 5})
+    for changes, message in (
+        ({"images": [*IMAGES, IMAGES[1] | {"id": "3"}]}, "frames a.jpg and a.jpg have the same image id 3"),
+        ({"images": [*IMAGES, IMAGES[1] | {"id": 9}]}, "frame a.jpg stands twice"),
+        ({"categories": [*CATEGORIES, {"id": 5, "name": "bus"}]}, "categories car and bus have the same id 5"),
+        ({"images": 3}, "not a label file"),
+    ):
+        with pytest.raises(DataError, match=f"coco.json: {message}"):
+            list(read_results(path, coco(tmp_path, **changes)))
+    with pytest.raises(DataError, match=r'gt.json: no "images"; give a COCO file'):
+        list(read_results(path, write(tmp_path / "gt.json", {"categories": []})))
+    with pytest.raises(DataError, match="none.json: the label file cannot be read"):
+        list(read_results(path, tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize(("first", "ids"), [(0, (0, 2)), (1, (1, 3, 10))])
+@pytest.mark.parametrize("named", ("image_id", "file_name"))
+def test_ultralytics_names_its_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int, ids: tuple[int, ...], named: str
+) -> None:
+    names = {"image_id": "a-0"} if named == "image_id" else {"image_id": 7, "file_name": "a-0.jpg"}
+    path = results(tmp_path, *(names | {"category_id": i} for i in ids))
+    with caplog.at_level(logging.INFO, "bdd100k_d2"):
+        (frame,) = read_results(path, None)
+    assert frame.name == "a-0.jpg" and [label.category for label in frame.labels][:2] == ["pedestrian", "car"]
+    assert f"category ids count from {first}, pedestrian first" in caplog.text
+
+
+def test_ultralytics_with_the_file_of_the_ids(tmp_path: Path) -> None:
+    by_stem = results(tmp_path, {"image_id": "a", "category_id": 5})
+    by_name = write(tmp_path / "named.json", [BOX | {"image_id": 999, "file_name": "a.jpg", "category_id": 5}])
+    for path in (by_stem, by_name):
+        assert [len(frame.labels) for frame in read_results(path, coco(tmp_path))] == [0, 1, 0]
+    twice = coco(tmp_path, images=[*IMAGES, IMAGES[1] | {"id": 9, "file_name": "a.png"}])
+    with pytest.raises(DataError, match="is of image id a, which"):
+        list(read_results(by_stem, twice))
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ((2, 3), "neither 0 nor 10 is among the category ids, so it is not certain .*--image-ids"),
+        ((0, 10), "category id 10 is none of the 10 classes of detection, counted from 0; give"),
+        ((10, 11), "category id 11 is none of the 10 classes of detection, counted from 1; give"),
+    ],
+)
+def test_what_ids_count_from_is_not_guessed(tmp_path: Path, ids: tuple[int, ...], message: str) -> None:
+    path = results(tmp_path, *({"image_id": "a", "category_id": i} for i in ids))
+    with pytest.raises(DataError, match=f"results.json: {message}"):
+        list(read_results(path, None))
+
+
+def test_numbers_are_no_names_of_images(tmp_path: Path) -> None:
+    path = results(tmp_path, {"image_id": "a", "category_id": 0}, {"image_id": 7, "category_id": 0})
+    with pytest.raises(DataError, match="results of image id 7, which is no name of an image; give the COCO file"):
+        list(read_results(path, None))
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ([{"segmentation": {"counts": "0" * 100_000, "size": [2, 2]}, "image_id": 1}], False),
+        ([{"image_id": 1, "segmentation": {"counts": "0" * 100_000, "size": [2, 2]}}], True),
+        ([{"image_id": 1}], True),
+        ([{"name": "a.jpg", "labels": [{"image_id": 3}]}], False),
+        ([], False),
+        ({"images": [{"image_id": 3}]}, False),
+        ([3], False),
+    ],
+)
+def test_what_results_are(tmp_path: Path, document: object, found: bool) -> None:
+    assert is_results(write(tmp_path / "x.json", document)) is found
+    assert not is_results(tmp_path / "none.json")
+
+
+def test_no_results_are_frames_without_labels(tmp_path: Path) -> None:
+    frames = list(read_results(write(tmp_path / "x.json", []), coco(tmp_path)))
+    assert [frame.labels for frame in frames] == [[], [], []] and isinstance(frames[0], Frame)
