@@ -224,7 +224,7 @@ def sixteen_bits(path: Path) -> None:
         (palette, "image: b.png: b.jpg: has to be grey of 8 bits, is palette of"),
         (sixteen_bits, "image: b.png: b.jpg: has to be grey of 8 bits, is grey of 16 bits"),
         (lambda p: p.write_bytes(b""), "image: b.png: b.jpg: is an empty file"),
-        (lambda p: p.write_bytes(b"GIF89a" * 9), "image: b.png: b.jpg: is no PNG file"),
+        (lambda p: p.write_bytes(b"GIF89a" * 9), "image: b.png: b.jpg: is a GIF file; write PNG files"),
         (lambda p: p.write_bytes(p.read_bytes()[:50]), "image: b.png: b.jpg: is a damaged PNG file"),
         (
             lambda p: write_mask(np.zeros((128, 72), np.uint8), p),

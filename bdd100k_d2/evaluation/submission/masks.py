@@ -37,7 +37,7 @@ def submitted_form(color_type: int) -> PngForm:
     """The form of the PNG files of a submission: `GREY` for masks, `RGBA` for bitmasks, always of 8 bits."""
     kind = f"has to be {kind_name(color_type)} of 8 bits, is {{kind}}"
     damaged = "is a damaged PNG file ({error}); write it again"
-    return PngForm((color_type,), kind, kind, damaged, "is an empty file; write it again", "is no PNG file")
+    return PngForm((color_type,), kind, kind, damaged, "is an empty file; write it again", "is {kind}; write PNG files")
 
 
 _MASK = submitted_form(GREY)
