@@ -36,6 +36,8 @@ _NAMED = 5
 _JPEG_QUALITY = 92
 # The share of a video's frames that its header may promise too much.
 _ESTIMATED = 0.05
+# So many of the frames that a video lacks are named; its header may promise any number.
+_MOST_MISSING = 100_000
 # More threads encode images faster than any model gives results.
 _MOST_THREADS = 4
 
@@ -128,7 +130,8 @@ class Work:
                 logger.warning("%s", reason)
                 # In some formats the header is an estimate.
                 if total - len(names) > min(reader.rate, _ESTIMATED * total):
-                    self.unreadable |= {source.frame_name(i): reason for i in range(len(names), total)}
+                    missing = range(len(names), min(total, len(names) + _MOST_MISSING))
+                    self.unreadable |= {source.frame_name(i): reason for i in missing}
         return names
 
     @contextmanager

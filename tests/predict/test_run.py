@@ -31,6 +31,7 @@ from torch.multiprocessing import ProcessExitedException
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS
+from bdd100k_d2.predict import worker
 from bdd100k_d2.predict.inputs import InputVideo, find_input
 from bdd100k_d2.predict.predictor import Predictor
 from bdd100k_d2.predict.run import PredictionRun, Summary
@@ -132,6 +133,21 @@ def test_a_video_that_ends_early_is_told_of(
     summary = run(det, video, tmp_path / "out", Scripted())
     assert (summary.frames, len(summary.unreadable)) == (frames, unreadable)
     assert f"a.avi: 60 frames by its header, but it ends after {frames}; is it cut off?" in caplog.text
+
+
+def test_a_video_that_promises_many_frames_fills_no_memory(
+    det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "_MOST_MISSING", 30)
+    video = write_damaged_video(tmp_path / "a.avi", 20, set())
+    content = bytearray(video.read_bytes())
+    for kind, place in ((b"avih", 16), (b"strh", 32)):
+        start = content.index(kind) + 8 + place
+        content[start : start + 4] = (1000).to_bytes(4, "little")
+    video.write_bytes(content)
+    summary = run(det, video, tmp_path / "out", Scripted())
+    assert (summary.frames, len(summary.unreadable)) == (20, 30)
+    assert "a.avi: 1000 frames by its header, but it ends after 20; is it cut off?" in caplog.text
 
 
 def test_scores_and_classes_select(det: CfgNode, images: Path, tmp_path: Path) -> None:
