@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import jpeg_factory
@@ -18,7 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ..errors import DataError, UnreadableError, shown
+from ..errors import BDD100KError, DataError, UnreadableError, shown
 from .image_size import check_image_size
 
 # Each reader is called by itself: `Image.open` has a limit of its own, which only a setting of the whole process
@@ -119,7 +120,7 @@ def open_image(
             except DataError as error:
                 raise UnreadableError(str(error)) from None
             yield image
-    except DataError:
+    except BDD100KError:
         raise
     except _BAD_IMAGE as error:
         raise UnreadableError(where + says.replace("{error}", _reason(error))) from error
@@ -134,9 +135,9 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file, open_image(file, f"{path}: ") as image:
             return upright_size(image)
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+    except BDD100KError:
+        raise
+    except (OSError, ValueError) as error:  # a name with a byte of zero is a ValueError
         raise UnreadableError(f"{path}: the image cannot be read ({_reason(error)}); download it again.") from error
 
 
@@ -152,12 +153,27 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (width, height) if _orientation(image) >= _ON_ITS_SIDE else (height, width)
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """An open image with its pixels, turned as its EXIF data say."""
+def upright(image: Image.Image, where: str = "") -> Image.Image:
+    """An open image with its pixels, of 8 bits a channel, turned as its EXIF data say.
+
+    Of 16 bits the upper 8 are taken, of grey as Pillow does it of colours. Messages begin with ``where``.
+
+    Raises:
+        UnreadableError: it holds numbers of a type that does not say which of them is white.
+    """
     # Pillow turns TIFF files when it reads their pixels, and forgets how they were.
     image.load()
     turn = _TURNS.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
+    turned = image if turn is None else image.transpose(turn)
+    # Older versions of Pillow open a PNG file of 16 bits as "I", which elsewhere has 32.
+    if image.mode.startswith("I;16") or (image.mode == "I" and isinstance(image, PngImageFile)):
+        return Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        numbers = "floating point" if image.mode == "F" else "32-bit or signed"
+        raise UnreadableError(
+            f"{where}the image holds {numbers} numbers, and nothing says which is white; save it with 8 or 16 bits."
+        )
+    return turned
 
 
 def _orientation(image: Image.Image) -> int:

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from detectron2.data.detection_utils import convert_PIL_to_numpy
 from detectron2.utils.file_io import PathManager
-from PIL import Image
 
 from ..errors import UnreadableError
 from .image_files import open_image, upright
@@ -39,7 +38,7 @@ def load_image(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
             pixels = _decode_jpeg(content)
             if pixels is not None:
                 return pixels[..., ::-1] if image_format == "RGB" else pixels
-        return np.asarray(convert_PIL_to_numpy(_of_8_bits(image, path), image_format))
+        return np.asarray(convert_PIL_to_numpy(upright(image, f"{path}: "), image_format))
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
@@ -48,17 +47,3 @@ def _decode_jpeg(content: bytes) -> np.ndarray | None:
         return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-
-
-def _of_8_bits(image: Image.Image, path: str) -> Image.Image:
-    kind = image.format
-    image = upright(image)
-    # Older versions of Pillow open a PNG file of 16 bits so.
-    if image.mode.startswith("I;16") or (image.mode, kind) == ("I", "PNG"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        numbers = "floating point" if image.mode == "F" else "32-bit or signed"
-        raise UnreadableError(
-            f"{path}: the image holds {numbers} numbers, and nothing says which is white; save it with 8 or 16 bits."
-        )
-    return image

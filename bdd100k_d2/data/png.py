@@ -98,8 +98,8 @@ def png_pixels(content: bytes, form: PngForm, where: str = "", size: tuple[int, 
     if header is None:
         if not content:
             raise UnreadableError(where + form.empty)
-        found = format_of(content)
-        kind = "no PNG file, or cut off" if found in (None, "PNG") else f"a {found} file"
+        other = format_of(content)
+        kind = "no PNG file, or cut off" if other in (None, "PNG") else f"a {other} file"
         raise UnreadableError(where + form.no_png.format(kind=kind))
     if header.color_type not in form.color_types:
         raise DataError(where + form.other.format(kind=header.kind))
@@ -107,15 +107,15 @@ def png_pixels(content: bytes, form: PngForm, where: str = "", size: tuple[int, 
         raise DataError(where + form.other_bits.format(kind=header.kind))
     if size is not None and (header.height, header.width) != tuple(size):
         raise DataError(f"{where}is {header.width}x{header.height} pixels, the image {size[1]}x{size[0]}")
-    damage = _damage(content)
-    if damage is not None:
-        raise UnreadableError(where + form.damaged.format(error=damage))
+    found = damage(content)
+    if found is not None:
+        raise UnreadableError(where + form.damaged.format(error=found))
     # OpenCV would save an eighth of the time, but prints what is wrong with a broken file instead of raising it.
     with open_image(content, where, form.damaged, ("PNG",)) as image:
         return np.asarray(image)
 
 
-def _damage(content: bytes) -> str | None:
+def damage(content: bytes) -> str | None:
     """What is wrong with the chunks of a PNG file that make up its image; None for a sound one.
 
     Pillow compares no checksum of the pixels, and takes the last of several headers.
