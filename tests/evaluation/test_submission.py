@@ -1,8 +1,13 @@
 """A good submission passes; each thing that can be wrong is named with its file and frame, all in one go."""
 
+import codecs
+import gzip
 import json
 import os
+import re
 import shutil
+import struct
+import tracemalloc
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -26,9 +31,10 @@ from bdd100k_d2.evaluation.prediction_files import (
     write_mask,
     write_submission,
 )
-from bdd100k_d2.evaluation.submission import Defect, check_submission, describe_defects
+from bdd100k_d2.evaluation.submission import Defect, check_submission, describe_defects, members
 from bdd100k_d2.tasks import TASKS
 
+CORNERS = ("x1", "y1", "x2", "y2")
 FRAMES = ["a.jpg", "b.jpg", "c.jpg"]
 SIZE = (72, 128)
 
@@ -175,7 +181,7 @@ def test_all_is_found_at_once_and_counted(det: Path) -> None:
     det.write_text(json.dumps(frames))
     findings = check("det", det)
     assert Counter(f.kind for f in findings) == {"extra frame": 1200, "missing frame": 2, "label": 1}
-    assert describe_defects(findings, shown=1).splitlines() == [
+    assert describe_defects(findings, most=1).splitlines() == [
         "extra frame: 1,200",
         "  det.json: frame 0.jpg: is no image of the split",
         "  and 1,199 more",
@@ -201,6 +207,121 @@ def test_files_that_are_no_list(content: bytes, expected: str, det: Path) -> Non
     first, *missing = texts(check("det", det))
     assert first.startswith(expected)
     assert [text.split(":")[0] for text in missing] == ["missing frame"] * 3
+
+
+LIST = b'[{"name": "a.jpg"}, {"name": "b.jpg"}, {"name": "c.jpg"}]'
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (codecs.BOM_UTF8 + LIST, "begins with a byte-order mark, which the official loader refuses; save it in UTF-8"),
+        (LIST.decode().encode("utf-16"), "is UTF-16 or UTF-32; the server reads UTF-8 alone: save it so"),
+        (LIST.decode().encode("utf-16-le"), "is UTF-16 or UTF-32"),
+        (gzip.compress(LIST), "is packed by gzip, which the server does not read; unpack it"),
+        (b'{"name": "a.jpg", "labels": []}\n{"name": "b.jpg"}\n', "holds a JSON object a line; the server takes one"),
+        (b'{"name": "a.jpg", "labels": []}', "holds one frame alone; the server takes one list of all frames"),
+        (b'[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}]', "is a list of COCO results"),
+        (b'{"images": [], "annotations": []}', "is a COCO file; convert it with tools/convert_labels.py"),
+        (LIST.replace(b"b.jpg", b"b.jpg\xff"), r"is not UTF-8 \(byte 0xff at 35\); save it so"),
+        (b"[" * 10_000, "has lists or objects that lie too deep in each other"),
+    ],
+)
+def test_files_that_the_official_loader_does_not_take(content: bytes, expected: str, det: Path) -> None:
+    det.write_bytes(content)
+    first = next(one for one in check("det", det) if one.kind == "file")
+    assert re.match(expected, first.text)
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (
+            lambda f: f.__setitem__(
+                slice(None),
+                [{"name": n, "category": "car", "bbox": [1, 2, 3, 4], "score": 0.5} for n in FRAMES for _ in range(3)],
+            ),
+            "labels: det.json: None: 9 of 9 are objects with the name of their frame each, as in the lists of 2018",
+        ),
+        (
+            lambda f: [frame.update(objects=frame.pop("labels")) for frame in f],
+            'labels: det.json: None: 3 frames have no "labels", but "objects", which is not read; call it labels',
+        ),
+        (
+            lambda f: f[0].update(predictions=f[0].pop("labels")),
+            'labels: det.json: None: 1 frames have no "labels", but "predictions", which is not read; call it labels',
+        ),
+        (lambda f: [frame.update(labels=[]) for frame in f], "labels: det.json: None: no frame has a prediction"),
+        (lambda f: [frame.pop("labels") for frame in f], "labels: det.json: None: no frame has a prediction"),
+        (lambda f: [frame.update(labels=None) for frame in f], "labels: det.json: None: no frame has a prediction"),
+    ],
+)
+def test_files_without_predictions_say_why(edit: Edit, expected: str, det: Path) -> None:
+    frames = json.loads(det.read_text())
+    edit(frames)
+    for document in (frames, [*frames, {"name": "a.jpg", "x": float("nan")}]):
+        det.write_text(json.dumps(document))
+        found = [text for text in texts(check("det", det)) if "frame twice" not in text]
+        assert len(found) == 1 and (found[0].startswith(expected) or document is not frames)
+
+
+def test_one_frame_without_labels_is_one_without_predictions(det: Path) -> None:
+    frames = json.loads(det.read_text())
+    for frame, edit in zip(frames, ({"labels": []}, {"labels": None}), strict=False):
+        edit_of = {**frame, **edit, "url": "x", "videoName": "v", "timestamp": 66.6, "lanes": {}, "index": 7}
+        frame.clear()
+        frame.update(edit_of)
+    frames[2] = {
+        "name": "c.jpg",
+        "labels": [{"id": 1, "category": "car", "score": 1, "box2d": dict.fromkeys(CORNERS, 1)}],
+    }
+    det.write_text(json.dumps(frames))
+    assert check("det", det) == []
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda f: f[0]["labels"][0].pop("id"),
+        lambda f: f[0]["labels"][0].update(id=None),
+        lambda f: f[0]["labels"][0].update(id=1.5, attributes={"occluded": True}),
+        lambda f: f[0]["labels"][0].update(attributes={"trafficLightColor": None}),
+        lambda f: f[0]["labels"][0].update(attributes=["occluded"]),
+        lambda f: f[0].update(attributes={"weather": None}),
+        lambda f: f[0].update(attributes={"weather": "clear", "hour": 7}),
+        lambda f: f[0].update(timestamp=66.6, frameIndex=1.0, videoName=5),
+        lambda f: f[0].update(timestamp=[1]),
+        lambda f: f[0].update(size={"width": 128}),
+        lambda f: f[0].update(size={"width": 128, "height": 72}),
+        lambda f: f[0].update(labels={}),
+        lambda f: f[0].update(labels=None, more=1),
+        lambda f: f[0]["labels"][0].update(box2d=[1, 2, 3, 4]),
+        lambda f: f[0]["labels"][0]["box2d"].pop("x1"),
+        lambda f: f[0]["labels"][0].update(category=["car"]),
+        lambda f: f.append(None),
+    ],
+)
+def test_what_the_official_loader_refuses_is_never_sound(edit: Edit, det: Path) -> None:
+    io = pytest.importorskip("scalabel.label.io", reason="the official toolkit is not installed")
+    frames = json.loads(det.read_text())
+    edit(frames)
+    det.write_text(json.dumps(frames))
+    try:
+        io.load(str(det))
+    except (TypeError, ValueError):
+        assert check("det", det)
+    else:
+        assert check("det", det) == []
+
+
+def test_what_a_file_says_is_printed_in_one_harmless_line(det: Path) -> None:
+    frames = json.loads(det.read_text())
+    frames[0]["labels"][0]["category"] = "car\x1b[31m\n" + "x" * 500
+    frames.append({"name": "\ud800\n.jpg"})
+    frames.append({"name": "a\x1b\n.jpg"})
+    det.write_text(json.dumps(frames))
+    report = describe_defects(check("det", det))
+    assert len(report.splitlines()) == 5 and "\x1b" not in report and r"car\x1b[31m\nxx" in report
 
 
 def rgb(path: Path) -> None:
@@ -296,6 +417,85 @@ def test_a_member_that_unpacks_to_far_more_than_a_mask(masks: Path) -> None:
             for _ in range(65):
                 file.write(bytes(1 << 20))
     assert texts(check("sem_seg", path)) == ["image: b.png: b.jpg: unpacks to 68,157,440 bytes, which no mask has"]
+
+
+def test_a_list_that_unpacks_to_a_hundred_times_its_size(det: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "_SMALL_FILE", 1 << 20)
+    path = det.with_name("bomb.zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("det.json", bytes(2 << 20))
+    first, *_ = texts(check("det", path))
+    assert first == "file: det.json: None: unpacks to 2,097,152 bytes, which no list has"
+
+
+def test_a_zip_that_unpacks_to_a_hundred_times_its_size(masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "_SMALL_ZIP", 1 << 20)
+    path = masks.parent / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(64):
+            archive.writestr(f"{i}.png", bytes(1 << 18))
+    with pytest.raises(DataError, match=r"bomb.zip: the zip unpacks to 16,777,216 bytes, more than 100 times its own"):
+        check("sem_seg", path)
+
+
+def test_a_member_that_says_less_than_it_holds(masks: Path) -> None:
+    path = masks.parent / "lie.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.png", "c.png"):
+            archive.write(masks / name, name)
+        archive.writestr("b.png", bytes(50 << 20))
+    content = path.read_bytes()
+    path.write_bytes(content.replace((50 << 20).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    tracemalloc.start()
+    (found,) = texts(check("sem_seg", path))
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+    assert found.startswith("image: b.png: b.jpg: the zip is damaged here (Bad CRC-32")
+
+
+@pytest.mark.parametrize(
+    ("method", "flags", "expected"),
+    [
+        (zipfile.ZIP_LZMA, 0, "is packed by another method than deflate; zip the files again"),
+        (zipfile.ZIP_BZIP2, 0, "is packed by another method than deflate; zip the files again"),
+        (97, 0, "is packed by another method than deflate; zip the files again"),
+        (zipfile.ZIP_STORED, 1, "is encrypted; zip the files without a password"),
+        (zipfile.ZIP_STORED, 1 << 5, "the zip is damaged here (compressed patched data"),
+    ],
+)
+def test_members_that_servers_do_not_unpack(masks: Path, method: int, flags: int, expected: str) -> None:
+    content = bytearray(zipped(masks).read_bytes())
+    for signature, name_at in ((b"PK\3\4", 30), (b"PK\1\2", 46)):
+        place = next(i for i in found_at(content, signature) if content[i + name_at : i + name_at + 5] == b"b.png")
+        start = place + (6 if name_at == 30 else 8)
+        content[start : start + 4] = struct.pack("<HH", flags, method)
+    masks.with_suffix(".zip").write_bytes(content)
+    (found,) = texts(check("sem_seg", masks.with_suffix(".zip")))
+    assert found.startswith(f"image: b.png: b.jpg: {expected}")
+
+
+def found_at(content: bytes, what: bytes) -> list[int]:
+    return [match.start() for match in re.finditer(re.escape(what), content)]
+
+
+def test_a_damaged_zip_has_defects_or_one_error(masks: Path, det: Path) -> None:
+    """Each byte of the list of the members is changed, in turn, and bytes of the members at random."""
+    (det.parent / "only").mkdir()
+    shutil.copy(det, det.parent / "only")
+    rng = np.random.default_rng(0)
+    for task, path in (("sem_seg", zipped(masks)), ("det", zipped(det.parent / "only"))):
+        whole = path.read_bytes()
+        listed = whole.index(b"PK\1\2")
+        for place in (*range(listed, len(whole)), *rng.integers(0, listed, 100)):
+            damaged = bytearray(whole)
+            damaged[place] = rng.choice([0, 1, 127, 128, 255, damaged[place] ^ 1])
+            path.write_bytes(damaged)
+            try:
+                defects = check(task, path)
+            except DataError as error:
+                assert str(error).startswith(f"{path}: ")
+            else:
+                assert "\0" not in describe_defects(defects)
 
 
 def edit_scores(folder: Path, edit: Edit) -> None:

@@ -61,6 +61,9 @@ def check_files(
 ) -> list[Defect]:
     """Checks that the submission has one PNG file per frame and nothing else, and each pair (file, frame)."""
     pairs, defects = match_files(files, frames)
+    if not files:
+        text = "holds no PNG file; the server takes one for each image of the split, in a zip"
+        return [Defect("layout", members.path.name, None, text), *extra_files(members, files)]
     defects += _one_folder(files) + extra_files(members, files)
     for found in map_frames(check, pairs, processes, what):
         defects += found

@@ -262,6 +262,13 @@ def test_ids_may_be_text(tiny: Path) -> None:
             "frame a.jpg scores annotation id 7 twice",
         ),
         ('[{"name": "a.jpg"}, {"name": "a.png"}]', "frame a.png stands twice"),
+        ('[{"name": "a.jpg", "labels": [{"id": "1_0", "score": 1}]}]', "'1_0' is no annotation id"),
+        ('[{"name": "a.jpg", "labels": [{"id": "\u0663", "score": 1}]}]', "is no annotation id"),
+        (
+            f'[{{"name": "a.jpg", "labels": [{{"id": "{"9" * 5000}", "score": 1}}]}}]',
+            "'9{90,}...9{90,}' is no annotation",
+        ),
+        ('[{"name": "a\\u001b.jpg", "labels": [{"id": "x", "score": 1}]}]', r"frame a.x1b.jpg, label number 0"),
         ('[{"name": "a"}]', "the frame 'a' is not named after an image"),
     ],
 )
