@@ -3,7 +3,10 @@
 Pillow alone would try all formats that it knows: an EPS file called ``a.jpg`` it hands to another program.
 """
 
+import errno
 import io
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ..errors import BDD100KError, DataError, UnreadableError, shown
-from .image_size import check_image_size
+from .image_size import check_image_size, max_pixels
 
 # Each reader is called by itself: `Image.open` has a limit of its own, which only a setting of the whole process
 # raises. That of JPEG reads the MPO files of phones too.
@@ -33,6 +36,8 @@ _READERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {
 }
 IMAGE_FORMATS = frozenset(_READERS)
 """The formats of the files that `image_names.IMAGE_SUFFIXES` names."""
+
+_SAYS = "the image cannot be read ({error}); download it again."
 
 _FIRST_BYTES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -51,6 +56,8 @@ _FIRST_BYTES = (
     (b"version https://git-lfs", "Git LFS pointer"),
 )
 _LONGEST_START = 32
+# Of a pixel: four channels of 16 bits, and as much again for what stands beside them.
+_MOST_BYTES = 16
 
 # What Pillow's readers raise for a file that is damaged or made up.
 _BAD_IMAGE = (
@@ -94,7 +101,7 @@ def format_of(start: bytes) -> str | None:
 def open_image(
     file: IO[bytes] | bytes,
     where: str = "",
-    says: str = "the image cannot be read ({error}); download it again.",
+    says: str = _SAYS,
     formats: Collection[str] = IMAGE_FORMATS,
 ) -> Iterator[Image.Image]:
     """Opens an image, of which it reads the header alone; the pixels are read inside of the context.
@@ -126,19 +133,45 @@ def open_image(
         raise UnreadableError(where + says.replace("{error}", _reason(error))) from error
 
 
+def read_content(path: str | os.PathLike[str], says: str = _SAYS) -> bytes:
+    """The bytes of the file of an image or mask; messages are the path and ``says``, as of :func:`open_image`.
+
+    Raises:
+        UnreadableError: it cannot be read, is a pipe or device, which may have no end, or larger than any image.
+    """
+    with _named(path, says):
+        _check_file(path)
+        return Path(path).read_bytes()
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """The (height, width) in pixels of an image, turned as its EXIF data say, from its header alone.
 
     Raises:
         UnreadableError: the file is missing, no image, damaged in its header, or too large.
     """
-    try:
+    with _named(path, _SAYS):
+        _check_file(path)
         with path.open("rb") as file, open_image(file, f"{path}: ") as image:
             return upright_size(image)
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str], says: str) -> Iterator[None]:
+    try:
+        yield
     except BDD100KError:
         raise
     except (OSError, ValueError) as error:  # a name with a byte of zero is a ValueError
-        raise UnreadableError(f"{path}: the image cannot be read ({_reason(error)}); download it again.") from error
+        raise UnreadableError(f"{os.fspath(path)}: {says.replace('{error}', _reason(error))}") from error
+
+
+def _check_file(path: str | os.PathLike[str]) -> None:
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    if status.st_size > _MOST_BYTES * max_pixels():
+        raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, more than any image")
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

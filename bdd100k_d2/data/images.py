@@ -8,7 +8,7 @@ from detectron2.data.detection_utils import convert_PIL_to_numpy
 from detectron2.utils.file_io import PathManager
 
 from ..errors import UnreadableError
-from .image_files import open_image, upright
+from .image_files import open_image, read_content, upright
 
 _END_OF_JPEG = b"\xff\xd9"
 
@@ -27,11 +27,7 @@ def load_image(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
         UnreadableError: the file is missing, cut off, no image, too large, or of numbers whose range it does not say.
     """
     path = os.fspath(path)
-    try:
-        with PathManager.open(path, "rb") as file:
-            content = file.read()
-    except (OSError, ValueError) as error:  # a name with a byte of zero is a ValueError
-        raise UnreadableError(f"{path}: the image cannot be read ({error}); download it again.") from error
+    content = _read_address(path) if "://" in path else read_content(path)
     with open_image(content, f"{path}: ") as image:
         plain = image_format in ("RGB", "BGR") and (image.format, image.mode) == ("JPEG", "RGB")
         if plain and content.endswith(_END_OF_JPEG):
@@ -39,6 +35,14 @@ def load_image(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
             if pixels is not None:
                 return pixels[..., ::-1] if image_format == "RGB" else pixels
         return np.asarray(convert_PIL_to_numpy(upright(image, f"{path}: "), image_format))
+
+
+def _read_address(address: str) -> bytes:
+    try:
+        with PathManager.open(address, "rb") as file:
+            return bytes(file.read())
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{address}: the image cannot be read ({error}); download it again.") from error
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:

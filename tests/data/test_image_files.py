@@ -1,10 +1,12 @@
 """Image files are opened as what they may be, and no larger than images may be."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 from PIL import Image
 
 from bdd100k_d2.data.image_files import IMAGE_FORMATS, image_size, open_image, upright
+from bdd100k_d2.data.images import load_image
+from bdd100k_d2.data.masks import read_mask
 from bdd100k_d2.errors import UnreadableError
 
 PIXELS = (np.add.outer(np.arange(20), np.arange(30))[..., None] * [1, 2, 3]).astype(np.uint8)
@@ -135,8 +139,29 @@ def test_what_is_cut_off_or_changed_has_one_error(image_format: str) -> None:
             assert str(error).startswith("a: the image ") and "\n" not in str(error)
 
 
-@pytest.mark.parametrize("name", ["missing.png", "nul\0.png", "folder.png"])
-def test_a_path_that_is_no_file(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.png", "No such file or directory"),
+        ("nul\0.png", "embedded null byte"),
+        ("folder.png", "it is no file"),
+        ("pipe.png", "it is no file"),
+        ("device.png", "it is no file"),
+        ("sparse.png", "it has 10,000,000,000,000 bytes, more than any image"),
+    ],
+)
+def test_a_path_that_is_no_file(tmp_path: Path, name: str, reason: str) -> None:
+    """Reading a pipe waits for ever, and reading a device has no end."""
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(UnreadableError, match=r"the image cannot be read \(.*\); download it again\."):
-        image_size(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(10**13)
+    path = tmp_path / name
+    for read in (image_size, partial(load_image, image_format="RGB")):
+        with pytest.raises(UnreadableError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: the image cannot be read ({reason}); download it again."
+    with pytest.raises(UnreadableError) as caught:
+        read_mask(path)
+    assert str(caught.value) == f"{path}: the mask cannot be read ({reason}); download or write it again."

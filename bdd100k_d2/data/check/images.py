@@ -13,9 +13,10 @@ import numpy as np
 from ...errors import UnreadableError
 from ...parallel import map_files
 from ..folders import visible_files
-from ..image_files import open_image, upright, upright_size
+from ..image_files import open_image, read_content, upright, upright_size
 from ..image_names import images_by_stem
 from ..png import damage
+from .report import without_path
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 
@@ -79,9 +80,9 @@ def catch_messages() -> None:
 
 def _verify(path: str) -> Verdict:
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        return Verdict(None, error.strerror)
+        content = read_content(path, "{error}")
+    except UnreadableError as error:
+        return Verdict(None, without_path(error, path))
     if not content:
         return Verdict(None, "an empty file")
     try:
