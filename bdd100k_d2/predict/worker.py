@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..drawing.overlay import MIN_SCORE
-from ..errors import DataError
+from ..errors import DataError, shown
 from ..evaluation.prediction_files import write_mask
 from ..parallel import cores
 from ..tasks import TASKS
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 # So many unreadable frames are named in the log; the record names all.
 _NAMED = 5
+_LONGEST_REASON = 1000
 _JPEG_QUALITY = 92
 # The share of a video's frames that its header may promise too much.
 _ESTIMATED = 0.05
@@ -183,7 +184,7 @@ class Work:
             self._journal.append(FrameLine(name, error=reason))
         self._bar.update()
         if len(self.unreadable) <= _NAMED:
-            logger.warning("%s", reason)
+            logger.warning("%s", shown(reason, _LONGEST_REASON))
         elif len(self.unreadable) == _NAMED + 1:
             logger.warning("More frames cannot be read; %s names all of them.", self._journal.path)
 

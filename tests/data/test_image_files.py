@@ -1,5 +1,6 @@
 """Image files are opened as what they may be, and no larger than images may be."""
 
+import ast
 import io
 import os
 import struct
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import bdd100k_d2
 from bdd100k_d2.data.image_files import IMAGE_FORMATS, image_size, open_image, upright
 from bdd100k_d2.data.images import load_image
 from bdd100k_d2.data.masks import read_mask
@@ -165,3 +167,17 @@ def test_a_path_that_is_no_file(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(UnreadableError) as caught:
         read_mask(path)
     assert str(caught.value) == f"{path}: the mask cannot be read ({reason}); download or write it again."
+
+
+def test_no_other_module_opens_images_by_pillow() -> None:
+    """Else a file may be opened as what it must not be, or take memory for a size that its header makes up."""
+    package, wrong = Path(bdd100k_d2.__file__).parent, []
+    for path in package.rglob("*.py"):
+        if path.name == "image_files.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
+            imported = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            if name in ("Image.open", "cv2.imread", "read_image") or imported.endswith("ImagePlugin"):
+                wrong.append(f"{path.relative_to(package)}, line {node.lineno}: {name or imported}")
+    assert not wrong, "\n".join(wrong)
