@@ -23,7 +23,7 @@ _Label = TypeVar("_Label")
 _Value = str | float | bool
 
 # Of a file that no reader of JSON takes, or of half a character, which msgspec takes no more than UTF-8 does.
-_BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_BAD_JSON = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class _Size(msgspec.Struct):
