@@ -133,7 +133,7 @@ def open_image(
         raise UnreadableError(where + says.replace("{error}", _reason(error))) from error
 
 
-def read_content(path: str | os.PathLike[str], says: str = _SAYS) -> bytes:
+def read_image_file(path: str | os.PathLike[str], says: str = _SAYS) -> bytes:
     """The bytes of the file of an image or mask; messages are the path and ``says``, as of :func:`open_image`.
 
     Raises:

@@ -8,7 +8,7 @@ from detectron2.data.detection_utils import convert_PIL_to_numpy
 from detectron2.utils.file_io import PathManager
 
 from ..errors import UnreadableError
-from .image_files import open_image, read_content, upright
+from .image_files import open_image, read_image_file, upright
 
 _END_OF_JPEG = b"\xff\xd9"
 
@@ -27,7 +27,7 @@ def load_image(path: str | os.PathLike[str], image_format: str) -> np.ndarray:
         UnreadableError: the file is missing, cut off, no image, too large, or of numbers whose range it does not say.
     """
     path = os.fspath(path)
-    content = _read_address(path) if "://" in path else read_content(path)
+    content = _read_address(path) if "://" in path else read_image_file(path)
     with open_image(content, f"{path}: ") as image:
         plain = image_format in ("RGB", "BGR") and (image.format, image.mode) == ("JPEG", "RGB")
         if plain and content.endswith(_END_OF_JPEG):

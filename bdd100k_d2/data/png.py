@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError, UnreadableError
-from .image_files import format_of, open_image, read_content
+from .image_files import format_of, open_image, read_image_file
 
 GREY, PALETTE, RGBA = 0, 3, 6
 """Colour types: one channel, one channel of indices, and four channels."""
@@ -76,7 +76,7 @@ class PngForm(NamedTuple):
 
 def read_png(path: str | os.PathLike[str], form: PngForm) -> np.ndarray:
     """The pixels of a file, as :func:`png_pixels`, whose errors name ``path``."""
-    return png_pixels(read_content(path, form.damaged), form, f"{path}: ")
+    return png_pixels(read_image_file(path, form.damaged), form, f"{path}: ")
 
 
 def png_pixels(content: bytes, form: PngForm, where: str = "", size: tuple[int, int] | None = None) -> np.ndarray:

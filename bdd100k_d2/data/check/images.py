@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import UnreadableError
 from ...parallel import map_files
 from ..folders import visible_files
-from ..image_files import open_image, read_content, upright, upright_size
+from ..image_files import open_image, read_image_file, upright, upright_size
 from ..image_names import images_by_stem
 from ..png import damage
 from .report import without_path
@@ -80,7 +80,7 @@ def catch_messages() -> None:
 
 def _verify(path: str) -> Verdict:
     try:
-        content = read_content(path, "{error}")
+        content = read_image_file(path, "{error}")
     except UnreadableError as error:
         return Verdict(None, without_path(error, path))
     if not content:
