@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from detectron2.config import CfgNode
 from support import ROOT
-from support.frames import write_image
+from support.frames import BAD_IMAGES, write_bad_image, write_image
 from support.prediction_models import (
     Scripted,
     config_file,
@@ -189,6 +189,13 @@ def test_a_slice_of_the_config_tells_the_task(det: CfgNode, images: Path, tmp_pa
 def test_limit_takes_the_first(det: CfgNode, images: Path, tmp_path: Path) -> None:
     assert run(det, images, tmp_path / "out", Scripted(), limit=2).frames == 2
     assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == ["0.jpg", "2.jpg"]
+
+
+def test_images_that_pillow_or_the_resize_fails_on_are_left_out(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    for kind in BAD_IMAGES:
+        write_bad_image(images / "a" / f"{kind}.jpg", kind)
+    summary = run(det, images / "a", tmp_path / "out")
+    assert summary.frames == 3 and set(summary.unreadable) == {f"{kind}.jpg" for kind in BAD_IMAGES}
 
 
 def test_unreadable_images_are_named_and_left_out(

@@ -1,5 +1,6 @@
 """Every kind of finding is made by a damage, is counted and named; a sound data set has none."""
 
+import os
 import shutil
 import struct
 import zlib
@@ -108,6 +109,11 @@ def damage_png(path: Path) -> None:
     path.write_bytes(content)
 
 
+def link_of_bytes(path: Path) -> None:
+    """A name that is no text, and more than one line."""
+    os.link(path, os.fsencode(path.parent) + b"/\xff\n.jpg")
+
+
 def dangling(path: Path) -> None:
     path.unlink()
     path.symlink_to("nowhere")
@@ -136,6 +142,7 @@ def of_2018(root: Path) -> None:
 
 # The kind, the task, whether reading images is needed, the damage, and what has to be named.
 CASES = [
+    ("image without labels", "det", False, lambda r: link_of_bytes(roots.image(r)), r"\udcff\n.jpg"),
     ("no images", "det", False, lambda r: shutil.rmtree(roots.image(r).parent), "bdd100k_det_train"),
     ("no labels", "det", False, lambda r: roots.labels_path(r, "val").unlink(), "bdd100k_det_val"),
     ("unusable label file", "det", False, lambda r: roots.cut(roots.labels_path(r)), "the JSON is cut off"),
