@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..errors import DataError, UnreadableError
 from .image_files import format_of, open_image, read_image_file
+from .image_size import check_image_size
 
 GREY, PALETTE, RGBA = 0, 3, 6
 """Colour types: one channel, one channel of indices, and four channels."""
@@ -22,7 +23,6 @@ _HEADER_BYTES = 26
 # The signature, and the first chunk, which has 13 bytes.
 _START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 _SIGNATURE_BYTES = 8
-_CRITICAL = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND"))
 _KINDS = {GREY: "grey", 2: "RGB", PALETTE: "palette", 4: "grey with alpha", RGBA: "RGBA"}
 
 
@@ -53,9 +53,15 @@ def png_header(content: bytes) -> PngHeader | None:
 
 
 def read_header(path: Path) -> PngHeader | None:
-    """The header of the PNG file at ``path``; None if it is none."""
-    with path.open("rb") as file:
-        return png_header(file.read(_HEADER_BYTES))
+    """The header of the PNG file at ``path``; None if it is none, cannot be read, is damaged, animated or too large."""
+    try:
+        content = read_image_file(path)
+        header = png_header(content)
+        if header is not None:
+            check_image_size(header.height, header.width, f"{path}: the image")
+    except DataError:
+        return None
+    return header if damage(content) is None and b"acTL" not in content else None
 
 
 class PngForm(NamedTuple):
@@ -112,7 +118,7 @@ def png_pixels(content: bytes, form: PngForm, where: str = "", size: tuple[int, 
 
 
 def damage(content: bytes) -> str | None:
-    """What is wrong with the chunks of a PNG file that make up its image; None for a sound one.
+    """What is wrong with the chunks of a PNG file, up to the end of its image; None for a sound one.
 
     Pillow compares no checksum of the pixels, and takes the last of several headers.
     """
@@ -123,13 +129,14 @@ def damage(content: bytes) -> str | None:
         if end + 4 > len(content):
             break
         kind = content[start : start + 4]
-        if kind in _CRITICAL:
-            if view[end : end + 4] != zlib.crc32(view[start:end]).to_bytes(4, "big"):
-                return f"the checksum of its {kind.decode()} chunk is wrong"
-            if kind == b"IHDR" and place != _SIGNATURE_BYTES:
-                return "it has two headers"
-            if kind == b"IEND":
-                return None
+        if not (kind.isascii() and kind.isalpha()):
+            return "it has a chunk without a name"
+        if view[end : end + 4] != zlib.crc32(view[start:end]).to_bytes(4, "big"):
+            return f"the checksum of its {kind.decode()} chunk is wrong"
+        if kind == b"IHDR" and place != _SIGNATURE_BYTES:
+            return "it has two headers"
+        if kind == b"IEND":
+            return None
         place = end + 4
     return "it is cut off"
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bdd100k_d2.data.bitmasks import read_bitmask
 from bdd100k_d2.data.masks import read_mask
-from bdd100k_d2.data.png import GREY, png_header, png_pixels, save_png
+from bdd100k_d2.data.png import GREY, damage, png_header, png_pixels, read_header, save_png
 from bdd100k_d2.errors import UnreadableError
 from bdd100k_d2.evaluation.submission.masks import submitted_form
 
@@ -95,12 +95,37 @@ def test_more_behind_the_image_does_no_harm(path: Path, kind: str) -> None:
 def test_many_chunks_of_pixels_and_unknown_ones_are_read() -> None:
     data = zlib.compress(b"\0" + bytes(range(5)) + b"\0" + bytes(range(5, 10)))
     parts = b"".join(chunk(b"IDAT", bytes([one])) for one in data)
-    content = header(5, 2) + chunk(b"teXt", b"k\0v") + parts + chunk(b"IEND", b"")
+    content = header(5, 2) + chunk(b"tEXt", b"k\0v") + parts + chunk(b"IEND", b"")
     form = submitted_form(GREY)
     assert png_pixels(content, form).tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
     twice = content[:33] + header(50, 20)[8:] + content[33:]
     with pytest.raises(UnreadableError, match=r"is a damaged PNG file \(it has two headers\)"):
         png_pixels(twice, form)
+
+
+def test_another_chunk_of_a_wrong_checksum_is_damage_too() -> None:
+    text = bytearray(chunk(b"tEXt", b"k\0v"))
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 12))
+    for wrong, reason in ((9, "the checksum of its tEXt chunk is wrong"), (5, "it has a chunk without a name")):
+        bad = text.copy()
+        bad[wrong] ^= 0x80
+        for content in (header(5, 2) + bad + data, header(5, 2) + data + bad):
+            assert damage(content + chunk(b"IEND", b"")) == reason
+
+
+def test_the_faster_reader_gets_sound_files_alone(tmp_path: Path) -> None:
+    sound = header(5, 2) + chunk(b"IDAT", zlib.compress(b"\0" * 12)) + chunk(b"IEND", b"")
+    for content in (
+        sound,
+        sound[:-1],
+        sound[:-12],
+        header(5, 2) + sound[8:],
+        header(15_000, 15_000) + sound[33:],
+        b"GIF8",
+    ):
+        (tmp_path / "a.png").write_bytes(content)
+        assert read_header(tmp_path / "a.png") == ((5, 2, 8, GREY) if content is sound else None)
+    assert read_header(tmp_path / "none.png") is None
 
 
 def test_pixels_that_are_too_few_are_damage() -> None:
