@@ -195,7 +195,7 @@ def _listed(items: list[Any], note: Callable[[str], None]) -> list[Any]:
     if "image_id" in keys and "name" not in keys:
         note(
             "is a list of COCO results, one object each, which do not name their images; convert it with "
-            "tools/convert_labels.py --to scalabel"
+            "tools/convert_labels.py --to scalabel --image-ids FILE, the COCO file that has their image ids"
         )
         return []
     return items
