@@ -20,7 +20,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 # The parts of the package from the bottom up: each may import those above it in this list, and itself.
 LAYERS = (
     ("errors", "cli", "atomic", "parallel", "_version", "data.folders", "data.image_size"),
-    ("yaml_file", "data.png"),
+    ("yaml_file", "data.image_files", "data.png"),
     ("data.categories",),
     ("tasks",),
     ("data.image_names",),
@@ -72,6 +72,7 @@ LIGHT = (
     "parallel",
     "data.categories",
     "tasks",
+    "data.image_files",
     "data.labels",
     "data.rle",
     "data.bitmasks",

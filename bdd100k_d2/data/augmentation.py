@@ -12,7 +12,9 @@ from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 u
 from fvcore.transforms.transform import CropTransform, NoOpTransform, Transform
 from torchvision.transforms.v2 import functional as color
 
+from ..errors import DataError, UnreadableError
 from .categories import IGNORE_LABEL
+from .image_size import check_image_size
 
 # In this order the jitter numbers them.
 _COLOR_ADJUSTMENTS = {
@@ -26,11 +28,9 @@ _COLOR_ADJUSTMENTS = {
 def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     """Resize and flip; in training also the crop, after the resize, and the colour jitter."""
     augmentations: list[T.Augmentation] = detection_utils.build_augmentation(cfg, is_train)
-    if not cfg.INPUT.RESIZE_ANTIALIAS:
-        resize = augmentations[0]
-        augmentations[0] = LinearResizeShortestEdge(
-            resize.short_edge_length, resize.max_size, "range" if resize.is_range else "choice"
-        )
+    resize = augmentations[0]
+    resize_class = ResizeShortestEdge if cfg.INPUT.RESIZE_ANTIALIAS else LinearResizeShortestEdge
+    augmentations[0] = resize_class(resize.short_edge_length, resize.max_size, "range" if resize.is_range else "choice")
     if is_train and cfg.INPUT.CROP.ENABLED:
         crop = T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE)
         if cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA < 1.0:
@@ -41,6 +41,18 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
         spreads = jitter.BRIGHTNESS, jitter.CONTRAST, jitter.SATURATION, jitter.HUE
         augmentations.append(ColorJitter(jitter.PROB, *spreads, image_format=cfg.INPUT.FORMAT))
     return augmentations
+
+
+def augment(augmentations: T.AugmentationList, inputs: T.AugInput, where: str) -> T.TransformList:
+    """Applies ``augmentations`` to ``inputs``, in place; returns what was drawn.
+
+    Raises:
+        UnreadableError: the image, of which ``where`` tells in messages, has no size that it can be resized to.
+    """
+    try:
+        return augmentations(inputs)
+    except DataError as error:
+        raise UnreadableError(f"{where}{error}") from error
 
 
 @contextmanager
@@ -54,11 +66,22 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class LinearResizeShortestEdge(T.ResizeShortestEdge):
-    """Detectron2's `ResizeShortestEdge` by a `LinearResizeTransform`; an image that has the size stays as it is."""
+class ResizeShortestEdge(T.ResizeShortestEdge):
+    """Detectron2's, which leaves nothing of an image that is very narrow, and makes others larger than memory."""
 
     def get_transform(self, image: np.ndarray) -> Transform:
-        """Draws the size for an image (H, W, ...)."""
+        """Draws the size for an image (H, W, ...); DataError where no image may have it."""
+        resize = super().get_transform(image)
+        if not isinstance(resize, NoOpTransform):
+            check_image_size(resize.new_h, resize.new_w, "resized as INPUT says, the image")
+        return resize
+
+
+class LinearResizeShortestEdge(ResizeShortestEdge):
+    """`ResizeShortestEdge` by a `LinearResizeTransform`; an image that has the size stays as it is."""
+
+    def get_transform(self, image: np.ndarray) -> Transform:
+        """Draws the size for an image (H, W, ...); DataError where no image may have it."""
         resize = super().get_transform(image)
         if isinstance(resize, NoOpTransform) or (resize.h, resize.w) == (resize.new_h, resize.new_w):
             return NoOpTransform()

@@ -32,7 +32,7 @@ _BITMASK = PngForm(
     other_bits=_KIND,
     damaged="the bitmask cannot be read ({error}); download or write it again.",
     empty="the bitmask is an empty file; download or write it again.",
-    no_png="not a PNG file, or cut off; bitmasks are PNG files with four channels (RGBA).",
+    no_png="the bitmask cannot be read (it is {kind}); bitmasks are PNG files with four channels (RGBA).",
 )
 
 

@@ -19,7 +19,7 @@ from detectron2.data.transforms import AugInput, TransformList
 from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
-from .augmentation import build_augmentation
+from .augmentation import augment, build_augmentation
 from .images import load_image
 from .masks import check_mask, read_mask
 
@@ -52,7 +52,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         """Maps one dict, which stays as it is.
 
         Raises:
-            UnreadableError: the image or mask is missing or damaged.
+            UnreadableError: the image or mask is missing or damaged, or the image cannot be resized.
             DataError: the image or mask has another size than the dict says, or the mask holds an id that is no class.
         """
         record = copy.deepcopy(dataset_dict)
@@ -61,7 +61,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         # Evaluators read the ground truth at its own size; here it would be read and resized for nothing.
         mask = self._read_mask(record, mask_file) if mask_file is not None and self.is_train else None
         inputs = AugInput(image, sem_seg=mask)
-        transforms = self.augmentations(inputs)
+        transforms = augment(self.augmentations, inputs, f"{record['file_name']}: ")
         size = inputs.image.shape[:2]
         record["image"] = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
         if inputs.sem_seg is not None:

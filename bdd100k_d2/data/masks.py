@@ -24,6 +24,7 @@ _MASK = PngForm(
     other_bits=f"{_KIND}save it with 8 bits.",
     damaged="the mask cannot be read ({error}); download or write it again.",
     empty="the mask cannot be read (it is an empty file); download or write it again.",
+    no_png="the mask cannot be read (it is {kind}); masks are PNG files, download or write it again.",
 )
 
 

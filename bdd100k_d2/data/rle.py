@@ -40,7 +40,7 @@ def run_lengths(counts: str) -> np.ndarray:
     if not counts:
         return np.zeros(0, np.int64)
     # What is below "0" wraps to a large number.
-    digits = np.frombuffer(counts.encode(), np.uint8) - np.uint8(48)
+    digits = np.frombuffer(counts.encode(errors="surrogatepass"), np.uint8) - np.uint8(48)
     if digits.max() > 63:
         raise DataError("the run lengths hold a character that COCO's compressed run lengths do not have")
     if digits[-1] >= 32:

@@ -194,6 +194,8 @@ def _draw_annotations(image: np.ndarray, record: dict[str, Any], metadata: "Meta
     owners = None
     if any("segmentation" in one for one in annotations):
         masks = [_decode(one.get("segmentation"), image.shape[:2]) for one in annotations]
+        for mask in masks:
+            _check_size(image, mask, "mask", record["file_name"])
         owners = stack_masks(np.array(masks), corners)
     classes = np.array([one["category_id"] for one in annotations], np.int64)
     ignored = np.array([bool(one.get("iscrowd", 0)) for one in annotations], bool)
@@ -217,7 +219,9 @@ def _draw_panoptic(image: np.ndarray, record: dict[str, Any], metadata: "Metadat
     else:
         segments = np.zeros(image.shape[:2], np.int32)
         for info in infos:
-            segments[_decode(info["segmentation"], image.shape[:2])] = info["id"]
+            mask = _decode(info["segmentation"], image.shape[:2])
+            _check_size(image, mask, "mask", record["file_name"])
+            segments[mask] = info["id"]
     classes = panoptic_classes(metadata)
     drawn, present = draw_segments(image, segments, class_of, classes)
     return add_legend(drawn, classes, present)

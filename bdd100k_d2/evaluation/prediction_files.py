@@ -77,7 +77,7 @@ def instance_bitmask(masks: np.ndarray, scores: np.ndarray, classes: np.ndarray)
         i + 1 is the i-th of them.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
-    ranks = np.zeros(masks.shape[1:], np.uint16)
+    ranks = np.zeros(masks.shape[1:], np.uint16 if len(order) < 1 << 16 else np.uint32)
     for rank in range(len(order), 0, -1):
         np.copyto(ranks, rank, where=masks[order[rank - 1]])
     visible = np.bincount(ranks.ravel(), minlength=len(order) + 1)[1:] > 0

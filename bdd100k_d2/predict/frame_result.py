@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from detectron2.data import Metadata
 from detectron2.structures import Instances
-from PIL import Image
 
-from ..data.bitmasks import decode_bitmask
+from ..data.bitmasks import decode_bitmask, encode_bitmask, read_bitmask
 from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
 from ..drawing import overlay
@@ -18,6 +17,8 @@ from ..drawing.legend import add_legend
 from ..errors import ConfigError, DataError
 from ..evaluation.prediction_files import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
 from ..tasks import TASKS
+
+_ANEW = "It is of an earlier start: give --overwrite in place of --resume."
 
 Wanted = frozenset[int] | None
 """Indices of the classes that the user wants; None for all."""
@@ -119,28 +120,37 @@ def read_pixels(task: str, path: Path) -> np.ndarray:
     Raises:
         DataError: the file is missing or damaged.
     """
-    if TASKS[task].form == "masks":
-        return read_mask(path)
     try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError) as error:  # Pillow calls a broken PNG chunk a SyntaxError
-        raise DataError(f"{path}: cannot be read again ({error}); start without --resume.") from error
+        return read_mask(path) if TASKS[task].form == "masks" else encode_bitmask(read_bitmask(path))
+    except DataError as error:
+        raise DataError(f"{error} {_ANEW}") from error
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
 
 def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = overlay.MIN_SCORE) -> np.ndarray:
     """Draws a result on its image, (H, W, 3) uint8, RGB, with a legend under it: (H + h, W, 3).
 
     Objects of a lower score are left out.
+
+    Raises:
+        DataError: a result that an earlier start has written is not of the image, or does not fit its scores.
     """
     record, image, classes = TASKS[task], np.ascontiguousarray(image), overlay.classes_of_task(task)
+    if record.form != "boxes" and result.pixels.shape[:2] != image.shape[:2]:
+        raise DataError(f"a result has {_size(result.pixels)} pixels, its frame {_size(image)}. {_ANEW}")
     if record.has_scores:
         shown = np.flatnonzero(result.scores >= min_score)
         owners = None
         if record.form == "bitmasks":
             place = np.zeros(len(result.scores) + 1, np.uint16)
             place[shown + 1] = np.arange(1, len(shown) + 1)
-            owners = place[decode_bitmask(result.pixels, "the result").instances]
+            bitmask = decode_bitmask(result.pixels, "the result")
+            if len(bitmask.ids) != len(result.scores):
+                raise DataError(f"a result has {len(bitmask.ids)} instances and {len(result.scores)} scores. {_ANEW}")
+            owners = place[bitmask.instances]
         objects = overlay.Objects(result.corners[shown], result.classes[shown], result.scores[shown], owners)
         drawn, present = overlay.draw_objects(image, objects, classes), objects.classes.tolist()
     elif record.form == "bitmasks":

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..data.image_names import IMAGE_SUFFIXES, image_stem, is_image_name
-from ..errors import DataError
+from ..errors import DataError, shown
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
+
+# Of a path, on Linux.
+_LONGEST_PATH = 4096
 
 RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
 """Folders of the output whose images are results and so no input."""
@@ -117,7 +120,8 @@ def _pattern(text: str, skipped: set[Path]) -> InputImages:
 
 def _list(path: Path) -> InputImages:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        # Some programs begin a text with a byte-order mark.
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path}: the list cannot be read ({error}); it is a text file with one path per line."
@@ -125,6 +129,9 @@ def _list(path: Path) -> InputImages:
     paths = [path.parent / Path(line).expanduser() for line in lines if line and line[0] != "#"]
     if not paths:
         raise DataError(f"{path}: no path in the list; write one a line.")
+    bad = next((line for line in lines if "\0" in line or len(line) > _LONGEST_PATH), None)
+    if bad is not None:
+        raise DataError(f"{path}: the list holds '{shown(bad)}', which is no path; write one a line.")
     unique = list(dict.fromkeys(paths))
     if len(unique) < len(paths):
         logger.warning("%s: %d paths that stand there again are left out.", path, len(paths) - len(unique))

@@ -1,5 +1,6 @@
 """Predicting on images: in batches, while the next ones are read."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,11 +18,11 @@ from detectron2.modeling import build_model
 
 from ..checkpoint.loading import load_weights
 from ..config import get_config
-from ..data.augmentation import build_augmentation
+from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
 from ..data.slices import register_config_slices
 from ..engine.precision import accelerate, autocast
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, UnreadableError
 from ..modeling.norms import fold_norms
 from ..parallel import cores
 
@@ -112,9 +113,10 @@ class Predictor:
         threads.
 
         Args:
-            frames: read as far ahead as that. The results have the very objects.
-            on_error: called with a frame that cannot be read, which is then left out; without it that is an error, and
-                the frames of its batch have no result either.
+            frames: read as far ahead as that. The results have the very objects. None and an array without pixels are
+                frames that cannot be read.
+            on_error: called with a frame that cannot be read or resized, which is then left out; without it that is an
+                error, and the frames of its batch have no result either.
 
         Raises:
             DataError: a frame cannot be read, or is no image.
@@ -147,20 +149,31 @@ class Predictor:
             pool.shutdown(cancel_futures=True)
 
     def _read(self, frame: ImageOrPath) -> _Read:
-        if isinstance(frame, np.ndarray):
-            if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-                raise DataError(f"a frame has to be a uint8 array (H, W, 3), BGR, not {frame.dtype} {frame.shape}.")
-            rgb = frame[..., ::-1]
+        if isinstance(frame, str | os.PathLike):
+            where, rgb = f"{os.fspath(frame)}: ", load_image(frame, "RGB")
         else:
-            rgb = load_image(frame, "RGB")
+            where, rgb = "a frame: ", _pixels(frame)[..., ::-1]
         inputs = AugInput(rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[..., ::-1])
-        self._augmentations(inputs)
+        augment(self._augmentations, inputs, where)
         image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
         return _Read(frame, rgb, {"image": image, "height": rgb.shape[0], "width": rgb.shape[1]})
 
     def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
             return self.model(batch)
+
+
+def _pixels(frame: Any) -> np.ndarray:  # noqa: ANN401, whatever a caller streams
+    """A frame that is no path: an array (H, W, 3) of uint8; DataError for all else."""
+    if frame is None:
+        raise UnreadableError("a frame is None; a camera or video gives that for one that it cannot read.")
+    if not isinstance(frame, np.ndarray):
+        raise DataError(f"a frame has to be a path or a uint8 array (H, W, 3), BGR, not {type(frame).__name__}.")
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise DataError(f"a frame has to be a uint8 array (H, W, 3), BGR, not {frame.dtype} {frame.shape}.")
+    if not frame.size:
+        raise UnreadableError(f"a frame is an array without pixels, {frame.shape}; was it read to its end?")
+    return frame
 
 
 def _on_cpu(value: Any) -> Any:  # noqa: ANN401, tensors, instances, or the segments' pair

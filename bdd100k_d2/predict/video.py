@@ -11,13 +11,15 @@ import cv2
 import numpy as np
 
 from ..atomic import output_errors
+from ..data.image_size import check_image_size
 from ..errors import DataError, OutputError
 
 logger = logging.getLogger(__name__)
 
 _USUAL_RATE = 30.0
-# Frames per second; headers of videos with changing rates tell the units of their clock instead, such as 90000.
-_HIGHEST_RATE = 1000.0
+# Frames per second; headers of videos with changing rates tell the units of their clock instead, such as 90000, and
+# OpenCV writes no video of a lower rate.
+_LOWEST_RATE, _HIGHEST_RATE = 0.01, 1000.0
 # In seconds; a header may promise any number of frames.
 _LONGEST_GAP = 10.0
 
@@ -26,10 +28,10 @@ class VideoReader:
     """The frames of a video by its path, or of a camera by its number.
 
     Its ``rate``, in frames per second, is 30 where the video does not say; ``num_frames``, by the video's header, is
-    None for a camera, and where it does not say.
+    None for a camera, and where it does not say or promises more frames than the file has bytes.
 
     Raises:
-        DataError: the video or camera cannot be opened.
+        DataError: the video or camera cannot be opened, or its frames are larger than images may be.
     """
 
     def __init__(self, source: Path | int) -> None:
@@ -38,12 +40,23 @@ class VideoReader:
         if not self._capture.isOpened():
             remedy = "is one connected?" if isinstance(source, int) else "is it a video, and whole? Convert it to MP4."
             raise DataError(f"{self._name}: cannot be opened; {remedy}")
+        size = [self._capture.get(side) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)]
+        if min(size) > 0:
+            # Some cameras tell it with their first frame alone.
+            check_image_size(int(size[0]), int(size[1]), f"{self._name}: a frame")
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
-        if not 0 < self.rate <= _HIGHEST_RATE:
+        if not _LOWEST_RATE <= self.rate <= _HIGHEST_RATE:
             logger.warning("%s tells no frame rate; it is taken for %g.", self._name, _USUAL_RATE)
             self.rate = _USUAL_RATE
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.num_frames = count if count > 0 and not isinstance(source, int) else None
+        self.num_frames = None if isinstance(source, int) else self._promised(source.stat().st_size)
+
+    def _promised(self, num_bytes: int) -> int | None:
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if not 0 < count <= num_bytes:
+            if count > num_bytes:
+                logger.warning("%s: %.0f frames by its header are more than its bytes.", self._name, count)
+            return None
+        return int(count)
 
     def frames(self) -> Iterator[np.ndarray | None]:
         """Yields the frames, (H, W, 3) uint8, BGR, to the last that can be read; None for each before it that cannot.

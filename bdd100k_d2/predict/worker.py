@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..drawing.overlay import MIN_SCORE
-from ..errors import DataError
+from ..errors import DataError, shown
 from ..evaluation.prediction_files import write_mask
 from ..parallel import cores
 from ..tasks import TASKS
@@ -33,9 +33,12 @@ logger = logging.getLogger(__name__)
 
 # So many unreadable frames are named in the log; the record names all.
 _NAMED = 5
+_LONGEST_REASON = 1000
 _JPEG_QUALITY = 92
 # The share of a video's frames that its header may promise too much.
 _ESTIMATED = 0.05
+# So many of the frames that a video lacks are named; its header may promise any number.
+_MOST_MISSING = 100_000
 # More threads encode images faster than any model gives results.
 _MOST_THREADS = 4
 
@@ -128,7 +131,8 @@ class Work:
                 logger.warning("%s", reason)
                 # In some formats the header is an estimate.
                 if total - len(names) > min(reader.rate, _ESTIMATED * total):
-                    self.unreadable |= {source.frame_name(i): reason for i in range(len(names), total)}
+                    missing = range(len(names), min(total, len(names) + _MOST_MISSING))
+                    self.unreadable |= {source.frame_name(i): reason for i in missing}
         return names
 
     @contextmanager
@@ -180,7 +184,7 @@ class Work:
             self._journal.append(FrameLine(name, error=reason))
         self._bar.update()
         if len(self.unreadable) <= _NAMED:
-            logger.warning("%s", reason)
+            logger.warning("%s", shown(reason, _LONGEST_REASON))
         elif len(self.unreadable) == _NAMED + 1:
             logger.warning("More frames cannot be read; %s names all of them.", self._journal.path)
 

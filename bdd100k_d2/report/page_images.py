@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
+from ..data.image_files import open_image
 from ..data.image_names import check_file_name, image_stem
 from ..data.labels import HEIGHT, WIDTH
+from ..errors import UnreadableError
 
 GALLERY_WIDTH = 640
 """Of the small images and masks of a gallery of results at most, in pixels."""
@@ -30,9 +32,12 @@ class WrittenImage(NamedTuple):
 
 
 def decode_image(content: bytes) -> np.ndarray | None:
-    """The image of a file, (H, W, 3) uint8, BGR; None for what is no image, or is damaged."""
-    # OpenCV refuses an empty buffer with an exception of its own, so it gets one bad byte instead.
-    return cv2.imdecode(np.frombuffer(content or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    """The image of a file, (H, W, 3) uint8, BGR; None for what is no image, too large for one, or damaged."""
+    try:
+        with open_image(content):
+            return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except (UnreadableError, cv2.error):
+        return None
 
 
 class PageImages:

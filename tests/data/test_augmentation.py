@@ -9,6 +9,7 @@ from bdd100k_d2.data.augmentation import (
     ColorAdjustmentTransform,
     LinearResizeShortestEdge,
     LinearResizeTransform,
+    ResizeShortestEdge,
     build_augmentation,
 )
 
@@ -83,7 +84,7 @@ def test_the_key_chooses() -> None:
     cfg = get_cfg()
     add_bdd100k_config(cfg)
     for is_train in (True, False):
-        assert type(build_augmentation(cfg, is_train)[0]) is T.ResizeShortestEdge
+        assert type(build_augmentation(cfg, is_train)[0]) is ResizeShortestEdge
     cfg.INPUT.RESIZE_ANTIALIAS = False
     for is_train, sizes in ((True, (800,)), (False, (800, 800))):
         resize = build_augmentation(cfg, is_train)[0]

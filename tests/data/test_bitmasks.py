@@ -140,13 +140,13 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a.png: the bitmask is an empty file"):
         read_bitmask(path)
     path.write_text('[{"name": "a.jpg"}]')
-    with pytest.raises(DataError, match="a.png: not a PNG file, or cut off"):
+    with pytest.raises(DataError, match="a.png: the bitmask cannot be read .it is no PNG file, or cut off."):
         read_bitmask(path)
     Image.fromarray(encode_bitmask(random_bitmask(0, 64, 64))).save(path)
     whole = path.read_bytes()
     for length in (20, 30, 60, len(whole) // 2):
         path.write_bytes(whole[:length])
-        with pytest.raises(DataError, match="a.png: (the bitmask cannot be read|not a PNG file, or cut off)"):
+        with pytest.raises(DataError, match="a.png: the bitmask cannot be read"):
             read_bitmask(path)
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 0xFF

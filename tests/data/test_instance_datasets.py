@@ -90,6 +90,15 @@ def test_run_lengths_become_the_same_annotations(tmp_path: Path, images: Path) -
     assert [one["iscrowd"] for one in found["annotations"]] == [0, 1, 1]
 
 
+def test_hundreds_of_instances_are_read(tmp_path: Path, images: Path) -> None:
+    parts = [(i, 3, 0, (slice(i // 150, i // 150 + 1), slice(i % 150, i % 150 + 1))) for i in range(1, 301)]
+    write_bitmask(tmp_path / "labels/a.png", *parts)
+    write_bitmask(tmp_path / "labels/b.png")
+    record, _ = load_instances(tmp_path / "labels", images)
+    boxes = [[i % 150, i // 150, 1, 1] for i in range(1, 301)]
+    assert [one["bbox"] for one in record["annotations"]] == boxes
+
+
 def test_instances_are_encoded_as_pycocotools_does() -> None:
     rng = np.random.default_rng(0)
     for shape in ((7, 5), (1, 9), (9, 1), (30, 40)):

@@ -12,6 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
 from detectron2.data.samplers import TrainingSampler
 from detectron2.utils import comm
+from support.frames import BAD_IMAGES, write_bad_image
 
 import bdd100k_d2
 from bdd100k_d2 import parallel
@@ -165,6 +166,15 @@ def test_an_unreadable_image_is_skipped_and_counted(
     assert Path(broken).name in first
     later = build_train_loader(cfg, seed=4, start_iter=4)
     assert same(found[0][8:], take(later, 2))
+
+
+@pytest.mark.parametrize("bad", [kind for kind in BAD_IMAGES if kind != "narrow"])  # that has no labels here
+def test_so_is_one_that_pillow_has_its_own_errors_for(cfg: CfgNode, tiny_root: Path, bad: str) -> None:
+    cfg.INPUT.SKIP_UNREADABLE, cfg.DATALOADER.NUM_WORKERS = True, 0
+    write_bad_image(tiny_root / "bdd100k/images/10k/train/train1.jpg", bad)
+    loader = build_train_loader(cfg, seed=4)
+    names = {name for name, _, _ in take(loader, 3)}
+    assert names == {"train0.jpg", "train2.jpg"} and [Path(name).name for name in loader.skipped] == ["train1.jpg"]
 
 
 def test_nothing_readable_ends_the_run_though_skipping_is_on(cfg: CfgNode, tiny_root: Path) -> None:

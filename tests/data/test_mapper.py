@@ -195,6 +195,12 @@ def test_color_jitter() -> None:
             lambda r: Path(r["file_name"]).write_bytes(Path(r["file_name"]).read_bytes()[:5000]),
             r"a\.jpg: the image cannot be read",
         ),
+        (
+            lambda r: (
+                r.update(height=1, width=65500, sem_seg_file_name=None) or write_image(Path(r["file_name"]), 1, 65500)
+            ),
+            r"a\.jpg: resized as INPUT says, the image is 1\d\d\dx0 pixels; an image has one or more each way",
+        ),
         (lambda r: write_image(Path(r["file_name"]), 360, 640), r"a\.jpg: .*Mismatched image shape.*another size"),
         (lambda r: Path(r["sem_seg_file_name"]).unlink(), r"a\.png: the mask cannot be read"),
         (

@@ -95,6 +95,17 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
         draw_record(IMAGE, {"file_name": "a.jpg", "sem_seg_file_name": str(tmp_path / "mask.png")}, metadata)
 
 
+def test_run_lengths_of_another_size_are_refused() -> None:
+    segmentation = {"size": [40, 30], "counts": [0, 1200]}
+    annotations = [box(1, 2, 3, 4, segmentation=segmentation), box(1, 2, 3, 4)]
+    wrong = "a.jpg: the mask is 30x40, its image 80x60"
+    with pytest.raises(DataError, match=wrong):
+        draw_record(IMAGE, {"file_name": "a.jpg", "annotations": annotations}, THINGS)
+    infos = [{"id": 1, "isthing": True, "category_id": 0, "segmentation": segmentation}]
+    with pytest.raises(DataError, match=wrong):
+        draw_record(IMAGE, {"file_name": "a.jpg", "segments_info": infos}, BOTH)
+
+
 def test_frames_are_taken_at_equal_distances(tiny_root: Path, tmp_path: Path) -> None:
     bdd100k_d2.register_all(tiny_root)
     written = write_dataset_images("bdd100k_det_val", tmp_path / "out", 2)

@@ -146,6 +146,16 @@ def test_hundreds_of_instances_are_all_kept() -> None:
     assert decode_bitmask(pixels, "a.png").ids.tolist() == list(range(1, 301))
 
 
+def test_more_instances_than_ids_of_which_few_are_seen() -> None:
+    count = (1 << 16) + 5
+    masks = np.zeros((count, 1, 300), bool)
+    masks[np.arange(count), 0, np.arange(count) % 300] = True
+    # Hidden ones take no id.
+    pixels, kept = instance_bitmask(masks, -np.arange(count), np.zeros(count, int))
+    assert kept.tolist() == list(range(300))
+    assert decode_bitmask(pixels, "a.png").ids.tolist() == list(range(1, 301))
+
+
 def test_no_instance_is_an_empty_bitmask(tmp_path: Path) -> None:
     pixels, kept = instance_bitmask(np.zeros((0, 3, 4), bool), np.zeros(0), np.zeros(0, int))
     assert pixels.shape == (3, 4, 4) and not pixels.any() and len(kept) == 0

@@ -125,6 +125,32 @@ def test_a_frame_that_cannot_be_read(cfg: CfgNode, images: list[Path]) -> None:
         predictor(np.zeros((4, 5), np.float32))
 
 
+@pytest.mark.parametrize(
+    ("frame", "kind", "message"),
+    [
+        (None, UnreadableError, "a frame is None"),
+        (np.empty((0, 0, 3), np.uint8), UnreadableError, r"a frame is an array without pixels, \(0, 0, 3\)"),
+        (np.empty(0, np.uint8), DataError, r"uint8 array \(H, W, 3\), BGR, not uint8 \(0,\)"),
+        (np.zeros((4, 5, 4), np.uint8), DataError, r"not uint8 \(4, 5, 4\)"),
+        (np.zeros((4, 5, 3), np.uint16), DataError, r"not uint16 \(4, 5, 3\)"),
+        (7, DataError, "a path or a uint8 array .* not int"),
+        (np.zeros((1, 65500, 3), np.uint8), UnreadableError, "a frame: resized as INPUT says, the image is 128x0 pix"),
+    ],
+)
+def test_what_is_no_frame_is_one_that_cannot_be_read(
+    cfg: CfgNode, images: list[Path], frame: object, kind: type[DataError], message: str
+) -> None:
+    predictor, failed = bdd100k_d2.Predictor(cfg, batch_size=2), []
+    results = list(predictor.stream([images[0], frame, images[1]], lambda *error: failed.append(error)))
+    assert [result.frame for result in results] == images[:2]
+    ((given, error),) = failed
+    assert given is frame and isinstance(error, kind)
+    with pytest.raises(kind, match=message):
+        predictor(frame)
+    with pytest.raises(kind, match=message):
+        list(predictor.stream([images[0], frame, images[1]]))
+
+
 def test_mixed_precision(cfg: CfgNode, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     for fast in (True, False):

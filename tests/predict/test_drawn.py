@@ -12,7 +12,7 @@ import bdd100k_d2
 from bdd100k_d2.data.bitmasks import decode_bitmask
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.prediction_files import write_mask
-from bdd100k_d2.predict.frame_result import class_indices, draw_result, read_pixels, result_of
+from bdd100k_d2.predict.frame_result import FrameResult, class_indices, draw_result, read_pixels, result_of
 from bdd100k_d2.tasks import TASKS
 
 IMAGE = np.full((60, 80, 3), 100, np.uint8)
@@ -90,8 +90,22 @@ def test_segments_of_the_classes_that_are_wanted(tmp_path: Path) -> None:
 
 def test_a_bitmask_that_is_damaged_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="a.png: cannot be read again .*; start without --resume"):
-        read_pixels("ins_seg", tmp_path / "a.png")
+    for task in ("ins_seg", "pan_seg", "sem_seg"):
+        with pytest.raises(
+            DataError, match=r"a.png: the (bit)?mask cannot be read .*\. It is of an earlier start: give "
+        ):
+            read_pixels(task, tmp_path / "a.png")
+
+
+def test_a_result_that_is_not_of_its_frame_is_told() -> None:
+    columns = np.zeros((2, 4)), np.zeros(2, np.int64), np.ones(2)
+    one = np.zeros((*IMAGE.shape[:2], 4), np.uint8)
+    one[:5, :5] = 1, 0, 0, 1
+    with pytest.raises(DataError, match="a result has 1 instances and 2 scores. It is of an earlier start"):
+        draw_result("ins_seg", IMAGE, FrameResult(*columns, one))
+    for task, pixels in (("ins_seg", one[:9]), ("pan_seg", one[:9]), ("sem_seg", one[:9, :, 0])):
+        with pytest.raises(DataError, match=r"a result has \d+x9 pixels, its frame \d+x\d+. It is of an earlier start"):
+            draw_result(task, IMAGE, FrameResult(*columns, pixels))
 
 
 def test_a_detector_gives_no_masks() -> None:

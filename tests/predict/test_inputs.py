@@ -113,6 +113,8 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "nul.txt").write_bytes(b"a.jpg\nb\0.jpg\n")
+    (tmp_path / "long.txt").write_text("x" * 100_000)
     for text, message in (
         ("gone.jpg", "gone.jpg: no such image, folder, video or list; give a path"),
         ("empty", "empty: no image in the folder or in those below it; give another one"),
@@ -120,7 +122,14 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
         ("*.png", r"\*.png: no image matches; put the pattern in quotes"),
         ("empty.txt", "empty.txt: no path in the list; write one a line"),
         ("binary.txt", "binary.txt: the list cannot be read .* it is a text file"),
+        ("nul.txt", r"nul.txt: the list holds 'b.x00.jpg', which is no path; write one a line"),
+        ("long.txt", r"long.txt: the list holds 'x+\.\.\.x+', which is no path; write one a line"),
         ("data.csv", "data.csv: neither an image, a video nor a list by its ending; known are .avi, .bmp"),
     ):
         with pytest.raises(DataError, match=message):
             find_input(str(tmp_path / text))
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.jpg\nb.jpg\n")
+    assert names(find_input(str(tmp_path / "list.txt"))) == ["a.jpg", "b.jpg"]

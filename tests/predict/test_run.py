@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from detectron2.config import CfgNode
 from support import ROOT
-from support.frames import write_image
+from support.frames import BAD_IMAGES, write_bad_image, write_image
 from support.prediction_models import (
     Scripted,
     config_file,
@@ -31,6 +31,7 @@ from torch.multiprocessing import ProcessExitedException
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.evaluation.evaluators import EVALUATORS
+from bdd100k_d2.predict import worker
 from bdd100k_d2.predict.inputs import InputVideo, find_input
 from bdd100k_d2.predict.predictor import Predictor
 from bdd100k_d2.predict.run import PredictionRun, Summary
@@ -134,6 +135,21 @@ def test_a_video_that_ends_early_is_told_of(
     assert f"a.avi: 60 frames by its header, but it ends after {frames}; is it cut off?" in caplog.text
 
 
+def test_a_video_that_promises_many_frames_fills_no_memory(
+    det: CfgNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "_MOST_MISSING", 30)
+    video = write_damaged_video(tmp_path / "a.avi", 20, set())
+    content = bytearray(video.read_bytes())
+    for kind, place in ((b"avih", 16), (b"strh", 32)):
+        start = content.index(kind) + 8 + place
+        content[start : start + 4] = (1000).to_bytes(4, "little")
+    video.write_bytes(content)
+    summary = run(det, video, tmp_path / "out", Scripted())
+    assert (summary.frames, len(summary.unreadable)) == (20, 30)
+    assert "a.avi: 1000 frames by its header, but it ends after 20; is it cut off?" in caplog.text
+
+
 def test_scores_and_classes_select(det: CfgNode, images: Path, tmp_path: Path) -> None:
     run(det, images, tmp_path / "all")
     labels = [label for frame in json.loads((tmp_path / "all/det.json").read_bytes()) for label in frame["labels"]]
@@ -173,6 +189,13 @@ def test_a_slice_of_the_config_tells_the_task(det: CfgNode, images: Path, tmp_pa
 def test_limit_takes_the_first(det: CfgNode, images: Path, tmp_path: Path) -> None:
     assert run(det, images, tmp_path / "out", Scripted(), limit=2).frames == 2
     assert [frame["name"] for frame in json.loads((tmp_path / "out/det.json").read_bytes())] == ["0.jpg", "2.jpg"]
+
+
+def test_images_that_pillow_or_the_resize_fails_on_are_left_out(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    for kind in BAD_IMAGES:
+        write_bad_image(images / "a" / f"{kind}.jpg", kind)
+    summary = run(det, images / "a", tmp_path / "out")
+    assert summary.frames == 3 and set(summary.unreadable) == {f"{kind}.jpg" for kind in BAD_IMAGES}
 
 
 def test_unreadable_images_are_named_and_left_out(

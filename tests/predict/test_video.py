@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,20 +38,50 @@ def test_frames_behind_damaged_ones_are_read(tmp_path: Path) -> None:
     assert [round(frame.mean() / 12) for frame in frames if frame is not None] == [0, 1, 2, 3, 6, 7, 8, 9, 10]
 
 
-@pytest.mark.parametrize("rate", [0.0, float("nan"), 90000.0])
-def test_a_rate_that_cannot_be_counts_as_untold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, rate: float
-) -> None:
+@pytest.fixture
+def tell(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes videos say other things of themselves than they do."""
     capture = cv2.VideoCapture
 
-    def told(source: str) -> SimpleNamespace:
-        video = capture(source)
-        get = {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: 3.0}.get
-        return SimpleNamespace(isOpened=video.isOpened, get=get, read=video.read, release=video.release)
+    def change(said: dict[int, float]) -> None:
+        def told(source: str) -> SimpleNamespace:
+            video = capture(source)
 
+            def get(key: int) -> float:
+                return said.get(key, video.get(key))
+
+            return SimpleNamespace(isOpened=video.isOpened, get=get, read=video.read, release=video.release)
+
+        monkeypatch.setattr(cv2, "VideoCapture", told)
+
+    return change
+
+
+@pytest.mark.parametrize("rate", [0.0, float("nan"), float("inf"), -25.0, 90000.0, 1e-9])
+def test_a_rate_that_cannot_be_counts_as_untold(
+    tmp_path: Path, tell: Callable[..., None], caplog: pytest.LogCaptureFixture, rate: float
+) -> None:
     path = write_video(tmp_path / "a.mp4", 3)
-    monkeypatch.setattr(cv2, "VideoCapture", told)
+    tell({cv2.CAP_PROP_FPS: rate})
     assert VideoReader(path).rate == 30 and "a.mp4 tells no frame rate; it is taken for 30." in caplog.text
+
+
+@pytest.mark.parametrize("count", [0.0, -9007199254740992.0, float("nan"), float("inf"), 2.0**31, 1e300])
+def test_a_number_of_frames_that_cannot_be_counts_as_untold(
+    tmp_path: Path, tell: Callable[..., None], caplog: pytest.LogCaptureFixture, count: float
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 3)
+    tell({cv2.CAP_PROP_FRAME_COUNT: count})
+    reader = VideoReader(path)
+    assert reader.num_frames is None and len(list(reader.frames())) == 3
+    assert ("frames by its header are more than its bytes" in caplog.text) == (count > 1e9)
+
+
+def test_frames_that_are_larger_than_images_may_be(tmp_path: Path, tell: Callable[..., None]) -> None:
+    path = write_video(tmp_path / "a.mp4", 3)
+    tell({cv2.CAP_PROP_FRAME_WIDTH: 60000.0, cv2.CAP_PROP_FRAME_HEIGHT: 60000.0})
+    with pytest.raises(DataError, match="a.mp4: a frame is 60000x60000 pixels, more than 100,000,000 in all"):
+        VideoReader(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video"])

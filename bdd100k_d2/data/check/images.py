@@ -1,6 +1,5 @@
 """Which images cannot be read, which are damaged, and how large they are."""
 
-import io
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,15 +9,16 @@ from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from ...errors import UnreadableError
 from ...parallel import map_files
 from ..folders import visible_files
+from ..image_files import open_image, read_image_file, upright, upright_size
 from ..image_names import images_by_stem
+from ..png import damage
+from .report import without_path
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
-_ORIENTATION = 274
-"""The EXIF tag; from 5 on the image lies on its side."""
 
 # What libjpeg prints, in a process that reads images.
 _messages: IO[bytes]
@@ -80,29 +80,37 @@ def catch_messages() -> None:
 
 def _verify(path: str) -> Verdict:
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        return Verdict(None, error.strerror)
+        content = read_image_file(path, "{error}")
+    except UnreadableError as error:
+        return Verdict(None, without_path(error, path))
     if not content:
         return Verdict(None, "an empty file")
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            size = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) >= 5 else image.size
+        with open_image(content, says="{error}") as image:
+            size = upright_size(image)[::-1]
             end = _end(content) if image.format == "JPEG" else None
             if end is None:
                 # Training leaves such a file to Pillow.
-                image.load()
-                return Verdict(size, None, "cut off" if image.format == "JPEG" else None)
+                upright(image)
+                damaged = "cut off" if image.format == "JPEG" else damage(content) if image.format == "PNG" else None
+                return Verdict(size, None, damaged)
             content, after = content[:end], len(content.rstrip(b"\0")) - end
             _messages.seek(0)
             _messages.truncate()
-            if cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is None:
+            if not _is_decoded(content):
                 image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Verdict(None, f"{error}".replace(" <_io.BytesIO object", "").partition(" at 0x")[0])
+    except UnreadableError as error:
+        return Verdict(None, str(error))
     _messages.seek(0)
     said = _messages.read().decode(errors="replace").strip().split("\n")[0]
     return Verdict(size, None, said or None, max(after, 0))
+
+
+def _is_decoded(content: bytes) -> bool:
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
+    except cv2.error:
+        return False
 
 
 def _end(content: bytes) -> int | None:

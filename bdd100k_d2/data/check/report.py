@@ -9,9 +9,13 @@ import msgspec
 from tabulate import tabulate
 
 from ...atomic import write_atomic
+from ...errors import shown
 
 _SHOWN = 2
 """Examples of what breaks nothing in the report for people; the JSON has all that are kept."""
+
+_LONGEST = 1000
+"""Characters of an example."""
 
 EXAMPLES = 5
 """Of each finding so many are named; the rest is counted."""
@@ -109,14 +113,17 @@ class Findings:
         self._found: dict[tuple[str, str], Finding] = {}
 
     def add(self, kind: str, place: Path, *examples: str, count: int | None = None) -> None:
-        """Adds findings of a kind, if any; ``count`` says how many there are where ``examples`` are not all."""
+        """Adds findings of a kind, if any; ``count`` says how many there are where ``examples`` are not all.
+
+        Examples may hold names of files, which may be no text.
+        """
         count = len(examples) if count is None else count
         if not count:
             return
         severity, remedy = FINDING_KINDS[kind]
         found = self._found.setdefault((kind, str(place)), Finding(kind, severity, str(place), 0, [], remedy))
         found.count += count
-        found.examples += examples[: EXAMPLES - len(found.examples)]
+        found.examples += [shown(example, _LONGEST) for example in examples[: EXAMPLES - len(found.examples)]]
 
     def sorted(self) -> list[Finding]:
         """All that were found; what breaks training first."""
@@ -201,14 +208,14 @@ def _lines(findings: list[Finding], root: str) -> str:
     """All findings of a kind: what to do, then one line per place, below it the examples of what breaks training."""
     lines = [f"* {findings[0].kind}: {sum(finding.count for finding in findings):,}. {findings[0].remedy}"]
     for finding in findings:
-        place, shown = finding.place.removeprefix(f"{root}/"), finding.examples
-        if finding.count == len(shown) == 1:
-            lines.append(f"    {place}: {shown[0]}")
+        place, examples = finding.place.removeprefix(f"{root}/"), finding.examples
+        if finding.count == len(examples) == 1:
+            lines.append(f"    {place}: {examples[0]}")
             continue
         if finding.severity is not Severity.BREAKS:
-            lines.append(f"    {place}: {finding.count:,}, such as {'; '.join(shown[:_SHOWN])}")
+            lines.append(f"    {place}: {finding.count:,}, such as {'; '.join(examples[:_SHOWN])}")
             continue
-        lines += [f"    {place}: {finding.count:,}", *(f"        {example}" for example in shown)]
-        if finding.count > len(shown):
+        lines += [f"    {place}: {finding.count:,}", *(f"        {example}" for example in examples)]
+        if finding.count > len(examples):
             lines.append("        ...")
     return "\n".join(lines)

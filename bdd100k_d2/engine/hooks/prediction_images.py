@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
-from detectron2.data.detection_utils import read_image
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import nn
 
+from ...data.images import load_image
 from ...data.mapper import BDD100KDatasetMapper
 from ...data.randomness import Purpose, drawing
 from ...drawing.overlay import (
@@ -60,7 +60,7 @@ class PredictionImages:
             with torch.no_grad(), drawing(0, Purpose.AUGMENTATION):
                 for number, record in enumerate(self._records):
                     (output,) = self._model([mapper(record)])
-                    image = draw_prediction(read_image(record["file_name"], "RGB"), output, metadata)
+                    image = draw_prediction(load_image(record["file_name"], "RGB"), output, metadata)
                     name = f"predictions/{number}_{record['file_name'].rsplit('/', 1)[-1]}"
                     get_event_storage().put_image(name, _small(image).transpose(2, 0, 1))
         finally:

@@ -21,6 +21,9 @@ from .prediction_labels import check_mask_predictions, ids_of_results
 
 logger = logging.getLogger(__name__)
 
+# Of instances of a frame, each with numbers of its own; a frame of BDD100K has some hundred instances at most.
+_MOST_PAIRS = 20_000_000
+
 
 def find_bitmasks(truth: Path, predicted: Path) -> tuple[dict[str, Path], dict[str, Path]] | None:
     """The bitmasks of two folders and of the folders in them, by file name, in the order of their paths.
@@ -46,7 +49,8 @@ def read_pair(truth: Path, predicted: Path | None, num_classes: int) -> tuple[Bi
     """Reads the two bitmasks of a frame; without a prediction, an empty one.
 
     Raises:
-        DataError: a bitmask that cannot be read, two sizes, or a category id above ``num_classes``.
+        DataError: a bitmask that cannot be read, two sizes, a category id above ``num_classes``, or so many instances
+            that all pairs of them have no room.
     """
     first = check_categories(read_bitmask(truth), num_classes, truth)
     if predicted is None:
@@ -57,6 +61,11 @@ def read_pair(truth: Path, predicted: Path | None, num_classes: int) -> tuple[Bi
         raise DataError(
             f"{predicted}: the bitmask has {ours} pixels, its ground truth {truth} has {theirs} (height x width); "
             "write predictions in the size of the ground truth."
+        )
+    if len(first.ids) * len(second.ids) > _MOST_PAIRS:
+        raise DataError(
+            f"{predicted}: {len(second.ids):,} instances, its ground truth {truth} has {len(first.ids):,}; no more "
+            f"than {_MOST_PAIRS:,} pairs of them can be compared."
         )
     return first, second
 

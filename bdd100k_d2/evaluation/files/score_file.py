@@ -1,6 +1,7 @@
 """The file of the scores of predicted bitmasks: ``[{"name", "labels": [{"index" or "id", "score"}]}]``."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -9,10 +10,14 @@ import numpy as np
 from ...data.image_names import image_stem, is_image_name
 from ...data.json_file import JSON_ERRORS, read_json
 from ...data.labels import DocumentPart, are_objects, diagnose
-from ...errors import DataError
+from ...errors import DataError, shown
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
 """Annotation ids (E,) int64 and their scores (E,) float64, by descending score; ties keep the order of the file."""
+
+
+# Digits that a number of 64 bits has room for.
+_LONGEST_ID = 18
 
 
 class _Score(msgspec.Struct, gc=False):
@@ -41,10 +46,10 @@ def read_score_file(path: Path) -> dict[str, InstanceScores]:
     scores: dict[str, InstanceScores] = {}
     for frame in frames:
         if not is_image_name(frame.name):
-            raise DataError(f"{path}: the frame {frame.name!r} is not named after an image, .png or .jpg.")
+            raise DataError(f"{path}: the frame '{shown(frame.name)}' is not named after an image, .png or .jpg.")
         name = f"{image_stem(frame.name)}.png"
         if name in scores:
-            raise DataError(f"{path}: frame {frame.name} stands twice; remove one of the two.")
+            raise DataError(f"{path}: frame {shown(frame.name)} stands twice; remove one of the two.")
         scores[name] = _ranked(frame, path)
     return scores
 
@@ -73,22 +78,23 @@ def rank(ids: np.ndarray, scores: InstanceScores | None, path: Path | None, scor
 def _ranked(frame: _Frame, path: Path) -> InstanceScores:
     ids: list[int] = []
     for number, label in enumerate(frame.labels or ()):
-        where = f"{path}: frame {frame.name}, label number {number}"
+        where = f"{path}: frame {shown(frame.name)}, label number {number}"
         annotation_id = label.id if label.index is None else label.index
-        try:
-            ids.append(int("" if annotation_id is None else annotation_id))
-        except ValueError:
+        text = str(annotation_id).removeprefix("-")
+        # Python reads more as a number, and as a large one.
+        if not (text.isascii() and text.isdecimal() and len(text) < _LONGEST_ID):
             raise DataError(
-                f"{where}: {annotation_id!r} is no annotation id; each label has the one of its instance in the "
-                'bitmask as "index".'
-            ) from None
+                f"{where}: {shown(repr(annotation_id))} is no annotation id; each label has the one of its instance in "
+                'the bitmask as "index".'
+            )
+        ids.append(int(str(annotation_id)))
         if label.score is None or not math.isfinite(label.score):
             raise DataError(
                 f"{where}: annotation id {annotation_id} has no score; write a finite number between 0 and 1."
             )
     if len(set(ids)) < len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
-        raise DataError(f"{path}: frame {frame.name} scores annotation id {twice} twice; remove one of the two.")
+        twice = next(i for i, count in Counter(ids).items() if count > 1)
+        raise DataError(f"{path}: frame {shown(frame.name)} scores annotation id {twice} twice; remove one of the two.")
     scores = np.array([label.score for label in frame.labels or ()], float)
     order = np.argsort(-scores, kind="stable")
     return np.array(ids, np.int64)[order], scores[order]

@@ -12,9 +12,10 @@ from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
 from ..prediction_files import ScoredInstance
-from .lists import check_panoptic_list, read_records
+from .lists import check_panoptic_list
 from .masks import check_files, match_files, submitted_form
 from .members import Defect, Members, extra_files
+from .records import read_records
 
 _BITMASK = submitted_form(RGBA)
 _NO_INSTANCE = np.zeros(0, np.int64)

@@ -37,7 +37,7 @@ def submitted_form(color_type: int) -> PngForm:
     """The form of the PNG files of a submission: `GREY` for masks, `RGBA` for bitmasks, always of 8 bits."""
     kind = f"has to be {kind_name(color_type)} of 8 bits, is {{kind}}"
     damaged = "is a damaged PNG file ({error}); write it again"
-    return PngForm((color_type,), kind, kind, damaged, "is an empty file; write it again", "is no PNG file")
+    return PngForm((color_type,), kind, kind, damaged, "is an empty file; write it again", "is {kind}; write PNG files")
 
 
 _MASK = submitted_form(GREY)
@@ -61,6 +61,9 @@ def check_files(
 ) -> list[Defect]:
     """Checks that the submission has one PNG file per frame and nothing else, and each pair (file, frame)."""
     pairs, defects = match_files(files, frames)
+    if not files:
+        text = "holds no PNG file; the server takes one for each image of the split, in a zip"
+        return [Defect("layout", members.path.name, None, text), *extra_files(members, files)]
     defects += _one_folder(files) + extra_files(members, files)
     for found in map_frames(check, pairs, processes, what):
         defects += found

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -10,10 +11,31 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ...data.folders import files_below
-from ...errors import DataError
+from ...errors import DataError, shown
 
-# A mask of noise is a tenth of this; what claims to be larger is not read.
 MAX_PNG_BYTES = 64 << 20
+"""Of a PNG file; a mask of noise is a tenth of this."""
+
+MAX_LIST_BYTES = 2 << 30
+"""Of a JSON list; a hundred long boxes for each of 20,000 frames are half of this."""
+
+# PNG files hardly get smaller in a zip, and lists by a factor of ten. What is small may be packed by any.
+_MOST_PACKED = 100
+_SMALL_FILE, _SMALL_ZIP = MAX_PNG_BYTES, 1 << 30
+
+# What `zipfile` raises for a file that is damaged or made up: RuntimeError and NotImplementedError also for a password
+# and a method that it does not have, ValueError also for names that are no text, and places before the file.
+_BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+_LONGEST_TEXT = 1000
 
 
 class Defect(NamedTuple):
@@ -32,19 +54,19 @@ class Defect(NamedTuple):
     text: str
 
 
-def describe_defects(defects: Iterable[Defect], shown: int = 5) -> str:
-    """A paragraph for each kind of defect with its number and the first ``shown`` of them; "" for none."""
+def describe_defects(defects: Iterable[Defect], most: int = 5) -> str:
+    """A paragraph for each kind of defect with its number and the first ``most`` of them; "" for none."""
     kinds: dict[str, list[Defect]] = {}
     for defect in defects:
         kinds.setdefault(defect.kind, []).append(defect)
     lines = []
     for kind, of_kind in kinds.items():
         lines.append(f"{kind}: {len(of_kind):,}")
-        for defect in of_kind[:shown]:
-            frame = "" if defect.frame is None else f"frame {defect.frame}: "
-            lines.append(f"  {defect.file}: {frame}{defect.text}")
-        if len(of_kind) > shown:
-            lines.append(f"  and {len(of_kind) - shown:,} more")
+        for defect in of_kind[:most]:
+            frame = "" if defect.frame is None else f"frame {shown(defect.frame)}: "
+            lines.append(f"  {shown(defect.file)}: {frame}{shown(defect.text, _LONGEST_TEXT)}")
+        if len(of_kind) > most:
+            lines.append(f"  and {len(of_kind) - most:,} more")
     return "\n".join(lines)
 
 
@@ -72,15 +94,30 @@ class Members(NamedTuple):
         try:
             if not self.is_zip:
                 return (self.path if self.path.is_file() else self.path / name).read_bytes()
-            archive = _archive(self.path, os.getpid())
-            if name.endswith(".png") and archive.getinfo(name).file_size > MAX_PNG_BYTES:
-                raise DataError(f"unpacks to {archive.getinfo(name).file_size:,} bytes, which no mask has")
-            return archive.read(name)
+            return _unpack(_archive(self.path, os.getpid()), name)
         except OSError as error:
             raise DataError(f"cannot be read ({error.strerror or error})") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            # RuntimeError stands for an encrypted member and, as NotImplementedError, for an unknown compression.
-            raise DataError(f"the zip is damaged here ({error}); zip the files again") from error
+
+
+def _unpack(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The content of a member, which takes no more memory than the zip says; DataError where that is too much."""
+    try:
+        info = archive.getinfo(name)
+        if info.flag_bits & 1:
+            raise DataError("is encrypted; zip the files without a password")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError("is packed by another method than deflate; zip the files again")
+        most = MAX_PNG_BYTES if name.endswith(".png") else MAX_LIST_BYTES
+        if info.file_size > most or info.file_size > max(_SMALL_FILE, _MOST_PACKED * info.compress_size):
+            kind = "mask" if name.endswith(".png") else "list"
+            raise DataError(f"unpacks to {info.file_size:,} bytes, which no {kind} has")
+        with archive.open(info) as file:
+            # One byte more reaches the end, where the checksum is compared; all at once may be more than is said.
+            return file.read(info.file_size + 1)
+    except DataError:
+        raise
+    except _BAD_ZIP as error:
+        raise DataError(f"the zip is damaged here ({shown(error)}); zip the files again") from error
 
 
 @functools.lru_cache(maxsize=1)
@@ -109,9 +146,17 @@ def open_members(path: Path) -> tuple[Members, list[Defect]]:
         return Members(path, [path.name], False), []
     try:
         with zipfile.ZipFile(path) as archive:
-            counts = Counter(info.filename for info in archive.infolist() if not info.is_dir())
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: the zip cannot be opened ({error}); is it cut off? Zip the files again.") from error
+            files = [info for info in archive.infolist() if not info.is_dir()]
+    except (OSError, *_BAD_ZIP) as error:
+        text = f"{path}: the zip cannot be opened ({shown(error)}); is it cut off? Zip the files again."
+        raise DataError(text) from error
+    total = sum(info.file_size for info in files)
+    if total > max(_SMALL_ZIP, _MOST_PACKED * path.stat().st_size):
+        raise DataError(
+            f"{path}: the zip unpacks to {total:,} bytes, more than {_MOST_PACKED} times its own, as no masks or lists "
+            "do; zip the files again."
+        )
+    counts = Counter(info.filename for info in files)
     names, defects = [], []
     for name, count in sorted(counts.items()):
         parts = PurePosixPath(name).parts

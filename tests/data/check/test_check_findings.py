@@ -1,6 +1,9 @@
 """Every kind of finding is made by a damage, is counted and named; a sound data set has none."""
 
+import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.mask import encode
 from support import check_roots as roots
 
@@ -76,6 +80,40 @@ def bitmask_of_category(path: Path, category: int) -> None:
     cv2.imwrite(str(path), pixels[..., [2, 1, 0, 3]])
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PNG_OF_10_GB = (
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(b"0"))
+    + chunk(b"IEND", b"")
+)
+
+
+def write_eps(path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(path, "EPS")
+
+
+def write_tiff(path: Path) -> None:
+    Image.fromarray(np.zeros((720, 1280), np.float32)).save(path, "TIFF")
+
+
+def damage_png(path: Path) -> None:
+    """An image, as a PNG file, with another byte of the checksum of its pixels."""
+    with Image.open(path) as image:
+        image.save(path, "PNG")
+    content = bytearray(path.read_bytes())
+    content[-13] ^= 1
+    path.write_bytes(content)
+
+
+def link_of_bytes(path: Path) -> None:
+    """A name that is no text, and more than one line."""
+    os.link(path, os.fsencode(path.parent) + b"/\xff\n.jpg")
+
+
 def dangling(path: Path) -> None:
     path.unlink()
     path.symlink_to("nowhere")
@@ -104,6 +142,7 @@ def of_2018(root: Path) -> None:
 
 # The kind, the task, whether reading images is needed, the damage, and what has to be named.
 CASES = [
+    ("image without labels", "det", False, lambda r: link_of_bytes(roots.image(r)), r"\udcff\n.jpg"),
     ("no images", "det", False, lambda r: shutil.rmtree(roots.image(r).parent), "bdd100k_det_train"),
     ("no labels", "det", False, lambda r: roots.labels_path(r, "val").unlink(), "bdd100k_det_val"),
     ("unusable label file", "det", False, lambda r: roots.cut(roots.labels_path(r)), "the JSON is cut off"),
@@ -113,7 +152,23 @@ CASES = [
     ("unreadable image", "det", False, lambda r: roots.image(r).write_bytes(b""), "train1.jpg: an empty file"),
     ("unreadable image", "det", False, lambda r: dangling(roots.image(r)), "train1.jpg: a link that leads nowhere"),
     ("unreadable image", "det", True, lambda r: roots.cut(roots.image(r)), "train1.jpg: image file is truncated"),
-    ("unreadable image", "det", True, lambda r: roots.image(r).write_text("<html>"), "train1.jpg: cannot identify"),
+    ("unreadable image", "det", True, lambda r: roots.image(r).write_text("<html>"), "train1.jpg: it is a HTML file"),
+    ("unreadable image", "det", True, lambda r: write_eps(roots.image(r)), "train1.jpg: it is a PostScript file"),
+    ("unreadable image", "det", True, lambda r: write_tiff(roots.image(r)), "holds floating point numbers"),
+    (
+        "unreadable image",
+        "det",
+        True,
+        lambda r: roots.image(r).write_bytes(PNG_OF_10_GB),
+        "train1.jpg: the image is 100000x100000 pixels, more than 100,000,000 in all",
+    ),
+    (
+        "damaged image",
+        "det",
+        True,
+        lambda r: damage_png(roots.image(r)),
+        "train1.jpg: the checksum of its IDAT chunk is wrong",
+    ),
     ("damaged image", "det", True, lambda r: roots.damage_jpeg(roots.image(r)), "train1.jpg: Corrupt JPEG data"),
     (
         "bytes after the image's end",
@@ -201,6 +256,22 @@ CASES = [
     ),
     ("unreadable mask", "sem_seg", False, lambda r: roots.mask(r).write_bytes(b""), "train1.png: an empty file"),
     ("unreadable mask", "sem_seg", True, lambda r: roots.cut(roots.mask(r)), "train1.png: the mask cannot be read"),
+    ("unreadable mask", "sem_seg", True, lambda r: damage_png(roots.mask(r)), "the checksum of its IDAT chunk is"),
+    ("unreadable mask", "sem_seg", True, lambda r: write_eps(roots.mask(r)), "it is a PostScript file"),
+    (
+        "unreadable mask",
+        "sem_seg",
+        True,
+        lambda r: roots.copy(roots.image(r, folder="10k"), roots.mask(r)),
+        "train1.png: the mask cannot be read (it is a JPEG file)",
+    ),
+    (
+        "unreadable mask",
+        "sem_seg",
+        True,
+        lambda r: roots.mask(r).write_bytes(PNG_OF_10_GB),
+        "train1.png: the image is 100000x100000 pixels",
+    ),
     (
         "unreadable mask",
         "sem_seg",

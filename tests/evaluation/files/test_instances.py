@@ -15,6 +15,7 @@ from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.convert.source import SourceOptions
 from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, write_frames
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.evaluation.files import pairs
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, summary
@@ -79,6 +80,35 @@ def test_random_bitmasks_equal_the_toolkit(tmp_path: Path, seed: int) -> None:
     write_instance_bitmasks(tmp_path, seed, most=4 if seed < 2 else 10)
     matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
     assert_equal(matched.toolkit_scores(), toolkit_scores(tmp_path))
+
+
+def hundreds(ids: np.ndarray) -> Bitmask:
+    """A bitmask of as many instances of ten pixels, of the eight classes in turn."""
+    instances = np.arange(1, len(ids) + 1, dtype=np.int32).repeat(10).reshape(len(ids), 10)
+    return Bitmask(instances, ids, (ids % 8 + 1).astype(np.int32), np.zeros(len(ids), np.uint8))
+
+
+def test_hundreds_of_instances_of_any_ids_are_scored(tmp_path: Path) -> None:
+    truth, found = hundreds(np.arange(1, 301)), hundreds(np.arange(65236, 65536))
+    found = found._replace(categories=truth.categories)
+    write_bitmask(truth, tmp_path / "gt/a.png")
+    write_bitmask(found, tmp_path / "pred/a.png")
+    labels = [{"index": int(i), "score": 1 - n / 1000} for n, i in enumerate(found.ids)]
+    (tmp_path / "score.json").write_text(json.dumps([{"name": "a.png", "labels": labels}]))
+    matched = open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
+    assert summary(matched.toolkit_scores())["AP"] == pytest.approx(100)
+    (counted,) = matched.counted
+    assert counted.positives[:, 0].sum() == 300
+
+
+def test_more_instances_than_can_be_compared_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "_MOST_PAIRS", 899)
+    for folder in ("gt", "pred"):
+        write_bitmask(hundreds(np.arange(1, 31)), tmp_path / f"{folder}/a.png")
+    (tmp_path / "score.json").write_text('[{"name": "a.png"}]')
+    wrong = r"pred/a\.png: 30 instances, its ground truth .*gt/a\.png has 30; no more than 899 pairs of them"
+    with pytest.raises(DataError, match=wrong):
+        open_ins_seg(tmp_path / "gt", tmp_path / "pred", tmp_path / "score.json", 1)
 
 
 def test_large_bitmasks_equal_the_toolkit(tmp_path: Path) -> None:
@@ -238,6 +268,13 @@ def test_ids_may_be_text(tiny: Path) -> None:
             "frame a.jpg scores annotation id 7 twice",
         ),
         ('[{"name": "a.jpg"}, {"name": "a.png"}]', "frame a.png stands twice"),
+        ('[{"name": "a.jpg", "labels": [{"id": "1_0", "score": 1}]}]', "'1_0' is no annotation id"),
+        ('[{"name": "a.jpg", "labels": [{"id": "\u0663", "score": 1}]}]', "is no annotation id"),
+        (
+            f'[{{"name": "a.jpg", "labels": [{{"id": "{"9" * 5000}", "score": 1}}]}}]',
+            "'9{90,}...9{90,}' is no annotation",
+        ),
+        ('[{"name": "a\\u001b.jpg", "labels": [{"id": "x", "score": 1}]}]', r"frame a.x1b.jpg, label number 0"),
         ('[{"name": "a"}]', "the frame 'a' is not named after an image"),
     ],
 )

@@ -30,6 +30,17 @@ def overall(scores: ToolkitScores) -> dict[str, float]:
     return {metric: groups[2]["OVERALL"] for metric, groups in scores.items()}
 
 
+def test_hundreds_of_segments_of_any_ids_are_scored(tmp_path: Path) -> None:
+    """The official tool fails on more than a hundred."""
+    instances = np.arange(1, 301, dtype=np.int32).repeat(10).reshape(300, 10)
+    ids, nothing = np.arange(65236, 65536), np.zeros(300, np.uint8)
+    bitmask = Bitmask(instances, ids, np.full(300, 34), nothing)
+    write_bitmask(bitmask, tmp_path / "gt/a.png")
+    write_bitmask(bitmask._replace(ids=np.arange(31, 331)), tmp_path / "pred/a.png")
+    scores = open_pan_seg(tmp_path / "gt", tmp_path / "pred", 1).toolkit_scores()
+    assert overall(scores)["PQ"] == 100
+
+
 def test_the_oracle(oracles: Path) -> None:
     expected = json.loads((oracles / "expected.json").read_text())["pan_seg_rle"]
     scores = open_pan_seg(oracles / expected["gt"], oracles / expected["pred"], 1).toolkit_scores()

@@ -149,6 +149,19 @@ def test_masks_that_cannot_be_scored_are_named(tmp_path: Path, found: np.ndarray
         open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"a": found}), 1)
 
 
+@pytest.mark.parametrize("place", [-13, -17, -12])
+def test_masks_that_are_damaged_by_their_checksums_are_not_scored(tmp_path: Path, place: int) -> None:
+    """A byte of the checksum of the pixels, one of the pixels, and without the end."""
+    truth = write_masks(tmp_path / "gt", {"a": MASK})
+    path = write_masks(tmp_path / "pred", {"a": MASK}) / "a.png"
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content[:place] + (bytes([content[place] ^ 1]) + content[place + 1 :] if place != -12 else b""))
+    with pytest.raises(
+        DataError, match=r"pred.a.png: the mask cannot be read .(the checksum of its IDAT|it is cut off)"
+    ):
+        open_masks("sem_seg", truth, tmp_path / "pred", 1)
+
+
 @pytest.mark.parametrize(("keep", "reason"), [(0, "it is an empty file"), (60, "")])
 def test_cut_off_masks_are_named(tmp_path: Path, keep: int, reason: str) -> None:
     truth = write_masks(tmp_path / "gt", {"a": MASK})
