@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commands import run_tool
-from support.conversion_cases import random_det_frames, run, write
+from support.conversion_cases import random_det_frames, run, sized, write
 
 import bdd100k_d2
 from bdd100k_d2.data.convert.convert import convert
@@ -19,7 +19,7 @@ ROOT = Path(bdd100k_d2.__file__).parents[1]
 
 
 def boxes(tmp_path: Path) -> Path:
-    return write(tmp_path, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+    return write(tmp_path, [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1)))])
 
 
 def test_kinds_are_told_by_content(tmp_path: Path) -> None:
@@ -74,13 +74,14 @@ def test_an_empty_folder_of_a_given_kind(tmp_path: Path, kind: str, message: str
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     source = boxes(tmp_path)
     for to, target in (("coco", tmp_path / "c.json"), ("scalabel", tmp_path / "s.json"), ("yolo", tmp_path / "yolo")):
+        options = {"split": "val"} if to == "yolo" else {}
         written = run(source, target, to).path
         before = sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
         with pytest.raises(OutputError, match=r": exists; give another place, or --overwrite to replace it"):
             run(source, target, to)
         assert before == sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
-        other = write(tmp_path, [Frame("b.jpg", labels=[Label("2", "bus", box2d=Box2D(0, 0, 5, 5))])], "other.json")
-        run(other, target, to, overwrite=True, split="val")
+        other = write(tmp_path, [sized(Label("2", "bus", box2d=Box2D(0, 0, 5, 5)), name="b.jpg")], "other.json")
+        run(other, target, to, overwrite=True, **options)
     assert [path.name for path in (tmp_path / "yolo/labels/val").iterdir()] == ["b.txt"]
     assert json.loads((tmp_path / "c.json").read_text())["images"][0]["file_name"] == "b.jpg"
 
@@ -112,14 +113,14 @@ def test_a_failed_conversion_leaves_the_old_output(tmp_path: Path) -> None:
         written = run(source, target, to).path
         before = sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
         with pytest.raises(DataError, match="boat"):
-            run(bad, target, to, overwrite=True, split="val")
+            run(bad, target, to, overwrite=True, **({"split": "val"} if to == "yolo" else {}))
         assert before == sorted((path, path.read_bytes()) for path in [written, *written.rglob("*")] if path.is_file())
         assert not [path for path in written.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
     source = boxes(tmp_path)
-    with pytest.raises(ConfigError, match=r"polygons are of COCO, not of yolo; leave out --segmentation"):
+    with pytest.raises(ConfigError, match=r"--segmentation is of COCO, not of yolo; leave it out"):
         run(source, tmp_path / "yolo", "yolo", polygons=True)
     with pytest.raises(ConfigError, match=r"det has boxes and no masks; give another --task"):
         run(source, tmp_path / "out", "masks", task="det")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from support.conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, through, write
+from support.conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, sized, through, write
 
 from bdd100k_d2.data.categories import DET_CLASSES
 from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, LabelAttributes
@@ -46,10 +46,11 @@ def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
     frames = [
         Frame(
             "a.jpg",
+            size=SIZE,
             labels=[Label("1", "car", box2d=Box2D(0, 0, 639, 359)), Label("2", "rider", box2d=Box2D(8, 9, 8, 9))],
         ),
-        Frame("b.jpg", labels=[Label("3", "bike", 0.25, box2d=Box2D(1, 1, 640, 1))]),
-        Frame("c.jpg"),
+        Frame("b.jpg", size=SIZE, labels=[Label("3", "bike", 0.25, box2d=Box2D(1, 1, 640, 1))]),
+        Frame("c.jpg", size=SIZE),
     ]
     source = write(tmp_path, frames)
     assert run(source, tmp_path / "yolo", "yolo").path == tmp_path / "yolo/labels/val"
@@ -68,7 +69,7 @@ ENDINGS = ("a0.jpeg", "a1.JPG", "a2.bmp", "a3.webp", "a4.tif", "a5.Tiff", "a6.pn
 
 
 def test_labels_are_named_after_images_of_every_ending(tmp_path: Path) -> None:
-    frames = [Frame(name, labels=[Label("1", "car", box2d=Box2D(0, 0, 9, 9))]) for name in ENDINGS]
+    frames = [sized(Label("1", "car", box2d=Box2D(0, 0, 9, 9)), name=name) for name in ENDINGS]
     run(write(tmp_path, frames), tmp_path / "yolo", "yolo", split="val")
     found = sorted(path.name for path in (tmp_path / "yolo/labels/val").iterdir())
     assert found == [f"a{i}.txt" for i in range(len(ENDINGS))]
@@ -82,7 +83,7 @@ def test_labels_are_named_after_images_of_every_ending(tmp_path: Path) -> None:
 
 def test_boxes_are_cut_off_at_the_edges(tmp_path: Path) -> None:
     labels = [Label("1", "car", box2d=Box2D(-10, -5, 1280, 730)), Label("2", "car", box2d=Box2D(0, 0, 1279, 719))]
-    done = run(write(tmp_path, [Frame("a.jpg", labels=labels)]), tmp_path / "yolo", "yolo")
+    done = run(write(tmp_path, [sized(*labels)]), tmp_path / "yolo", "yolo")
     line = "2 0.50000000 0.50000000 1.00000000 1.00000000\n"
     assert (tmp_path / "yolo/labels/val/a.txt").read_text() == 2 * line
     assert done.dropped["boxes reach out of their image and are cut off at its edges"] == 1
@@ -178,7 +179,9 @@ def test_a_coco_frame_without_a_size(tmp_path: Path) -> None:
         '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "car"}],'
         ' "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 640, 360]}]}'
     )
-    with pytest.raises(DataError, match=r"c.json: frame a.jpg has no width and height, .* give them with --size"):
+    with pytest.raises(
+        DataError, match=r"c.json: frame a.jpg does not state its size; give --images with .* or --size"
+    ):
         run(tmp_path / "c.json", tmp_path / "yolo", "yolo")
     assert not (tmp_path / "yolo/labels/train").exists()
     run(tmp_path / "c.json", tmp_path / "yolo", "yolo", size=SIZE)
@@ -195,7 +198,7 @@ def test_a_coco_frame_without_a_size(tmp_path: Path) -> None:
     ),
 )
 def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> None:
-    frames = [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))]), Frame(name)]
+    frames = [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1))), sized(name=name)]
     with pytest.raises(DataError, match=re.escape(message)):
         run(write(tmp_path, frames), tmp_path / "yolo", "yolo")
     assert list((tmp_path / "yolo/labels").iterdir()) == []
@@ -203,7 +206,7 @@ def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> 
 
 def test_a_box_outside_of_its_image_is_left_out(tmp_path: Path) -> None:
     boxes = [Box2D(1300, 5, 1310, 9), Box2D(3, -9, 8, -1), Box2D(-5, 0, -1, 9), Box2D(1279, 719, 1290, 730)]
-    frame = Frame("a.jpg", labels=[Label(None, "car", box2d=box) for box in boxes])
+    frame = sized(*(Label(None, "car", box2d=box) for box in boxes))
     done = run(write(tmp_path, [frame]), tmp_path / "yolo", "yolo", split="train")
     assert done.dropped == {
         "boxes outside of their image are left out": 3,
@@ -257,12 +260,12 @@ def test_classes_that_cannot_be_read(tmp_path: Path) -> None:
         run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
     for text in ("names: 5", "[]", "names: {1: car}", "{"):
         (tmp_path / "data.yaml").write_text(text)
-        with pytest.raises(DataError, match=r"data.yaml: (no names of classes|the class names cannot be read)"):
+        with pytest.raises(DataError, match=r"data.yaml: (no names of classes|no usable YAML)"):
             run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
 
 
 def test_splits_of_a_data_set(tmp_path: Path) -> None:
-    source = write(tmp_path, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+    source = write(tmp_path, [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1)))])
     for split in ("train", "val"):
         run(source, tmp_path / "yolo", "yolo", split=split)
     for name in (".trash/a.txt", "train/._a.txt"):
@@ -281,7 +284,7 @@ def test_splits_of_a_data_set(tmp_path: Path) -> None:
 
 
 def one_box(folder: Path) -> Path:
-    return write(folder, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+    return write(folder, [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1)))])
 
 
 def everything(folder: Path) -> dict[str, str]:

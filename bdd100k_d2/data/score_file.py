@@ -6,12 +6,26 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ...data.image_names import image_stem, is_image_name
-from ...data.labels import DocumentPart, are_objects, diagnose, read_content
-from ...errors import DataError
+from ..errors import DataError
+from .image_names import image_stem, is_image_name
+from .labels import DocumentPart, are_objects, diagnose, read_content
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
 """Annotation ids (E,) int64 and their scores (E,) float64, by descending score; ties keep the order of the file."""
+
+
+class ScoredInstance(msgspec.Struct, gc=False):
+    """The score (0 to 1) of the instance that has the annotation id ``index`` in the bitmask of its frame."""
+
+    index: int
+    score: float
+
+
+class ScoredFrame(msgspec.Struct):
+    """A frame of ``score.json``, by the name of its image."""
+
+    name: str
+    labels: list[ScoredInstance]
 
 
 class _Score(msgspec.Struct, gc=False):
