@@ -1,5 +1,6 @@
 """What a path holds, and its frames."""
 
+import logging
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,8 @@ from .source_options import SourceOptions
 from .yolo_classes import YAML_SUFFIXES, read_classes
 from .yolo_reader import YoloSizes, read_yolo
 from .yolo_set import YoloSet, find_yolo, is_yolo_folder
+
+logger = logging.getLogger(__name__)
 
 SOURCE_KINDS = ("scalabel", "coco", "coco_results", "yolo", "masks", "bitmasks")
 
@@ -115,6 +118,9 @@ def open_source(
     if kind == "yolo":
         yolo = yolo or find_yolo(path, options.split, options.images)
         total = len(yolo.frames)
+        unlabelled = sum(frame.labels is None for frame in yolo.frames)
+        if unlabelled:
+            logger.warning("%s: %d images have no label file; they are frames without labels.", path, unlabelled)
         classes = options.classes or (path if path.suffix.lower() in YAML_SUFFIXES else None)
         sizes = YoloSizes(options.images, options.size)
         frames = read_yolo(yolo.frames, read_classes(yolo.folder, classes), sizes, dropped)

@@ -145,7 +145,9 @@ def test_no_size_is_taken_of_others(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_a_box_beyond_the_size_that_would_be_taken(tmp_path: Path, box: Box2D, to: str) -> None:
     source = write(tmp_path, [Frame("b1c66a42-6f7d68ca.jpg", labels=[car(box)])])
     target = tmp_path / ("y" if to == "yolo" else "c.json")
-    message = "label 1: the box reaches to .*, so the image is not one of BDD100K's 1280x720, and its size is not stated"
+    message = (
+        "label 1: the box reaches to .*, so the image is not one of BDD100K's 1280x720, and its size is not stated"
+    )
     with pytest.raises(DataError, match=message):
         run(source, target, to)
     run(source, target, to, size=SIZE)
@@ -171,9 +173,7 @@ def test_sizes_that_no_image_has(tmp_path: Path, size: ImageSize) -> None:
                 run(source, tmp_path / target, to, **options)
 
 
-def test_the_official_labels_need_no_option(
-    real_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_official_labels_need_no_option(real_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for to in ("coco", "yolo"):
         target = tmp_path / ("y" if to == "yolo" else "c.json")
         assert run(real_root / "bdd100k/labels/det_20/det_val.json", target, to).frames > 0
