@@ -1,7 +1,6 @@
 """Which size of an image counts, and when none is taken."""
 
 import json
-import logging
 import re
 from pathlib import Path
 

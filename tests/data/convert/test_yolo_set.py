@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from PIL import Image
@@ -38,11 +39,11 @@ def put(root: Path, contents: Mapping[str, str | bytes]) -> None:
 
 def frames_of(source: Path, **options: object) -> dict[str, int]:
     """The number of labels of each frame, by name."""
-    target = source.parent / "out.json" if source.is_file() else source.with_name("out.json")
-    if target.is_relative_to(source):
-        target = source.parent.parent / "out.json"
-    run(source, target, "scalabel", overwrite=True, **options)
-    return {frame.name: len(frame.labels) for frame in read_labels(target).frames}
+    with TemporaryDirectory() as folder:
+        target = Path(folder, "out.json")
+        run(source, target, "scalabel", **options)
+        frames = read_labels(target).frames
+    return {frame.name: len(frame.labels) for frame in frames}
 
 
 def test_images_without_a_label_file_are_frames(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
