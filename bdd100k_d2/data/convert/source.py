@@ -13,7 +13,7 @@ from ...errors import ConfigError, DataError
 from ...tasks import TASKS
 from ..coco import is_coco, read_coco
 from ..coco_results import is_results, read_results
-from ..folders import files_below, label_files, visible_files
+from ..folders import files_below, holds, label_files, visible_files
 from ..image_names import image_stem
 from ..labels import Frame, Label, each_once
 from ..masks import list_masks
@@ -83,6 +83,9 @@ def _kind_of_folder(path: Path) -> str:
     if pngs and not any(f"{image_stem(name)}.txt" in names for name in pngs):
         files = list(list_masks(path).values())
         return "bitmasks" if holds_bitmasks(files) else "masks"
+    folder, scores = TASKS["ins_seg"].results
+    if scores in names and holds(path / folder, ".png"):
+        raise DataError(f"{path}: holds {folder}/ and {scores}; give {folder}/ as SRC, and {scores} with --score-file.")
     is_yolo = is_yolo_folder(path)
     with suppress(DataError):
         files = [file for file in label_files(path) if file.name not in _NO_LABELS]
@@ -94,8 +97,6 @@ def _kind_of_folder(path: Path) -> str:
             return "scalabel"
     if is_yolo or files_below(path, ".txt"):
         return "yolo"
-    if (path / "bitmasks").is_dir():
-        raise DataError(f"{path}: holds bitmasks/; give that folder, and the file of their scores with --score-file.")
     raise DataError(
         f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "
         "masks or bitmasks."
@@ -149,6 +150,9 @@ def _open_pngs(path: Path, kind: str, dropped: Dropped, options: SourceOptions) 
         raise DataError(f"{path}: {kind} are of {' or '.join(allowed)}, not of {task}; give another --task or --from.")
     if options.score_file is not None and not TASKS[task].has_scores:
         raise ConfigError(f"--score-file is not of {task}, whose bitmasks have no scores; leave it out.")
+    scores = TASKS[task].result_list
+    if options.score_file is None and scores is not None and (path.parent / scores).is_file():
+        logger.warning("%s: has no scores; give those of %s with --score-file.", path, path.parent / scores)
     frames = (
         read_masks(files, task, dropped) if kind == "masks" else read_bitmasks(files, task, dropped, options.score_file)
     )
