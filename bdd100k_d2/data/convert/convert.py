@@ -1,5 +1,6 @@
 """Labels of one format -> labels of another."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -86,7 +87,8 @@ def convert(
         raise ConfigError(f"YOLO labels are boxes of {known}, not of {options.task}; give another --task.")
     if to == "masks" and options.task is not None and TASKS[options.task].form == "boxes":
         raise ConfigError(f"{options.task} has boxes and no masks; give another --task.")
-    if to in ("coco", "scalabel") and (target.is_dir() or target.suffix != ".json"):
+    # Path.is_dir would fail at a name that is too long.
+    if to in ("coco", "scalabel") and (os.path.isdir(target) or target.suffix != ".json"):  # noqa: PTH112
         raise OutputError(f"{target}: the target is one JSON file; give a path that ends in .json.")
     kind = kind or source_kind(source)
     check_options(options, kind, to)

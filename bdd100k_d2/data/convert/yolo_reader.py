@@ -70,7 +70,7 @@ def _label(line: str, number: int, classes: list[str], size: ImageSize, where: s
         index, *values = map(float, fields if "_" not in line else ())
     except ValueError:
         raise DataError(
-            f"{where}: {shown(line.strip())!r} are not a class number and fractions; mend that line."
+            f"{where}: '{shown(line.strip())}' are not a class number and fractions; mend that line."
         ) from None
     if not 0 <= index < len(classes) or not index.is_integer():
         raise DataError(
@@ -80,7 +80,9 @@ def _label(line: str, number: int, classes: list[str], size: ImageSize, where: s
     x, y, width, height, *rest = values
     score = rest[0] if rest else None
     inside = 0 <= x <= 1 and 0 <= y <= 1 and 0 <= width <= 1 and 0 <= height <= 1
-    near = inside or all(-_OUTSIDE <= value <= 1 + _OUTSIDE for value in values[:4])
+    near = inside or (
+        all(-_OUTSIDE <= value <= 1 + _OUTSIDE for value in values[:4]) and min(width, height) >= -_ROUNDING
+    )
     if not near or (score is not None and not -_ROUNDING <= score <= 1 + _ROUNDING):
         raise DataError(
             f"{where}: {shown(' '.join(fields[1:]))} are not all fractions of the image, 0 to 1; divide pixels by its "

@@ -22,7 +22,7 @@ TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[to
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
 
