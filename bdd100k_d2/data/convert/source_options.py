@@ -1,5 +1,6 @@
 """What a reader may have to be told, and that nothing is told in vain."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,5 +57,5 @@ def check_options(options: SourceOptions, kind: str, to: str) -> None:
             raise ConfigError(f"--{name} is not used, because {kind} have a size of their own; leave it out.")
         if to == "scalabel":
             raise ConfigError(f"--{name} is not used from {kind} to Scalabel, which needs no sizes; leave it out.")
-    if options.images is not None and not options.images.is_dir():
+    if options.images is not None and not os.path.isdir(options.images):  # noqa: PTH112, which knows no bad names
         raise DataError(f"{options.images}: no such folder of images; check --images.")

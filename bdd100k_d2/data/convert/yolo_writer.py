@@ -7,6 +7,7 @@ file. Predictions have the score as a sixth field. Ultralytics looks for the ima
 """
 
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class YoloWriter:
             OutputError: a file cannot be written, or ``data.yaml`` has other classes.
         """
         path = root / DATA
-        if path.exists() and read_classes(root, path) != self._names:
+        if os.path.exists(path) and read_classes(root, path) != self._names:  # noqa: PTH110, which knows no bad names
             raise OutputError(f"{path}: has other classes than these labels; write them to another folder.")
         folder = root / "labels" / split
         with new_folder(folder, lambda path: is_label_name(path.name) and path.is_file()) as temporary:
