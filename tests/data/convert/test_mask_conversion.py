@@ -227,7 +227,7 @@ def test_scores_are_the_same_in_both_forms(tmp_path: Path) -> None:
     run(tmp_path / "gt/bitmasks", tmp_path / "gt.json", "scalabel", task="ins_seg")
     run(tmp_path / "pred/bitmasks", tmp_path / "pred.json", "scalabel", task="ins_seg", score_file=score_file)
     found = evaluate_files("ins_seg", tmp_path / "gt.json", tmp_path / "pred.json")
-    assert found.official == expected.official and 0 < found.official["AP"][-1]["OVERALL"] < 100
+    assert json.dumps(found.official) == json.dumps(expected.official) and 0 < found.official["AP"][-1]["OVERALL"] < 100
 
 
 def test_score_files_that_do_not_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
