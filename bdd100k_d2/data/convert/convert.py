@@ -90,7 +90,7 @@ def convert(
     # Path.is_dir would fail at a name that is too long.
     if to in ("coco", "scalabel") and (os.path.isdir(target) or target.suffix != ".json"):  # noqa: PTH112
         raise OutputError(f"{target}: the target is one JSON file; give a path that ends in .json.")
-    kind = kind or source_kind(source)
+    kind = source_kind(source, kind)
     check_options(options, kind, to)
     yolo = find_yolo(source, options.split, options.images) if kind == "yolo" else None
     if yolo is not None and to != "yolo" and options.split is not None and not yolo.is_split:

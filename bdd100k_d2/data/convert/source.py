@@ -55,13 +55,15 @@ class LabelSource(NamedTuple):
     official: bool = False
 
 
-def source_kind(path: Path) -> str:
-    """The kind of what ``path`` holds, by its content; DataError where it is none."""
+def source_kind(path: Path, kind: str | None = None) -> str:
+    """The kind of what ``path`` holds, by its content unless it is told; DataError where there is none."""
     with read_errors(path):
         if not os.path.exists(path):  # noqa: PTH110, which knows no bad names
             raise DataError(f"{path}: no such file or folder.")
         if not path.is_dir() and not path.is_file():
             raise DataError(f"{path}: neither a file nor a folder; save what it gives as a file.")
+        if kind is not None:
+            return kind
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
 
 
