@@ -10,7 +10,7 @@ from ...errors import DataError, shown
 from ..image_files import image_size
 from ..image_names import image_stem, images_by_stem, is_image_name
 from ..image_size import check_image_size
-from ..labels import HEIGHT, WIDTH, Frame, ImageSize
+from ..labels import HEIGHT, WIDTH, Frame, FrameAttributes, ImageSize, Label
 from .source_files import files_through_links
 
 logger = logging.getLogger(__name__)
@@ -70,11 +70,10 @@ class SizeOptions(NamedTuple):
 
 
 def look_official(frames: Iterable[Frame]) -> bool:
-    """Whether one of the frames is named as BDD100K's are, or has what its own label files say of a frame."""
+    """Whether one of the frames, or its video, is named as BDD100K's are, or one has the attributes of its frames."""
     return any(
-        frame.attributes is not None
-        or frame.videoName is not None
-        or _OFFICIAL_STEM.fullmatch(image_stem(frame.name)) is not None
+        frame.attributes not in (None, FrameAttributes())
+        or any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
         for frame in frames
     )
 
@@ -93,14 +92,15 @@ def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> I
     taken = 0
     for frame in frames:
         if frame.size is None:
-            frame.size = _of_masks(frame) or _told(frame, source, options, images)
-        if frame.size is None:
-            if not options.assumed:
-                raise DataError(f"{source}: frame {frame.name} does not state its size; {_GIVE}.")
-            _check_within(frame, source)
-            frame.size = ImageSize(WIDTH, HEIGHT)
-            taken += 1
-        check_image_size(frame.size.height, frame.size.width, f"{source}: frame {frame.name}: the image")
+            size, beyond = _look_at_labels(frame)
+            size = size or _told(frame, source, options, images)
+            if size is not None:
+                check_image_size(size.height, size.width, f"{source}: frame {frame.name}: the image")
+            else:
+                _check_assumption(frame, beyond, source, options.assumed)
+                size = ImageSize(WIDTH, HEIGHT)
+                taken += 1
+            frame.size = size
         yield frame
     if taken:
         logger.warning(
@@ -112,12 +112,17 @@ def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> I
         )
 
 
-def _of_masks(frame: Frame) -> ImageSize | None:
+def _look_at_labels(frame: Frame) -> tuple[ImageSize | None, Label | None]:
+    """The size that the masks state, and a label whose box reaches out of BDD100K's images."""
+    beyond = None
     for label in frame.labels or ():
-        if label.rle is not None:
-            height, width = label.rle.size
-            return ImageSize(width, height)
-    return None
+        box, rle = label.box2d, label.rle
+        if rle is not None:
+            return ImageSize(rle.size[1], rle.size[0]), None
+        # A pixel more, because corners are rounded, and predicted.
+        if box is not None and (box.x2 > WIDTH or box.y2 > HEIGHT):
+            beyond = label
+    return None, beyond
 
 
 def _told(frame: Frame, source: Path, options: SizeOptions, images: dict[str, list[Path]]) -> ImageSize | None:
@@ -129,12 +134,13 @@ def _told(frame: Frame, source: Path, options: SizeOptions, images: dict[str, li
     return options.size
 
 
-def _check_within(frame: Frame, source: Path) -> None:
-    for label in frame.labels or ():
-        box = label.box2d
-        # A pixel more, because corners are rounded, and predicted.
-        if box is not None and (box.x2 > WIDTH or box.y2 > HEIGHT):
-            raise DataError(
-                f"{source}: frame {frame.name}, label {shown(label.id)}: the box reaches to ({box.x2:g}, {box.y2:g}), "
-                f"so the image is not one of BDD100K's {WIDTH}x{HEIGHT}, and its size is not stated; {_GIVE}."
-            )
+def _check_assumption(frame: Frame, beyond: Label | None, source: Path, assumed: bool) -> None:
+    """Raises DataError unless the size of BDD100K's images may be assumed of a frame."""
+    if not assumed:
+        raise DataError(f"{source}: frame {frame.name} does not state its size; {_GIVE}.")
+    if beyond is not None and beyond.box2d is not None:
+        raise DataError(
+            f"{source}: frame {frame.name}, label {shown(beyond.id)}: the box reaches to ({beyond.box2d.x2:g}, "
+            f"{beyond.box2d.y2:g}), so the image is not one of BDD100K's {WIDTH}x{HEIGHT}, and its size is not stated; "
+            f"{_GIVE}."
+        )

@@ -14,6 +14,7 @@ from ...errors import DataError, shown
 from ...yaml_file import read_yaml
 from ..folders import visible_files
 from ..image_names import image_stem
+from ..labels import is_frame_name
 from .source_files import read_errors
 from .splits import same_split, split_in, split_of
 from .yolo_classes import CLASS_FILES, YAML_SUFFIXES
@@ -65,6 +66,8 @@ def find_yolo(source: Path, split: str | None, images: Path | None) -> YoloSet:
         for part in parts:
             for frame in _frames_of(part, name, images, anywhere=not source.is_dir()):
                 stem = image_stem(frame.name)
+                if not is_frame_name(frame.name):
+                    raise DataError(f"{source}: '{shown(frame.name)}' is no name of an image; rename its files.")
                 other = frames.setdefault(stem, frame)
                 if other is not frame:
                     raise same_frame(stem, other.file, frame.file)

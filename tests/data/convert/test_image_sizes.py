@@ -127,7 +127,8 @@ def test_the_size_of_official_frames_is_known(
 
 def test_no_size_is_taken_of_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = sources(tmp_path, stated=False)
-    for kind, to in (("scalabel", "yolo"), ("coco", "yolo"), ("coco", "coco")):
+    found["a video"] = write(tmp_path, [Frame("a.jpg", "my video", FrameAttributes(), labels=[car()])], "v.json")
+    for kind, to in (("scalabel", "yolo"), ("a video", "yolo"), ("coco", "yolo"), ("coco", "coco")):
         target = tmp_path / ("y" if to == "yolo" else "out.json")
         message = f"{found[kind]}: frame a.jpg does not state its size; give --images with the folder of the images, or"
         with pytest.raises(DataError, match=re.escape(message)):

@@ -307,7 +307,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 def test_names_that_do_not_print(tmp_path: Path, name: str) -> None:
     root = lay(tmp_path / "y", f"{name}.txt")
     put(root, {"classes.txt": "car\nrider\n"})
-    with pytest.raises(DataError, match="a frame is called 'a.*b.jpg'; the name of an image has"):
+    with pytest.raises(DataError, match=r"y: 'a\\.*b.jpg' is no name of an image; rename its files"):
         frames_of(root, size=SIZE)
     Image.new("L", (8, 8), 18).save(tmp_path / "y" / f"{name}.png")
     (root / f"{name}.txt").unlink()
