@@ -3,7 +3,7 @@
 from collections import Counter
 from threading import Lock
 
-from ..labels import Frame, FrameAttributes, Label, LabelAttributes
+from ..labels import Frame, Label, LabelAttributes
 from .scalabel import has_polygon
 
 # Kinds; a kind is a phrase that follows its count.
@@ -42,7 +42,7 @@ class Dropped:
 
     def add_frame(self, frame: Frame, attributes: bool = True) -> None:
         """Counts what a frame says of itself; ``attributes`` says whether its attributes too are not kept."""
-        if attributes and frame.attributes not in (None, FrameAttributes()):
+        if attributes and has_conditions(frame):
             self.add(CONDITIONS)
         if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
             self.add(VIDEO)
@@ -61,6 +61,13 @@ class Dropped:
     def counts(self) -> dict[str, int]:
         """The counts by kind, the largest first; kinds that did not occur are not in it."""
         return dict(self._counts.most_common())
+
+
+def has_conditions(frame: Frame) -> bool:
+    """Whether weather, scene or time of day of a frame are known."""
+    known = frame.attributes
+    # Readers have kinds of attributes of their own, which are never equal to others.
+    return known is not None and not (known.weather is None and known.scene is None and known.timeofday is None)
 
 
 def has_light(attributes: LabelAttributes) -> bool:
