@@ -3,7 +3,7 @@
 from collections import Counter
 from threading import Lock
 
-from ..labels import Frame, Label, LabelAttributes
+from ..labels import Frame, FrameAttributes, Label, LabelAttributes
 from .scalabel import has_polygon
 
 # Kinds; a kind is a phrase that follows its count.
@@ -42,7 +42,7 @@ class Dropped:
 
     def add_frame(self, frame: Frame, attributes: bool = True) -> None:
         """Counts what a frame says of itself; ``attributes`` says whether its attributes too are not kept."""
-        if attributes and has_conditions(frame):
+        if attributes and has_conditions(frame.attributes):
             self.add(CONDITIONS)
         if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
             self.add(VIDEO)
@@ -63,10 +63,9 @@ class Dropped:
         return dict(self._counts.most_common())
 
 
-def has_conditions(frame: Frame) -> bool:
-    """Whether weather, scene or time of day of a frame are known."""
-    known = frame.attributes
-    # Readers have kinds of attributes of their own, which are never equal to others.
+def has_conditions(known: FrameAttributes | None) -> bool:
+    """Whether the weather, the scene or the time of day of a frame is known."""
+    # Readers have records of their own for them, which are never equal to others.
     return known is not None and not (known.weather is None and known.scene is None and known.timeofday is None)
 
 

@@ -73,7 +73,7 @@ class SizeOptions(NamedTuple):
 def look_official(frames: Iterable[Frame]) -> bool:
     """Whether one of the frames, or its video, is named as BDD100K's are, or one has the attributes of its frames."""
     return any(
-        has_conditions(frame)
+        has_conditions(frame.attributes)
         or any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
         for frame in frames
     )
