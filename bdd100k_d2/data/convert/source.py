@@ -90,7 +90,7 @@ def _kind_of_folder(path: Path) -> str:
         raise DataError(f"{path}: holds {folder}/ and {scores}; give {folder}/ as SRC, and {scores} with --score-file.")
     is_yolo = is_yolo_folder(path)
     with suppress(DataError):
-        files = [file for file in label_files(path) if file.name not in _NO_LABELS]
+        files = [file for file in label_files(path) if not is_yolo or file.name not in _NO_LABELS]
         if files and is_yolo:
             raise ConfigError(
                 f"{path}: holds .json files and YOLO labels; say which with --from scalabel or --from yolo."
