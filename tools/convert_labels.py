@@ -6,13 +6,21 @@ from pathlib import Path
 
 from bdd100k_d2.cli import command
 from bdd100k_d2.data.convert.convert import TARGET_KINDS, convert
-from bdd100k_d2.data.convert.source import SOURCE_KINDS, SourceOptions
+from bdd100k_d2.data.convert.source import SOURCE_KINDS
+from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.labels import ImageSize
 from bdd100k_d2.tasks import TASKS
 
 
+def _path(text: str) -> Path:
+    if not text:
+        # It would be the folder that the command runs in.
+        raise argparse.ArgumentTypeError("an empty path; give that of a file or folder")
+    return Path(text)
+
+
 def _size(text: str) -> ImageSize:
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    found = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", text, re.ASCII)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text} is no size; write width and height as 1280x720")
     return ImageSize(int(found.group(1)), int(found.group(2)))
@@ -20,9 +28,11 @@ def _size(text: str) -> ImageSize:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, metavar="SRC", help="label file, or folder of label files or masks")
     parser.add_argument(
-        "target", type=Path, metavar="DST", help=".json file; for masks a folder; for yolo the folder of the data set"
+        "source", type=_path, metavar="SRC", help="label file, data.yaml of YOLO, or folder of label files or masks"
+    )
+    parser.add_argument(
+        "target", type=_path, metavar="DST", help=".json file; for masks a folder; for yolo the folder of the data set"
     )
     parser.add_argument("--to", required=True, choices=TARGET_KINDS, help="masks: bitmasks for ins_seg and pan_seg")
     parser.add_argument(
@@ -30,25 +40,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--task", choices=TASKS, help="whose classes DST has (default: told by the labels)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
-    parser.add_argument(
-        "--segmentation", default="rle", choices=("rle", "polygon"), help="how COCO holds masks (default: rle)"
-    )
+    parser.add_argument("--segmentation", choices=("rle", "polygon"), help="how COCO holds masks (default: rle)")
+    parser.add_argument("--images", type=_path, help="folder of the images, for the sizes that the labels do not state")
+    parser.add_argument("--size", type=_size, help="size of the images, as 1280x720, where nothing else says")
+    parser.add_argument("--image-ids", type=_path, help="from COCO results: the COCO file that has their image ids")
+    parser.add_argument("--score-file", type=_path, help="from bitmasks of predictions: the scores of their instances")
     yolo = parser.add_argument_group("YOLO")
     yolo.add_argument("--split", help="train, val or test (default: told by the name of SRC, else train)")
-    yolo.add_argument("--images", type=Path, help="from yolo: folder of the images, for their names and sizes")
-    yolo.add_argument("--size", type=_size, help="size of all images as 1280x720, where the labels do not say")
-    yolo.add_argument("--classes", type=Path, help="from yolo: data.yaml or a file with one class name per line")
+    yolo.add_argument("--classes", type=_path, help="from yolo: data.yaml or a file with one class name per line")
     return parser
 
 
 def main() -> None:
     """Parses the command line, converts, and prints what was written and what DST cannot hold."""
     args = _parser().parse_args()
-    options = SourceOptions(args.task, args.split, args.images, args.size, args.classes)
+    options = SourceOptions(
+        args.task, args.split, args.images, args.size, args.classes, args.image_ids, args.score_file
+    )
+    polygons = None if args.segmentation is None else args.segmentation == "polygon"
     with command():
-        done = convert(
-            args.source, args.target, args.to, args.kind, options, args.segmentation == "polygon", args.overwrite
-        )
+        done = convert(args.source, args.target, args.to, args.kind, options, polygons, args.overwrite)
     task = done.task or "unknown"
     print(f"{done.path}: {done.frames:,} frames with {done.labels:,} labels from {done.kind}, task {task}.")
     if done.dropped:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from ..atomic import atomic_path
@@ -20,6 +19,7 @@ from ..data.folders import files_below
 from ..data.image_names import image_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.png import save_png
+from ..data.score_file import ScoredFrame, ScoredInstance
 from ..errors import DataError
 from ..tasks import TASKS
 from .boxes import Boxes
@@ -27,20 +27,6 @@ from .boxes import Boxes
 if TYPE_CHECKING:
     from detectron2.data import Metadata
     from detectron2.structures import Instances
-
-
-class ScoredInstance(msgspec.Struct, gc=False):
-    """The score (0 to 1) of the instance that has the annotation id ``index`` in the bitmask of its frame."""
-
-    index: int
-    score: float
-
-
-class ScoredFrame(msgspec.Struct):
-    """A frame of ``score.json``, by the name of its image."""
-
-    name: str
-    labels: list[ScoredInstance]
 
 
 def detection_frames(boxes: Boxes, names: Sequence[str]) -> Iterator[Frame]:

@@ -6,6 +6,6 @@ From the model to the disk a prediction has five types:
 * `Prediction` (``predictor``): a frame, its pixels and the model's output for it.
 * `FrameResult` (``frame_result``): what is written and drawn of the output, as arrays.
 * `FrameLine` (``journal``): a line of that file: the objects (masks are files of their own), or why there are none.
-* `Frame` (``data.labels``), for ins_seg `ScoredFrame` (``evaluation.prediction_files``): an element of the
+* `Frame` (``data.labels``), for ins_seg `ScoredFrame` (``data.score_file``): an element of the
   official list.
 """

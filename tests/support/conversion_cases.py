@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.categories import ALIASES, IGNORED_CATEGORIES
 from bdd100k_d2.data.convert.convert import Conversion, convert
-from bdd100k_d2.data.convert.source import SourceOptions
+from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.labels import (
     RLE,
     Box2D,
@@ -36,7 +36,7 @@ def run(source: Path, target: Path, to: str, **arguments: object) -> Conversion:
 def through(source: Path, folder: Path, to: str, **arguments: object) -> list[Frame]:
     """The frames of what ``source`` becomes as ``to`` and then as Scalabel; ``arguments`` are of the way back."""
     middle = folder / (f"middle_{to}.json" if to in ("coco", "scalabel") else f"middle_{to}")
-    done = run(source, middle, to, task=arguments.pop("task", None), polygons=arguments.pop("polygons", False))
+    done = run(source, middle, to, task=arguments.pop("task", None), polygons=arguments.pop("polygons", None))
     run(middle, folder / f"back_{to}.json", "scalabel", task=done.task, **arguments)
     return read_labels(folder / f"back_{to}.json").frames
 
@@ -71,7 +71,7 @@ def random_det_frames(rng: np.random.Generator, count: int = 12, scores: bool = 
             labels.append(Label(pick(rng, [str(number), number]), pick(rng, DET_NAMES), score, attributes, box))
         frames.append(
             Frame(
-                name=f"{i:04x}-{rng.integers(1 << 16):04x}.jpg",
+                name=f"{i:08x}-{rng.integers(1 << 16):08x}.jpg",
                 attributes=pick(rng, [None, FrameAttributes(), FrameAttributes("clear", "highway", "night")]),
                 timestamp=pick(rng, [None, 10000]),
                 size=pick(rng, [None, SIZE]),
@@ -117,6 +117,11 @@ def random_bitmask(rng: np.random.Generator, task: str, height: int = 36, width:
 
 def pixels_of(bitmask: Bitmask) -> np.ndarray:
     return encode_bitmask(bitmask)
+
+
+def sized(*labels: Label, name: str = "a.jpg", size: ImageSize = SIZE) -> Frame:
+    """A frame that states its size."""
+    return Frame(name, size=size, labels=list(labels))
 
 
 def write(folder: Path, frames: list[Frame], name: str = "det_val.json") -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...tasks import TASKS
 from ..categories import DET_CLASSES, is_known
 from ..labels import Frame
@@ -57,8 +57,8 @@ def check_category(category: str | None, where: str) -> None:
         raise DataError(f"{where}: has no category; add one. A file of scores alone is no label file.")
     if not is_known(category) and not any(category in task.names for task in TASKS.values()):
         raise DataError(
-            f"{where}: unknown category {category!r}; rename or remove it. Known are {', '.join(DET_CLASSES)}, and the "
-            "classes of sem_seg, drivable and pan_seg."
+            f"{where}: unknown category {shown(category)!r}; rename or remove it. Known are {', '.join(DET_CLASSES)}, "
+            "and the classes of sem_seg, drivable and pan_seg."
         )
 
 
@@ -79,7 +79,8 @@ def guess_task(frames: Sequence[Frame], where: object) -> str | None:
         names = {name for name, known in DET_CLASSES.items() if known.index < task.num_classes}
         if task.form != "boxes" and found <= (names if detects(task.name) else {*task.names}):
             return task.name
+    known = shown(", ".join(sorted(map(str, found))))
     raise DataError(
-        f"{where}: no task has all the classes of the masks ({', '.join(sorted(map(str, found)))}); say with --task "
-        f"which to take, one of {', '.join(TASKS)}."
+        f"{where}: no task has all the classes of the masks ({known}); say with --task which to take, one of "
+        f"{', '.join(TASKS)}."
     )

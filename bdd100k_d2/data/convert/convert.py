@@ -1,6 +1,6 @@
 """Labels of one format -> labels of another."""
 
-import re
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -11,14 +11,19 @@ from tqdm import tqdm
 
 from ...errors import ConfigError, DataError, OutputError
 from ...tasks import TASKS
-from ..labels import HEIGHT, WIDTH, Frame, ImageSize
+from ..labels import Frame
 from .classes import detects
 from .coco_writer import CocoWriter
 from .dropped import Dropped
+from .image_sizes import SizeOptions, with_sizes
 from .mask_writer import MaskWriter
-from .outputs import check_new
+from .outputs import check_apart, check_new
 from .scalabel import write_scalabel
-from .source import LabelSource, SourceOptions, open_source
+from .source import LabelSource, open_source, source_kind
+from .source_options import SourceOptions, check_options
+from .splits import split_of
+from .yolo_classes import DATA
+from .yolo_set import find_yolo
 from .yolo_writer import YoloWriter
 
 TARGET_KINDS = ("coco", "yolo", "scalabel", "masks")
@@ -52,7 +57,7 @@ def convert(
     to: str,
     kind: str | None = None,
     options: SourceOptions | None = None,
-    polygons: bool = False,
+    polygons: bool | None = None,
     overwrite: bool = False,
 ) -> Conversion:
     """Converts labels, frame by frame.
@@ -60,11 +65,11 @@ def convert(
     Args:
         source: a label file or folder.
         target: a ``.json`` file for coco and scalabel, a folder for masks, the root of the data set for yolo, of which
-            ``labels/<split>`` is written.
+            ``labels/<split>`` is written; the split is that of the options, else the one that the source's name has.
         to: one of :data:`TARGET_KINDS`. masks are masks for sem_seg and drivable, bitmasks for ins_seg and pan_seg.
         kind: of the source; None recognises it.
         options: what cannot be told from the source.
-        polygons: write masks to COCO as polygons instead of run lengths.
+        polygons: write masks to COCO as polygons, or else as run lengths; None where it does not matter.
         overwrite: replace what is at the target.
 
     Raises:
@@ -73,8 +78,8 @@ def convert(
         OutputError: the target exists or cannot be written.
     """
     options = options or SourceOptions()
-    if polygons and to != "coco":
-        raise ConfigError(f"polygons are of COCO, not of {to}; leave out --segmentation.")
+    if polygons is not None and to != "coco":
+        raise ConfigError(f"--segmentation is of COCO, not of {to}; leave it out.")
     if options.task is not None and options.task not in TASKS:
         raise ConfigError(f"{options.task!r} is no task; there are {', '.join(TASKS)}.")
     if to == "yolo" and options.task is not None and not detects(options.task):
@@ -82,17 +87,31 @@ def convert(
         raise ConfigError(f"YOLO labels are boxes of {known}, not of {options.task}; give another --task.")
     if to == "masks" and options.task is not None and TASKS[options.task].form == "boxes":
         raise ConfigError(f"{options.task} has boxes and no masks; give another --task.")
-    split = options.split or _split(source)
-    if not split.isidentifier():
-        raise ConfigError(f"{split!r} is no name of a split; give one such as train.")
-    written = target / "labels" / split if to == "yolo" else target
-    if to in ("coco", "scalabel") and (target.is_dir() or target.suffix != ".json"):
+    # Path.is_dir would fail at a name that is too long.
+    if to in ("coco", "scalabel") and (os.path.isdir(target) or target.suffix != ".json"):  # noqa: PTH112
         raise OutputError(f"{target}: the target is one JSON file; give a path that ends in .json.")
-    check_new(written, source, overwrite)
+    kind = source_kind(source, kind)
+    check_options(options, kind, to)
+    yolo = find_yolo(source, options.split, options.images) if kind == "yolo" else None
+    if yolo is not None and to != "yolo" and options.split is not None and not yolo.is_split:
+        raise ConfigError(f"{source}: has no splits of which --split could choose one; leave it out.")
+    split = options.split or (split_of(source) if yolo is None else yolo.split) or "train"
+    written = target / "labels" / split if to == "yolo" else target
+    if to == "yolo" and not split.isidentifier():
+        raise ConfigError(f"{split!r} is no name of a split; give one such as train.")
+    check_new(written, source, overwrite, [*options.paths, *(yolo.reads if yolo else ())])
+    if to == "yolo":
+        check_apart(target / DATA, [source, *options.paths])
     dropped = Dropped()
-    opened = open_source(source, kind, dropped, options)
+    opened = open_source(source, kind, dropped, options, yolo)
     counts: Counter[str] = Counter()
     frames = _counted(opened, counts)
+    if to != "scalabel" and kind in ("scalabel", "coco", "coco_results"):
+        # All images of BDD100K have one size, which its own label files need not say; of other frames it is assumed, as
+        # by the toolkit, where no box depends on it.
+        assumed = opened.official or (kind == "scalabel" and to != "yolo")
+        sizes = SizeOptions(options.images, options.size, assumed)
+        frames = with_sizes(frames, source, sizes)
     if to == "scalabel":
         write_scalabel(frames, target)
     elif opened.task is None or (not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes")):
@@ -105,27 +124,19 @@ def convert(
             f"have no boxes. Take {take}."
         )
     elif to == "coco":
-        CocoWriter(opened.task, dropped, source, polygons, opened.kind == "bitmasks").write(frames, target)
+        if polygons is not None and TASKS[opened.task].form == "boxes":
+            raise ConfigError(f"--segmentation is of masks, {opened.task} has boxes; leave it out.")
+        CocoWriter(opened.task, dropped, source, bool(polygons), opened.kind == "bitmasks").write(frames, target)
     elif to == "masks":
         if TASKS[opened.task].form == "boxes":
             raise DataError(
                 f"{source}: has boxes and no masks (rle), so no masks can be written; take the files of rles/ of the "
                 "release."
             )
-        MaskWriter(opened.task, dropped, source).write(frames, target)
+        MaskWriter(opened.task, dropped, source, opened.scored).write(frames, target)
     else:
         # Boxes of masks too are of the classes of detection.
         task = options.task or "det"
-        # Every image of BDD100K has the same size, which its own label files need not say.
-        size = options.size or (ImageSize(WIDTH, HEIGHT) if opened.kind == "scalabel" else None)
-        YoloWriter(task, dropped, source, size).write(frames, target, split)
+        YoloWriter(task, dropped, source).write(frames, target, split)
         opened = opened._replace(task=task)
     return Conversion(opened.kind, opened.task, written, counts["frames"], counts["labels"], dropped.counts())
-
-
-def _split(source: Path) -> str:
-    """The split that a source's name, or else its folder's, speaks of."""
-    found: list[str] = re.findall(r"(?:^|_)(train|val|test)(?=_|$)", source.stem)
-    if found:
-        return found[-1]
-    return source.parent.name if source.parent.name in ("train", "val", "test") else "train"

@@ -49,7 +49,7 @@ class Dropped:
 
     def add_frame(self, frame: Frame, attributes: bool = True) -> None:
         """Counts what a frame says of itself; ``attributes`` says whether its attributes too are not kept."""
-        if attributes and frame.attributes not in (None, FrameAttributes()):
+        if attributes and has_conditions(frame.attributes):
             self.add(CONDITIONS)
         if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
             self.add(VIDEO)
@@ -74,6 +74,12 @@ class Dropped:
     def counts(self) -> dict[str, int]:
         """The counts by kind, the largest first; kinds that did not occur are not in it."""
         return dict(self._counts.most_common())
+
+
+def has_conditions(known: FrameAttributes | None) -> bool:
+    """Whether the weather, the scene or the time of day of a frame is known."""
+    # Readers have records of their own for them, which are never equal to others.
+    return known is not None and not (known.weather is None and known.scene is None and known.timeofday is None)
 
 
 def has_light(attributes: LabelAttributes) -> bool:

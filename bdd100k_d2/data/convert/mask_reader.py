@@ -1,6 +1,6 @@
 """Folders of masks and of bitmasks -> frames with run lengths."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -22,9 +22,11 @@ from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes
 from ..masks import check_mask, mask_stem, read_mask
 from ..png import RGBA, read_header
 from ..rle import CocoRLE
+from ..score_file import InstanceScores, rank, read_score_file
 from .dropped import Dropped
 
 _UNLABELED = "segments of category 0 (unlabeled) are left out"
+_NO_BITMASK = "frames of the score file that have no bitmask are left out"
 _NO_IGNORE = f"masks with pixels of {IGNORE_LABEL} (ignored), which become background"
 
 # As many masks are in memory at a time.
@@ -73,9 +75,19 @@ def read_masks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame
     return in_threads(partial(_mask_frame, task=task, dropped=dropped), files)
 
 
-def read_bitmasks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields one frame per bitmask, one label per segment in the order of the annotation ids, which are the labels'."""
-    return in_threads(partial(_bitmask_frame, task=task, dropped=dropped), files)
+def read_bitmasks(files: list[Path], task: str, dropped: Dropped, score_file: Path | None = None) -> Iterator[Frame]:
+    """Yields one frame per bitmask, one label per segment in the order of the annotation ids, which are the labels'.
+
+    With a file of scores labels have these, and are in their order, the highest first, as when bitmasks are scored.
+
+    Raises:
+        DataError: a file cannot be read, or a segment has no score.
+    """
+    scores = None if score_file is None else read_score_file(score_file)
+    if scores is not None:
+        named = {f"{mask_stem(file)}.png" for file in files}
+        dropped.add(_NO_BITMASK, len(scores.keys() - named))
+    return in_threads(partial(_bitmask_frame, task=task, dropped=dropped, score_file=score_file, scores=scores), files)
 
 
 def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -102,7 +114,13 @@ def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
     return _frame(path, mask.shape, labels)
 
 
-def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
+def _bitmask_frame(
+    path: Path,
+    task: str,
+    dropped: Dropped,
+    score_file: Path | None,
+    scores: Mapping[str, InstanceScores] | None,
+) -> Frame:
     classes = TASKS[task].names
     bitmask = read_bitmask(path)
     try:
@@ -111,6 +129,12 @@ def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
         raise DataError(f"{error} Say which with --task.") from error
     wanted = np.flatnonzero(bitmask.categories > 0)
     dropped.add(_UNLABELED, len(bitmask.ids) - len(wanted))
+    ranked: list[float | None] = [None] * len(wanted)
+    if scores is not None and score_file is not None:
+        # Segments of no category are scored by nobody, so that they need no score.
+        own = scores.get(f"{mask_stem(path)}.png")
+        order, values = rank(bitmask.ids[wanted], own, path, score_file)
+        wanted, ranked = wanted[order], values.tolist()
     masks = encode_instances(bitmask.instances, 1 + wanted)
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
     bits = bitmask.attributes.tolist()
@@ -118,13 +142,14 @@ def _bitmask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
         Label(
             id=str(bitmask.ids[i]),
             category=classes[bitmask.categories[i] - 1],
+            score=score,
             attributes=msgspec.convert(
                 {name: bits[i] & bit > 0 for name, bit in ATTRIBUTE_BITS.items()}, LabelAttributes
             ),
             box2d=Box2D(x, y, x + width - 1, y + height - 1),
             rle=_rle(mask),
         )
-        for i, mask, (x, y, width, height) in zip(wanted.tolist(), masks, boxes, strict=True)
+        for i, score, mask, (x, y, width, height) in zip(wanted.tolist(), ranked, masks, boxes, strict=True)
     ]
     return _frame(path, bitmask.instances.shape, labels)
 

@@ -1,24 +1,28 @@
 """Frames with run lengths -> masks (sem_seg, drivable) and bitmasks (ins_seg, pan_seg), one PNG per frame.
 
+Predictions of a task whose objects have scores become a submission: ``bitmasks/``, and their scores in ``score.json``.
 Where masks overlap the later label is on top; labels with scores are painted in ascending order of their scores, as the
 toolkit's ``to_mask`` does. Pixels of no label are 255 in sem_seg, background in drivable, and 0 in bitmasks.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...tasks import TASKS, Task
 from ..bitmasks import ATTRIBUTE_BITS, IGNORED, Bitmask, encode_bitmask
 from ..categories import IGNORE_LABEL
-from ..labels import RLE, Frame, Label
+from ..image_names import image_name
+from ..labels import RLE, Frame, Label, write_frames
 from ..masks import frame_to_mask
 from ..png import save_png
 from ..rle import areas, check_rle, overlap, paint
+from ..score_file import ScoredFrame, ScoredInstance
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
@@ -31,6 +35,9 @@ _COVERED = "labels are empty, or wholly under others, and are lost"
 _MERGED = "labels are joined with another of their class in their frame"
 
 _LAST_ID = (1 << 16) - 1
+_DIGITS = 5
+
+_BITMASKS, _SCORES = TASKS["ins_seg"].results
 
 
 class _Region(NamedTuple):
@@ -39,28 +46,49 @@ class _Region(NamedTuple):
     rle: RLE
 
 
-class MaskWriter:
-    """Writes frames of the file ``source`` as masks or bitmasks of a task."""
+_Job = tuple[Frame, list[_Region], Path]
 
-    def __init__(self, task: str, dropped: Dropped, source: Path) -> None:
+
+class _Painted(NamedTuple):
+    """What a frame's PNG does not hold, by kind, and the scores of the instances that it holds, by annotation id."""
+
+    counts: Counter[str]
+    scores: list[ScoredInstance]
+
+
+class MaskWriter:
+    """Writes frames of the file ``source`` as masks or bitmasks of a task; ``scored`` says that labels have scores."""
+
+    def __init__(self, task: str, dropped: Dropped, source: Path, scored: bool = False) -> None:
         self._task, self._dropped, self._source = TASKS[task], dropped, source
         self._classes = TaskClasses(task, dropped)
+        self._scored = scored and self._task.has_scores
 
     def write(self, frames: Iterable[Frame], folder: Path) -> None:
-        """Writes ``folder/<stem>.png``, all or none.
+        """Writes ``folder/<stem>.png``, or ``folder/bitmasks/<stem>.png`` and ``folder/score.json``, all or none.
 
         Raises:
-            DataError: run lengths do not fit the image, or names cannot be those of files.
+            DataError: run lengths do not fit the image, names cannot be those of files, or some labels have no score.
             OutputError: a file cannot be written.
         """
-        with new_folder(folder, ".png") as temporary:
+        with new_folder(folder, _is_written) as temporary:
+            place = temporary / _BITMASKS if self._scored else temporary
+            place.mkdir(exist_ok=True)
             jobs = (
-                (frame, self._regions(frame), temporary / f"{stem}.png")
+                (frame, self._regions(frame), place / f"{stem}.png")
                 for frame, stem in with_stems(frames, self._source, folder)
             )
-            for counts in in_threads(self._save, jobs):
-                for kind, count in counts.items():
-                    self._dropped.add(kind, count)
+            scored = self._saved(jobs)
+            if self._scored:
+                write_frames(scored, temporary / _SCORES)
+            else:
+                deque(scored, 0)
+
+    def _saved(self, jobs: Iterable[_Job]) -> Iterator[ScoredFrame]:
+        for name, (counts, scores) in in_threads(self._save, jobs):
+            for kind, count in counts.items():
+                self._dropped.add(kind, count)
+            yield ScoredFrame(image_name(name), scores)
 
     def _regions(self, frame: Frame) -> list[_Region]:
         """What is painted of a frame, in order; what of it is not kept is counted."""
@@ -71,15 +99,21 @@ class MaskWriter:
                 self._dropped.add(lost.NO_MASK)
             elif (known := self._classes.find(label.category)) is not None:
                 regions.append(_Region(label, known, label.rle))
-                self._count(label)
+                self._count(label, frame)
         # As officially, the first label says whether there are scores.
         if regions and regions[0].label.score is not None:
             regions.sort(key=lambda region: region.label.score or 0.0)
         return regions
 
-    def _count(self, label: Label) -> None:
+    def _count(self, label: Label, frame: Frame) -> None:
         self._dropped.add_polygon(label)
-        if label.score is not None:
+        if self._scored:
+            if label.score is None or not math.isfinite(label.score):
+                raise DataError(
+                    f"{self._source}: frame {frame.name}, label {shown(label.id)} ({label.category}) has no score, and "
+                    "others have; write a finite number between 0 and 1."
+                )
+        elif label.score is not None:
             self._dropped.add(lost.SCORES)
         if self._task.form == "masks":
             self._dropped.add_attributes(label)
@@ -88,17 +122,21 @@ class MaskWriter:
         elif label.attributes is not None and lost.has_light(label.attributes):
             self._dropped.add(lost.LIGHT_COLOR)
 
-    def _save(self, job: tuple[Frame, list[_Region], Path]) -> Counter[str]:
+    def _save(self, job: _Job) -> tuple[str, _Painted]:
         frame, regions, path = job
         paint_regions = _paint_classes if self._task.form == "masks" else _paint_instances
-        pixels, counts = paint_regions(frame, regions, self._task, self._source)
+        pixels, painted = paint_regions(frame, regions, self._task, self._source)
         save_png(pixels, path)
-        return counts
+        return frame.name, painted
 
 
-def _paint_classes(
-    frame: Frame, regions: Sequence[_Region], task: Task, source: Path
-) -> tuple[np.ndarray, Counter[str]]:
+def _is_written(path: Path) -> bool:
+    if path.name == _BITMASKS and path.is_dir() and not path.is_symlink():
+        return all(one.suffix == ".png" and one.is_file() for one in path.iterdir())
+    return (path.suffix == ".png" or path.name == _SCORES) and path.is_file()
+
+
+def _paint_classes(frame: Frame, regions: Sequence[_Region], task: Task, source: Path) -> tuple[np.ndarray, _Painted]:
     """The mask of a frame, (H, W) uint8 class ids, and what it does not hold by kind."""
     # Pixels of no label are of the class that is not scored, in tasks that have one.
     unpainted = IGNORE_LABEL if task.unscored is None else task.unscored
@@ -111,12 +149,10 @@ def _paint_classes(
         raise DataError(f"{source}: {error}") from error
     masks = [check_rle(region.rle, size, str(source)) for region in regions]
     joined = len(labels) - len({label.category for label in labels})
-    return pixels, Counter({_MERGED: joined, _OVERLAPPING: int(overlap(masks))})
+    return pixels, _Painted(Counter({_MERGED: joined, _OVERLAPPING: int(overlap(masks))}), [])
 
 
-def _paint_instances(
-    frame: Frame, regions: Sequence[_Region], task: Task, source: Path
-) -> tuple[np.ndarray, Counter[str]]:
+def _paint_instances(frame: Frame, regions: Sequence[_Region], task: Task, source: Path) -> tuple[np.ndarray, _Painted]:
     """The bitmask of a frame, (H, W, 4) uint8, and what it does not hold by kind."""
     size = frame.height_width
     where = f"{source}: frame {frame.name}, label"
@@ -136,7 +172,13 @@ def _paint_instances(
     )
     cut, covered = int(((seen > 0) & (seen < areas(masks))).sum()), int((seen == 0).sum())
     counts = {_CUT: cut, _COVERED: covered, _MERGED: len(ids) - len(set(ids)), lost.IDS: renumbered}
-    return encode_bitmask(bitmask), Counter(counts)
+    # What has no pixel is not in the bitmask, so that it has no score.
+    scores = [
+        ScoredInstance(i, region.label.score)
+        for i, region, count in zip(ids, regions, seen.tolist(), strict=True)
+        if count and region.label.score is not None
+    ]
+    return encode_bitmask(bitmask), _Painted(Counter(counts), scores)
 
 
 def _annotation_ids(regions: Sequence[_Region], task: Task) -> list[int]:
@@ -147,7 +189,8 @@ def _annotation_ids(regions: Sequence[_Region], task: Task) -> list[int]:
     """
     first = 1 + sum(not category.is_thing for category in task.categories)
     things = [region.label for region in regions if _is_thing(region, task)]
-    numbers = [int(text) if (text := str(label.id)).isascii() and text.isdecimal() else 0 for label in things]
+    texts = [str(label.id) for label in things]
+    numbers = [int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else 0 for text in texts]
     kept = len(set(numbers)) == len(numbers) and all(first <= number <= _LAST_ID for number in numbers)
     following = iter(numbers if kept else range(first, first + len(numbers)))
     return [next(following) if _is_thing(region, task) else region.known.id + 1 for region in regions]

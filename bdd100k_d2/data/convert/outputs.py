@@ -2,45 +2,77 @@
 
 import os
 import shutil
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ...atomic import output_errors
-from ...errors import DataError, OutputError
+from ...errors import DataError, OutputError, shown
+from ..folders import files_below
 from ..image_names import check_file_name, image_stem
 from ..labels import Frame
 
 
-def check_new(path: Path, source: Path, overwrite: bool) -> None:
-    """Raises OutputError if ``path`` is the source, holds it or lies in it, or exists and is not to be overwritten."""
-    target, origin = path.resolve(), source.resolve()
-    if target == origin or target in origin.parents:
-        raise OutputError(f"{path}: would overwrite what is to be read, {source}; give another place.")
-    if origin in target.parents:
+def check_new(path: Path, source: Path, overwrite: bool, reads: Sequence[Path] = ()) -> None:
+    """Raises OutputError if a target would replace what is read, lies in it, or exists and is not to be overwritten.
+
+    ``reads`` is what is read beside the ``source``: beside or in a folder of images a target may lie.
+    """
+    if path.name in ("", ".."):
+        raise OutputError(f"{path}: the target is a file or a folder with a name; give one.")
+    check_apart(path, [source, *reads])
+    if os.path.realpath(source) in _parents(path):
         # The next reader of the folder would take it for one of the labels.
         raise OutputError(f"{path}: lies in the folder that is to be read, {source}; give another place.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; give another place, or --overwrite to replace it.")
+    if os.path.lexists(path):
+        if not overwrite:
+            raise OutputError(f"{path}: exists; give another place, or --overwrite to replace it.")
+        if os.path.exists(path) and not (path.is_file() or path.is_dir()):  # noqa: PTH110, which knows no bad names
+            raise OutputError(f"{path}: neither a file nor a folder, so it is not replaced; give another place.")
+
+
+def check_apart(path: Path, reads: Iterable[Path]) -> None:
+    """Raises OutputError if ``path`` is one of the files and folders ``reads``, by whatever link, or holds one."""
+    target = os.path.realpath(path)
+    status = os.stat(path) if os.path.isfile(path) else None  # noqa: PTH113, PTH116, which know no bad names
+    for one in reads:
+        same = status is not None and status.st_nlink > 1 and any(map(partial(_is_same, status), _files_of(one)))
+        if same or target in (os.path.realpath(one), *_parents(one)):
+            raise OutputError(f"{path}: would overwrite what is to be read, {one}; give another place.")
+
+
+def _files_of(path: Path) -> list[Path]:
+    return files_below(path) if path.is_dir() else [path]
+
+
+def _is_same(status: os.stat_result, path: Path) -> bool:
+    return os.path.exists(path) and os.path.samestat(status, os.stat(path))  # noqa: PTH110, PTH116, as above
+
+
+def _parents(path: Path) -> list[str]:
+    """The folders that a path lies in, where links lead."""
+    return [os.fspath(parent) for parent in Path(os.path.realpath(path)).parents]
 
 
 @contextmanager
-def new_folder(path: Path, suffix: str, foreign: Container[str] = ()) -> Iterator[Path]:
+def new_folder(path: Path, is_written: Callable[[Path], bool]) -> Iterator[Path]:
     """Yields a temporary folder, which becomes ``path`` when all went well; an old folder there is replaced.
 
-    An old folder with files of another suffix than conversions write, or of ``foreign`` names, is not replaced.
+    An old folder that holds anything but what ``is_written`` tells to be of a conversion is not replaced.
 
     Raises:
-        OutputError: ``path`` is a file, or a folder with other files, or cannot be written.
+        OutputError: ``path`` is a file, a link, or a folder with other files, or cannot be written.
     """
-    if path.exists():
+    if os.path.lexists(path):
         others = [path.name]
-        if path.is_dir():
-            others = [one.name for one in path.iterdir() if one.suffix != suffix or one.name in foreign]
+        if path.is_dir() and not path.is_symlink():
+            with output_errors(path):
+                others = [one.name for one in path.iterdir() if not is_written(one)]
         if others:
             raise OutputError(
-                f"{path}: holds {sorted(others)[0]}, which no conversion wrote, so it is not replaced; give another "
-                "place."
+                f"{path}: holds {shown(sorted(others)[0])}, which no conversion wrote, so it is not replaced; give "
+                "another place."
             )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
@@ -65,7 +97,7 @@ def with_stems(frames: Iterable[Frame], source: Path, folder: Path) -> Iterator[
     """Yields each frame of the label file ``source`` with the stem that its file in ``folder`` has.
 
     Raises:
-        DataError: a frame's name leads out of the folder, or two frames have the same stem.
+        DataError: a frame's name leads out of the folder or begins with a point, or two frames have the same stem.
     """
     names: dict[str, str] = {}
     for frame in frames:
@@ -74,6 +106,10 @@ def with_stems(frames: Iterable[Frame], source: Path, folder: Path) -> Iterator[
         except DataError as error:
             raise DataError(f"{source}: {error} Rename it in the label file.") from error
         stem = image_stem(frame.name)
+        if not stem or stem[0] == ".":
+            raise DataError(
+                f"{source}: frame {frame.name} would have a hidden file, which no reader looks at; rename it."
+            )
         other = names.setdefault(stem, frame.name)
         if other != frame.name:
             raise DataError(

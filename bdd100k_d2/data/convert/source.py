@@ -1,47 +1,49 @@
 """What a path holds, and its frames."""
 
+import logging
 import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...tasks import TASKS
 from ..coco import is_coco, read_coco
-from ..folders import files_below, label_files
-from ..labels import Frame, ImageSize, Label, each_once
+from ..coco_results import is_results, read_results
+from ..folders import files_below, holds, label_files, visible_files
+from ..image_names import image_stem
+from ..labels import Frame, Label, each_once
 from ..masks import list_masks
 from .classes import check_category, guess_task
 from .dropped import NO_AREA, Dropped
+from .image_sizes import look_official
 from .mask_reader import bitmask_task, holds_bitmasks, mask_task, read_bitmasks, read_masks
 from .scalabel import has_polygon, read_scalabel
-from .yolo_reader import Sizes, find_labels, list_labels, read_classes, read_yolo
+from .source_files import read_errors
+from .source_options import SourceOptions
+from .yolo_classes import YAML_SUFFIXES, read_classes
+from .yolo_reader import YoloSizes, read_yolo
+from .yolo_set import YoloSet, find_yolo, is_yolo_folder
 
-SOURCE_KINDS = ("scalabel", "coco", "yolo", "masks", "bitmasks")
+logger = logging.getLogger(__name__)
+
+SOURCE_KINDS = ("scalabel", "coco", "coco_results", "yolo", "masks", "bitmasks")
+
+# Of Label Studio, beside its YOLO labels.
+_NO_LABELS = {"notes.json"}
 
 # Frames with labels that the task of label files is told from.
 _LOOKED_AT = 200
 
 
-class SourceOptions(NamedTuple):
-    """What a reader may have to be told: the task, and of YOLO split, folder of images, size, and file of class names.
-
-    ``size`` is that of all images whose labels do not say.
-    """
-
-    task: str | None = None
-    split: str | None = None
-    images: Path | None = None
-    size: ImageSize | None = None
-    classes: Path | None = None
-
-
 class LabelSource(NamedTuple):
     """A path's kind, the task of its labels, None of those without boxes and masks, and its frames, to be taken once.
 
-    ``boxes`` says whether labels have boxes, or masks of objects; ``total`` is the number of frames where it is known.
+    ``boxes`` says whether labels have boxes, or masks of objects; ``total`` is the number of frames where it is known;
+    ``scored`` says whether the masks have scores, ``official`` whether the frames look like BDD100K's own.
     """
 
     kind: str
@@ -49,71 +51,116 @@ class LabelSource(NamedTuple):
     boxes: bool
     frames: Iterator[Frame]
     total: int | None = None
+    scored: bool = False
+    official: bool = False
 
 
-def source_kind(path: Path, split: str | None = None) -> str:
-    """The kind of what ``path`` holds, by its content; ``split`` is of a YOLO data set. DataError where it is none."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder.")
-    if not path.is_dir():
-        if path.suffix.lower() == ".png":
-            raise DataError(f"{path}: one image; give the folder of the masks.")
-        if path.suffix.lower() == ".txt":
-            raise DataError(f"{path}: one text file; give the folder of the YOLO labels.")
-        return "coco" if is_coco(path) else "scalabel"
-    pngs = list(list_masks(path).values())
-    if pngs:
-        return "bitmasks" if holds_bitmasks(pngs) else "masks"
+def source_kind(path: Path, kind: str | None = None) -> str:
+    """The kind of what ``path`` holds, by its content unless it is told; DataError where there is none."""
+    with read_errors(path):
+        if not os.path.exists(path):  # noqa: PTH110, which knows no bad names
+            raise DataError(f"{path}: no such file or folder.")
+        if not path.is_dir() and not path.is_file():
+            raise DataError(f"{path}: neither a file nor a folder; save what it gives as a file.")
+        if kind is not None:
+            return kind
+        return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+
+
+def _kind_of_file(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        raise DataError(f"{path}: one image; give the folder of the masks.")
+    if suffix in (".txt", *YAML_SUFFIXES):
+        return "yolo"
+    if is_coco(path):
+        return "coco"
+    return "coco_results" if is_results(path) else "scalabel"
+
+
+def _kind_of_folder(path: Path) -> str:
+    names = {entry.name for entry in visible_files(path)}
+    pngs = [name for name in sorted(names) if name.lower().endswith(".png")]
+    # Images may be PNG files too, with YOLO's labels beside them.
+    if pngs and not any(f"{image_stem(name)}.txt" in names for name in pngs):
+        files = list(list_masks(path).values())
+        return "bitmasks" if holds_bitmasks(files) else "masks"
+    folder, scores = TASKS["ins_seg"].results
+    if scores in names and holds(path / folder, ".png"):
+        raise DataError(f"{path}: holds {folder}/ and {scores}; give {folder}/ as SRC, and {scores} with --score-file.")
+    is_yolo = is_yolo_folder(path)
     with suppress(DataError):
-        label_files(path)
-        return "scalabel"
-    try:
-        find_labels(path, split)
-    except DataError as error:
-        if files_below(path, ".txt"):
-            raise
-        raise DataError(
-            f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "
-            "masks or bitmasks."
-        ) from error
-    return "yolo"
+        files = [file for file in label_files(path) if not is_yolo or file.name not in _NO_LABELS]
+        if files and is_yolo:
+            raise ConfigError(
+                f"{path}: holds .json files and YOLO labels; say which with --from scalabel or --from yolo."
+            )
+        if files:
+            return "scalabel"
+    if is_yolo or files_below(path, ".txt"):
+        return "yolo"
+    raise DataError(
+        f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "
+        "masks or bitmasks."
+    )
 
 
-def open_source(path: Path, kind: str | None, dropped: Dropped, options: SourceOptions) -> LabelSource:
-    """Opens labels of a ``kind`` of :data:`SOURCE_KINDS`; None recognises it. Each frame is checked when it is taken.
+def open_source(
+    path: Path, kind: str, dropped: Dropped, options: SourceOptions, yolo: YoloSet | None = None
+) -> LabelSource:
+    """Opens labels of a ``kind`` of :data:`SOURCE_KINDS`. Each frame is checked when it is taken.
+
+    ``yolo`` are the frames of a YOLO data set, which are looked for where it is None.
 
     Raises:
-        DataError: the labels cannot be read, or their kind or task cannot be told.
+        DataError: the labels cannot be read, or their task cannot be told.
     """
-    kind = kind or source_kind(path, options.split)
     total = None
     if kind in ("masks", "bitmasks"):
-        return _open_pngs(path, kind, dropped, options.task)
+        return _open_pngs(path, kind, dropped, options)
     if kind == "yolo":
-        folder = find_labels(path, options.split)
-        total = len(list_labels(folder))
-        frames = read_yolo(folder, read_classes(folder, options.classes), Sizes(folder, options.images, options.size))
+        yolo = yolo or find_yolo(path, options.split, options.images)
+        total = len(yolo.frames)
+        unlabelled = sum(frame.labels is None for frame in yolo.frames)
+        if unlabelled:
+            logger.warning("%s: %d images have no label file; they are frames without labels.", path, unlabelled)
+        classes = options.classes or (path if path.suffix.lower() in YAML_SUFFIXES else None)
+        sizes = YoloSizes(options.images, options.size)
+        frames = read_yolo(yolo.frames, read_classes(yolo.folder, classes), sizes, dropped)
+    elif kind == "coco":
+        frames = read_coco(path)
     else:
-        frames = read_coco(path) if kind == "coco" else read_scalabel(path, dropped.add)
+        frames = read_scalabel(path, dropped.add) if kind == "scalabel" else read_results(path, options.image_ids)
     first, frames = _first(_checked(frames, path, dropped))
     labels = [label for frame in first for label in frame.labels or ()]
     task = options.task or guess_task(first, path)
     # Masks of objects have the boxes around them.
     objects = task is not None and TASKS[task].form == "bitmasks"
     boxes = not labels or any(one.box2d is not None or (one.rle is not None and objects) for one in labels)
-    return LabelSource(kind, task, boxes, frames, total)
+    scored = next((label.score is not None for label in labels if label.rle is not None), False)
+    return LabelSource(kind, task, boxes, frames, total, scored, look_official(first))
 
 
-def _open_pngs(path: Path, kind: str, dropped: Dropped, task: str | None) -> LabelSource:
-    files = list(list_masks(path).values())
+def _open_pngs(path: Path, kind: str, dropped: Dropped, options: SourceOptions) -> LabelSource:
+    with read_errors(path):
+        files = list(list_masks(path).values()) if path.is_dir() else []
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
     allowed = [one.name for one in TASKS.values() if one.form == kind]
-    tell, read = (mask_task, read_masks) if kind == "masks" else (bitmask_task, read_bitmasks)
-    task = task or tell(files)
+    task = options.task or (mask_task if kind == "masks" else bitmask_task)(files)
     if task not in allowed:
         raise DataError(f"{path}: {kind} are of {' or '.join(allowed)}, not of {task}; give another --task or --from.")
-    return LabelSource(kind, task, kind == "bitmasks", read(files, task, dropped), len(files))
+    if options.score_file is not None and not TASKS[task].has_scores:
+        raise ConfigError(f"--score-file is not of {task}, whose bitmasks have no scores; leave it out.")
+    scores = TASKS[task].result_list
+    if options.score_file is None and scores is not None and (path.parent / scores).is_file():
+        logger.warning("%s: has no scores; give those of %s with --score-file.", path, path.parent / scores)
+    frames = (
+        read_masks(files, task, dropped) if kind == "masks" else read_bitmasks(files, task, dropped, options.score_file)
+    )
+    return LabelSource(
+        kind, task, kind == "bitmasks", each_once(frames, path), len(files), options.score_file is not None
+    )
 
 
 def _first(frames: Iterator[Frame]) -> tuple[list[Frame], Iterator[Frame]]:

@@ -7,6 +7,7 @@ file. Predictions have the score as a sixth field. Ultralytics looks for the ima
 """
 
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pycocotools import mask as coco_mask
 from ...atomic import write_atomic
 from ...errors import DataError, OutputError
 from ...tasks import TASKS
+from ...yaml_file import parse_yaml
 from ..folders import visible_files
 from ..labels import Box2D, Frame, ImageSize, Label
 from ..rle import check_rle
@@ -23,7 +25,8 @@ from . import dropped as lost
 from .classes import TaskClasses
 from .dropped import Dropped
 from .outputs import new_folder, with_stems
-from .yolo_reader import CLASSES, DATA, read_classes
+from .yolo_classes import DATA, read_classes
+from .yolo_parts import is_label_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +37,10 @@ _DIGITS = 8
 
 
 class YoloWriter:
-    """Writes frames of the file ``source`` as a split of a YOLO data set, with the classes of a task.
+    """Writes frames of the file ``source``, each with its size, as a split of a YOLO data set with a task's classes."""
 
-    ``size`` is that of images whose frame has none; None raises DataError for them.
-    """
-
-    def __init__(self, task: str, dropped: Dropped, source: Path, size: ImageSize | None) -> None:
-        self._names, self._dropped, self._source, self._size = list(TASKS[task].names), dropped, source, size
+    def __init__(self, task: str, dropped: Dropped, source: Path) -> None:
+        self._names, self._dropped, self._source = list(TASKS[task].names), dropped, source
         self._classes = TaskClasses(task, dropped)
 
     def write(self, frames: Iterable[Frame], root: Path, split: str) -> None:
@@ -49,25 +49,25 @@ class YoloWriter:
         Of a ``data.yaml`` that is there nothing is lost: a split that it does not name is added at its end.
 
         Raises:
-            DataError: a frame has no size, run lengths do not fit it, or names cannot be those of files.
+            DataError: run lengths do not fit the image, or names cannot be those of label files.
             OutputError: a file cannot be written, or ``data.yaml`` has other classes.
         """
         path = root / DATA
-        if path.exists() and read_classes(root, path) != self._names:
+        if os.path.exists(path) and read_classes(root, path) != self._names:  # noqa: PTH110, which knows no bad names
             raise OutputError(f"{path}: has other classes than these labels; write them to another folder.")
         folder = root / "labels" / split
-        with new_folder(folder, ".txt", (CLASSES,)) as temporary:
+        with new_folder(folder, lambda path: is_label_name(path.name) and path.is_file()) as temporary:
             for frame, stem in with_stems(frames, self._source, folder):
+                if not is_label_name(f"{stem}.txt"):
+                    raise DataError(
+                        f"{self._source}: frame {frame.name}: no reader takes {stem}.txt for labels; rename the frame."
+                    )
                 (temporary / f"{stem}.txt").write_text(self._text(frame))
         _add_split(root, split, self._names)
 
     def _text(self, frame: Frame) -> str:
-        size = frame.size or self._size
-        if size is None:
-            raise DataError(
-                f"{self._source}: frame {frame.name} has no width and height, of which YOLO's numbers are fractions; "
-                "give them with --size 1280x720."
-            )
+        height, width = frame.height_width
+        size = ImageSize(width, height)
         self._dropped.add_frame(frame)
         return "".join(self._line(frame, label, size) for label in frame.labels or ())
 
@@ -129,15 +129,15 @@ def _add_split(root: Path, split: str, names: list[str]) -> None:
         document = {split: f"images/{split}" for split in splits} | {"names": dict(enumerate(names))}
         write_atomic(path, yaml.safe_dump(document, sort_keys=False))
         return
-    text = path.read_text(encoding="utf-8")
-    before = yaml.safe_load(text)
+    text = path.read_bytes().decode()
+    before = parse_yaml(text)
     if split in before:
         return
     line = yaml.safe_dump({split: f"images/{split}"})
     longer = text + ("" if text.endswith("\n") else "\n") + line
     try:
-        fits = yaml.safe_load(longer) == before | {split: f"images/{split}"}
-    except yaml.YAMLError:
+        fits = parse_yaml(longer) == before | {split: f"images/{split}"}
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError):
         fits = False
     if fits:
         write_atomic(path, longer)

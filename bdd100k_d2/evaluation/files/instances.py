@@ -11,6 +11,7 @@ import numpy as np
 from ...data.categories import INS_SEG, ins_seg_class
 from ...data.labels import Frame
 from ...data.rle import areas, overlap
+from ...data.score_file import InstanceScores, rank, read_score_file
 from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import TASKS
@@ -18,7 +19,6 @@ from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
-from .score_file import InstanceScores, rank, read_score_file
 
 logger = logging.getLogger(__name__)
 

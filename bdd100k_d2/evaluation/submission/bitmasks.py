@@ -8,10 +8,10 @@ import numpy as np
 
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, decode_bitmask
 from ...data.png import RGBA, png_pixels
+from ...data.score_file import ScoredInstance
 from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
-from ..prediction_files import ScoredInstance
 from .lists import check_panoptic_list
 from .masks import check_files, match_files, submitted_form
 from .members import Defect, Members, extra_files

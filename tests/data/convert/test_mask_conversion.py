@@ -1,5 +1,6 @@
 """Masks and bitmasks <-> run lengths: exactly, as the toolkit does, and what is wrong with files."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,15 @@ from bdd100k_d2.data.bitmasks import CROWD, IGNORED, read_bitmask
 from bdd100k_d2.data.categories import Category
 from bdd100k_d2.data.labels import Frame, FrameAttributes, ImageSize, Label, LabelAttributes
 from bdd100k_d2.data.vintages import read_labels
-from bdd100k_d2.errors import ConfigError, DataError
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.tasks import TASKS
 
 TOOLKIT = {"reason": "the official toolkit is not installed: pip install -e .[toolkit]"}
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
 
@@ -164,12 +166,129 @@ def test_of_predictions_the_higher_score_is_on_top(tmp_path: Path) -> None:
         Label("2", "bus", 0.1, rle=rle_of(rows((1, 3)))),
     )
     done = run(write(tmp_path, [frame]), tmp_path / "out", "masks")
-    found = read_bitmask(tmp_path / "out/a.png")
+    found = read_bitmask(tmp_path / "out/bitmasks/a.png")
     assert found.categories[found.instances[:3, 0] - 1].tolist() == [3, 3, 5]
     assert done.dropped == {
-        "labels whose score is not kept": 2,
         "labels lose pixels to labels over them": 1,
     }
+
+
+def scored_bitmasks(folder: Path, seed: int = 4) -> tuple[list[np.ndarray], dict[str, dict[int, float]]]:
+    """Bitmasks of ins_seg, and a score file with equal scores and one of an instance without pixels."""
+    rng = np.random.default_rng(seed)
+    pixels, scores = [], {}
+    for i in range(6):
+        bitmask = random_bitmask(rng, "ins_seg")
+        bitmask = bitmask._replace(attributes=bitmask.attributes * 0)
+        pixels.append(pixels_of(bitmask))
+        save(pixels[-1], folder / f"bitmasks/{i}.png")
+        scores[f"{i}.jpg"] = {int(k): round(float(rng.random()), 1) for k in bitmask.ids}
+    records = [
+        {"name": name, "labels": [{"index": k, "score": v} for k, v in [*found.items(), (65535, 0.5)]]}
+        for name, found in scores.items()
+    ]
+    (folder / "score.json").write_text(json.dumps(records))
+    return pixels, scores
+
+
+def test_bitmasks_and_their_scores_come_back(tmp_path: Path) -> None:
+    pixels, scores = scored_bitmasks(tmp_path)
+    files = {"score_file": tmp_path / "score.json"}
+    done = run(tmp_path / "bitmasks", tmp_path / "rles.json", "scalabel", task="ins_seg", **files)
+    assert done.dropped == {}
+    for frame in read_labels(tmp_path / "rles.json").frames:
+        assert {int(label.id): label.score for label in frame.labels} == scores[frame.name]
+        found = [label.score for label in frame.labels]
+        assert found == sorted(found, reverse=True)
+    run(tmp_path / "rles.json", tmp_path / "back", "masks", task="ins_seg")
+    run(tmp_path / "bitmasks", tmp_path / "direct", "masks", task="ins_seg", **files)
+    for folder in (tmp_path / "back", tmp_path / "direct"):
+        assert sorted(path.name for path in folder.iterdir()) == ["bitmasks", "score.json"]
+        for i, one in enumerate(pixels):
+            assert (load(folder / f"bitmasks/{i}.png") == one).all()
+        written = {one["name"]: one["labels"] for one in json.loads((folder / "score.json").read_text())}
+        assert {name: {one["index"]: one["score"] for one in labels} for name, labels in written.items()} == scores
+    with pytest.raises(DataError, match=r"back: holds bitmasks/ and score.json; give bitmasks/ as SRC, and score.json"):
+        run(tmp_path / "back", tmp_path / "out.json", "scalabel")
+    run(tmp_path / "rles.json", tmp_path / "back", "masks", task="ins_seg", overwrite=True)
+    (tmp_path / "back/bitmasks/notes.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"back: holds bitmasks, which no conversion wrote, so it is not replaced"):
+        run(tmp_path / "rles.json", tmp_path / "back", "masks", task="ins_seg", overwrite=True)
+
+
+def test_scores_are_the_same_in_both_forms(tmp_path: Path) -> None:
+    scored_bitmasks(tmp_path / "pred")
+    scored_bitmasks(tmp_path / "gt", seed=4)
+    for i in range(6):
+        changed = np.roll(load(tmp_path / f"gt/bitmasks/{i}.png"), 2, axis=1)
+        save(changed, tmp_path / f"gt/bitmasks/{i}.png")
+    score_file = tmp_path / "pred/score.json"
+    expected = evaluate_files("ins_seg", tmp_path / "gt/bitmasks", tmp_path / "pred/bitmasks", score_file=score_file)
+    run(tmp_path / "gt/bitmasks", tmp_path / "gt.json", "scalabel", task="ins_seg")
+    run(tmp_path / "pred/bitmasks", tmp_path / "pred.json", "scalabel", task="ins_seg", score_file=score_file)
+    found = evaluate_files("ins_seg", tmp_path / "gt.json", tmp_path / "pred.json")
+    assert json.dumps(found.official) == json.dumps(expected.official) and 0 < found.official["AP"][-1]["OVERALL"] < 100
+
+
+def test_score_files_that_do_not_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scored_bitmasks(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"--score-file is not of pan_seg, whose bitmasks have no scores; leave it out"
+    ):
+        options = {"task": "pan_seg", "score_file": tmp_path / "score.json"}
+        run(tmp_path / "bitmasks", tmp_path / "out.json", "scalabel", **options)
+    run(tmp_path / "bitmasks", tmp_path / "none.json", "scalabel", task="ins_seg")
+    assert "bitmasks: has no scores; give those of" in caplog.text and "score.json with --score-file" in caplog.text
+    records = json.loads((tmp_path / "score.json").read_text())
+    (tmp_path / "some.json").write_text(json.dumps([*records[:-1], {"name": "z.jpg", "labels": []}]))
+    with pytest.raises(DataError, match=r"5.png: annotation id \d+ has no score in .*some.json"):
+        options = {"task": "ins_seg", "score_file": tmp_path / "some.json"}
+        run(tmp_path / "bitmasks", tmp_path / "out.json", "scalabel", **options)
+    (tmp_path / "more.json").write_text(json.dumps([*records, {"name": "z.jpg", "labels": []}]))
+    options = {"task": "ins_seg", "score_file": tmp_path / "more.json"}
+    done = run(tmp_path / "bitmasks", tmp_path / "out.json", "scalabel", **options)
+    assert done.dropped == {"frames of the score file that have no bitmask are left out": 1}
+    with pytest.raises(OutputError, match=r"more.json: would overwrite what is to be read"):
+        run(tmp_path / "bitmasks", tmp_path / "more.json", "scalabel", overwrite=True, **options)
+
+
+def test_some_labels_without_a_score(tmp_path: Path) -> None:
+    labels = [Label("1", "car", 0.9, rle=rle_of(rows((0, 2)))), Label("2", "bus", rle=rle_of(rows((2, 3))))]
+    with pytest.raises(DataError, match=r"frame a.jpg, label 2 \(bus\) has no score, and others have; write a finite"):
+        run(write(tmp_path, [frame_of(*labels)]), tmp_path / "out", "masks")
+    assert not (tmp_path / "out").exists()
+
+
+def test_panoptic_bitmasks_have_no_scores(tmp_path: Path) -> None:
+    labels = [Label("1", "car", 0.9, rle=rle_of(rows((0, 2)))), Label("2", "sky", 0.5, rle=rle_of(rows((2, 3))))]
+    done = run(write(tmp_path, [frame_of(*labels)]), tmp_path / "out", "masks", task="pan_seg")
+    assert (tmp_path / "out/a.png").exists() and done.dropped["labels whose score is not kept"] == 2
+
+
+def test_more_masks_than_256_and_ids_of_thousands_of_digits(tmp_path: Path) -> None:
+    masks = np.arange(300).reshape(15, 20)
+    labels = [Label("9" * 5000 if k == 0 else str(k), "car", rle=rle_of(masks == k)) for k in range(300)]
+    source = write(tmp_path, [Frame("a.jpg", size=ImageSize(20, 15), labels=labels)])
+    run(source, tmp_path / "out", "masks", task="ins_seg")
+    assert (read_bitmask(tmp_path / "out/a.png").instances == masks + 1).all()
+    run(source, tmp_path / "coco.json", "coco", task="ins_seg")
+    assert [one["area"] for one in json.loads((tmp_path / "coco.json").read_text())["annotations"]] == 300 * [1]
+
+
+def test_hidden_masks_are_in_no_list(tmp_path: Path) -> None:
+    for i in range(2):
+        save(random_mask(i, "sem_seg"), tmp_path / f"masks/{i}.png")
+    (tmp_path / "masks/__MACOSX").mkdir()
+    for name in (".DS_Store", "._0.png", "__MACOSX/._0.png"):
+        (tmp_path / "masks" / name).write_bytes(b"\0\5\x16\7")
+    assert run(tmp_path / "masks", tmp_path / "out.json", "scalabel", task="sem_seg").frames == 2
+
+
+@pytest.mark.parametrize("ending", (".jpeg", ".JPG", ".webp"))
+def test_masks_are_named_after_images_of_every_ending(tmp_path: Path, ending: str) -> None:
+    frame = Frame(f"a{ending}", size=ImageSize(6, 4), labels=[Label("1", "road", rle=rle_of(rows((0, 2))))])
+    run(write(tmp_path, [frame]), tmp_path / "out", "masks", task="sem_seg")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
 def test_stuff_of_a_class_is_one_segment(tmp_path: Path) -> None:

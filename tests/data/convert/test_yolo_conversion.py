@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from support.conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, through, write
+from support.conversion_cases import SIZE, random_det_frames, random_regions, rle_of, run, sized, through, write
 
 from bdd100k_d2.data.categories import DET_CLASSES
 from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, LabelAttributes
@@ -46,10 +46,11 @@ def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
     frames = [
         Frame(
             "a.jpg",
+            size=SIZE,
             labels=[Label("1", "car", box2d=Box2D(0, 0, 639, 359)), Label("2", "rider", box2d=Box2D(8, 9, 8, 9))],
         ),
-        Frame("b.jpg", labels=[Label("3", "bike", 0.25, box2d=Box2D(1, 1, 640, 1))]),
-        Frame("c.jpg"),
+        Frame("b.jpg", size=SIZE, labels=[Label("3", "bike", 0.25, box2d=Box2D(1, 1, 640, 1))]),
+        Frame("c.jpg", size=SIZE),
     ]
     source = write(tmp_path, frames)
     assert run(source, tmp_path / "yolo", "yolo").path == tmp_path / "yolo/labels/val"
@@ -68,7 +69,7 @@ ENDINGS = ("a0.jpeg", "a1.JPG", "a2.bmp", "a3.webp", "a4.tif", "a5.Tiff", "a6.pn
 
 
 def test_labels_are_named_after_images_of_every_ending(tmp_path: Path) -> None:
-    frames = [Frame(name, labels=[Label("1", "car", box2d=Box2D(0, 0, 9, 9))]) for name in ENDINGS]
+    frames = [sized(Label("1", "car", box2d=Box2D(0, 0, 9, 9)), name=name) for name in ENDINGS]
     run(write(tmp_path, frames), tmp_path / "yolo", "yolo", split="val")
     found = sorted(path.name for path in (tmp_path / "yolo/labels/val").iterdir())
     assert found == [f"a{i}.txt" for i in range(len(ENDINGS))]
@@ -82,7 +83,7 @@ def test_labels_are_named_after_images_of_every_ending(tmp_path: Path) -> None:
 
 def test_boxes_are_cut_off_at_the_edges(tmp_path: Path) -> None:
     labels = [Label("1", "car", box2d=Box2D(-10, -5, 1280, 730)), Label("2", "car", box2d=Box2D(0, 0, 1279, 719))]
-    done = run(write(tmp_path, [Frame("a.jpg", labels=labels)]), tmp_path / "yolo", "yolo")
+    done = run(write(tmp_path, [sized(*labels)]), tmp_path / "yolo", "yolo")
     line = "2 0.50000000 0.50000000 1.00000000 1.00000000\n"
     assert (tmp_path / "yolo/labels/val/a.txt").read_text() == 2 * line
     assert done.dropped["boxes reach out of their image and are cut off at its edges"] == 1
@@ -149,6 +150,19 @@ BAD = {
     "a negative class": ("-1 0.5 0.5 0.25 0.25", "line 1: class -1, but there are 2 classes"),
     "pixels": ("1 640 360 20 30", "line 1: 640 360 20 30 are not all fractions of the image, 0 to 1; divide pixels"),
     "not a number": ("1 0.5 nan 0.25 0.25", "line 1: 0.5 nan 0.25 0.25 are not all fractions"),
+    "a huge exponent": ("1 0.5 0.5 0.25 1e400", "line 1: 0.5 0.5 0.25 1e400 are not all fractions"),
+    "a little too far out": ("1 0.5 0.5 1.0011 0.5", "line 1: 0.5 0.5 1.0011 0.5 are not all fractions"),
+    "a negative width": ("1 0.5 0.5 -0.0005 0.5", "line 1: 0.5 0.5 -0.0005 0.5 are not all fractions"),
+    "a score of 1.0005": ("1 0.5 0.5 0.5 0.5 1.0005", "line 1: 0.5 0.5 0.5 0.5 1.0005 are not all fractions"),
+    "a class between two": ("0.5 0.5 0.5 0.5 0.5", "line 1: class 0.5, but there are 2 classes"),
+    "a class of many digits": (
+        f"{'1' * 5000} 0.5 0.5 0.5 0.5",
+        f"line 1: class {'1' * 98}...{'1' * 98}, but there are 2 classes",
+    ),
+    "an endless class": ("inf 0.5 0.5 0.5 0.5", "line 1: class inf, but there are 2 classes"),
+    "a number with a stroke": ("1_0 0.5 0.5 0.5 0.5", "line 1: '1_0 0.5 0.5 0.5 0.5' are not a class number"),
+    "NUL": ("1 0.5 0.5 0.5 0.5\0", r"line 1: '1 0.5 0.5 0.5 0.5\x00' are not a class number"),
+    "codes for a terminal": ("1 \x1b[2J 0.5 0.5 0.5", r"line 1: '1 \x1b[2J 0.5 0.5 0.5' are not a class number"),
 }
 
 
@@ -158,6 +172,96 @@ def test_bad_lines(tmp_path: Path, case: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         run(yolo(tmp_path, text), tmp_path / "coco.json", "coco", size=SIZE)
     assert not (tmp_path / "coco.json").exists()
+
+
+BAD_FILES = {
+    "UTF-16": ("1 0.5 0.5 0.25 0.25\n".encode("utf-16"), "a.txt: no text in UTF-8; save it in that encoding"),
+    "Latin-1": (b"1 0.5 0.5 0.25 0.25 # gr\xf6\xdfer\n", "a.txt: no text in UTF-8"),
+    "a line of 20 MB": (b"1" * 20_000_000, "a.txt: larger than 16,777,216 bytes, which no such file is"),
+    "a million fields": (b"1 " * 1_000_000, "a.txt: frame a.jpg, line 1: has 1000000 fields"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_files_that_are_no_labels(tmp_path: Path, case: str) -> None:
+    content, message = BAD_FILES[case]
+    folder = yolo(tmp_path)
+    (folder / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(message)):
+        run(folder, tmp_path / "coco.json", "coco", size=SIZE)
+
+
+GOOD = {
+    "a byte-order mark and CRLF": (b"\xef\xbb\xbf1 0.5 0.5 0.5 0.5\r\n\r\n", Box2D(320, 180, 959, 539), 0),
+    "a class number of a table": (b"1.0 0.5 0.5 0.5 0.5", Box2D(320, 180, 959, 539), 0),
+    "blanks and tabs": (b"  1\t0.5  0.5 0.5\t0.5  \n", Box2D(320, 180, 959, 539), 0),
+    "rounded to six digits": (b"1 0.500000 0.5 1.000001 1.000001\n", Box2D(0, 0, 1279, 719), 1),
+    "up to 0.1 % too wide": (b"1 0.5 0.5 1.001 0.5\n", Box2D(0, 180, 1279, 539), 1),
+    "a centre outside": (b"1 1.0005 -0.0005 0.1 0.1\n", Box2D(1216.64, 0, 1279, 34.64), 1),
+    "edges a bit outside": (b"1 0.9005 0.5 0.2 0.5\n", Box2D(1024.64, 180, 1279, 539), 1),
+    "rounded edges": (b"1 0.900001 0.5 0.2 0.5\n", Box2D(1024.00128, 180, 1279, 539), 0),
+    "edges far outside": (b"1 0.95 0.5 0.2 0.5\n", Box2D(1088, 180, 1343, 539), 0),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_lines_of_other_tools(tmp_path: Path, case: str) -> None:
+    content, box, cut = GOOD[case]
+    folder = yolo(tmp_path)
+    (folder / "a.txt").write_bytes(content)
+    done = run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+    kind = "boxes have fractions up to 0.1 % outside of 0 to 1 and are cut off at the edges of their image"
+    assert done.dropped == ({kind: cut} if cut else {})
+    ((label,),) = (frame.labels for frame in read_labels(tmp_path / "s.json").frames)
+    assert label.category == "rider"
+    for side in ("x1", "y1", "x2", "y2"):
+        assert getattr(label.box2d, side) == pytest.approx(getattr(box, side), abs=1e-9)
+
+
+NAMES_OF_CLASSES = {
+    "a mark and CRLF": ("classes.txt", b"\xef\xbb\xbfcar\r\nrider\r\n\r\n", None),
+    "old line ends": ("classes.txt", b"car\rrider", None),
+    "obj.names": ("obj.names", b"car\nrider\n", None),
+    "data.yml": ("data.yml", b"names:\n- car\n- rider\n", None),
+    "a mark": ("data.yaml", b"\xef\xbb\xbfnames: [car, rider]\r\nnc: 2\r\n", None),
+    "numbers as text": ("data.yaml", b"names: {'1': rider, \"0\": car}", None),
+    "an empty line": ("classes.txt", b"car\n\nrider\n", "line 2 is empty; remove it, each line is a class"),
+    "UTF-16": ("classes.txt", "car\nrider".encode("utf-16"), "no text in UTF-8; save it in that encoding"),
+    "a gap": ("data.yaml", b"names: {0: car, 2: rider}", "no names of classes that count from 0"),
+    "a number twice": ("data.yaml", b"names: {0: car, '0': rider, 1: bus}", "no names of classes that count from 0"),
+    "another number of them": ("data.yaml", b"names: [car, rider]\nnc: 3", "nc is 3, but there are 2 names"),
+    "no words": ("data.yaml", b"names: [car, no]", "no names of classes that count from 0"),
+    "a date that is none": ("data.yaml", b"names: [car, 2001-99-99]", "no usable YAML"),
+    "a huge file": ("data.yaml", b"#" * (1 << 21), "larger than 1 MiB"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES_OF_CLASSES)
+def test_files_of_the_classes(tmp_path: Path, case: str) -> None:
+    name, content, message = NAMES_OF_CLASSES[case]
+    folder = yolo(tmp_path, classes=None)
+    (folder / name).write_bytes(content)
+    if message is None:
+        run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+        assert read_labels(tmp_path / "s.json").frames[0].labels[0].category == "rider"
+    else:
+        with pytest.raises(DataError, match=re.escape(f"{name}: {message}")):
+            run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+
+
+@pytest.mark.parametrize("stem", ("classes", "README.1", ".a", ""))
+def test_frames_whose_label_files_no_reader_would_take(tmp_path: Path, stem: str) -> None:
+    source = write(tmp_path, [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1)), name=f"{stem}.jpg")])
+    with pytest.raises(DataError, match=rf"frame {re.escape(stem)}.jpg.*; rename"):
+        run(source, tmp_path / "yolo", "yolo", split="val")
+
+
+def test_line_ends_and_the_mark_of_a_data_file_stay(tmp_path: Path) -> None:
+    (tmp_path / "yolo").mkdir()
+    text = b"\xef\xbb\xbf# mine\r\nnames: [%s]\r\n" % ", ".join(TASKS["det"].names).encode()
+    (tmp_path / "yolo/data.yaml").write_bytes(text)
+    run(one_box(tmp_path), tmp_path / "yolo", "yolo", split="val")
+    assert (tmp_path / "yolo/data.yaml").read_bytes() == text + b"val: images/val\n"
 
 
 def test_without_a_size(tmp_path: Path) -> None:
@@ -178,7 +282,9 @@ def test_a_coco_frame_without_a_size(tmp_path: Path) -> None:
         '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "car"}],'
         ' "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 640, 360]}]}'
     )
-    with pytest.raises(DataError, match=r"c.json: frame a.jpg has no width and height, .* give them with --size"):
+    with pytest.raises(
+        DataError, match=r"c.json: frame a.jpg does not state its size; give --images with .* or --size"
+    ):
         run(tmp_path / "c.json", tmp_path / "yolo", "yolo")
     assert not (tmp_path / "yolo/labels/train").exists()
     run(tmp_path / "c.json", tmp_path / "yolo", "yolo", size=SIZE)
@@ -195,7 +301,7 @@ def test_a_coco_frame_without_a_size(tmp_path: Path) -> None:
     ),
 )
 def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> None:
-    frames = [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))]), Frame(name)]
+    frames = [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1))), sized(name=name)]
     with pytest.raises(DataError, match=re.escape(message)):
         run(write(tmp_path, frames), tmp_path / "yolo", "yolo")
     assert list((tmp_path / "yolo/labels").iterdir()) == []
@@ -203,7 +309,7 @@ def test_names_that_cannot_be_files(tmp_path: Path, name: str, message: str) -> 
 
 def test_a_box_outside_of_its_image_is_left_out(tmp_path: Path) -> None:
     boxes = [Box2D(1300, 5, 1310, 9), Box2D(3, -9, 8, -1), Box2D(-5, 0, -1, 9), Box2D(1279, 719, 1290, 730)]
-    frame = Frame("a.jpg", labels=[Label(None, "car", box2d=box) for box in boxes])
+    frame = sized(*(Label(None, "car", box2d=box) for box in boxes))
     done = run(write(tmp_path, [frame]), tmp_path / "yolo", "yolo", split="train")
     assert done.dropped == {
         "boxes outside of their image are left out": 3,
@@ -257,12 +363,12 @@ def test_classes_that_cannot_be_read(tmp_path: Path) -> None:
         run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
     for text in ("names: 5", "[]", "names: {1: car}", "{"):
         (tmp_path / "data.yaml").write_text(text)
-        with pytest.raises(DataError, match=r"data.yaml: (no names of classes|the class names cannot be read)"):
+        with pytest.raises(DataError, match=r"data.yaml: (no names of classes|no usable YAML)"):
             run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
 
 
 def test_splits_of_a_data_set(tmp_path: Path) -> None:
-    source = write(tmp_path, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+    source = write(tmp_path, [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1)))])
     for split in ("train", "val"):
         run(source, tmp_path / "yolo", "yolo", split=split)
     for name in (".trash/a.txt", "train/._a.txt"):
@@ -274,14 +380,14 @@ def test_splits_of_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"data.yaml: has other classes than these labels"):
         run(source, tmp_path / "yolo", "yolo", split="test", task="ins_seg")
     assert sorted(path.name for path in (tmp_path / "yolo/labels").iterdir()) == [".trash", "train", "val"]
-    with pytest.raises(DataError, match=r"nowhere: no .txt file in the folder; give the folder of the YOLO labels"):
+    with pytest.raises(DataError, match=r"nowhere: no such file or folder"):
         run(tmp_path / "nowhere", tmp_path / "t.json", "scalabel", kind="yolo", size=SIZE)
     with pytest.raises(ConfigError, match=r"'../x' is no name of a split"):
         run(source, tmp_path / "yolo", "yolo", split="../x")
 
 
 def one_box(folder: Path) -> Path:
-    return write(folder, [Frame("a.jpg", labels=[Label("1", "car", box2d=Box2D(0, 0, 1, 1))])])
+    return write(folder, [sized(Label("1", "car", box2d=Box2D(0, 0, 1, 1)))])
 
 
 def everything(folder: Path) -> dict[str, str]:

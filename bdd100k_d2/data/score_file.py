@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ...data.image_names import image_stem, is_image_name
-from ...data.json_file import JSON_ERRORS, read_json
-from ...data.labels import DocumentPart, are_objects, diagnose
-from ...errors import DataError, shown
+from ..errors import DataError, shown
+from .image_names import image_stem, is_image_name
+from .json_file import JSON_ERRORS, read_json
+from .labels import DocumentPart, are_objects, diagnose
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
 """Annotation ids (E,) int64 and their scores (E,) float64, by descending score; ties keep the order of the file."""
@@ -18,6 +18,20 @@ InstanceScores = tuple[np.ndarray, np.ndarray]
 
 # Digits that a number of 64 bits has room for.
 _LONGEST_ID = 18
+
+
+class ScoredInstance(msgspec.Struct, gc=False):
+    """The score (0 to 1) of the instance that has the annotation id ``index`` in the bitmask of its frame."""
+
+    index: int
+    score: float
+
+
+class ScoredFrame(msgspec.Struct):
+    """A frame of ``score.json``, by the name of its image."""
+
+    name: str
+    labels: list[ScoredInstance]
 
 
 class _Score(msgspec.Struct, gc=False):
