@@ -231,7 +231,6 @@ def test_the_size_that_a_file_states_is_that_of_its_frames(tmp_path: Path) -> No
         a, b = read_labels(tmp_path / "in.json").frames
         assert (a.height_width, b.height_width) == ((1080, 1920) if number < 2 else (720, 1280), (9, 8))
         assert [frame.size for frame in read_scalabel(tmp_path / "in.json")] == [a.size, b.size]
-    run(tmp_path / "in.json", tmp_path / "y0", "yolo")
     (tmp_path / "in.json").write_text(json.dumps({"config": {"imageSize": size}, "frames": frames[:1]}))
     run(tmp_path / "in.json", tmp_path / "y", "yolo")
     (text,) = (path.read_text() for path in tmp_path.glob("y/labels/*/*.txt"))
