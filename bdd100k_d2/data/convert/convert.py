@@ -108,8 +108,8 @@ def convert(
     frames = _counted(opened, counts)
     if to != "scalabel" and kind in ("scalabel", "coco", "coco_results"):
         # All images of BDD100K have one size, which its own label files need not say; of other frames it is assumed, as
-        # by the toolkit, where no box depends on it.
-        assumed = opened.official or (kind == "scalabel" and to != "yolo")
+        # by the toolkit, for COCO alone, where no box and no mask depends on it.
+        assumed = opened.official or (kind == "scalabel" and to == "coco")
         sizes = SizeOptions(options.images, options.size, assumed)
         frames = with_sizes(frames, source, sizes)
     if to == "scalabel":

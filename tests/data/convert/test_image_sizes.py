@@ -134,6 +134,8 @@ def test_no_size_is_taken_of_others(tmp_path: Path, caplog: pytest.LogCaptureFix
         with pytest.raises(DataError, match=re.escape(message)):
             run(found[kind], target, to)
         assert not (tmp_path / "y/labels/train").exists() and not (tmp_path / "out.json").exists()
+    with pytest.raises(DataError, match=r"frame a.jpg does not state its size; give --images"):
+        run(write(tmp_path, [Frame("a.jpg", labels=[])]), tmp_path / "out", "masks", task="ins_seg")
     # No number of COCO depends on it but the size itself, which the toolkit writes too.
     run(write(tmp_path, [Frame("a.jpg", labels=[car(Box2D(0, 0, 9, 9))])]), tmp_path / "out.json", "coco")
     assert written_size(tmp_path / "out.json") == (1280, 720)
