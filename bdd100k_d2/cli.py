@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import user_message
+from .inside import lies_in
 
 # The exit status of a command that Ctrl-C stopped: 128 and the signal's number.
 INTERRUPTED = 130
@@ -32,6 +33,13 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def given_path(text: str) -> Path:
+    """The type of an argument that is the path of what is written; an empty one would be the current folder."""
+    if not text.strip():
+        raise ArgumentTypeError("an empty path; give one, or . for the current folder")
+    return Path(text)
 
 
 def _whole(text: str, least: int, problem: str) -> int:
@@ -73,7 +81,7 @@ def command(failed: int = 1, interrupted: str | None = None, level: int | None =
 def refuse_inside_data(parser: ArgumentParser, data: Path, *paths: Path | None) -> None:
     """Ends the command as a wrong argument does if one of ``paths``, which it will write, lies in ``data``."""
     for path in paths:
-        if path is not None and path.resolve().is_relative_to(data.resolve()):
+        if path is not None and lies_in(path, data):
             parser.error(f"{path} lies in the data, which is only read; choose another place")
 
 
