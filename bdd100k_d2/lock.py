@@ -31,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
         place = folder.resolve() / LOCK_NAME
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{folder}: cannot be written ({reason}); choose another output folder.") from error
+        raise OutputError(f"{folder}: the output folder cannot be written ({reason}); choose another one.") from error
     if place in _held:
         yield
         return
@@ -54,9 +54,10 @@ def _take(place: Path, folder: Path) -> int | None:
             # A link there could lead anywhere.
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise OutputError(
-                f"{place}: cannot be written ({error.strerror}); remove it or choose another output folder."
-            ) from error
+            what = (
+                f"{place}: cannot be locked" if place.is_symlink() else f"{folder}: the output folder cannot be written"
+            )
+            raise OutputError(f"{what} ({error.strerror}); choose another one.") from error
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The one before may have removed it in between.

@@ -49,9 +49,9 @@ def test_a_lock_dies_with_its_process(holder: subprocess.Popen[bytes], tmp_path:
 
 def test_a_place_that_cannot_be_locked(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file: cannot be written"), locked(tmp_path / "file"):
+    with pytest.raises(OutputError, match="file: the output folder cannot be written"), locked(tmp_path / "file"):
         pass
     (tmp_path / LOCK_NAME).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="cannot be written .*remove it"), locked(tmp_path):
+    with pytest.raises(OutputError, match="lock cannot be written .*choose another one"), locked(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
