@@ -52,6 +52,6 @@ def test_a_place_that_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="file: the output folder cannot be written"), locked(tmp_path / "file"):
         pass
     (tmp_path / LOCK_NAME).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="lock cannot be written .*choose another one"), locked(tmp_path):
+    with pytest.raises(OutputError, match="lock: cannot be locked .*choose another one"), locked(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
