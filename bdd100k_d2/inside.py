@@ -17,12 +17,17 @@ def inside(folder: str | os.PathLike[str], *names: str) -> Path:
         DataError: a name is none of a file but a path, or a link there leads out of ``folder``.
     """
     for name in names:
-        if name in ("", ".", "..") or any(one in name for one in "/\\\0"):
-            raise DataError(f"{folder}: {shown(name)!r} is no plain name of a file in it, and is not used.")
+        check_plain_name(name, folder)
     path = Path(folder, *names)
     if not _resolved(path).is_relative_to(_resolved(Path(folder))):
         raise DataError(f"{path}: a link leads out of {folder}; put what it is a link to in its place.")
     return path
+
+
+def check_plain_name(name: str, where: object) -> None:
+    """Raises DataError, which begins with ``where``, unless a name is one of a file or folder and no path."""
+    if name in ("", ".", "..") or any(one in name for one in "/\\\0"):
+        raise DataError(f"{where}: {shown(repr(name))} is no plain name of a file or folder, and is not used.")
 
 
 def lies_in(path: Path, folder: Path) -> bool:

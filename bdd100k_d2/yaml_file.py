@@ -36,7 +36,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401, whatever a 
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(error)
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(" ".join(str(error).split()))
         raise DataError(f"{path}: no usable YAML ({reason}); mend it.") from error
 
 

@@ -11,9 +11,9 @@ from bdd100k_d2.inside import inside, lies_in, refuse_overwriting
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\\b", "a\0b", "/"])
 def test_what_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="is no plain name of a file in it"):
+    with pytest.raises(DataError, match="is no plain name of a file or folder"):
         inside(tmp_path, name)
-    with pytest.raises(DataError, match="is no plain name of a file in it"):
+    with pytest.raises(DataError, match="is no plain name of a file or folder"):
         inside(tmp_path, "results", name)
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from ..atomic import output_errors, write_atomic
 from ..errors import ConfigError, DataError, OutputError, shown
-from ..inside import inside
+from ..inside import check_plain_name, inside
 from ..tasks import TASKS
 
 FILE_NAME = "frames.jsonl"
@@ -112,16 +112,16 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
                 return
             try:
                 line = msgspec.json.decode(content, type=FrameLine)
-                _check(line, settings, path.parent)
+                _check(line, settings)
             except (*_DAMAGED, DataError) as error:
                 raise _no_record(path, number, error) from error
             yield line, Entry(line.size, start, len(content))
             start += len(content)
 
 
-def _check(line: FrameLine, settings: RunSettings, folder: Path) -> None:
+def _check(line: FrameLine, settings: RunSettings) -> None:
     """Raises ValidationError or DataError for what no run has written, and what would fail or lead elsewhere later."""
-    inside(folder, line.name)
+    check_plain_name(line.name, "name")
     if line.size is not None and min(line.size) < 1:
         raise msgspec.ValidationError(f"a frame of {line.size[0]} x {line.size[1]} pixels")
     if line.size is None and line.error is None:
