@@ -35,13 +35,6 @@ def share(text: str) -> float:
     return value
 
 
-def given_path(text: str) -> Path:
-    """The type of an argument that is the path of what is written; an empty one would be the current folder."""
-    if not text.strip():
-        raise ArgumentTypeError("an empty path; give one, or . for the current folder")
-    return Path(text)
-
-
 def _whole(text: str, least: int, problem: str) -> int:
     try:
         value = int(text)

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
@@ -21,11 +21,13 @@ def locked(folder: Path) -> Iterator[None]:
     """A context in which no other process enters one for the same ``folder``, which is made.
 
     The lock is the system's and ends with the process, however that ends; a file that a killed one left is no
-    hindrance. Processes that it starts do not have it. A context within a context of the same process is entered.
+    hindrance. Processes that it starts do not have it. A context within a context of the same process is entered. After
+    an exception folders that were made for it are removed if they are empty.
 
     Raises:
         OutputError: another process has it, or the folder cannot be written.
     """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         place = folder.resolve() / LOCK_NAME
@@ -39,12 +41,21 @@ def locked(folder: Path) -> Iterator[None]:
     _held.add(place)
     try:
         yield
-    finally:
-        _held.discard(place)
-        if descriptor is not None:
-            # While it is locked, so that nobody holds a lock on a file that is not there any more, see `_take`.
-            place.unlink(missing_ok=True)
-            os.close(descriptor)
+    except BaseException:
+        _release(place, descriptor)
+        for one in made:
+            with suppress(OSError):
+                one.rmdir()
+        raise
+    _release(place, descriptor)
+
+
+def _release(place: Path, descriptor: int | None) -> None:
+    _held.discard(place)
+    if descriptor is not None:
+        # While it is locked, so that nobody holds a lock on a file that is not there any more, see `_take`.
+        place.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _take(place: Path, folder: Path) -> int | None:

@@ -55,3 +55,13 @@ def test_a_place_that_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="lock: cannot be locked .*choose another one"), locked(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_that_stays_empty_after_an_error_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), locked(tmp_path / "a/b"):
+        raise KeyError
+    assert not any(tmp_path.iterdir())
+    with pytest.raises(KeyError), locked(tmp_path / "a/b"):
+        (tmp_path / "a/c").touch()
+        raise KeyError
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "c"]
