@@ -15,7 +15,7 @@ from detectron2.data import Metadata, MetadataCatalog
 
 from ..atomic import atomic_path, check_out_file, file_digest, write_atomic
 from ..data.datasets import load_images
-from ..data.register import locate
+from ..data.register import data_folder, locate
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, OutputError
 from ..evaluation.prediction_files import write_submission
@@ -195,7 +195,7 @@ class SubmissionRun:
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._resume, self._overwrite = resume, overwrite
         check_out_file(path)
-        refuse_overwriting(path, [self._images])
+        refuse_overwriting(path, [data_folder(root)])
         self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
         self._check_file()
 
