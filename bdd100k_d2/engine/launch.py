@@ -142,7 +142,7 @@ def _goes_on(folder: Path, restarted: bool) -> bool:
     tag, job = folder / "last_checkpoint", folder / ".torchrun"
     # A machine that joins or leaves is no restart that torchrun counts, but then all have one name of the job.
     name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    if restarted or (name != "none" and job.is_file() and job.read_text() == name):
+    if restarted or (name != "none" and job.is_file() and job.read_bytes() == name.encode()):
         how = "goes on from the last checkpoint" if tag.is_file() else "starts over, there is no checkpoint yet"
         logger.warning("torchrun started the training again: it %s.", how)
         return tag.is_file()

@@ -21,13 +21,12 @@ from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_setting
 def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | None, Path | None]:
     """Where the mask or bitmask of a frame goes, and its overlay; None for one that the run does not write.
 
-    Raises DataError if a link leads out of ``folder``.
+    That a link in place of their folders leads nowhere else is for :func:`check_output_folder`, once and not per frame.
     """
     pixel_folder = TASKS[settings.task].result_folder
-    mask = mask_path("", name)
-    pixels = None if pixel_folder is None else inside(folder, pixel_folder, mask.name)
+    pixels = None if pixel_folder is None else mask_path(folder / pixel_folder, name)
     has_overlay = settings.overlay and settings.video is None
-    return pixels, inside(folder, "overlays", mask.with_suffix(".jpg").name) if has_overlay else None
+    return pixels, mask_path(folder / "overlays", name).with_suffix(".jpg") if has_overlay else None
 
 
 def check_output_folder(
@@ -90,6 +89,8 @@ def remove_results(folder: Path) -> None:
         return
     settings = read_settings(record)
     results = [inside(folder, name) for name in (TASKS[settings.task].result_list, settings.video) if name]
+    for name in RESULT_FOLDERS:
+        inside(folder, name)
     # All names before the first file goes: a damaged record removes nothing.
     results += [path for line, _ in read_lines(record) for path in frame_paths(folder, settings, line.name) if path]
     try:

@@ -4,6 +4,7 @@ import json
 import logging
 import runpy
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -410,6 +411,20 @@ def test_the_second_of_two_runs_is_refused(det: CfgNode, images: Path, tmp_path:
     with pytest.raises(OutputError, match="the results of an earlier run are there"):
         second.run(Scripted())
     assert contents(out) == before and ".bdd100k_d2.lock" not in before
+
+
+def test_a_run_beside_another_process_is_refused(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    mine = PredictionRun(det, find_input(str(images), out), out)
+    code = f"import pathlib, sys; from bdd100k_d2.lock import locked\nwith locked(pathlib.Path({str(out)!r})):"
+    command = [sys.executable, "-c", f"{code} print('x', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        for start in (lambda: mine.run(Scripted()), lambda: run(det, images, out, Scripted(), overwrite=True)):
+            with pytest.raises(OutputError, match="out: another process is writing there; wait for its end, stop it"):
+                start()
+        other.communicate(b"")
+    assert mine.run(Scripted()).frames == 5
 
 
 def test_images_are_not_replaced_by_results(det: CfgNode, tmp_path: Path) -> None:
