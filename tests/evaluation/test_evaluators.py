@@ -266,8 +266,8 @@ def test_results_stay_in_the_output_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="inference/bdd100k_det_val: a link leads out of"):
         build_evaluator(cfg, "bdd100k_det_val")
     (tmp_path / "out/inference").unlink()
-    (tmp_path / "out/inference").mkdir()
-    (tmp_path / "out/inference/masks").symlink_to(outside / "masks")
+    (tmp_path / "out/inference/bdd100k_det_val").mkdir(parents=True)
+    (tmp_path / "out/inference/bdd100k_det_val/masks").symlink_to(outside / "masks")
     with pytest.raises(DataError, match="masks: a link leads out of"):
         build_evaluator(cfg, "bdd100k_det_val").reset()
     assert sorted(path.name for path in outside.rglob("*")) == ["masks", "mine.json", "mine.png"]
