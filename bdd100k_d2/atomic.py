@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import os
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +13,8 @@ from pathlib import Path
 from .errors import OutputError
 
 _CHUNK = 1 << 22
+# Of a temporary file's name that of the file, in bytes.
+_LONGEST_NAME = 230
 # What a disk that takes no more answers.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
@@ -18,12 +23,23 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary name beside ``path``; on success it is flushed to disk and moved to ``path``.
 
-    The parent folder is made. After an exception, such as an `OutputError` if the file cannot be written, the temporary
-    file is removed and ``path`` is as it was.
+    The parent folder is made. After an exception, such as an `OutputError` if the file cannot be written or ``path`` is
+    a folder, the temporary file is removed and ``path`` is as it was. A link is replaced by the file, and what it leads
+    to stays as it is. A device or a pipe, such as /dev/null or /dev/stdout, stays and is written into.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    check_out_file(path)
     with output_errors(path):
+        if _is_stream(path):
+            with tempfile.TemporaryDirectory() as folder:
+                temporary = Path(folder, "content")
+                yield temporary
+                with temporary.open("rb") as source, path.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+            return
+        # A name has up to 255 bytes, of which the additions need some.
+        beginning = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
+        temporary = path.with_name(f".{beginning}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
@@ -33,6 +49,27 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def check_out_file(path: Path) -> None:
+    """Raises OutputError if ``path`` is no place for a file: a folder, a disk, or no path at all."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        # There is nothing, or its parent says why not when the file is made.
+        return
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{path}: is a folder; give the path of a file.")
+    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        raise OutputError(f"{path}: is no file but a {'disk' if stat.S_ISBLK(mode) else 'socket'}; give another path.")
+
+
+def _is_stream(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:

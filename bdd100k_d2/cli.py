@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import user_message
+from .inside import lies_in
 
 # The exit status of a command that Ctrl-C stopped: 128 and the signal's number.
 INTERRUPTED = 130
@@ -73,7 +74,7 @@ def command(failed: int = 1, interrupted: str | None = None, level: int | None =
 def refuse_inside_data(parser: ArgumentParser, data: Path, *paths: Path | None) -> None:
     """Ends the command as a wrong argument does if one of ``paths``, which it will write, lies in ``data``."""
     for path in paths:
-        if path is not None and path.resolve().is_relative_to(data.resolve()):
+        if path is not None and lies_in(path, data):
             parser.error(f"{path} lies in the data, which is only read; choose another place")
 
 

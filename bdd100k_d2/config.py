@@ -3,14 +3,18 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, DataError, did_you_mean, shown
 from .parallel import loader_workers
+from .yaml_file import read_yaml
 from .zoo.table import ROWS, published_weights
+
+# Files that a config may be made of.
+_MOST_BASES = 32
 
 
 def add_bdd100k_config(cfg: CfgNode) -> None:
@@ -188,26 +192,81 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         overrides: keys and values in turn, as on the command line.
 
     Raises:
-        ConfigError: the file does not exist, or holds a key that does not.
+        ConfigError: the file does not exist or is no config, or holds a key that does not exist or is null.
     """
     cfg = get_cfg()
     add_bdd100k_config(cfg)
     if not Path(path).is_file():
         raise ConfigError(
-            f"{path or 'no config file'}: no such config; give one with --config-file. "
+            f"{shown(path) or 'no config file'}: no such config; give one with --config-file. "
             f"Shipped are {', '.join(config_names())}."
         )
+    kinds = {key: type(value) for key, value in all_keys(cfg)}
     try:
-        # Detectron2's own merge would fall back to the unsafe loader.
-        cfg.merge_from_other_cfg(CfgNode(CfgNode.load_yaml_with_base(str(path), allow_unsafe=False)))
+        cfg.merge_from_other_cfg(CfgNode(read_config(Path(path))))
         cfg.merge_from_list(list(overrides))
     except (KeyError, AssertionError) as error:
         message = str(error.args[0] if error.args else error)
-        hint = did_you_mean(message.rsplit(" ", 1)[-1], dict(all_keys(cfg)), most=1)
-        raise ConfigError(f"{path}: {message}.{hint and f' {hint}'}") from error
-    except (ValueError, TypeError, AttributeError, OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not a usable config: {' '.join(str(error).split())}") from error
+        hint = did_you_mean(message.rsplit(" ", 1)[-1], kinds, most=1)
+        raise ConfigError(f"{path}: {shown(message)}.{hint and f' {hint}'}") from error
+    except (ValueError, TypeError, AttributeError, MemoryError, RuntimeError, SyntaxError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        reason = shown(" ".join(str(error).split()) or "it is nested too deeply")
+        raise ConfigError(f"{path}: not a usable config: {reason}") from error
+    for key, value in all_keys(cfg):
+        # Detectron2 takes null for anything, and fails where it is used; a number may be left out in this way.
+        if value is None and kinds.get(key) in (bool, str, list, tuple, CfgNode):
+            raise ConfigError(f"{path}: {key} is null; give it a value or leave it out.")
+        if isinstance(value, str) and "\0" in value:
+            raise ConfigError(f"{path}: {key} is {shown(repr(value))}, with a character of no name; mend it.")
     return cfg
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file over those of its ``_BASE_``, a file or several, which may have such too.
+
+    As Detectron2's `CfgNode.load_yaml_with_base`, but of local files alone, and by the safe loader.
+
+    Raises:
+        ConfigError: a file is none, or no mapping of keys, or its own base.
+    """
+    return _read_config(path, (), [])
+
+
+def _read_config(path: Path, above: tuple[Path, ...], read: list[Path]) -> dict[str, Any]:
+    place = path.resolve()
+    if place in above:
+        raise ConfigError(f"{path}: is its own _BASE_, by way of {above[-1]}; take one of them out.")
+    read.append(place)
+    if len(read) > _MOST_BASES:
+        raise ConfigError(f"{path}: has more than {_MOST_BASES} files as _BASE_; take some out.")
+    try:
+        document = read_yaml(path)
+    except DataError as error:
+        of = f", the _BASE_ of {above[-1]}" if above else ""
+        raise ConfigError(f"{path}: not a usable config{of}: {str(error).removeprefix(f'{path}: ')}") from error
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise ConfigError(f"{path}: not a usable config: keys with values are expected, as MODEL or SOLVER.")
+    bases = document.pop("_BASE_", [])
+    merged: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else [None]:
+        if not isinstance(base, str) or "://" in base or "\0" in base or not base:
+            raise ConfigError(f"{path}: _BASE_ is {shown(repr(base))}, and no path of a file; nothing is fetched.")
+        merged = _over(_read_config(path.parent / Path(base).expanduser(), (*above, place), read), merged, path)
+    return _over(document, merged, path)
+
+
+def _over(values: dict[str, Any], base: dict[str, Any], path: Path) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in values.items():
+        if isinstance(value, dict) and key in merged:
+            if not isinstance(merged[key], dict):
+                raise ConfigError(f"{path}: {shown(key)} holds keys, in its _BASE_ it is a value; mend one of them.")
+            merged[key] = _over(value, merged[key], path)
+        else:
+            merged[key] = value
+    return merged
 
 
 def config_folder() -> Path:

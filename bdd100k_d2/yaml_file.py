@@ -11,6 +11,16 @@ from .errors import DataError, shown
 _MAX_BYTES = 1 << 20
 # Values of a document in which each alias counts as what it stands for.
 _MAX_VALUES = 100_000
+# What the loader raises where it makes a date, a number or a key of text is of no one kind.
+_UNUSABLE = (
+    yaml.YAMLError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401, whatever a file holds
@@ -32,11 +42,18 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401, whatever a 
         raise DataError(f"{path}: not a text file in UTF-8; save it as one.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    # What the loader raises where it makes a date, a number or a key of text is of no one kind.
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         if isinstance(error, DataError):
             raise
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(error)
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(" ".join(str(error).split()))
         raise DataError(f"{path}: no usable YAML ({reason}); mend it.") from error
 
 

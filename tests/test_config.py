@@ -1,4 +1,6 @@
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -6,9 +8,10 @@ import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
+from support.mutations import changed_value, damaged_bytes
 
 import bdd100k_d2
-from bdd100k_d2.config import add_bdd100k_config, config_folder, config_names, load_config
+from bdd100k_d2.config import add_bdd100k_config, config_folder, config_names, load_config, read_config
 from bdd100k_d2.data.register import all_splits
 from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.tasks import TASKS
@@ -136,10 +139,105 @@ def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml: not a usable config"):
         load_config(path)
     path.write_text("_BASE_: missing.yaml\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: not a usable config: .*missing\.yaml"):
+    with pytest.raises(ConfigError, match=r"missing\.yaml: not a usable config, the _BASE_ of .*mine\.yaml"):
         load_config(path)
     with pytest.raises(ConfigError, match=r"no config file: no such config; give one with --config-file"):
         load_config("")
     path.write_text("MODEL: {DEVICE: [}\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml: .*line 1"):
         load_config(path)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("_BASE_: mine.yaml", "mine.yaml: is its own _BASE_"),
+        ("_BASE_: ./../{folder}/mine.yaml", "mine.yaml: is its own _BASE_"),
+        ("_BASE_: other.yaml", "is its own _BASE_, by way of .*other.yaml"),
+        ("_BASE_: [ok.yaml, mine.yaml]", "is its own _BASE_"),
+        ("_BASE_: wide.yaml", "has more than 32 files as _BASE_"),
+        ("_BASE_: http://localhost/a.yaml", "_BASE_ is 'http://localhost/a.yaml', and no path of a file"),
+        ("_BASE_: detectron2://a.yaml", "and no path of a file; nothing is fetched"),
+        ("_BASE_: 3", "_BASE_ is None, and no path"),
+        ("_BASE_: [3]", "_BASE_ is 3, and no path"),
+        ("_BASE_: null", "_BASE_ is None"),
+        ("_BASE_: ''", "_BASE_ is ''"),
+        ('_BASE_: "a\\0b"', "_BASE_ is 'a.*0b'"),
+        ("_BASE_: {a: b}", "_BASE_ is None"),
+        ("_BASE_: .", "cannot be read .Is a directory"),
+        ("_BASE_: missing.yaml", "missing.yaml: not a usable config, the _BASE_ of .*mine.yaml: cannot be read"),
+        ("_BASE_: ok.yaml\nSOLVER: {BASE_LR: {a: 1}}", "BASE_LR holds keys, in its _BASE_ it is a value"),
+        ("VERSION: 2001-99-99", "month must be in"),
+        ("VERSION: !!int abc", "invalid literal for int"),
+        ("VERSION: !!int ''", "index out of range"),
+        ("- a", "keys with values are expected"),
+        ("3: a", "keys with values are expected"),
+        ("SOLVER: {3: a}", "not a usable config"),
+        ("SOLVER: [1]", "not a usable config: Type mismatch"),
+        ("SOLVER: null", "Type mismatch"),
+        ("_BASE_: ~no_such_user/a.yaml", "home directory"),
+        ("DATASETS: {SLICES: null}", r"DATASETS\.SLICES is null"),
+        ("DATASETS: {TRAIN: null}", r"DATASETS\.TRAIN is null"),
+        ("OUTPUT_DIR: null", "OUTPUT_DIR is null"),
+        ('OUTPUT_DIR: "a\\0b"', "OUTPUT_DIR is .*, with a character of no name"),
+        ("SOLVER:\n\tBASE_LR: 1", "found character .* that cannot start any token"),
+        ("[" * 5000, "nested too deeply"),
+        (BOMB, "its aliases amount to more than"),
+        ("\x1b[31mX: 1", "unacceptable character"),
+        ("'\\x1b[31m': 1", "Non-existent config key"),
+        ('"\\x1b[31m": 1', r"Non-existent config key: \\x1b\[31m"),
+        ("SOLVER: {BASE_LR: " + "9" * 5000 + "}", "not a usable config"),
+    ],
+)
+def test_a_config_that_cannot_be(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(content.replace("{folder}", tmp_path.name))
+    (tmp_path / "other.yaml").write_text("_BASE_: [ok.yaml, mine.yaml]")
+    (tmp_path / "ok.yaml").write_text("SOLVER: {BASE_LR: 0.5}")
+    (tmp_path / "wide.yaml").write_text("_BASE_: [more.yaml, more.yaml, more.yaml, more.yaml, more.yaml, more.yaml]")
+    (tmp_path / "more.yaml").write_text("_BASE_: [ok.yaml, ok.yaml, ok.yaml, ok.yaml, ok.yaml, ok.yaml]")
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("value", ["[[", "2001-99-99", "{", "a\0b", "[" * 9999, "9" * 5000, "None", "!!int abc", "*a"])
+@pytest.mark.parametrize("key", ["SOLVER.BASE_LR", "DATASETS.TRAIN", "OUTPUT_DIR", "MODEL", "DATASETS.SLICES"])
+def test_values_on_the_command_line_that_cannot_be(key: str, value: str) -> None:
+    try:
+        cfg = load_config(config_folder() / "sample/faster_rcnn_R_18_FPN.yaml", [key, value])
+    except ConfigError as error:
+        assert str(error).isprintable()
+    else:
+        # A text is one, and null a number that is left out.
+        assert key == "OUTPUT_DIR" or (key, value) == ("SOLVER.BASE_LR", "None")
+        assert isinstance(cfg.OUTPUT_DIR, str)
+
+
+def test_bases_are_read_as_detectron2_reads_them(tmp_path: Path) -> None:
+    for name in config_names():
+        path = config_folder() / f"{name}.yaml"
+        assert read_config(path) == CfgNode.load_yaml_with_base(str(path))
+    (tmp_path / "a.yaml").write_text("SOLVER: {BASE_LR: 1.0, STEPS: [1]}\nOUTPUT_DIR: a")
+    (tmp_path / "b.yaml").write_text("SOLVER: {BASE_LR: 2.0, GAMMA: 0.5}\nOUTPUT_DIR: b")
+    (tmp_path / "c.yaml").write_text(f"_BASE_: [a.yaml, {tmp_path}/b.yaml]\nSOLVER: {{STEPS: [3]}}")
+    both = read_config(tmp_path / "c.yaml")
+    assert both == {"SOLVER": {"BASE_LR": 2.0, "GAMMA": 0.5, "STEPS": [3]}, "OUTPUT_DIR": "b"}
+    assert both == CfgNode.load_yaml_with_base(str(tmp_path / "c.yaml"))
+
+
+def test_whatever_a_config_holds_it_is_read_or_refused(tmp_path: Path) -> None:
+    path, random = tmp_path / "mine.yaml", Random(0)
+    whole = yaml.safe_dump(read_config(config_folder() / "det/faster_rcnn_R_50_FPN_1x.yaml"))
+    for turn in range(150):
+        if turn % 2:
+            path.write_bytes(damaged_bytes(whole.encode(), random))
+        else:
+            path.write_text(yaml.safe_dump(changed_value(yaml.safe_load(whole), random)))
+        with suppress(ConfigError):
+            load_config(path)

@@ -27,6 +27,8 @@ def test_a_document_is_read_with_a_byte_order_mark_and_an_anchor(tmp_path: Path)
         (b"a: &a [*a]\n", "an alias stands inside of what it stands for"),
         (b"a: 2001-99-99\n", "no usable YAML (month must be in 1..12)"),
         (b"a: !!int abc\n", "no usable YAML (invalid literal for int"),
+        (b"a: !!int ''\n", "no usable YAML (string index out of range)"),
+        (b"a: !!bool maybe\n", "no usable YAML ('maybe')"),
         (b"a: !!python/object/apply:os.system [ls]\n", "no usable YAML (could not determine a constructor"),
         (b"? [a, b]\n: {c: d}\n? {e: f}\n: 1\n", "no usable YAML (while constructing a mapping"),
         (b"[" * 5000, "it is nested too deeply"),

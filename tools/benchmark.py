@@ -7,6 +7,7 @@ cache folder. Takes some ten minutes; `--frames 200 --masks 200` a minute.
 five minutes; `--frames 1000 --batches 20 --repeat 1` one.
 
 `python tools/benchmark.py decoders` reads JPEG files by each library that can.
+`python tools/benchmark.py parts` draws frames, reads labels and imports the package, each by itself.
 
 `python tools/benchmark.py train` and `predict` run the models by stock Detectron2 and by this package; `--levers` adds
 what each lever does alone. Takes some ten minutes for both on a GPU, or on two cores of a CPU with `--levers` an hour.
@@ -55,6 +56,16 @@ def _loader(args: argparse.Namespace) -> bool:
 
 def _decoders(args: argparse.Namespace) -> bool:
     return _show(args, run_decoder_benchmark(args.repeat, args.pictures))
+
+
+def _parts(args: argparse.Namespace) -> bool:
+    from benchmarks.parts import run_part_benchmark
+
+    report = run_part_benchmark(args.frames, args.repeat)
+    if args.out is not None:
+        write_atomic(args.out, json.dumps(report.to_json(), indent=2))
+    print(report.text())
+    return True
 
 
 def _train(args: argparse.Namespace) -> bool:
@@ -112,6 +123,11 @@ def main() -> None:
     decoders.add_argument("--pictures", type=Path, help="folder of JPEG files (default: some are drawn)")
     decoders.add_argument("--out", type=Path, help="JSON file to write")
     decoders.set_defaults(run=_decoders)
+    parts = commands.add_parser("parts", help="drawing a frame, reading labels, importing the package, on one core")
+    parts.add_argument("--frames", type=positive, default=10_000, help="whose labels to read (default: 10000)")
+    parts.add_argument("--repeat", type=positive, default=15, help="times; the median counts (default: 15)")
+    parts.add_argument("--out", type=Path, help="JSON file to write")
+    parts.set_defaults(run=_parts)
     for name, what, run in (("train", "iterations", _train), ("predict", "frames", _predict)):
         models = commands.add_parser(name, help=f"{name} beside stock Detectron2")
         models.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")

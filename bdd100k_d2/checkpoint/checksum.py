@@ -43,9 +43,9 @@ def read_checked(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the checkpoint is missing, unreadable, cut off, or not what was written.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file.")
     try:
+        if not path.is_file():
+            raise WeightsError(f"{path}: no such file.")
         expected = _expected(path)
         found = expected and file_digest(path)
     except OSError as error:

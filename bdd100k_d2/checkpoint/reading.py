@@ -16,6 +16,7 @@ from .pickles import ALLOWED, RefusedError, load_arrays, with_arrays
 # What torch.load and pickle raise for files that are cut off or are no checkpoints.
 DAMAGED = (
     pickle.UnpicklingError,
+    ArithmeticError,
     AssertionError,
     AttributeError,
     EOFError,

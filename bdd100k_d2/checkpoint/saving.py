@@ -11,7 +11,8 @@ from detectron2.utils import comm
 from torch import nn
 
 from ..atomic import file_digest, write_atomic
-from ..errors import ConfigError, OutputError, WeightsError
+from ..errors import ConfigError, DataError, OutputError, WeightsError
+from ..inside import check_plain_name
 from .checksum import is_as_written, read_checked, remove_checked, write_checked
 from .loading import CheckingCheckpointer
 from .reading import DAMAGED, reason
@@ -111,13 +112,18 @@ class TrainingCheckpointer(CheckingCheckpointer):
         except ConfigError:
             raise
         except WeightsError as error:
-            raise WeightsError(f"{error} {remedy}") from error
+            # A state that is refused does not know its file.
+            what = str(error) if str(error).startswith(self.path) else f"{self.path}: {error}"
+            raise WeightsError(f"{what} {remedy}") from error
         except DAMAGED as error:
             raise WeightsError(
                 f"{self.path}: its training state is of another config ({type(error).__name__}: {reason(error)}). "
                 f"{remedy}"
             ) from error
-        self.run = content.pop("run", self.run)
+        run = content.pop("run", self.run)
+        if not isinstance(run, str):
+            raise WeightsError(f"{self.path}: the name of its run is no text. {remedy}")
+        self.run = run
         return content
 
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
@@ -145,10 +151,12 @@ class TrainingCheckpointer(CheckingCheckpointer):
 
     def _tagged(self) -> Path | None:
         try:
-            name = Path(self.save_dir, _TAG).read_text().strip()
-        except (OSError, UnicodeDecodeError):
+            # Detectron2 wrote whole paths once.
+            name = Path(Path(self.save_dir, _TAG).read_text().strip()).name
+            check_plain_name(name, _TAG)
+        except (OSError, UnicodeDecodeError, DataError):
             return None
-        return Path(self.save_dir, Path(name).name) if name else None
+        return Path(self.save_dir, name)
 
     def _last_good(self) -> _Found | None:
         problems = []

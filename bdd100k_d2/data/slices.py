@@ -5,13 +5,14 @@ A slice reads nothing when it is registered. Its frames are chosen when it is lo
 """
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, shown
 from .categories import SCENE, TIME_OF_DAY, WEATHER
 from .folders import visible_files
 from .image_names import image_stem
@@ -34,6 +35,15 @@ KNOWN_SLICES = {
 }
 """What the names that are always registered have after ``bdd100k_<task>_<split>_``, and the attribute and its value."""
 
+# Results go into a folder of the name.
+_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,200}")
+
+
+def check_slice_name(name: object) -> None:
+    """Raises ConfigError for a name of more than letters, digits and ``_.-``, which becomes that of a folder."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(f"slice {shown(repr(name))}: a name has up to 200 letters, digits and _.- alone; rename it.")
+
 
 def register_slice(name: str, base: str, attributes_file: str | Path | None = None, **attributes: Any) -> None:  # noqa: ANN401, checked below
     """Registers the frames of a data set that have certain attributes, for training or evaluation; reads nothing.
@@ -50,13 +60,16 @@ def register_slice(name: str, base: str, attributes_file: str | Path | None = No
         attributes: ``weather``, ``scene`` and ``timeofday``, a value or several of them.
 
     Raises:
-        ConfigError: ``base`` is not registered, ``name`` is and is no slice, or an attribute or value does not exist.
+        ConfigError: ``base`` is not registered, ``name`` is and is no slice, or is none of a folder, or an attribute or
+            value does not exist.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
+    check_slice_name(name)
     if base not in DatasetCatalog.list():
         raise ConfigError(
-            f"slice {name}: no data set {base!r} is registered; register it first, BDD100K by bdd100k_d2.register_all."
+            f"slice {name}: no data set {shown(repr(base))} is registered; register it first, BDD100K by "
+            "bdd100k_d2.register_all."
         )
     if name in DatasetCatalog.list() and _slice_of(name) is None:
         raise ConfigError(f"slice {name}: a data set of that name is registered; choose another name.")
@@ -83,11 +96,14 @@ def register_config_slices(cfg: "CfgNode") -> None:
     Raises:
         ConfigError: an entry without a name or a base, or one that :func:`register_slice` refuses.
     """
-    for row in cfg.DATASETS.SLICES:
+    rows = cfg.DATASETS.SLICES
+    if not isinstance(rows, list | tuple):
+        raise ConfigError(f"DATASETS.SLICES: {shown(repr(rows))} is no list of slices; write [] for none.")
+    for row in rows:
         if not isinstance(row, Mapping) or not all(isinstance(row.get(key), str) for key in ("name", "base")):
             raise ConfigError(
-                f"DATASETS.SLICES: {row!r} is no slice; write each as {{name: wet_night, base: bdd100k_det_val, "
-                "timeofday: night, weather: [rainy, snowy]}."
+                f"DATASETS.SLICES: {shown(repr(row))} is no slice; write each as {{name: wet_night, base: "
+                "bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}."
             )
         register_slice(**{str(key): value for key, value in row.items()})
 
@@ -155,11 +171,12 @@ def _slice_of(name: str) -> str | None:
 
 def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: ANN401, checked here
     if attribute not in FRAME_ATTRIBUTES:
-        raise ConfigError(f"slice {name}: frames have no attribute {attribute!r}, but {', '.join(FRAME_ATTRIBUTES)}.")
+        known = ", ".join(FRAME_ATTRIBUTES)
+        raise ConfigError(f"slice {name}: frames have no attribute {shown(attribute)!r}, but {known}.")
     values = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     unknown = [value for value in values if value not in FRAME_ATTRIBUTES[attribute]]
     if unknown or not values:
-        what = f"{attribute} is never {unknown[0]!r}" if unknown else f"no value of {attribute} is given"
+        what = f"{attribute} is never {shown(repr(unknown[0]))}" if unknown else f"no value of {attribute} is given"
         raise ConfigError(f"slice {name}: {what}; there are {', '.join(FRAME_ATTRIBUTES[attribute])}.")
     return values
 

@@ -13,7 +13,7 @@ from detectron2.data import MetadataCatalog
 from ..atomic import file_digest
 from ..data.register import all_splits, locate
 from ..data.slices import slice_frames
-from ..errors import DataError
+from ..errors import DataError, shown
 
 
 def fingerprint(dataset: str) -> dict[str, Any]:
@@ -44,13 +44,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Says what differs between two fingerprints of a dataset; the paths may. Empty where nothing does."""
     found = []
     if before.get("sha256") != now.get("sha256"):
-        what = [f"{before.get(key)} {key} before, {now.get(key)} now" for key in ("frames", "bytes")]
+        what = [f"{shown(before.get(key))} {key} before, {now.get(key)} now" for key in ("frames", "bytes")]
         hashes = "sha256 {} before, {} now".format(*(str(one.get("sha256"))[:12] for one in (before, now)))
-        found.append(f"{now['labels'] or before['labels']} has changed ({'; '.join([*what, hashes])})")
+        found.append(f"{now['labels'] or shown(before.get('labels'))} has changed ({'; '.join([*what, hashes])})")
     if before.get("pictures") != now.get("pictures"):
-        found.append(f"{now['images']} has {now.get('pictures')} images, {before.get('pictures')} before")
+        found.append(f"{now['images']} has {now.get('pictures')} images, {shown(before.get('pictures'))} before")
     if before.get("slice_sha256") != now.get("slice_sha256"):
-        counts = f"{before.get('slice_frames')} before, {now.get('slice_frames')} now"
+        counts = f"{shown(before.get('slice_frames'))} before, {now.get('slice_frames')} now"
         found.append(f"the frames of the slice have changed ({counts})")
     return found
 

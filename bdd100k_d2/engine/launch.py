@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -21,7 +22,9 @@ from ..config import load_config
 from ..data.register import known_names, register_once
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, LostProcessError, OutputError
+from ..lock import locked
 from .rendezvous import fresh_store
+from .resumed_state import MOST_SEED
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in DatasetCatalog.list():
             raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
+    if cfg.SEED + comm.get_world_size() > MOST_SEED:
+        raise ConfigError(f"SEED is above {MOST_SEED:,}, the greatest of NumPy; choose another one.")
     check_writable(Path(cfg.OUTPUT_DIR), "set OUTPUT_DIR to another one")
     default_setup(cfg, args)
     torch.backends.cudnn.allow_tf32 = cfg.CUDNN_ALLOW_TF32
@@ -65,15 +70,25 @@ def launch(main: Main, args: argparse.Namespace) -> None:
 
     Raises:
         ConfigError: the arguments ask for GPUs that are not there, or do not go with torchrun.
+        OutputError: another training writes into the output folder.
         LostProcessError: another process ended without saying why.
         SystemExit: in the processes that end because another one failed, and says why.
     """
     if all(name in os.environ for name in _TORCHRUN):
         _run_in_group(main, args)
         return
+    cfg = load_config(args.config_file, args.opts)
     if args.num_gpus * args.num_machines > 1:
-        _check_gpus(load_config(args.config_file, args.opts), args.num_gpus, f"--num-gpus {args.num_gpus}")
-    launch_gpus(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, (args,))
+        _check_gpus(cfg, args.num_gpus, f"--num-gpus {args.num_gpus}")
+    with _alone(cfg, args.machine_rank == 0):
+        launch_gpus(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, (args,))
+
+
+def _alone(cfg: CfgNode, is_main: bool) -> AbstractContextManager[None]:
+    """A context in which no other training writes into the output folder, which one of the processes locks."""
+    if not cfg.OUTPUT_DIR:
+        raise ConfigError("OUTPUT_DIR is empty; set it to a folder, . for the current one.")
+    return locked(Path(cfg.OUTPUT_DIR)) if is_main else nullcontext()
 
 
 def _run_in_group(main: Main, args: argparse.Namespace) -> None:
@@ -86,13 +101,14 @@ def _run_in_group(main: Main, args: argparse.Namespace) -> None:
                 "torchrun has started the processes already: leave out --num-gpus and --num-machines, and give "
                 "torchrun --nproc-per-node and --nnodes."
             )
-        if processes > 1:
-            _join(cfg, store, rank, processes)
-        main(_resume_if_restarted(args, Path(cfg.OUTPUT_DIR)))
-        if processes > 1:
-            # Not before all are done: the others may still wait for this one.
-            comm.synchronize()
-            dist.destroy_process_group()
+        with _alone(cfg, rank == 0):
+            if processes > 1:
+                _join(cfg, store, rank, processes)
+            main(_resume_if_restarted(args, Path(cfg.OUTPUT_DIR)))
+            if processes > 1:
+                # Not before all are done: the others may still wait for this one.
+                comm.synchronize()
+                dist.destroy_process_group()
     except Exception as error:
         if not _is_first(store):
             logger.error("Another process failed and says why; this one ends.")
@@ -126,7 +142,7 @@ def _goes_on(folder: Path, restarted: bool) -> bool:
     tag, job = folder / "last_checkpoint", folder / ".torchrun"
     # A machine that joins or leaves is no restart that torchrun counts, but then all have one name of the job.
     name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    if restarted or (name != "none" and job.is_file() and job.read_text() == name):
+    if restarted or (name != "none" and job.is_file() and job.read_bytes() == name.encode()):
         how = "goes on from the last checkpoint" if tag.is_file() else "starts over, there is no checkpoint yet"
         logger.warning("torchrun started the training again: it %s.", how)
         return tag.is_file()

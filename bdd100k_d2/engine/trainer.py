@@ -40,6 +40,7 @@ from .hooks.val_loss import ValidationLoss
 from .hooks.writers import WriteEvents, build_writers, shows_images
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
+from .resumed_state import check_loss_scale, check_numbers, check_optimizer, check_schedule
 from .solver import build_optimizer, build_schedule, scale_to_processes
 
 logger = logging.getLogger(__name__)
@@ -223,8 +224,10 @@ class Trainer(DefaultTrainer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on with the state and the seed of the run, but with the learning rate of the config.
 
-        Raises `ConfigError` if the run had batches of another size.
+        Raises `ConfigError` if the run had batches of another size, and `WeightsError` for a state that is none.
         """
+        check_numbers(state_dict)
+        check_schedule(state_dict.get("hooks", {}).get("LRScheduler", {}), self.scheduler)
         batch = self.cfg.SOLVER.IMS_PER_BATCH
         if state_dict.get("batch", batch) != batch:
             raise ConfigError(
@@ -236,7 +239,9 @@ class Trainer(DefaultTrainer):
         rates = [group["initial_lr"] for group in self.optimizer.param_groups]
         TrainerBase.load_state_dict(self, state_dict)
         if "_trainer" in state_dict:
+            check_loss_scale(state_dict["_trainer"])
             self._trainer.load_state_dict(state_dict["_trainer"])
+            check_optimizer(self.optimizer)
         else:
             logger.warning("The checkpoint holds no state of the optimizer: momentum and AMP's scale start anew.")
         self._set_rates(rates)

@@ -16,12 +16,17 @@ from typing import NamedTuple
 import msgspec
 
 from ..atomic import output_errors, write_atomic
-from ..errors import ConfigError, DataError, OutputError
+from ..errors import ConfigError, DataError, OutputError, shown
+from ..inside import check_plain_name, inside
 from ..tasks import TASKS
 
 FILE_NAME = "frames.jsonl"
 # In place of the descriptor of an open file.
 _CLOSED = -1
+# What a damaged line or a file that cannot be read raises.
+_DAMAGED = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Of a line in bytes: a frame with 100,000 objects has less.
+_LONGEST = 1 << 24
 
 FileStamp = tuple[str, int, int]
 """What tells that an image is the same: its absolute path, its size in bytes and when it was changed, in ns."""
@@ -75,35 +80,62 @@ def read_settings(path: Path) -> RunSettings:
     """The first line of a record.
 
     Raises:
-        DataError: the file is not the record of a run.
+        DataError: the file is not the record of a run, or names what is no video in its folder.
     """
     try:
         with path.open("rb") as file:
-            settings = msgspec.json.decode(file.readline(), type=RunSettings)
+            settings = msgspec.json.decode(file.readline(_LONGEST), type=RunSettings)
         if settings.task not in TASKS:
-            raise msgspec.ValidationError(f"there is no task {settings.task!r}")
+            raise msgspec.ValidationError(f"there is no task {shown(settings.task)!r}")
+        if settings.video is not None:
+            inside(path.parent, settings.video)
+            if not settings.video.endswith(".mp4"):
+                raise msgspec.ValidationError(f"its video is called {shown(settings.video)!r}")
         return settings
-    except (OSError, msgspec.MsgspecError) as error:
-        raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
+    except (*_DAMAGED, DataError) as error:
+        raise _no_record(path, 1, error) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
     """Yields each whole line after the first, and its entry.
 
     Raises:
-        DataError: the file is not the record of a run.
+        DataError: the file is not the record of a run, or a line is none of a frame of the run's task.
     """
+    settings = read_settings(path)
     with path.open("rb") as file:
-        start = len(file.readline())
-        for content in file:
-            if not content.endswith(b"\n"):
+        start = len(file.readline(_LONGEST))
+        number = 1
+        while content := file.readline(_LONGEST):
+            number += 1
+            if not content.endswith(b"\n") and len(content) < _LONGEST:
                 return
             try:
                 line = msgspec.json.decode(content, type=FrameLine)
-            except msgspec.MsgspecError as error:
-                raise DataError(f"{path}: not the record of a run ({error}); choose another output folder.") from error
+                _check(line, settings)
+            except (*_DAMAGED, DataError) as error:
+                raise _no_record(path, number, error) from error
             yield line, Entry(line.size, start, len(content))
             start += len(content)
+
+
+def _check(line: FrameLine, settings: RunSettings) -> None:
+    """Raises ValidationError or DataError for what no run has written, and what would fail or lead elsewhere later."""
+    check_plain_name(line.name, "name")
+    if line.size is not None and min(line.size) < 1:
+        raise msgspec.ValidationError(f"a frame of {line.size[0]} x {line.size[1]} pixels")
+    if line.size is None and line.error is None:
+        raise msgspec.ValidationError("a frame with neither a size nor an error")
+    corners, classes, scores = line.corners or [], line.classes or [], line.scores or []
+    if not len(corners) == len(classes) == len(scores):
+        raise msgspec.ValidationError(f"{len(corners)} boxes, {len(classes)} classes and {len(scores)} scores")
+    if not {*classes} <= {*range(TASKS[settings.task].num_classes)}:
+        raise msgspec.ValidationError(f"a class that {settings.task} has not")
+
+
+def _no_record(path: Path, line: int, error: Exception) -> DataError:
+    what = error.strerror if isinstance(error, OSError) else error
+    return DataError(f"{path}: not the record of a run (line {line}: {shown(what)}); choose another output folder.")
 
 
 class Journal(AbstractContextManager["Journal"]):
@@ -120,7 +152,7 @@ class Journal(AbstractContextManager["Journal"]):
     """
 
     def __init__(self, folder: Path, settings: RunSettings, resume: bool, stamps: Mapping[str, FileStamp]) -> None:
-        self.path = folder / FILE_NAME
+        self.path = inside(folder, FILE_NAME)
         self.entries: dict[str, Entry] = {}
         self.settings, self._stamps = settings, stamps
         self._lock = Lock()
@@ -135,11 +167,12 @@ class Journal(AbstractContextManager["Journal"]):
         for field, now in msgspec.structs.asdict(self.settings).items():
             if earlier[field] != now:
                 # Hashes would tell nobody anything.
-                change = "another config" if field == "config" else f"{field} {earlier[field]!r}, now it is {now!r}"
+                told = f"{field} {shown(repr(earlier[field]))}, now it is {shown(repr(now))}"
+                change = "another config" if field == "config" else told
                 remedy = "go on with the same, or start again with --overwrite or in another folder."
                 raise ConfigError(f"{self.path}: the run had {change}; {remedy}")
         with self.path.open("rb") as file:
-            self._end = len(file.readline())
+            self._end = len(file.readline(_LONGEST))
         others: dict[str, None] = {}
         for line, entry in read_lines(self.path):
             self.entries[line.name] = entry
@@ -150,8 +183,8 @@ class Journal(AbstractContextManager["Journal"]):
             # Dropping their results unasked would lose a whole run to a wrong --input.
             raise ConfigError(
                 f"{self.path}: {len(others):,} of the images that were predicted are not in the input, have other "
-                f"names there or have changed, as {next(iter(others))}; go on with the same images (more may have "
-                "come), or start again with --overwrite or in another folder."
+                f"names there or have changed, as {shown(next(iter(others)))}; go on with the same images (more may "
+                "have come), or start again with --overwrite or in another folder."
             )
 
     def begin(self) -> None:
@@ -202,7 +235,7 @@ class Journal(AbstractContextManager["Journal"]):
         entry = self.entries[name]
         try:
             return msgspec.json.decode(os.pread(self._descriptor, entry.length, entry.start), type=FrameLine)
-        except (OSError, msgspec.MsgspecError) as error:
+        except _DAMAGED as error:
             raise DataError(f"{self.path}: changed by another program while it was read ({error}).") from error
 
     def __exit__(self, *_: object) -> None:

@@ -12,13 +12,17 @@ from ..atomic import check_writable
 from ..data.labels import Frame, write_frames
 from ..errors import OutputError
 from ..evaluation.prediction_files import detection_frame, mask_path, scored_frame
+from ..inside import inside
 from ..tasks import TASKS, Task
 from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings
 
 
 def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | None, Path | None]:
-    """Where the mask or bitmask of a frame goes, and its overlay; None for one that the run does not write."""
+    """Where the mask or bitmask of a frame goes, and its overlay; None for one that the run does not write.
+
+    That a link in place of their folders leads nowhere else is for :func:`check_output_folder`, once and not per frame.
+    """
     pixel_folder = TASKS[settings.task].result_folder
     pixels = None if pixel_folder is None else mask_path(folder / pixel_folder, name)
     has_overlay = settings.overlay and settings.video is None
@@ -31,14 +35,15 @@ def check_output_folder(
     """Makes ``folder``, and checks that a run may write into it.
 
     Raises:
-        DataError: the record is not that of a run.
+        DataError: the record is not that of a run, or what a run writes leads out of the folder by a link.
         OutputError: the folder cannot be written, or has what must not be replaced.
     """
     _check_input(folder, source)
-    record = folder / FILE_NAME
+    record = inside(folder, FILE_NAME)
     video = source.annotated_name if isinstance(source, InputVideo) else None
     lists = sorted(one.result_list for one in TASKS.values() if one.result_list)
-    found = [folder / name for name in (*lists, *RESULT_FOLDERS, video) if name and (folder / name).exists()]
+    results = [inside(folder, name) for name in (*lists, *RESULT_FOLDERS, video) if name]
+    found = [path for path in results if path.exists()]
     if record.exists():
         earlier = read_settings(record)
         if not (resume or overwrite):
@@ -76,13 +81,16 @@ def remove_results(folder: Path) -> None:
     """Removes the files of the run that the record in ``folder`` tells of, but the record, and no others.
 
     Raises:
+        DataError: the record is not that of a run, or one of the files leads out of the folder by a link.
         OutputError: one cannot be removed.
     """
-    record = folder / FILE_NAME
+    record = inside(folder, FILE_NAME)
     if not record.exists():
         return
     settings = read_settings(record)
-    results = [folder / name for name in (TASKS[settings.task].result_list, settings.video) if name]
+    results = [inside(folder, name) for name in (TASKS[settings.task].result_list, settings.video) if name]
+    for name in RESULT_FOLDERS:
+        inside(folder, name)
     # All names before the first file goes: a damaged record removes nothing.
     results += [path for line, _ in read_lines(record) for path in frame_paths(folder, settings, line.name) if path]
     try:

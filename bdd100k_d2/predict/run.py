@@ -13,13 +13,15 @@ from typing import NamedTuple
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
 
-from ..atomic import atomic_path
+from ..atomic import atomic_path, check_out_file, file_digest, write_atomic
 from ..data.datasets import load_images
-from ..data.register import locate
+from ..data.register import data_folder, locate
 from ..data.slices import register_config_slices
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 from ..evaluation.prediction_files import write_submission
 from ..evaluation.submission import Defect, check_submission
+from ..inside import refuse_overwriting
+from ..lock import locked
 from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import class_indices
@@ -28,6 +30,9 @@ from .journal import FileStamp, Journal, RunSettings
 from .outputs import check_output_folder, write_official_files
 from .predictor import Predictor
 from .worker import Work
+
+# In the folder of the frames: the SHA-256 of the file that was made of them.
+_DIGEST = "submission.sha256"
 
 
 class Summary(NamedTuple):
@@ -98,7 +103,7 @@ class PredictionRun:
             ConfigError: the config tells no task, the task has no scores or no such class, a camera is to go on, or
                 both ``resume`` and ``overwrite`` are given.
             DataError: the folder has a ``frames.jsonl`` that no run has written.
-            OutputError: the folder cannot be written, or has what must not be replaced.
+            OutputError: the folder cannot be written, has what must not be replaced, or another run writes there.
         """
         self._task, self._metadata = task_of(cfg)
         if min_score is not None and not TASKS[self._task].has_scores:
@@ -109,7 +114,9 @@ class PredictionRun:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
-        check_output_folder(folder, self._task, source, resume, overwrite)
+        self._check = partial(check_output_folder, folder, self._task, source, resume, overwrite)
+        with locked(folder):
+            self._check()
         self._source, self._folder = source, folder
         self._limit, self._resume, self._overwrite = limit, resume, overwrite
         weights = cfg.MODEL.WEIGHTS
@@ -131,8 +138,14 @@ class PredictionRun:
         Raises:
             ConfigError: the run to go on with had other settings, or the model is of another task.
             DataError: a video cannot be read, or a record is damaged.
-            OutputError: a file cannot be written.
+            OutputError: a file cannot be written, or another run writes there or has done so in the meantime.
         """
+        with locked(self._folder):
+            # Another one may have come and gone while the model was built.
+            self._check()
+            return self._run(predictor)
+
+    def _run(self, predictor: Predictor) -> Summary:
         start = time.perf_counter()
         source, folder = self._source, self._folder
         settings = self._settings(batch_size=predictor.batch_size, amp=predictor.amp)
@@ -164,12 +177,13 @@ class SubmissionRun:
         """Finds the images of the split below ``root``/bdd100k; see `data.register.default_root`.
 
         The results of the frames go into a folder beside the file, ``<name>_<task>_frames``; ``resume`` goes on with
-        those in it, ``overwrite`` replaces them.
+        those in it, ``overwrite`` replaces them. A file at ``path`` is replaced with ``overwrite``, and with ``resume``
+        if it was made of those frames.
 
         Raises:
             ConfigError: the config is of another task, or ``path`` has another ending.
             DataError: the split's images are not there.
-            OutputError: the folder cannot be written.
+            OutputError: the folder or the file cannot be written, or must not be replaced.
         """
         if path.suffix.lower() != (suffix := TASKS[task].submission_suffix):
             raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
@@ -179,7 +193,24 @@ class SubmissionRun:
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
         self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
+        self._resume, self._overwrite = resume, overwrite
+        check_out_file(path)
+        refuse_overwriting(path, [data_folder(root)])
         self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
+        self._check_file()
+
+    def _check_file(self) -> None:
+        """Raises OutputError if the file is there and is not to be replaced."""
+        path = self._path
+        if self._overwrite or not path.is_file():
+            return
+        if not self._resume:
+            raise OutputError(f"{path}: is there; give --overwrite to replace it, or choose another --out.")
+        digest = self._folder / _DIGEST
+        if not digest.is_file() or digest.read_bytes().strip() != file_digest(path).encode():
+            raise OutputError(
+                f"{path}: is there, but was not made of {self._folder}; move it, or choose another --out."
+            )
 
     def run(self, predictor: Predictor) -> tuple[list[Defect], Summary]:
         """Predicts all images and writes the file; returns what is wrong with it, and what the run did.
@@ -187,18 +218,25 @@ class SubmissionRun:
         Raises:
             BDD100KError: :meth:`PredictionRun.run` fails.
         """
-        summary = self._run.run(predictor)
-        if self._task.submission_suffix == ".json":
-            with atomic_path(self._path) as temporary:
-                shutil.copyfile(summary.files[0], temporary)
-        else:
-            write_submission(self._folder, self._path, [path.name for path in summary.files])
+        with locked(self._folder):
+            summary = self._run.run(predictor)
+            self._check_file()
+            self._write(summary)
         findings = check_submission(self._task.name, self._path, list(self._source.paths), processes=cores())
         there, wanted = len(self._source.paths), self._task.counts[self._split].images
         if there != wanted:
             text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
             findings.insert(0, Defect("split", str(self._images), None, text))
         return findings, summary
+
+    def _write(self, summary: Summary) -> None:
+        if self._task.submission_suffix == ".json":
+            with atomic_path(self._path) as temporary:
+                shutil.copyfile(summary.files[0], temporary)
+        else:
+            write_submission(self._folder, self._path, [path.name for path in summary.files])
+        # By which a later start knows the file again.
+        write_atomic(self._folder / _DIGEST, f"{file_digest(self._path)}\n")
 
 
 def _hash(cfg: CfgNode) -> str:

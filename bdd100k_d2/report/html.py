@@ -6,6 +6,7 @@ The templates escape every text and load nothing from elsewhere.
 import base64
 import hashlib
 import math
+import os
 import re
 import shutil
 import tempfile
@@ -18,7 +19,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..atomic import output_errors, write_atomic
-from ..errors import OutputError
+from ..errors import DataError, OutputError
+from ..inside import inside, lies_in
+from ..lock import locked
 
 _GENERATOR = "bdd100k_d2 report"  # what a page says of itself, by which a later one knows that it may take its place
 _FOLDER = resources.files(__package__).joinpath("templates")
@@ -60,13 +63,15 @@ def check_page_folder(out: Path, inputs: Sequence[Path] = ()) -> None:
     """Checks that a page in ``out`` overwrites neither what it reads nor what is somebody else's.
 
     Raises:
-        OutputError: ``out`` is one of ``inputs``, or it has a page that is no report.
+        OutputError: ``out`` is or lies in one of ``inputs``, or has a page that is no report.
     """
-    written = (out.resolve(), (out / "assets").resolve())
     for path in inputs:
-        if path.resolve() in written:
+        if lies_in(out, path) or lies_in(out / "assets", path):
             raise OutputError(f"{path}: the page would be written among the data that it reads; choose another --out.")
-    page = out / "index.html"
+    _check_page(out / "index.html")
+
+
+def _check_page(page: Path) -> None:
     if page.exists() and f'content="{_GENERATOR}"' not in _read_page(page):
         raise OutputError(f"{page}: is no page of a report, and is not replaced; choose another --out or remove it.")
 
@@ -75,14 +80,12 @@ def check_page_folder(out: Path, inputs: Sequence[Path] = ()) -> None:
 def new_page(out: Path) -> Iterator[Path]:
     """Yields a temporary folder, whose ``index.html`` and ``assets`` are moved to ``out`` when the page is whole.
 
-    What an older page there showed is removed, and no other file. After an exception while the page is made, ``out`` is
-    as it was: the older page with its images, or no folder.
+    What an older page there showed is removed, and no other file is removed or replaced. After an exception while the
+    page is made, ``out`` is as it was: the older page with its images, or no folder.
 
     Raises:
-        OutputError: a file cannot be written or removed.
+        OutputError: a file cannot be written or removed, or is there and no older page's.
     """
-    page = out / "index.html"
-    old = set(_ASSET.findall(_read_page(page))) if page.exists() else set()
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     temporary = None
     try:
@@ -93,14 +96,9 @@ def new_page(out: Path) -> Iterator[Path]:
             (temporary / "assets").mkdir()
         # Errors in here may be of the data that is read, and are not said of the page.
         yield temporary
-        with output_errors(out):
-            new = {f"assets/{path.name}" for path in (temporary / "assets").iterdir()}
-            (out / "assets").mkdir(exist_ok=True)
-            # The page comes last, so that it never names what is not there.
-            for name in (*sorted(new), "index.html"):
-                (temporary / name).replace(out / name)
-            for name in old - new:
-                (out / name).unlink(missing_ok=True)
+        # Two pages that are made at a time take their places one after the other.
+        with output_errors(out), locked(out):
+            _publish(temporary, out)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -108,6 +106,26 @@ def new_page(out: Path) -> Iterator[Path]:
             # Those with a page in them stay.
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _publish(made: Path, out: Path) -> None:
+    page = out / "index.html"
+    _check_page(page)
+    old = set(_ASSET.findall(_read_page(page))) if page.exists() else set()
+    new = {f"assets/{path.name}" for path in (made / "assets").iterdir()}
+    try:
+        assets = inside(out, "assets")
+    except DataError as error:
+        raise OutputError(str(error)) from None
+    assets.mkdir(exist_ok=True)
+    foreign = next((name for name in sorted(new - old) if os.path.lexists(out / name)), None)
+    if foreign is not None:
+        raise OutputError(f"{out / foreign}: is there, and of no page; choose another --out or remove it.")
+    # The page comes last, so that it never names what is not there.
+    for name in (*sorted(new), "index.html"):
+        (made / name).replace(out / name)
+    for name in old - new:
+        (out / name).unlink(missing_ok=True)
 
 
 def _read_page(page: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ..data.register import data_folder
 from ..drawing.overlay import classes_of_task
 from ..tasks import TASKS
 from .gallery import make_gallery
@@ -30,9 +31,9 @@ def write_runs_page(
 
     Raises:
         DataError: a run, a label file or an image cannot be used.
-        OutputError: a file cannot be written, or ``out`` has a page that is no report.
+        OutputError: a file cannot be written, or ``out`` has what is no report's, or lies in the data.
     """
-    check_page_folder(out)
+    check_page_folder(out, [data_folder(root)])
     runs = [read_run(folder, root) for folder in folders]
     with new_page(out) as page:
         sections = [
@@ -49,10 +50,11 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
             "dataset": evaluation.name,
             "has_boxes": TASKS[evaluation.split.task].form == "boxes",
             "scores": evaluation.scores,
-            "gallery": make_gallery(evaluation, out, f"{key}-{evaluation.name}", max_frames, score_threshold),
+            "gallery": make_gallery(evaluation, out, f"{key}-{number}-{evaluation.name}", max_frames, score_threshold),
             "legend": classes_of_task(evaluation.split.task).painted,
         }
-        for evaluation in run.evaluations
+        # The number tells names apart that differ in characters that no file has.
+        for number, evaluation in enumerate(run.evaluations, 1)
     ]
     return {
         "key": key,

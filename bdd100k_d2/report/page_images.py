@@ -48,7 +48,7 @@ class PageImages:
 
     def __init__(self, page: Path, prefix: str, small_width: int) -> None:
         self._page = page
-        self._prefix = prefix
+        self._prefix = _safe(prefix)
         self._small_width = small_width
         self._count = 0
 
@@ -56,8 +56,7 @@ class PageImages:
         """How the files of the next frame begin, relative to the page: safe in a file name and in an address."""
         # The number tells names apart that differ in other characters.
         self._count += 1
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", image_stem(Path(name).name))[:_LONGEST_STEM]
-        return f"assets/{self._prefix}-{self._count:04d}-{stem}"
+        return f"assets/{self._prefix}-{self._count:04d}-{_safe(image_stem(Path(name).name))}"
 
     def write(self, name: str, content: bytes) -> str:
         """Writes a file and returns its name relative to the page.
@@ -124,6 +123,10 @@ class GalleryImages(PageImages):
         # What is no JPEG a browser may not know; the others are copied as they are.
         written = self.write_image(start, image, content if content.startswith(_JPEG_START) else None)
         return written._replace(width=width, height=height)
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:_LONGEST_STEM]
 
 
 def _encode(image: np.ndarray) -> bytes:

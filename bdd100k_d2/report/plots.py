@@ -75,6 +75,8 @@ def draw_svg(theme: Theme, width: float, height: float, draw: Callable[["Axes"],
 
     # matplotlib's type of a dict of settings lists every key that there is.
     settings: dict[Any, Any] = {"svg.hashsalt": "bdd100k_d2", "font.family": "sans-serif", "font.size": 10.5}
+    # Names out of files are no formulas.
+    settings["text.parse_math"] = False
     with matplotlib.rc_context(settings | {"text.color": theme.ink}):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()

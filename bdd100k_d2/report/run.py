@@ -2,20 +2,23 @@
 
 import json
 import logging
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import yaml
 
-from ..data.register import Split, base_of, locate
-from ..errors import DataError
+from ..data.register import Split, locate
+from ..errors import DataError, shown
+from ..inside import check_plain_name
 from ..tasks import TASKS
+from .run_config import RunConfig, read_run_config
 from .scores import ScoreTable, read_score_table
 
 logger = logging.getLogger(__name__)
+
+# Beyond it an iteration is damage, and a value would be shown by nobody.
+_MOST_ITERATIONS, _GREATEST = 10**12, 1e100
+_LONGEST_KEY = 200
 
 
 class History:
@@ -29,8 +32,8 @@ class History:
         return list(dict.fromkeys(key for record in self._records.values() for key in record))
 
     def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """The iterations at which ``key`` was logged and its values, both (N,) float64; only finite values."""
-        points = [(i, r[key]) for i, r in self._records.items() if key in r and math.isfinite(r[key])]
+        """The iterations at which ``key`` was logged and its values, both (N,) float64; only numbers to 1e100."""
+        points = [(i, r[key]) for i, r in self._records.items() if key in r and abs(r[key]) <= _GREATEST]
         table = np.array(points, dtype=np.float64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
@@ -49,22 +52,23 @@ class History:
 def read_history(path: Path) -> History:
     """Reads a ``metrics.json``.
 
-    After a restart from a checkpoint the file holds some iterations twice; the later ones count. A line that a killed
-    run left unfinished is skipped and reported.
+    After a restart from a checkpoint the file holds some iterations twice; the later ones count. Lines that are no
+    records, such as one that a killed run left unfinished, are skipped and reported.
 
     Raises:
         DataError: the file cannot be read, or no line of it is the record of an iteration.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the training log cannot be read ({error}); train the model again.") from error
+        raise DataError(f"{path}: the training log cannot be read ({shown(error)}); train the model again.") from error
     records: dict[int, dict[str, float]] = {}
     last = -1
+    skipped = []
     for number, line in enumerate(lines, 1):
-        record = _parse(line)
+        record = _parse(line) if line else None
         if record is None:
-            logger.warning("%s: line %d is not a complete record and is skipped.", path, number)
+            skipped += [number] if line else []
             continue
         iteration, values = record
         if iteration < last:
@@ -73,22 +77,30 @@ def read_history(path: Path) -> History:
         last = iteration
     if not records:
         raise DataError(f"{path}: no record of an iteration in it; give the OUTPUT_DIR of a run of tools/train_net.py.")
+    if skipped:
+        more = f", as are {len(skipped) - 1:,} more" if len(skipped) > 1 else ""
+        logger.warning("%s: line %d is not a complete record and is skipped%s.", path, skipped[0], more)
     return History(records)
 
 
 def _parse(line: str) -> tuple[int, dict[str, float]] | None:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:
+    # A number of thousands of digits is a ValueError too.
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("iteration"), int):
+    if not isinstance(record, dict):
         return None
-    values = {
-        key: float(value)
-        for key, value in record.items()
-        if key != "iteration" and isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return record["iteration"], values
+    iteration = record.pop("iteration", None)
+    if type(iteration) is not int or not 0 <= iteration <= _MOST_ITERATIONS:
+        return None
+    known = {key: value for key, value in record.items() if len(key) <= _LONGEST_KEY and key.isprintable()}
+    # A whole number may be too great for a float.
+    return iteration, {key: float(value) for key, value in known.items() if type(value) is float or _is_small(value)}
+
+
+def _is_small(value: object) -> bool:
+    return type(value) is int and abs(value) <= _GREATEST
 
 
 class EvaluationResults(NamedTuple):
@@ -133,52 +145,18 @@ def read_run(folder: Path, root: Path | None = None) -> Run:
         DataError: the config, or the scores or predictions of one of its test sets, are missing or unreadable.
     """
     config_path = folder / "config.yaml"
-    config = _read_config(config_path)
-    names = _get(config, "DATASETS.TEST", config_path)
-    if not isinstance(names, list) or not names:
-        raise DataError(
-            f"{config_path}: DATASETS.TEST names no data set, so there is nothing to report; set it and evaluate."
-        )
+    config = read_run_config(config_path)
     log = folder / "metrics.json"
     history = read_history(log) if log.exists() else None
     if history is None:
         logger.warning("%s: no training log, so the page has no curves.", log)
     evaluations = []
-    for name in names:
-        inference = folder / "inference" / name if len(names) > 1 else folder / "inference"
-        evaluations.append(_read_evaluation(name, _base(name, config), inference, root, config_path))
-    return Run(folder.resolve().name, tuple(_facts(config, config_path, history)), history, tuple(evaluations))
-
-
-def _read_config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; give the OUTPUT_DIR of a run of tools/train_net.py.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(
-            f"{path}: the config cannot be read ({error}); run tools/train_net.py again to rewrite it."
-        ) from error
-    if not isinstance(config, dict):
-        raise DataError(f"{path}: not a config of Detectron2; run tools/train_net.py again to rewrite it.")
-    return config
-
-
-def _get(config: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN401, parsed YAML
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            raise DataError(f"{path}: no key {key}; a whole config as Detectron2 dumps it is expected.")
-        value = value[part]
-    return value
-
-
-def _base(name: str, config: Mapping[str, Any]) -> str:
-    """The data set whose frames ``name`` has, also where the config describes it as a slice."""
-    slices = {row["name"]: row["base"] for row in config["DATASETS"].get("SLICES", ())}
-    while name in slices:
-        name = slices.pop(name)
-    return base_of(name)
+    for name, base in config.tests:
+        # A name that leads elsewhere would be read there.
+        check_plain_name(name, f"{config_path}: DATASETS.TEST")
+        inference = folder / "inference" / name if len(config.tests) > 1 else folder / "inference"
+        evaluations.append(_read_evaluation(name, base, inference, root, config_path))
+    return Run(folder.resolve().name, tuple(_facts(config, history)), history, tuple(evaluations))
 
 
 def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, config_path: Path) -> EvaluationResults:
@@ -201,27 +179,19 @@ def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, c
     return EvaluationResults(name, split, predictions, scores)
 
 
-def _facts(config: Mapping[str, Any], path: Path, history: History | None) -> list[tuple[str, str]]:
-    planned, batch = _get(config, "SOLVER.MAX_ITER", path), _get(config, "SOLVER.IMS_PER_BATCH", path)
+def _facts(config: RunConfig, history: History | None) -> list[tuple[str, str]]:
     facts = [
-        ("Model", str(_get(config, "MODEL.META_ARCHITECTURE", path))),
-        ("Backbone", _backbone(config, path)),
-        ("Trained on", ", ".join(map(str, _get(config, "DATASETS.TRAIN", path)))),
-        ("Batch size", f"{batch:,}"),
-        ("Learning rate", f"{_get(config, 'SOLVER.BASE_LR', path):g}"),
+        ("Model", config.model),
+        ("Backbone", config.backbone),
+        ("Trained on", ", ".join(config.trained_on)),
+        ("Batch size", f"{config.batch:,}"),
+        ("Learning rate", f"{config.learning_rate:g}"),
     ]
     if history is not None and history.iterations:
-        done = history.iterations
+        done, planned = history.iterations, config.max_iter
         facts.append(("Iterations", f"{done:,}" if done >= planned else f"{done:,} of {planned:,}"))
         facts.append(("Training time", _duration(history.seconds)))
     return facts
-
-
-def _backbone(config: Mapping[str, Any], path: Path) -> str:
-    name = str(_get(config, "MODEL.BACKBONE.NAME", path)).removeprefix("build_").removesuffix("_backbone")
-    if name.startswith("timm_"):
-        return f"{_get(config, 'MODEL.TIMM.NAME', path)}, {name.removeprefix('timm_')}"
-    return f"{name}, {_get(config, 'MODEL.RESNETS.DEPTH', path)} layers" if "resnet" in name else name
 
 
 def _duration(seconds: float) -> str:

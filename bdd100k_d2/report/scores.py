@@ -4,14 +4,15 @@ A field is a list of ``{class: value}`` and ``{"OVERALL" or "AVERAGE": value}``,
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import DataError
+from ..errors import DataError, shown
 from ..tasks import TASKS, Metric
 
 _MEAN_KEYS = ("OVERALL", "AVERAGE")
+# A score is a percentage; beyond it a number is damage, and is shown as none.
+_GREATEST = 1e6
 
 
 class ClassScores(NamedTuple):
@@ -39,10 +40,9 @@ def read_score_table(path: Path, task: str) -> ScoreTable:
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: the scores cannot be read ({error}); run tools/train_net.py --eval-only with this run's config."
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        remedy = "run tools/train_net.py --eval-only with this run's config."
+        raise DataError(f"{path}: the scores cannot be read ({shown(error)}); {remedy}") from error
     metrics = [metric for metric in TASKS[task].metrics if isinstance(document, dict) and metric.key in document]
     if not metrics:
         known = ", ".join(metric.key for metric in TASKS[task].metrics)
@@ -75,8 +75,9 @@ def _field(field: Any, where: str) -> tuple[dict[str, float | None], float | Non
     mean = None
     for name, value in (item for part in parts for item in part.items()):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise DataError(f"{where} of {name} is {value!r}, not a number; evaluate again.")
-        number = float(value) if value is not None and math.isfinite(value) else None
+            raise DataError(f"{where} of {shown(name)} is {shown(repr(value))}, not a number; evaluate again.")
+        # A whole number may be too great for a float.
+        number = float(value) if value is not None and abs(value) <= _GREATEST else None
         if name in _MEAN_KEYS:
             mean = number
         else:

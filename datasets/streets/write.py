@@ -2,7 +2,7 @@
 
 import json
 import logging
-import shutil
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Annotated
 
 import cv2
+import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from bdd100k_d2.atomic import write_atomic
+from bdd100k_d2.atomic import output_errors, write_atomic
 from bdd100k_d2.data.labels import Frame, FrameAttributes, Label, write_frames
-from bdd100k_d2.errors import OutputError
+from bdd100k_d2.errors import OutputError, shown
+from bdd100k_d2.lock import LOCK_NAME, locked
 
 from .layout import make_scene
 from .render import render
@@ -33,6 +36,19 @@ _SPLITS = ("train", "val", "test")
 _JPEG_QUALITY = 92
 _MAX_FRAMES = 1 << 16
 _MANIFEST, _INCOMPLETE = "sample.json", "sample.incomplete"
+
+
+_Frames = Annotated[int, msgspec.Meta(ge=0, le=_MAX_FRAMES)]
+
+
+class _Made(msgspec.Struct, forbid_unknown_fields=True):
+    """The arguments of a data set: what its files follow from, and what its manifest holds."""
+
+    version: int
+    train: _Frames
+    val: _Frames
+    test: _Frames
+    seed: Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -99,17 +115,21 @@ def make_sample(
         raise ValueError(f"train, val and test are numbers of frames from 0 to {_MAX_FRAMES}, not {counts}.")
     if seed < 0:
         raise ValueError(f"the seed is 0 or more, not {seed}.")
-    jobs = [job for s in _SETS for split in _SPLITS for job in _jobs(root, s, split, counts[split], seed)]
-    wanted = {"version": _VERSION, **counts, "seed": seed}
-    try:
-        if not _prepare(root, jobs, wanted, force):
+    wanted = _Made(_VERSION, train, val, test, seed)
+    jobs = list(_all_jobs(root, wanted))
+    with output_errors(root):
+        if not force and _is_there(root, jobs, wanted):
             logger.info("%s: the sample data set is already there.", root)
             return False
-    except OutputError:
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{root}: cannot be written ({reason}); choose another output folder.") from error
+    with locked(root):
+        with output_errors(root):
+            _prepare(root, wanted, force)
+        _draw(root, jobs, wanted, workers)
+    logger.info("%s: %d frames drawn.", root, len(jobs))
+    return True
+
+
+def _draw(root: Path, jobs: list[_Job], wanted: _Made, workers: int) -> None:
     labels: dict[tuple[str, str], list[Frame]] = {(s, split): [] for s in _SETS for split in _SPLITS}
     with _mapped(jobs, workers) as results:
         for job, drawn in zip(jobs, tqdm(results, "drawing", len(jobs), disable=not sys.stderr.isatty()), strict=True):
@@ -120,40 +140,85 @@ def make_sample(
             )
     for split in ("train", "val"):
         write_frames(labels["100k", split], root / f"labels/det_20/det_{split}.json")
-    write_atomic(root / _MANIFEST, json.dumps(wanted, indent=1) + "\n")
+    write_atomic(root / _MANIFEST, json.dumps(msgspec.to_builtins(wanted), indent=1) + "\n")
     (root / _INCOMPLETE).unlink()
-    logger.info("%s: %d frames drawn.", root, len(jobs))
-    return True
 
 
-def _prepare(root: Path, jobs: list[_Job], wanted: dict[str, int], force: bool) -> bool:
-    """Makes room for the data set; returns whether it has to be drawn.
+def _all_jobs(root: Path, made: _Made) -> Iterator[_Job]:
+    for image_set in _SETS:
+        for split in _SPLITS:
+            yield from _jobs(root, image_set, split, getattr(made, split), made.seed)
+
+
+def _is_there(root: Path, jobs: list[_Job], wanted: _Made) -> bool:
+    manifest = root / _MANIFEST
+    return (
+        manifest.exists() and _read(manifest) == wanted and all(path.exists() for job in jobs for path in job.files())
+    )
+
+
+def _prepare(root: Path, wanted: _Made, force: bool) -> None:
+    """Makes room for the data set.
 
     A sample data set made with other arguments is removed with ``force``; one that an older version made, that was
-    interrupted or that lost files, always; nothing else is.
+    interrupted or that lost files, always. What is removed are the files that such a data set has, by its arguments;
+    where others lie among them nothing is.
     """
     manifest, incomplete = root / _MANIFEST, root / _INCOMPLETE
+    # One that was interrupted says what it was to be; that of an earlier version did not.
+    begun = [_read(incomplete, wanted)] if incomplete.exists() else []
     if manifest.exists():
-        try:
-            found = dict(json.loads(manifest.read_text()))
-        except (ValueError, TypeError) as error:
-            raise OutputError(f"{manifest}: not readable ({error}); remove its folder or choose another.") from error
-        if found | {"version": _VERSION} != wanted and not force:
+        found = _read(manifest)
+        if msgspec.structs.replace(found, version=_VERSION) != wanted and not force:
             raise OutputError(
-                f"{root}: holds a sample data set made with other arguments ({found}); choose another "
-                "output folder, or replace it with --force."
+                f"{root}: holds a sample data set made with other arguments ({msgspec.to_builtins(found)}); choose "
+                "another output folder, or replace it with --force."
             )
-        if found == wanted and not force and all(path.exists() for job in jobs for path in job.files()):
-            return False
-    elif root.exists() and any(root.iterdir()) and not incomplete.exists():
+        begun.append(found)
+    elif any(path.name != LOCK_NAME for path in root.iterdir()) and not begun:
         raise OutputError(f"{root}: holds data that is no sample data set; choose another output folder.")
-    root.mkdir(parents=True, exist_ok=True)
-    incomplete.touch()
+    _remove(root, {path for made in begun for path in _files(root, made)})
+    write_atomic(incomplete, msgspec.json.encode(wanted))
     manifest.unlink(missing_ok=True)
-    for folder in (root / "images", root / "labels"):
-        if folder.exists():
-            shutil.rmtree(folder)
-    return True
+
+
+def _read(path: Path, empty: "_Made | None" = None) -> _Made:
+    """The arguments of a data set that a file tells, those of ``empty`` where it has no content."""
+    try:
+        content = path.read_bytes()
+        return empty if empty is not None and not content else msgspec.json.decode(content, type=_Made)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise OutputError(f"{path}: not readable ({shown(error)}); remove its folder or choose another.") from error
+
+
+def _files(root: Path, made: _Made) -> Iterator[Path]:
+    for job in _all_jobs(root, made):
+        yield from job.files()
+    for split in ("train", "val"):
+        yield root / f"labels/det_20/det_{split}.json"
+
+
+def _remove(root: Path, made: set[Path]) -> None:
+    """Removes the files ``made`` and the folders that are empty then; raises OutputError where there are others."""
+    folders = []
+    for top in ("images", "labels"):
+        for place, inside, files in os.walk(root / top):
+            folder = Path(place)
+            folders.append(folder)
+            links = [name for name in inside if (folder / name).is_symlink()]
+            foreign = [folder / name for name in (*links, *files) if folder / name not in made]
+            # What a process left that was killed while it wrote.
+            foreign = [path for path in foreign if not (path.name[0] == "." and path.name.endswith(".tmp"))]
+            if foreign or folder.is_symlink():
+                raise OutputError(
+                    f"{(foreign or [folder])[0]}: is no file of the sample data set; move it, or choose another output "
+                    "folder."
+                )
+    for folder in reversed(folders):
+        for path in list(folder.iterdir()):
+            if not path.is_dir():
+                path.unlink()
+        folder.rmdir()
 
 
 @contextmanager

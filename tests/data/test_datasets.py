@@ -1,6 +1,5 @@
 import json
 import logging
-import time
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,7 @@ from support.frames import make_frame, write_image
 
 import bdd100k_d2
 from bdd100k_d2.data.datasets import load_det, load_images, load_masks
-from bdd100k_d2.data.labels import Frame, ImageSize, LabelAttributes, write_frames
+from bdd100k_d2.data.labels import Frame, LabelAttributes, write_frames
 from bdd100k_d2.data.masks import mask_stem, read_mask
 from bdd100k_d2.data.register import all_splits, locate, register_all
 from bdd100k_d2.errors import DataError
@@ -225,30 +224,6 @@ def test_the_default_root_is_the_environments(monkeypatch: pytest.MonkeyPatch) -
     assert locate("bdd100k_sem_seg_train").labels == Path("datasets/bdd100k/labels/sem_seg/masks/train")
     with pytest.raises(KeyError, match="no dataset 'bdd100k_det_dev'; there are bdd100k_det_train"):
         locate("bdd100k_det_dev")
-
-
-def test_ten_thousand_frames_are_read_in_time(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    frames = []
-    for i in range(10_000):
-        corners = rng.uniform(0, 600, (18 + i % 2, 4)).round(6)
-        frame = make_frame(f"{i:08x}.jpg", *(("traffic light", x, y, x + w, y + h) for x, y, w, h in corners.tolist()))
-        frame.size = ImageSize(1280, 1280)
-        for label in frame.labels:
-            label.attributes = LabelAttributes(occluded=False, truncated=True, trafficLightColor="none")
-        frames.append(frame)
-    write_frames(frames, tmp_path / "labels.json")
-    (tmp_path / "images").mkdir()
-    for frame in frames:
-        (tmp_path / "images" / frame.name).touch()
-    times = []
-    for _ in range(3):
-        # Of the processor, not of the clock, and the best one: others may be at work beside the test.
-        start = time.process_time()
-        records = load_det(tmp_path / "labels.json", tmp_path / "images")
-        times.append(time.process_time() - start)
-    assert sum(len(record["annotations"]) for record in records) == 185_000
-    assert min(times) < 1.5, times
 
 
 def test_the_real_files_load(real_root: Path) -> None:

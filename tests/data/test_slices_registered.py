@@ -20,7 +20,13 @@ from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check.official import VAL_FRAMES
 from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
-from bdd100k_d2.data.slices import FRAME_ATTRIBUTES, KNOWN_SLICES, register_slice, slice_frames
+from bdd100k_d2.data.slices import (
+    FRAME_ATTRIBUTES,
+    KNOWN_SLICES,
+    register_config_slices,
+    register_slice,
+    slice_frames,
+)
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.engine.launch import setup
 from bdd100k_d2.errors import ConfigError, DataError
@@ -438,3 +444,32 @@ def test_the_slices_of_an_attribute_are_all_frames(attribute: str) -> None:
     assert set(VAL_FRAMES[attribute]) == set(FRAME_ATTRIBUTES[attribute])
     # The published counts of the scenes and of the hours add up to 10,000, and so do those of the weather.
     assert sum(VAL_FRAMES[attribute].values()) == 10_000
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/b", "", "..", ".", "a b", "a\0b", "ü", "x" * 201])
+def test_a_name_becomes_that_of_a_folder(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"letters, digits and _\.- alone; rename it"):
+        register_slice(name, "bdd100k_det_val", timeofday="night")
+    assert name not in DatasetCatalog.list()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (None, "None is no list of slices"),
+        ({"name": "a"}, "is no list of slices"),
+        ("name", "is no list of slices"),
+        ([None], "None is no slice"),
+        ([["name"]], "is no slice"),
+        ([{"name": 3, "base": "bdd100k_det_val"}], "is no slice"),
+        ([{"name": "a", "base": "bdd100k_det_val", "weather": [["rainy"]]}], r"weather is never \['rainy'\]"),
+        ([{"name": "a", "base": "bdd100k_det_val", "weather": None}], "weather is never None"),
+        ([{"name": "a", "base": "bdd100k_det_val", "\x1b[31m": "x"}], r"no attribute '\\+x1b"),
+        ([{"name": "../../a", "base": "bdd100k_det_val", "weather": "rainy"}], "rename it"),
+    ],
+)
+def test_slices_of_a_config_that_cannot_be(root: Path, rows: object, message: str) -> None:
+    register_all(root)
+    cfg = CfgNode({"DATASETS": {"SLICES": rows}})
+    with pytest.raises(ConfigError, match=message):
+        register_config_slices(cfg)

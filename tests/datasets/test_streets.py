@@ -244,6 +244,59 @@ def test_interrupted_sample_is_drawn_again(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.rglob("sample.incomplete"))
 
 
+@pytest.mark.parametrize("how", ["interrupted", "forced", "older", "empty marker"])
+def test_files_of_others_among_the_sample_are_not_removed(frame_root: Path, how: str) -> None:
+    base = frame_root / "bdd100k"
+    if "marker" in how or how == "interrupted":
+        (base / "sample.json").rename(base / "sample.incomplete")
+    if how == "empty marker":
+        (base / "sample.incomplete").write_bytes(b"")
+    if how == "older":
+        (base / "sample.json").write_text(json.dumps(json.loads((base / "sample.json").read_text()) | {"version": 0}))
+    mine = base / "images/100k/val/b1c66a42-6f7d68ca.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    before = files(frame_root)
+    with pytest.raises(OutputError, match=r"b1c66a42-6f7d68ca\.jpg: is no file of the sample data set; move it"):
+        make_sample(frame_root, train=1, val=0, test=0, force=how == "forced")
+    assert files(frame_root) == before
+    mine.unlink()
+    (base / "images/100k/.a.jpg.17.tmp").touch()
+    assert make_sample(frame_root, train=1, val=0, test=0, force=how == "forced")
+    assert not list(frame_root.rglob("*.tmp"))
+
+
+def test_a_marker_that_a_killed_run_left_gives_no_right_to_a_folder(tmp_path: Path) -> None:
+    base = tmp_path / "bdd100k"
+    (base / "images").mkdir(parents=True)
+    (base / "sample.incomplete").touch()
+    (base / "images/mine.jpg").write_text("mine")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "mine.png").touch()
+    with pytest.raises(OutputError, match=r"images/mine\.jpg: is no file of the sample"):
+        make_sample(tmp_path, train=1, val=0, test=0)
+    (base / "images/mine.jpg").unlink()
+    (base / "labels").symlink_to(store)
+    with pytest.raises(OutputError, match=r"labels/mine\.png: is no file of the sample"):
+        make_sample(tmp_path, train=1, val=0, test=0)
+    (store / "mine.png").unlink()
+    with pytest.raises(OutputError, match="labels: is no file of the sample"):
+        make_sample(tmp_path, train=1, val=0, test=0)
+    assert not any(store.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"version": 1}', '{"version":1,"train":99999,"val":0,"test":0,"seed":0}', "[" * 10**5, "\xe9"],
+)
+def test_a_manifest_of_no_sample_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "bdd100k").mkdir()
+    (tmp_path / "bdd100k/sample.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(OutputError, match=r"sample\.json: not readable .*remove its folder or choose another"):
+        make_sample(tmp_path, train=1, val=0, test=0, force=True)
+
+
 def test_other_arguments_need_force(frame_root: Path) -> None:
     before = files(frame_root)
     with pytest.raises(OutputError, match=r"other arguments.*--force"):
@@ -273,7 +326,7 @@ def test_foreign_data_is_never_touched(tmp_path: Path, force: bool) -> None:
 
 def test_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another output folder"):
+    with pytest.raises(OutputError, match="choose another"):
         make_sample(tmp_path / "file", train=1, val=0, test=0)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from detectron2.config import CfgNode
 from support import ROOT
+from support.commands import run_tool
 
 import bdd100k_d2
 from bdd100k_d2.drawing.dataset_images import draw_record, draw_sample, write_dataset_images, write_loader_images
@@ -161,6 +162,18 @@ def test_the_labels_are_not_drawn_over(tiny_root: Path, overwrite: bool) -> None
     with pytest.raises(OutputError, match="holds files of the data set"):
         write_dataset_images("bdd100k_sem_seg_val", tiny_root / "bdd100k/images/10k/val", None, overwrite)
     assert {path: path.read_bytes() for path in masks.iterdir()} == before
+
+
+def test_the_command_draws_nothing_into_linked_data(tiny_root: Path, tmp_path: Path) -> None:
+    labels, store = tiny_root / "bdd100k/labels", tmp_path / "store"
+    labels.rename(store)
+    labels.symlink_to(store)
+    before = sorted(store.rglob("*"))
+    arguments = ["--dataset", "bdd100k_sem_seg_val", "--root", tiny_root, "--overwrite", "--out"]
+    for place in (store / "sem_seg/masks/val", store / "new", labels / "new"):
+        done = run_tool("visualize_data", *arguments, place)
+        assert done.returncode == 2 and "lies in the data, which is only read" in done.stderr
+    assert sorted(store.rglob("*")) == before
 
 
 def test_images_are_not_replaced_unasked(tiny_root: Path, tmp_path: Path) -> None:

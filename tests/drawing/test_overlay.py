@@ -1,8 +1,5 @@
 """Objects, classes of pixels and the legend, on a flat image whose every pixel is known."""
 
-import time
-
-import cv2
 import numpy as np
 import pytest
 
@@ -150,30 +147,3 @@ def test_masks_must_fit_the_image() -> None:
         draw_classes(IMAGE, np.zeros((60, 80), np.uint8), CLASSES)
     with pytest.raises(ValueError, match="RGB image of shape"):
         add_legend(IMAGE[..., 0], CLASSES, [])
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_thirty_objects_are_drawn_in_ten_milliseconds_of_one_core(masked: bool) -> None:
-    random = np.random.default_rng(0)
-    image = random.integers(0, 255, (720, 1280, 3), np.uint8)
-    starts = random.uniform((0, 200), (1100, 500), (30, 2)).round()
-    corners = np.concatenate([starts, starts + random.uniform(15, 180, (30, 2)).round()], axis=1)
-    scores = random.uniform(0.3, 1, 30)
-    regions = np.zeros((30, 720, 1280), bool)
-    for region, (left, top, right, bottom) in zip(regions, corners.astype(int), strict=True):
-        region[top : bottom + 1, left : right + 1] = True
-    owners = stack_masks(regions, corners, scores) if masked else None
-    found = Objects(corners, random.integers(0, 10, 30), scores, owners)
-    classes = visible_classes(TASKS["det"].names, TASKS["det"].colors)
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    times = []
-    try:
-        for _ in range(15):
-            # Of the processor, not of the clock, and the best one: others may be at work beside the test.
-            start = time.process_time()
-            add_legend(draw_objects(image, found, classes), classes, found.classes.tolist())
-            times.append(time.process_time() - start)
-    finally:
-        cv2.setNumThreads(threads)
-    assert min(times) < 0.01, times

@@ -1,6 +1,8 @@
 """How a training is started, and what is refused."""
 
 import os
+import subprocess
+import sys
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import pytest
 import torch
 import torch.distributed as dist
 from detectron2.engine import default_argument_parser
+from support import ROOT
 
 from bdd100k_d2.config import config_folder
 from bdd100k_d2.engine.launch import launch
 from bdd100k_d2.engine.rendezvous import fresh_store
-from bdd100k_d2.errors import ConfigError
+from bdd100k_d2.errors import ConfigError, OutputError
 
 SAMPLE = config_folder() / "sample/faster_rcnn_R_18_FPN.yaml"
 
@@ -49,6 +52,25 @@ def test_gpus_that_are_not_there(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(ConfigError, match=message):
         start(*arguments)
+
+
+@pytest.mark.parametrize("by_torchrun", [False, True])
+def test_the_second_of_two_trainings_in_one_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by_torchrun: bool
+) -> None:
+    if by_torchrun:
+        under_torchrun(monkeypatch)
+    out = str(tmp_path / "out")
+    code = f"from pathlib import Path; from bdd100k_d2.lock import locked; import sys\nwith locked(Path({out!r})):"
+    command = [sys.executable, "-c", f"{code} print('x', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        with pytest.raises(OutputError, match="out: another process is writing there"):
+            start("OUTPUT_DIR", out)
+        other.communicate(b"")
+    start("OUTPUT_DIR", out)
+    with pytest.raises(ConfigError, match="OUTPUT_DIR is empty"):
+        start("OUTPUT_DIR", "")
 
 
 def test_arguments_for_another_way_to_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,3 +246,28 @@ def test_evaluators_are_chosen_by_the_dataset(tmp_path: Path) -> None:
     assert build_evaluator(cfg, "bdd100k_det_test").output_dir == tmp_path / "inference" / "bdd100k_det_test"
     with pytest.raises(ConfigError, match="no evaluator for coco_2017_val"):
         build_evaluator(cfg, "coco_2017_val")
+
+
+def test_results_stay_in_the_output_folder(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "masks").mkdir(parents=True)
+    (outside / "masks/mine.png").touch()
+    (outside / "mine.json").touch()
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    cfg.OUTPUT_DIR = str(tmp_path / "out")
+    cfg.DATASETS.TEST = ("bdd100k_det_val", "x")
+    for name in ("../../outside", "/tmp", "a/../../../outside"):
+        MetadataCatalog.get(name).set(evaluator_type="bdd100k_det", label_path="x")
+        with pytest.raises(DataError, match="is no plain name"):
+            build_evaluator(cfg, name)
+        MetadataCatalog.remove(name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/inference").symlink_to(outside)
+    with pytest.raises(DataError, match="inference/bdd100k_det_val: a link leads out of"):
+        build_evaluator(cfg, "bdd100k_det_val")
+    (tmp_path / "out/inference").unlink()
+    (tmp_path / "out/inference/bdd100k_det_val").mkdir(parents=True)
+    (tmp_path / "out/inference/bdd100k_det_val/masks").symlink_to(outside / "masks")
+    with pytest.raises(DataError, match="masks: a link leads out of"):
+        build_evaluator(cfg, "bdd100k_det_val").reset()
+    assert sorted(path.name for path in outside.rglob("*")) == ["masks", "mine.json", "mine.png"]

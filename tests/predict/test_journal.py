@@ -1,11 +1,22 @@
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
 
-from bdd100k_d2.errors import ConfigError, DataError, OutputError
-from bdd100k_d2.predict.journal import FILE_NAME, Entry, FileStamp, FrameLine, Journal, RunSettings, whole_batches
+from bdd100k_d2.errors import BDD100KError, ConfigError, DataError, OutputError
+from bdd100k_d2.predict.journal import (
+    FILE_NAME,
+    Entry,
+    FileStamp,
+    FrameLine,
+    Journal,
+    RunSettings,
+    read_lines,
+    whole_batches,
+)
 
 SETTINGS = RunSettings("det", "images", None, "abc", "w.pth", None, None, False, 1, False)
 SOURCE = ("/in/a.jpg", 9, 1)
@@ -107,6 +118,63 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(DataError, match="frames.jsonl: not the record of a run"):
         opened(tmp_path)
+
+
+HEAD = msgspec.json.encode(SETTINGS) + b"\n"
+DEEP = b'{"x":' + b"[" * 100_000 + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"name":"../../a.jpg","size":[9,16]}', "no plain name"),
+        (b'{"name":"/etc/passwd","error":"x"}', "no plain name"),
+        (b'{"name":"a\\u0000.jpg","error":"x"}', "no plain name"),
+        (b'{"name":"","error":"x"}', "no plain name"),
+        (b'{"name":"a\xe9.jpg","error":"x"}', "utf-8|UTF-8"),
+        (b'{"name":"a.jpg"}', "neither a size nor an error"),
+        (b'{"name":"a.jpg","size":[-9,16]}', "-9 x 16 pixels"),
+        (b'{"name":"a.jpg","size":[9]}', "Expected `array` of length 2"),
+        (b'{"name":"a.jpg","size":[9,16],"corners":[[1,2,3,4]],"classes":[2],"scores":[]}', "1 boxes, 1 classes and 0"),
+        (
+            b'{"name":"a.jpg","size":[9,16],"corners":[[1,2,3,4]],"classes":[99],"scores":[1]}',
+            "a class that det has",
+        ),
+        (
+            b'{"name":"a.jpg","size":[9,16],"corners":[[1,2,3,4]],"classes":[-1],"scores":[1]}',
+            "a class that det has",
+        ),
+        (b'{"name":"a.jpg","size":[9,16],"scores":[1e999]}', "out of range"),
+        (b'{"name":"a.jpg","size":[9,%s]}' % (b"9" * 5000), "out of range"),
+        (b"null", "Expected `object`"),
+        (DEEP[:-1], "recursion|depth"),
+    ],
+)
+def test_a_damaged_line_is_refused_by_its_number(tmp_path: Path, line: bytes, message: str) -> None:
+    (tmp_path / FILE_NAME).write_bytes(HEAD + line + b"\n")
+    with pytest.raises(DataError, match=rf"frames.jsonl: not the record of a run \(line 2: .*({message})"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("video", ["../a.mp4", "/tmp/a.mp4", "a.jpg", "", ".."])
+def test_a_record_whose_video_leads_elsewhere_is_refused(tmp_path: Path, video: str) -> None:
+    content = msgspec.json.encode(msgspec.structs.replace(SETTINGS, video=video)) + b"\n"
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(DataError, match="frames.jsonl: not the record of a run"):
+        opened(tmp_path)
+
+
+def test_whatever_is_changed_in_a_record_it_is_read_or_refused(tmp_path: Path) -> None:
+    whole = write(tmp_path, LINE, FrameLine("b.jpg", error="damaged"), LINE)
+    random = Random(0)
+    for _ in range(1500):
+        content = bytearray(whole)
+        for _ in range(random.randint(1, 3)):
+            place = random.randrange(len(content))
+            content[place : place + random.choice((0, 1, 1, 9))] = random.choice((b"", b"\xff", b"[", b"9", b'"', b"-"))
+        (tmp_path / FILE_NAME).write_bytes(content)
+        with suppress(BDD100KError), opened(tmp_path) as journal:
+            assert {*lines(journal)} <= {line.name for line, _ in read_lines(tmp_path / FILE_NAME)}
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import runpy
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -382,6 +383,71 @@ def test_another_video_of_that_name_is_not_replaced(det: CfgNode, images: Path, 
     (out / "a.mp4").unlink()
     run(det, video, out, Scripted(), overwrite=True)
     assert run(det, video, out, Scripted(), overwrite=True, limit=2).frames == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"film":null', b'"film":"../mine.mp4"'),
+        (b'"film":null', b'"film":"%s"'),
+        (b'"name":"0.jpg"', b'"name":"../mine.jpg"'),
+        (b'"name":"0.jpg"', b'"name":"%s"'),
+    ],
+)
+def test_a_poisoned_record_removes_nothing(det: CfgNode, images: Path, tmp_path: Path, old: bytes, new: bytes) -> None:
+    out = tmp_path / "out"
+    run(det, images, out, Scripted(), overlay=True)
+    mine = [tmp_path / "mine.mp4", tmp_path / "mine.jpg", out / "mine.jpg"]
+    for path in mine:
+        path.write_text("mine")
+    record = out / "frames.jsonl"
+    new = new.replace(b"%s", bytes(mine[0]))
+    assert old in record.read_bytes()
+    record.write_bytes(record.read_bytes().replace(old, new))
+    before = contents(tmp_path)
+    for options in ({"overwrite": True}, {"resume": True}):
+        with pytest.raises(DataError, match="frames.jsonl: not the record of a run"):
+            run(det, images, out, Scripted(), overlay=True, **options)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["overlays", "det.json", "frames.jsonl"])
+@pytest.mark.parametrize("option", ["resume", "overwrite"])
+def test_nothing_is_written_or_removed_through_a_link(
+    det: CfgNode, images: Path, tmp_path: Path, name: str, option: str
+) -> None:
+    out = tmp_path / "out"
+    run(det, images, out, Scripted(), overlay=True)
+    (out / name).rename(tmp_path / name)
+    (out / name).symlink_to(tmp_path / name)
+    before = contents(tmp_path)
+    with pytest.raises(DataError, match=f"{name}: a link leads out of"):
+        run(det, images, out, Scripted(), overlay=True, **{option: True})
+    assert contents(tmp_path) == before
+
+
+def test_the_second_of_two_runs_is_refused(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first, second = (PredictionRun(det, find_input(str(images), out), out) for _ in range(2))
+    first.run(Scripted())
+    before = contents(out)
+    with pytest.raises(OutputError, match="the results of an earlier run are there"):
+        second.run(Scripted())
+    assert contents(out) == before and ".bdd100k_d2.lock" not in before
+
+
+def test_a_run_beside_another_process_is_refused(det: CfgNode, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    mine = PredictionRun(det, find_input(str(images), out), out)
+    code = f"import pathlib, sys; from bdd100k_d2.lock import locked\nwith locked(pathlib.Path({str(out)!r})):"
+    command = [sys.executable, "-c", f"{code} print('x', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        for start in (lambda: mine.run(Scripted()), lambda: run(det, images, out, Scripted(), overwrite=True)):
+            with pytest.raises(OutputError, match="out: another process is writing there; wait for its end, stop it"):
+                start()
+        other.communicate(b"")
+    assert mine.run(Scripted()).frames == 5
 
 
 def test_images_are_not_replaced_by_results(det: CfgNode, tmp_path: Path) -> None:

@@ -77,6 +77,32 @@ def test_a_flag_that_was_forgotten_costs_no_frames(root: Path, tmp_path: Path) -
     assert findings == [] and summary.predicted == 2
 
 
+def test_a_file_that_is_there_is_replaced_if_the_user_says_so_or_the_run_made_it(root: Path, tmp_path: Path) -> None:
+    cfg, out = detector(tmp_path / "weights"), tmp_path / "submission.json"
+    out.write_text("mine")
+    with pytest.raises(OutputError, match=r"submission.json: is there; give --overwrite"):
+        SubmissionRun(cfg, "det", out, "test", root)
+    SubmissionRun(cfg, "det", out, "test", root, overwrite=True).run(Predictor(cfg))
+    made = out.read_bytes()
+    _, summary = SubmissionRun(cfg, "det", out, "test", root, resume=True).run(Predictor(cfg))
+    assert summary.predicted == 0 and out.read_bytes() == made
+    out.write_text("mine")
+    with pytest.raises(OutputError, match=r"submission.json: is there, but was not made of .*_det_frames; move it"):
+        SubmissionRun(cfg, "det", out, "test", root, resume=True)
+    assert out.read_text() == "mine"
+
+
+def test_a_file_is_not_written_among_the_images(root: Path, tmp_path: Path) -> None:
+    cfg, images = detector(tmp_path / "weights"), root / "bdd100k/images/100k/test"
+    for out in (images / "a.json", images / "new/a.json"):
+        with pytest.raises(OutputError, match="only read; choose another place"):
+            SubmissionRun(cfg, "det", out, "test", root)
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(OutputError, match="is a folder; give the path of a file"):
+        SubmissionRun(cfg, "det", tmp_path / "a.json", "test", root)
+    assert len([*images.iterdir()]) == 2
+
+
 def test_what_cannot_be_asked_for(root: Path, tmp_path: Path) -> None:
     cfg = detector(tmp_path / "weights")
     for task, path, message in (

@@ -70,6 +70,40 @@ def test_a_log_of_evaluations_alone_has_no_training(log: Path) -> None:
     assert history.iterations == 0 and history.seconds == 0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"iteration": 29, "x": ' + "[" * 100_000,
+        '{"iteration": ' + "9" * 5000 + "}",
+        '{"iteration": 1e3, "total_loss": 9}',
+        '{"iteration": NaN, "total_loss": 9}',
+        '{"iteration": true, "total_loss": 9}',
+        '{"iteration": "29", "total_loss": 9}',
+        '{"iteration": -29, "total_loss": 9}',
+        '{"iteration": 99999999999999999999, "total_loss": 9}',
+        '{"iteration": null}',
+        '[{"iteration": 29}]',
+        '{"total_loss": 9}',
+    ],
+)
+def test_a_line_that_is_no_record_is_skipped_and_counted(
+    log: Path, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = '{"iteration": 19, "total_loss": 3.0}\n'
+    log.write_text(f"{good}{line}\n{line}\n")
+    with caplog.at_level(logging.WARNING):
+        history = read_history(log)
+    assert (history.iterations, history.series("total_loss")[1].tolist()) == (20, [3.0])
+    assert caplog.messages == [f"{log}: line 2 is not a complete record and is skipped, as are 1 more."]
+
+
+def test_what_no_plot_can_show_is_left_out(log: Path) -> None:
+    values = {"total_loss": 10**400, "a": [1], "b": {"c": 1}, "d": -1e300, "\x1b[31m": 1.0, "x" * 999: 1.0, "time": 0.5}
+    history = read_history(write(log, {"iteration": 19, **values}))
+    assert history.names() == ["d", "time"] and history.series("d")[1].tolist() == []
+
+
 @pytest.mark.parametrize("content", [b"", b"no json\n", b'[1, 2]\n{"loss": 3}\n', b"\xff\xfe"])
 def test_a_file_without_a_record_is_refused_by_name(log: Path, content: bytes) -> None:
     log.write_bytes(content)

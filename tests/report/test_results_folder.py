@@ -70,13 +70,42 @@ def test_what_cannot_be_read_is_not_said_of_the_page(tmp_path: Path) -> None:
         pytest.fail("the folder cannot be made")
 
 
+def page_of(text: str) -> str:
+    return f'<meta name="generator" content="bdd100k_d2 report">{text}'
+
+
 def test_two_pages_are_made_beside_each_other(tmp_path: Path) -> None:
     # Processes of two containers may have one number, and one that was killed leaves its folder.
     with new_page(tmp_path / "page") as first:
         with new_page(tmp_path / "page") as second:
-            (second / "index.html").write_text("second")
-        (first / "index.html").write_text("first")
-    assert contents(tmp_path / "page") == {"assets": None, "index.html": b"first"}
+            (second / "assets/a.svg").write_text("second")
+            (second / "assets/b.svg").write_text("second")
+            (second / "index.html").write_text(page_of('"assets/a.svg" "assets/b.svg"'))
+        (first / "assets/a.svg").write_text("first")
+        (first / "index.html").write_text(page_of('"assets/a.svg"'))
+    page = page_of('"assets/a.svg"').encode()
+    assert contents(tmp_path / "page") == {"assets": None, "assets/a.svg": b"first", "index.html": page}
+
+
+def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
+    def make(out: Path) -> None:
+        with new_page(out) as page:
+            (page / "assets/a.svg").write_text("new")
+            (page / "index.html").write_text(page_of('"assets/a.svg"'))
+
+    out = tmp_path / "page"
+    (out / "assets").mkdir(parents=True)
+    (out / "assets/a.svg").write_text("mine")
+    with pytest.raises(OutputError, match=r"assets/a\.svg: is there, and of no page; choose another --out"):
+        make(out)
+    assert contents(out) == {"assets": None, "assets/a.svg": b"mine"}
+    (out / "assets").rename(tmp_path / "elsewhere")
+    (out / "assets").symlink_to(tmp_path / "elsewhere")
+    # Also the page that says that the files are its own.
+    (out / "index.html").write_text(page_of('"assets/a.svg"'))
+    with pytest.raises(OutputError, match="assets: a link leads out of"):
+        make(out)
+    assert (tmp_path / "elsewhere/a.svg").read_text() == "mine"
 
 
 def test_a_page_takes_the_place_of_an_older_one(det: Files, tmp_path: Path) -> None:

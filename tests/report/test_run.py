@@ -101,6 +101,12 @@ def test_the_data_root_is_the_one_of_the_environment(tmp_path: Path, monkeypatch
     assert run.evaluations[0].split.images == tmp_path / "elsewhere/bdd100k/images/100k/val"
 
 
+def change_config(folder: Path, part: str, **values: object) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config[part] |= values
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
 def break_config(folder: Path, content: str) -> None:
     (folder / "config.yaml").write_text(content)
 
@@ -109,10 +115,36 @@ def break_config(folder: Path, content: str) -> None:
     ("spoil", "message"),
     [
         (lambda f: (f / "config.yaml").unlink(), r"config\.yaml: no such file; give the OUTPUT_DIR"),
-        (lambda f: break_config(f, "a: [1"), r"config\.yaml: the config cannot be read"),
-        (lambda f: break_config(f, "!!python/object/apply:os.getcwd []"), r"config\.yaml: the config cannot be read"),
+        (lambda f: break_config(f, "a: [1"), r"config\.yaml: no usable YAML"),
+        (lambda f: break_config(f, "!!python/object/apply:os.getcwd []"), r"config\.yaml: no usable YAML"),
         (lambda f: break_config(f, "- 1"), r"config\.yaml: not a config of Detectron2"),
         (lambda f: break_config(f, "MODEL: {}"), r"config\.yaml: no key DATASETS\.TEST"),
+        (lambda f: write_config(f, "../../x"), r"DATASETS\.TEST: '\.\./\.\./x' is no plain name"),
+        (lambda f: write_config(f, "/etc", "bdd100k_det_val"), r"DATASETS\.TEST: '/etc' is no plain name"),
+        (lambda f: change_config(f, "DATASETS", TEST="bdd100k_det_val"), r"DATASETS\.TEST is no list of names"),
+        (lambda f: change_config(f, "DATASETS", TEST=[3]), r"DATASETS\.TEST is no list of names"),
+        (lambda f: change_config(f, "DATASETS", TRAIN={"a": 1}), r"DATASETS\.TRAIN is no list of names"),
+        (lambda f: change_config(f, "DATASETS", SLICES=None), r"DATASETS\.SLICES is no list of slices"),
+        (lambda f: change_config(f, "DATASETS", SLICES=[[]]), r"DATASETS\.SLICES is no list of slices, each with"),
+        (
+            lambda f: change_config(f, "DATASETS", SLICES=[{"name": "a"}]),
+            r"DATASETS\.SLICES is no list of slices, each",
+        ),
+        (
+            lambda f: change_config(f, "DATASETS", SLICES=[{"name": "../a", "base": "b"}]),
+            r"SLICES: slice '\.\./a': a name",
+        ),
+        (lambda f: change_config(f, "SOLVER", MAX_ITER="many"), r"SOLVER\.MAX_ITER is no whole number from 0"),
+        (lambda f: change_config(f, "SOLVER", IMS_PER_BATCH=True), r"SOLVER\.IMS_PER_BATCH is no whole number"),
+        (lambda f: break_config(f, "SOLVER: " + "9" * 5000), r"config\.yaml: no usable YAML"),
+        (lambda f: change_config(f, "SOLVER", BASE_LR=float("nan")), r"SOLVER\.BASE_LR is no number"),
+        (lambda f: change_config(f, "SOLVER", BASE_LR=[0.1]), r"SOLVER\.BASE_LR is no number"),
+        (lambda f: change_config(f, "MODEL", BACKBONE=3), r"no key MODEL\.BACKBONE\.NAME"),
+        (lambda f: change_config(f, "MODEL", META_ARCHITECTURE=None), r"MODEL\.META_ARCHITECTURE is no text"),
+        (lambda f: break_config(f, "SOLVER: 0x" + "f" * 9000), r"config\.yaml: no key"),
+        (lambda f: break_config(f, "DATASETS: 2001-99-99"), r"config\.yaml: no usable YAML"),
+        (lambda f: break_config(f, "[" * 5000), r"config\.yaml: no usable YAML"),
+        (lambda f: (f / "config.yaml").write_bytes(b"a: \xe9"), r"config\.yaml: not a text file in UTF-8"),
         (lambda f: write_config(f), r"config\.yaml: DATASETS\.TEST names no data set"),
         (lambda f: write_config(f, "coco_2017_val"), r"config\.yaml: .*coco_2017_val.*bdd100k_det_val"),
         (lambda f: write_config(f, "my_slice"), r"config\.yaml: .*no dataset 'my_slice'.*slices of them such as"),

@@ -2,6 +2,7 @@ import sys
 import time
 
 import pytest
+from benchmarks.parts import run_part_benchmark
 from benchmarks.process import measure
 
 from bdd100k_d2.errors import DataError
@@ -44,3 +45,15 @@ def test_a_command_that_is_not_there() -> None:
 def test_a_command_that_fails() -> None:
     with pytest.raises(DataError, match=r"fails with exit status 3:\nno such luck"):
         measure([sys.executable, "-c", "import sys; print('no such luck', file=sys.stderr); sys.exit(3)"])
+
+
+def test_parts_are_measured() -> None:
+    report = run_part_benchmark(frames=20, repeat=1)
+    assert [one.name for one in report.parts] == [
+        "draw 30 objects with boxes",
+        "draw 30 objects with masks",
+        "read the labels of 20 frames",
+        "import bdd100k_d2",
+    ]
+    assert all(one.milliseconds > 0 for one in report.parts)
+    assert report._replace(machine={"Python": "3.11"}).text().startswith("Python 3.11\n\n| part | ms |\n|---|--:|\n")

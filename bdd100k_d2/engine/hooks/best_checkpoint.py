@@ -41,9 +41,12 @@ class BestCheckpointer(hooks.BestCheckpointer):
         except WeightsError as error:
             logger.warning("%s The next score is taken for the best one.", error)
             return
-        best = content.get("best") or {}
-        if content.get("run") == self._checkpointer.run and best.get("metric") == self._val_metric:
-            self.best_metric, self.best_iter = best["value"], best["iteration"]
+        best = content.get("best")
+        if content.get("run") != self._checkpointer.run or not isinstance(best, dict):
+            return
+        value, iteration = best.get("value"), best.get("iteration")
+        if best.get("metric") == self._val_metric and isinstance(value, float) and isinstance(iteration, int):
+            self.best_metric, self.best_iter = value, iteration
 
     def after_train(self) -> None:
         """Looks at the last evaluation, if the training came to its end and its score was not looked at."""

@@ -69,6 +69,8 @@ class WeightAverage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from a checkpoint; raises `WeightsError` if its average is not of this model."""
         weights = state["weights"]
+        if type(state["updates"]) is not int or state["updates"] < 0:
+            raise WeightsError("The number of updates of the moving average (key 'ema') is none.")
         if {name: p.shape for name, p in weights.items()} != {name: p.shape for name, p in self._average.items()}:
             raise WeightsError(
                 "The moving average (key 'ema') of the checkpoint is not of this model: resume with the config that "
@@ -76,7 +78,7 @@ class WeightAverage:
             )
         for name, tensor in self._average.items():
             tensor.copy_(weights[name])
-        self.updates = int(state["updates"])
+        self.updates = state["updates"]
 
     @torch.no_grad()
     def _set(self, weights: dict[str, Tensor]) -> None:

@@ -97,8 +97,8 @@ class MissedEvaluation(HookBase):
     def _is_finished(self, done: int) -> bool:
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            return content["run"] == self._checkpointer.run and content["iterations"] >= done
-        except (OSError, ValueError, LookupError, TypeError):
+            return bool(content["run"] == self._checkpointer.run and content["iterations"] >= done)
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             # There is none, or none that can be read: evaluating again does no harm.
             return False
 

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase
@@ -21,7 +22,7 @@ from detectron2.utils import comm
 
 from ..._version import __version__
 from ...atomic import write_atomic
-from ...errors import OutputError
+from ...errors import OutputError, shown
 from ..fingerprint import changes, fingerprint
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,12 @@ NAME = "run.json"
 _CHECKOUT = Path(__file__).parents[2]
 # Seconds that git may take on a slow disk.
 _PATIENCE = 30
+
+
+class _Start(msgspec.Struct):
+    """Of an entry the fingerprints, by use and by data set."""
+
+    data: dict[str, dict[str, dict[str, int | str | None]]] = {}
 
 
 class RunRecord(HookBase):
@@ -101,14 +108,14 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        entries = json.loads(path.read_text())
-        if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
-            return entries
-        problem = "not a list of starts"
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        # What is compared with is checked, what is kept beside it stays whatever it is.
+        msgspec.convert(entries, list[_Start])
+        return entries
     except FileNotFoundError:
         return []
-    except (ValueError, OSError) as error:
-        problem = str(error)
+    except (ValueError, RecursionError, OSError) as error:
+        problem = shown(error)
     aside = path.with_name(f"{path.name}.damaged")
     try:
         path.replace(aside)

@@ -13,7 +13,7 @@ from detectron2.utils import comm
 
 from ...atomic import write_atomic
 from ...checkpoint.saving import TrainingCheckpointer
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 
 logger = logging.getLogger(__name__)
 
@@ -116,11 +116,11 @@ class EarlyStopping(HookBase):
                 logger.warning("%s is of an earlier run: early stopping starts anew.", self.path)
                 return []
             if content["metric"] != self.metric:
-                logger.warning("%s is about %s: early stopping starts anew.", self.path, content["metric"])
+                logger.warning("%s is about %s: early stopping starts anew.", self.path, shown(content["metric"]))
                 return []
             return [IterationScore(int(iteration), float(value)) for iteration, value in content["scores"]]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            logger.warning("%s: the scores cannot be read (%s): early stopping starts anew.", self.path, error)
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+            logger.warning("%s: the scores cannot be read (%s): early stopping starts anew.", self.path, shown(error))
             return []
 
 

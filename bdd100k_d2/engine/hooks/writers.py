@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import re
 import resource
 import sys
 from collections import defaultdict
@@ -149,7 +150,7 @@ class WandbWriter(EventWriter):
             ) from error
         self._image = wandb.Image
         id_path = Path(cfg.OUTPUT_DIR) / "wandb_run.txt"
-        known = id_path.read_text(encoding="utf-8").strip() if start_iteration and id_path.exists() else None
+        known = _run_id(id_path) if start_iteration else None
         self._run: Any = wandb.init(
             project=cfg.WANDB.PROJECT,
             name=cfg.WANDB.NAME or None,
@@ -180,6 +181,16 @@ class WandbWriter(EventWriter):
         self._run.finish()
 
 
+def _run_id(path: Path) -> str | None:
+    """The run of Weights & Biases to go on with; None where there is none, or what is no name of one."""
+    try:
+        name = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    # It becomes a part of an address and of folders.
+    return name if re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name) else None
+
+
 def drop_repeated(path: Path, start_iteration: int) -> None:
     """Removes from a ``metrics.json`` the iterations that a run resumed at ``start_iteration`` does again.
 
@@ -200,5 +211,5 @@ def _is_before(line: str, start: int) -> bool:
         record = json.loads(line)
         iteration = record["iteration"]
         return line.endswith("\n") and (iteration < start or (iteration == start and "total_loss" not in record))
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return False

@@ -1,11 +1,10 @@
 """Detectron2 evaluators around the official metrics, one per task, chosen by a dataset's ``evaluator_type``."""
 
-from pathlib import Path
-
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from ...errors import ConfigError
+from ...inside import inside
 from .base import OfficialEvaluator
 from .bitmasks import BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from .detection import BDD100KDetEvaluator
@@ -38,10 +37,12 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> OfficialEvaluator:
 
     Raises:
         ConfigError: the dataset is not one of BDD100K's.
+        DataError: its name, or a link, leads out of ``OUTPUT_DIR``.
     """
     kind = MetadataCatalog.get(dataset_name).get("evaluator_type", None)
     known = {f"bdd100k_{task}": evaluator for task, evaluator in EVALUATORS.items()}
     if kind not in known:
         raise ConfigError(f"no evaluator for {dataset_name} of type {kind!r}; there are {', '.join(known)}.")
-    folder = Path(cfg.OUTPUT_DIR) / "inference"
-    return known[kind](dataset_name, folder / dataset_name if len(cfg.DATASETS.TEST) > 1 else folder)
+    # Data sets of users' own may have a name such as "fog/val".
+    of_set = dataset_name.split("/") if len(cfg.DATASETS.TEST) > 1 else ()
+    return known[kind](dataset_name, inside(cfg.OUTPUT_DIR, "inference", *of_set))

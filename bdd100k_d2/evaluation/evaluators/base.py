@@ -11,6 +11,7 @@ from detectron2.utils import comm
 
 from ...data.register import existing
 from ...data.slices import slice_frames
+from ...inside import inside
 from ...tasks import TASKS
 from ..prediction_files import write_submission
 from ..toolkit_format import ToolkitScores, summary, table, write_toolkit_scores
@@ -54,10 +55,15 @@ class OfficialEvaluator(DatasetEvaluator):
         """Forgets all predictions; called first by the constructor."""
 
     def reset(self) -> None:
-        """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind."""
+        """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind.
+
+        Raises DataError where a link to another folder is in the place of the one of masks, whose files are not its.
+        """
         self._forget()
         if comm.is_main_process():
             folders = {task.result_folder for task in TASKS.values() if task.result_folder is not None}
+            for folder in folders:
+                inside(self.output_dir, folder)
             for pattern in ("*.json", "*.zip", *(f"{folder}/*.png" for folder in folders)):
                 for path in self.output_dir.glob(pattern):
                     path.unlink()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -79,6 +80,20 @@ def test_bad_arguments(sound: Path, tmp_path: Path) -> None:
         done = run("--root", sound, option, sound / "bdd100k/labels/new")
         assert done.returncode == 2 and "lies in the data, which is only read" in done.stderr
     assert run("--root", sound, "--task", "boxes").returncode == 2
+
+
+@pytest.mark.parametrize("option", ["--json", "--stats"])
+def test_linked_folders_of_the_data_are_data(sound: Path, tmp_path: Path, option: str) -> None:
+    root, store = tmp_path / "root", tmp_path / "store"
+    shutil.copytree(sound, store)
+    (root / "bdd100k").mkdir(parents=True)
+    for name in ("images", "labels"):
+        (root / "bdd100k" / name).symlink_to(store / "bdd100k" / name)
+    before = sorted(store.rglob("*"))
+    for place in ("images", "labels/new", "images/100k/val/a"):
+        done = run("--root", root, option, store / "bdd100k" / place)
+        assert done.returncode == 2 and "lies in the data, which is only read" in done.stderr
+    assert sorted(store.rglob("*")) == before
 
 
 def test_the_data_stay_as_they_are(root: Path, tmp_path: Path) -> None:

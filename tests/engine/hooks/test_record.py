@@ -171,7 +171,20 @@ def test_the_same_data_at_another_place_are_the_same(
     assert not caplog.messages
 
 
-@pytest.mark.parametrize("content", ["[{", '{"a": 1}', "[1]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[{",
+        '{"a": 1}',
+        "[1]",
+        '[{"data": null}]',
+        '[{"data": {"TRAIN": ["bdd100k_det_train"]}}]',
+        '[{"data": {"TRAIN": {"bdd100k_det_train": 3}}}]',
+        '[{"data": {"TRAIN": {"bdd100k_det_train": {"sha256": [1]}}}}]',
+        "[" * 100_000,
+        "[" + "9" * 5000 + "]",
+    ],
+)
 def test_a_damaged_record_is_put_aside(cfg: CfgNode, caplog: pytest.LogCaptureFixture, content: str) -> None:
     path = Path(cfg.OUTPUT_DIR) / "run.json"
     path.parent.mkdir()
@@ -179,6 +192,17 @@ def test_a_damaged_record_is_put_aside(cfg: CfgNode, caplog: pytest.LogCaptureFi
     record_start(cfg, seed=7, start_iter=5)
     assert len(entries(cfg)) == 1 and path.with_name("run.json.damaged").read_text() == content
     assert "run.json: unreadable" in caplog.text
+
+
+def test_a_record_of_other_fields_is_compared_with_as_far_as_it_goes(
+    cfg: CfgNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = Path(cfg.OUTPUT_DIR) / "run.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps([{"seed": [], "data": {"TRAIN": {"bdd100k_det_train": {"frames": "\x1b[31m"}}}}]))
+    with caplog.at_level(logging.WARNING, logger="bdd100k_d2"):
+        record_start(cfg, seed=7, start_iter=5)
+    assert len(entries(cfg)) == 2 and "\\x1b[31m frames before" in caplog.text and "\x1b" not in caplog.text
 
 
 def test_the_commit(tmp_path: Path) -> None:

@@ -120,6 +120,10 @@ def test_a_run_that_was_killed_counts_on(cfg: CfgNode, tmp_path: Path) -> None:
     [
         ("{", "cannot be read"),
         ('{"run": "mine", "metric": "sem_seg/mIoU", "scores": [[0, 1]]}', "is about sem_seg"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"run": "mine", "metric": "bbox/AP", "scores": [[Infinity, 1]]}', "cannot be read"),
+        ('{"run": "mine", "metric": "bbox/AP", "scores": [[1, ' + "9" * 400 + "]]}", "cannot be read"),
+        ('{"run": "mine", "metric": "bbox/AP", "scores": {"a": 1}}', "cannot be read"),
         ('{"run": "other", "metric": "bbox/AP", "scores": [[0, 1]]}', "is of an earlier run"),
     ],
 )

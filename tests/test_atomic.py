@@ -1,0 +1,60 @@
+"""What a path leads to when a file is written: links, devices, folders."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from bdd100k_d2.atomic import write_atomic
+from bdd100k_d2.errors import OutputError
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("mine")
+    link.symlink_to(target)
+    write_atomic(link, "new")
+    assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "new", "mine")
+
+
+def test_a_hard_link_is_replaced_and_the_other_name_stays(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("mine")
+    os.link(tmp_path / "one", tmp_path / "two")
+    write_atomic(tmp_path / "two", "new")
+    assert ((tmp_path / "one").read_text(), (tmp_path / "two").read_text()) == ("mine", "new")
+
+
+def test_a_device_stays_a_device(tmp_path: Path) -> None:
+    before = Path(os.devnull).stat()
+    write_atomic(os.devnull, "new")
+    (tmp_path / "null").symlink_to(os.devnull)
+    write_atomic(tmp_path / "null", "new")
+    assert Path(os.devnull).stat().st_rdev == before.st_rdev and (tmp_path / "null").is_symlink()
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_atomic(pipe, "new")
+    reader.join(20)
+    assert got == ["new"] and pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["", ".", "folder"])
+def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="is a folder; give the path of a file"):
+        write_atomic(name, "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
+    for name in ("a" * 255, "ü" * 127):
+        write_atomic(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "new"
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_atomic(tmp_path / ("a" * 256), "new")
