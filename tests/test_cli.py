@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-from bdd100k_d2.cli import INTERRUPTED, command, count, of_the_checkout, positive, refuse_inside_data, share
+from bdd100k_d2.cli import command, count, of_the_checkout, positive, refuse_inside_data, share
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.interruption import INTERRUPTED
 
 
 def test_numbers_are_read() -> None:
@@ -71,8 +72,9 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
     assert (ended.value.code, INTERRUPTED) == (130, 130)
     assert capsys.readouterr().err == "stopped; --resume goes on from here\n"
-    with pytest.raises(KeyboardInterrupt), command():
+    with pytest.raises(SystemExit, match="130"), command():
         raise KeyboardInterrupt
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_command_logs_from_its_level_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,16 +2,18 @@
 
 import argparse
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bdd100k_d2.cli import command
-from bdd100k_d2.data.convert.convert import TARGET_KINDS, convert
-from bdd100k_d2.data.convert.source import SOURCE_KINDS, SourceOptions
-from bdd100k_d2.data.labels import ImageSize
+from bdd100k_d2.cli import command, path, say
 from bdd100k_d2.tasks import TASKS
 
+if TYPE_CHECKING:
+    from bdd100k_d2.data.labels import ImageSize
 
-def _size(text: str) -> ImageSize:
+
+def _size(text: str) -> "ImageSize":
+    from bdd100k_d2.data.labels import ImageSize
+
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text} is no size; write width and height as 1280x720")
@@ -19,10 +21,13 @@ def _size(text: str) -> ImageSize:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from bdd100k_d2.data.convert.convert import TARGET_KINDS
+    from bdd100k_d2.data.convert.source import SOURCE_KINDS
+
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, metavar="SRC", help="label file, or folder of label files or masks")
+    parser.add_argument("source", type=path, metavar="SRC", help="label file, or folder of label files or masks")
     parser.add_argument(
-        "target", type=Path, metavar="DST", help=".json file; for masks a folder; for yolo the folder of the data set"
+        "target", type=path, metavar="DST", help=".json file; for masks a folder; for yolo the folder of the data set"
     )
     parser.add_argument("--to", required=True, choices=TARGET_KINDS, help="masks: bitmasks for ins_seg and pan_seg")
     parser.add_argument(
@@ -35,26 +40,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     yolo = parser.add_argument_group("YOLO")
     yolo.add_argument("--split", help="train, val or test (default: told by the name of SRC, else train)")
-    yolo.add_argument("--images", type=Path, help="from yolo: folder of the images, for their names and sizes")
+    yolo.add_argument("--images", type=path, help="from yolo: folder of the images, for their names and sizes")
     yolo.add_argument("--size", type=_size, help="size of all images as 1280x720, where the labels do not say")
-    yolo.add_argument("--classes", type=Path, help="from yolo: data.yaml or a file with one class name per line")
+    yolo.add_argument("--classes", type=path, help="from yolo: data.yaml or a file with one class name per line")
     return parser
+
+
+def _convert() -> None:
+    from bdd100k_d2.data.convert.convert import convert
+    from bdd100k_d2.data.convert.source import SourceOptions
+
+    args = _parser().parse_args()
+    options = SourceOptions(args.task, args.split, args.images, args.size, args.classes)
+    done = convert(
+        args.source, args.target, args.to, args.kind, options, args.segmentation == "polygon", args.overwrite
+    )
+    task = done.task or "unknown"
+    say(f"{done.path}: {done.frames:,} frames with {done.labels:,} labels from {done.kind}, task {task}.")
+    if done.dropped:
+        say(f"What {args.to} does not hold of them:")
+        for kind, count in done.dropped.items():
+            say(f"  {count:,} {kind}")
 
 
 def main() -> None:
     """Parses the command line, converts, and prints what was written and what DST cannot hold."""
-    args = _parser().parse_args()
-    options = SourceOptions(args.task, args.split, args.images, args.size, args.classes)
     with command():
-        done = convert(
-            args.source, args.target, args.to, args.kind, options, args.segmentation == "polygon", args.overwrite
-        )
-    task = done.task or "unknown"
-    print(f"{done.path}: {done.frames:,} frames with {done.labels:,} labels from {done.kind}, task {task}.")
-    if done.dropped:
-        print(f"What {args.to} does not hold of them:")
-        for kind, count in done.dropped.items():
-            print(f"  {count:,} {kind}")
+        _convert()
 
 
 if __name__ == "__main__":
