@@ -14,7 +14,7 @@ from typing import NoReturn
 # The exit status of a command that Ctrl-C stopped: 128 and the signal's number.
 INTERRUPTED = 130
 # Seconds in which a command that is stopped may tidy up.
-_GRACE = 1.5
+_GRACE = 1.2
 
 
 @contextmanager

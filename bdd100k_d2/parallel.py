@@ -3,7 +3,6 @@
 What runs the work is imported when there is some: every command imports this.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -77,7 +76,11 @@ def give_back_freed_memory() -> None:
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 @contextmanager
@@ -94,8 +97,9 @@ def working_processes(
     """
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
+    others = active_children()
     pool = ProcessPoolExecutor(bounded_workers(count), get_context(method), _begin, (os.getpid(), prepare, arguments))
     try:
         yield pool
@@ -103,6 +107,11 @@ def working_processes(
         raise LostProcessError(
             "a process that read files was ended by the system, perhaps for want of memory; try fewer --workers."
         ) from error
+    except KeyboardInterrupt:
+        for process in active_children():
+            if process not in others:
+                process.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -143,7 +152,7 @@ def map_files(
 
     Where a person watches, a progress bar says ``what`` is being done.
     """
-    yield from _watched(_in_order(function, items, pool, min(16, 1 + len(items) // 16)), len(items), what, "file")
+    yield from _watched(in_order(function, items, pool, min(16, 1 + len(items) // 16)), len(items), what, "file")
 
 
 def map_frames(
@@ -158,16 +167,17 @@ def map_frames(
     if workers < 2:
         yield from _watched(map(function, items), len(items), what, "frame")
         return
-    with _threads(workers) if threads else working_processes(workers, _nothing) as pool:
+    with working_threads(workers) if threads else working_processes(workers, _nothing) as pool:
         # Chunks save a round trip per frame; small ones keep the bar smooth and the memory low.
-        yield from _watched(_in_order(function, items, pool, 4), len(items), what, "frame")
+        yield from _watched(in_order(function, items, pool, 4), len(items), what, "frame")
 
 
 @contextmanager
-def _threads(count: int) -> "Iterator[Executor]":
+def working_threads(count: int) -> "Iterator[Executor]":
+    """Yields up to ``count`` threads that work; at an error or Ctrl-C they finish only what they have begun."""
     from concurrent.futures import ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(count)
+    pool = ThreadPoolExecutor(bounded_workers(count))
     try:
         yield pool
     finally:
@@ -183,9 +193,10 @@ def _nothing() -> None:
 _AHEAD = 256
 
 
-def _in_order(
+def in_order(
     function: Callable[[Item], Answer], items: Sequence[Item], pool: "Executor", size: int
 ) -> Iterator[Answer]:
+    """Yields ``function(item)`` of each item in order, from ``pool``, which takes ``size`` of them at a time."""
     chunks = (submit(pool, _each, function, items[i : i + size]) for i in range(0, len(items), size))
     pending = deque(islice(chunks, _AHEAD))
     while pending:

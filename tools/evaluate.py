@@ -6,6 +6,7 @@ import os
 import sys
 
 from bdd100k_d2.cli import command, of_the_checkout, path, say, workers
+from bdd100k_d2.inside import refuse_overwriting
 from bdd100k_d2.parallel import keep_freed_memory
 from bdd100k_d2.tasks import SPLITS, TASKS
 
@@ -67,9 +68,12 @@ def _score(args: argparse.Namespace) -> int:
         attributes=args.attributes,
         workers=args.workers,
     )
-    if args.out is not None:
-        write_toolkit_scores(evaluation.to_json(), args.out)
-    say(evaluation.text())
+    try:
+        if args.out is not None:
+            write_toolkit_scores(evaluation.to_json(), args.out)
+    finally:
+        # What took so long is shown even where it cannot be written.
+        say(evaluation.text())
     if not args.toolkit:
         return 0
     agrees, text = compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.official)
@@ -99,9 +103,9 @@ def _run() -> int:
         parser.error(f"--score-file belongs to {' and '.join(_scored_bitmasks())}")
     if args.attributes is not None and not {*args.by} & {*FRAME_ATTRIBUTES}:
         parser.error(f"--attributes belongs to --by {', '.join(FRAME_ATTRIBUTES)}")
-    inputs = [path for path in (args.gt, args.pred, args.score_file, args.attributes) if path is not None]
-    if args.out is not None and args.out.resolve() in [path.resolve() for path in inputs]:
-        parser.error(f"--out {args.out} would overwrite what is to be read")
+    inputs = [one for one in (args.gt, args.pred, args.score_file, args.attributes) if one is not None]
+    if args.out is not None:
+        refuse_overwriting(args.out, inputs)
     return _score(args) if args.check_submission is None else _check(args)
 
 

@@ -1,0 +1,83 @@
+"""Where files may lie: a name out of a file stays inside its folder, and what a command reads it does not overwrite."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .errors import DataError, OutputError, shown
+
+# So many folders in folders are looked through for links; a data set has four.
+_DEEPEST = 6
+
+
+def inside(folder: str | os.PathLike[str], *names: str) -> Path:
+    """The path of a file, or of a folder in a folder, by ``names`` that come from a file.
+
+    Raises:
+        DataError: a name is none of a file but a path, or a link there leads out of ``folder``.
+    """
+    for name in names:
+        if name in ("", ".", "..") or any(one in name for one in "/\\\0"):
+            raise DataError(f"{folder}: {shown(name)!r} is no plain name of a file in it, and is not used.")
+    path = Path(folder, *names)
+    if not _resolved(path).is_relative_to(_resolved(Path(folder))):
+        raise DataError(f"{path}: a link leads out of {folder}; put what it is a link to in its place.")
+    return path
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether ``path`` is ``folder`` or a file of it by another name, or lies in it or where a link in it leads.
+
+    So does a folder that holds a file to which such a link leads, for what is written there may replace it.
+    """
+    target, place = _resolved(path), _resolved(folder)
+    if target.is_relative_to(place):
+        return True
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        status = None
+    if place.is_file():
+        return status is not None and path.samefile(place)
+    for entry in _entries(place, set()):
+        if entry.is_symlink():
+            other = _resolved(Path(entry.path))
+            if target.is_relative_to(other) or (other.is_file() and target == other.parent):
+                return True
+        # An inode alone costs no further call of the system for each of many files.
+        elif status is not None and entry.inode() == status.st_ino and Path(entry.path).samefile(path):
+            return True
+    return False
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
+    """Raises OutputError if ``out``, which is to be written, is or lies in one of ``inputs``, also by a link."""
+    for path in inputs:
+        if lies_in(out, path):
+            raise OutputError(f"{out}: would overwrite or lie in {path}, which is only read; choose another place.")
+
+
+def _entries(folder: Path, seen: set[Path], depth: int = 0) -> Iterator["os.DirEntry[str]"]:
+    """The files and links in a folder, in those in it and in those that the links lead to."""
+    if depth > _DEEPEST or folder in seen:
+        return
+    seen.add(folder)
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except OSError:
+        # What cannot be listed is not there, or fails where it is read.
+        return
+    for entry in found:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if not is_folder:
+            yield entry
+        if is_folder or (entry.is_symlink() and entry.is_dir()):
+            yield from _entries(_resolved(Path(entry.path)), seen, depth + 1)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{shown(path)}: no usable path ({shown(error)}); choose another one.") from error
