@@ -133,7 +133,7 @@ def _told(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         detail = str(error).partition("\n")[0]
         return (
-            f"not enough memory{detail and f' ({detail})'}; give fewer --workers where there are any, or less at once."
+            f"not enough memory{detail and f' ({detail})'}; try fewer --workers where there are any, or less at once."
         )
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

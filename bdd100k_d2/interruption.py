@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from types import FrameType
 from typing import NoReturn
 
@@ -54,7 +55,7 @@ class _Stop:
 
     def listen(self) -> None:
         """Takes over SIGINT."""
-        _stay_quiet_at_the_end()
+        _prepare_forks()
         self._before = signal.signal(signal.SIGINT, self._receive)
         reads, self._writes = os.pipe()
         os.set_blocking(self._writes, False)
@@ -69,6 +70,9 @@ class _Stop:
             os.close(self._writes)
             if signal.getsignal(signal.SIGINT) == self._receive:
                 signal.signal(signal.SIGINT, self._before)
+            # While the interpreter ends, before what libraries do then: it passes by, or Python prints tracebacks.
+            atexit.unregister(_ignore_ctrl_c)
+            atexit.register(_ignore_ctrl_c)
 
     def say(self) -> None:
         """Prints the message, the first time."""
@@ -90,10 +94,10 @@ class _Stop:
             told[0] == signal.SIGINT and signal.getsignal(signal.SIGINT) == self._receive
         ):
             pass
-        os.close(reads)
         if told:
             time.sleep(_GRACE)
             self._end()
+        os.close(reads)
 
     def _end(self) -> NoReturn:
         self.say()
@@ -104,19 +108,16 @@ def _silence(_: object) -> None:
     pass
 
 
+def _ignore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _forget_in_child() -> None:
     """A process that is forked reports its signals to nobody."""
     if threading.current_thread() is threading.main_thread():
         signal.set_wakeup_fd(-1)
 
 
-_prepared = False
-
-
-def _stay_quiet_at_the_end() -> None:
-    """Lets SIGINT pass by while the interpreter ends: the work is done, and Python would print tracebacks."""
-    global _prepared
-    if not _prepared:
-        _prepared = True
-        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
-        os.register_at_fork(after_in_child=_forget_in_child)
+@cache
+def _prepare_forks() -> None:
+    os.register_at_fork(after_in_child=_forget_in_child)

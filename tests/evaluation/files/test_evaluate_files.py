@@ -146,7 +146,8 @@ def test_options_that_cannot_be_meant_are_refused(det: tuple[Path, Path], tmp_pa
     done = run("det", "--gt", det[0], "--pred", det[1], "--out", det[1])
     assert done.returncode == 1 and "would overwrite or lie in" in done.stderr
     # What was computed is printed even where it cannot be written.
-    done = run("det", "--gt", det[0], "--pred", det[1], "--out", det[1] / "below a file" / "scores.json")
+    (tmp_path / "a file").touch()
+    done = run("det", "--gt", det[0], "--pred", det[1], "--out", tmp_path / "a file" / "scores.json")
     assert done.returncode == 1 and "OVERALL" in done.stdout and "cannot be written" in done.stderr
 
 
