@@ -41,6 +41,12 @@ def share(text: str) -> float:
     return value
 
 
+def filled(text: str) -> str:
+    """The type of an argument that is a text, as a path or an address, and not empty."""
+    path(text)
+    return text
+
+
 def path(text: str) -> Path:
     """The type of an argument that is a path; the empty text, which Python takes for the current folder, is none."""
     if not text.strip() or "\0" in text:

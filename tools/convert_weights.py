@@ -5,7 +5,7 @@
 
 import argparse
 
-from bdd100k_d2.cli import command, path, say
+from bdd100k_d2.cli import command, filled, path, say
 
 
 def _convert() -> None:
@@ -13,7 +13,9 @@ def _convert() -> None:
     from bdd100k_d2.checkpoint.published import local_path
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SRC", help="checkpoint to read: a file, or a name such as bdd100k://det/...")
+    parser.add_argument(
+        "source", type=filled, metavar="SRC", help="checkpoint to read: a file, or a name such as bdd100k://det/..."
+    )
     parser.add_argument("destination", type=path, metavar="DST", help="checkpoint to write, a .pth file")
     parser.add_argument("--to", choices=LAYOUTS, default=LAYOUTS[0], help="whose names to write (default: detectron2)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST where it exists")

@@ -9,7 +9,7 @@ import argparse
 import logging
 import sys
 
-from bdd100k_d2.cli import command, path, positive, say, share
+from bdd100k_d2.cli import command, filled, path, positive, say, share
 from bdd100k_d2.parallel import spin_little
 
 SOME_UNREADABLE = 3
@@ -22,7 +22,7 @@ def _names(text: str) -> tuple[str, ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config-file", required=True, type=path, help="of the model")
-    parser.add_argument("--input", required=True, metavar="X", help="what to predict")
+    parser.add_argument("--input", required=True, type=filled, metavar="X", help="what to predict")
     parser.add_argument("--output", required=True, type=path, metavar="DIR", help="folder of the results")
     parser.add_argument("--overlay", action="store_true", help="draw the results on each image, into DIR/overlays")
     parser.add_argument(

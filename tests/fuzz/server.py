@@ -34,7 +34,7 @@ _PRELOADED = (
 
 
 def run_cases(name: str, first: int, count: int, folder: Path) -> Iterator[tuple[int, Outcome]]:
-    """Each case of a reader and its outcome, ``count`` of them from number ``first`` on; ``folder`` is for the files."""
+    """Each case of a reader and its outcome, ``count`` of them from number ``first`` on, made in ``folder``."""
     server = _server()
     number, end = first, first + count
     while number < end:
