@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,15 @@ from support.invocations import INVOCATIONS, Invocation, commands, contents, wri
 from support.walk import Case, Ended, walk
 
 RUN = [one for one in INVOCATIONS if one.runs]
+FAST = [one for one in INVOCATIONS if not one.slow]
 WRITING = [one for one in INVOCATIONS if any(word.startswith("{OUT}") for word in one.argv)]
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+# All of it takes minutes.
+SOME_AND_ALL = pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "all"]
+)
 
 
 def test_every_command_is_walked() -> None:
@@ -116,18 +123,18 @@ BAD = {
 }
 
 
-QUICK = ("empty", "Latin-1", "deep", "digits", "escapes")
+QUICK = ("Latin-1", "deep", "escapes")
 
 
-@pytest.mark.parametrize("kinds", [QUICK, pytest.param(tuple(BAD), marks=pytest.mark.slow)], ids=["some", "all"])
-def test_a_bad_file_is_no_traceback(tmp_path: Path, kinds: Sequence[str]) -> None:
-    found = {}
-    for one in INVOCATIONS:
+@SOME_AND_ALL
+def test_a_bad_file_is_no_traceback(tmp_path: Path, every: bool) -> None:
+    found, kinds = {}, tuple(BAD) if every else QUICK
+    for one in INVOCATIONS if every else FAST:
         files = read_files(one, tmp_path, ".json", ".yaml", ".txt", ".png", ".jpg", ".zip", ".pth")
         # One of each kind in each folder.
         for path in {(path.parent, path.suffix): path for path in files}.values():
             # To an image all of them are bytes.
-            for kind in kinds if path.suffix in (".json", ".yaml", ".txt") else kinds[:2]:
+            for kind in kinds if path.suffix in (".json", ".yaml", ".txt") else kinds[:1]:
                 write_inputs(tmp_path / "work")
                 path.write_bytes(BAD[kind])
                 ended = run(one, tmp_path / "work")
@@ -135,21 +142,16 @@ def test_a_bad_file_is_no_traceback(tmp_path: Path, kinds: Sequence[str]) -> Non
     ends(found)
 
 
-def test_an_argument_that_is_no_path_is_no_traceback(tmp_path: Path) -> None:
-    found = {}
+@SOME_AND_ALL
+def test_an_argument_that_is_no_path_is_no_traceback(tmp_path: Path, every: bool) -> None:
+    found, texts = {}, ("", f"{tmp_path}/a file/b", f"{tmp_path}/a file", "/no such folder/a.json", "x" * 300)
     (tmp_path / "a file").write_bytes(b"")
     for one in INVOCATIONS:
         # These begin their work at once, or their arguments are Detectron2's.
         if any(name in one.command for name in ("install", "demo", "benchmark", "train_net")):
             continue
         for name in [*one.inputs, *(["OUT"] if one in WRITING else [])]:
-            for text in (
-                "",
-                "/no such folder/a.json",
-                str(tmp_path / "a file" / "b"),
-                str(tmp_path / "a file"),
-                "x" * 300,
-            ):
+            for text in texts if every else texts[: 1 if one.heavy else 2]:
                 write_inputs(tmp_path / "work")
                 ended = run(one, tmp_path / "work", {name: text})
                 what = broken(ended)
@@ -159,17 +161,21 @@ def test_an_argument_that_is_no_path_is_no_traceback(tmp_path: Path) -> None:
     ends(found)
 
 
-def test_what_a_command_did_not_make_it_does_not_replace(tmp_path: Path) -> None:
+@SOME_AND_ALL
+def test_what_a_command_did_not_make_it_does_not_replace(tmp_path: Path, every: bool) -> None:
     found, work = {}, tmp_path / "work"
     for one in WRITING:
+        if one.slow and not every:
+            continue
         if not one.runs and "convert_weights" not in one.command:
             continue
         ending = next(word for word in one.argv if word.startswith("{OUT}")).removeprefix("{OUT}")
         places = {"a foreign file": "foreign.json", "a foreign folder": "foreign", "a pipe": f"pipe{ending}"}
         for name in one.inputs:
-            places[f"the input {name}"] = name
-            places[f"a file in {name}"] = f"{name}/new{ending}"
             places[f"what is in {name}"] = f"{name}/a.png"
+            if every or name == one.inputs[0]:
+                places[f"the input {name}"] = name
+                places[f"a file in {name}"] = f"{name}/new{ending}"
         for what, place in places.items():
             if what == "a foreign file" and one.rewrites:
                 continue

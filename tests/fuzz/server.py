@@ -3,6 +3,7 @@
 They are forked from one that has imported everything and called nothing: libraries' threads do not come along.
 """
 
+import atexit
 import faulthandler
 import json
 import os
@@ -51,8 +52,7 @@ def run_cases(name: str, first: int, count: int, folder: Path) -> Iterator[tuple
 @cache
 def _server() -> "subprocess.Popen[str]":
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    # It ends when its standard input does, with this process.
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, "-m", "fuzz.server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -60,6 +60,8 @@ def _server() -> "subprocess.Popen[str]":
         text=True,
         env=os.environ | {"PYTHONPATH": paths},
     )
+    atexit.register(server.communicate)
+    return server
 
 
 def _serve() -> None:

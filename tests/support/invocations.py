@@ -17,13 +17,15 @@ class Invocation(NamedTuple):
     """A command line. ``{name}`` stands for an input, and ``{OUT}`` and an ending for what it writes.
 
     ``heavy`` commands import PyTorch. Those that take long or fetch are not run to their end: ``runs`` is False. What
-    ``rewrites`` its output file, as the official tool does, takes one that is there.
+    ``rewrites`` its output file, as the official tool does, takes one that is there. `make test` leaves ``slow`` ones
+    out of its longest walks.
     """
 
     argv: tuple[str, ...]
     heavy: bool = False
     runs: bool = True
     rewrites: bool = False
+    slow: bool = False
 
     @property
     def command(self) -> str:
@@ -66,9 +68,13 @@ INVOCATIONS = (
     _row("tools/convert_labels.py {masks} {OUT}.json --to scalabel --task sem_seg"),
     _row(
         "tools/report.py det --gt {gt.json} --pred {pred.json} --images {images} --out {OUT} "
-        "--bootstrap 0 --frames 1 --frames-each 0"
+        "--bootstrap 0 --frames 1 --frames-each 0",
+        slow=True,
     ),
-    _row("tools/report.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT} --bootstrap 0 --frames 1"),
+    _row(
+        "tools/report.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT} --bootstrap 0 --frames 1",
+        slow=True,
+    ),
     _row("tools/report.py runs {run} --root {root} --out {OUT} --frames 1"),
     _row("tools/visualize_data.py --dataset bdd100k_det_val --root {root} --out {OUT}", heavy=True),
     _row("tools/convert_weights.py {weights.pth} {OUT}.pth", heavy=True, runs=False),
@@ -78,7 +84,7 @@ INVOCATIONS = (
     _row("tools/benchmark.py decoders --repeat 1 --out {OUT}.json", heavy=True, runs=False),
     _row("tools/demo.py --data {OUT}.data --out {OUT}", runs=False),
     _row("tools/install_detectron2.py --wheel {OUT}", runs=False),
-    _row("datasets/make_sample.py --out {OUT} --train 2 --val 1 --test 0 --workers 2"),
+    _row("datasets/make_sample.py --out {OUT} --train 2 --val 1 --test 0 --workers 2", slow=True),
     _row("-m bdd100k_d2.doctor --root {root} --output {OUT}", heavy=True),
     _row("-m bdd100k_d2.zoo det"),
 )

@@ -1,5 +1,6 @@
 """Commands run one after the other, each in a process that finds the libraries imported and can crash, hang or grow."""
 
+import atexit
 import json
 import os
 import resource
@@ -81,14 +82,15 @@ _STREAMS = (".out", ".err")
 @cache
 def _server(heavy: bool) -> "subprocess.Popen[str]":
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    # It ends when its standard input does, with this process.
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, "-m", "support.walk", *_LIBRARIES, *(_HEAVY if heavy else ())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         text=True,
     )
+    atexit.register(server.communicate)
+    return server
 
 
 def _serve() -> None:
