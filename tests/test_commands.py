@@ -11,6 +11,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -184,8 +185,11 @@ def test_what_a_command_did_not_make_it_does_not_replace(tmp_path: Path, every: 
             (work / "foreign").mkdir()
             (work / "foreign/precious.txt").write_bytes(b"precious")
             os.mkfifo(work / f"pipe{ending}")
+            # Whoever writes into it waits for a reader.
+            reader = os.open(work / f"pipe{ending}", os.O_RDONLY | os.O_NONBLOCK)
             before = contents(work)
             ended = run(one, work, {"OUT": str(work / place)})
+            os.close(reader)
             after = contents(work)
             changed = [name for name, content in before.items() if after.get(name) != content]
             # What comes to lie among labels and images is taken for one of them; a run and a root are no such folder.
@@ -306,7 +310,8 @@ def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
             start_new_session=True,
         )
         _wait_until_it_listens(process, one)
-        os.killpg(process.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
         start = time.monotonic()
         try:
             err = process.communicate(timeout=20)[1]

@@ -180,8 +180,7 @@ def _evaluate(folder: Path, task: str, truth: str = "gt", predicted: str = "pred
 
 
 def _convert(folder: Path, source: str, to: str, count: bool = True, **options: object) -> int | None:
-    from bdd100k_d2.data.convert.convert import convert
-    from bdd100k_d2.data.convert.source import SourceOptions
+    from bdd100k_d2.data.convert.convert import SourceOptions, convert
 
     target = folder / "out" if to == "masks" or to == "yolo" else folder / "out.json"
     done = convert(folder / source, target, to, options=SourceOptions(**options))
