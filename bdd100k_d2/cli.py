@@ -1,17 +1,19 @@
 """What the command lines of the tools share."""
 
+import errno
+import io
 import logging
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import user_message
+from .errors import OutputError, printable, user_message
 from .inside import lies_in
-
-# The exit status of a command that Ctrl-C stopped: 128 and the signal's number.
-INTERRUPTED = 130
+from .interruption import stopped_by_ctrl_c
+from .parallel import bounded_workers
 
 
 def count(text: str) -> int:
@@ -22,6 +24,11 @@ def count(text: str) -> int:
 def positive(text: str) -> int:
     """The type of an argument that is a whole number of 1 or more."""
     return _whole(text, 1, "is not positive")
+
+
+def workers(text: str) -> int:
+    """The type of an argument that is a number of processes or threads; more than make sense here are as many as do."""
+    return bounded_workers(positive(text))
 
 
 def share(text: str) -> float:
@@ -35,6 +42,19 @@ def share(text: str) -> float:
     return value
 
 
+def filled(text: str) -> str:
+    """The type of an argument that is a text, as a path or an address, and not empty."""
+    path(text)
+    return text
+
+
+def path(text: str) -> Path:
+    """The type of an argument that is a path; the empty text, which Python takes for the current folder, is none."""
+    if not text.strip() or "\0" in text:
+        raise ArgumentTypeError(f"{text!r} is no path")
+    return Path(text)
+
+
 def _whole(text: str, least: int, problem: str) -> int:
     try:
         value = int(text)
@@ -46,29 +66,86 @@ def _whole(text: str, least: int, problem: str) -> int:
 
 
 @contextmanager
-def command(failed: int = 1, interrupted: str | None = None, level: int | None = logging.WARNING) -> Iterator[None]:
-    """A context in which a command works: it logs to standard error, and an error of the package ends it with one line.
+def command(failed: int = 1, interrupted: str = "stopped", level: int | None = logging.WARNING) -> Iterator[None]:
+    """A context in which a command works: it logs to standard error, and what goes wrong ends it with one line.
 
-    ``failed`` is the exit status after an error; ``interrupted`` what a user who stops the command by Ctrl-C is told,
-    None lets Python end as it does; ``level`` None is for a command that sets up logging by itself.
+    That is an error of the package, a file that the system refuses, or too little memory, with the exit status
+    ``failed``; and Ctrl-C (see `stopped_by_ctrl_c`), of which ``interrupted`` tells. Parsing and imports belong into it
+    too. Text is printed in whatever encoding there is, without the control characters of names out of files. Whoever
+    reads standard output may leave before its end: that is no error. ``level`` None is for a command that sets up
+    logging by itself.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if level is not None:
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
+        handler = logging.StreamHandler()
+        handler.setFormatter(_PrintableFormatter("%(levelname)s: %(message)s"))
+        logging.basicConfig(handlers=[handler], level=level)
+    with stopped_by_ctrl_c(interrupted):
+        try:
+            try:
+                yield
+            finally:
+                _flush()
+        except Exception as error:
+            message = _told(error)
+            if message is None:
+                raise
+            if failed == 1:
+                raise SystemExit(f"error: {printable(message)}") from None
+            print(f"error: {printable(message)}", file=sys.stderr)  # noqa: T201, what a command says
+            raise SystemExit(failed) from None
+
+
+def say(text: object = "") -> None:
+    """Prints to standard output what a command found, once what it writes is written; see :func:`command`."""
     try:
-        yield
-    except Exception as error:
-        message = user_message(error)
-        if message is None:
-            raise
-        if failed == 1:
-            raise SystemExit(f"error: {message}") from None
-        print(f"error: {message}", file=sys.stderr)  # noqa: T201, what a command says
-        raise SystemExit(failed) from None
-    except KeyboardInterrupt:
-        if interrupted is None:
-            raise
-        print(interrupted, file=sys.stderr)  # noqa: T201
-        raise SystemExit(INTERRUPTED) from None
+        print(printable(str(text)))  # noqa: T201, what a command says
+    except OSError as error:
+        _give_up_output(error)
+    else:
+        _flush()
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _give_up_output(error)
+
+
+def _give_up_output(error: OSError) -> None:
+    # What is left in the buffer goes nowhere; Python would try again at its end, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        raise OutputError(f"standard output cannot be written: {error.strerror}.") from None
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+# What the system says of itself, without a file.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+
+
+def _told(error: Exception) -> str | None:
+    """What to tell the user of an error: as `user_message`, and of what the system refuses; None of any other."""
+    message = user_message(error)
+    if message is not None:
+        return message
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        detail = str(error).partition("\n")[0]
+        return (
+            f"not enough memory{detail and f' ({detail})'}; try fewer --workers where there are any, or less at once."
+        )
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{where}{error.strerror}."
+    return None
 
 
 def refuse_inside_data(parser: ArgumentParser, data: Path, *paths: Path | None) -> None:

@@ -16,6 +16,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from .cli import command, path, say
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -210,18 +212,23 @@ def run_checks(root: Path | None, output: Path) -> list[Result]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
+    with command():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bdd100k_d2.doctor", description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, help="the folder that holds bdd100k/ (default: as in training)")
-    parser.add_argument("--output", type=Path, default=Path("output"), help="the folder to write to (default: output)")
+    parser.add_argument("--root", type=path, help="the folder that holds bdd100k/ (default: as in training)")
+    parser.add_argument("--output", type=path, default=Path("output"), help="the folder to write to (default: output)")
     options = parser.parse_args(arguments)
     results = run_checks(options.root, options.output)
     width = max(len(result.name) for result in results)
     for result in results:
-        print(f"{result.status:4}  {result.name:{width}}  {result.detail}")
+        say(f"{result.status:4}  {result.name:{width}}  {result.detail}")
         if result.remedy:
-            print(f"{'':4}  {'':{width}}  -> {result.remedy}")
+            say(f"{'':4}  {'':{width}}  -> {result.remedy}")
     failed = [result.name for result in results if result.status == "fail"]
-    print(f"\nTraining cannot work: {', '.join(failed)}." if failed else "\nTraining can work.")
+    say(f"\nTraining cannot work: {', '.join(failed)}." if failed else "\nTraining can work.")
     return 1 if failed else 0
 
 

@@ -32,7 +32,18 @@ def shown(text: object, most: int = _LONGEST) -> str:
     if len(whole) > most:
         half = (most - 3) // 2
         whole = f"{whole[:half]}...{whole[-half:]}"
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in whole)
+    return _escaped(whole)
+
+
+def printable(text: str) -> str:
+    """Text of any length and any lines that does nothing to a terminal: :func:`shown` of each, without its limit."""
+    if text.isprintable():
+        return text
+    return "\n".join(map(_escaped, text.split("\n")))
+
+
+def _escaped(line: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 3, cutoff: float = 0.6) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-from bdd100k_d2.cli import INTERRUPTED, command, count, of_the_checkout, positive, refuse_inside_data, share
-from bdd100k_d2.errors import DataError
+from bdd100k_d2.cli import command, count, of_the_checkout, path, positive, refuse_inside_data, share, workers
+from bdd100k_d2.errors import DataError, printable, shown
+from bdd100k_d2.interruption import INTERRUPTED
 
 
 def test_numbers_are_read() -> None:
@@ -29,6 +30,10 @@ def test_numbers_are_read() -> None:
         (share, "1.01", "1.01 is not between 0 and 1"),
         (share, "nan", "nan is not between 0 and 1"),
         (share, "half", "half is no number"),
+        (path, "", "'' is no path"),
+        (path, " ", "' ' is no path"),
+        (path, "a\0b", r"'a\\x00b' is no path"),
+        (workers, "0", "0 is not positive"),
     ],
 )
 def test_other_texts_are_refused(kind: Callable[[str], float], text: str, message: str) -> None:
@@ -60,6 +65,78 @@ def test_another_error_keeps_its_traceback(error: Exception) -> None:
         raise error
 
 
+REFUSED = [
+    (PermissionError(13, "Permission denied", "/a/b.json"), "/a/b.json: Permission denied."),
+    (NotADirectoryError(20, "Not a directory", b"/a\xff/\x1b[2J"), r"/a\udcff/\x1b[2J: Not a directory."),
+    (OSError(28, "No space left on device"), "No space left on device."),
+    (MemoryError(), "not enough memory; try fewer --workers where there are any, or less at once."),
+    (MemoryError("Unable to allocate 9 TiB\nfor an array"), "not enough memory (Unable to allocate 9 TiB); try fewer"),
+    (OSError(12, "Cannot allocate memory"), "not enough memory ("),
+    (DataError("a\x1b[31m.json\r\u202e\ud800: bad\nsee b"), "a\\x1b[31m.json\\r\\u202e\\ud800: bad\nsee b"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), REFUSED, ids=[message[:20] for _, message in REFUSED])
+def test_what_the_system_refuses_is_one_line(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"), command(failed=2):
+        raise error
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    with pytest.raises(ConnectionError), command():
+        raise ConnectionError("of a library")
+
+
+def test_text_of_files_does_nothing_to_a_terminal() -> None:
+    text = "é 文 a\tb\x9b\u2028\u202e\x7f\ud800"
+    assert printable(text) == shown(text) == r"é 文 a\tb\x9b\u2028\u202e\x7f\ud800"
+    assert printable("x" * 999 + "\n\ny") == "x" * 999 + "\n\ny"
+
+
+SAYS = """
+import logging, sys
+from bdd100k_d2.cli import command, say
+with command():
+    logging.warning("of %s", "\\x1b[2J\\ud800 é")
+    say("\\x1b]0;é\\ud800\\nmore")
+    for i in range(int(sys.argv[1])):
+        say("x" * 100)
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("out", "lines", "status", "printed", "told"),
+    [
+        ("pipe", 0, 3, "\\x1b]0;\\xe9\\ud800\nmore\n", ""),
+        ("closed pipe", 2000, 3, None, ""),
+        ("/dev/full", 2000, 1, None, "error: standard output cannot be written: No space left on device.\n"),
+        (None, 0, 3, None, ""),
+    ],
+    ids=["ascii", "closed pipe", "full", "no stdout"],
+)
+def test_output_that_cannot_be_written(
+    tmp_path: Path, out: str | None, lines: int, status: int, printed: str | None, told: str
+) -> None:
+    command = [sys.executable, "-c", SAYS, str(lines)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    reads, writes = os.pipe()
+    if out == "closed pipe":
+        os.close(reads)
+    elif out == "/dev/full":
+        if not os.path.exists(out):  # noqa: PTH110, no file to open
+            pytest.skip("only Linux has /dev/full")
+        os.dup2(os.open(out, os.O_WRONLY), writes)
+    if out is None:
+        command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(command, env=environment, stdout=writes, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (status, "WARNING: of \\x1b[2J\\ud800 \\xe9\n" + told)
+    if printed is not None:
+        with open(reads) as pipe:  # noqa: PTH123, of a pipe
+            assert pipe.read() == printed
+
+
 def test_an_exit_status_stays() -> None:
     with pytest.raises(SystemExit) as ended, command(failed=2, interrupted="stopped"):
         sys.exit(3)
@@ -71,8 +148,9 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
     assert (ended.value.code, INTERRUPTED) == (130, 130)
     assert capsys.readouterr().err == "stopped; --resume goes on from here\n"
-    with pytest.raises(KeyboardInterrupt), command():
+    with pytest.raises(SystemExit, match="130"), command():
         raise KeyboardInterrupt
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_command_logs_from_its_level_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,18 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 
 # The parts of the package from the bottom up: each may import those above it in this list, and itself.
 LAYERS = (
-    ("errors", "inside", "lock", "cli", "atomic", "parallel", "_version", "data.folders", "data.image_size"),
+    (
+        "errors",
+        "inside",
+        "lock",
+        "interruption",
+        "cli",
+        "atomic",
+        "parallel",
+        "_version",
+        "data.folders",
+        "data.image_size",
+    ),
     ("yaml_file", "data.image_files", "data.png"),
     ("data.categories",),
     ("tasks",),

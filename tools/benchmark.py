@@ -21,22 +21,24 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bdd100k_d2.atomic import write_atomic
-from bdd100k_d2.cli import command, of_the_checkout, positive
+from bdd100k_d2.cli import command, of_the_checkout, path, positive, say
 
-with of_the_checkout("tools/benchmarks"):
-    from benchmarks.commands import CommandReport, run_command_benchmark
-    from benchmarks.decoders import DecoderReport, run_decoder_benchmark
-    from benchmarks.evaluate import TRAIN_FRAMES, Report, run_benchmark
-    from benchmarks.loader import LoaderReport, run_loader_benchmark
-    from benchmarks.models import CONFIGS, SpeedReport, run_predicting_benchmark, run_training_benchmark
-
+if TYPE_CHECKING:
+    from benchmarks.commands import CommandReport
+    from benchmarks.decoders import DecoderReport
+    from benchmarks.evaluate import Report
+    from benchmarks.loader import LoaderReport
+    from benchmarks.models import SpeedReport
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
 
 
 def _evaluate(args: argparse.Namespace) -> bool:
+    from benchmarks.evaluate import run_benchmark
+
     report = run_benchmark(
         [sys.executable, str(EVALUATE)],
         args.frames,
@@ -50,11 +52,15 @@ def _evaluate(args: argparse.Namespace) -> bool:
 
 
 def _loader(args: argparse.Namespace) -> bool:
+    from benchmarks.loader import run_loader_benchmark
+
     sizes = (args.frames, args.workers, args.batch_size, args.batches)
     return _show(args, run_loader_benchmark(*sizes, args.repeat, args.pictures))
 
 
 def _decoders(args: argparse.Namespace) -> bool:
+    from benchmarks.decoders import run_decoder_benchmark
+
     return _show(args, run_decoder_benchmark(args.repeat, args.pictures))
 
 
@@ -69,14 +75,20 @@ def _parts(args: argparse.Namespace) -> bool:
 
 
 def _train(args: argparse.Namespace) -> bool:
+    from benchmarks.models import run_training_benchmark
+
     return _show(args, run_training_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
 
 
 def _predict(args: argparse.Namespace) -> bool:
+    from benchmarks.models import run_predicting_benchmark
+
     return _show(args, run_predicting_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
 
 
 def _commands(args: argparse.Namespace) -> bool:
+    from benchmarks.commands import run_command_benchmark
+
     sizes = (args.frames, args.masks, args.train_frames)
     return _show(args, run_command_benchmark(Path(__file__).parent, *sizes, args.repeat, args.pictures))
 
@@ -86,16 +98,19 @@ def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None
 
 
 def _show(
-    args: argparse.Namespace, report: Report | CommandReport | DecoderReport | LoaderReport | SpeedReport
+    args: argparse.Namespace, report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport"
 ) -> bool:
-    print(report.text())
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
+    say(report.text())
     return True
 
 
-def main() -> None:
-    """Parses the command line, measures and prints a table; exit status 1 where scores differ."""
+def _parser() -> argparse.ArgumentParser:
+    with of_the_checkout("tools/benchmarks"):
+        from benchmarks.evaluate import TRAIN_FRAMES
+        from benchmarks.models import CONFIGS
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     evaluate = commands.add_parser("evaluate", help="det, sem_seg, and reading the training labels")
@@ -107,7 +122,7 @@ def main() -> None:
     )
     evaluate.add_argument("--skip-toolkit", action="store_true", help="measure this package alone")
     evaluate.add_argument("--repeat", type=positive, default=3, help="runs of ours; their median counts (default: 3)")
-    evaluate.add_argument("--out", type=Path, help="JSON file to write")
+    evaluate.add_argument("--out", type=path, help="JSON file to write")
     evaluate.set_defaults(run=_evaluate)
     loader = commands.add_parser("loader", help="training batches of det, beside Detectron2's own loader")
     loader.add_argument("--frames", type=positive, default=TRAIN_FRAMES, help="of the data set (default: all 69863)")
@@ -115,13 +130,13 @@ def main() -> None:
     loader.add_argument("--batch-size", type=positive, default=16, help="images of a batch (default: 16)")
     loader.add_argument("--batches", type=positive, default=60, help="of a run (default: 60)")
     loader.add_argument("--repeat", type=positive, default=3, help="runs of each; the median counts (default: 3)")
-    loader.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
-    loader.add_argument("--out", type=Path, help="JSON file to write")
+    loader.add_argument("--pictures", type=path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+    loader.add_argument("--out", type=path, help="JSON file to write")
     loader.set_defaults(run=_loader)
     decoders = commands.add_parser("decoders", help="reading a JPEG file, on one core")
     decoders.add_argument("--repeat", type=positive, default=5, help="rounds; the median counts (default: 5)")
-    decoders.add_argument("--pictures", type=Path, help="folder of JPEG files (default: some are drawn)")
-    decoders.add_argument("--out", type=Path, help="JSON file to write")
+    decoders.add_argument("--pictures", type=path, help="folder of JPEG files (default: some are drawn)")
+    decoders.add_argument("--out", type=path, help="JSON file to write")
     decoders.set_defaults(run=_decoders)
     parts = commands.add_parser("parts", help="drawing a frame, reading labels, importing the package, on one core")
     parts.add_argument("--frames", type=positive, default=10_000, help="whose labels to read (default: 10000)")
@@ -135,22 +150,27 @@ def main() -> None:
         models.add_argument(f"--{what}", type=positive, dest="count", help="to measure (default: few on the CPU)")
         models.add_argument("--repeat", type=positive, default=1, help="runs; the median counts (default: 1)")
         models.add_argument("--levers", action="store_true", help="measure each lever alone, too")
-        models.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
-        models.add_argument("--weights", type=Path, help="of the model (default: drawn by seed)")
+        models.add_argument("--pictures", type=path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+        models.add_argument("--weights", type=path, help="of the model (default: drawn by seed)")
         models.add_argument("--keys", nargs="+", default=(), help="config keys and values in turn, for all variants")
-        models.add_argument("--out", type=Path, help="JSON file to write")
+        models.add_argument("--out", type=path, help="JSON file to write")
         models.set_defaults(run=run)
     tools = commands.add_parser("commands", help="report, check of the data, conversions of labels")
     tools.add_argument("--frames", type=positive, default=10_000, help="of det (default: 10000)")
     tools.add_argument("--masks", type=positive, default=1_000, help="pairs of sem_seg (default: 1000)")
     tools.add_argument("--train-frames", type=positive, default=TRAIN_FRAMES, help="to convert (default: all 69863)")
     tools.add_argument("--repeat", type=positive, default=1, help="runs; the median counts (default: 1)")
-    tools.add_argument("--pictures", type=Path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
-    tools.add_argument("--out", type=Path, help="JSON file to write")
+    tools.add_argument("--pictures", type=path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+    tools.add_argument("--out", type=path, help="JSON file to write")
     tools.set_defaults(run=_commands)
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parses the command line, measures and prints a table; exit status 1 where scores differ."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    with command():
+    with command(level=None):
+        args = _parser().parse_args()
         if not args.run(args):
             sys.exit("error: the scores of the two differ; the table shows by how much.")
 

@@ -1,59 +1,56 @@
 """Is my copy of the data complete and sound? `python tools/check_dataset.py --root R [--json out.json]`."""
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
-from bdd100k_d2.cli import command, positive, refuse_inside_data
-from bdd100k_d2.data.check.dataset import check_dataset
-from bdd100k_d2.data.check.report import write_report
-from bdd100k_d2.data.check.statistics import Statistics
-from bdd100k_d2.data.register import default_root
+from bdd100k_d2.cli import command, path, refuse_inside_data, say, workers
 from bdd100k_d2.tasks import TASKS
 
 NOT_CHECKED = 2
 
 
 def _parser() -> argparse.ArgumentParser:
+    from bdd100k_d2.data.register import default_root
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--root", type=Path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
+        "--root", type=path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
     )
     parser.add_argument(
         "--task", nargs="+", default=[], choices=TASKS, help="whose data have to be there (default: what is there)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.add_argument("--json", type=path, metavar="FILE", help="also write the report as JSON")
     parser.add_argument("--fast", action="store_true", help="read no image: are they there, and not empty?")
-    parser.add_argument("--stats", type=Path, metavar="DIR", help="also draw what the labels hold")
-    parser.add_argument("--workers", type=positive, help="processes that read images (default: all cores)")
+    parser.add_argument("--stats", type=path, metavar="DIR", help="also draw what the labels hold")
+    parser.add_argument("--workers", type=workers, help="processes that read images (default: all cores)")
     return parser
 
 
-def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Whoever reads has seen enough, as head has; Python would say so again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _check() -> int:
+    from bdd100k_d2.data.check.dataset import check_dataset
+    from bdd100k_d2.data.check.report import write_report
+    from bdd100k_d2.data.check.statistics import Statistics
 
-
-def main() -> int:
-    """Parses the command line and prints the report; returns 1 for what breaks training, 2 for a check that failed."""
     parser = _parser()
     args = parser.parse_args()
     refuse_inside_data(parser, args.root.expanduser() / "bdd100k", args.json, args.stats)
     statistics = Statistics()
-    with command(failed=NOT_CHECKED):
-        report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)
-        _print(report.text())
-        if args.json is not None:
-            write_report(report, args.json)
-        if args.stats is not None:
-            from bdd100k_d2.data.check.plots import write_statistics
+    report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)
+    if args.json is not None:
+        write_report(report, args.json)
+    lines = [report.text()]
+    if args.stats is not None:
+        from bdd100k_d2.data.check.plots import write_statistics
 
-            print(f"{len(write_statistics(statistics, args.stats))} files of statistics are in {args.stats}")
+        lines.append(f"{len(write_statistics(statistics, args.stats))} files of statistics are in {args.stats}")
+    say("\n".join(lines))
     return 1 if report.breaks_training else 0
+
+
+def main() -> int:
+    """Parses the command line and prints the report; returns 1 for what breaks training, 2 for a check that failed."""
+    with command(failed=NOT_CHECKED):
+        return _check()
 
 
 if __name__ == "__main__":

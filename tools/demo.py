@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from bdd100k_d2.cli import INTERRUPTED
+from bdd100k_d2.interruption import INTERRUPTED
 
 ROOT = Path(__file__).resolve().parents[1]
 SEM_SEG, DET = "semantic_fpn_efficientnet_lite0", "faster_rcnn_efficientnet_lite0_FPN"

@@ -4,12 +4,9 @@ import argparse
 import logging
 import os
 import sys
-from pathlib import Path
 
-from bdd100k_d2.cli import command, of_the_checkout, positive
-from bdd100k_d2.evaluation.files.evaluate import OPENERS, RESULT_TASKS, evaluate_files
-from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
-from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
+from bdd100k_d2.cli import command, of_the_checkout, path, say, workers
+from bdd100k_d2.inside import refuse_overwriting
 from bdd100k_d2.parallel import keep_freed_memory
 from bdd100k_d2.tasks import SPLITS, TASKS
 
@@ -20,20 +17,23 @@ def _scored_bitmasks() -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from bdd100k_d2.evaluation.files.evaluate import OPENERS, RESULT_TASKS
+    from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=OPENERS)
-    parser.add_argument("--gt", type=Path, help="label file or folder; for masks and bitmasks their folder")
-    parser.add_argument("--pred", type=Path, help="predictions, in the same forms")
+    parser.add_argument("--gt", type=path, help="label file or folder; for masks and bitmasks their folder")
+    parser.add_argument("--pred", type=path, help="predictions, in the same forms")
     parser.add_argument(
-        "--score-file", type=Path, help=f"scores of predicted bitmasks ({', '.join(_scored_bitmasks())})"
+        "--score-file", type=path, help=f"scores of predicted bitmasks ({', '.join(_scored_bitmasks())})"
     )
     parser.add_argument(
         "--image-ids",
-        type=Path,
+        type=path,
         help=f"COCO file of the image ids and categories of --pred, if that is a list of COCO results "
         f"({', '.join(RESULT_TASKS)}) and --gt is not COCO",
     )
-    parser.add_argument("--out", type=Path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
+    parser.add_argument("--out", type=path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
     parser.add_argument(
         "--by",
         action="append",
@@ -41,19 +41,22 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*FRAME_ATTRIBUTES, *BOX_ATTRIBUTES],
         help="also score each value of an attribute on its own (repeatable)",
     )
-    parser.add_argument("--attributes", type=Path, help="label file with the frames' attributes, where --gt has none")
-    parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
+    parser.add_argument("--attributes", type=path, help="label file with the frames' attributes, where --gt has none")
+    parser.add_argument("--workers", type=workers, help="processes or threads (default: all cores)")
     parser.add_argument(
         "--toolkit", action="store_true", help="run the official toolkit too; the first time it is downloaded"
     )
     check = parser.add_argument_group("before an upload")
-    check.add_argument("--check-submission", type=Path, metavar="PATH", help="is this file, folder or zip complete?")
+    check.add_argument("--check-submission", type=path, metavar="PATH", help="is this file, folder or zip complete?")
     check.add_argument("--split", default="test", choices=SPLITS, help="split that PATH is for (default: test)")
-    check.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)")
+    check.add_argument("--root", type=path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)")
     return parser
 
 
 def _score(args: argparse.Namespace) -> int:
+    from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+    from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
+
     keep_freed_memory()
     if args.workers is not None:
         # hotcoco asks for it when its threads start, which is once.
@@ -72,13 +75,16 @@ def _score(args: argparse.Namespace) -> int:
         attributes=args.attributes,
         workers=args.workers,
     )
-    print(evaluation.text(), flush=True)
-    if args.out is not None:
-        write_toolkit_scores(evaluation.to_json(), args.out)
+    try:
+        if args.out is not None:
+            write_toolkit_scores(evaluation.to_json(), args.out)
+    finally:
+        # What took so long is shown even where it cannot be written.
+        say(evaluation.text())
     if not args.toolkit:
         return 0
     agrees, text = compare_with_toolkit(args.task, args.gt, args.pred, args.score_file, evaluation.official)
-    print(f"\n{text}")
+    say(f"\n{text}")
     return 0 if agrees else 1
 
 
@@ -87,14 +93,16 @@ def _check(args: argparse.Namespace) -> int:
 
     defects, frames = check_split_submission(args.task, args.check_submission, args.split, args.root)
     if defects:
-        print(describe_defects(defects))
+        say(describe_defects(defects))
         return 1
-    print(f"{args.check_submission}: complete and well formed, {frames:,} frames of {args.task} {args.split}.")
+    say(f"{args.check_submission}: complete and well formed, {frames:,} frames of {args.task} {args.split}.")
     return 0
 
 
-def main() -> int:
-    """Parses the command line, prints the scores or the findings; returns 1 for what is not sound or does not agree."""
+def _run() -> int:
+    from bdd100k_d2.data.slices import FRAME_ATTRIBUTES
+    from bdd100k_d2.evaluation.files.evaluate import RESULT_TASKS
+
     parser = _parser()
     args = parser.parse_args()
     if args.check_submission is None and (args.gt is None or args.pred is None):
@@ -105,13 +113,16 @@ def main() -> int:
         parser.error(f"--image-ids belongs to {' and '.join(RESULT_TASKS)}")
     if args.attributes is not None and not {*args.by} & {*FRAME_ATTRIBUTES}:
         parser.error(f"--attributes belongs to --by {', '.join(FRAME_ATTRIBUTES)}")
-    inputs = [
-        path for path in (args.gt, args.pred, args.score_file, args.image_ids, args.attributes) if path is not None
-    ]
-    if args.out is not None and args.out.resolve() in [path.resolve() for path in inputs]:
-        parser.error(f"--out {args.out} would overwrite what is to be read")
+    inputs = [one for one in (args.gt, args.pred, args.score_file, args.image_ids, args.attributes) if one is not None]
+    if args.out is not None:
+        refuse_overwriting(args.out, inputs)
+    return _score(args) if args.check_submission is None else _check(args)
+
+
+def main() -> int:
+    """Parses the command line, prints the scores or the findings; returns 1 for what is not sound or does not agree."""
     with command(level=logging.INFO):
-        return _score(args) if args.check_submission is None else _check(args)
+        return _run()
 
 
 if __name__ == "__main__":

@@ -240,6 +240,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (InstallError, OSError) as error:
         print(f"install_detectron2: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -8,9 +8,8 @@ one. Exit status: 0, or 3 if all is done but for frames that cannot be read.
 import argparse
 import logging
 import sys
-from pathlib import Path
 
-from bdd100k_d2.cli import command, positive, share
+from bdd100k_d2.cli import command, filled, path, positive, say, share
 from bdd100k_d2.parallel import spin_little
 
 SOME_UNREADABLE = 3
@@ -22,9 +21,9 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, type=Path, help="of the model")
-    parser.add_argument("--input", required=True, metavar="X", help="what to predict")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the results")
+    parser.add_argument("--config-file", required=True, type=path, help="of the model")
+    parser.add_argument("--input", required=True, type=filled, metavar="X", help="what to predict")
+    parser.add_argument("--output", required=True, type=path, metavar="DIR", help="folder of the results")
     parser.add_argument("--overlay", action="store_true", help="draw the results on each image, into DIR/overlays")
     parser.add_argument(
         "--score-thr", type=share, help="write and draw objects from this score on (default: write all, draw from 0.3)"
@@ -58,18 +57,18 @@ def _predict(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
-    print(summary.text())
+    say(summary.text())
     return SOME_UNREADABLE if summary.unreadable else 0
 
 
 def main() -> int:
     """Parses the command line, predicts, and prints what was done."""
-    args = _parser().parse_intermixed_args()
-    # Of Detectron2 only warnings.
-    logging.getLogger("bdd100k_d2").setLevel(logging.INFO)
-    # Before PyTorch is imported.
-    spin_little()
     with command(interrupted="stopped; --resume goes on from here"):
+        args = _parser().parse_intermixed_args()
+        # Of Detectron2 only warnings.
+        logging.getLogger("bdd100k_d2").setLevel(logging.INFO)
+        # Before PyTorch is imported.
+        spin_little()
         return _predict(args)
 
 

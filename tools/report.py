@@ -6,9 +6,9 @@
 import argparse
 from pathlib import Path
 
-from bdd100k_d2.cli import command, count, positive, share
+from bdd100k_d2.cli import command, count, path, say, share, workers
+from bdd100k_d2.inside import refuse_overwriting
 from bdd100k_d2.parallel import keep_freed_memory
-from bdd100k_d2.report.analysis.resampling import ROUNDS
 from bdd100k_d2.tasks import TASKS, Task
 
 
@@ -21,20 +21,24 @@ def _runs(args: argparse.Namespace) -> Path:
 def _results(args: argparse.Namespace) -> Path:
     from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
+    read = (args.gt, args.pred, args.images, args.baseline, args.attributes)
+    refuse_overwriting(args.out, [one for one in read if one is not None])
     keep_freed_memory()
     options = PageOptions(args.score_thr, args.frames, args.frames_each, args.bootstrap, args.attributes, args.workers)
     return write_results_page(args.task, args.gt, args.pred, args.out, args.images, args.baseline, options)
 
 
 def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
+    from bdd100k_d2.report.analysis.resampling import ROUNDS
+
     parser = commands.add_parser(task.name, help=f"{task.title}: scores, errors and the worst frames")
     has_boxes = task.form == "boxes"
     labels = "label file or folder" if has_boxes else "folder of masks, or label files with run lengths"
-    parser.add_argument("--gt", required=True, type=Path, help=f"ground truth: {labels}")
-    parser.add_argument("--pred", required=True, type=Path, help="predictions, in the same forms")
-    parser.add_argument("--images", type=Path, help="folder of the images, as images/100k/val")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the page")
-    parser.add_argument("--baseline", type=Path, metavar="PRED", help="predictions of another run, to compare with")
+    parser.add_argument("--gt", required=True, type=path, help=f"ground truth: {labels}")
+    parser.add_argument("--pred", required=True, type=path, help="predictions, in the same forms")
+    parser.add_argument("--images", type=path, help="folder of the images, as images/100k/val")
+    parser.add_argument("--out", required=True, type=path, help="folder of the page")
+    parser.add_argument("--baseline", type=path, metavar="PRED", help="predictions of another run, to compare with")
     parser.add_argument("--frames", type=count, default=60, help="worst frames in the gallery (default: 60)")
     parser.add_argument(
         "--frames-each",
@@ -50,20 +54,19 @@ def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
         metavar="ROUNDS",
         help=f"of the intervals; 0 for none (default: {ROUNDS})",
     )
-    parser.add_argument("--workers", type=positive, help="processes or threads (default: all cores)")
+    parser.add_argument("--workers", type=workers, help="processes or threads (default: all cores)")
     if has_boxes:
         parser.add_argument(
             "--score-thr", type=share, default=0.3, help="count and draw detections from this score (default: 0.3)"
         )
         parser.set_defaults(attributes=None)
     else:
-        parser.add_argument("--attributes", type=Path, help="label file with the frames' attributes")
+        parser.add_argument("--attributes", type=path, help="label file with the frames' attributes")
         parser.set_defaults(score_thr=0.3)
     parser.set_defaults(run=_results, task=task.name)
 
 
-def main() -> None:
-    """Parses the command line, writes the page and prints its path."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for task in TASKS.values():
@@ -71,15 +74,20 @@ def main() -> None:
         if task.form != "bitmasks":
             _add_results(commands, task)
     runs = commands.add_parser("runs", help="scores, curves, ground truth beside prediction")
-    runs.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="OUTPUT_DIR of a run of tools/train_net.py")
-    runs.add_argument("--out", required=True, type=Path, help="folder of the page")
-    runs.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
+    runs.add_argument("folders", nargs="+", type=path, metavar="RUN", help="OUTPUT_DIR of a run of tools/train_net.py")
+    runs.add_argument("--out", required=True, type=path, help="folder of the page")
+    runs.add_argument("--root", type=path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     runs.add_argument("--score-thr", type=share, default=0.3, help="draw detections from this score (default: 0.3)")
     runs.add_argument("--frames", type=count, default=16, help="frames to show of a test set (default: 16)")
     runs.set_defaults(run=_runs)
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parses the command line, writes the page and prints its path."""
     with command():
-        print(args.run(args))
+        args = _parser().parse_args()
+        say(args.run(args))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,21 @@
 """Trains or evaluates a model of ``configs/`` (Detectron2's arguments; --help lists them)."""
 
-# ruff: noqa: E402, how threads wait has to be set before PyTorch is imported
 import argparse
 from typing import Any
 
-from bdd100k_d2.parallel import spin_little
-
-spin_little()
-
-from detectron2.engine import default_argument_parser
-from detectron2.evaluation import verify_results
-from detectron2.utils import comm
-
-import bdd100k_d2
-from bdd100k_d2.checkpoint.loading import load_weights
 from bdd100k_d2.cli import command
-from bdd100k_d2.engine.launch import launch, setup
+from bdd100k_d2.parallel import spin_little
 
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
     """Runs in each process: evaluates with --eval-only and returns the scores, trains otherwise."""
+    from detectron2.evaluation import verify_results
+    from detectron2.utils import comm
+
+    import bdd100k_d2
+    from bdd100k_d2.checkpoint.loading import load_weights
+    from bdd100k_d2.engine.launch import setup
+
     cfg = setup(args)
     if args.eval_only:
         model = bdd100k_d2.Trainer.build_model(cfg)
@@ -33,6 +29,16 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
     return trainer.train()
 
 
+def _launch() -> None:
+    # How threads wait has to be set before PyTorch is imported.
+    spin_little()
+    from detectron2.engine import default_argument_parser
+
+    from bdd100k_d2.engine.launch import launch
+
+    launch(main, default_argument_parser().parse_args())
+
+
 if __name__ == "__main__":
     with command(level=None):
-        launch(main, default_argument_parser().parse_args())
+        _launch()

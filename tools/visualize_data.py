@@ -6,23 +6,22 @@ With `--config-file F --source loader` it draws what the training loader yields,
 import argparse
 from pathlib import Path
 
-from bdd100k_d2.cli import command, count, refuse_inside_data
-from bdd100k_d2.data.register import default_root
+from bdd100k_d2.cli import command, count, path, refuse_inside_data, say
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", help="a registered set, e.g. bdd100k_det_val, bdd100k_ins_seg_train")
-    parser.add_argument("--config-file", type=Path, help="of a training, for --source loader")
+    parser.add_argument("--config-file", type=path, help="of a training, for --source loader")
     parser.add_argument(
         "--source", choices=("dataset", "loader"), default="dataset", help="ground truth, or the training's samples"
     )
-    parser.add_argument("--out", required=True, type=Path, help="folder of the images (PNG)")
+    parser.add_argument("--out", required=True, type=path, help="folder of the images (PNG)")
     parser.add_argument(
         "--limit", type=count, default=50, help="frames, taken at equal distances, or first samples; 0: all (50)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace images of the same names in --out")
-    parser.add_argument("--root", type=Path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
+    parser.add_argument("--root", type=path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS, else datasets)")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     return parser
 
@@ -38,8 +37,9 @@ def _draw(args: argparse.Namespace) -> list[Path]:
     return write_loader_images(cfg, args.out, args.limit, args.overwrite)
 
 
-def main() -> None:
-    """Parses the command line, draws and prints the number of images and their folder."""
+def _run() -> None:
+    from bdd100k_d2.data.register import default_root
+
     parser = _parser()
     args = parser.parse_intermixed_args()
     if args.source == "dataset" and (args.dataset is None or args.config_file is not None or args.opts):
@@ -48,9 +48,14 @@ def main() -> None:
         parser.error("--source loader takes --config-file, no --dataset, and a --limit: training never ends")
     root = default_root() if args.root is None else args.root.expanduser()
     refuse_inside_data(parser, root / "bdd100k", args.out)
+    drawn = len(_draw(args))
+    say(f"{drawn:,} {'image is' if drawn == 1 else 'images are'} in {args.out}")
+
+
+def main() -> None:
+    """Parses the command line, draws and prints the number of images and their folder."""
     with command():
-        drawn = len(_draw(args))
-        print(f"{drawn:,} {'image is' if drawn == 1 else 'images are'} in {args.out}")
+        _run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from mmap import mmap
-from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from ..data.json_file import JSON_ERRORS
 from ..data.labels import Frame, is_frame_name, without_collection
 from ..data.splitter import read_part, split_frames
 from ..errors import DataError
+from ..parallel import submit, working_processes
 from .boxes import Boxes, join_boxes, predicted_boxes
 
 # Below this size in bytes a second process costs more than it saves.
@@ -93,10 +93,11 @@ def _reading_parts(
         yield lambda: [_read_part(path, *part) for part in parts]
         return
     common = CommonMemory(path.stat().st_size)
-    with get_context("fork").Pool(min(processes, len(parts)), _begin_process, (common,)) as pool:
-        pending = pool.starmap_async(_leave_part, [(path, *part) for part in parts], 1)
+    with working_processes(min(processes, len(parts)), _begin_process, common, method="fork") as pool:
+        pending = [submit(pool, _leave_part, path, *part) for part in parts]
         yield lambda: [
-            left and _take_part(common, start, *left) for (start, _), left in zip(parts, pending.get(), strict=True)
+            left and _take_part(common, start, *left)
+            for (start, _), left in zip(parts, (part.result() for part in pending), strict=True)
         ]
 
 

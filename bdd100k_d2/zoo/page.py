@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..atomic import write_atomic
+from ..cli import command, say
 from ..tasks import TASKS
 from .table import PREFIX, ROWS, SIZES_FILE, ModelSize, ZooRow, read_sizes
 
@@ -45,6 +46,11 @@ def markdown_tables(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
+    with command():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bdd100k_d2.zoo", description=__doc__.split("\n")[0])
     parser.add_argument("text", nargs="?", default="", help="only models whose config or weights contain it")
     parser.add_argument("--markdown", action="store_true", help="print the tables of docs/MODEL_ZOO.md")
@@ -64,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         content = {config: sizes[config]._asdict() for config in configs if config in sizes}
         write_atomic(SIZES_FILE, json.dumps(content, indent=1) + "\n")
     table = markdown_tables if options.markdown else plain_table
-    print(table(rows, read_sizes()))  # noqa: T201, a command
+    say(table(rows, read_sizes()))
     return 0
 
 

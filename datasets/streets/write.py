@@ -5,10 +5,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +19,7 @@ from bdd100k_d2.atomic import output_errors, write_atomic
 from bdd100k_d2.data.labels import Frame, FrameAttributes, Label, write_frames
 from bdd100k_d2.errors import OutputError, shown
 from bdd100k_d2.lock import LOCK_NAME, locked
+from bdd100k_d2.parallel import in_order, working_processes
 
 from .layout import make_scene
 from .render import render
@@ -228,8 +227,8 @@ def _mapped(jobs: list[_Job], workers: int) -> Iterator[Iterator[list[Label]]]:
         yield map(_draw_frame, jobs)
         return
     # Spawned, not forked: the caller may hold threads and locks, OpenCV's or PyTorch's.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        yield pool.map(_draw_frame, jobs, chunksize=2)
+    with working_processes(workers, cv2.setNumThreads, 1, method="spawn") as pool:
+        yield in_order(_draw_frame, jobs, pool, 2)
 
 
 def _draw_frame(job: _Job) -> list[Label]:

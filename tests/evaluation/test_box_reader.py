@@ -1,5 +1,15 @@
+import os
+import signal
 from multiprocessing import get_context
+from pathlib import Path
 
+import numpy as np
+import pytest
+from support.conversion_cases import random_det_frames
+
+from bdd100k_d2.data.labels import write_frames
+from bdd100k_d2.errors import LostProcessError
+from bdd100k_d2.evaluation import box_reader
 from bdd100k_d2.evaluation.box_reader import BOX, CommonMemory
 
 
@@ -26,3 +36,15 @@ def test_the_smallest_box_of_a_label_file_has_room() -> None:
     # Seven bytes at the most are passed over for the sake of alignment.
     assert BOX.itemsize < len(smallest) and BOX.itemsize + 7 < len(frame)
     assert CommonMemory(len(frame)).boxes(1, 1).nbytes == BOX.itemsize
+
+
+def test_a_process_that_the_system_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(random_det_frames(np.random.default_rng(0), scores=True), tmp_path / "det.json")
+    monkeypatch.setattr(box_reader, "_LARGE", 0)
+    monkeypatch.setattr(box_reader, "_PART", 200)
+    monkeypatch.setattr(box_reader, "_read_part", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with (
+        pytest.raises(LostProcessError, match="was ended by the system"),
+        box_reader.reading_boxes(tmp_path / "det.json", 2) as boxes,
+    ):
+        boxes()

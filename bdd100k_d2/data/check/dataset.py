@@ -1,7 +1,7 @@
 """The whole check: labels, then the images they need, then masks beside their images."""
 
 from collections.abc import Mapping, Sequence
-from multiprocessing.pool import Pool
+from concurrent.futures import Executor
 from pathlib import Path
 
 from ...errors import DataError
@@ -182,7 +182,7 @@ class _Check:
         for _, masks, stems in self._masks:
             find_empty(masks, stems, self.findings)
 
-    def read_images(self, pool: Pool) -> None:
+    def read_images(self, pool: Executor) -> None:
         """Reads every image of every folder once."""
         for folder, files in self._files.items():
             sizes = self._sizes.setdefault(folder, {})
@@ -209,7 +209,7 @@ class _Check:
             kind = "image of another size" + ("" if name in self._needed.get(folder, {}) else ", not trained on")
             self.findings.add(kind, folder, f"{name}: {size[0]}x{size[1]}, not {expected[0]}x{expected[1]}")
 
-    def read_masks(self, pool: Pool) -> None:
+    def read_masks(self, pool: Executor) -> None:
         """Reads the masks of every data set that has some."""
         for row, masks, stems in self._masks:
             sizes = self._sizes.get(row.images, {})

@@ -1,8 +1,8 @@
 """Masks and bitmasks: is every file readable, of its image's size, with ids of the task's classes?"""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +79,12 @@ def find_empty(masks: MaskFolder, stems: list[str], findings: Findings) -> None:
 
 
 def check_masks(
-    task: Task, masks: MaskFolder, stems: list[str], sizes: dict[str, tuple[int, int]], pool: Pool, findings: Findings
+    task: Task,
+    masks: MaskFolder,
+    stems: list[str],
+    sizes: dict[str, tuple[int, int]],
+    pool: Executor,
+    findings: Findings,
 ) -> np.ndarray:
     """Reads the masks or bitmasks of the frames ``stems``, which have a mask and an image, by the processes of a pool.
 

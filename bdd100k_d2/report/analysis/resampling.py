@@ -1,10 +1,10 @@
 """Bootstrap intervals of scores: the frames are drawn again and again, and scored each time."""
 
 from collections.abc import Callable
-from multiprocessing.pool import ThreadPool
 
 import numpy as np
 
+from ...parallel import working_threads
 from .records import Estimate
 
 ROUNDS = 500
@@ -43,8 +43,8 @@ def resample(
         frames = np.random.default_rng([seed, place]).integers(0, num_frames, num_frames)
         return score(np.bincount(frames, minlength=num_frames).astype(float))
 
-    with ThreadPool(min(workers, rounds)) as pool:
-        drawn = np.array(pool.map(draw, range(rounds), chunksize=1))
+    with working_threads(min(workers, rounds)) as pool:
+        drawn = np.array(list(pool.map(draw, range(rounds))))
     ends = np.full((2, drawn.shape[1]), np.nan)
     scored = ~np.isnan(drawn).all(axis=0)
     ends[:, scored] = np.nanpercentile(drawn[:, scored], _ENDS, axis=0)

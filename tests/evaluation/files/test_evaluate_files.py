@@ -138,14 +138,16 @@ def test_paths_and_slices_that_do_not_exist(det: tuple[Path, Path], tmp_path: Pa
 
 def test_options_that_cannot_be_meant_are_refused(det: tuple[Path, Path], tmp_path: Path) -> None:
     for options, message in (
-        (["--out", det[1]], "would overwrite what is to be read"),
         (["--score-file", det[1]], "--score-file belongs to ins_seg"),
         (["--attributes", det[0], "--by", "occluded"], "--attributes belongs to --by weather"),
     ):
         done = run("det", "--gt", det[0], "--pred", det[1], *options)
         assert done.returncode == 2 and message in done.stderr
+    done = run("det", "--gt", det[0], "--pred", det[1], "--out", det[1])
+    assert done.returncode == 1 and "would overwrite or lie in" in done.stderr
     # What was computed is printed even where it cannot be written.
-    done = run("det", "--gt", det[0], "--pred", det[1], "--out", det[1] / "below a file" / "scores.json")
+    (tmp_path / "a file").touch()
+    done = run("det", "--gt", det[0], "--pred", det[1], "--out", tmp_path / "a file" / "scores.json")
     assert done.returncode == 1 and "OVERALL" in done.stdout and "cannot be written" in done.stderr
 
 
