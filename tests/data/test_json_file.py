@@ -89,9 +89,9 @@ def test_other_json_is_not_taken_for_lines(tmp_path: Path, form: object, indent:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(TEXT.encode())[:-9], "the gzip file is cut off; copy or export it again"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:-9], "the gzip file is cut off; copy or export it again"),
         (b"\x1f\x8b", "the gzip file is cut off"),
-        (gzip.compress(TEXT.encode())[:30] + b"x" * 40, "the gzip file is damaged"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:30] + b"x" * 40, "the gzip file is damaged"),
         (TEXT.encode("utf-16")[:-1], "is not the UTF-16 that it begins as; save it as UTF-8"),
         (TEXT.encode("latin-1"), r"not UTF-8 \(byte 0xe4 in line 1\); save the file as UTF-8"),
         (json.dumps(FRAMES, indent=1, ensure_ascii=False).encode("latin-1"), "byte 0xe4 in line 3"),

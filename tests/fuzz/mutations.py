@@ -228,7 +228,7 @@ def text_file(content: bytes, rng: Random) -> Mutation:
                     b"\xef\xbb\xbf" + content,
                     text.encode("utf-16"),
                     text.encode("latin-1", "replace").replace(b"a", b"\xe9", 1),
-                    gzip.compress(content),
+                    gzip.compress(content, mtime=0),
                     b"",
                     b"[" * 200_000,
                     content + content,

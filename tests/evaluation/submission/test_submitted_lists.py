@@ -96,7 +96,7 @@ LIST = b'[{"name": "a.jpg"}, {"name": "b.jpg"}, {"name": "c.jpg"}]'
         (codecs.BOM_UTF8 + LIST, "begins with a byte-order mark, which the official loader refuses; save it in UTF-8"),
         (LIST.decode().encode("utf-16"), "is UTF-16 or UTF-32; the server reads UTF-8 alone: save it so"),
         (LIST.decode().encode("utf-16-le"), "is UTF-16 or UTF-32"),
-        (gzip.compress(LIST), "is packed by gzip, which the server does not read; unpack it"),
+        (gzip.compress(LIST, mtime=0), "is packed by gzip, which the server does not read; unpack it"),
         (b'{"name": "a.jpg", "labels": []}\n{"name": "b.jpg"}\n', "holds a JSON object a line; the server takes one"),
         (b'{"name": "a.jpg", "labels": []}', "holds one frame alone; the server takes one list of all frames"),
         (b'[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}]', "is a list of COCO results"),
