@@ -38,7 +38,7 @@ LAYERS = (
     ("data.json_file",),
     ("data.labels",),
     ("data.rle", "data.bitmasks", "data.score_file", "data.splitter"),
-    ("data.coco_masks",),
+    ("data.coco_attributes", "data.coco_masks"),
     ("data.coco",),
     ("data.label_document", "data.unlabelled"),
     ("data.vintages",),

@@ -5,14 +5,15 @@ Sources: https://cocodataset.org/#format-data, and ``scalabel/label/to_coco.py``
 (``scalabel_id``, and the ``attributes`` of an image).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..errors import DataError, shown
-from .coco_masks import Segmentation, segmentation_mask
+from .coco_attributes import has_others, with_attributes
+from .coco_masks import Segmentation, box_around, segmentation_mask
 from .image_size import check_image_size
 from .json_file import JSON_ERRORS, read_beginning, read_json
 from .labels import (
@@ -27,6 +28,10 @@ from .labels import (
     diagnose,
     without_collection,
 )
+
+MORE_ATTRIBUTES = "annotations with attributes beyond occluded, truncated and trafficLightColor that are not kept"
+TRACKS = "annotations whose track_id or instance_id is not kept"
+"""What is counted where an annotation says more of its object."""
 
 ABSENT = msgspec.Raw()
 # Bytes that tell a list from an object.
@@ -69,6 +74,10 @@ class _Annotation(msgspec.Struct, gc=False):
     iscrowd: int | bool | None = None
     ignore: int | bool | None = None
     score: float | None = None
+    # CVAT writes an object of anything in it; the rest is looked for where somebody counts it.
+    attributes: msgspec.Raw = ABSENT
+    track_id: msgspec.Raw = ABSENT
+    instance_id: msgspec.Raw = ABSENT
 
 
 class _WholeAnnotation(_Annotation, gc=False):
@@ -99,24 +108,27 @@ def is_coco(path: Path) -> bool:
         return False
 
 
-def read_coco(path: Path) -> Iterator[Frame]:
+def read_coco(path: Path, count: Callable[[str], None] | None = None) -> Iterator[Frame]:
     """Yields the frames of a COCO file, as :func:`coco_frames`; raises DataError as that does."""
     content = read_json(path)
     try:
-        yield from coco_frames(msgspec.json.decode(content, type=CocoDocument), path)
+        yield from coco_frames(msgspec.json.decode(content, type=CocoDocument), path, count)
     except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error, coco_parts)}") from error
 
 
-def coco_frames(document: CocoDocument, path: Path) -> Iterator[Frame]:
+def coco_frames(document: CocoDocument, path: Path, count: Callable[[str], None] | None = None) -> Iterator[Frame]:
     """Yields the frames of a COCO document in the order of its images, their labels in the order of its annotations.
 
     Boxes become inclusive corners. Polygons and plain run lengths become compressed run lengths. ``iscrowd`` becomes
-    the attribute ``crowd``, ``ignore`` the attribute ``ignored``. A frame's name is the last part of ``file_name``.
+    the attribute ``crowd``, ``ignore`` the attribute ``ignored``; CVAT's ``attributes`` occluded, truncated and
+    trafficLightColor are the label's. An annotation without a box gets that around its mask, one without an id a number
+    that counts all labels. A frame's name is the last part of ``file_name``. ``count`` is called with
+    :data:`MORE_ATTRIBUTES` and :data:`TRACKS`, of each annotation of which that is true.
 
     Raises:
-        DataError: a list is missing, an id stands twice, an annotation has no image or no category, or run lengths or
-            polygons that are damaged.
+        DataError: a list is missing, an id or a name stands twice, an annotation has no image or no category, or run
+            lengths or polygons that are damaged.
         msgspec.MsgspecError: a field is of the wrong type; :func:`coco_parts` are for `diagnose`, which names it.
     """
     if document.images is ABSENT or document.annotations is ABSENT:
@@ -131,8 +143,14 @@ def coco_frames(document: CocoDocument, path: Path) -> Iterator[Frame]:
         images = _images(document, path)
         categories = _category_names(document, path)
         found = _by_image(images, msgspec.json.decode(document.annotations, type=list[_Annotation]), path)
+    number = 0
     for key, image in images.items():
-        yield _frame(image, found.pop(key), categories, path)
+        annotations = found.pop(key)
+        if count is not None:
+            for annotation in annotations:
+                _count_lost(annotation, count)
+        yield _frame(image, annotations, categories, path, number)
+        number += len(annotations)
 
 
 class CocoNames(NamedTuple):
@@ -163,6 +181,7 @@ def read_names(path: Path) -> CocoNames:
 
 def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
     images: dict[Id, _Image] = {}
+    names: dict[str, str] = {}
     for image in msgspec.json.decode(document.images, type=list[_Image]):
         other = images.setdefault(id_number(image.id), image)
         if other is not image:
@@ -170,7 +189,18 @@ def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
                 f"{path}: frames {shown(other.file_name)} and {shown(image.file_name)} have the same image id "
                 f"{shown(image.id)}; mend one of them."
             )
+        namesake = names.setdefault(_frame_name(image), image.file_name)
+        if namesake != image.file_name:
+            raise DataError(
+                f"{path}: images {shown(namesake)} and {shown(image.file_name)} have one name in different folders, by "
+                "which results and masks could not tell them apart; give each image a name of its own."
+            )
     return images
+
+
+def _frame_name(image: _Image) -> str:
+    # The toolkit writes a frame's address, or its video before its name, others a folder.
+    return image.file_name.replace("\\", "/").rpartition("/")[2]
 
 
 def _category_names(document: CocoDocument, path: Path) -> dict[Id, str]:
@@ -211,14 +241,16 @@ def category_name(category_id: Id, categories: dict[Id, str], where: str) -> str
     return name
 
 
-def _frame(image: _Image, annotations: list[_Annotation], categories: dict[Id, str], path: Path) -> Frame:
-    # The toolkit writes a frame's address, or its video before its name, others a folder.
-    name = image.file_name.replace("\\", "/").rpartition("/")[2]
+def _frame(
+    image: _Image, annotations: list[_Annotation], categories: dict[Id, str], path: Path, number: int = 0
+) -> Frame:
+    """The frame of an image; ``number`` counts the labels of the frames before it."""
+    name = _frame_name(image)
     size = None if image.width is None or image.height is None else ImageSize(image.width, image.height)
     if size is not None:
         check_image_size(size.height, size.width, f"{path}: frame {shown(name)}")
     labels = []
-    for annotation in annotations:
+    for place, annotation in enumerate(annotations, number):
         category = categories.get(annotation.category_id)
         if category is None:
             where = f"{path}: frame {shown(name)}, annotation {shown(annotation.id)}"
@@ -230,12 +262,28 @@ def _frame(image: _Image, annotations: list[_Annotation], categories: dict[Id, s
         if annotation.iscrowd or annotation.ignore:
             crowd, ignored = bool(annotation.iscrowd) or None, bool(annotation.ignore) or None
             attributes = LabelAttributes(crowd=crowd, ignored=ignored)
+        if annotation.attributes is not ABSENT:
+            attributes = with_attributes(attributes, annotation.attributes)
         if annotation.segmentation is not ABSENT:
             where = f"{path}: frame {shown(name)}, annotation {shown(annotation.id)}"
             mask = segmentation_mask(annotation.segmentation, size, where)
+            if box is None and mask is not None:
+                box = box_around(mask, size, where)
         label_id = annotation.id if annotation.scalabel_id is None else annotation.scalabel_id
+        if label_id is None:
+            label_id = str(place)
         labels.append(Label(label_id, category, annotation.score, attributes, box, mask))
     return Frame(name, attributes=image.attributes, size=size, labels=labels)
+
+
+def _count_lost(annotation: _Annotation, count: Callable[[str], None]) -> None:
+    if annotation.attributes is not ABSENT and has_others(annotation.attributes):
+        count(MORE_ATTRIBUTES)
+    # The writer of this package writes the ids of bitmasks' instances as both.
+    own = str(annotation.scalabel_id).encode()
+    ids = (bytes(one).strip(b'"') for one in (annotation.track_id, annotation.instance_id))
+    if any(one not in (b"", b"null", own) for one in ids):
+        count(TRACKS)
 
 
 def coco_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds

@@ -8,8 +8,8 @@ from pycocotools import mask as coco_mask
 
 from ..errors import DataError
 from .image_size import check_image_size
-from .labels import RLE, ImageSize
-from .rle import CocoRLE
+from .labels import RLE, Box2D, ImageSize
+from .rle import CocoRLE, check_rle
 
 
 class _RunLengths(msgspec.Struct, gc=False):
@@ -63,6 +63,17 @@ def _compress(counts: list[int], size: tuple[int, int], where: str) -> RLE:
         )
     packed = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return RLE(packed["counts"].decode(), size)
+
+
+def box_around(mask: RLE, size: ImageSize | None, where: str) -> Box2D | None:
+    """The box around a mask in an image of ``size``, None around one of nothing.
+
+    Raises:
+        DataError: the mask is damaged or of another size; the message begins with ``where``.
+    """
+    checked = check_rle(mask, mask.size if size is None else (size.height, size.width), where)
+    x, y, width, height = coco_mask.toBbox([checked])[0].tolist()
+    return Box2D(x, y, x + width - 1, y + height - 1) if width else None
 
 
 def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> CocoRLE:

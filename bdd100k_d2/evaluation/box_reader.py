@@ -6,7 +6,7 @@ long as reading them, most of it in the process that waits.
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..data.coco_results import is_results, read_predictions
 from ..data.json_file import JSON_ERRORS
+from ..data.label_document import read_statement
 from ..data.labels import Frame, is_frame_name, without_collection
 from ..data.splitter import read_part, split_frames
 from ..errors import DataError
@@ -68,15 +69,30 @@ def reading_boxes(
     with _reading_parts(path, parts, processes) as read_parts:
 
         def boxes() -> Boxes:
-            read = read_parts()
-            whole = [part for part in read if part is not None]
-            joined = join_boxes(whole) if whole and len(whole) == len(read) else None
+            joined = _joined(read_parts(), path)
             if joined is None or image_ids is not None or not _is_sound(joined):
                 # Any other format, and every kind of bad file, of which the general reader says what is wrong.
                 return predicted_boxes(read_predictions(path, image_ids), path)
             return joined
 
         yield boxes
+
+
+def _joined(parts: Sequence[Boxes | None], path: Path) -> Boxes | None:
+    """The boxes of the parts of a file, with the size that it states of all frames; None where a part is a bad one."""
+    read = [part for part in parts if part is not None]
+    if not read or len(read) < len(parts):
+        return None
+    boxes = join_boxes(read)
+    try:
+        size = read_statement(path).size
+    except JSON_ERRORS:
+        return None
+    return (
+        boxes
+        if size is None
+        else boxes._replace(sizes=dict.fromkeys(boxes.names, (size.height, size.width)) | dict(boxes.sizes))
+    )
 
 
 def _is_sound(boxes: Boxes) -> bool:
@@ -119,7 +135,10 @@ def _begin_process(common: CommonMemory) -> None:
     _common = common
 
 
-def _leave_part(path: Path, start: int, end: int) -> tuple[list[str], int, int] | None:
+_Left = tuple[list[str], int, int, Mapping[str, tuple[int, int]]]
+
+
+def _leave_part(path: Path, start: int, end: int) -> _Left | None:
     """Leaves the boxes of a part in the memory in common; returns what else `_take_part` needs, None for a bad part."""
     boxes = _read_part(path, start, end)
     if boxes is None:
@@ -127,10 +146,17 @@ def _leave_part(path: Path, start: int, end: int) -> tuple[list[str], int, int] 
     left = _common.boxes(start, len(boxes.frame))
     for name in ("frame", "category", "corners", "score"):
         left[name] = getattr(boxes, name)
-    return boxes.names, len(boxes.frame), boxes.without_box
+    return boxes.names, len(boxes.frame), boxes.without_box, boxes.sizes
 
 
-def _take_part(common: CommonMemory, start: int, names: list[str], count: int, without_box: int) -> Boxes:
+def _take_part(
+    common: CommonMemory,
+    start: int,
+    names: list[str],
+    count: int,
+    without_box: int,
+    sizes: Mapping[str, tuple[int, int]],
+) -> Boxes:
     """What `_leave_part` has left; the columns are in the memory in common."""
     left = common.boxes(start, count)
-    return Boxes(names, left["frame"], left["category"], left["corners"], left["score"], without_box)
+    return Boxes(names, left["frame"], left["category"], left["corners"], left["score"], without_box, sizes)

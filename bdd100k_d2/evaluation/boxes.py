@@ -1,7 +1,7 @@
 """Frames of labels -> columns of boxes, the form in which detections are scored."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -29,6 +29,7 @@ class Boxes(NamedTuple):
         corners: (N, 4) float64 x1, y1, x2, y2 in pixels, inclusive.
         score: (N,) float64, NaN for a box without one.
         without_box: the number of labels that have no box, and so are not here.
+        sizes: (height, width) in pixels of the frames that state it, by name.
     """
 
     names: list[str]
@@ -37,6 +38,7 @@ class Boxes(NamedTuple):
     corners: np.ndarray
     score: np.ndarray
     without_box: int = 0
+    sizes: Mapping[str, tuple[int, int]] = {}
 
     @property
     def xywh(self) -> np.ndarray:
@@ -66,6 +68,7 @@ class Boxes(NamedTuple):
             self.corners[by_place],
             self.score[by_place],
             self.without_box,
+            self.sizes,
         )
 
     def detections(self, names: Sequence[str]) -> Detections:
@@ -141,7 +144,13 @@ def join_boxes(parts: Sequence[Boxes]) -> Boxes:
         np.concatenate([part.corners for part in parts]),
         np.concatenate([part.score for part in parts]),
         sum(part.without_box for part in parts),
+        {name: size for part in parts for name, size in part.sizes.items()},
     )
+
+
+def stated_sizes(frames: Sequence[Frame]) -> dict[str, tuple[int, int]]:
+    """(height, width) in pixels of the frames that state it, by name."""
+    return {frame.name: (frame.size.height, frame.size.width) for frame in frames if frame.size is not None}
 
 
 def _boxed(frames: Sequence[Frame]) -> list[Label]:
@@ -177,7 +186,8 @@ def _columns(
             f"{source}: frame {shown(frames[places[i]].name)}, label {shown(labels[i].id)}: the box ({box}) is none in "
             "pixels; mend or remove that label."
         )
-    return Boxes([frame.name for frame in frames], places, np.array(category, np.int64), corners, score, without_box)
+    names, sizes = [frame.name for frame in frames], stated_sizes(frames)
+    return Boxes(names, places, np.array(category, np.int64), corners, score, without_box, sizes)
 
 
 # A box in MessagePack, if its corners are floats: a byte, and of each corner the name in three bytes, a byte that says

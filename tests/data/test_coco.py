@@ -15,7 +15,8 @@ from support.frames import write_image
 from bdd100k_d2.data.categories import det_class
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.statistics import Statistics
-from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, write_frames
+from bdd100k_d2.data.coco import MORE_ATTRIBUTES, TRACKS
+from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.vintages import Vintage, read_labels
 from bdd100k_d2.errors import DataError
@@ -92,6 +93,16 @@ FORMS: dict[str, tuple[dict[str, Any], bool, bool]] = {
         False,
         True,
     ),
+    "a polygon alone": (coco(bbox=None, segmentation=[[10, 20, 40, 20, 40, 60, 10, 60]]), False, True),
+    "run lengths alone": (coco(bbox=None, segmentation=msgspec.to_builtins(rle_of(square()))), False, True),
+    "a box that is null beside a mask": (
+        coco(segmentation={"size": [96, 160], "counts": PLAIN})
+        | {"annotations": [CAR | {"bbox": None, "segmentation": {"size": [96, 160], "counts": PLAIN}}, RIDER]},
+        False,
+        True,
+    ),
+    "a crowd that is occluded": (coco(iscrowd=1, attributes={"occluded": True}), True, False),
+    "attributes of other forms": (coco(attributes=["occluded"], track_id=[1], instance_id={"a": 1}), False, False),
     "plain run lengths": (coco(segmentation={"size": [96, 160], "counts": PLAIN}, iscrowd=1), True, True),
     "a folder before the name": (coco([IMAGE | {"file_name": "val/a.jpg"}]), False, False),
     "a folder before the name, of Windows": (coco([IMAGE | {"file_name": "images\\val\\a.jpg"}]), False, False),
@@ -199,8 +210,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a score as text": (coco(score="0.5"), "frame a.jpg, annotation 1: Expected `float | null`, got `str`"),
     "a frame twice": (
-        coco([IMAGE, IMAGE | {"id": 2, "file_name": "train\\a.jpg"}]),
+        coco([IMAGE, IMAGE | {"id": 2}]),
         "frame a.jpg stands twice; remove one of the two.",
+    ),
+    "one name in two folders": (
+        coco([IMAGE | {"file_name": "cam0/a.jpg"}, IMAGE | {"id": 2, "file_name": "cam1\\a.jpg"}]),
+        "images cam0/a.jpg and cam1\\a.jpg have one name in different folders, by which results and masks could not "
+        "tell them apart; give each image a name of its own.",
+    ),
+    "a mask of another size without a box": (
+        coco(bbox=None, segmentation={"size": [8, 8], "counts": [10, 4, 50]}),
+        "frame a.jpg, annotation 1: the mask has 8x8 pixels",
     ),
     "no such image": (
         coco(image_id=5),
@@ -267,6 +287,37 @@ def test_every_class_of_the_toolkits_file_keeps_its_name(tmp_path: Path) -> None
     assert [label.category for label in found] == list(reversed(names))
 
 
+def test_a_mask_of_nothing_has_no_box(tmp_path: Path) -> None:
+    labels = make_root(tmp_path, coco(bbox=None, segmentation={"size": [96, 160], "counts": [96 * 160]}))
+    car, rider = read_labels(labels).frames[0].labels
+    assert car.box2d is None and car.rle is not None and rider.box2d is not None
+
+
+def test_attributes_of_an_annotation(tmp_path: Path) -> None:
+    """As CVAT writes them, with whatever else its user has named."""
+    given = {"Occluded": True, "truncated": False, "trafficLightColor": "G", "rotation": 0.5, "parked": True}
+    document = coco(attributes=given, track_id=7, instance_id="8", ignore=1)
+    document["annotations"] += [RIDER | {"id": 3, "attributes": {"occluded": "yes", "truncated": None}}]
+    document["annotations"] += [RIDER | {"id": 4, "attributes": {"occluded": False}, "track_id": None}]
+    labels = make_root(tmp_path, document)
+    car, rider, other, plain = read_labels(labels).frames[0].labels
+    assert car.attributes == LabelAttributes(True, False, "G", ignored=True)
+    assert rider.attributes is None
+    assert other.attributes == LabelAttributes() and plain.attributes == LabelAttributes(occluded=False)
+    done = run(labels, tmp_path / "s.json", "scalabel")
+    assert done.dropped == {MORE_ATTRIBUTES: 2, TRACKS: 1}
+    assert read_labels(tmp_path / "s.json").frames[0].labels[0].attributes == car.attributes
+
+
+def test_labels_without_an_id_are_numbered(tmp_path: Path) -> None:
+    document = coco([IMAGE, IMAGE | {"id": 2, "file_name": "b.jpg"}])
+    document["annotations"] = [
+        {key: value for key, value in one.items() if key != "id"} for one in (CAR, RIDER, CAR | {"image_id": 2})
+    ]
+    frames = read_labels(make_root(tmp_path, document)).frames
+    assert [[label.id for label in frame.labels] for frame in frames] == [["0", "1"], ["2"]]
+
+
 def test_boxes_without_an_area_are_left_out_as_the_converter_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -295,3 +346,11 @@ def test_plain_run_lengths_that_no_mask_has(tmp_path: Path, counts: list[int], s
     path.write_text(json.dumps({"images": [IMAGE], "annotations": [annotation], "categories": CATEGORIES}))
     with pytest.raises(DataError, match=r"coco\.json"):
         read_labels(path)
+
+
+def test_scores_by_the_attributes_of_cvat(tmp_path: Path) -> None:
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(coco(attributes={"occluded": True})))
+    (frame,) = read_labels(path).frames
+    found = evaluate_files("det", path, scored(tmp_path, frame), by="occluded", workers=1).slices["occluded"]
+    assert [(row.value, row.count) for row in found.rows] == [("true", 1), ("unlabelled", 1)]

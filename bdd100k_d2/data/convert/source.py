@@ -128,7 +128,7 @@ def open_source(
         sizes = YoloSizes(options.images, options.size)
         frames = read_yolo(yolo.frames, read_classes(yolo.folder, classes), sizes, dropped)
     elif kind == "coco":
-        frames = read_coco(path)
+        frames = read_coco(path, dropped.add)
     else:
         frames = read_scalabel(path, dropped.add) if kind == "scalabel" else read_results(path, options.image_ids)
     first, frames = _first(_checked(frames, path, dropped))

@@ -1,20 +1,23 @@
 """Detection: two label files -> matched frames to be scored."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...data.categories import DET_CLASSES, is_known
+from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.image_names import image_stem
+from ...data.json_file import read_beginning
 from ...data.labels import Frame, FrameAttributes, attributes_of
 from ...data.vintages import Vintage, read_labels
 from ...errors import DataError
 from ...tasks import TASKS
 from ..box_reader import reading_boxes
-from ..boxes import Boxes, LabelFlags, ground_truth_columns
+from ..boxes import Boxes, LabelFlags, ground_truth_columns, stated_sizes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import MatchedFrames, match_frames
@@ -62,13 +65,15 @@ def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | Non
 
     Raises:
         DataError: a bad file, an unknown category, a box without a score, labels of which none has a box, or
-            predictions of other frames.
+            predictions of other frames or in images of another size.
     """
+    for path in (truth, predicted):
+        check_label_form(path)
     with reading_boxes(predicted, processes, ids_of_results(truth, predicted, image_ids)) as boxes:
         frames, vintage = read_labels(truth)
         names = sorted(frame.name for frame in frames)
         check_boxes_present(frames, truth)
-        columns = ground_truth_columns(frames, names, truth)
+        columns, sizes = ground_truth_columns(frames, names, truth), stated_sizes(frames)
         attributes = attributes_of(frames)
         if any(label.score is not None for frame in frames for label in frame.labels or ()):
             logger.warning("%s: the ground truth has scores; are ground truth and predictions swapped?", truth)
@@ -76,6 +81,7 @@ def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | Non
         del frames
         found = boxes()
     match_frames(names, found.names, truth, predicted)
+    _check_sizes(sizes, found.sizes, truth, predicted)
     if not len(found.frame):
         check_without_shape(predicted, "box2d", found.without_box)
     if found.without_box:
@@ -83,14 +89,59 @@ def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | Non
     return DetectionFiles(MatchedBoxes(names, *columns, found.detections(names)), attributes, vintage)
 
 
-def check_boxes_present(frames: Iterable[Frame], path: Path) -> None:
-    """Raises DataError if the ground truth has labels, and all of them are without a box."""
-    labels = [label for frame in frames for label in frame.labels or ()]
-    if labels and all(label.box2d is None for label in labels):
+# Of files that other tools keep boxes in, none of which is JSON.
+_NO_LABEL_FILES = (".txt", ".yaml", ".yml", ".csv", ".xml")
+
+
+def check_label_form(path: Path) -> None:
+    """Raises DataError if a file or folder holds boxes in a form that is not scored: YOLO, tables or Pascal VOC."""
+    if path.is_dir():
+        others = [] if files_below(path, *LABEL_SUFFIXES) else files_below(path, *_NO_LABEL_FILES)
+    else:
+        others = [path] if path.name.lower().endswith(_NO_LABEL_FILES) else []
+    if not others or (path.is_file() and read_beginning(path, 1 << 10).lstrip()[:1] in (b"[", b"{")):
+        return
+    if others[0].suffix.lower() in (".csv", ".xml"):
+        what = f"{others[0].suffix.lower()[1:].upper()} is not read; give labels in JSON: Scalabel's, COCO's or, as "
+        raise DataError(f"{path}: {what}predictions, COCO's list of results.")
+    raise DataError(
+        f"{path}: labels of YOLO, which are not scored as they are; convert them first, with tools/convert_labels.py "
+        f"{path} labels.json --to scalabel."
+    )
+
+
+def check_boxes_present(frames: Sequence[Frame], path: Path) -> None:
+    """Looks for labels of the ground truth that officially are left out because they have no box.
+
+    One warning counts them; of classes that only other tasks have, as lanes, they are none that are missed.
+
+    Raises:
+        DataError: there are labels, and all of them are without a box.
+    """
+    without = [(frame.name, label.category) for frame in frames for label in frame.labels or () if label.box2d is None]
+    count = sum(len(frame.labels or ()) for frame in frames)
+    if count and len(without) == count:
         raise DataError(
-            f"{path}: not one of the {len(labels):,} labels has a box (box2d); give labels/det_20/, not polygons or "
-            "masks."
+            f"{path}: not one of the {count:,} labels has a box (box2d); give labels/det_20/, not polygons or masks."
         )
+    lost = [name for name, category in without if category in DET_CLASSES or not is_known(category)]
+    if lost:
+        logger.warning(
+            "%s: %d labels have no box (box2d) and are left out; the first is in frame %s.", path, len(lost), lost[0]
+        )
+
+
+def _check_sizes(
+    truth: Mapping[str, tuple[int, int]], predicted: Mapping[str, tuple[int, int]], truth_path: Path, path: Path
+) -> None:
+    """Raises DataError if a frame has one size in the ground truth and another in the predictions, where both say."""
+    for name in sorted(predicted.keys() & truth.keys()):
+        if predicted[name] != truth[name]:
+            theirs, ours = ("x".join(map(str, size[name])) for size in (predicted, truth))
+            raise DataError(
+                f"{path}: frame {name} has {theirs} pixels, in the ground truth {truth_path} {ours} (height x width); "
+                "write boxes in pixels of the images of the ground truth."
+            )
 
 
 def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> MatchedBoxes:

@@ -303,7 +303,7 @@ BAD = {
     ),
     "a frame twice": (
         {"images": [{"id": 7, "file_name": "x/a.jpg"}, {"id": 8, "file_name": "y/a.jpg"}]},
-        "frame a.jpg stands twice; remove one of the two",
+        "images x/a.jpg and y/a.jpg have one name in different folders",
     ),
     "an annotation of no image": (
         {"annotations": [{**ANNOTATION, "image_id": 5}]},
@@ -335,7 +335,7 @@ BAD = {
     ),
     "run lengths of another size": (
         {"annotations": [{**ANNOTATION, "segmentation": {"counts": [5, 5], "size": [2, 5]}}]},
-        "frame a.jpg, label 9 (car): the mask has 2x5 pixels, the image 30x40",
+        "frame a.jpg, annotation 9: the mask has 2x5 pixels, the image 30x40",
     ),
     "polygons without a size": (
         {

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
+from bdd100k_d2.data.labels import Box2D, Frame, ImageSize, Label, write_frames
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation import box_reader
@@ -53,6 +53,7 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
 ) -> None:
     frames = predictions(*((f"{i}.jpg", i % 5) for i in range(40)))
     frames[7].labels = None
+    frames[3].size = ImageSize(8, 9)
     frames[8].labels.append(Label(category="no box, no score"))
     path = tmp_path / "det.json"
     write_frames(frames, path)
@@ -66,6 +67,7 @@ def test_large_files_are_read_in_parts_to_the_same_columns(
     parts = read(path, processes)
     assert parts.names == whole.names
     assert parts.without_box == whole.without_box == 1
+    assert parts.sizes == whole.sizes == {"3.jpg": (9, 8)}
     for ours, theirs in zip(parts[1:5], whole[1:5], strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert ours.dtype == theirs.dtype
@@ -128,6 +130,89 @@ def test_predictions_without_a_box_are_counted(tmp_path: Path, caplog: pytest.Lo
         matched = open_files(oracles / "det/gt.json", oracles / "det/pred_empty.json")
     assert caplog.messages[-1].endswith("pred_empty.json: 1 predictions have no box (box2d) and are left out.")
     assert matched.toolkit_scores()["AP"][1] == {"OVERALL": 0}
+
+
+def test_labels_without_a_box_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Lanes are no objects of det, so that nothing is missing where they have no box."""
+    boxes = predictions(("a.jpg", 3), ("b.jpg", 2))
+    write_frames(boxes, tmp_path / "det.json")
+    truth = json.loads((tmp_path / "det.json").read_text())
+    for frame in truth:
+        for label in frame["labels"]:
+            del label["score"]
+    truth[0]["labels"].append({"id": "9", "category": "lane", "poly2d": []})
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    with caplog.at_level(logging.WARNING, "bdd100k_d2"):
+        open_files(tmp_path / "truth.json", tmp_path / "det.json")
+        assert caplog.messages == []
+        label = truth[1]["labels"][0]
+        label["bbox"] = label.pop("box2d")
+        truth[1]["labels"].append({"id": "8", "category": "a name of my own", "bbox": [1, 2, 3, 4]})
+        (tmp_path / "truth.json").write_text(json.dumps(truth))
+        matched = open_files(tmp_path / "truth.json", tmp_path / "det.json")
+    assert caplog.messages == [
+        f"{tmp_path}/truth.json: 2 labels have no box (box2d) and are left out; the first is in frame b.jpg."
+    ]
+    assert len(matched.truth.frame) == 4
+
+
+def write_stated(path: Path, size: ImageSize | None, in_config: bool) -> Path:
+    """Frames that all state a size, each for itself or by the config of their file."""
+    frames = predictions(("a.jpg", 2), ("b.jpg", 1))
+    for frame in frames:
+        frame.size = None if in_config else size
+    config = {"imageSize": None if size is None else {"width": size.width, "height": size.height}}
+    document = {"frames": json.loads(msgspec.json.encode(frames)), "config": config}
+    path.write_text(json.dumps(document if in_config else document["frames"]))
+    return path
+
+
+@pytest.mark.parametrize("large", (False, True))
+@pytest.mark.parametrize("in_config", (False, True))
+def test_boxes_in_images_of_another_size_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool, in_config: bool
+) -> None:
+    if large:
+        monkeypatch.setattr(box_reader, "_LARGE", 0)
+        monkeypatch.setattr(box_reader, "read_predictions", lambda *paths: pytest.fail("the general reader was asked"))
+    truth = write_stated(tmp_path / "truth.json", ImageSize(1280, 720), False)
+    for size in (None, ImageSize(1280, 720)):
+        open_files(truth, write_stated(tmp_path / "det.json", size, in_config))
+    found = write_stated(tmp_path / "det.json", ImageSize(640, 360), in_config)
+    message = r"det.json: frame a.jpg has 360x640 pixels, in the ground truth .*truth.json 720x1280 \(height x width\)"
+    with pytest.raises(DataError, match=message):
+        open_files(truth, found)
+
+
+def test_a_size_that_is_none_in_the_config_of_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box_reader, "_LARGE", 0)
+    path = write_stated(tmp_path / "det.json", ImageSize(1280, 720), True)
+    path.write_text(path.read_text().replace('{"width": 1280, "height": 720}', "[1280, 720]"))
+    with pytest.raises(DataError, match=r"det\.json: not a label file"):
+        read(path, 1)
+
+
+YOLO = r"{path}: labels of YOLO, .* with tools/convert_labels.py {path} labels.json --to scalabel"
+OTHER_FORMS = {
+    "y/labels/val/a.txt": ("y", "1 0.5 0.5 0.1 0.1\n", YOLO),
+    "data.yaml": ("data.yaml", "names: [car]\n", YOLO),
+    "train.txt": ("train.txt", "images/a.jpg\n", YOLO),
+    "boxes.csv": ("boxes.csv", "name,x1,y1,x2,y2\n", "boxes.csv: CSV is not read; give labels in JSON"),
+    "voc/a.XML": ("voc", "<annotation/>", "voc: XML is not read; give labels in JSON"),
+}
+
+
+@pytest.mark.parametrize("file", OTHER_FORMS)
+def test_boxes_in_other_forms_are_named(tmp_path: Path, file: str) -> None:
+    name, text, message = OTHER_FORMS[file]
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(text)
+    good = tmp_path / "labels.txt"
+    good.write_bytes(msgspec.json.encode(predictions(("a.jpg", 1))))
+    open_files(good, good)
+    for pair in ((good, tmp_path / name), (tmp_path / name, good)):
+        with pytest.raises(DataError, match=message.format(path=tmp_path / name)):
+            open_files(*pair)
 
 
 def test_predictions_of_another_split_are_refused(tmp_path: Path) -> None:
