@@ -21,10 +21,18 @@ def _runs(args: argparse.Namespace) -> Path:
 def _results(args: argparse.Namespace) -> Path:
     from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
-    read = (args.gt, args.pred, args.images, args.baseline, args.attributes)
+    read = (args.gt, args.pred, args.images, args.baseline, args.attributes, args.image_ids)
     refuse_overwriting(args.out, [one for one in read if one is not None])
     keep_freed_memory()
-    options = PageOptions(args.score_thr, args.frames, args.frames_each, args.bootstrap, args.attributes, args.workers)
+    options = PageOptions(
+        args.score_thr,
+        args.frames,
+        args.frames_each,
+        args.bootstrap,
+        args.attributes,
+        args.workers,
+        args.image_ids,
+    )
     return write_results_page(args.task, args.gt, args.pred, args.out, args.images, args.baseline, options)
 
 
@@ -59,10 +67,15 @@ def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
         parser.add_argument(
             "--score-thr", type=share, default=0.3, help="count and draw detections from this score (default: 0.3)"
         )
+        parser.add_argument(
+            "--image-ids",
+            type=path,
+            help="COCO file of the image ids and categories of COCO results, if --gt is not COCO",
+        )
         parser.set_defaults(attributes=None)
     else:
         parser.add_argument("--attributes", type=path, help="label file with the frames' attributes")
-        parser.set_defaults(score_thr=0.3)
+        parser.set_defaults(score_thr=0.3, image_ids=None)
     parser.set_defaults(run=_results, task=task.name)
 
 

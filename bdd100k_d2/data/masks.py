@@ -21,7 +21,7 @@ _KIND = "a mask has one channel of 8-bit class ids, this image is {kind}; "
 _MASK = PngForm(
     (GREY, PALETTE),
     other=f"{_KIND}give the folder masks/, not colormaps/ or bitmasks/.",
-    other_bits=f"{_KIND}save it with 8 bits.",
+    other_bits=f"{_KIND}save it with 8 bits, the values 0, 1, ... as they are.",
     damaged="the mask cannot be read ({error}); download or write it again.",
     empty="the mask cannot be read (it is an empty file); download or write it again.",
     no_png="the mask cannot be read (it is {kind}); masks are PNG files, download or write it again.",

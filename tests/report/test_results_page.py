@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import re
@@ -22,7 +23,9 @@ from support.result_files import (
     write_mask_files,
 )
 
+from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.labels import Frame, write_frames
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
@@ -100,6 +103,36 @@ def test_a_baseline_gives_differences_with_their_signs(det: Files, tmp_path: Pat
         assert [run.keys() for run in frame["runs"]] == [{"predicted", "found", "blamed"}] * 2
     assert [box[5] for box in frames[HARD_NAME]["runs"][1]["predicted"]] == [0.9, 0.8]
     assert frames[HARD_NAME]["small"] and f"no image in {det.images}" not in page.read_text(encoding="utf-8")
+
+
+def test_results_are_read_by_the_ids_of_a_coco_file(det: Files, tmp_path: Path) -> None:
+    """Of the run, of the baseline, or of both."""
+    ids = tmp_path / "ids.json"
+    convert(det.truth, ids, "coco")
+    document = json.loads(ids.read_text())
+    numbers = {one["file_name"]: one["id"] for one in document["images"]}
+    numbers |= {one["name"]: one["id"] for one in document["categories"]}
+    results = [
+        {
+            "image_id": numbers[frame.name],
+            "category_id": numbers[label.category],
+            "bbox": [box.x1, box.y1, box.x2 - box.x1 + 1, box.y2 - box.y1 + 1],
+            "score": label.score,
+        }
+        for frame in read_labels(det.predicted).frames
+        for label in frame.labels
+        if (box := label.box2d) is not None
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    options = QUICK._replace(image_ids=ids)
+    tables = [
+        table(write_results_page("det", det.truth, run, tmp_path / f"out{i}", None, baseline, options), "error-table")
+        for i, (run, baseline) in enumerate(itertools.product((det.predicted, tmp_path / "results.json"), repeat=2))
+        if i
+    ]
+    assert tables[0] == tables[1] == tables[2]
+    with pytest.raises(DataError, match=r"leave out --image-ids"):
+        write_results_page("det", det.truth, det.predicted, tmp_path / "out", None, det.predicted, options)
 
 
 def test_scores_are_those_that_the_tables_count(det: Files, tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def check_category(category: str | None, where: str) -> None:
         )
 
 
-def guess_task(frames: Sequence[Frame], where: object) -> str | None:
+def guess_task(frames: Sequence[Frame], where: object, needed: bool) -> str | None:
     """The task that frames, the first of a source, are labels of: det without masks, else told by the names.
 
-    None where there are labels, but neither boxes nor masks.
+    None where there are labels, but neither boxes nor masks, and where it is not ``needed`` and cannot be told.
 
     Raises:
         DataError: the masks are of classes of several tasks, so no task has them all.
@@ -79,6 +79,8 @@ def guess_task(frames: Sequence[Frame], where: object) -> str | None:
         names = {name for name, known in DET_CLASSES.items() if known.index < task.num_classes}
         if task.form != "boxes" and found <= (names if detects(task.name) else {*task.names}):
             return task.name
+    if not needed:
+        return None
     known = shown(", ".join(sorted(map(str, found))))
     raise DataError(
         f"{where}: no task has all the classes of the masks ({known}); say with --task which to take, one of "

@@ -15,6 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...atomic import atomic_path
+from ...errors import DataError
 from ...tasks import TASKS
 from ..labels import RLE, Frame, FrameAttributes, Label
 from ..rle import CocoRLE, areas, check_rle
@@ -64,7 +65,7 @@ class CocoWriter:
         """Writes a document, whole or not at all.
 
         Raises:
-            DataError: run lengths do not fit the image.
+            DataError: run lengths do not fit the image, or two frames are called alike but for their folders.
             OutputError: ``path`` cannot be written.
         """
         encoder = msgspec.json.Encoder()
@@ -72,12 +73,19 @@ class CocoWriter:
         head = {"type": "instance", "categories": categories}
         # The images are small, so they wait for the annotations, which are written as they come.
         images: list[bytes] = []
+        names: dict[str, str] = {}
         annotations = self._boxes if self._task.form == "boxes" else self._masks
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(encoder.encode(head)[:-1] + b',"annotations":[')
             separator = b""
             for frame in frames:
                 self._images += 1
+                other = names.setdefault(frame.name.replace("\\", "/").rpartition("/")[2], frame.name)
+                if other != frame.name:
+                    raise DataError(
+                        f"{self._source}: frames {other} and {frame.name} have one name in different folders, by which "
+                        "results and masks could not tell them apart; give each frame a name of its own."
+                    )
                 self._dropped.add_frame(frame, attributes=False)
                 image = _Image(frame.name, *frame.height_width, self._images, frame.attributes)
                 images.append(encoder.encode(image))

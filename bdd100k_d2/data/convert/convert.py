@@ -21,7 +21,7 @@ from .outputs import check_apart, check_new
 from .scalabel import write_scalabel
 from .source import LabelSource, open_source, source_kind
 from .source_options import SourceOptions, check_options
-from .splits import split_of
+from .splits import split_of, splits_in
 from .yolo_classes import DATA
 from .yolo_set import find_yolo
 from .yolo_writer import YoloWriter
@@ -95,7 +95,10 @@ def convert(
     yolo = find_yolo(source, options.split, options.images) if kind == "yolo" else None
     if yolo is not None and to != "yolo" and options.split is not None and not yolo.is_split:
         raise ConfigError(f"{source}: has no splits of which --split could choose one; leave it out.")
-    split = options.split or (split_of(source) if yolo is None else yolo.split) or "train"
+    told = options.split or (split_of(source) if yolo is None else yolo.split)
+    split = told or "train"
+    if to == "yolo" and told is None and len(spoken := splits_in(source.name)) > 1:
+        raise ConfigError(f"{source}: its name speaks of {' and of '.join(spoken)}; give one of them with --split.")
     written = target / "labels" / split if to == "yolo" else target
     if to == "yolo" and not split.isidentifier():
         raise ConfigError(f"{split!r} is no name of a split; give one such as train.")
@@ -103,7 +106,7 @@ def convert(
     if to == "yolo":
         check_apart(target / DATA, [source, *options.paths])
     dropped = Dropped()
-    opened = open_source(source, kind, dropped, options, yolo)
+    opened = open_source(source, kind, dropped, options, yolo, needs_task=to in ("coco", "masks"))
     counts: Counter[str] = Counter()
     frames = _counted(opened, counts)
     if to != "scalabel" and kind in ("scalabel", "coco", "coco_results"):
@@ -114,7 +117,12 @@ def convert(
         frames = with_sizes(frames, source, sizes)
     if to == "scalabel":
         write_scalabel(frames, target)
-    elif opened.task is None or (not opened.boxes and (to == "yolo" or TASKS[opened.task].form == "boxes")):
+    elif to == "yolo" and opened.boxes:
+        # Boxes of masks too are of the classes of detection.
+        task = options.task or "det"
+        YoloWriter(task, dropped, source).write(frames, target, split)
+        opened = opened._replace(task=task)
+    elif to == "yolo" or opened.task is None or (not opened.boxes and TASKS[opened.task].form == "boxes"):
         what, take = "a box", "det_20, or rles/ or bitmasks/ of ins_seg"
         if opened.task is None:
             what += " or a mask (rle)"
@@ -127,16 +135,11 @@ def convert(
         if polygons is not None and TASKS[opened.task].form == "boxes":
             raise ConfigError(f"--segmentation is of masks, {opened.task} has boxes; leave it out.")
         CocoWriter(opened.task, dropped, source, bool(polygons), opened.kind == "bitmasks").write(frames, target)
-    elif to == "masks":
+    else:
         if TASKS[opened.task].form == "boxes":
             raise DataError(
                 f"{source}: has boxes and no masks (rle), so no masks can be written; take the files of rles/ of the "
                 "release."
             )
         MaskWriter(opened.task, dropped, source, opened.scored).write(frames, target)
-    else:
-        # Boxes of masks too are of the classes of detection.
-        task = options.task or "det"
-        YoloWriter(task, dropped, source).write(frames, target, split)
-        opened = opened._replace(task=task)
     return Conversion(opened.kind, opened.task, written, counts["frames"], counts["labels"], dropped.counts())

@@ -79,11 +79,16 @@ def look_official(frames: Iterable[Frame]) -> bool:
     )
 
 
+def _is_official(frame: Frame) -> bool:
+    """Whether a frame or its video is named as BDD100K's are."""
+    return any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
+
+
 def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> Iterator[Frame]:
     """Yields the frames of ``source``, each with the size of its image.
 
     What a frame or its masks state comes first, then its image's own, then the ``size`` of the options, then 1280x720,
-    which one warning counts.
+    which one warning counts, but of frames that are named as BDD100K's are.
 
     Raises:
         DataError: no size is known, an image is missing or cannot be read, a size is none that an image may have, or
@@ -100,7 +105,8 @@ def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> I
             else:
                 _check_assumption(frame, beyond, source, options.assumed)
                 size = ImageSize(WIDTH, HEIGHT)
-                taken += 1
+                # Frames of BDD100K never state it.
+                taken += not _is_official(frame)
             frame.size = size
         yield frame
     if taken:

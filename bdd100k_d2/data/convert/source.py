@@ -14,7 +14,7 @@ from ...tasks import TASKS
 from ..coco import is_coco, read_coco
 from ..coco_results import is_results, read_results
 from ..folders import files_below, holds, label_files, visible_files
-from ..image_names import image_stem
+from ..image_names import image_stem, is_image_name
 from ..labels import Frame, Label, each_once
 from ..masks import list_masks
 from .classes import check_category, guess_task
@@ -25,6 +25,7 @@ from .scalabel import has_polygon, read_scalabel
 from .source_files import read_errors
 from .source_options import SourceOptions
 from .yolo_classes import YAML_SUFFIXES, read_classes
+from .yolo_parts import folders_of_images
 from .yolo_reader import YoloSizes, read_yolo
 from .yolo_set import YoloSet, find_yolo, is_yolo_folder
 
@@ -40,8 +41,9 @@ _LOOKED_AT = 200
 
 
 class LabelSource(NamedTuple):
-    """A path's kind, the task of its labels, None of those without boxes and masks, and its frames, to be taken once.
+    """A path's kind, the task of its labels, and its frames, to be taken once.
 
+    The task is None of labels without boxes and masks, and where it is not needed of masks of classes of several tasks.
     ``boxes`` says whether labels have boxes, or masks of objects; ``total`` is the number of frames where it is known;
     ``scored`` says whether the masks have scores, ``official`` whether the frames look like BDD100K's own.
     """
@@ -99,6 +101,10 @@ def _kind_of_folder(path: Path) -> str:
             return "scalabel"
     if is_yolo or files_below(path, ".txt"):
         return "yolo"
+    if any(map(is_image_name, names)):
+        beside = folders_of_images(path)
+        labels = "that of their labels" if beside is None or beside.labels is None else f"{beside.labels}"
+        raise DataError(f"{path}: images and no labels; give {labels}, or the data.yaml of the data set.")
     raise DataError(
         f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "
         "masks or bitmasks."
@@ -106,11 +112,17 @@ def _kind_of_folder(path: Path) -> str:
 
 
 def open_source(
-    path: Path, kind: str, dropped: Dropped, options: SourceOptions, yolo: YoloSet | None = None
+    path: Path,
+    kind: str,
+    dropped: Dropped,
+    options: SourceOptions,
+    yolo: YoloSet | None = None,
+    needs_task: bool = True,
 ) -> LabelSource:
     """Opens labels of a ``kind`` of :data:`SOURCE_KINDS`. Each frame is checked when it is taken.
 
-    ``yolo`` are the frames of a YOLO data set, which are looked for where it is None.
+    ``yolo`` are the frames of a YOLO data set, which are looked for where it is None. ``needs_task`` says whether the
+    task of label files has to be known.
 
     Raises:
         DataError: the labels cannot be read, or their task cannot be told.
@@ -133,7 +145,7 @@ def open_source(
         frames = read_scalabel(path, dropped.add) if kind == "scalabel" else read_results(path, options.image_ids)
     first, frames = _first(_checked(frames, path, dropped))
     labels = [label for frame in first for label in frame.labels or ()]
-    task = options.task or guess_task(first, path)
+    task = options.task or guess_task(first, path, needs_task)
     # Masks of objects have the boxes around them.
     objects = task is not None and TASKS[task].form == "bitmasks"
     boxes = not labels or any(one.box2d is not None or (one.rle is not None and objects) for one in labels)

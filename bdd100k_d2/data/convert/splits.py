@@ -20,10 +20,15 @@ _WORDS = {
 _SPLIT = re.compile(rf"(?<![a-z0-9])({'|'.join(_WORDS)})(?:\d{{2,4}})?(?![a-z0-9])", re.IGNORECASE)
 
 
+def splits_in(name: str) -> list[str]:
+    """The splits that a name such as ``det-val``, ``Valid`` or ``train_val`` speaks of, by name."""
+    return sorted({_WORDS[word.lower()] for word in _SPLIT.findall(name)})
+
+
 def split_in(name: str) -> str | None:
-    """``train``, ``val`` or ``test``, whichever a name such as ``det-val``, ``Valid`` or ``instances_val2017`` has."""
-    found = _SPLIT.findall(name)
-    return _WORDS[found[-1].lower()] if found else None
+    """``train``, ``val`` or ``test``, whichever a name has; None where it speaks of none, or of several."""
+    found = splits_in(name)
+    return found[0] if len(found) == 1 else None
 
 
 def split_of(path: Path) -> str | None:

@@ -16,12 +16,36 @@ _LARGEST = 1 << 20
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
-    """The names of the classes, by number, in the file ``classes``, else beside or above the labels, or DataError."""
-    if classes is None:
-        places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in CLASS_FILES]
-        classes = next((place for place in places if place.is_file()), None)
-    if classes is None:
+    """The names of the classes, by number, in the file ``classes``, else beside or above the labels.
+
+    Raises:
+        DataError: there is no such file, it is none of classes, or two of them have other names.
+    """
+    if classes is not None:
+        return _names_in(classes)
+    places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in CLASS_FILES]
+    found = [place for place in places if place.is_file()]
+    if not found:
         raise DataError(f"{folder}: no {DATA} or {CLASSES} beside or above the labels; give it with --classes.")
+    names = _names_in(found[0])
+    for other in found[1:]:
+        if _differ(other, names):
+            raise DataError(
+                f"{found[0]} and {other} name different classes; give the one that the labels were made with by "
+                "--classes."
+            )
+    return names
+
+
+def _differ(path: Path, names: list[str]) -> bool:
+    try:
+        return _names_in(path) != names
+    except DataError:
+        # What lies further above may be of anything.
+        return False
+
+
+def _names_in(classes: Path) -> list[str]:
     if classes.suffix.lower() in YAML_SUFFIXES:
         return _of_document(read_yaml(classes), classes)
     lines = [line.strip() for line in text_lines(classes, _LARGEST)]

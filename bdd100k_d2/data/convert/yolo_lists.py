@@ -8,7 +8,7 @@ from ..folders import visible_files
 from ..image_names import image_stem, is_image_name
 from .image_sizes import images_below, the_image
 from .source_files import text_lines
-from .splits import split_in
+from .splits import splits_in
 from .yolo_parts import IMAGES, LABELS, YoloFrame, images_of_split
 
 _LARGEST = 1 << 28
@@ -30,7 +30,7 @@ def is_image_list(path: Path) -> bool:
 def split_lists(folder: Path) -> dict[str, Path]:
     """The lists of images directly in a folder that are named after a split, by their names without ``.txt``."""
     found = (Path(entry.name) for entry in visible_files(folder, ".txt"))
-    return {one.stem: folder / one for one in found if split_in(one.stem) and is_image_list(folder / one)}
+    return {one.stem: folder / one for one in found if splits_in(one.stem) and is_image_list(folder / one)}
 
 
 def listed_frames(path: Path, images: Path | None, anywhere: bool) -> Iterator[YoloFrame]:

@@ -30,6 +30,13 @@ class YoloFrame(NamedTuple):
         """The label file, else the image, to be shown."""
         return shown(self.labels or self.image)
 
+    def is_same(self, other: "YoloFrame") -> bool:
+        """Whether the label file and the image are those of another frame."""
+        return all(
+            one == two or (one is not None and two is not None and one.samefile(two))
+            for one, two in ((self.labels, other.labels), (self.image, other.image))
+        )
+
 
 class YoloFolders(NamedTuple):
     """The folders of labels and of their images; one of them may not be there."""

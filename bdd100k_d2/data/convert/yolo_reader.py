@@ -19,10 +19,15 @@ _LARGEST = 1 << 24
 _ROUNDING = 1e-5
 # What trainers let pass.
 _OUTSIDE = 1e-3
+# Of a corner in pixels, after the point.
+_DIGITS = 9
 
 
 class YoloSizes(NamedTuple):
-    """Where the sizes of images come from: of the folder ``images`` that was given, else ``size``, else the images'."""
+    """Where the sizes of images come from: of an image itself, where it can be read, else ``size``.
+
+    ``images`` is the folder that was given.
+    """
 
     images: Path | None
     size: ImageSize | None
@@ -31,8 +36,12 @@ class YoloSizes(NamedTuple):
         """The size of a frame's image; DataError where there is none, or the image cannot be read."""
         if frame.image is None and self.images is not None and self.size is None:
             raise DataError(f"{frame.file}: {self.images} has no image of this name; check --images.")
-        if frame.image is not None and (self.images is not None or self.size is None):
-            return size_of_image(frame.image)
+        if frame.image is not None:
+            try:
+                return size_of_image(frame.image)
+            except DataError:
+                if self.size is None:
+                    raise
         if self.size is None:
             raise DataError(
                 f"{frame.file}: YOLO's numbers are fractions of the image's size, which the labels do not hold; give "
@@ -90,12 +99,13 @@ def _label(line: str, number: int, classes: list[str], size: ImageSize, where: s
         )
     beyond = max(width / 2 - x, height / 2 - y, x + width / 2 - 1, y + height / 2 - 1)
     # A box that leads further out of its image is kept as it is: a trainer cuts it, and a score counts it, as it likes.
+    x, width, y, height = x * size.width, width * size.width, y * size.height, height * size.height
+    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
     if not inside or 0 < beyond <= _OUTSIDE:
-        left, right = max(x - width / 2, 0.0), min(x + width / 2, 1.0)
-        top, bottom = max(y - height / 2, 0.0), min(y + height / 2, 1.0)
-        x, y, width, height = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+        left, top = max(left, 0.0), max(top, 0.0)
+        right, bottom = min(right, float(size.width)), min(bottom, float(size.height))
         if not inside or beyond > _ROUNDING:
             dropped.add(_CUT)
-    x, width, y, height = x * size.width, width * size.width, y * size.height, height * size.height
-    box = Box2D(x - width / 2, y - height / 2, x + width / 2 - 1, y + height / 2 - 1)
+    # To be multiplied costs a number its last digits, by which an overlap that is exactly a threshold would miss it.
+    box = Box2D(*(round(side, _DIGITS) for side in (left, top, right - 1, bottom - 1)))
     return Label(id=str(number), category=classes[int(index)], score=score, box2d=box)

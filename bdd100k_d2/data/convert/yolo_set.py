@@ -5,6 +5,7 @@ such as ``train.txt`` names (darknet). A ``data.yaml`` says where the images are
 their path is ``labels``, else beside them (https://docs.ultralytics.com/datasets/detect).
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..folders import visible_files
 from ..image_names import image_stem
 from ..labels import is_frame_name
 from .source_files import read_errors
-from .splits import same_split, split_in, split_of
+from .splits import same_split, split_in, split_of, splits_in
 from .yolo_classes import CLASS_FILES, YAML_SUFFIXES
 from .yolo_lists import is_image_list, listed_frames, split_lists
 from .yolo_parts import (
@@ -30,6 +31,8 @@ from .yolo_parts import (
     is_label_name,
     same_frame,
 )
+
+logger = logging.getLogger(__name__)
 
 _Part = YoloFolders | Path
 """A part of a split: folders, or a list of images."""
@@ -63,6 +66,7 @@ def find_yolo(source: Path, split: str | None, images: Path | None) -> YoloSet:
     with read_errors(source):
         parts, name = _parts_of(source, split)
         frames: dict[str, YoloFrame] = {}
+        repeated: list[YoloFrame] = []
         for part in parts:
             for frame in _frames_of(part, name, images, anywhere=not source.is_dir()):
                 stem = image_stem(frame.name)
@@ -70,7 +74,13 @@ def find_yolo(source: Path, split: str | None, images: Path | None) -> YoloSet:
                     raise DataError(f"{source}: '{shown(frame.name)}' is no name of an image; rename its files.")
                 other = frames.setdefault(stem, frame)
                 if other is not frame:
-                    raise same_frame(stem, other.file, frame.file)
+                    if not other.is_same(frame):
+                        raise same_frame(stem, other.file, frame.file)
+                    repeated.append(frame)
+    if repeated:
+        logger.warning(
+            "%s: %d images are named again, and count once; the first is %s.", source, len(repeated), repeated[0].file
+        )
     folders = [part for part in parts if isinstance(part, YoloFolders)]
     folder = source if source.is_dir() else source.parent
     if source.is_dir() and folders and folders[0].labels is not None:
@@ -126,7 +136,7 @@ def _of_folder(source: Path, split: str | None) -> tuple[list[_Part], str | None
     if not direct and not below and not lists:
         raise DataError(f"{base}: no .txt file in the folder; give the folder of the YOLO labels.")
     # Beside labels, folders of other names than a split's only sort them.
-    splits = {name: folder for name, folder in below.items() if not direct or split_in(name)}
+    splits = {name: folder for name, folder in below.items() if not direct or splits_in(name)}
     if split is None:
         chosen = _only_split(base, splits, lists, direct)
     else:
@@ -163,9 +173,9 @@ def _of_data_file(path: Path, split: str | None) -> tuple[Sequence[_Part], str]:
     document = read_yaml(path)
     if not isinstance(document, dict) or "names" not in document:
         raise DataError(f"{path}: no names of classes, so it is no data.yaml of YOLO; give one, or a folder of labels.")
-    named = {key: value for key, value in document.items() if isinstance(key, str) and value and split_in(key)}
+    named = {key: value for key, value in document.items() if isinstance(key, str) and value and splits_in(key)}
     root = document.get("path")
-    bases = [path.parent / root, path.parent] if isinstance(root, str) else [path.parent]
+    bases = [path.parent / _with_slashes(root), path.parent] if isinstance(root, str) else [path.parent]
     wanted = list(named)
     if split is not None:
         meant = same_split(split, named, path)
@@ -184,6 +194,11 @@ def _of_data_file(path: Path, split: str | None) -> tuple[Sequence[_Part], str]:
     return parts, chosen
 
 
+def _with_slashes(place: str) -> str:
+    """A path that may have been written on Windows."""
+    return place.replace("\\", "/")
+
+
 def _parts_at(value: object, bases: list[Path], path: Path, key: str) -> list[_Part]:
     """What one or several places of a ``data.yaml`` hold; empty where the one is not there."""
     places = value if isinstance(value, list) else [value]
@@ -192,7 +207,8 @@ def _parts_at(value: object, bases: list[Path], path: Path, key: str) -> list[_P
         if not isinstance(place, str) or "\0" in place:
             raise DataError(f"{path}: {key} is {shown(value)}; write the path of a folder, or a list of such.")
         # Where "../train/images" is not there, Ultralytics takes it for "train/images".
-        candidates = [base / form for base in bases for form in (place, place.removeprefix("../"))]
+        form = _with_slashes(place)
+        candidates = [base / one for base in bases for one in (form, form.removeprefix("../"))]
         found = next((part for one in candidates if (part := _part_at(one)) is not None), None)
         if found is not None:
             parts.append(found)

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _CUT = "boxes reach out of their image and are cut off at its edges"
 
-# Of a fraction after the point: a hundred-thousandth of a pixel of 1280.
+# After the point at least, as most numbers have them.
 _DIGITS = 8
 
 
@@ -105,8 +105,8 @@ class YoloWriter:
             (right - left) / size.width,
             (bottom - top) / size.height,
         )
-        score = "" if label.score is None else f" {label.score:.{_DIGITS}f}"
-        return f"{known.id} " + " ".join(f"{field:.{_DIGITS}f}" for field in fields) + f"{score}\n"
+        numbers = fields if label.score is None else (*fields, label.score)
+        return f"{known.id} {' '.join(map(_text, numbers))}\n"
 
     def _count(self, label: Label) -> None:
         self._dropped.add_attributes(label)
@@ -115,6 +115,12 @@ class YoloWriter:
             self._dropped.add(lost.IDS)
         if label.rle is not None:
             self._dropped.add(lost.MASKS)
+
+
+def _text(number: float) -> str:
+    """A number with as many digits as it has, so that corners come back as they were."""
+    text = f"{number:.{_DIGITS}f}"
+    return text if float(text) == number else repr(number)
 
 
 def _add_split(root: Path, split: str, names: list[str]) -> None:

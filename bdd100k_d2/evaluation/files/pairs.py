@@ -26,7 +26,7 @@ _MOST_PAIRS = 20_000_000
 
 
 def find_bitmasks(truth: Path, predicted: Path) -> tuple[dict[str, Path], dict[str, Path]] | None:
-    """The bitmasks of two folders and of the folders in them, by file name, in the order of their paths.
+    """The bitmasks of two folders and those in them, by the names of their frames' masks, in the order of their paths.
 
     None where both are label files or folders of those.
 
@@ -76,7 +76,7 @@ def _png_files(path: Path) -> dict[str, Path] | None:
     if not path.is_dir():
         return None
     # In the toolkit's order, which decides between equal scores.
-    files = {file.name: file for file in list_masks(path, below=True).values()}
+    files = {f"{stem}.png": file for stem, file in list_masks(path, below=True).items()}
     if not files and not files_below(path, *LABEL_SUFFIXES):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of bitmasks or label files.")
     return files or None

@@ -52,6 +52,8 @@ def check_submission(
     if task not in CHECKS:
         raise DataError(f"no task {task!r}; there are {', '.join(CHECKS)}.")
     members, defects = open_members(Path(path))
+    if not members.names and defects:
+        return defects
     if not members.names:
         raise DataError(f"{path}: no file in it; give the file, folder or zip that you would upload.")
     try:

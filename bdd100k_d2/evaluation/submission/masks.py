@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ...data.image_names import image_stem
-from ...data.png import GREY, PngForm, kind_name, png_pixels
+from ...data.png import GREY, PALETTE, PngForm, kind_name, png_pixels
 from ...errors import DataError
 from ...parallel import map_frames
 from ...tasks import TASKS
@@ -33,14 +33,15 @@ def match_files(files: Sequence[str], frames: Collection[str]) -> tuple[list[tup
     return pairs, defects
 
 
-def submitted_form(color_type: int) -> PngForm:
-    """The form of the PNG files of a submission: `GREY` for masks, `RGBA` for bitmasks, always of 8 bits."""
-    kind = f"has to be {kind_name(color_type)} of 8 bits, is {{kind}}"
+def submitted_form(*color_types: int) -> PngForm:
+    """The form of the PNG files of a submission, of 8 bits: `GREY` or `PALETTE` for masks, `RGBA` for bitmasks."""
+    kind = f"has to be {' or '.join(map(kind_name, color_types))} of 8 bits, is {{kind}}"
     damaged = "is a damaged PNG file ({error}); write it again"
-    return PngForm((color_type,), kind, kind, damaged, "is an empty file; write it again", "is {kind}; write PNG files")
+    return PngForm(color_types, kind, kind, damaged, "is an empty file; write it again", "is {kind}; write PNG files")
 
 
-_MASK = submitted_form(GREY)
+# The official tool takes the indices of a palette for the class ids.
+_MASK = submitted_form(GREY, PALETTE)
 
 
 def check_mask_files(

@@ -160,7 +160,11 @@ def open_members(path: Path) -> tuple[Members, list[Defect]]:
     names, defects = [], []
     for name, count in sorted(counts.items()):
         parts = PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
+        if "\\" in name:
+            text = "has backslashes where folders end, by which only Windows unpacks them; zip with / in the names"
+            defects.append(Defect("unsafe name", name, None, text))
+            continue
+        if name.startswith("/") or ".." in parts or ":" in name:
             defects.append(Defect("unsafe name", name, None, "leads out of the folder; zip with relative names"))
             continue
         if count > 1:

@@ -38,13 +38,15 @@ def analyse_detection(
     worst: int = 60,
     worst_each: int = 4,
     workers: int | None = None,
+    image_ids: Path | None = None,
 ) -> DetectionAnalysis:
     """Scores detections (label files of any vintage, or folders of them) officially, and says where and how they fail.
 
     The confusion matrix, the counts of errors, the histogram of sizes and the choice of frames are of the detections
     with at least ``score_threshold``. The intervals are made of ``bootstrap`` rounds, 0 for none. Shown are the
     ``worst`` frames, and ``worst_each`` of each class, error type and slice. By default there are as many ``workers``,
-    processes or threads, as cores.
+    processes or threads, as cores. ``image_ids`` is the COCO file of the image ids of ``predicted``, if these are COCO
+    results and ``truth`` is not COCO.
 
     Raises:
         ConfigError: a number is negative, or ``score_threshold`` is not between 0 and 1.
@@ -56,7 +58,7 @@ def analyse_detection(
         raise ConfigError(f"a score threshold of {score_threshold} leaves nothing to count; give one from 0 to 1.")
     workers = workers or cores()
     with without_collection():
-        matched, attributes, vintage = open_det(truth, predicted, workers)
+        matched, attributes, vintage = open_det(truth, predicted, workers, image_ids)
         classes = TASKS["det"].names
         official = matched.toolkit_scores()
         matches = match(matched.truth, matched.detections, len(matched.names), len(classes))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from markupsafe import Markup
 
+from ...data.coco_results import is_results
 from ...errors import ConfigError
 from ..analysis.detection import analyse_detection
 from ..analysis.detection_records import DetectionFrame
@@ -41,6 +42,7 @@ class PageOptions(NamedTuple):
         bootstrap: rounds, of which the intervals are made; 0 for none.
         attributes: a label file with the frames' attributes, where masks are compared.
         workers: processes or threads; all cores without it.
+        image_ids: the COCO file of the image ids of detections that are COCO results.
     """
 
     score_threshold: float = 0.3
@@ -49,6 +51,7 @@ class PageOptions(NamedTuple):
     bootstrap: int = ROUNDS
     attributes: Path | None = None
     workers: int | None = None
+    image_ids: Path | None = None
 
 
 _DEFAULTS = PageOptions()
@@ -85,11 +88,15 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
     most, each, other = options.max_frames, options.max_frames_each, None
     frames: list[tuple[DetectionFrame, ...]]
     if inputs.baseline is None:
-        analysis = analyse(inputs.predicted, inputs.images, worst=most, worst_each=each)
+        analysis = analyse(inputs.predicted, inputs.images, worst=most, worst_each=each, image_ids=options.image_ids)
         frames = [(frame,) for frame in analysis.worst]
     else:
-        analysis = analyse(inputs.predicted, inputs.images, worst=0, worst_each=0)
-        other = analyse(inputs.baseline, worst=0, worst_each=0)
+        # One of the two may be frames with labels, which need no ids.
+        runs = (inputs.predicted, inputs.baseline)
+        of_results = [is_results(run) for run in runs]
+        ids = [options.image_ids if own or not any(of_results) else None for own in of_results]
+        analysis = analyse(inputs.predicted, inputs.images, worst=0, worst_each=0, image_ids=ids[0])
+        other = analyse(inputs.baseline, worst=0, worst_each=0, image_ids=ids[1])
         names = most_changed(analysis.frame_errors, other.frame_errors, most, 10 * each)
         # Both runs with all their boxes, for at another threshold the slider asks for other errors.
         frames = list(zip(analysis.frames(names), other.frames(names), strict=True))

@@ -20,6 +20,7 @@ from support.conversion_cases import (
     random_regions,
     rle_of,
     run,
+    sized,
     through,
     write,
 )
@@ -291,6 +292,34 @@ def test_annotations_in_any_order_go_to_their_images(tmp_path: Path) -> None:
     assert [frame.name for frame in frames] == [f"{i}.jpg" for i in range(5)]
     for i, frame in enumerate(frames):
         assert [label.id for label in frame.labels] == [n for n, j in enumerate(order) if j == i]
+
+
+def test_frames_that_differ_by_their_folders_alone(tmp_path: Path) -> None:
+    frames = [sized(name="cam0/a.jpg"), sized(name="cam0/b.jpg"), sized(name="cam1/a.jpg")]
+    with pytest.raises(DataError, match=r"frames cam0/a.jpg and cam1/a.jpg have one name in different folders"):
+        run(write(tmp_path, frames), tmp_path / "c.json", "coco")
+    run(write(tmp_path, frames[:2]), tmp_path / "c.json", "coco")
+
+
+def test_masks_of_classes_of_no_single_task(tmp_path: Path) -> None:
+    """Neither Scalabel nor the boxes of YOLO need a task; COCO does."""
+    square = [[10, 10, 20, 10, 20, 20, 10, 20]]
+    names = ("car", "drivable area", "sky")
+    source = coco(
+        tmp_path,
+        images=[{"id": 7, "file_name": "a.jpg", "width": 40, "height": 30}],
+        categories=[{"id": i, "name": name} for i, name in enumerate(names)],
+        annotations=[{"image_id": 7, "category_id": i, "segmentation": square} for i in range(3)],
+    )
+    with pytest.raises(DataError, match="no task has all the classes of the masks"):
+        run(source, tmp_path / "c.json", "coco")
+    done = run(source, tmp_path / "s.json", "scalabel")
+    assert (done.labels, done.task) == (3, None)
+    (frame,) = read_labels(tmp_path / "s.json").frames
+    assert [label.category for label in frame.labels] == [*names]
+    done = run(source, tmp_path / "y", "yolo", split="val")
+    assert (tmp_path / "y/labels/val/a.txt").read_text().split()[0] == "2"
+    assert done.dropped["labels of classes that the task does not have are left out"] == 2 and done.task == "det"
 
 
 ANNOTATION = {"id": 9, "image_id": 7, "category_id": 3}

@@ -8,7 +8,7 @@ from support.conversion_cases import run, sized, write
 
 from bdd100k_d2.data.convert.splits import same_split, split_of
 from bdd100k_d2.data.labels import Box2D, Label
-from bdd100k_d2.errors import DataError
+from bdd100k_d2.errors import ConfigError, DataError
 
 NAMES = {
     "valid/_annotations.coco.json": "val",
@@ -31,6 +31,8 @@ NAMES = {
     "interval.json": None,
     "contest.json": None,
     "trainval2017.json": None,
+    "train_val.json": None,
+    "val-val2017.json": "val",
     "validity.json": None,
     "my_test/labels.json": None,
     "labels.json": None,
@@ -45,6 +47,13 @@ def test_the_split_of_a_name(name: str) -> None:
 def test_the_target_has_the_split_of_the_source(tmp_path: Path) -> None:
     source = write(tmp_path, [sized(Label("1", "car", box2d=Box2D(0, 0, 9, 9)))], "det-val2017.json")
     assert run(source, tmp_path / "yolo", "yolo").path == tmp_path / "yolo/labels/val"
+
+
+def test_a_name_of_two_splits(tmp_path: Path) -> None:
+    source = write(tmp_path, [sized(Label("1", "car", box2d=Box2D(0, 0, 9, 9)))], "train_val.json")
+    with pytest.raises(ConfigError, match=r"train_val.json: its name speaks of train and of val; give one .* --split"):
+        run(source, tmp_path / "yolo", "yolo")
+    assert run(source, tmp_path / "yolo", "yolo", split="val").path == tmp_path / "yolo/labels/val"
 
 
 def test_a_split_is_meant_by_one_name(tmp_path: Path) -> None:

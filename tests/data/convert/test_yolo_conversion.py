@@ -56,13 +56,33 @@ def test_the_files_are_what_trainers_read(tmp_path: Path) -> None:
     assert run(source, tmp_path / "yolo", "yolo").path == tmp_path / "yolo/labels/val"
     texts = {path.name: path.read_text() for path in (tmp_path / "yolo/labels/val").iterdir()}
     assert texts == {
-        "a.txt": "2 0.25000000 0.25000000 0.50000000 0.50000000\n1 0.00664062 0.01319444 0.00078125 0.00138889\n",
-        "b.txt": "7 0.25078125 0.00208333 0.50000000 0.00138889 0.25000000\n",
+        "a.txt": "2 0.25000000 0.25000000 0.50000000 0.50000000\n"
+        "1 0.006640625 0.013194444444444444 0.00078125 0.001388888888888889\n",
+        "b.txt": "7 0.25078125 0.0020833333333333333 0.50000000 0.001388888888888889 0.25000000\n",
         "c.txt": "",
     }
     run(source, tmp_path / "yolo", "yolo", split="train")
     document = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text())
     assert document == {"train": "images/train", "val": "images/val", "names": dict(enumerate(TASKS["det"].names))}
+
+
+@pytest.mark.parametrize(("width", "height"), ((1280, 720), (1920, 1080), (99, 1333)))
+def test_corners_come_back_as_they_were(tmp_path: Path, width: int, height: int) -> None:
+    """To the last bit, so that overlaps that are exactly a threshold stay so; and scores keep their order."""
+    rng = np.random.default_rng(width)
+    corners = [np.sort(rng.integers(0, side, (400, 2)), axis=1) for side in (width, height)]
+    parts = rng.integers(0, 10**6, (200, 4)) / 10**6
+    labels = []
+    for i, ((x1, x2), (y1, y2)) in enumerate(zip(*(one.tolist() for one in corners), strict=True)):
+        more = parts[i // 2].tolist() if i % 2 and x2 < width - 2 and y2 < height - 2 else [0.0] * 4
+        box = (round(one + part, 6) for one, part in zip((x1, y1, x2 + 1, y2 + 1), more, strict=True))
+        labels.append(Label(str(i), "car", rng.random(), box2d=Box2D(*(float(side) for side in box))))
+        labels[-1].box2d.x2 = round(min(labels[-1].box2d.x2, width) - 1, 6)
+        labels[-1].box2d.y2 = round(min(labels[-1].box2d.y2, height) - 1, 6)
+    size = ImageSize(width, height)
+    (back,) = through(write(tmp_path, [sized(*labels, size=size)]), tmp_path, "yolo", size=size)
+    assert [label.box2d for label in back.labels] == [label.box2d for label in labels]
+    assert [label.score for label in back.labels] == [label.score for label in labels]
 
 
 ENDINGS = ("a0.jpeg", "a1.JPG", "a2.bmp", "a3.webp", "a4.tif", "a5.Tiff", "a6.png", "a7")
@@ -247,6 +267,20 @@ def test_files_of_the_classes(tmp_path: Path, case: str) -> None:
     else:
         with pytest.raises(DataError, match=re.escape(f"{name}: {message}")):
             run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+
+
+def test_two_files_of_classes_that_differ(tmp_path: Path) -> None:
+    folder = yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("names: [rider, car]")
+    message = f"{folder}/classes.txt and {tmp_path}/data.yaml name different classes; give .* --classes"
+    with pytest.raises(DataError, match=message):
+        run(folder, tmp_path / "s.json", "scalabel", size=SIZE)
+    run(folder, tmp_path / "s.json", "scalabel", size=SIZE, classes=tmp_path / "data.yaml")
+    assert read_labels(tmp_path / "s.json").frames[0].labels[0].category == "car"
+    # One that is the same, and what has no names of classes.
+    for text in ("names: {0: car, 1: rider}", "port: 80"):
+        (tmp_path / "data.yaml").write_text(text)
+        assert run(folder, tmp_path / "s.json", "scalabel", size=SIZE, overwrite=True).labels == 1
 
 
 @pytest.mark.parametrize("stem", ("classes", "README.1", ".a", ""))

@@ -118,15 +118,40 @@ def test_png_images_beside_labels_are_no_masks(tmp_path: Path) -> None:
 LISTS = {
     "words": ("images/a.jpg\nnothing\n", "line 2: nothing is no path of an image; mend the list"),
     "missing": ("images/a.jpg\nimages/z.jpg\n", "line 2: neither the image images/z.jpg nor its labels are there"),
-    "twice": ("images/a.jpg\nimages/a.jpg\n", "a.txt and .*a.txt are of the same frame a"),
+    "another of its name": ("images/a.jpg\nother/a.jpg\n", "a.txt and .*a.jpg are of the same frame a"),
     "NUL": ("images/a.jpg\nb\0.jpg\n", r"line 2: b\\x00.jpg is no path of an image"),
 }
+
+
+def test_a_line_that_stands_again_counts_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = lay(tmp_path / "y", "labels/a.txt", "images/a.jpg", "labels/b.txt")
+    lines = ["images/a.jpg", "images/b.jpg", "./images/a.jpg", f"{root}/images/a.jpg"]
+    put(root, {"train.txt": "\n".join(lines), "classes.txt": "car\nrider\n"})
+    assert frames_of(root / "train.txt", size=SIZE) == {"a.jpg": 1, "b.jpg": 1}
+    assert "train.txt: 2 images are named again, and count once; the first is" in caplog.text
+
+
+@pytest.mark.parametrize("path", ("path: D:\\data\\mine\n", "path: ..\\y\n", ""))
+def test_a_data_file_of_windows(tmp_path: Path, path: str) -> None:
+    root = lay(tmp_path / "y", "labels/train/a.txt", "images/train/a.jpg", "labels/val/b.txt", "images/val/b.jpg")
+    put(root, {"data.yaml": f"{path}train: images\\train\nval: ..\\images\\val\n{NAMES}"})
+    assert frames_of(root / "data.yaml", split="train") == {"a.jpg": 1}
+    assert frames_of(root / "data.yaml", split="val") == {"b.jpg": 1}
+
+
+def test_a_folder_of_images_alone(tmp_path: Path) -> None:
+    root = lay(tmp_path / "y", "images/val/a.jpg", "others/b.jpg")
+    with pytest.raises(DataError, match=r"others: images and no labels; give that of their labels, or the data.yaml"):
+        source_kind(root / "others")
+    lay(root, "labels/val/a.txt")
+    with pytest.raises(DataError, match=r"val: images and no labels; give .*y/labels/val, or the data.yaml"):
+        source_kind(root / "images/val")
 
 
 @pytest.mark.parametrize("case", LISTS)
 def test_lists_that_cannot_be_used(tmp_path: Path, case: str) -> None:
     text, message = LISTS[case]
-    root = lay(tmp_path / "y", "labels/a.txt", "images/a.jpg")
+    root = lay(tmp_path / "y", "labels/a.txt", "images/a.jpg", "other/a.jpg")
     put(root, {"train.txt": text, "classes.txt": "car\nrider\n"})
     with pytest.raises(DataError, match=message):
         frames_of(root / "train.txt")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def test_the_run_length_oracle_without_predictions(oracles: Path, caplog: pytest
         assert {name for name, value in classes.items() if value == 0} == present
         assert overall == {"OVERALL": 0}
     assert "1 labels have no mask (rle) and are left out" in caplog.text
+
+
+def test_bitmasks_are_matched_by_their_stems(oracles: Path, tmp_path: Path) -> None:
+    folder = oracles / "ins_seg_bitmask"
+    for side in ("gt", "pred"):
+        (tmp_path / side).mkdir()
+        for path in (folder / side).glob("*.png"):
+            shutil.copy(path, tmp_path / side / f"{path.stem}.PNG")
+    expected = open_ins_seg(folder / "gt", folder / "pred", folder / "pred.json", 1).toolkit_scores()
+    for truth, predicted in ((folder, tmp_path), (tmp_path, folder), (tmp_path, tmp_path)):
+        matched = open_ins_seg(truth / "gt", predicted / "pred", folder / "pred.json", 1)
+        assert_equal(matched.toolkit_scores(), expected)
 
 
 def test_the_bitmask_oracle(oracles: Path) -> None:

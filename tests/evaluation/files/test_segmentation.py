@@ -111,7 +111,10 @@ def test_a_palette_of_few_colours_is_as_good(tmp_path: Path, colors: int, bits: 
     assert (tmp_path / "pred/a.png").read_bytes()[24] == bits
     assert summary(open_masks("drivable", truth, tmp_path / "pred", 1).toolkit_scores())["pAcc"] == 100
     Image.fromarray(mask > 0).save(tmp_path / "pred/a.png")
-    with pytest.raises(DataError, match=r"pred.a.png: .*this image is grey of 1 bits; save it with 8 bits"):
+    with pytest.raises(
+        DataError,
+        match=r"pred.a.png: .*this image is grey of 1 bits; save it with 8 bits, the values 0, 1, ... as they",
+    ):
         open_masks("drivable", truth, tmp_path / "pred", 1)
 
 

@@ -51,7 +51,9 @@ def rgb(path: Path) -> None:
 
 
 def palette(path: Path) -> None:
-    Image.new("P", (128, 72)).save(path)
+    image = Image.fromarray(np.full(SIZE, 200, np.uint8), "P")
+    image.putpalette([250, 170, 30] * 256)
+    image.save(path)
 
 
 def sixteen_bits(path: Path) -> None:
@@ -63,9 +65,9 @@ def sixteen_bits(path: Path) -> None:
     [
         (Path.unlink, "missing frame: b.png: b.jpg: has no file"),
         (lambda p: shutil.copy(p, p.with_name("z.png")), "extra frame: z.png: None: no image of the split has this"),
-        (rgb, "image: b.png: b.jpg: has to be grey of 8 bits, is RGB of 8 bits"),
-        (palette, "image: b.png: b.jpg: has to be grey of 8 bits, is palette of"),
-        (sixteen_bits, "image: b.png: b.jpg: has to be grey of 8 bits, is grey of 16 bits"),
+        (rgb, "image: b.png: b.jpg: has to be grey or palette of 8 bits, is RGB of 8 bits"),
+        (palette, "class id: b.png: b.jpg: 9,216 pixels have the ids 200"),
+        (sixteen_bits, "image: b.png: b.jpg: has to be grey or palette of 8 bits, is grey of 16 bits"),
         (lambda p: p.write_bytes(b""), "image: b.png: b.jpg: is an empty file"),
         (lambda p: p.write_bytes(b"GIF89a" * 9), "image: b.png: b.jpg: is a GIF file; write PNG files"),
         (lambda p: p.write_bytes(p.read_bytes()[:50]), "image: b.png: b.jpg: is a damaged PNG file"),
@@ -84,6 +86,16 @@ def test_bad_masks(edit: Callable[[Path], object], expected: str, masks: Path) -
     for path in (masks, zipped(masks)):
         (found,) = texts(check("sem_seg", path))
         assert found.startswith(expected)
+
+
+def test_the_ids_of_a_palette_are_its_indices(masks: Path) -> None:
+    """Whatever their colours and their bits, as the official tool has it."""
+    for name, most in (("a.png", 3), ("b.png", 2)):
+        image = Image.fromarray((np.arange(72 * 128) % most).astype(np.uint8).reshape(SIZE), "P")
+        image.putpalette([250, 170, 30] * most)
+        image.save(masks / name, bits=8 if most == 3 else 1)
+    for path in (masks, zipped(masks)):
+        assert check("sem_seg", path) == check("drivable", path) == []
 
 
 def test_drivable_has_three_classes(masks: Path) -> None:

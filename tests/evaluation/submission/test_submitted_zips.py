@@ -32,6 +32,16 @@ def test_what_a_mac_leaves_beside_the_files_is_none_of_them(det: Path, masks: Pa
         assert check(task, folder) == []
 
 
+def test_names_with_backslashes(masks: Path) -> None:
+    path = masks.parent / "windows.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for mask in masks.iterdir():
+            archive.write(mask, f"masks\\{mask.name}")
+    found = check("sem_seg", path)
+    assert [one.kind for one in found] == ["unsafe name"] * 3 and found[0].file == "masks\\a.png"
+    assert found[0].text.startswith("has backslashes where folders end, by which only Windows unpacks them; zip with /")
+
+
 def test_masks_in_one_folder_of_a_zip(masks: Path) -> None:
     path = masks.parent / "nested.zip"
     write_submission(masks.parent, path, ("masks",))
