@@ -32,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 _CUT = "boxes reach out of their image and are cut off at its edges"
 
-# After the point at least, as most numbers have them.
-_DIGITS = 8
-
 
 class YoloWriter:
     """Writes frames of the file ``source``, each with its size, as a split of a YOLO data set with a task's classes."""
@@ -118,9 +115,9 @@ class YoloWriter:
 
 
 def _text(number: float) -> str:
-    """A number with as many digits as it has, so that corners come back as they were."""
-    text = f"{number:.{_DIGITS}f}"
-    return text if float(text) == number else repr(number)
+    """A number with so many digits that corners come back as they were, or the fewer that most numbers have."""
+    text = f"{number:.14f}"
+    return text[:-6] if text.endswith("000000") else text
 
 
 def _add_split(root: Path, split: str, names: list[str]) -> None:
