@@ -20,7 +20,9 @@ def inside(folder: str | os.PathLike[str], *names: str) -> Path:
         check_plain_name(name, folder)
     path = Path(folder, *names)
     if not _resolved(path).is_relative_to(_resolved(Path(folder))):
-        raise DataError(f"{path}: a link leads out of {folder}; put what it is a link to in its place.")
+        raise DataError(
+            f"{path}: a link leads out of {folder}; replace it by what it leads to, or choose another output folder."
+        )
     return path
 
 

@@ -117,7 +117,9 @@ def _open(place: Path, folder: Path) -> int | None:
             "if none is, remove the file, else choose another output folder."
         ) from error
     except OSError as error:
-        raise OutputError(f"{place}: cannot be locked ({error.strerror}); remove it, or choose another output folder.") from error
+        raise OutputError(
+            f"{place}: cannot be locked ({error.strerror}); remove it, or choose another output folder."
+        ) from error
 
 
 @cache
