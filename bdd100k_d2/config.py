@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, get_cfg
+from PIL import Image
 
 from .errors import ConfigError, DataError, did_you_mean, shown
 from .parallel import loader_workers
 from .yaml_file import read_yaml
 from .zoo.table import ROWS, published_weights
 
+# Of pixels, beside the modes of Pillow, which Detectron2 takes too.
+_CHANNELS = ("BGR", "RGB", "YUV-BT.601")
 # Files that a config may be made of.
 _MOST_BASES = 32
 
@@ -220,6 +223,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             raise ConfigError(f"{path}: {key} is null; give it a value or leave it out.")
         if isinstance(value, str) and "\0" in value:
             raise ConfigError(f"{path}: {key} is {shown(repr(value))}, with a character of no name; mend it.")
+    if cfg.INPUT.FORMAT not in (*_CHANNELS, *Image.MODES):
+        raise ConfigError(f"{path}: INPUT.FORMAT is {shown(repr(cfg.INPUT.FORMAT))}; give {' or '.join(_CHANNELS)}.")
     return cfg
 
 
