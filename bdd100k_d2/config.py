@@ -16,6 +16,7 @@ from .zoo.table import ROWS, published_weights
 
 # Of pixels, beside the modes of Pillow, which Detectron2 takes too.
 _CHANNELS = ("BGR", "RGB", "YUV-BT.601")
+_LONGEST_PATH = 4096
 # Files that a config may be made of.
 _MOST_BASES = 32
 
@@ -256,7 +257,7 @@ def _read_config(path: Path, above: tuple[Path, ...], read: list[Path]) -> dict[
     bases = document.pop("_BASE_", [])
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else [None]:
-        if not isinstance(base, str) or "://" in base or "\0" in base or not base:
+        if not isinstance(base, str) or "://" in base or not base.isprintable() or not 0 < len(base) < _LONGEST_PATH:
             raise ConfigError(f"{path}: _BASE_ is {shown(repr(base))}, and no path of a file; nothing is fetched.")
         merged = _over(_read_config(path.parent / Path(base).expanduser(), (*above, place), read), merged, path)
     return _over(document, merged, path)
