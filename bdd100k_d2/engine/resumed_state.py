@@ -107,9 +107,8 @@ def _is_number(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    return _is_number(value) and 0 <= value <= _MOST_ITERATIONS
+    count = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    return isinstance(count, int | float) and _is_number(count) and 0 <= count <= _MOST_ITERATIONS
 
 
 def _said(value: object) -> str:

@@ -119,17 +119,17 @@ def break_config(folder: Path, content: str) -> None:
         (lambda f: break_config(f, "!!python/object/apply:os.getcwd []"), r"config\.yaml: no usable YAML"),
         (
             lambda f: break_config(f, "- 1"),
-            r"config\.yaml: no config as Detectron2 dumps it \(Expected `object`, got `array`",
+            r"config\.yaml: no config as Detectron2 dumps it \(Expected `object`",
         ),
         (
             lambda f: break_config(f, "MODEL: {}"),
-            r"config\.yaml: no config .*missing required field `META_ARCHITECTURE` - at `MODEL`",
+            r"config\.yaml: missing required field `META_ARCHITECTURE` - at `MODEL`",
         ),
         (lambda f: write_config(f, "../../x"), r"DATASETS\.TEST: '\.\./\.\./x' is no plain name"),
         (lambda f: write_config(f, "/etc", "bdd100k_det_val"), r"DATASETS\.TEST: '/etc' is no plain name"),
         (
             lambda f: change_config(f, "DATASETS", TEST="bdd100k_det_val"),
-            r"Expected `array`, got `str` - at `DATASETS\.TEST`",
+            r"Expected `array`.*DATASETS\.TEST`",
         ),
         (lambda f: change_config(f, "DATASETS", TEST=[3]), r"Expected `str`, got `int` - at `DATASETS\.TEST\[0\]`"),
         (lambda f: change_config(f, "DATASETS", TRAIN={"a": 1}), r"Expected `array`, .*DATASETS\.TRAIN`"),
@@ -146,7 +146,7 @@ def break_config(folder: Path, content: str) -> None:
         (lambda f: change_config(f, "SOLVER", MAX_ITER="many"), r"Expected `int`, got `str` - at `SOLVER\.MAX_ITER`"),
         (
             lambda f: change_config(f, "SOLVER", IMS_PER_BATCH=True),
-            r"Expected `int`, got `bool` - at `SOLVER\.IMS_PER_BATCH`",
+            r"`int`, got `bool` .*IMS_PER_BATCH`",
         ),
         (lambda f: break_config(f, "SOLVER: " + "9" * 5000), r"config\.yaml: no usable YAML"),
         (lambda f: change_config(f, "SOLVER", BASE_LR=float("nan")), r"Expected `float` >= .* - at `SOLVER\.BASE_LR`"),
@@ -154,7 +154,7 @@ def break_config(folder: Path, content: str) -> None:
         (lambda f: change_config(f, "MODEL", BACKBONE=3), r"Expected `object`, got `int` - at `MODEL\.BACKBONE`"),
         (
             lambda f: change_config(f, "MODEL", META_ARCHITECTURE=None),
-            r"Expected `str`, got `null` - at `MODEL\.META_ARCHITECTURE`",
+            r"`str`, got `null` .*META_ARCHITECTURE`",
         ),
         (lambda f: break_config(f, "SOLVER: 0x" + "f" * 9000), r"config\.yaml: no config as Detectron2 dumps it"),
         (lambda f: break_config(f, "DATASETS: 2001-99-99"), r"config\.yaml: no usable YAML"),
