@@ -123,7 +123,7 @@ def break_config(folder: Path, content: str) -> None:
         ),
         (
             lambda f: break_config(f, "MODEL: {}"),
-            r"config\.yaml: missing required field `META_ARCHITECTURE` - at `MODEL`",
+            r"missing required field `META_ARCHITECTURE` - at `MODEL`",
         ),
         (lambda f: write_config(f, "../../x"), r"DATASETS\.TEST: '\.\./\.\./x' is no plain name"),
         (lambda f: write_config(f, "/etc", "bdd100k_det_val"), r"DATASETS\.TEST: '/etc' is no plain name"),
