@@ -13,6 +13,8 @@ from pathlib import Path
 from .errors import OutputError
 
 _CHUNK = 1 << 22
+# The system itself follows so many.
+_MOST_LINKS = 40
 # Of a temporary file's name that of the file, in bytes.
 _LONGEST_NAME = 230
 # What a disk that takes no more answers.
@@ -25,16 +27,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The parent folder is made. After an exception, such as an `OutputError` if the file cannot be written or ``path`` is
     a folder, the temporary file is removed and ``path`` is as it was. A link is replaced by the file, and what it leads
-    to stays as it is. A device or a pipe, such as /dev/null or /dev/stdout, stays and is written into.
+    to stays as it is. A device, a pipe, or a file that is named as what a process has open, such as /dev/null or
+    /dev/stdout, stays and is written into.
     """
     path = Path(path)
     check_out_file(path)
     with output_errors(path):
-        if _is_stream(path):
+        stream = _stream(path)
+        if stream is not None:
             with tempfile.TemporaryDirectory() as folder:
                 temporary = Path(folder, "content")
                 yield temporary
-                with temporary.open("rb") as source, path.open("wb") as target:
+                with temporary.open("rb") as source, open(stream, "wb", closefd=stream is path) as target:
                     shutil.copyfileobj(source, target)
             return
         # A name has up to 255 bytes, of which the additions need some.
@@ -64,12 +68,23 @@ def check_out_file(path: Path) -> None:
         raise OutputError(f"{path}: is no file but a {'disk' if stat.S_ISBLK(mode) else 'socket'}; give another path.")
 
 
-def _is_stream(path: Path) -> bool:
+def _stream(path: Path) -> Path | int | None:
+    """What to write into where ``path`` is to stay: itself, or the descriptor of this process that it is a link to."""
+    place, stays = path, False
     try:
+        for _ in range(_MOST_LINKS):
+            place = Path(os.path.realpath(place.parent), place.name)
+            if place.parent == Path(f"/proc/{os.getpid()}/fd") and place.name.isdecimal():
+                # Opened anew, a file would be written from its beginning, and so would what is printed after it.
+                return int(place.name)
+            stays |= place.parent == Path("/dev") or place.is_relative_to("/proc")
+            if not place.is_symlink():
+                break
+            place = place.parent / place.readlink()
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+        return path if stays else None
+    return path if stays or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) else None
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:

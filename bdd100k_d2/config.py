@@ -7,12 +7,16 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, get_cfg
+from PIL import Image
 
 from .errors import ConfigError, DataError, did_you_mean, shown
 from .parallel import loader_workers
 from .yaml_file import read_yaml
 from .zoo.table import ROWS, published_weights
 
+# Of pixels, beside the modes of Pillow, which Detectron2 takes too.
+_CHANNELS = ("BGR", "RGB", "YUV-BT.601")
+_LONGEST_PATH = 4096
 # Files that a config may be made of.
 _MOST_BASES = 32
 
@@ -220,6 +224,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             raise ConfigError(f"{path}: {key} is null; give it a value or leave it out.")
         if isinstance(value, str) and "\0" in value:
             raise ConfigError(f"{path}: {key} is {shown(repr(value))}, with a character of no name; mend it.")
+    if cfg.INPUT.FORMAT not in (*_CHANNELS, *Image.MODES):
+        raise ConfigError(f"{path}: INPUT.FORMAT is {shown(repr(cfg.INPUT.FORMAT))}; give {' or '.join(_CHANNELS)}.")
     return cfg
 
 
@@ -251,7 +257,7 @@ def _read_config(path: Path, above: tuple[Path, ...], read: list[Path]) -> dict[
     bases = document.pop("_BASE_", [])
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else [None]:
-        if not isinstance(base, str) or "://" in base or "\0" in base or not base:
+        if not isinstance(base, str) or "://" in base or not base.isprintable() or not 0 < len(base) < _LONGEST_PATH:
             raise ConfigError(f"{path}: _BASE_ is {shown(repr(base))}, and no path of a file; nothing is fetched.")
         merged = _over(_read_config(path.parent / Path(base).expanduser(), (*above, place), read), merged, path)
     return _over(document, merged, path)

@@ -20,10 +20,10 @@ def user_message(error: BaseException) -> str | None:
     return str(error) if isinstance(error, BDD100KError) else None
 
 
-_LONGEST = 200
+_MOST_CHARACTERS = 200
 
 
-def shown(text: object, most: int = _LONGEST) -> str:
+def shown(text: object, most: int = _MOST_CHARACTERS) -> str:
     """Text out of a file in one line of up to ``most`` characters, which does nothing to a terminal.
 
     Whatever cannot be printed is written as in Python's strings, and the middle of a longer text is left out.

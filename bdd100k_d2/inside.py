@@ -20,13 +20,15 @@ def inside(folder: str | os.PathLike[str], *names: str) -> Path:
         check_plain_name(name, folder)
     path = Path(folder, *names)
     if not _resolved(path).is_relative_to(_resolved(Path(folder))):
-        raise DataError(f"{path}: a link leads out of {folder}; put what it is a link to in its place.")
+        raise DataError(
+            f"{path}: a link leads out of {folder}; replace it by what it leads to, or choose another output folder."
+        )
     return path
 
 
 def check_plain_name(name: str, where: object) -> None:
     """Raises DataError, which begins with ``where``, unless a name is one of a file or folder and no path."""
-    if name in ("", ".", "..") or any(one in name for one in "/\\\0"):
+    if name in ("", ".", "..") or any(one in name for one in "/\0"):
         raise DataError(f"{where}: {shown(repr(name))} is no plain name of a file or folder, and is not used.")
 
 
@@ -35,24 +37,39 @@ def lies_in(path: Path, folder: Path) -> bool:
 
     So does a folder that holds a file to which such a link leads, for what is written there may replace it.
     """
-    target, place = _resolved(path), _resolved(folder)
-    if target.is_relative_to(place):
+    target, place = str(_resolved(path)), str(_resolved(folder))
+    if _is_below(target, place):
         return True
     try:
         status = path.stat()
     except (OSError, ValueError):
         status = None
-    if place.is_file():
+    if Path(place).is_file():
         return status is not None and path.samefile(place)
+    # Texts and not `Path`, and each folder resolved but once: there may be 70,000 links.
+    folders: dict[str, str] = {}
     for entry in _entries(place, set()):
         if entry.is_symlink():
-            other = _resolved(Path(entry.path))
-            if target.is_relative_to(other) or (other.is_file() and target == other.parent):
+            other = _end_of_link(entry.path, folders)
+            if _is_below(target, other) or (os.path.dirname(other) == target and Path(other).is_file()):
                 return True
         # An inode alone costs no further call of the system for each of many files.
         elif status is not None and entry.inode() == status.st_ino and Path(entry.path).samefile(path):
             return True
     return False
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _end_of_link(link: str, folders: dict[str, str]) -> str:
+    """`os.path.realpath` of a link in a folder that is resolved; ``folders`` keeps those that links lead into."""
+    folder, name = os.path.split(os.path.join(os.path.dirname(link), os.readlink(link)))
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    end = os.path.join(folders[folder], name)
+    return os.path.realpath(end) if name in ("", ".", "..") or os.path.islink(end) else end
 
 
 def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
@@ -62,7 +79,7 @@ def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
             raise OutputError(f"{out}: would overwrite or lie in {path}, which is only read; choose another place.")
 
 
-def _entries(folder: Path, seen: set[Path], depth: int = 0) -> Iterator["os.DirEntry[str]"]:
+def _entries(folder: str, seen: set[str], depth: int = 0) -> Iterator["os.DirEntry[str]"]:
     """The files and links in a folder, in those in it and in those that the links lead to."""
     if depth > _DEEPEST or folder in seen:
         return
@@ -78,7 +95,7 @@ def _entries(folder: Path, seen: set[Path], depth: int = 0) -> Iterator["os.DirE
         if not is_folder:
             yield entry
         if is_folder or (entry.is_symlink() and entry.is_dir()):
-            yield from _entries(_resolved(Path(entry.path)), seen, depth + 1)
+            yield from _entries(os.path.realpath(entry.path), seen, depth + 1)
 
 
 def _resolved(path: Path) -> Path:

@@ -42,15 +42,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401, whatever a 
         raise DataError(f"{path}: not a text file in UTF-8; save it as one.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except (
-        yaml.YAMLError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _UNUSABLE as error:
         if isinstance(error, DataError):
             raise
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(" ".join(str(error).split()))

@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -58,3 +59,35 @@ def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == "new"
     with pytest.raises(OutputError, match="cannot be written"):
         write_atomic(tmp_path / ("a" * 256), "new")
+
+
+def test_a_link_to_a_redirected_file_is_written_into(tmp_path: Path) -> None:
+    """As /dev/stdout is one, which `> file` opens; what is printed then comes after it."""
+    link = tmp_path / "stdout"
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        for target in (f"/proc/self/fd/{file.fileno()}", f"/dev/fd/{file.fileno()}", "again"):
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+            (tmp_path / "again").unlink(missing_ok=True)
+            (tmp_path / "again").symlink_to(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+            write_atomic(link, "new ")
+            file.write(b"and more ")
+            assert link.is_symlink()
+    assert (tmp_path / "file").read_text() == "new and more " * 3
+    link.unlink()
+    link.symlink_to("/proc/self/fd/999")
+    with pytest.raises(OutputError, match="stdout: cannot be written"):
+        write_atomic(link, "new")
+    assert link.is_symlink()
+
+
+def test_a_folder_below_dev_has_files_of_its_own() -> None:
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no /dev/shm")
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "a.json")
+        write_atomic(path, "old")
+        first = path.stat().st_ino
+        with path.open() as open_before:
+            write_atomic(path, "new")
+            assert path.read_text() == "new" and open_before.read() == "old" and path.stat().st_ino != first

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,9 +52,14 @@ def broken(ended: Ended, statuses: tuple[int, ...] = (0, 1, 2, 3)) -> str:
     )
 
 
-def sound(tmp_path: Path, *suffixes: str) -> Iterator[tuple[Invocation, Path]]:
-    """Each command that is run to its end, or that reads files of one of ``suffixes``, and a folder with its inputs."""
+def sound(tmp_path: Path, *suffixes: str, every: bool = True) -> Iterator[tuple[Invocation, Path]]:
+    """Each command that is run to its end, or that reads files of one of ``suffixes``, and a folder with its inputs.
+
+    Without the slow ones unless ``every`` is true.
+    """
     for invocation in RUN:
+        if invocation.slow and not every:
+            continue
         if suffixes and not any(read_files(invocation, tmp_path, *suffixes)):
             continue
         write_inputs(tmp_path / "work")
@@ -124,17 +130,15 @@ BAD = {
 }
 
 
-QUICK = ("Latin-1", "deep", "escapes")
-
-
 @SOME_AND_ALL
 def test_a_bad_file_is_no_traceback(tmp_path: Path, every: bool) -> None:
-    found, kinds = {}, tuple(BAD) if every else QUICK
+    found, in_turn = {}, cycle(BAD)
     for one in INVOCATIONS if every else FAST:
         files = read_files(one, tmp_path, ".json", ".yaml", ".txt", ".png", ".jpg", ".zip", ".pth")
         # One of each kind in each folder.
         for path in {(path.parent, path.suffix): path for path in files}.values():
             # To an image all of them are bytes.
+            kinds = tuple(BAD) if every else (next(in_turn), next(in_turn))
             for kind in kinds if path.suffix in (".json", ".yaml", ".txt") else kinds[:1]:
                 write_inputs(tmp_path / "work")
                 path.write_bytes(BAD[kind])
@@ -249,14 +253,19 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + made
 
 
-@pytest.mark.parametrize("side", [100_000, pytest.param(15_000, marks=pytest.mark.slow)])
-def test_what_a_header_promises_is_not_believed(tmp_path: Path, side: int) -> None:
+@SOME_AND_ALL
+def test_what_a_header_promises_is_not_believed(tmp_path: Path, every: bool) -> None:
+    for side in (100_000, 15_000) if every else (100_000,):
+        believed(tmp_path, side, every)
+
+
+def believed(tmp_path: Path, side: int, every: bool) -> None:
     found = {}
-    for one, folder in sound(tmp_path, ".png", ".jpg"):
+    for one, folder in sound(tmp_path, ".png", ".jpg", every=every):
         for path in read_files(one, tmp_path, ".png", ".jpg"):
             path.write_bytes(bomb(side))
         found[f"{one.argv}, {side} x {side}"] = broken(run(one, folder, memory=1 << 30))
-    for one, folder in sound(tmp_path, ".json"):
+    for one, folder in sound(tmp_path, ".json", every=every):
         for path in read_files(one, tmp_path, ".json"):
             content = path.read_bytes().replace(b"[48, 64]", b"[%d, 64]" % side**2)
             for width in (b"64", b"1280"):
@@ -283,9 +292,10 @@ def test_as_many_instances_as_there_are(tmp_path: Path) -> None:
 WITH_PROCESSES = ("ins_seg", "pan_seg", "check_dataset", "make_sample")
 
 
-def test_nobody_waits_for_the_dead(tmp_path: Path) -> None:
+@SOME_AND_ALL
+def test_nobody_waits_for_the_dead(tmp_path: Path, every: bool) -> None:
     found = {}
-    for one, folder in sound(tmp_path):
+    for one, folder in sound(tmp_path, every=every):
         if one.heavy:
             continue
         ended = run(one, folder, lose=True)
@@ -337,10 +347,11 @@ def _wait_until_it_listens(process: "subprocess.Popen[str]", one: Invocation) ->
     time.sleep(0.05)
 
 
+@SOME_AND_ALL
 @pytest.mark.parametrize("stdout", ["closed", "/dev/full"])
-def test_output_comes_before_the_table(tmp_path: Path, stdout: str) -> None:
+def test_output_comes_before_the_table(tmp_path: Path, stdout: str, every: bool) -> None:
     found = {}
-    for one, folder in sound(tmp_path):
+    for one, folder in sound(tmp_path, every=every):
         as_usual, made = usual(one)
         ended = run(one, folder, stdout=stdout)
         kept = {name for name in contents(folder) if name.startswith("OUT")}

@@ -9,7 +9,7 @@ from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.inside import inside, lies_in, refuse_overwriting
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\\b", "a\0b", "/"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\0b", "/"])
 def test_what_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="is no plain name of a file or folder"):
         inside(tmp_path, name)
@@ -17,7 +17,7 @@ def test_what_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
         inside(tmp_path, "results", name)
 
 
-@pytest.mark.parametrize("names", [("a.jpg",), ("masks", "a b.png"), ("...",), ("~", "ü.jpg")])
+@pytest.mark.parametrize("names", [("a.jpg",), ("masks", "a b.png"), ("...",), ("~", "ü.jpg"), ("a\\b",)])
 def test_plain_names(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert inside(tmp_path, *names) == tmp_path.joinpath(*names)
 

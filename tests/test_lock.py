@@ -1,10 +1,15 @@
 """Two processes do not write into one folder at a time."""
 
+import errno
+import fcntl
+import os
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -52,7 +57,7 @@ def test_a_place_that_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="file: the output folder cannot be written"), locked(tmp_path / "file"):
         pass
     (tmp_path / LOCK_NAME).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="lock: cannot be locked .*choose another one"), locked(tmp_path):
+    with pytest.raises(OutputError, match="lock: cannot be locked .*remove it"), locked(tmp_path):
         pass
     assert not (tmp_path / "elsewhere").exists()
 
@@ -65,3 +70,68 @@ def test_a_folder_that_stays_empty_after_an_error_is_removed(tmp_path: Path) -> 
         (tmp_path / "a/c").touch()
         raise KeyError
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "c"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "x" * 300 + "/y"])
+def test_what_is_no_name_of_a_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match="the output folder cannot be written"), locked(tmp_path / name):
+        pass
+
+
+def refusing(number: int) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+def test_users_of_one_folder_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o022)
+    with locked(tmp_path):
+        assert stat.S_IMODE((tmp_path / LOCK_NAME).stat().st_mode) == 0o666
+    os.umask(before)
+    # A file that is there is somebody else's, and may have a second name.
+    (tmp_path / LOCK_NAME).touch(0o600)
+    os.link(tmp_path / LOCK_NAME, tmp_path / "second")
+    with locked(tmp_path):
+        assert stat.S_IMODE((tmp_path / "second").stat().st_mode) == 0o600
+    (tmp_path / LOCK_NAME).touch()
+    real = os.open
+
+    def refuse_old(path: Path, flags: int, mode: int = 0o777) -> int:
+        return real(path, flags, mode) if flags & os.O_CREAT else refusing(errno.EACCES)()
+
+    monkeypatch.setattr(os, "open", refuse_old)
+    with pytest.raises(OutputError, match=rf"{LOCK_NAME}: cannot be opened .*remove the file"), locked(tmp_path):
+        pass
+    assert (tmp_path / LOCK_NAME).exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    monkeypatch.setattr(fcntl, "lockf", refusing(number))
+    for _ in range(2):
+        with locked(tmp_path):
+            assert (tmp_path / LOCK_NAME).exists()
+    assert not any(tmp_path.iterdir())
+    assert [one.getMessage() for one in caplog.records] == [
+        f"{tmp_path}: cannot be locked ({os.strerror(number)}); let no other process write there at the same time."
+    ]
+
+
+def test_what_went_wrong_is_told_though_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    monkeypatch.setattr(Path, "unlink", refusing(errno.EROFS))
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError
+    assert len(os.listdir("/proc/self/fd")) == open_before  # noqa: PTH208
+    with locked(tmp_path):
+        pass
+
+
+def test_a_file_that_always_goes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "lockf", lambda *_: (tmp_path / LOCK_NAME).unlink())
+    with pytest.raises(OutputError, match="other processes write there by turns"), locked(tmp_path):
+        pass

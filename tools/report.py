@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 from bdd100k_d2.cli import command, count, path, say, share, workers
-from bdd100k_d2.inside import refuse_overwriting
 from bdd100k_d2.parallel import keep_freed_memory
 from bdd100k_d2.tasks import TASKS, Task
 
@@ -21,8 +20,6 @@ def _runs(args: argparse.Namespace) -> Path:
 def _results(args: argparse.Namespace) -> Path:
     from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
-    read = (args.gt, args.pred, args.images, args.baseline, args.attributes, args.image_ids)
-    refuse_overwriting(args.out, [one for one in read if one is not None])
     keep_freed_memory()
     options = PageOptions(
         args.score_thr,

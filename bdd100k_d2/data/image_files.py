@@ -67,10 +67,9 @@ _BAD_IMAGE = (
     ValueError,
     ArithmeticError,
     LookupError,
-    TypeError,
+    TypeError,  # a number of a TIFF file that is no whole one
     NotImplementedError,
     EOFError,
-    MemoryError,
     struct.error,
     zlib.error,
 )
@@ -104,31 +103,46 @@ def open_image(
     says: str = _SAYS,
     formats: Collection[str] = IMAGE_FORMATS,
 ) -> Iterator[Image.Image]:
-    """Opens an image, of which it reads the header alone; the pixels are read inside of the context.
+    """Opens an image, of which it reads the header alone; :func:`load_pixels` or :func:`upright` read its pixels.
 
     ``file`` is open for reading, or a file's content; messages are ``where`` and ``says``, with the reason for
     ``{error}``. ``formats`` are of the `IMAGE_FORMATS`.
 
     Raises:
-        UnreadableError: another format, a size beyond :func:`~bdd100k_d2.data.image_size.max_pixels`, or damage; also
-            where Pillow finds that inside of the context.
+        UnreadableError: another format, a size beyond :func:`~bdd100k_d2.data.image_size.max_pixels`, or damage.
     """
     source = io.BytesIO(file) if isinstance(file, bytes) else file
+    found = format_of(source.read(_LONGEST_START))
+    source.seek(0)
+    if found is None or found not in formats:
+        kind = "of no format that is known" if found is None else f"a {found} file"
+        raise UnreadableError(where + says.replace("{error}", f"it is {kind}, not {_listed(formats)}"))
+    with _by_pillow(where, says):
+        image = _READERS[found](source)
+    with image:
+        width, height = image.size
+        try:
+            check_image_size(height, width, f"{where}the image")
+        except DataError as error:
+            raise UnreadableError(str(error)) from None
+        yield image
+
+
+def load_pixels(image: Image.Image, where: str = "", says: str = _SAYS) -> None:
+    """Reads the pixels of an open image; messages are as of :func:`open_image`.
+
+    Raises:
+        UnreadableError: it is damaged.
+    """
+    with _by_pillow(where, says):
+        image.load()
+
+
+@contextmanager
+def _by_pillow(where: str, says: str) -> Iterator[None]:
+    """A context for calls of Pillow's readers alone: elsewhere what they raise is a mistake of a program."""
     try:
-        found = format_of(source.read(_LONGEST_START))
-        source.seek(0)
-        if found is None or found not in formats:
-            kind = "of no format that is known" if found is None else f"a {found} file"
-            raise OSError(f"it is {kind}, not {_listed(formats)}")
-        with _READERS[found](source) as image:
-            width, height = image.size
-            try:
-                check_image_size(height, width, f"{where}the image")
-            except DataError as error:
-                raise UnreadableError(str(error)) from None
-            yield image
-    except BDD100KError:
-        raise
+        yield
     except _BAD_IMAGE as error:
         raise UnreadableError(where + says.replace("{error}", _reason(error))) from error
 
@@ -186,16 +200,16 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (width, height) if _orientation(image) >= _ON_ITS_SIDE else (height, width)
 
 
-def upright(image: Image.Image, where: str = "") -> Image.Image:
+def upright(image: Image.Image, where: str = "", says: str = _SAYS) -> Image.Image:
     """An open image with its pixels, of 8 bits a channel, turned as its EXIF data say.
 
-    Of 16 bits the upper 8 are taken, of grey as Pillow does it of colours. Messages begin with ``where``.
+    Of 16 bits the upper 8 are taken, of grey as Pillow does it of colours. Messages are as of :func:`open_image`.
 
     Raises:
-        UnreadableError: it holds numbers of a type that does not say which of them is white.
+        UnreadableError: it is damaged, or holds numbers of a type that does not say which of them is white.
     """
     # Pillow turns TIFF files when it reads their pixels, and forgets how they were.
-    image.load()
+    load_pixels(image, where, says)
     turn = _TURNS.get(_orientation(image))
     turned = image if turn is None else image.transpose(turn)
     # Older versions of Pillow open a PNG file of 16 bits as "I", which elsewhere has 32.

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError, UnreadableError
-from .image_files import format_of, open_image, read_image_file
+from .image_files import format_of, load_pixels, open_image, read_image_file
 from .image_size import check_image_size
 
 GREY, PALETTE, RGBA = 0, 3, 6
@@ -114,6 +114,7 @@ def png_pixels(content: bytes, form: PngForm, where: str = "", size: tuple[int, 
         raise UnreadableError(where + form.damaged.format(error=found))
     # OpenCV would save an eighth of the time, but prints what is wrong with a broken file instead of raising it.
     with open_image(content, where, form.damaged, ("PNG",)) as image:
+        load_pixels(image, where, form.damaged)
         return np.asarray(image)
 
 

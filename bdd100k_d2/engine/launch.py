@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
 from detectron2.engine import launch as launch_gpus
 from detectron2.engine.launch import DEFAULT_TIMEOUT
@@ -22,6 +22,7 @@ from ..config import load_config
 from ..data.register import known_names, register_once
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, LostProcessError, OutputError
+from ..evaluation.evaluators import results_folder
 from ..lock import locked
 from .rendezvous import fresh_store
 from .resumed_state import MOST_SEED
@@ -41,7 +42,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """Builds the config from ``args`` of Detectron2's `default_argument_parser` and starts logging.
 
     Raises:
-        ConfigError: the config cannot be used, or names a dataset that is not registered.
+        ConfigError: the config cannot be used, names a dataset that is not registered, or none to train on.
+        DataError: the name of a test set, or a link, leads elsewhere than where its results go.
         OutputError: nothing can be written to the output folder.
     """
     register_once()
@@ -51,6 +53,12 @@ def setup(args: argparse.Namespace) -> CfgNode:
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in DatasetCatalog.list():
             raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")
+    if not (cfg.DATASETS.TRAIN or args.eval_only):
+        raise ConfigError("DATASETS.TRAIN is empty; name a data set to train on, such as bdd100k_det_train.")
+    for name in cfg.DATASETS.TEST:
+        # What its evaluator would refuse, but after the training.
+        if (MetadataCatalog.get(name).get("evaluator_type", None) or "").startswith("bdd100k_"):
+            results_folder(cfg, name)
     if cfg.SEED + comm.get_world_size() > MOST_SEED:
         raise ConfigError(f"SEED is above {MOST_SEED:,}, the greatest of NumPy; choose another one.")
     check_writable(Path(cfg.OUTPUT_DIR), "set OUTPUT_DIR to another one")

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from ..errors import WeightsError, shown
 
@@ -25,7 +24,7 @@ def check_numbers(state: Mapping[str, Any]) -> None:
         WeightsError: one is missing, of another type, or out of its range.
     """
     if not isinstance(state, Mapping):
-        raise WeightsError("The state of the training is none.")
+        raise WeightsError("The state of the training is no mapping.")
     if "iteration" not in state:
         raise WeightsError("The state of the training has no iteration.")
     for name, least, most in (("iteration", 0, _MOST_ITERATIONS), ("seed", 0, MOST_SEED), ("batch", 1, 10**9)):
@@ -40,29 +39,29 @@ def check_numbers(state: Mapping[str, Any]) -> None:
         )
     for name in ("hooks", "_trainer"):
         if not isinstance(state.get(name, {}), Mapping):
-            raise WeightsError(f"The state of the training has under {name} what is none.")
+            raise WeightsError(f"{name!r} in the state of the training is no mapping.")
 
 
-def check_schedule(state: object, scheduler: LRScheduler) -> None:
-    """Checks the state of a learning rate's schedule before ``scheduler`` takes it over, which takes anything.
+def place_in_schedule(state: object, iteration: int) -> dict[str, int]:
+    """What to take over of the state of a learning rate's schedule: how far it is. The config rules the rest.
+
+    ``iteration`` is that of the training, which has been checked.
 
     Raises:
-        WeightsError: a value is of another type than the schedule's, or would replace one of its functions.
+        WeightsError: the state does not tell that, or is further than the training.
     """
     if not isinstance(state, Mapping):
-        raise WeightsError("The state of the learning rate's schedule is none.")
-    own = scheduler.state_dict()
-    for key, value in state.items():
-        known = own.get(key)
-        if isinstance(known, list):
-            fits = isinstance(value, list) and len(value) == len(known) and all(map(_is_number, value))
-        elif key in own:
-            fits = _is_number(value) if _is_number(known) else known is None or isinstance(value, type(known))
-        else:
-            # Of another version of PyTorch.
-            fits = isinstance(key, str) and not hasattr(scheduler, key)
-        if not fits:
-            raise WeightsError(f"The learning rate's schedule has {shown(repr(key))} of another type.")
+        raise WeightsError("The state of the learning rate's schedule is no mapping.")
+    if "last_epoch" not in state:
+        raise WeightsError("The state of the learning rate's schedule has no last_epoch.")
+    # PyTorch's names: each counts the iterations that are done, the second one also the first rate.
+    most = {"last_epoch": iteration + 1, "_step_count": iteration + 2}
+    place = {name: state[name] for name in most if name in state}
+    for name, value in place.items():
+        if type(value) is not int or not 0 <= value <= most[name]:
+            wanted = f"no whole number from 0 to {most[name]}"
+            raise WeightsError(f"The {name} of the learning rate's schedule, {_said(value)}, is {wanted}.")
+    return place
 
 
 def check_optimizer(optimizer: Optimizer) -> None:
@@ -80,6 +79,8 @@ def check_optimizer(optimizer: Optimizer) -> None:
         if not isinstance(kept, Mapping) or (kept and not wanted <= kept.keys()):
             raise WeightsError("The optimizer's state of a parameter is of another optimizer.")
         for key, value in kept.items():
+            if key == "step" and not _is_count(value):
+                raise WeightsError("The optimizer's number of steps is no count.")
             shape = value.shape if isinstance(value, Tensor) else ()
             if not (isinstance(value, Tensor) or value is None or _is_number(value)) or (
                 key != "step" and value is not None and shape != parameter.shape
@@ -103,6 +104,11 @@ def _is_like(value: object, default: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def _is_count(value: object) -> bool:
+    count = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    return isinstance(count, int | float) and _is_number(count) and 0 <= count <= _MOST_ITERATIONS
 
 
 def _said(value: object) -> str:

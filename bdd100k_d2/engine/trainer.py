@@ -40,7 +40,7 @@ from .hooks.val_loss import ValidationLoss
 from .hooks.writers import WriteEvents, build_writers, shows_images
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
-from .resumed_state import check_loss_scale, check_numbers, check_optimizer, check_schedule
+from .resumed_state import check_loss_scale, check_numbers, check_optimizer, place_in_schedule
 from .solver import build_optimizer, build_schedule, scale_to_processes
 
 logger = logging.getLogger(__name__)
@@ -227,7 +227,9 @@ class Trainer(DefaultTrainer):
         Raises `ConfigError` if the run had batches of another size, and `WeightsError` for a state that is none.
         """
         check_numbers(state_dict)
-        check_schedule(state_dict.get("hooks", {}).get("LRScheduler", {}), self.scheduler)
+        hooks = dict(state_dict.get("hooks", {}))
+        if "LRScheduler" in hooks:
+            hooks["LRScheduler"] = place_in_schedule(hooks["LRScheduler"], state_dict["iteration"])
         batch = self.cfg.SOLVER.IMS_PER_BATCH
         if state_dict.get("batch", batch) != batch:
             raise ConfigError(
@@ -237,7 +239,7 @@ class Trainer(DefaultTrainer):
                 "in its config.yaml. Or start a new run from the weights, with MODEL.WEIGHTS and without --resume."
             )
         rates = [group["initial_lr"] for group in self.optimizer.param_groups]
-        TrainerBase.load_state_dict(self, state_dict)
+        TrainerBase.load_state_dict(self, {**state_dict, "hooks": hooks})
         if "_trainer" in state_dict:
             check_loss_scale(state_dict["_trainer"])
             self._trainer.load_state_dict(state_dict["_trainer"])
@@ -270,4 +272,3 @@ class Trainer(DefaultTrainer):
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] *= rate / group["initial_lr"]
             group["initial_lr"] = rate
-        self.scheduler.base_lrs = list(rates)

@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
 
-# Of a path, on Linux.
-_LONGEST_PATH = 4096
+# Of a file or folder, in bytes.
+_LONGEST_NAME = 255
 
 RESULT_FOLDERS = ("bitmasks", "masks", "overlays")
 """Folders of the output whose images are results and so no input."""
@@ -68,7 +68,7 @@ def find_input(text: str, output: Path | None = None) -> InputImages | InputVide
     Raises:
         DataError: nothing is there, there is no image, or the results of two images would have one name.
     """
-    path = Path(text).expanduser()
+    path = _path(text, "--input")
     suffix = path.suffix.lower()
     results = set() if output is None else {(output / name).resolve() for name in RESULT_FOLDERS}
     if path.is_dir():
@@ -89,6 +89,17 @@ def find_input(text: str, output: Path | None = None) -> InputImages | InputVide
     raise DataError(
         f"{text}: no such image, folder, video or list; give a path, a pattern in quotes, or the number of a camera."
     )
+
+
+def _path(text: str, where: str) -> Path:
+    """The path that a text names; DataError, which begins with ``where``, if it can be none of anything."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # ~ with the name of nobody
+        raise DataError(f"{where} holds '{shown(text)}', which is no path ({error}); give another one.") from error
+    if not text.strip() or "\0" in text or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise DataError(f"{where} holds '{shown(text)}', which is no path; give another one.")
+    return path
 
 
 def _search(folder: Path, skipped: set[Path]) -> InputImages:
@@ -126,12 +137,12 @@ def _list(path: Path) -> InputImages:
         raise DataError(
             f"{path}: the list cannot be read ({error}); it is a text file with one path per line."
         ) from error
-    paths = [path.parent / Path(line).expanduser() for line in lines if line and line[0] != "#"]
+    paths = [path.parent / _path(line, f"{path}: the list") for line in lines if line and line[0] != "#"]
     if not paths:
         raise DataError(f"{path}: no path in the list; write one a line.")
-    bad = next((line for line in lines if "\0" in line or len(line) > _LONGEST_PATH), None)
-    if bad is not None:
-        raise DataError(f"{path}: the list holds '{shown(bad)}', which is no path; write one a line.")
+    for one in paths:
+        if one.name in ("", ".."):
+            raise DataError(f"{path}: the list holds '{shown(one)}', which is no path of an image; give another one.")
     unique = list(dict.fromkeys(paths))
     if len(unique) < len(paths):
         logger.warning("%s: %d paths that stand there again are left out.", path, len(paths) - len(unique))

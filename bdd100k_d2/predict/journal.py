@@ -26,7 +26,7 @@ _CLOSED = -1
 # What a damaged line or a file that cannot be read raises.
 _DAMAGED = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # Of a line in bytes: a frame with 100,000 objects has less.
-_LONGEST = 1 << 24
+_MOST_LINE_BYTES = 1 << 24
 
 FileStamp = tuple[str, int, int]
 """What tells that an image is the same: its absolute path, its size in bytes and when it was changed, in ns."""
@@ -84,7 +84,7 @@ def read_settings(path: Path) -> RunSettings:
     """
     try:
         with path.open("rb") as file:
-            settings = msgspec.json.decode(file.readline(_LONGEST), type=RunSettings)
+            settings = msgspec.json.decode(file.readline(_MOST_LINE_BYTES), type=RunSettings)
         if settings.task not in TASKS:
             raise msgspec.ValidationError(f"there is no task {shown(settings.task)!r}")
         if settings.video is not None:
@@ -104,11 +104,11 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
     """
     settings = read_settings(path)
     with path.open("rb") as file:
-        start = len(file.readline(_LONGEST))
+        start = len(file.readline(_MOST_LINE_BYTES))
         number = 1
-        while content := file.readline(_LONGEST):
+        while content := file.readline(_MOST_LINE_BYTES):
             number += 1
-            if not content.endswith(b"\n") and len(content) < _LONGEST:
+            if not content.endswith(b"\n") and len(content) < _MOST_LINE_BYTES:
                 return
             try:
                 line = msgspec.json.decode(content, type=FrameLine)
@@ -172,7 +172,7 @@ class Journal(AbstractContextManager["Journal"]):
                 remedy = "go on with the same, or start again with --overwrite or in another folder."
                 raise ConfigError(f"{self.path}: the run had {change}; {remedy}")
         with self.path.open("rb") as file:
-            self._end = len(file.readline(_LONGEST))
+            self._end = len(file.readline(_MOST_LINE_BYTES))
         others: dict[str, None] = {}
         for line, entry in read_lines(self.path):
             self.entries[line.name] = entry

@@ -12,7 +12,7 @@ from ..atomic import check_writable
 from ..data.labels import Frame, write_frames
 from ..errors import OutputError
 from ..evaluation.prediction_files import detection_frame, mask_path, scored_frame
-from ..inside import inside
+from ..inside import inside, refuse_overwriting
 from ..tasks import TASKS, Task
 from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings
@@ -72,9 +72,7 @@ def _check_input(folder: Path, source: InputImages | InputVideo) -> None:
             if parent.resolve() in results:
                 raise OutputError(f"{parent}: images of the input are where results go; choose another output folder.")
     elif not isinstance(source.source, int):
-        target = folder / source.annotated_name
-        if target.exists() and target.samefile(source.source):
-            raise OutputError(f"{target}: the annotated video would replace the video; choose another output folder.")
+        refuse_overwriting(folder / source.annotated_name, [source.source])
 
 
 def remove_results(folder: Path) -> None:

@@ -31,7 +31,7 @@ from .outputs import check_output_folder, write_official_files
 from .predictor import Predictor
 from .worker import Work
 
-# In the folder of the frames: the SHA-256 of the file that was made of them.
+# In the folder of the frames: the SHA-256 of the file that was made of them, or is about to be.
 _DIGEST = "submission.sha256"
 
 
@@ -206,8 +206,7 @@ class SubmissionRun:
             return
         if not self._resume:
             raise OutputError(f"{path}: is there; give --overwrite to replace it, or choose another --out.")
-        digest = self._folder / _DIGEST
-        if not digest.is_file() or digest.read_bytes().strip() != file_digest(path).encode():
+        if file_digest(path) not in self._digests():
             raise OutputError(
                 f"{path}: is there, but was not made of {self._folder}; move it, or choose another --out."
             )
@@ -229,14 +228,20 @@ class SubmissionRun:
             findings.insert(0, Defect("split", str(self._images), None, text))
         return findings, summary
 
+    def _digests(self) -> list[str]:
+        path = self._folder / _DIGEST
+        return path.read_text(errors="replace").split() if path.is_file() else []
+
     def _write(self, summary: Summary) -> None:
-        if self._task.submission_suffix == ".json":
-            with atomic_path(self._path) as temporary:
+        before = file_digest(self._path) if self._path.is_file() else None
+        with atomic_path(self._path) as temporary:
+            if self._task.submission_suffix == ".json":
                 shutil.copyfile(summary.files[0], temporary)
-        else:
-            write_submission(self._folder, self._path, [path.name for path in summary.files])
-        # By which a later start knows the file again.
-        write_atomic(self._folder / _DIGEST, f"{file_digest(self._path)}\n")
+            else:
+                write_submission(self._folder, temporary, [path.name for path in summary.files])
+            # By which a later start knows the file again, whichever of the two is there if this one ends here.
+            known = [one for one in self._digests() if one == before]
+            write_atomic(self._folder / _DIGEST, "\n".join([*known, file_digest(temporary)]) + "\n")
 
 
 def _hash(cfg: CfgNode) -> str:

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from ..atomic import output_errors, write_atomic
 from ..errors import DataError, OutputError
-from ..inside import inside, lies_in
+from ..inside import inside, refuse_overwriting
 from ..lock import locked
 
 _GENERATOR = "bdd100k_d2 report"  # what a page says of itself, by which a later one knows that it may take its place
@@ -63,12 +63,18 @@ def check_page_folder(out: Path, inputs: Sequence[Path] = ()) -> None:
     """Checks that a page in ``out`` overwrites neither what it reads nor what is somebody else's.
 
     Raises:
-        OutputError: ``out`` is or lies in one of ``inputs``, or has a page that is no report.
+        OutputError: ``out`` is or lies in one of ``inputs``, has a page that is no report, or ``assets`` elsewhere.
     """
-    for path in inputs:
-        if lies_in(out, path) or lies_in(out / "assets", path):
-            raise OutputError(f"{path}: the page would be written among the data that it reads; choose another --out.")
+    # In which all of the page but its index lies, which is of a page or new.
+    refuse_overwriting(_assets(out), inputs)
     _check_page(out / "index.html")
+
+
+def _assets(out: Path) -> Path:
+    try:
+        return inside(out, "assets")
+    except DataError as error:
+        raise OutputError(str(error)) from None
 
 
 def _check_page(page: Path) -> None:
@@ -84,28 +90,23 @@ def new_page(out: Path) -> Iterator[Path]:
     page is made, ``out`` is as it was: the older page with its images, or no folder.
 
     Raises:
-        OutputError: a file cannot be written or removed, or is there and no older page's.
+        OutputError: a file cannot be written or removed, or is there and no older page's; or another page is made.
     """
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    temporary = None
-    try:
-        with output_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-            # Beside the page, for a move to another disk is none; with a name that no other process has.
-            temporary = Path(tempfile.mkdtemp(prefix=".page-", dir=out))
-            (temporary / "assets").mkdir()
-        # Errors in here may be of the data that is read, and are not said of the page.
-        yield temporary
-        # Two pages that are made at a time take their places one after the other.
-        with output_errors(out), locked(out):
-            _publish(temporary, out)
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-        for folder in made:
-            # Those with a page in them stay.
-            with suppress(OSError):
-                folder.rmdir()
+    # And not of ``out``, where the training that the page is about may write.
+    with locked(_assets(out)):
+        temporary = None
+        try:
+            with output_errors(out):
+                # Beside the page, for a move to another disk is none; with a name that no other process has.
+                temporary = Path(tempfile.mkdtemp(prefix=".page-", dir=out))
+                (temporary / "assets").mkdir()
+            # Errors in here may be of the data that is read, and are not said of the page.
+            yield temporary
+            with output_errors(out):
+                _publish(temporary, out)
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _publish(made: Path, out: Path) -> None:
@@ -113,11 +114,6 @@ def _publish(made: Path, out: Path) -> None:
     _check_page(page)
     old = set(_ASSET.findall(_read_page(page))) if page.exists() else set()
     new = {f"assets/{path.name}" for path in (made / "assets").iterdir()}
-    try:
-        assets = inside(out, "assets")
-    except DataError as error:
-        raise OutputError(str(error)) from None
-    assets.mkdir(exist_ok=True)
     foreign = next((name for name in sorted(new - old) if os.path.lexists(out / name)), None)
     if foreign is not None:
         raise OutputError(f"{out / foreign}: is there, and of no page; choose another --out or remove it.")

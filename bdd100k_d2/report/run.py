@@ -17,7 +17,7 @@ from .scores import ScoreTable, read_score_table
 logger = logging.getLogger(__name__)
 
 # Beyond it an iteration is damage, and a value would be shown by nobody.
-_MOST_ITERATIONS, _GREATEST = 10**12, 1e100
+_MOST_ITERATIONS, _GREATEST_VALUE = 10**12, 1e100
 _LONGEST_KEY = 200
 
 
@@ -33,7 +33,7 @@ class History:
 
     def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """The iterations at which ``key`` was logged and its values, both (N,) float64; only numbers to 1e100."""
-        points = [(i, r[key]) for i, r in self._records.items() if key in r and abs(r[key]) <= _GREATEST]
+        points = [(i, r[key]) for i, r in self._records.items() if key in r and abs(r[key]) <= _GREATEST_VALUE]
         table = np.array(points, dtype=np.float64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
@@ -100,7 +100,7 @@ def _parse(line: str) -> tuple[int, dict[str, float]] | None:
 
 
 def _is_small(value: object) -> bool:
-    return type(value) is int and abs(value) <= _GREATEST
+    return type(value) is int and abs(value) <= _GREATEST_VALUE
 
 
 class EvaluationResults(NamedTuple):

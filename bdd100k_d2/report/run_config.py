@@ -1,17 +1,65 @@
 """The ``config.yaml`` of a run folder: the values that a page shows, of the types that they have to be of."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from ..data.register import base_of
 from ..data.slices import check_slice_name
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, shown
 from ..yaml_file import read_yaml
 
-_WHOLE = "whole config as Detectron2 dumps it is expected; run tools/train_net.py again to rewrite it."
-# No training has so many iterations, and no batch so many images.
+# No training has so many iterations, no batch so many images, and no model so many layers.
 _MOST = 10**12
+_Whole = Annotated[int, Meta(ge=0, le=_MOST)]
+_Rate = Annotated[float, Meta(ge=-float(_MOST), le=float(_MOST))]
+# Of a data set it becomes a folder's, and of a model it stands on the page.
+_Name = Annotated[str, Meta(max_length=255)]
+
+
+class _Backbone(msgspec.Struct, rename="upper"):
+    name: _Name
+
+
+class _Timm(msgspec.Struct, rename="upper"):
+    name: _Name = ""
+
+
+class _ResNets(msgspec.Struct, rename="upper"):
+    depth: _Whole = 0
+
+
+class _Model(msgspec.Struct, rename="upper"):
+    meta_architecture: _Name
+    backbone: _Backbone
+    resnets: _ResNets = msgspec.field(default_factory=_ResNets)
+    timm: _Timm = msgspec.field(default_factory=_Timm)
+
+
+class _Slice(msgspec.Struct):
+    name: _Name
+    base: _Name
+
+
+class _Datasets(msgspec.Struct, rename="upper"):
+    train: tuple[_Name, ...]
+    test: tuple[_Name, ...]
+    # A config of an earlier version has none.
+    slices: tuple[_Slice, ...] = ()
+
+
+class _Solver(msgspec.Struct, rename="upper"):
+    max_iter: _Whole
+    ims_per_batch: _Whole
+    base_lr: _Rate
+
+
+class _Document(msgspec.Struct, rename="upper"):
+    model: _Model
+    datasets: _Datasets
+    solver: _Solver
 
 
 class RunConfig(NamedTuple):
@@ -35,85 +83,36 @@ def read_run_config(path: Path) -> RunConfig:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the OUTPUT_DIR of a run of tools/train_net.py.")
-    config = _Config(path)
-    tests = config.names("DATASETS.TEST")
-    if not tests:
+    try:
+        document = msgspec.convert(read_yaml(path), _Document)
+        for one in document.datasets.slices:
+            check_slice_name(one.name)
+    except (msgspec.ValidationError, UnicodeEncodeError, ConfigError) as error:
+        reason = str(error).replace("`$.", "`")
+        raise DataError(
+            f"{path}: no config as Detectron2 dumps it ({shown(reason)}); run tools/train_net.py again to rewrite it."
+        ) from error
+    model, datasets, solver = document.model, document.datasets, document.solver
+    if not datasets.test:
         raise DataError(f"{path}: DATASETS.TEST names no data set, so there is nothing to report; set it and evaluate.")
-    slices = config.slices()
+    bases = {one.name: one.base for one in datasets.slices}
+    tests = tuple((name, _base(name, dict(bases))) for name in datasets.test)
     return RunConfig(
-        config.text("MODEL.META_ARCHITECTURE"),
-        config.backbone(),
-        config.names("DATASETS.TRAIN"),
-        tuple((name, _base(name, dict(slices))) for name in tests),
-        config.whole("SOLVER.MAX_ITER"),
-        config.whole("SOLVER.IMS_PER_BATCH"),
-        config.number("SOLVER.BASE_LR"),
+        model.meta_architecture,
+        _backbone(model),
+        datasets.train,
+        tests,
+        solver.max_iter,
+        solver.ims_per_batch,
+        solver.base_lr,
     )
 
 
-class _Config:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._document = read_yaml(path)
-        if not isinstance(self._document, dict):
-            raise DataError(f"{path}: not a config of Detectron2; run tools/train_net.py again to rewrite it.")
-
-    def _get(self, key: str) -> Any:  # noqa: ANN401, parsed YAML
-        value = self._document
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                raise DataError(f"{self._path}: no key {key}; a {_WHOLE}")
-            value = value[part]
-        return value
-
-    def _refused(self, key: str, wanted: str) -> DataError:
-        # Without the value: a number may have too many digits for a message.
-        return DataError(f"{self._path}: {key} is no {wanted}; a {_WHOLE}")
-
-    def text(self, key: str) -> str:
-        value = self._get(key)
-        if not isinstance(value, str):
-            raise self._refused(key, "text")
-        return value
-
-    def whole(self, key: str) -> int:
-        value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
-            raise self._refused(key, f"whole number from 0 to {_MOST:,}")
-        return value
-
-    def number(self, key: str) -> float:
-        value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST:
-            raise self._refused(key, "number")
-        return float(value)
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """Of data sets; each becomes a folder's or stands on the page."""
-        value = self._get(key)
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise self._refused(key, "list of names")
-        return tuple(value)
-
-    def slices(self) -> list[tuple[str, str]]:
-        """Names and bases of the slices that the config describes; [] where it is of a version without them."""
-        rows = self._get("DATASETS").get("SLICES", [])
-        if not isinstance(rows, list):
-            raise self._refused("DATASETS.SLICES", "list of slices")
-        for row in rows:
-            if not isinstance(row, Mapping) or not all(isinstance(row.get(key), str) for key in ("name", "base")):
-                raise self._refused("DATASETS.SLICES", "list of slices, each with a name and a base")
-            try:
-                check_slice_name(row["name"])
-            except ConfigError as error:
-                raise DataError(f"{self._path}: DATASETS.SLICES: {error}") from None
-        return [(row["name"], row["base"]) for row in rows]
-
-    def backbone(self) -> str:
-        name = self.text("MODEL.BACKBONE.NAME").removeprefix("build_").removesuffix("_backbone")
-        if name.startswith("timm_"):
-            return f"{self.text('MODEL.TIMM.NAME')}, {name.removeprefix('timm_')}"
-        return f"{name}, {self.whole('MODEL.RESNETS.DEPTH')} layers" if "resnet" in name else name
+def _backbone(model: _Model) -> str:
+    name = model.backbone.name.removeprefix("build_").removesuffix("_backbone")
+    if name.startswith("timm_"):
+        return f"{model.timm.name}, {name.removeprefix('timm_')}"
+    return f"{name}, {model.resnets.depth} layers" if "resnet" in name else name
 
 
 def _base(name: str, slices: dict[str, str]) -> str:

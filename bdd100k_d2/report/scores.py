@@ -12,7 +12,7 @@ from ..tasks import TASKS, Metric
 
 _MEAN_KEYS = ("OVERALL", "AVERAGE")
 # A score is a percentage; beyond it a number is damage, and is shown as none.
-_GREATEST = 1e6
+_GREATEST_SCORE = 1e6
 
 
 class ClassScores(NamedTuple):
@@ -77,7 +77,7 @@ def _field(field: Any, where: str) -> tuple[dict[str, float | None], float | Non
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise DataError(f"{where} of {shown(name)} is {shown(repr(value))}, not a number; evaluate again.")
         # A whole number may be too great for a float.
-        number = float(value) if value is not None and abs(value) <= _GREATEST else None
+        number = float(value) if value is not None and abs(value) <= _GREATEST_SCORE else None
         if name in _MEAN_KEYS:
             mean = number
         else:

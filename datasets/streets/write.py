@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from bdd100k_d2.atomic import output_errors, write_atomic
 from bdd100k_d2.data.labels import Frame, FrameAttributes, Label, write_frames
-from bdd100k_d2.errors import OutputError, shown
+from bdd100k_d2.errors import ConfigError, OutputError, shown
 from bdd100k_d2.lock import LOCK_NAME, locked
 from bdd100k_d2.parallel import in_order, working_processes
 
@@ -34,6 +34,7 @@ _SETS = ("100k", "10k")
 _SPLITS = ("train", "val", "test")
 _JPEG_QUALITY = 92
 _MAX_FRAMES = 1 << 16
+_MAX_SEED = 2**63 - 1
 _MANIFEST, _INCOMPLETE = "sample.json", "sample.incomplete"
 
 
@@ -47,7 +48,7 @@ class _Made(msgspec.Struct, forbid_unknown_fields=True):
     train: _Frames
     val: _Frames
     test: _Frames
-    seed: Annotated[int, msgspec.Meta(ge=0)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=_MAX_SEED)]
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ def make_sample(
 
     Raises:
         OutputError: ``out`` cannot be written, or holds data that is not this sample.
-        ValueError: the seed is negative, or a number of frames is negative or above 65,536.
+        ConfigError: the seed is negative or above 2**63 - 1, or a number of frames is negative or above 65,536.
     """
     root, counts = Path(out) / "bdd100k", {"train": train, "val": val, "test": test}
     if not all(0 <= count <= _MAX_FRAMES for count in counts.values()):
-        raise ValueError(f"train, val and test are numbers of frames from 0 to {_MAX_FRAMES}, not {counts}.")
-    if seed < 0:
-        raise ValueError(f"the seed is 0 or more, not {seed}.")
+        raise ConfigError(f"train, val and test are numbers of frames from 0 to {_MAX_FRAMES}, not {counts}.")
+    if not 0 <= seed <= _MAX_SEED:
+        raise ConfigError(f"the seed is a number from 0 to {_MAX_SEED:,}, not {shown(seed)}.")
     wanted = _Made(_VERSION, train, val, test, seed)
     jobs = list(_all_jobs(root, wanted))
     with output_errors(root):

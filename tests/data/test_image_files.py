@@ -100,6 +100,30 @@ def test_other_formats_are_refused_by_name(
     )
 
 
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, MemoryError, OSError])
+def test_what_a_program_does_with_an_image_is_not_said_of_the_image(error: type[Exception]) -> None:
+    with pytest.raises(error, match="mine") as caught, open_image(content("JPEG"), "a: "):
+        raise error("mine")
+    assert not isinstance(caught.value, UnreadableError)
+
+
+def test_memory_that_is_missing_is_no_damage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def load(image: Image.Image) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(content("PNG"))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(MemoryError):
+        load_image(tmp_path / "a.png", "RGB")
+
+
+def test_a_format_of_pixels_that_there_is_not_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(content("JPEG"))
+    with pytest.raises(ValueError, match="mode") as caught:
+        load_image(tmp_path / "a.jpg", "bgr")
+    assert not isinstance(caught.value, UnreadableError)
+
+
 def test_only_the_formats_that_are_asked_for() -> None:
     wrong = r"^a: \(it is a JPEG file, not PNG\)$"
     with pytest.raises(UnreadableError, match=wrong), open_image(content("JPEG"), "a: ", "({error})", ["PNG"]):
@@ -136,7 +160,7 @@ def test_what_is_cut_off_or_changed_has_one_error(image_format: str) -> None:
             damaged[place] = rng.choice([0, 127, 128, 255, rng.integers(256)])
         try:
             with open_image(bytes(damaged), "a: ") as image:
-                upright(image).convert("RGB")
+                upright(image, "a: ").convert("RGB")
         except UnreadableError as error:
             assert str(error).startswith("a: the image ") and "\n" not in str(error)
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from detectron2.config import CfgNode
+from detectron2.utils.events import EventStorage
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.checksum import read_checked, write_checked
-from bdd100k_d2.checkpoint.reading import DAMAGED
 from bdd100k_d2.errors import BDD100KError, WeightsError
 
 Change = Callable[[dict[str, Any]], object]
@@ -33,6 +33,10 @@ def optimizer(content: dict[str, Any]) -> dict[str, Any]:
     return content["trainer"]["_trainer"]["optimizer"]
 
 
+def schedule(content: dict[str, Any]) -> dict[str, Any]:
+    return content["trainer"]["hooks"]["LRScheduler"]
+
+
 def moments(content: dict[str, Any]) -> dict[str, Any]:
     return next(iter(optimizer(content)["state"].values()))
 
@@ -50,14 +54,18 @@ CHANGES: list[tuple[Change, str]] = [
     (lambda c: c["trainer"].update(seed=2**32), "The seed of the training, 4294967296"),
     (lambda c: c["trainer"].update(batch=[2]), r"The batch of the training, \[2\]"),
     (lambda c: c["trainer"].update(bfloat16="yes"), "in bfloat16 is .yes."),
-    (lambda c: c["trainer"].update(hooks=[]), "under hooks what is none"),
-    (lambda c: c["trainer"].update(_trainer=3), "under _trainer what is none"),
-    (lambda c: c.update(trainer=[]), "The state of the training is none"),
+    (lambda c: c["trainer"].update(hooks=[]), "'hooks' in the state of the training is no mapping"),
+    (lambda c: c["trainer"].update(_trainer=3), "'_trainer' in the state of the training is no mapping"),
+    (lambda c: c.update(trainer=[]), "The state of the training is no mapping"),
     (lambda c: c.update(run=torch.zeros(2)), "the name of its run is no text"),
-    (lambda c: c["trainer"]["hooks"].update(LRScheduler=[]), "learning rate's schedule is none"),
-    (lambda c: c["trainer"]["hooks"]["LRScheduler"].update(step="x"), "schedule has 'step' of another type"),
-    (lambda c: c["trainer"]["hooks"]["LRScheduler"].update(last_epoch="x"), "schedule has 'last_epoch' of another"),
-    (lambda c: c["trainer"]["hooks"]["LRScheduler"].update(base_lrs=["x"]), "schedule has 'base_lrs' of another"),
+    (lambda c: c["trainer"]["hooks"].update(LRScheduler=[]), "learning rate's schedule is no mapping"),
+    (lambda c: schedule(c).pop("last_epoch"), "learning rate's schedule has no last_epoch"),
+    (
+        lambda c: schedule(c).update(last_epoch="x"),
+        "last_epoch of the learning rate's schedule, 'x', is no whole number",
+    ),
+    (lambda c: schedule(c).update(last_epoch=3), "last_epoch of the learning rate's schedule, 3, is .* from 0 to 2"),
+    (lambda c: schedule(c).update(_step_count=-1), "_step_count of the learning rate's schedule, -1, is no whole"),
     (lambda c: c["ema"].update(updates=1.5), "number of updates of the moving average"),
     (lambda c: c["ema"].update(weights=3), "its training state is of another config"),
     (lambda c: optimizer(c).update(param_groups=[]), "its training state is of another config"),
@@ -67,23 +75,44 @@ CHANGES: list[tuple[Change, str]] = [
     (lambda c: optimizer(c)["param_groups"][0].update(initial_lr=0), "its training state is of another config"),
     (lambda c: moments(c).pop("exp_avg"), "state of a parameter is of another optimizer"),
     (lambda c: moments(c).update(exp_avg=torch.zeros(7)), "The optimizer's exp_avg is of another model"),
+    (lambda c: moments(c).update(step=torch.tensor(-1.0)), "The optimizer's number of steps is no count"),
     (lambda c: moments(c).update(step="x"), "its training state is of another config"),
 ]
 
 
+def resume(trainer: bdd100k_d2.Trainer, content: dict[str, Any]) -> None:
+    """As from a file with ``content``, without reading and checking the file each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bdd100k_d2.checkpoint.saving.read_checked", lambda path: copy.deepcopy(content))
+        trainer.resume_or_load(resume=True)
+
+
 def test_a_state_that_no_training_has_is_refused(trained: tuple[bdd100k_d2.Trainer, Path]) -> None:
     trainer, path = trained
-    for change, message in CHANGES:
-        whole = read_checked(path)
-        content = read_checked(path)
+    whole = read_checked(path)
+    for number, (change, message) in enumerate(CHANGES):
+        content = copy.deepcopy(whole)
         change(content)
-        write_checked(content, path)
         with pytest.raises(WeightsError, match=f"{message}.*It is the last checkpoint of the output folder") as caught:
-            trainer.resume_or_load(resume=True)
+            if number % 10:
+                resume(trainer, content)
+            else:
+                write_checked(content, path)
+                trainer.resume_or_load(resume=True)
         assert str(caught.value).startswith(f"{path}: ")
-        write_checked(whole, path)
+    write_checked(whole, path)
     trainer.resume_or_load(resume=True)
     assert trainer.start_iter == 2
+
+
+def test_the_config_rules_the_rate(trained: tuple[bdd100k_d2.Trainer, Path]) -> None:
+    trainer, path = trained
+    content = read_checked(path)
+    rates = list(trainer.scheduler.base_lrs)
+    schedule(content).update(base_lrs=["x"], step="x", get_lr="x", _max_iter=10**9)
+    resume(trainer, content)
+    assert (trainer.scheduler.base_lrs, trainer.scheduler.last_epoch) == (rates, 2)
+    assert trainer.scheduler.get_lr() and callable(trainer.scheduler.step)
 
 
 VALUES = (None, True, -1, 10**30, float("nan"), float("inf"), "", "../x", [], {}, [[]], torch.zeros(3))
@@ -103,13 +132,19 @@ def changed(state: Any, random: Random) -> None:  # noqa: ANN401, of a checkpoin
 
 def test_whatever_a_state_holds_it_is_taken_or_refused(trained: tuple[bdd100k_d2.Trainer, Path]) -> None:
     trainer, path = trained
-    random, whole = Random(0), read_checked(path)["trainer"]
-    for _ in range(60):
-        state = copy.deepcopy(whole)
-        changed(state, random)
-        # What the checkpointer says of a state that is refused.
-        with suppress(BDD100KError, *DAMAGED):
-            trainer.load_state_dict(state)
+    random, whole = Random(0), read_checked(path)
+    taken = 0
+    for _ in range(40):
+        content = copy.deepcopy(whole)
+        changed(content["trainer"], random)
+        with suppress(BDD100KError):
+            resume(trainer, content)
+            with EventStorage(trainer.start_iter) as trainer.storage:
+                trainer.iter = trainer.start_iter
+                trainer.run_step()
+                trainer.scheduler.step()
+            taken += 1
+    assert 0 < taken < 40
 
 
 @pytest.mark.parametrize("name", ["", "..", "a\0b", "x" * 300, "../" * 9, "/", "\x1b[31m"])

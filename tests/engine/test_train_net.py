@@ -17,7 +17,7 @@ from support.small_models import SMALL_MODELS
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.engine.launch import setup
-from bdd100k_d2.errors import BDD100KError, WeightsError
+from bdd100k_d2.errors import BDD100KError, DataError, WeightsError
 
 ROOT = Path(bdd100k_d2.__file__).parents[1]
 SMALL = {
@@ -115,12 +115,25 @@ def test_train_resume_and_evaluate(command: ModuleType, tiny_root: Path, tmp_pat
         ),
         (["--eval-only", "MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
+        (["DATASETS.TRAIN", "()"], r"DATASETS\.TRAIN is empty; name a data set"),
         (["OUTPUT_DIR", "README.md/out"], r"README\.md/out: the output folder cannot be written"),
     ],
 )
 def test_errors(command: ModuleType, tiny_root: Path, tmp_path: Path, more: list[str], message: str) -> None:
     with pytest.raises(BDD100KError, match=message):
         train_net(command, tiny_root, "det", tmp_path / "out", "SOLVER.MAX_ITER", "1", *more)
+
+
+def test_a_link_in_place_of_results_is_refused_before_the_training(
+    command: ModuleType, tiny_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out/inference").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/masks").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="inference/masks: a link leads out of .*; replace it by what it leads to, or"):
+        train_net(command, tiny_root, "sem_seg", tmp_path / "out", "SOLVER.MAX_ITER", "1")
+    assert not (tmp_path / "out/log.txt").exists()
 
 
 def test_resuming_a_run_of_another_config_is_refused(command: ModuleType, tiny_root: Path, tmp_path: Path) -> None:

@@ -115,6 +115,12 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "binary.txt").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "nul.txt").write_bytes(b"a.jpg\nb\0.jpg\n")
     (tmp_path / "long.txt").write_text("x" * 100_000)
+    (tmp_path / "home.txt").write_text("~nobody-of-here/a.jpg")
+    (tmp_path / "root.txt").write_text("a.jpg\n/")
+    (tmp_path / "up.txt").write_text("..")
+    for text in ("", " ", "a\0b", "x" * 300, "~nobody-of-here/a.jpg"):
+        with pytest.raises(DataError, match="--input holds '.*', which is no path"):
+            find_input(text)
     for text, message in (
         ("gone.jpg", "gone.jpg: no such image, folder, video or list; give a path"),
         ("empty", "empty: no image in the folder or in those below it; give another one"),
@@ -122,8 +128,11 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
         ("*.png", r"\*.png: no image matches; put the pattern in quotes"),
         ("empty.txt", "empty.txt: no path in the list; write one a line"),
         ("binary.txt", "binary.txt: the list cannot be read .* it is a text file"),
-        ("nul.txt", r"nul.txt: the list holds 'b.x00.jpg', which is no path; write one a line"),
-        ("long.txt", r"long.txt: the list holds 'x+\.\.\.x+', which is no path; write one a line"),
+        ("nul.txt", r"nul.txt: the list holds 'b.x00.jpg', which is no path; give another one"),
+        ("long.txt", r"long.txt: the list holds 'x+\.\.\.x+', which is no path; give another one"),
+        ("home.txt", r"home.txt: the list holds '~nobody-of-here/a.jpg', which is no path \("),
+        ("root.txt", r"root.txt: the list holds '/', which is no path of an image"),
+        ("up.txt", r"up.txt: the list holds '.*/\.\.', which is no path of an image"),
         ("data.csv", "data.csv: neither an image, a video nor a list by its ending; known are .avi, .bmp"),
     ):
         with pytest.raises(DataError, match=message):

@@ -362,7 +362,7 @@ def test_a_video_is_not_replaced_by_its_annotated_one(det: CfgNode, tmp_path: Pa
         (out / "a.mp4").symlink_to(video)
     before = video.read_bytes()
     for options in ({}, {"resume": True}, {"overwrite": True}):
-        with pytest.raises(OutputError, match="a.mp4: the annotated video would replace the video; choose another"):
+        with pytest.raises(OutputError, match="a.mp4: would overwrite or lie in .*a.mp4, which is only read"):
             run(det, video, out, Scripted(), **options)
     assert video.read_bytes() == before and not (out / "frames.jsonl").exists()
 
@@ -421,9 +421,17 @@ def test_nothing_is_written_or_removed_through_a_link(
     (out / name).rename(tmp_path / name)
     (out / name).symlink_to(tmp_path / name)
     before = contents(tmp_path)
-    with pytest.raises(DataError, match=f"{name}: a link leads out of"):
+    with pytest.raises(
+        DataError, match=f"{name}: a link leads out of .*; replace it by what it leads to, or choose another"
+    ):
         run(det, images, out, Scripted(), overlay=True, **{option: True})
     assert contents(tmp_path) == before
+
+
+def test_a_run_goes_on_with_a_name_that_has_a_backslash(det: CfgNode, tmp_path: Path) -> None:
+    write_image(tmp_path / "in/a\\b.jpg")
+    run(det, tmp_path / "in", tmp_path / "out", Scripted())
+    assert run(det, tmp_path / "in", tmp_path / "out", Scripted(), resume=True).predicted == 0
 
 
 def test_the_second_of_two_runs_is_refused(det: CfgNode, images: Path, tmp_path: Path) -> None:

@@ -92,6 +92,30 @@ def test_a_file_that_is_there_is_replaced_if_the_user_says_so_or_the_run_made_it
     assert out.read_text() == "mine"
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_run_that_is_killed_while_it_writes_the_file_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    cfg, out = detector(tmp_path / "weights"), tmp_path / "submission.json"
+    (root / "bdd100k/images/100k/test/100k-1.jpg").write_bytes(b"")
+    SubmissionRun(cfg, "det", out, "test", root).run(Predictor(cfg))
+    first, real = out.read_bytes(), Path.replace
+    write_image(root / "bdd100k/images/100k/test/100k-1.jpg", 720, 1280, seed=1)
+
+    def killed(path: Path, target: Path) -> None:
+        if moved or target != out:
+            real(path, target)
+        if target == out:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        SubmissionRun(cfg, "det", out, "test", root, resume=True).run(Predictor(cfg))
+    assert (out.read_bytes() != first) == moved
+    findings, _ = SubmissionRun(cfg, "det", out, "test", root, resume=True).run(Predictor(cfg))
+    assert findings == [] and out.read_bytes() != first
+
+
 def test_a_file_is_not_written_among_the_images(root: Path, tmp_path: Path) -> None:
     cfg, images = detector(tmp_path / "weights"), root / "bdd100k/images/100k/test"
     for out in (images / "a.json", images / "new/a.json"):

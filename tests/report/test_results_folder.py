@@ -1,10 +1,13 @@
 """What the folder of a page may hold before, and what it holds afterwards."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from support import ROOT
 from support.frames import write_image
 from support.result_files import HARD_NAME, Files, contents, data_of, write_det_files, write_mask_files
 
@@ -66,7 +69,10 @@ def test_what_cannot_be_read_is_not_said_of_the_page(tmp_path: Path) -> None:
     with pytest.raises(PermissionError, match=r"input\.json"), new_page(tmp_path / "page"):
         fails()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="page: cannot be written"), new_page(tmp_path / "file/page"):
+    with (
+        pytest.raises(OutputError, match="page/assets: the output folder cannot be written"),
+        new_page(tmp_path / "file/page"),
+    ):
         pytest.fail("the folder cannot be made")
 
 
@@ -85,6 +91,25 @@ def test_two_pages_are_made_beside_each_other(tmp_path: Path) -> None:
         (first / "index.html").write_text(page_of('"assets/a.svg"'))
     page = page_of('"assets/a.svg"').encode()
     assert contents(tmp_path / "page") == {"assets": None, "assets/a.svg": b"first", "index.html": page}
+
+
+def test_a_page_is_made_in_the_folder_of_a_training_that_runs(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from bdd100k_d2.lock import locked\n"
+    code += "for one in sys.argv[1:]:\n with locked(Path(one)): print('locked', flush=True); sys.stdin.readline()"
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", code, out, out / "assets"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        with new_page(out) as page:
+            (page / "index.html").write_text(page_of("new"))
+        other.stdin.write(b"\n")
+        other.stdin.flush()
+        other.stdout.readline()
+        # Another page is made there: this one is refused before the work.
+        with pytest.raises(OutputError, match="assets: another process is writing there"), new_page(out):
+            pytest.fail("two pages are made")
+        other.communicate(b"\n")
+    assert contents(out) == {"assets": None, "index.html": page_of("new").encode()}
 
 
 def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
@@ -132,12 +157,12 @@ def test_a_page_of_somebody_else_is_left_alone(det: Files, tmp_path: Path) -> No
 
 
 def test_the_page_is_not_written_among_the_data(det: Files, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="choose another --out"):
+    with pytest.raises(OutputError, match="which is only read; choose another place"):
         write_results_page("det", det.truth, det.predicted, det.images, det.images, options=QUICK)
     assert {path.name for path in det.images.iterdir()} == {"a.jpg", HARD_NAME, "c.jpg"}
     site = tmp_path / "site"
     site.mkdir()
     det.images.rename(site / "assets")
-    with pytest.raises(OutputError, match="assets: the page would be written among the data that it reads"):
+    with pytest.raises(OutputError, match="assets: would overwrite or lie in .*assets, which is only read"):
         write_results_page("det", det.truth, det.predicted, site, site / "assets", options=QUICK)
     assert {path.name for path in site.rglob("*")} == {"assets", "a.jpg", HARD_NAME, "c.jpg"}

@@ -52,6 +52,9 @@ _LIBRARIES = (
     "bdd100k_d2.evaluation.files.segmentation",
     "bdd100k_d2.report.results.page",
     "bdd100k_d2.report.page",
+    # Which pages import when they draw.
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
 )
 _HEAVY = (
     "bdd100k_d2.drawing.dataset_images",

@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import UnreadableError
 from ...parallel import map_files
 from ..folders import visible_files
-from ..image_files import open_image, read_image_file, upright, upright_size
+from ..image_files import load_pixels, open_image, read_image_file, upright, upright_size
 from ..image_names import images_by_stem
 from ..png import damage
 from .report import without_path
@@ -91,14 +91,14 @@ def _verify(path: str) -> Verdict:
             end = _end(content) if image.format == "JPEG" else None
             if end is None:
                 # Training leaves such a file to Pillow.
-                upright(image)
+                upright(image, says="{error}")
                 damaged = "cut off" if image.format == "JPEG" else damage(content) if image.format == "PNG" else None
                 return Verdict(size, None, damaged)
             content, after = content[:end], len(content.rstrip(b"\0")) - end
             _messages.seek(0)
             _messages.truncate()
             if not _is_decoded(content):
-                image.load()
+                load_pixels(image, says="{error}")
     except UnreadableError as error:
         return Verdict(None, str(error))
     _messages.seek(0)

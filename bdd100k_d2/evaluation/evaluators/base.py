@@ -25,6 +25,17 @@ DatasetScores = dict[str, dict[str, float]]
 """Scores as Detectron2 prints them: by what was predicted and by metric."""
 
 
+_SCORES, _SUBMISSION = "scores.json", "submission.zip"
+_FILES = (_SCORES, _SUBMISSION, *sorted(task.result_list for task in TASKS.values() if task.result_list is not None))
+_FOLDERS = sorted({task.result_folder for task in TASKS.values() if task.result_folder is not None})
+
+
+def check_results_folder(folder: Path) -> None:
+    """Raises DataError where a folder of masks in ``folder`` is a link to another one, whose files are not of here."""
+    for name in _FOLDERS:
+        inside(folder, name)
+
+
 class OfficialEvaluator(DatasetEvaluator):
     """Writes the predictions in the official form and, where the dataset has labels, ``scores.json``.
 
@@ -57,14 +68,13 @@ class OfficialEvaluator(DatasetEvaluator):
     def reset(self) -> None:
         """Forgets all predictions and removes what an earlier evaluation, perhaps of another split, left behind.
 
-        Raises DataError where a link to another folder is in the place of the one of masks, whose files are not its.
+        Raises DataError as :func:`check_results_folder`.
         """
         self._forget()
         if comm.is_main_process():
-            folders = {task.result_folder for task in TASKS.values() if task.result_folder is not None}
-            for folder in folders:
-                inside(self.output_dir, folder)
-            for pattern in ("*.json", "*.zip", *(f"{folder}/*.png" for folder in folders)):
+            check_results_folder(self.output_dir)
+            # By their names: the folder may be a link to one that holds more.
+            for pattern in (*_FILES, *(f"{folder}/*.png" for folder in _FOLDERS)):
                 for path in self.output_dir.glob(pattern):
                     path.unlink()
         # No rank writes before the old files are gone.
@@ -76,7 +86,7 @@ class OfficialEvaluator(DatasetEvaluator):
         ``extra`` scores are returned beside the ``official`` ones; ``per_class`` is the metric that is returned for
         each class, as "AP-car".
         """
-        write_toolkit_scores(official, self.output_dir / "scores.json")
+        write_toolkit_scores(official, self.output_dir / _SCORES)
         logger.info("Official scores of %s:\n%s", self.dataset_name, table(official))
         each = {f"{per_class}-{name}": value for name, value in official[per_class][0].items()}
         return {key: summary(official) | summary(extra) | each}
@@ -85,7 +95,7 @@ class OfficialEvaluator(DatasetEvaluator):
         """The result of a split without public labels: nothing but the file for the evaluation server."""
         logger.info("%s has no public labels: no scores.", self.dataset_name)
         if TASKS[self.task].result_folder is not None:
-            path = self.output_dir / "submission.zip"
+            path = self.output_dir / _SUBMISSION
             write_submission(self.output_dir, path, TASKS[self.task].results)
             logger.info("%s is ready for the evaluation server.", path)
         return {}

@@ -179,7 +179,7 @@ def write_results_page(
     """
     if task not in VIEWS:
         raise ConfigError(f"no report of {task!r}; there are {', '.join(VIEWS)}.")
-    inputs = (truth, predicted, images, baseline, options.attributes)
+    inputs = (truth, predicted, images, baseline, options.attributes, options.image_ids)
     check_page_folder(out, [path for path in inputs if path is not None])
     view = VIEWS[task]
     with new_page(out) as folder:
