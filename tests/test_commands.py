@@ -138,7 +138,7 @@ def test_a_bad_file_is_no_traceback(tmp_path: Path, every: bool) -> None:
         # One of each kind in each folder.
         for path in {(path.parent, path.suffix): path for path in files}.values():
             # To an image all of them are bytes.
-            kinds = tuple(BAD) if every else (next(in_turn), next(in_turn))
+            kinds = tuple(BAD) if every else [next(in_turn) for _ in range(1 if one.heavy else 2)]
             for kind in kinds if path.suffix in (".json", ".yaml", ".txt") else kinds[:1]:
                 write_inputs(tmp_path / "work")
                 path.write_bytes(BAD[kind])
