@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import DataError, shown
 from .coco_masks import Segmentation, segmentation_mask
+from .image_names import last_part
 from .image_size import check_image_size
 from .json_file import JSON_ERRORS, read_beginning, read_json
 from .labels import (
@@ -213,9 +214,11 @@ def category_name(category_id: Id, categories: dict[Id, str], where: str) -> str
 
 def _frame(image: _Image, annotations: list[_Annotation], categories: dict[Id, str], path: Path) -> Frame:
     # The toolkit writes a frame's address, or its video before its name, others a folder.
-    name = image.file_name.replace("\\", "/").rpartition("/")[2]
-    size = None if image.width is None or image.height is None else ImageSize(image.width, image.height)
-    if size is not None:
+    name = last_part(image.file_name)
+    size = None
+    # Tools that did not look into an image write null, or 0x0.
+    if image.width is not None and image.height is not None and (image.width or image.height):
+        size = ImageSize(image.width, image.height)
         check_image_size(size.height, size.width, f"{path}: frame {shown(name)}")
     labels = []
     for annotation in annotations:

@@ -70,6 +70,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a size of a hundred digits": (TEXT[:-2] + f',"size":{{"width":{DIGITS[:900]},"height":9}}}}]', "is 9+...9+x9 pix"),
     "a negative size in COCO": (coco(width=-160), "frame a.jpg is -160x96 pixels"),
+    "half a size in COCO": (coco(width=0), "frame a.jpg is 0x96 pixels"),
+    "a negative size beside 0 in COCO": (coco(width=-160, height=0), "frame a.jpg is -160x0 pixels"),
     "a huge size in COCO": (coco(width=10**8, height=10**8), "frame a.jpg is 100000000x100000000 pixels"),
     "a huge config": (f'{{"config":{{"imageSize":{{"width":{10**9},"height":9}}}},"frames":{TEXT}}}', "1000000000x9"),
     "a huge mask of run lengths in COCO": (
