@@ -28,8 +28,11 @@ class Box2D(msgspec.Struct, gc=False):
     y2: float
 
 
-class LabelAttributes(msgspec.Struct, omit_defaults=True, gc=False):
-    """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed."""
+class LabelAttributes(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed.
+
+    Files may have others, which `decode_frames` leaves out.
+    """
 
     occluded: bool | None = None
     truncated: bool | None = None
@@ -96,6 +99,60 @@ class Frame(msgspec.Struct, omit_defaults=True):
         if self.size is not None:
             return self.size.height, self.size.width
         return next((label.rle.size for label in self.labels or () if label.rle is not None), (HEIGHT, WIDTH))
+
+
+class OpenAttributes(LabelAttributes, forbid_unknown_fields=False, gc=False):
+    """Attributes among others, and with the capitals that some files have; `lower_attributes` makes these small."""
+
+    Occluded: bool | None = None
+    Truncated: bool | None = None
+    Crowd: bool | None = None
+    Ignored: bool | None = None
+
+
+class OpenLabel(Label, gc=False):
+    """A label that may have any attributes."""
+
+    attributes: OpenAttributes | None = None
+
+
+class _OpenFrame(Frame):
+    labels: list[OpenLabel] | None = None  # type: ignore[assignment]  # what is read only is not appended to
+
+
+_decode_official = msgspec.json.Decoder(list[Frame]).decode
+_decode_open = msgspec.json.Decoder(list[_OpenFrame]).decode
+
+
+def decode_frames(content: bytes | msgspec.Raw) -> list[Frame]:
+    """The frames of a JSON list; fields and attributes that are not needed are left out.
+
+    Raises:
+        msgspec.MsgspecError: it is none; :func:`scalabel_parts` are for `diagnose`, which says why.
+    """
+    try:
+        return _decode_official(content)
+    except msgspec.ValidationError:
+        # Looking for other attributes in all labels would cost a tenth of the time. The official boxes have none.
+        frames: list[Frame] = [*_decode_open(content)]
+    lower_attributes(label for frame in frames for label in frame.labels or ())
+    return frames
+
+
+def lower_attributes(labels: Iterable[Label]) -> None:
+    """Gives attributes that were read with a capital to those in small letters, unless these were read too."""
+    for label in labels:
+        found = label.attributes
+        if isinstance(found, OpenAttributes) and (
+            found.Occluded is not None
+            or found.Truncated is not None
+            or found.Crowd is not None
+            or found.Ignored is not None
+        ):
+            for capital in ("Occluded", "Truncated", "Crowd", "Ignored"):
+                if getattr(found, capital.lower()) is None:
+                    setattr(found, capital.lower(), getattr(found, capital))
+                setattr(found, capital, None)
 
 
 def attributes_of(frames: Iterable[Frame]) -> dict[str, FrameAttributes]:
@@ -178,7 +235,8 @@ def scalabel_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401,
     if not are_objects(frames):
         return None
     return [
-        DocumentPart(f"frame {shown(frame.get('name', f'number {i}'))}", frame, Frame) for i, frame in enumerate(frames)
+        DocumentPart(f"frame {shown(frame.get('name', f'number {i}'))}", frame, _OpenFrame)
+        for i, frame in enumerate(frames)
     ]
 
 
@@ -217,7 +275,9 @@ def _diagnosis(text: str, size: int, error: Exception, split: Callable[[Any], li
             what = f"the JSON is cut off after {size:,} bytes"
         return f"{what}; download or export it again."
     parts = split(document)
-    if any(part.type is Frame and isinstance(part.value, dict) and "image_id" in part.value for part in parts or ()):
+    if any(
+        part.type is _OpenFrame and isinstance(part.value, dict) and "image_id" in part.value for part in parts or ()
+    ):
         return (
             "COCO results, one object per box, which do not name their images; as predictions they are read with the "
             "COCO file that has their image ids and categories (--image-ids)."

@@ -144,15 +144,22 @@ def test_names_that_no_image_has(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attribute", "flag"), [("Occluded", "occluded"), ("Truncated", "truncated"), ("Crowd", "crowd")]
+    ("attribute", "flag"),
+    [("Occluded", "occluded"), ("Truncated", "truncated"), ("Crowd", "crowd"), ("Ignored", "ignored")],
 )
 def test_capital_attributes_are_read_in_every_vintage(tmp_path: Path, attribute: str, flag: str) -> None:
-    label = LABEL | {"attributes": {attribute: True}}
+    # No other text of these letters is changed, and among both the small ones are right.
+    label = LABEL | {"id": attribute, "attributes": {attribute: True}, "poly2d": {attribute: 1}}
+    both = LABEL | {"attributes": {flag: False, attribute: True, "own": attribute}}
     forms: list[object] = [
-        [{"name": "a.jpg", "labels": [label]}],
-        {"config": None, "frames": [{"name": "a.jpg", "labels": [label]}]},
-        {"name": "a.jpg", "labels": [label]},
-        {"name": "a", "frames": [{"objects": [label]}]},
+        [{"name": "a.jpg", "labels": [label, both]}],
+        {"config": None, "frames": [{"name": "a.jpg", "labels": [label, both]}]},
+        {"name": "a.jpg", "labels": [label, both]},
+        {"name": "a", "frames": [{"objects": [label, both]}]},
+    ]
+    written = [
+        label | {"attributes": {flag: True}},
+        both | {"attributes": {flag: False, "own": attribute}},
     ]
     path = tmp_path / "in.json"
     for form in forms:
@@ -160,4 +167,7 @@ def test_capital_attributes_are_read_in_every_vintage(tmp_path: Path, attribute:
         run(path, tmp_path / "out.json", "scalabel", overwrite=True)
         for place in (path, tmp_path / "out.json"):
             (frame,) = read_labels(place).frames
-            assert getattr(frame.labels[0].attributes, flag) is True
+            assert [getattr(one.attributes, flag) for one in frame.labels] == [True, False]
+            assert frame.labels[0].id == attribute
+        ((frame, *_),) = [json.loads((tmp_path / "out.json").read_text())]
+        assert frame["labels"] == written

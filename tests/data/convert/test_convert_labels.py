@@ -230,7 +230,7 @@ def test_empty_paths_are_refused(tmp_path: Path, place: int) -> None:
     arguments = ["a.json", "b.json", "--images=i", "--classes=c", "--image-ids=j", "--score-file=s"]
     arguments[place] = arguments[place].partition("=")[0] + "=" if "=" in arguments[place] else ""
     done = run_tool("convert_labels", *arguments, "--to", "coco")
-    assert done.returncode == 2 and "an empty path; give that of a file or folder" in done.stderr
+    assert done.returncode == 2 and "'' is no path" in done.stderr
 
 
 def test_the_command_on_results_and_on_scored_bitmasks(tmp_path: Path) -> None:
