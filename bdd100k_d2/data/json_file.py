@@ -1,6 +1,7 @@
 """A JSON file -> its text in UTF-8, however it was saved: with a byte-order mark, in UTF-16, by gzip, as JSON lines."""
 
 import codecs
+import gzip
 import re
 import zlib
 from io import BytesIO
@@ -25,7 +26,6 @@ _MARKS = (  # The longer first: UTF-32 begins as UTF-16 does.
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_PIECE = 1 << 20
 _NEXT_OBJECT = re.compile(rb"\s*\{")
 
 
@@ -75,26 +75,18 @@ def read_beginning(path: Path, size: int) -> bytes:
 
 
 def _unpack(content: bytes, path: Path) -> bytes:
-    unpacked = BytesIO()
-    left = content
     try:
-        # A file may be several that were packed one by one.
-        while left.startswith(_GZIP):
-            member = zlib.decompressobj(wbits=31)
-            while not member.eof:
-                piece = member.decompress(left, _PIECE)
-                left = member.unconsumed_tail
-                if unpacked.write(piece) == 0 and not left and not member.eof:
-                    raise DataError(f"{path}: the gzip file is cut off; copy or export it again.")
-                if unpacked.tell() > MOST_UNPACKED:
-                    raise DataError(
-                        f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
-                        "unpack it, if it is one of labels."
-                    )
-            left = member.unused_data
-    except zlib.error as error:
+        unpacked = gzip.GzipFile(fileobj=BytesIO(content)).read(MOST_UNPACKED + 1)
+    except EOFError as error:
+        raise DataError(f"{path}: the gzip file is cut off; copy or export it again.") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged ({error}); copy or export it again.") from error
-    return unpacked.getvalue()
+    if len(unpacked) > MOST_UNPACKED:
+        raise DataError(
+            f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
+            "unpack it, if it is one of labels."
+        )
+    return unpacked
 
 
 def _recode(content: bytes, encoding: str, path: Path) -> bytes:

@@ -11,7 +11,6 @@ from ..image_files import image_size
 from ..image_names import image_stem, images_by_stem, is_image_name
 from ..image_size import check_image_size
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, Label
-from .dropped import has_conditions
 from .source_files import files_through_links
 
 logger = logging.getLogger(__name__)
@@ -71,10 +70,9 @@ class SizeOptions(NamedTuple):
 
 
 def look_official(frames: Iterable[Frame]) -> bool:
-    """Whether one of the frames, or its video, is named as BDD100K's are, or one has the attributes of its frames."""
-    return any(
-        has_conditions(frame.attributes)
-        or any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
+    """Whether each of the frames, or its video, is named as BDD100K's are."""
+    return all(
+        any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
         for frame in frames
     )
 

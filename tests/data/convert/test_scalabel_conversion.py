@@ -170,7 +170,7 @@ def test_pieces_with_and_without_more(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_other_formats_do_not_hold_is_counted(tmp_path: Path) -> None:
-    (tmp_path / "in.json").write_text(json.dumps([FRAME, BARE]))
+    (tmp_path / "in.json").write_text(json.dumps([FRAME, SIZED]))
     for to, target in (("coco", "coco.json"), ("yolo", "yolo")):
         dropped = run(tmp_path / "in.json", tmp_path / target, to).dropped
         assert dropped["labels whose further attributes (area type, lane style, ...) are not kept"] == 1
