@@ -26,6 +26,7 @@ _MARKS = (  # The longer first: UTF-32 begins as UTF-16 does.
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_PIECE = 1 << 20
 _NEXT_OBJECT = re.compile(rb"\s*\{")
 
 
@@ -75,18 +76,21 @@ def read_beginning(path: Path, size: int) -> bytes:
 
 
 def _unpack(content: bytes, path: Path) -> bytes:
+    packed, unpacked = gzip.GzipFile(fileobj=BytesIO(content)), BytesIO()
     try:
-        unpacked = gzip.GzipFile(fileobj=BytesIO(content)).read(MOST_UNPACKED + 1)
+        # For a whole file at once Python takes as much memory as it may have.
+        while piece := packed.read(_PIECE):
+            unpacked.write(piece)
+            if unpacked.tell() > MOST_UNPACKED:
+                raise DataError(
+                    f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
+                    "unpack it, if it is one of labels."
+                )
     except EOFError as error:
         raise DataError(f"{path}: the gzip file is cut off; copy or export it again.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged ({error}); copy or export it again.") from error
-    if len(unpacked) > MOST_UNPACKED:
-        raise DataError(
-            f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
-            "unpack it, if it is one of labels."
-        )
-    return unpacked
+    return unpacked.getvalue()
 
 
 def _recode(content: bytes, encoding: str, path: Path) -> bytes:
