@@ -46,7 +46,8 @@ def lies_in(path: Path, folder: Path) -> bool:
         return status is not None and path.samefile(place)
     for entry in _entries(place, set()):
         if entry.is_symlink():
-            other = _resolved(Path(entry.path))
+            # One that leads to itself leads nowhere.
+            other = Path(os.path.realpath(entry.path))
             if target.is_relative_to(other) or (other.is_file() and target == other.parent):
                 return True
         # An inode alone costs no further call of the system for each of many files.
@@ -77,7 +78,8 @@ def _entries(folder: Path, seen: set[Path], depth: int = 0) -> Iterator["os.DirE
         is_folder = entry.is_dir(follow_symlinks=False)
         if not is_folder:
             yield entry
-        if is_folder or (entry.is_symlink() and entry.is_dir()):
+        # Of a link that leads to itself the entry raises an error.
+        if is_folder or (entry.is_symlink() and Path(entry.path).is_dir()):
             yield from _entries(_resolved(Path(entry.path)), seen, depth + 1)
 
 

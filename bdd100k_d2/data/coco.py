@@ -228,8 +228,7 @@ def _frame(image: _Image, annotations: list[_Annotation], categories: dict[Id, s
             category = category_name(annotation.category_id, categories, where)
         box = attributes = mask = None
         if annotation.bbox is not None:
-            x, y, width, height = annotation.bbox
-            box = Box2D(x, y, x + width - 1, y + height - 1)
+            box = Box2D.of_size(*annotation.bbox)
         if annotation.iscrowd or annotation.ignore:
             crowd, ignored = bool(annotation.iscrowd) or None, bool(annotation.ignore) or None
             attributes = LabelAttributes(crowd=crowd, ignored=ignored)

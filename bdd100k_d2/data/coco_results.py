@@ -195,8 +195,7 @@ def _label(result: _Result, number: int, frame: Frame, categories: dict[Id, str]
         if result.bbox is None and result.segmentation is ABSENT:
             raise DataError(f"{where}: has neither a box (bbox) nor a mask (segmentation); write one of them.")
     if result.bbox is not None:
-        x, y, width, height = result.bbox
-        box = Box2D(x, y, x + width - 1, y + height - 1)
+        box = Box2D.of_size(*result.bbox)
     if result.segmentation is not ABSENT:
         where = f"{path}: result number {number}, of frame {shown(frame.name)}"
         mask = segmentation_mask(result.segmentation, frame.size, where)

@@ -27,6 +27,11 @@ class Box2D(msgspec.Struct, gc=False):
     x2: float
     y2: float
 
+    @staticmethod
+    def of_size(x: float, y: float, width: float, height: float) -> "Box2D":
+        """The box of a size whose first pixel is at ``x``, ``y``."""
+        return Box2D(x, y, x + width - 1, y + height - 1)
+
 
 class LabelAttributes(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed.
