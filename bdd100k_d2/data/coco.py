@@ -13,21 +13,11 @@ import msgspec
 
 from ..errors import DataError, shown
 from .coco_masks import Segmentation, segmentation_mask
+from .diagnosis import DocumentPart, are_objects, diagnose
 from .image_names import last_part
 from .image_size import check_image_size
 from .json_file import JSON_ERRORS, read_beginning, read_json
-from .labels import (
-    Box2D,
-    DocumentPart,
-    Frame,
-    FrameAttributes,
-    ImageSize,
-    Label,
-    LabelAttributes,
-    are_objects,
-    diagnose,
-    without_collection,
-)
+from .labels import Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, without_collection
 
 ABSENT = msgspec.Raw()
 # Bytes that tell a list from an object.

@@ -20,9 +20,10 @@ import msgspec
 from ..errors import DataError, shown
 from .coco import ABSENT, Id, category_name, id_number, read_names
 from .coco_masks import Segmentation, segmentation_mask
+from .diagnosis import DocumentPart, are_objects, diagnose
 from .image_names import image_stem, last_part
 from .json_file import JSON_ERRORS, read_beginning, read_json
-from .labels import Box2D, DocumentPart, Frame, Label, are_objects, diagnose, each_once, without_collection
+from .labels import Box2D, Frame, Label, each_once, without_collection
 from .vintages import read_labels
 
 logger = logging.getLogger(__name__)

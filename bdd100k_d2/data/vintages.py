@@ -16,22 +16,20 @@ import msgspec
 
 from ..errors import DataError, shown
 from .coco import coco_frames, coco_parts
+from .diagnosis import DocumentPart, diagnose, scalabel_parts
 from .folders import label_files
 from .image_names import image_name, image_stem
 from .json_file import JSON_ERRORS, read_json
 from .label_document import open_document, with_size
 from .labels import (
     Box2D,
-    DocumentPart,
     Frame,
     FrameAttributes,
     Label,
     OpenLabel,
     decode_frames,
-    diagnose,
     each_once,
     lower_attributes,
-    scalabel_parts,
     without_collection,
 )
 from .unlabelled import check_objects, labelled_frames

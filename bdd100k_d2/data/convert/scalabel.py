@@ -12,10 +12,11 @@ import msgspec
 
 from ...errors import DataError
 from ..coco import ABSENT
+from ..diagnosis import diagnose
 from ..folders import label_files
 from ..json_file import JSON_ERRORS, read_json
 from ..label_document import FileStatement, open_document, read_statement, with_size
-from ..labels import Frame, FrameAttributes, Label, OpenAttributes, diagnose, lower_attributes, write_frames
+from ..labels import Frame, FrameAttributes, Label, OpenAttributes, lower_attributes, write_frames
 from ..splitter import read_part, split_frames
 from ..vintages import read_labels
 

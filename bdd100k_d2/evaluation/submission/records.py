@@ -14,9 +14,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from ...data.diagnosis import diagnose
 from ...data.image_names import image_stem
 from ...data.json_file import is_json_lines, saved_as
-from ...data.labels import diagnose
 from ...errors import DataError, shown
 from .members import Defect, Members
 
