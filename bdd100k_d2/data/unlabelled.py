@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 _OF_FRAMES = {"name", "url", "videoName", "resources", "attributes", "timestamp", "frameIndex", "size", "labels"}
 _OF_FRAMES |= {"sequence", "sensor", "intrinsics", "extrinsics", "groups", "index", "context"}
 _OF_LABELS = {"id", "index", "category", "score", "attributes", "manualShape", "manualAttributes"}
-SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
-"""The keys under which a label of Scalabel says where its object is."""
+# Under these keys a label of Scalabel says where its object is.
+_SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
 
 # Of an object, not of a frame.
-_OF_OBJECTS = SHAPES | {"category", "score", "bbox"}
+_OF_OBJECTS = _SHAPES | {"category", "score", "bbox"}
 
 # In so many bytes of a list its first item begins, however the file is indented.
 _FIRST_ITEM = 1000
@@ -76,7 +76,7 @@ def _shapes(content: bytes | msgspec.Raw) -> Iterator[str]:
     """Yields the shapes of one label after the other, of which no more are decoded than are taken."""
     for frame in msgspec.json.decode(content, type=list[msgspec.Raw]):
         for label in msgspec.json.decode(frame, type=_RawLabels).labels or ():
-            yield from (key for key, value in label.items() if key in SHAPES and not _begins(value, b"n"))
+            yield from (key for key, value in label.items() if key in _SHAPES and not _begins(value, b"n"))
 
 
 def _flat_frames(content: bytes | msgspec.Raw, path: Path) -> list[Frame]:
@@ -141,7 +141,7 @@ def _check_shapes(content: bytes | msgspec.Raw, path: Path) -> None:
     found: Counter[str] = Counter()
     for frame in msgspec.json.decode(content, type=list[_RawLabels]):
         for label in frame.labels or ():
-            found.update(key for key in label if key not in _OF_LABELS | SHAPES)
+            found.update(key for key in label if key not in _OF_LABELS | _SHAPES)
     if found:
         ((key, count),) = found.most_common(1)
         raise DataError(
