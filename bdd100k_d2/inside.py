@@ -94,7 +94,8 @@ def _entries(folder: str, seen: set[str], depth: int = 0) -> Iterator["os.DirEnt
         is_folder = entry.is_dir(follow_symlinks=False)
         if not is_folder:
             yield entry
-        if is_folder or (entry.is_symlink() and entry.is_dir()):
+        # Of a link that leads to itself the entry raises an error.
+        if is_folder or (entry.is_symlink() and Path(entry.path).is_dir()):
             yield from _entries(os.path.realpath(entry.path), seen, depth + 1)
 
 

@@ -37,6 +37,7 @@ LAYERS = (
     ("data.image_names",),
     ("data.json_file",),
     ("data.labels",),
+    ("data.diagnosis",),
     ("data.rle", "data.bitmasks", "data.score_file", "data.splitter"),
     ("data.coco_attributes", "data.coco_masks"),
     ("data.coco",),

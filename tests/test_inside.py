@@ -82,6 +82,11 @@ def test_what_lies_in_the_data(data: Path, tmp_path: Path, place: str) -> None:
         refuse_overwriting(tmp_path / place, [tmp_path / "missing", data])
 
 
+def test_a_link_that_leads_to_itself_leads_nowhere(data: Path, tmp_path: Path) -> None:
+    (data / "itself").symlink_to(data / "itself")
+    assert not lies_in(tmp_path / "out.json", data)
+
+
 @pytest.mark.parametrize("place", [".", "data2", "store", "store/files/new.png", "out/a.json"])
 def test_what_does_not(data: Path, tmp_path: Path, place: str) -> None:
     assert not lies_in(tmp_path / place, data)

@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--segmentation", choices=("rle", "polygon"), help="how COCO holds masks (default: rle)")
     parser.add_argument("--images", type=path, help="folder of the images, for the sizes that the labels do not state")
     parser.add_argument("--size", type=_size, help="size of the images, as 1280x720, where nothing else says")
-    parser.add_argument("--image-ids", type=path, help="from COCO results: the COCO file that has their image ids")
+    parser.add_argument(
+        "--image-ids", type=path, help="from COCO results: the COCO file of their image ids and categories"
+    )
     parser.add_argument("--score-file", type=path, help="from bitmasks of predictions: the scores of their instances")
     yolo = parser.add_argument_group("YOLO")
     yolo.add_argument("--split", help="train, val or test (default: told by the name of SRC, else train)")

@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         "--image-ids",
         type=path,
         help=f"COCO file of the image ids and categories of --pred, if that is a list of COCO results "
-        f"({', '.join(RESULT_TASKS)}) and --gt is not COCO",
+        f"({', '.join(RESULT_TASKS)}) and --gt is not COCO; --to coco of tools/convert_labels.py writes one",
     )
     parser.add_argument("--out", type=path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
     parser.add_argument(

@@ -14,20 +14,11 @@ import msgspec
 from ..errors import DataError, shown
 from .coco_attributes import has_others, with_attributes
 from .coco_masks import Segmentation, box_around, segmentation_mask
+from .diagnosis import DocumentPart, are_objects, diagnose
+from .image_names import last_part
 from .image_size import check_image_size
 from .json_file import JSON_ERRORS, read_beginning, read_json
-from .labels import (
-    Box2D,
-    DocumentPart,
-    Frame,
-    FrameAttributes,
-    ImageSize,
-    Label,
-    LabelAttributes,
-    are_objects,
-    diagnose,
-    without_collection,
-)
+from .labels import Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, without_collection
 
 MORE_ATTRIBUTES = "annotations with attributes beyond occluded, truncated and trafficLightColor that are not kept"
 TRACKS = "annotations whose track_id or instance_id is not kept"
@@ -200,7 +191,7 @@ def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
 
 def _frame_name(image: _Image) -> str:
     # The toolkit writes a frame's address, or its video before its name, others a folder.
-    return image.file_name.replace("\\", "/").rpartition("/")[2]
+    return last_part(image.file_name)
 
 
 def _category_names(document: CocoDocument, path: Path) -> dict[Id, str]:
@@ -246,8 +237,10 @@ def _frame(
 ) -> Frame:
     """The frame of an image; ``number`` counts the labels of the frames before it."""
     name = _frame_name(image)
-    size = None if image.width is None or image.height is None else ImageSize(image.width, image.height)
-    if size is not None:
+    size = None
+    # Tools that did not look into an image write null, or 0x0.
+    if image.width is not None and image.height is not None and (image.width or image.height):
+        size = ImageSize(image.width, image.height)
         check_image_size(size.height, size.width, f"{path}: frame {shown(name)}")
     labels = []
     for place, annotation in enumerate(annotations, number):
@@ -257,8 +250,7 @@ def _frame(
             category = category_name(annotation.category_id, categories, where)
         box = attributes = mask = None
         if annotation.bbox is not None:
-            x, y, width, height = annotation.bbox
-            box = Box2D(x, y, x + width - 1, y + height - 1)
+            box = Box2D.of_size(*annotation.bbox)
         if annotation.iscrowd or annotation.ignore:
             crowd, ignored = bool(annotation.iscrowd) or None, bool(annotation.ignore) or None
             attributes = LabelAttributes(crowd=crowd, ignored=ignored)

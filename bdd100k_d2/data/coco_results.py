@@ -3,7 +3,8 @@
 A result is ``{"image_id", "category_id", "bbox": [x, y, width, height], "score"}``, with a mask also
 ``"segmentation"``: https://cocodataset.org/#format-results. What the ids stand for is in the COCO file that the
 results were made for. Ultralytics (``ultralytics/models/yolo/detect/val.py``) writes the stems of the images as ids,
-and counts categories from 0 or, in newer versions, from 1; the newer ones write ``file_name`` too.
+as numbers where they are, and counts the classes of its model from 0 or, in newer versions, from 1; the newer ones
+write ``file_name`` too.
 """
 
 import json
@@ -17,12 +18,12 @@ from typing import Any
 import msgspec
 
 from ..errors import DataError, shown
-from .categories import DET
-from .coco import ABSENT, CocoNames, Id, category_name, id_number, read_names
+from .coco import ABSENT, Id, category_name, id_number, read_names
 from .coco_masks import Segmentation, segmentation_mask
-from .image_names import image_name, image_stem
+from .diagnosis import DocumentPart, are_objects, diagnose
+from .image_names import image_stem, last_part
 from .json_file import JSON_ERRORS, read_beginning, read_json
-from .labels import Box2D, DocumentPart, Frame, Label, are_objects, diagnose, each_once, without_collection
+from .labels import Box2D, Frame, Label, each_once, without_collection
 from .vintages import read_labels
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,12 @@ _BEGINNING = 1 << 16
 _FIRST_OBJECT = re.compile(r"\s*\[\s*(?=\{)")
 _ID = re.compile(r'"image_id"\s*:')
 
-_HOW = "give the COCO file of the images, with their ids and categories, with --image-ids"
+_HOW = (
+    "give the COCO file that says so with --image-ids; for results that name their images (Ultralytics'), "
+    "`tools/convert_labels.py GT gt.json --to coco` writes one, if the model has the classes of GT in the same order"
+)
+# Of the names of the classes, so many are shown.
+_SHOWN_CLASSES = 3
 
 
 class _Result(msgspec.Struct, gc=False):
@@ -65,23 +71,30 @@ def is_results(path: Path) -> bool:
 def read_results(path: Path, image_ids: Path | None) -> Iterator[Frame]:
     """Yields the frames of a list of results; boxes become inclusive corners, ``segmentation`` a mask.
 
-    With ``image_ids``, the COCO file that says what the ids stand for, they are its images in their order, also those
-    without results. Without it only files in which the images are named are read, as Ultralytics writes them: their
-    categories are the classes of detection in their order, and count from 0 if 0 is among them, from 1 if the number
-    of classes is. The frames are then in the order in which they appear.
+    They are the images of ``image_ids``, the COCO file that says what the ids stand for, in their order, also those
+    without results. Images that are not all named by their ids there are matched by their file names, or stems. In
+    that case categories may count from 0 or 1 in the order of their ids there, if only one of these is possible.
 
     Raises:
-        DataError: an unreadable file, an id that stands for nothing, ids whose meaning cannot be told, a result without
-            a score or without a box and a mask, or a damaged mask.
+        DataError: an unreadable file, no ``image_ids``, an id that stands for nothing, categories that may count from
+            0 and from 1, a result without a score or without a box and a mask, or a damaged mask.
     """
+    if image_ids is None:
+        raise DataError(f"{path}: results, whose ids of images and categories may stand for anything; {_HOW}.")
     content = read_json(path)
     try:
         with without_collection():
             results = msgspec.json.decode(content, type=list[_Result])
-        names = _told_names(results, path) if image_ids is None else read_names(image_ids)
-        found = _by_image(results, names, path, image_ids)
-        for key, frame in zip(names.frames, each_once(names.frames.values(), image_ids or path), strict=True):
-            labels = [_label(one, number, frame, names, path) for number, one in found.pop(key, ())]
+        frames, categories = read_names(image_ids)
+        keys = _keys_by_id(results, frames)
+        if keys is None:
+            keys = _keys_by_name(results, frames, path, image_ids)
+            categories = _counted(results, categories, path, image_ids)
+        found: dict[Id, list[tuple[int, _Result]]] = {key: [] for key in frames}
+        for number, (key, one) in enumerate(zip(keys, results, strict=True)):
+            found[key].append((number, one))
+        for key, frame in zip(frames, each_once(frames.values(), image_ids), strict=True):
+            labels = [_label(one, number, frame, categories, path) for number, one in found.pop(key, ())]
             yield Frame(frame.name, frame.videoName, frame.attributes, size=frame.size, labels=labels)
     except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
@@ -100,94 +113,90 @@ def read_predictions(path: Path, image_ids: Path | None = None) -> list[Frame]:
     return read_labels(path).frames
 
 
-def _told_names(results: list[_Result], path: Path) -> CocoNames:
-    """What the ids of Ultralytics stand for; DataError where that is not certain."""
-    frames: dict[Id, Frame] = {}
+def _keys_by_id(results: list[_Result], frames: dict[Id, Frame]) -> list[Id] | None:
+    """The image ids of the results; None unless all are among the keys of ``frames``, and agree with the file names."""
+    keys: list[Id] = []
     for one in results:
-        if one.file_name is not None:
-            name = one.file_name.replace("\\", "/").rpartition("/")[2]
-        elif isinstance(one.image_id, str):
-            name = image_name(one.image_id)
-        else:
-            raise DataError(f"{path}: results of image id {shown(one.image_id)}, which is no name of an image; {_HOW}.")
-        frames.setdefault(_key(one), Frame(name))
-    ids = {id_number(one.category_id) for one in results}
-    first = 0 if 0 in ids else 1
-    if results and 0 not in ids and len(DET) not in ids:
-        raise DataError(
-            f"{path}: neither 0 nor {len(DET)} is among the category ids, so it is not certain whether they count from "
-            f"0 or from 1; {_HOW}."
-        )
-    categories: dict[Id, str] = {number: one.name for number, one in enumerate(DET, first)}
-    if unknown := [one for one in ids if one not in categories]:
-        raise DataError(
-            f"{path}: category id {shown(unknown[0])} is none of the {len(DET)} classes of detection, counted from "
-            f"{first}; {_HOW}."
-        )
-    logger.info("%s: results that name their images; category ids count from %d, %s first.", path, first, DET[0].name)
-    return CocoNames(frames, categories)
+        key = "" if one.image_id is None else id_number(one.image_id)
+        frame = frames.get(key)
+        if frame is None or (one.file_name is not None and last_part(one.file_name) != frame.name):
+            return None
+        keys.append(key)
+    return keys
 
 
-def _key(result: _Result) -> Id:
-    """What tells the image of a result that names it from others."""
-    return result.file_name if result.file_name is not None else id_number(result.image_id or "")
+def _keys_by_name(results: list[_Result], frames: dict[Id, Frame], path: Path, image_ids: Path) -> list[Id]:
+    """The keys of the frames whose names the results have; DataError where one has another.
 
-
-def _by_image(
-    results: list[_Result], names: CocoNames, path: Path, image_ids: Path | None
-) -> dict[Id, list[tuple[int, _Result]]]:
-    """The results and their places in the list, by the keys of the frames of ``names``."""
-    found: dict[Id, list[tuple[int, _Result]]] = {key: [] for key in names.frames}
-    if image_ids is None:
-        for number, one in enumerate(results):
-            found[_key(one)].append((number, one))
-        return found
-    by_name = _keys_by_name(names)
+    A name is a ``file_name``, else an image id that is a stem, or its number; a stem of two images stands for none.
+    """
+    names, stems = {frame.name: key for key, frame in frames.items()}, dict[Id, Id | None]()
+    for key, frame in frames.items():
+        stem = _number(image_stem(frame.name))
+        stems[stem] = None if stem in stems else key
+    keys: list[Id] = []
     for number, one in enumerate(results):
-        mine = None
         if one.file_name is not None:
-            mine = found.get(by_name.get(one.file_name.replace("\\", "/").rpartition("/")[2], ""))
-        elif one.image_id is not None:
-            mine = found.get(one.image_id)
-            if mine is None:
-                mine = found.get(id_number(one.image_id))
-            if mine is None and isinstance(one.image_id, str):
-                # Ultralytics writes the stem of the image.
-                mine = found.get(by_name.get(one.image_id, ""))
-        if mine is None:
-            what = f"image id {shown(one.image_id)}" if one.file_name is None else f"image {shown(one.file_name)}"
+            found, what = names.get(last_part(one.file_name)), f"image {shown(one.file_name)}"
+        else:
+            found = stems.get(_number("" if one.image_id is None else one.image_id))
+            what = f"image id {shown(one.image_id)}"
+        if found is None:
             raise DataError(
                 f"{path}: result number {number} is of {what}, which {image_ids} does not have; give the COCO file "
                 "that the results were made for with --image-ids."
             )
-        mine.append((number, one))
-    return found
+        keys.append(found)
+    return keys
 
 
-def _keys_by_name(names: CocoNames) -> dict[str, Id]:
-    """The ids of images by their names and by their stems; a stem of two images stands for none."""
-    keys: dict[str, Id] = {}
-    stems: dict[str, Id | None] = {}
-    for key, frame in names.frames.items():
-        keys[frame.name] = key
-        stem = image_stem(frame.name)
-        stems[stem] = None if stem in stems else key
-    return {stem: key for stem, key in stems.items() if key is not None} | keys
+def _number(stem: Id) -> Id:
+    """A stem of an image as Ultralytics writes it: a number where it is one, without the zeros before it."""
+    return id_number(stem.lstrip("0") or "0") if isinstance(stem, str) and stem else stem
 
 
-def _label(result: _Result, number: int, frame: Frame, names: CocoNames, path: Path) -> Label:
-    category = names.categories.get(result.category_id)
+def _counted(results: list[_Result], categories: dict[Id, str], path: Path, image_ids: Path) -> dict[Id, str]:
+    """The categories by what the results have for them: their ids, or their places counted from 0 or from 1.
+
+    Raises:
+        DataError: the results do not tell which of these it is.
+    """
+    ids = {id_number(one.category_id) for one in results}
+    numbers = sorted(one for one in categories if isinstance(one, int))
+    in_order = [categories[one] for one in numbers]
+    told: list[dict[Id, str]] = []
+    for possible in (categories, dict[Id, str](enumerate(in_order)), dict[Id, str](enumerate(in_order, 1))):
+        if possible not in told and ids <= possible.keys():
+            told.append(possible)
+    if not ids:
+        return categories
+    if len(told) != 1:
+        have = ", ".join(sorted(map(str, ids), key=lambda text: (len(text), text)))
+        why = "may count from 0 or from 1" if told else f"are neither those of {image_ids} nor count from 0 or from 1"
+        raise DataError(
+            f"{path}: names its images, as Ultralytics does, and its category ids ({shown(have)}) {why}: with 0 and "
+            f"without {len(in_order)} among them they count from 0, with {len(in_order)} and without 0 from 1. Write "
+            f"the ids that {image_ids} has for images and categories."
+        )
+    (only,) = told
+    begin = ", ".join(f"{key} is {name}" for key, name in list(only.items())[:_SHOWN_CLASSES])
+    level = logging.INFO if only == categories else logging.WARNING
+    logger.log(level, "%s: the category ids are read as %s, ..., in the order of %s.", path, shown(begin), image_ids)
+    return only
+
+
+def _label(result: _Result, number: int, frame: Frame, categories: dict[Id, str], path: Path) -> Label:
+    category = categories.get(result.category_id)
     score, box, mask = result.score, None, None
     if category is None or score is None or not math.isfinite(score) or result.bbox is None:
         where = f"{path}: result number {number}, of frame {shown(frame.name)}"
-        category = category_name(result.category_id, names.categories, where)
+        category = category_name(result.category_id, categories, where)
         if score is None or not math.isfinite(score):
             raise DataError(f"{where}: has no score; write a finite number between 0 and 1.")
         if result.bbox is None and result.segmentation is ABSENT:
             raise DataError(f"{where}: has neither a box (bbox) nor a mask (segmentation); write one of them.")
     if result.bbox is not None:
-        x, y, width, height = result.bbox
-        box = Box2D(x, y, x + width - 1, y + height - 1)
+        box = Box2D.of_size(*result.bbox)
     if result.segmentation is not ABSENT:
         where = f"{path}: result number {number}, of frame {shown(frame.name)}"
         mask = segmentation_mask(result.segmentation, frame.size, where)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..errors import DataError
 
-LABEL_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+_JSON, _JSON_LINES = (".json", ".json.gz"), (".jsonl", ".jsonl.gz")
+LABEL_SUFFIXES = (*_JSON, *_JSON_LINES)
 """The endings of label files; what is in them tells the rest."""
 
 
@@ -36,18 +37,20 @@ def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
 def label_files(path: Path) -> list[Path]:
     """The file itself, or the label files of a folder, else of those in it, by path; DataError without one.
 
-    Their names end in one of :data:`LABEL_SUFFIXES`.
+    Their names end in one of :data:`LABEL_SUFFIXES`. JSON lines beside other label files are not of the labels, as the
+    journal of a prediction beside what it predicted.
     """
     if not path.is_dir():
         return [path]
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
     for level in ("*", "*/*"):
-        found = [
-            file
-            for suffix in LABEL_SUFFIXES
-            for file in path.glob(level + suffix)
-            if not any(part[0] == "." for part in file.relative_to(path).parts)
-        ]
-        if found:
-            return sorted(found)
+        for suffixes in (_JSON, _JSON_LINES):
+            found = [
+                file
+                for suffix in suffixes
+                for file in path.glob(level + suffix)
+                if not any(part[0] == "." for part in file.relative_to(path).parts)
+            ]
+            if found:
+                return sorted(found)
     raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")

@@ -25,6 +25,11 @@ def image_name(name: str) -> str:
     return name if is_image_name(name) else f"{name}.jpg"
 
 
+def last_part(path: str) -> str:
+    """The file name at the end of a path or address, as any system writes it."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
 def images_by_stem(names: Iterable[str]) -> dict[str, str]:
     """The names that are images', by their stems; of several of one stem the one in ``.jpg``, else the last by name."""
     images = sorted(filter(is_image_name, names), key=lambda name: (name.endswith(".jpg"), name))

@@ -1,6 +1,8 @@
 """A JSON file -> its text in UTF-8, however it was saved: with a byte-order mark, in UTF-16, by gzip, as JSON lines."""
 
 import codecs
+import gzip
+import json
 import re
 import zlib
 from io import BytesIO
@@ -18,15 +20,16 @@ MOST_UNPACKED = 4 << 30
 """As many bytes may come of a gzip file; the largest label file of BDD100K has 1.4 GB."""
 
 _GZIP = b"\x1f\x8b"
-_MARKS = (  # The longer first: UTF-32 begins as UTF-16 does.
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _PIECE = 1 << 20
 _NEXT_OBJECT = re.compile(rb"\s*\{")
+
+
+def saved_as(content: bytes) -> str:
+    """How a JSON file was saved, told by its first bytes: "gzip", or the encoding of its text.
+
+    That is "utf-8", "utf-8-sig" with a byte-order mark, or begins with "utf-16" or "utf-32".
+    """
+    return "gzip" if content.startswith(_GZIP) else json.detect_encoding(content)
 
 
 def read_content(
@@ -50,12 +53,13 @@ def read_json(
         DataError: as `read_content`; damaged or too large gzip; UTF-16 that is none.
     """
     content = read_content(path, what, remedy)
-    if content.startswith(_GZIP):
+    if saved_as(content) == "gzip":
         content = _unpack(content, path)
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            content = content[len(mark) :] if mark == codecs.BOM_UTF8 else _recode(content, encoding, path)
-            break
+    encoding = json.detect_encoding(content)
+    if encoding == "utf-8-sig":
+        content = content[len(codecs.BOM_UTF8) :]
+    elif encoding != "utf-8":
+        content = _recode(content, encoding, path)
     return _listed_lines(content)
 
 
@@ -64,35 +68,28 @@ def read_beginning(path: Path, size: int) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(size)
-        if content.startswith(_GZIP):
+        if saved_as(content) == "gzip":
             content = zlib.decompressobj(wbits=31).decompress(content, size)
     except (OSError, zlib.error):
         return b""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return content.decode(encoding, errors="ignore").encode()
-    return content
+    encoding = json.detect_encoding(content)
+    return content if encoding == "utf-8" else content.decode(encoding, errors="ignore").encode(errors="ignore")
 
 
 def _unpack(content: bytes, path: Path) -> bytes:
-    unpacked = BytesIO()
-    left = content
+    packed, unpacked = gzip.GzipFile(fileobj=BytesIO(content)), BytesIO()
     try:
-        # A file may be several that were packed one by one.
-        while left.startswith(_GZIP):
-            member = zlib.decompressobj(wbits=31)
-            while not member.eof:
-                piece = member.decompress(left, _PIECE)
-                left = member.unconsumed_tail
-                if unpacked.write(piece) == 0 and not left and not member.eof:
-                    raise DataError(f"{path}: the gzip file is cut off; copy or export it again.")
-                if unpacked.tell() > MOST_UNPACKED:
-                    raise DataError(
-                        f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
-                        "unpack it, if it is one of labels."
-                    )
-            left = member.unused_data
-    except zlib.error as error:
+        # For a whole file at once Python takes as much memory as it may have.
+        while piece := packed.read(_PIECE):
+            unpacked.write(piece)
+            if unpacked.tell() > MOST_UNPACKED:
+                raise DataError(
+                    f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
+                    "unpack it, if it is one of labels."
+                )
+    except EOFError as error:
+        raise DataError(f"{path}: the gzip file is cut off; copy or export it again.") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged ({error}); copy or export it again.") from error
     return unpacked.getvalue()
 
@@ -106,11 +103,19 @@ def _recode(content: bytes, encoding: str, path: Path) -> bytes:
 
 def _listed_lines(content: bytes) -> bytes:
     """The list of the objects if each line is one; anything else as it is."""
-    end = content.find(b"\n")
-    if end < 0 or not _NEXT_OBJECT.match(content) or not _NEXT_OBJECT.match(content, end):
+    if not is_json_lines(content):
         return content
+    return b"[" + b",\n".join(line for line in content.splitlines() if line.strip()) + b"]"
+
+
+def is_json_lines(content: bytes) -> bool:
+    """Whether a text begins with a line that is an object, and another one begins after it."""
+    start = _NEXT_OBJECT.match(content)
+    end = content.find(b"\n", start.end()) if start else -1
+    if end < 0 or not _NEXT_OBJECT.match(content, end):
+        return False
     try:
         msgspec.json.decode(content[:end], type=dict[str, msgspec.Raw])
     except JSON_ERRORS:
-        return content
-    return b"[" + b",\n".join(line for line in content.splitlines() if line.strip()) + b"]"
+        return False
+    return True

@@ -1,9 +1,10 @@
 """The forms of a label file, told by its keys, and the list of frames in it, unparsed."""
 
 import re
+from collections.abc import Iterable
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,8 +13,6 @@ from .labels import Frame, ImageSize
 
 _LIST = re.compile(rb"\s*\[")
 _NOTHING = (b"", b"null", b"[]", b"{}")
-# Attributes that some files write with a capital; no value of any official file looks like one of these keys.
-_CAPITALS: Final = (b'"Occluded"', b'"Truncated"', b'"Crowd"', b'"Ignored"')
 
 
 class LabelDocument(CocoDocument):
@@ -94,15 +93,7 @@ def read_statement(path: Path) -> FileStatement:
     return FileStatement(copied.size, copied.says_more)
 
 
-def lower_attributes(content: bytes) -> bytes:
-    """Labels with the attributes in small letters that some files write with a capital; as they are where none does."""
-    for name in _CAPITALS:
-        if name in content:
-            content = content.replace(name, name.lower())
-    return content
-
-
-def with_size(frames: list[Frame], size: ImageSize | None) -> None:
+def with_size(frames: Iterable[Frame], size: ImageSize | None) -> None:
     """Gives the frames that state no size the one of their file's config, if there is one."""
     if size is not None:
         for frame in frames:

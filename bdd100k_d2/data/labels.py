@@ -1,13 +1,12 @@
 """Scalabel label files (https://doc.bdd100k.com/format.html) <-> typed records of the fields that are needed."""
 
 import gc
-import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any
 
 import msgspec
 
@@ -27,9 +26,17 @@ class Box2D(msgspec.Struct, gc=False):
     x2: float
     y2: float
 
+    @staticmethod
+    def of_size(x: float, y: float, width: float, height: float) -> "Box2D":
+        """The box of a size whose first pixel is at ``x``, ``y``."""
+        return Box2D(x, y, x + width - 1, y + height - 1)
 
-class LabelAttributes(msgspec.Struct, omit_defaults=True, gc=False):
-    """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed."""
+
+class LabelAttributes(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed.
+
+    Files may have others, which `decode_frames` leaves out.
+    """
 
     occluded: bool | None = None
     truncated: bool | None = None
@@ -98,6 +105,62 @@ class Frame(msgspec.Struct, omit_defaults=True):
         return next((label.rle.size for label in self.labels or () if label.rle is not None), (HEIGHT, WIDTH))
 
 
+class OpenAttributes(LabelAttributes, forbid_unknown_fields=False, gc=False):
+    """Attributes among others, and with the capitals that some files have; `lower_attributes` makes these small."""
+
+    Occluded: bool | None = None
+    Truncated: bool | None = None
+    Crowd: bool | None = None
+    Ignored: bool | None = None
+
+
+class OpenLabel(Label, gc=False):
+    """A label that may have any attributes."""
+
+    attributes: OpenAttributes | None = None
+
+
+class OpenFrame(Frame):
+    """A frame whose labels may have any attributes."""
+
+    labels: list[OpenLabel] | None = None  # type: ignore[assignment]  # what is read only is not appended to
+
+
+_decode_official = msgspec.json.Decoder(list[Frame]).decode
+_decode_open = msgspec.json.Decoder(list[OpenFrame]).decode
+
+
+def decode_frames(content: bytes | msgspec.Raw) -> list[Frame]:
+    """The frames of a JSON list; fields and attributes that are not needed are left out.
+
+    Raises:
+        msgspec.MsgspecError: it is none; :func:`~bdd100k_d2.data.diagnosis.diagnose` says why.
+    """
+    try:
+        return _decode_official(content)
+    except msgspec.ValidationError:
+        # Looking for other attributes in all labels would cost a tenth of the time. The official boxes have none.
+        frames: list[Frame] = [*_decode_open(content)]
+    lower_attributes(label for frame in frames for label in frame.labels or ())
+    return frames
+
+
+def lower_attributes(labels: Iterable[Label]) -> None:
+    """Gives attributes that were read with a capital to those in small letters, unless these were read too."""
+    for label in labels:
+        found = label.attributes
+        if isinstance(found, OpenAttributes) and (
+            found.Occluded is not None
+            or found.Truncated is not None
+            or found.Crowd is not None
+            or found.Ignored is not None
+        ):
+            for capital in ("Occluded", "Truncated", "Crowd", "Ignored"):
+                if getattr(found, capital.lower()) is None:
+                    setattr(found, capital.lower(), getattr(found, capital))
+                setattr(found, capital, None)
+
+
 def attributes_of(frames: Iterable[Frame]) -> dict[str, FrameAttributes]:
     """The attributes of the frames that have any, by name."""
     return {frame.name: frame.attributes for frame in frames if frame.attributes is not None}
@@ -157,108 +220,3 @@ def write_frames(frames: Iterable[msgspec.Struct | dict[str, Any]], path: str | 
             file.write(separator + encoder.encode(frame))
             separator = b",\n"
         file.write(b"]" if separator != b"[" else b"[]")
-
-
-class DocumentPart(NamedTuple):
-    """A part of a label file, parsed but not typed: how a user would name it, and the type that it should have."""
-
-    name: str
-    value: object
-    type: type
-
-
-def are_objects(value: object) -> TypeGuard[list[dict[str, Any]]]:
-    """Whether parsed JSON is a list of objects."""
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
-def scalabel_parts(document: Any) -> list[DocumentPart] | None:  # noqa: ANN401, whatever a file holds
-    """The frames of a parsed Scalabel file; None if it has another form."""
-    frames = document.get("frames") if isinstance(document, dict) else document
-    if not are_objects(frames):
-        return None
-    return [
-        DocumentPart(f"frame {shown(frame.get('name', f'number {i}'))}", frame, Frame) for i, frame in enumerate(frames)
-    ]
-
-
-def diagnose(
-    content: bytes, error: Exception, split: Callable[[Any], list[DocumentPart] | None] = scalabel_parts
-) -> str:
-    """Says what is wrong with a file that msgspec refused, in the user's terms; ``split`` finds its parts.
-
-    ``error`` is one of :data:`~bdd100k_d2.data.json_file.JSON_ERRORS`.
-    """
-    if not content.strip():
-        return "the file is empty; download or export it again."
-    if content[:2] == b"PK":
-        return "a zip; unpack it and give what is in it."
-    if not content.isascii() and content[:1] not in b"[{ \t\r\n":
-        return "not a JSON text file in UTF-8; give the path of a label file in JSON."
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as bad:
-        line = content.count(b"\n", 0, bad.start) + 1
-        return f"not UTF-8 (byte {content[bad.start]:#x} in line {line}); save the file as UTF-8."
-    try:
-        return _diagnosis(text.rstrip(), len(content), error, split)
-    except RecursionError:
-        return "lists or objects lie too deep in each other for labels; export it again."
-
-
-def _diagnosis(text: str, size: int, error: Exception, split: Callable[[Any], list[DocumentPart] | None]) -> str:
-    try:
-        document = json.loads(text, parse_int=_parse_int)
-    except json.JSONDecodeError as syntax:
-        # What is cut off in a literal such as false is reported where that begins.
-        rest = text[syntax.pos : syntax.pos + _LONGEST_LITERAL]
-        what = f"not valid JSON ({syntax.msg}, line {syntax.lineno}, column {syntax.colno})"
-        if "Unterminated" in syntax.msg or any(whole.startswith(rest) for whole in ("true", "false", "null", "-")):
-            what = f"the JSON is cut off after {size:,} bytes"
-        return f"{what}; download or export it again."
-    parts = split(document)
-    if any(part.type is Frame and isinstance(part.value, dict) and "image_id" in part.value for part in parts or ()):
-        return (
-            "COCO results, one object per box, which do not name their images; as predictions they are read with the "
-            "COCO file that has their image ids and categories (--image-ids)."
-        )
-    if parts is None:
-        return 'not a label file: a list of Scalabel frames or {"frames": [...]} is expected.'
-    return _first_bad(parts) or f"not a label file ({shown(error)})."
-
-
-_LONGEST_LITERAL = 6
-# Python refuses to read numbers of thousands of digits, and to write them.
-_MOST_DIGITS = 1000
-
-
-def _parse_int(digits: str) -> int | float:
-    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
-
-
-def _is_finite(value: object) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _first_bad(parts: list[DocumentPart]) -> str | None:
-    for part in parts:
-        if not _is_finite(part.value):
-            labels = part.value.get("labels") if isinstance(part.value, dict) else None
-            where = ""
-            for place, label in enumerate(labels if isinstance(labels, list) else ()):
-                if not where and not _is_finite(label):
-                    named = isinstance(label, dict) and label.get("id") is not None
-                    where = f", label {shown(label['id']) if named else f'number {place}'},"
-            return f"{part.name}{where} holds a number that is NaN or infinite; mend or remove it."
-        try:
-            msgspec.convert(part.value, part.type)
-            json.dumps(part.value, ensure_ascii=False).encode()
-        except msgspec.ValidationError as error:
-            return f"{part.name}: {shown(error)}."
-        except UnicodeEncodeError:
-            return f"{part.name}: half of a character (a lone surrogate) stands in it; mend or remove it."
-    return None

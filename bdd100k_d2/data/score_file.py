@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from ..errors import DataError, shown
+from .diagnosis import DocumentPart, are_objects, diagnose
 from .image_names import image_stem, is_image_name
 from .json_file import JSON_ERRORS, read_json
-from .labels import DocumentPart, are_objects, diagnose
 
 InstanceScores = tuple[np.ndarray, np.ndarray]
 """Annotation ids (E,) int64 and their scores (E,) float64, by descending score; ties keep the order of the file."""

@@ -8,8 +8,9 @@ they would score 0.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,11 +23,14 @@ logger = logging.getLogger(__name__)
 _OF_FRAMES = {"name", "url", "videoName", "resources", "attributes", "timestamp", "frameIndex", "size", "labels"}
 _OF_FRAMES |= {"sequence", "sensor", "intrinsics", "extrinsics", "groups", "index", "context"}
 _OF_LABELS = {"id", "index", "category", "score", "attributes", "manualShape", "manualAttributes"}
-SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
-"""The keys under which a label of Scalabel says where its object is."""
+# Under these keys a label of Scalabel says where its object is.
+_SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
 
 # Of an object, not of a frame.
-_OF_OBJECTS = SHAPES | {"category", "score", "bbox"}
+_OF_OBJECTS = _SHAPES | {"category", "score", "bbox"}
+
+# In so many bytes of a list its first item begins, however the file is indented.
+_FIRST_ITEM = 1000
 
 
 class _FlatBox(msgspec.Struct, gc=False):
@@ -65,14 +69,14 @@ def has_labels_key(content: bytes | msgspec.Raw) -> bool:
 
 def shapes_of(content: bytes | msgspec.Raw) -> set[str]:
     """Which of Scalabel's shapes (``box2d``, ``rle``, ``poly2d``, ...) labels of a JSON list of frames have."""
-    frames = msgspec.json.decode(content, type=list[_RawLabels])
-    return {
-        key
-        for frame in frames
-        for label in frame.labels or ()
-        for key, value in label.items()
-        if key in SHAPES and not _begins(value, b"n")
-    }
+    return set(_shapes(content))
+
+
+def _shapes(content: bytes | msgspec.Raw) -> Iterator[str]:
+    """Yields the shapes of one label after the other, of which no more are decoded than are taken."""
+    for frame in msgspec.json.decode(content, type=list[msgspec.Raw]):
+        for label in msgspec.json.decode(frame, type=_RawLabels).labels or ():
+            yield from (key for key, value in label.items() if key in _SHAPES and not _begins(value, b"n"))
 
 
 def _flat_frames(content: bytes | msgspec.Raw, path: Path) -> list[Frame]:
@@ -110,16 +114,21 @@ def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: s
     if any(_begins(one.get(right), b"[") for one in listed):
         return
     found: Counter[str] = Counter()
-    for one in listed:
-        found.update(
-            key
-            for key, value in one.items()
-            if key in _OF_OBJECTS or (key not in _OF_FRAMES - {"labels"} and _begins(value, b"["))
-        )
+    if is_there := any(right in one for one in listed):
+        for one in listed:
+            found.update(key for key, value in one.items() if key not in _OF_FRAMES and _are_labels(value))
+    else:
+        for one in listed:
+            found.update(
+                key
+                for key, value in one.items()
+                if key in _OF_OBJECTS or (key not in _OF_FRAMES - {"labels"} and _may_be_labels(value))
+            )
     if found:
         ((key, count),) = found.most_common(1)
         raise DataError(
-            f'{path}: no frame has "{right}", and {count:,} of {len(listed):,} have "{shown(key)}"; write frames as '
+            f'{path}: no frame has {"any " if is_there else ""}"{right}", and {count:,} of {len(listed):,} have '
+            f'"{shown(key)}"; write frames as '
             '{"name", "labels": [{"category", "box2d": {"x1", "y1", "x2", "y2"}, "score"}]}, or COCO or YOLO, which '
             "tools/convert_labels.py reads."
         )
@@ -127,12 +136,12 @@ def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: s
 
 def _check_shapes(content: bytes | msgspec.Raw, path: Path) -> None:
     """Raises DataError if no label has a shape of Scalabel's, and some have a key that is not Scalabel's."""
-    if shapes_of(content):
+    if next(_shapes(content), None):
         return
     found: Counter[str] = Counter()
     for frame in msgspec.json.decode(content, type=list[_RawLabels]):
         for label in frame.labels or ():
-            found.update(key for key in label if key not in _OF_LABELS | SHAPES)
+            found.update(key for key in label if key not in _OF_LABELS | _SHAPES)
     if found:
         ((key, count),) = found.most_common(1)
         raise DataError(
@@ -143,6 +152,19 @@ def _check_shapes(content: bytes | msgspec.Raw, path: Path) -> None:
 
 class _RawLabels(msgspec.Struct):
     labels: list[dict[str, msgspec.Raw]] | None = None
+
+
+def _may_be_labels(value: msgspec.Raw) -> bool:
+    """Whether unparsed JSON is a list of objects or of lists, and not one of words or numbers."""
+    return _begins(value, b"[") and bytes(memoryview(value)[1:_FIRST_ITEM]).lstrip()[:1] in (b"{", b"[")
+
+
+def _are_labels(value: msgspec.Raw) -> bool:
+    """Whether unparsed JSON is a list with an object that has a field of a label's."""
+    if not _may_be_labels(value):
+        return False
+    items = msgspec.json.decode(value, type=list[Any])
+    return any(isinstance(item, dict) and not _OF_OBJECTS.isdisjoint(item) for item in items)
 
 
 def _begins(value: msgspec.Raw | None, first: bytes) -> bool:

@@ -16,19 +16,20 @@ import msgspec
 
 from ..errors import DataError, shown
 from .coco import coco_frames, coco_parts
+from .diagnosis import DocumentPart, diagnose, scalabel_parts
 from .folders import label_files
 from .image_names import image_name, image_stem
 from .json_file import JSON_ERRORS, read_json
-from .label_document import lower_attributes, open_document, with_size
+from .label_document import open_document, with_size
 from .labels import (
     Box2D,
-    DocumentPart,
     Frame,
     FrameAttributes,
     Label,
-    diagnose,
+    OpenLabel,
+    decode_frames,
     each_once,
-    scalabel_parts,
+    lower_attributes,
     without_collection,
 )
 from .unlabelled import check_objects, labelled_frames
@@ -99,7 +100,7 @@ def _read_folder(folder: Path) -> LabelSet:
 
 
 def _read_file(path: Path) -> LabelSet:
-    content = lower_attributes(read_json(path))
+    content = read_json(path)
     try:
         document = open_document(content)
         if document.is_coco:
@@ -107,8 +108,7 @@ def _read_file(path: Path) -> LabelSet:
         elif document.is_first_release:
             found = LabelSet([_first_release(content, document.frames, path)], Vintage.PER_IMAGE_2018)
         else:
-            frames = msgspec.json.decode(document.frames, type=list[Frame])
-            frames = labelled_frames(frames, document.frames, path)
+            frames = labelled_frames(decode_frames(document.frames), document.frames, path)
             with_size(frames, document.size)
             found = LabelSet(frames, _tell(frames))
     except JSON_ERRORS as error:
@@ -121,7 +121,9 @@ def _first_release(content: bytes, objects: msgspec.Raw, path: Path) -> Frame:
     (only,) = found.frames
     if only.objects is None:
         check_objects(objects, path)
-    return Frame(image_name(found.name), None, found.attributes, only.timestamp, labels=only.objects)
+    labels: list[Label] | None = None if only.objects is None else [*only.objects]
+    lower_attributes(labels or ())
+    return Frame(image_name(found.name), None, found.attributes, only.timestamp, labels=labels)
 
 
 _NAMES_2018 = {"bike", "motor", "person", "lane", "drivable area"}
@@ -147,7 +149,7 @@ def _tell(frames: list[Frame]) -> Vintage:
 
 
 class _Objects(msgspec.Struct):
-    objects: list[Label] | None = None
+    objects: list[OpenLabel] | None = None
     timestamp: Any = None
 
 

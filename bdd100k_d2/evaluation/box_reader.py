@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from ..data.coco_results import is_results, read_predictions
 from ..data.json_file import JSON_ERRORS
 from ..data.label_document import read_statement
-from ..data.labels import Frame, is_frame_name, without_collection
+from ..data.labels import decode_frames, is_frame_name, without_collection
 from ..data.splitter import read_part, split_frames
 from ..errors import DataError
 from ..parallel import submit, working_processes
@@ -121,7 +120,7 @@ def _read_part(path: Path, start: int, end: int) -> Boxes | None:
     """The frames in a part of a list; None if they are not frames, or bad ones."""
     try:
         with without_collection():
-            return predicted_boxes(msgspec.json.decode(read_part(path, start, end), type=list[Frame]))
+            return predicted_boxes(decode_frames(read_part(path, start, end)))
     except (OSError, *JSON_ERRORS, DataError):
         return None
 

@@ -15,7 +15,7 @@ from .metrics.detection import Detections, GroundTruth
 _CLASS: dict[str | None, int] = {name: known.index for name, known in DET_CLASSES.items()}
 _IGNORED: dict[str | None, bool] = {name: known.ignored for name, known in DET_CLASSES.items()}
 _NO_ATTRIBUTES = LabelAttributes()
-_LARGEST = 1e100
+_LARGEST_CORNER = 1e100
 _FLAG = {True: 1, False: 0, None: -1}
 
 
@@ -179,8 +179,8 @@ def _columns(
         raise
     corners = _corners([label.box2d for label in labels])  # type: ignore[misc]  # all of them have a box
     # Area and overlap of larger ones are no numbers.
-    if len(corners) and not -_LARGEST < corners.min() <= corners.max() < _LARGEST:
-        i = int(np.flatnonzero(~(np.abs(corners) < _LARGEST).all(axis=1))[0])
+    if len(corners) and not -_LARGEST_CORNER < corners.min() <= corners.max() < _LARGEST_CORNER:
+        i = int(np.flatnonzero(~(np.abs(corners) < _LARGEST_CORNER).all(axis=1))[0])
         box = ", ".join(f"{corner:g}" for corner in corners[i])
         raise DataError(
             f"{source}: frame {shown(frames[places[i]].name)}, label {shown(labels[i].id)}: the box ({box}) is none in "

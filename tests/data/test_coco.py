@@ -251,6 +251,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.parametrize("size", ({"width": 0, "height": 0}, {"width": None, "height": None}, {"width": None}))
+def test_a_size_of_nothing_is_not_stated(tmp_path: Path, size: dict[str, int | None]) -> None:
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(coco([IMAGE | size])))
+    (frame,) = read_labels(path).frames
+    assert frame.size is None and len(frame.labels) == 2
+    out = tmp_path / "out.json"
+    assert run(path, out, "coco", size=SIZE).labels == 2
+    assert read_labels(out).frames[0].size == SIZE
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_all_who_read_labels_refuse_the_same(tmp_path: Path, case: str) -> None:
     document, message = REFUSED[case]

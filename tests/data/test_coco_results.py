@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from support.commands import run_tool
-from support.conversion_cases import rle_of
+from support.conversion_cases import rle_of, run
 
 from bdd100k_d2.data.coco_results import is_results, read_predictions, read_results
 from bdd100k_d2.data.labels import Box2D, Frame, ImageSize
@@ -74,7 +74,7 @@ def test_results_are_scored_with_the_ids_of_the_ground_truth(tmp_path: Path) -> 
         labels = [{"id": 0, "category": "car", "box2d": {"x1": 10, "y1": 20, "x2": 39, "y2": 59}}]
         scalabel = write(tmp_path / "gt.json", [{"name": name, "labels": labels} for name in ("a.jpg", "b.jpg")])
         if image_ids is None:
-            with pytest.raises(DataError, match=r"results.json: results of image id 20, .*; give the COCO file of the"):
+            with pytest.raises(DataError, match=r"results.json: results, whose ids of .*; give the COCO file"):
                 evaluate_files("det", scalabel, path, workers=1)
         else:
             found = evaluate_files("det", scalabel, path, image_ids=image_ids, workers=1)
@@ -142,47 +142,102 @@ def test_the_file_of_the_ids_is_checked(tmp_path: Path) -> None:
         list(read_results(path, tmp_path / "none.json"))
 
 
-@pytest.mark.parametrize(("first", "ids"), [(0, (0, 2)), (1, (1, 3, 10))])
-@pytest.mark.parametrize("named", ("image_id", "file_name"))
-def test_ultralytics_names_its_images(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int, ids: tuple[int, ...], named: str
-) -> None:
-    names = {"image_id": "a-0"} if named == "image_id" else {"image_id": 7, "file_name": "a-0.jpg"}
-    path = results(tmp_path, *(names | {"category_id": i} for i in ids))
-    with caplog.at_level(logging.INFO, "bdd100k_d2"):
-        (frame,) = read_results(path, None)
-    assert frame.name == "a-0.jpg" and [label.category for label in frame.labels][:2] == ["pedestrian", "car"]
-    assert f"category ids count from {first}, pedestrian first" in caplog.text
+CLASSES = ["pedestrian", "rider", "car", "truck"]
+NAMES = [
+    {"id": 1, "file_name": "a-0.jpg"},
+    {"id": 2, "file_name": "0012.jpg"},
+    {"id": 3, "file_name": "x/b.c.png"},
+]
 
 
-def test_ultralytics_with_the_file_of_the_ids(tmp_path: Path) -> None:
-    by_stem = results(tmp_path, {"image_id": "a", "category_id": 5})
-    by_name = write(tmp_path / "named.json", [BOX | {"image_id": 999, "file_name": "a.jpg", "category_id": 5}])
-    for path in (by_stem, by_name):
-        assert [len(frame.labels) for frame in read_results(path, coco(tmp_path))] == [0, 1, 0]
-    twice = coco(tmp_path, images=[*IMAGES, IMAGES[1] | {"id": 9, "file_name": "a.png"}])
-    with pytest.raises(DataError, match="is of image id a, which"):
-        list(read_results(by_stem, twice))
+def table(folder: Path, ids: tuple[int, ...] = (1, 2, 3, 4), images: list[dict[str, Any]] = NAMES) -> Path:
+    categories = [{"id": i, "name": name} for i, name in zip(ids, CLASSES, strict=True)]
+    return write(folder / "gt.json", {"images": images, "categories": categories})
+
+
+def test_the_model_s_classes_are_never_guessed(tmp_path: Path) -> None:
+    path = results(tmp_path, {"image_id": "a-0", "category_id": 0})
+    with pytest.raises(DataError, match="convert_labels.py GT gt.json --to coco` writes one, if the model has the cl"):
+        list(read_results(path, None))
+    with pytest.raises(DataError, match="results.json: results, whose ids of images and categories may"):
+        run(path, tmp_path / "out.json", "coco")
 
 
 @pytest.mark.parametrize(
-    ("ids", "message"),
+    ("ids", "own", "names", "said"),
     [
-        ((2, 3), "neither 0 nor 10 is among the category ids, so it is not certain .*--image-ids"),
-        ((0, 10), "category id 10 is none of the 10 classes of detection, counted from 0; give"),
-        ((10, 11), "category id 11 is none of the 10 classes of detection, counted from 1; give"),
+        ((0, 2), (1, 2, 3, 4), "pedestrian car", "0 is pedestrian, 1 is rider, 2 is car, ..., in the order of"),
+        ((1, "3", 4), (1, 2, 3, 4), "pedestrian car truck", "1 is pedestrian, 2 is rider"),
+        ((1, 4), (0, 1, 2, 3), "pedestrian truck", "1 is pedestrian, 2 is rider"),
+        ((0, 3), (0, 1, 2, 3), "pedestrian truck", "0 is pedestrian, 1 is rider"),
+        # Of other numbers none else can be meant.
+        ((2, 5), (2, 3, 5, 8), "pedestrian car", "2 is pedestrian, 3 is rider"),
     ],
 )
-def test_what_ids_count_from_is_not_guessed(tmp_path: Path, ids: tuple[int, ...], message: str) -> None:
-    path = results(tmp_path, *({"image_id": "a", "category_id": i} for i in ids))
-    with pytest.raises(DataError, match=f"results.json: {message}"):
-        list(read_results(path, None))
+@pytest.mark.parametrize("named", ("image_id", "file_name"))
+def test_what_categories_of_named_images_count_from(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ids: tuple[int, ...],
+    own: tuple[int, ...],
+    names: str,
+    said: str,
+    named: str,
+) -> None:
+    image = {"image_id": "a-0"} if named == "image_id" else {"image_id": 7, "file_name": "in/a-0.jpg"}
+    path = results(tmp_path, *(image | {"category_id": i} for i in ids))
+    with caplog.at_level(logging.INFO, "bdd100k_d2"):
+        frame, *others = read_results(path, table(tmp_path, own))
+    assert frame.name == "a-0.jpg" and [label.category for label in frame.labels] == names.split()
+    assert [one.labels for one in others] == [[], []]
+    (record,) = [one for one in caplog.records if said in one.message]
+    assert (record.levelno == logging.INFO) == ({*map(int, ids)} <= {*own})
 
 
-def test_numbers_are_no_names_of_images(tmp_path: Path) -> None:
-    path = results(tmp_path, {"image_id": "a", "category_id": 0}, {"image_id": 7, "category_id": 0})
-    with pytest.raises(DataError, match="results of image id 7, which is no name of an image; give the COCO file"):
-        list(read_results(path, None))
+@pytest.mark.parametrize(
+    ("ids", "own", "message"),
+    [
+        ((2, 3), (1, 2, 3, 4), r"category ids \(2, 3\) may count from 0 or from 1: .* with 4 and without 0 from 1"),
+        ((1, 3), (0, 1, 2, 3), "may count from 0 or from 1"),
+        ((2, 3), (2, 3, 5, 8), "may count from 0 or from 1"),
+        ((0, 4), (1, 2, 3, 4), r"\(0, 4\) are neither those of .*gt.json nor count from 0 or from 1.*Write the ids"),
+        ((4, 5), (1, 2, 3, 4), "are neither those"),
+        ((-1, "x"), (1, 2, 3, 4), "are neither those"),
+    ],
+)
+def test_what_categories_count_from_is_not_guessed(
+    tmp_path: Path, ids: tuple[int, ...], own: tuple[int, ...], message: str
+) -> None:
+    path = results(tmp_path, *({"image_id": "a-0", "category_id": i} for i in ids))
+    with pytest.raises(DataError, match=f"results.json: .*{message}"):
+        list(read_results(path, table(tmp_path, own)))
+
+
+def test_images_are_named_by_stems_or_all_by_ids(tmp_path: Path) -> None:
+    # Ultralytics writes the number of a stem that is one. It is no id of the table, so 3 is a stem too.
+    path = results(tmp_path, *({"image_id": i, "category_id": 4} for i in (12, "a-0", "b.c", "0012")))
+    assert [len(frame.labels) for frame in read_results(path, table(tmp_path))] == [1, 2, 1]
+    path = results(tmp_path, *({"image_id": i, "category_id": 4} for i in (12, 3)))
+    with pytest.raises(DataError, match="result number 1 is of image id 3, which .*gt.json does not have"):
+        list(read_results(path, table(tmp_path)))
+    images = [{"id": i + 1, "file_name": f"{i}.jpg"} for i in range(3)]
+    path = results(tmp_path, *({"image_id": i, "category_id": 4, "score": 0.1 * i} for i in (0, 1, 2)))
+    found = list(read_results(path, table(tmp_path, images=images)))
+    assert [label.score for frame in found for label in frame.labels] == [0, 0.1, 0.2]
+    # Where a file name and an id speak of two images, the name is right.
+    path = results(tmp_path, {"image_id": 2, "file_name": "a-0.jpg", "category_id": 4})
+    assert [len(frame.labels) for frame in read_results(path, table(tmp_path))] == [1, 0, 0]
+
+
+def test_results_that_have_the_ids_have_the_categories_too(tmp_path: Path) -> None:
+    path = results(tmp_path, {"image_id": 1, "file_name": "a-0.jpg", "category_id": 2})
+    assert next(read_results(path, table(tmp_path))).labels[0].category == "rider"
+
+
+def test_a_stem_of_two_images_is_none(tmp_path: Path) -> None:
+    for images in ([*NAMES, {"id": 9, "file_name": "a-0.png"}], [{"id": i, "file_name": "a-0.jpg"} for i in (1, 2)]):
+        with pytest.raises(DataError, match="is of image id a-0, which"):
+            list(read_results(results(tmp_path, {"image_id": "a-0", "category_id": 4}), table(tmp_path, images=images)))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bdd100k_d2.data.convert.scalabel import read_scalabel
+from bdd100k_d2.data.convert.source import source_kind
 from bdd100k_d2.data.datasets import load_images, load_masks
 from bdd100k_d2.data.folders import files_below, holds, label_files, visible_files
 from bdd100k_d2.data.masks import list_masks
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 
 
@@ -75,6 +78,18 @@ def test_endings_in_any_case(tmp_path: Path) -> None:
 
 
 def test_label_files_have_several_endings(tmp_path: Path) -> None:
-    for name in ("b.jsonl", "a.json.gz", "c.json", "d.jsonl.gz", "e.txt", "._f.json", "json"):
+    for name in ("b.jsonl", "d.jsonl.gz", "e.txt", "._f.json", "json", "in/a.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.name for path in label_files(tmp_path)] == ["a.json.gz", "b.jsonl", "c.json", "d.jsonl.gz"]
+    assert [path.name for path in label_files(tmp_path)] == ["b.jsonl", "d.jsonl.gz"]
+    for name in ("a.json.gz", "c.json"):
+        (tmp_path / name).touch()
+    assert [path.name for path in label_files(tmp_path)] == ["a.json.gz", "c.json"]
+
+
+def test_a_folder_of_predictions_is_labels(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text('{"name": "a.jpg", "seconds": 0.1}\n')
+    (tmp_path / "det.json").write_text('[{"name": "a.jpg", "labels": []}]')
+    assert [frame.name for frame in read_labels(tmp_path).frames] == ["a.jpg"]
+    assert source_kind(tmp_path) == "scalabel"
+    assert [frame.name for frame in read_scalabel(tmp_path)] == ["a.jpg"]

@@ -70,6 +70,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a size of a hundred digits": (TEXT[:-2] + f',"size":{{"width":{DIGITS[:900]},"height":9}}}}]', "is 9+...9+x9 pix"),
     "a negative size in COCO": (coco(width=-160), "frame a.jpg is -160x96 pixels"),
+    "half a size in COCO": (coco(width=0), "frame a.jpg is 0x96 pixels"),
+    "a negative size beside 0 in COCO": (coco(width=-160, height=0), "frame a.jpg is -160x0 pixels"),
     "a huge size in COCO": (coco(width=10**8, height=10**8), "frame a.jpg is 100000000x100000000 pixels"),
     "a huge config": (f'{{"config":{{"imageSize":{{"width":{10**9},"height":9}}}},"frames":{TEXT}}}', "1000000000x9"),
     "a huge mask of run lengths in COCO": (
@@ -142,15 +144,22 @@ def test_names_that_no_image_has(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attribute", "flag"), [("Occluded", "occluded"), ("Truncated", "truncated"), ("Crowd", "crowd")]
+    ("attribute", "flag"),
+    [("Occluded", "occluded"), ("Truncated", "truncated"), ("Crowd", "crowd"), ("Ignored", "ignored")],
 )
 def test_capital_attributes_are_read_in_every_vintage(tmp_path: Path, attribute: str, flag: str) -> None:
-    label = LABEL | {"attributes": {attribute: True}}
+    # No other text of these letters is changed, and among both the small ones are right.
+    label = LABEL | {"id": attribute, "attributes": {attribute: True}, "poly2d": {attribute: 1}}
+    both = LABEL | {"attributes": {flag: False, attribute: True, "own": attribute}}
     forms: list[object] = [
-        [{"name": "a.jpg", "labels": [label]}],
-        {"config": None, "frames": [{"name": "a.jpg", "labels": [label]}]},
-        {"name": "a.jpg", "labels": [label]},
-        {"name": "a", "frames": [{"objects": [label]}]},
+        [{"name": "a.jpg", "labels": [label, both]}],
+        {"config": None, "frames": [{"name": "a.jpg", "labels": [label, both]}]},
+        {"name": "a.jpg", "labels": [label, both]},
+        {"name": "a", "frames": [{"objects": [label, both]}]},
+    ]
+    written = [
+        label | {"attributes": {flag: True}},
+        both | {"attributes": {flag: False, "own": attribute}},
     ]
     path = tmp_path / "in.json"
     for form in forms:
@@ -158,4 +167,7 @@ def test_capital_attributes_are_read_in_every_vintage(tmp_path: Path, attribute:
         run(path, tmp_path / "out.json", "scalabel", overwrite=True)
         for place in (path, tmp_path / "out.json"):
             (frame,) = read_labels(place).frames
-            assert getattr(frame.labels[0].attributes, flag) is True
+            assert [getattr(one.attributes, flag) for one in frame.labels] == [True, False]
+            assert frame.labels[0].id == attribute
+        ((frame, *_),) = [json.loads((tmp_path / "out.json").read_text())]
+        assert frame["labels"] == written

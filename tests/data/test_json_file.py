@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ SAVED: dict[str, Callable[[str], bytes]] = {
     "with a byte-order mark": lambda text: text.encode("utf-8-sig"),
     "UTF-16": lambda text: text.encode("utf-16"),
     "UTF-16, the other way around": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
     "UTF-32": lambda text: text.encode("utf-32"),
     "gzip": lambda text: gzip.compress(text.encode()),
     "gzip of a mark": lambda text: gzip.compress(text.encode("utf-8-sig")),
@@ -114,6 +116,31 @@ def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_bytes(gzip.compress(b"[" + b" " * (2 << 20) + b"]"))
     with pytest.raises(DataError, match="in.json: more than 1,048,576 bytes come of this gzip file.*unpack it"):
         read_labels(path)
+
+
+@pytest.mark.parametrize("limit", (1 << 20, 1 << 40))
+@pytest.mark.parametrize("level", (0, 1))
+def test_each_byte_of_a_gzip_file_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, level: int
+) -> None:
+    read = []
+
+    class Counted(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            found = super().read(size)
+            read.append(len(found))
+            return found
+
+    monkeypatch.setattr(json_file, "BytesIO", Counted)
+    monkeypatch.setattr(json_file, "MOST_UNPACKED", limit)
+    path = tmp_path / "in.json"
+    path.write_bytes(gzip.compress(b" " * (100 << 20), level))
+    if limit == 1 << 20:
+        with pytest.raises(DataError, match="more than 1,048,576 bytes come of this gzip file"):
+            read_json(path)
+    else:
+        assert len(read_json(path)) == 100 << 20
+    assert sum(read) <= path.stat().st_size + (1 << 20)
 
 
 def test_the_beginning_is_that_of_the_whole(tmp_path: Path) -> None:

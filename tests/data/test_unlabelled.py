@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.conversion_cases import run
 
+from bdd100k_d2.data import unlabelled
 from bdd100k_d2.data.convert.scalabel import read_scalabel
 from bdd100k_d2.data.labels import Box2D, Label
 from bdd100k_d2.data.vintages import Vintage, read_labels
@@ -97,9 +98,9 @@ def test_objects_under_another_key_are_named(
     if large:
         monkeypatch.setattr(box_reader, "_LARGE", 0)
         monkeypatch.setattr(box_reader, "_PART", 1)
-    path = write(tmp_path / "pred.json", [{"name": "a.jpg", key: [OBJECT]}, {"name": "b.jpg", key: []}])
+    path = write(tmp_path / "pred.json", [{"name": "a.jpg", key: [OBJECT]}, {"name": "b.jpg", key: [1]}])
     shown = key.replace("\x1b", r"\\x1b").replace("[", r"\[")
-    message = rf'pred.json: no frame has "labels", and 2 of 2 have "{shown}"; write frames as .*convert_labels.py reads'
+    message = rf'pred.json: no frame has "labels", and 1 of 2 have "{shown}"; write frames as .*convert_labels.py reads'
     with pytest.raises(DataError, match=message):
         evaluate_files("det", truth(tmp_path), path, workers=1)
     with pytest.raises(DataError, match=message):
@@ -113,6 +114,8 @@ def test_objects_under_another_key_are_named(
         [{"name": "a.jpg"}, {"name": "b.jpg", "videoName": "b", "frameIndex": 3, "timestamp": 1, "url": None}],
         [{"name": "a.jpg", "labels": None}, {"name": "b.jpg", "labels": []}],
         [{"name": "a.jpg", "labels": [], "objects": [OBJECT]}],
+        [{"name": "a.jpg", "attributes": {"weather": "clear"}, "tags": ["x"], "gps": [1.5, 2]}],
+        [{"name": "a.jpg", "labels": None, "tags": ["x"], "points": [{"x": 1}, 2], "boxes": [[1, 2]], "score": 1}],
         [{"name": "a.jpg", "size": {"width": 160, "height": 96}, "attributes": {"weather": "clear"}, "x": "y"}],
         [],
     ],
@@ -121,6 +124,26 @@ def test_frames_without_labels_stay_frames(tmp_path: Path, frames: list[dict[str
     found = read_labels(write(tmp_path / "in.json", frames)).frames
     assert [frame.name for frame in found] == [one["name"] for one in frames]
     assert not any(frame.labels for frame in found)
+
+
+@pytest.mark.parametrize("indent", (None, 4))
+def test_objects_beside_labels_that_are_null_are_named(tmp_path: Path, indent: int | None) -> None:
+    frames = [{"name": f"{i}.jpg", "labels": None, "tags": ["x"], "objects": [OBJECT]} for i in range(2)]
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(frames, indent=indent))
+    with pytest.raises(DataError, match='in.json: no frame has any "labels", and 2 of 2 have "objects"; write'):
+        read_labels(path)
+    path.write_text(json.dumps([{"name": "a.jpg", "boxes": [[1, 2, 3, 4]]}], indent=indent))
+    with pytest.raises(DataError, match='in.json: no frame has "labels", and 1 of 1 have "boxes"; write'):
+        read_labels(path)
+
+
+def test_labels_are_decoded_to_the_first_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = {"category": "lane", "poly2d": []}
+    path = write(tmp_path / "in.json", [{"name": f"{i}.jpg", "labels": [lane] * 9} for i in range(9)])
+    decoded = []
+    monkeypatch.setattr(unlabelled, "_begins", lambda *_: decoded.append(1) or False)
+    assert len(read_labels(path).frames) == 9 and len(decoded) == 1
 
 
 def test_objects_of_the_first_release_under_another_key(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ...errors import shown
 _SHOWN = 2
 """Examples of what breaks nothing in the report for people; the JSON has all that are kept."""
 
-_LONGEST = 1000
+_LONGEST_EXAMPLE = 1000
 """Characters of an example."""
 
 EXAMPLES = 5
@@ -123,7 +123,7 @@ class Findings:
         severity, remedy = FINDING_KINDS[kind]
         found = self._found.setdefault((kind, str(place)), Finding(kind, severity, str(place), 0, [], remedy))
         found.count += count
-        found.examples += [shown(example, _LONGEST) for example in examples[: EXAMPLES - len(found.examples)]]
+        found.examples += [shown(example, _LONGEST_EXAMPLE) for example in examples[: EXAMPLES - len(found.examples)]]
 
     def sorted(self) -> list[Finding]:
         """All that were found; what breaks training first."""

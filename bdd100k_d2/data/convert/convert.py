@@ -112,8 +112,7 @@ def convert(
     if to != "scalabel" and kind in ("scalabel", "coco", "coco_results"):
         # All images of BDD100K have one size, which its own label files need not say; of other frames it is assumed, as
         # by the toolkit, for COCO alone, where no box and no mask depends on it.
-        assumed = opened.official or (kind == "scalabel" and to == "coco")
-        sizes = SizeOptions(options.images, options.size, assumed)
+        sizes = SizeOptions(options.images, options.size, assumed=kind == "scalabel" and to == "coco")
         frames = with_sizes(frames, source, sizes)
     if to == "scalabel":
         write_scalabel(frames, target)

@@ -4,7 +4,7 @@ from collections import Counter
 from threading import Lock
 
 from ..labels import Frame, FrameAttributes, Label, LabelAttributes
-from .scalabel import SourceFrame, SourceLabel, has_polygon
+from .scalabel import SourceAttributes, SourceFrame, SourceLabel, has_polygon
 
 # Kinds; a kind is a phrase that follows its count.
 CONDITIONS = "frames whose weather, scene and time of day are not kept"
@@ -30,10 +30,6 @@ IGNORED_AS_CROWD = "ignored labels become crowds, the two cannot be told apart"
 CROWDS_LEFT_OUT = "crowds and ignored labels are left out: they would be trained on as plain objects"
 
 
-# Polygons have a kind of their own, and how a label was made says nothing of the object.
-_UNCOUNTED = {"poly2d", "index", "manualShape", "manualAttributes"}
-
-
 class Dropped:
     """Counts by kind, in whatever thread."""
 
@@ -53,7 +49,7 @@ class Dropped:
             self.add(CONDITIONS)
         if frame.videoName is not None or frame.frameIndex is not None or frame.timestamp is not None:
             self.add(VIDEO)
-        if isinstance(frame, SourceFrame) and (frame.rest or frame.rest_of_attributes):
+        if isinstance(frame, SourceFrame) and frame.has_more:
             self.add(OTHER_OF_FRAME)
 
     def add_attributes(self, label: Label) -> None:
@@ -61,14 +57,14 @@ class Dropped:
         attributes = label.attributes
         if attributes is not None and (attributes.occluded or attributes.truncated or has_light(attributes)):
             self.add(LABEL_ATTRIBUTES)
-        if isinstance(label, SourceLabel) and label.rest_of_attributes:
+        if isinstance(attributes, SourceAttributes) and attributes.has_more:
             self.add(OTHER_ATTRIBUTES)
 
     def add_polygon(self, label: Label) -> None:
         """Counts a label's polygon, and what else of it Scalabel alone holds."""
         if has_polygon(label):
             self.add(POLYGONS)
-        if isinstance(label, SourceLabel) and not _UNCOUNTED.issuperset(label.rest):
+        if isinstance(label, SourceLabel) and label.has_more:
             self.add(OTHER_FIELDS)
 
     def counts(self) -> dict[str, int]:

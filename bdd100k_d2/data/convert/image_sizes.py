@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from ..image_files import image_size
 from ..image_names import image_stem, images_by_stem, is_image_name
 from ..image_size import check_image_size
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, Label
-from .dropped import has_conditions
 from .source_files import files_through_links
 
 logger = logging.getLogger(__name__)
@@ -62,21 +61,12 @@ def size_of_image(path: Path) -> ImageSize:
 class SizeOptions(NamedTuple):
     """Where sizes come from that frames do not state: the folder of their images, else one ``size`` for all.
 
-    ``assumed`` says that without both they are those of BDD100K's images.
+    ``assumed`` says that without both all frames have the size of BDD100K's, and not only those that are named so.
     """
 
     images: Path | None
     size: ImageSize | None
     assumed: bool
-
-
-def look_official(frames: Iterable[Frame]) -> bool:
-    """Whether one of the frames, or its video, is named as BDD100K's are, or one has the attributes of its frames."""
-    return any(
-        has_conditions(frame.attributes)
-        or any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
-        for frame in frames
-    )
 
 
 def _is_official(frame: Frame) -> bool:
@@ -103,10 +93,11 @@ def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> I
             if size is not None:
                 check_image_size(size.height, size.width, f"{source}: frame {frame.name}: the image")
             else:
-                _check_assumption(frame, beyond, source, options.assumed)
+                official = _is_official(frame)
+                _check_assumption(frame, beyond, source, official or options.assumed)
                 size = ImageSize(WIDTH, HEIGHT)
                 # Frames of BDD100K never state it.
-                taken += not _is_official(frame)
+                taken += not official
             frame.size = size
         yield frame
     if taken:

@@ -146,7 +146,7 @@ def _bitmask_frame(
             attributes=msgspec.convert(
                 {name: bits[i] & bit > 0 for name, bit in ATTRIBUTE_BITS.items()}, LabelAttributes
             ),
-            box2d=Box2D(x, y, x + width - 1, y + height - 1),
+            box2d=Box2D.of_size(x, y, width, height),
             rle=_rle(mask),
         )
         for i, score, mask, (x, y, width, height) in zip(wanted.tolist(), ranked, masks, boxes, strict=True)

@@ -4,12 +4,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from ...atomic import output_errors
 from ...errors import DataError, OutputError, shown
-from ..folders import files_below
+from ...inside import lies_in, refuse_overwriting
 from ..image_names import check_file_name, image_stem
 from ..labels import Frame
 
@@ -22,9 +21,8 @@ def check_new(path: Path, source: Path, overwrite: bool, reads: Sequence[Path] =
     if path.name in ("", ".."):
         raise OutputError(f"{path}: the target is a file or a folder with a name; give one.")
     check_apart(path, [source, *reads])
-    if os.path.realpath(source) in _parents(path):
-        # The next reader of the folder would take it for one of the labels.
-        raise OutputError(f"{path}: lies in the folder that is to be read, {source}; give another place.")
+    # The next reader of a folder would take what lies in it for one of the labels.
+    refuse_overwriting(path, [source])
     if os.path.lexists(path):
         if not overwrite:
             raise OutputError(f"{path}: exists; give another place, or --overwrite to replace it.")
@@ -34,25 +32,9 @@ def check_new(path: Path, source: Path, overwrite: bool, reads: Sequence[Path] =
 
 def check_apart(path: Path, reads: Iterable[Path]) -> None:
     """Raises OutputError if ``path`` is one of the files and folders ``reads``, by whatever link, or holds one."""
-    target = os.path.realpath(path)
-    status = os.stat(path) if os.path.isfile(path) else None  # noqa: PTH113, PTH116, which know no bad names
     for one in reads:
-        same = status is not None and status.st_nlink > 1 and any(map(partial(_is_same, status), _files_of(one)))
-        if same or target in (os.path.realpath(one), *_parents(one)):
+        if (one.is_file() and lies_in(path, one)) or Path(os.path.realpath(one)).is_relative_to(os.path.realpath(path)):
             raise OutputError(f"{path}: would overwrite what is to be read, {one}; give another place.")
-
-
-def _files_of(path: Path) -> list[Path]:
-    return files_below(path) if path.is_dir() else [path]
-
-
-def _is_same(status: os.stat_result, path: Path) -> bool:
-    return os.path.exists(path) and os.path.samestat(status, os.stat(path))  # noqa: PTH110, PTH116, as above
-
-
-def _parents(path: Path) -> list[str]:
-    """The folders that a path lies in, where links lead."""
-    return [os.fspath(parent) for parent in Path(os.path.realpath(path)).parents]
 
 
 @contextmanager

@@ -4,19 +4,20 @@ What the package has no use for is kept unparsed, so that a Scalabel target hold
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ...errors import DataError
+from ..coco import ABSENT
+from ..diagnosis import diagnose
 from ..folders import label_files
 from ..json_file import JSON_ERRORS, read_json
-from ..label_document import FileStatement, lower_attributes, open_document, read_statement, with_size
-from ..labels import Frame, FrameAttributes, Label, LabelAttributes, diagnose, write_frames
+from ..label_document import FileStatement, open_document, read_statement, with_size
+from ..labels import Frame, FrameAttributes, Label, OpenAttributes, lower_attributes, write_frames
 from ..splitter import read_part, split_frames
-from ..unlabelled import SHAPES
 from ..vintages import read_labels
 
 MORE_OF_FILE = "label files whose config (categories, attributes) or groups of frames are not kept"
@@ -28,52 +29,120 @@ Rest = dict[str, msgspec.Raw]
 """The fields of an object in a file, unparsed, that its record does not have."""
 
 
-class SourceLabel(Label, omit_defaults=True, gc=False):
-    """A label, and what else its object and its attributes have in the file."""
+class SourceAttributes(OpenAttributes, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """The attributes of a label, and those of lanes and areas, unparsed."""
 
-    rest: Rest = msgspec.field(default_factory=dict)
-    rest_of_attributes: Rest = msgspec.field(default_factory=dict)
+    areaType: msgspec.Raw = ABSENT  # noqa: N815, as the next ones
+    laneDirection: msgspec.Raw = ABSENT  # noqa: N815
+    laneStyle: msgspec.Raw = ABSENT  # noqa: N815
+    laneTypes: msgspec.Raw = ABSENT  # noqa: N815
 
+    @property
+    def rest(self) -> Rest:
+        """Further attributes."""
+        return {}
 
-class SourceFrame(Frame, omit_defaults=True):
-    """A frame, and what else its object and its attributes have in the file."""
-
-    rest: Rest = msgspec.field(default_factory=dict)
-    rest_of_attributes: Rest = msgspec.field(default_factory=dict)
-
-
-# Records of objects that have nothing but what is read, as most files hold them: there is no rest to look for.
-
-
-class _Attributes(LabelAttributes, forbid_unknown_fields=True, gc=False):
-    pass
+    @property
+    def has_more(self) -> bool:
+        """Whether there is any that `LabelAttributes` does not have."""
+        return _is_any(self.areaType, self.laneDirection, self.laneStyle, self.laneTypes) or bool(self.rest)
 
 
-class _Label(Label, forbid_unknown_fields=True, gc=False):
-    attributes: _Attributes | None = None
+class SourceLabel(Label, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A label, and what else Scalabel has of it, unparsed."""
+
+    attributes: SourceAttributes | None = None
+    index: msgspec.Raw = ABSENT
+    manualShape: msgspec.Raw = ABSENT  # noqa: N815, as the next one
+    manualAttributes: msgspec.Raw = ABSENT  # noqa: N815
+    box3d: msgspec.Raw = ABSENT
+    poly2d: msgspec.Raw = ABSENT
+    graph: msgspec.Raw = ABSENT
+
+    @property
+    def rest(self) -> Rest:
+        """Further fields, which Scalabel does not have."""
+        return {}
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more than its polygon and how it was made is known of the object."""
+        return _is_any(self.box3d, self.graph) or bool(self.rest)
 
 
-class _FrameAttributes(FrameAttributes, forbid_unknown_fields=True, gc=False):
-    pass
+class SourceFrame(Frame, omit_defaults=True, forbid_unknown_fields=True):
+    """A frame, and what else Scalabel has of it, unparsed."""
+
+    attributes: "_FrameAttributes | None" = None
+    labels: list[SourceLabel] | None = None  # type: ignore[assignment]  # only Label's fields are changed
+    url: msgspec.Raw = ABSENT
+    sensor: msgspec.Raw = ABSENT
+    resources: msgspec.Raw = ABSENT
+    sequence: msgspec.Raw = ABSENT
+    intrinsics: msgspec.Raw = ABSENT
+    extrinsics: msgspec.Raw = ABSENT
+
+    @property
+    def rest(self) -> Rest:
+        """Further fields, which Scalabel does not have."""
+        return {}
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything that `Frame` does not have."""
+        if self.rest or (self.attributes is not None and self.attributes.rest):
+            return True
+        return _is_any(self.url, self.sensor, self.resources, self.sequence, self.intrinsics, self.extrinsics)
 
 
-class _Frame(Frame, forbid_unknown_fields=True):
-    attributes: _FrameAttributes | None = None
-    labels: list[_Label] | None = None  # type: ignore[assignment]  # what is read only is not appended to
+class _FrameAttributes(FrameAttributes, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    @property
+    def rest(self) -> Rest:
+        return {}
 
 
-_decode_plain = msgspec.json.Decoder(list[_Frame]).decode
-_decode_frames = msgspec.json.Decoder(list[Frame]).decode
+# Records of objects with fields that the ones above do not have; ``rest`` is set after they were read.
+
+
+class _OpenAttributes(SourceAttributes, forbid_unknown_fields=False, gc=False):
+    rest: Any = None
+
+
+class _OpenLabel(SourceLabel, forbid_unknown_fields=False, gc=False):
+    attributes: _OpenAttributes | None = None
+    rest: Any = None
+
+
+class _OpenFrameAttributes(_FrameAttributes, forbid_unknown_fields=False, gc=False):
+    rest: Any = None
+
+
+class _OpenFrame(SourceFrame, forbid_unknown_fields=False):
+    attributes: _OpenFrameAttributes | None = None
+    labels: list[_OpenLabel] | None = None  # type: ignore[assignment]  # as above
+    rest: Any = None
+
+
+_Open = _OpenFrame | _OpenFrameAttributes | _OpenLabel | _OpenAttributes
+
+_decode_source = msgspec.json.Decoder(list[SourceFrame]).decode
+_decode_open = msgspec.json.Decoder(list[_OpenFrame]).decode
 _decode_objects = msgspec.json.Decoder(list[Rest]).decode
 _decode_object = msgspec.json.Decoder(Rest).decode
-_FRAME, _FRAME_ATTRIBUTES, _LABEL, _LABEL_ATTRIBUTES = (
-    frozenset(record.__struct_fields__) for record in (Frame, FrameAttributes, Label, LabelAttributes)
-)
+_KNOWN = {kind: tuple(key for key in kind.__struct_fields__ if key != "rest") for kind in _Open.__args__}
+
+
+def _is_any(*fields: msgspec.Raw) -> bool:
+    """Whether one of the fields is in the file, with a value."""
+    # Most have none, and looking at each of a million labels takes a second.
+    if fields.count(ABSENT) == len(fields):
+        return False
+    return any(value is not ABSENT and bytes(value) != b"null" for value in fields)
 
 
 def has_polygon(label: Label) -> bool:
     """Whether a label was read with a polygon, which only Scalabel holds."""
-    return isinstance(label, SourceLabel) and bytes(label.rest.get("poly2d", b"")) not in (b"", b"[]")
+    return isinstance(label, SourceLabel) and label.poly2d is not ABSENT and bytes(label.poly2d) not in (b"null", b"[]")
 
 
 def read_scalabel(path: Path, count: Callable[[str], None] | None = None) -> Iterator[Frame]:
@@ -110,22 +179,23 @@ def _read_file(path: Path, count: Callable[[str], None]) -> Iterator[Frame]:
         count(MORE_OF_FILE)
 
 
-def _have_shapes(frames: Iterable[Frame]) -> bool:
+def _have_shapes(frames: Iterable[SourceFrame]) -> bool:
     """Whether a label says where its object is, or at least has nothing that may be meant so."""
     return any(
-        label.box2d or label.rle or not isinstance(label, SourceLabel) or not SHAPES.isdisjoint(label.rest)
+        label.box2d or label.rle or not label.rest or _is_any(label.box3d, label.poly2d, label.graph)
         for frame in frames
         for label in frame.labels or ()
     )
 
 
-def _read_part(path: Path, start: int, end: int, statement: FileStatement) -> list[Frame] | None:
-    content = lower_attributes(read_part(path, start, end))
+def _read_part(path: Path, start: int, end: int, statement: FileStatement) -> list[SourceFrame] | None:
+    content = read_part(path, start, end)
     try:
-        frames: list[Frame] = [*_decode_plain(content)]
+        frames = _decode_source(content)
+        lower_attributes(label for frame in frames for label in frame.labels or ())
     except msgspec.ValidationError:
         try:
-            frames = _with_rest(_decode_frames(content), _objects(content))
+            frames = _with_rest(content)
         except JSON_ERRORS:
             return None
     except JSON_ERRORS:
@@ -134,71 +204,60 @@ def _read_part(path: Path, start: int, end: int, statement: FileStatement) -> li
     return frames
 
 
-def _read_whole(path: Path, count: Callable[[str], None]) -> list[Frame]:
+def _read_whole(path: Path, count: Callable[[str], None]) -> Sequence[Frame]:
     """The frames of a file of any form, which `read_labels` tells and checks."""
     frames = read_labels(path).frames
-    content = lower_attributes(read_json(path))
+    content = read_json(path)
     try:
         document = open_document(content)
         if document.is_coco:
             return frames
         if document.says_more:
             count(MORE_OF_FILE)
-        objects = [_first_release(content)] if document.is_first_release else _objects(document.frames)
+        if document.is_first_release:
+            content = _first_release(content)
+        whole = _with_rest(content if document.is_first_release else document.frames)
     except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error)}") from error
     # The entries of a flat list are boxes, of which no more is known.
-    flat = any(frame.labels for frame in frames) and not any("labels" in one for one in objects)
-    return frames if flat else _with_rest(frames, objects)
+    if any(frame.labels for frame in frames) and not any(frame.labels for frame in whole):
+        return frames
+    for frame, read in zip(whole, frames, strict=True):
+        # The first release has names without an ending, and a size may be stated for the whole file.
+        frame.name, frame.size = read.name, frame.size or read.size
+    return whole
 
 
-def _objects(content: bytes | msgspec.Raw) -> list[Rest]:
-    """The objects of a list, unparsed; UnicodeDecodeError where they are not UTF-8, which the decoder looks over."""
-    if not bytes(content).isascii():
-        bytes(content).decode()
-    return _decode_objects(content)
-
-
-def _first_release(content: bytes) -> Rest:
-    """The frame of a file of the first release, as a later one has it."""
-    (document,) = _objects(b"[" + content + b"]")
+def _first_release(content: bytes) -> bytes:
+    """The list of the frame of a file of the first release, as a later one has it."""
+    document = _decode_object(content)
     (only,) = _decode_objects(document.pop("frames"))
     labels = only.pop("objects", None)
-    return only | document | ({} if labels is None else {"labels": labels})
+    return msgspec.json.encode([only | document | ({} if labels is None else {"labels": labels})])
 
 
-def _with_rest(frames: Iterable[Frame], objects: Iterable[Rest]) -> list[Frame]:
-    return [_source_frame(frame, found) for frame, found in zip(frames, objects, strict=True)]
+def _with_rest(content: bytes | msgspec.Raw) -> list[SourceFrame]:
+    """The frames of a list; UnicodeDecodeError where a key is not UTF-8, which the decoder looks over."""
+    if not bytes(content).isascii():
+        bytes(content).decode()
+    frames = _decode_open(content)
+    for frame, found in zip(frames, _decode_objects(content), strict=True):
+        _add_rest(frame, found)
+        if frame.attributes is not None:
+            _add_rest(frame.attributes, _decode_object(found["attributes"]))
+        if not frame.labels:
+            continue
+        for label, one in zip(frame.labels, _decode_objects(found["labels"]), strict=True):
+            _add_rest(label, one)
+            if label.attributes is not None:
+                _add_rest(label.attributes, _decode_object(one["attributes"]))
+        lower_attributes(frame.labels)
+    return [*frames]
 
 
-def _source_frame(frame: Frame, found: Rest) -> SourceFrame:
-    labels = frame.labels
-    if labels:
-        labels = [
-            _source_label(label, one) for label, one in zip(labels, _decode_objects(found["labels"]), strict=True)
-        ]
-    source = SourceFrame(*msgspec.structs.astuple(frame))
-    source.labels = labels
-    # The first release has fewer fields than its frames.
-    read = {key for key in _FRAME if getattr(frame, key) is not None}
-    source.rest = _rest(found, read)
-    source.rest_of_attributes = _rest_of_attributes(frame, found, _FRAME_ATTRIBUTES)
-    return source
-
-
-def _source_label(label: Label, found: Rest) -> Label:
-    source = SourceLabel(*msgspec.structs.astuple(label))
-    source.rest = _rest(found, _LABEL)
-    source.rest_of_attributes = _rest_of_attributes(label, found, _LABEL_ATTRIBUTES)
-    return source
-
-
-def _rest(found: Rest, known: Collection[str]) -> Rest:
-    return {key: value for key, value in found.items() if key not in known and bytes(value) != b"null"}
-
-
-def _rest_of_attributes(record: Frame | Label, found: Rest, known: Collection[str]) -> Rest:
-    return {} if record.attributes is None else _rest(_decode_object(found["attributes"]), known)
+def _add_rest(record: _Open, found: Rest) -> None:
+    known = _KNOWN[type(record)]
+    record.rest = {key: value for key, value in found.items() if key not in known and bytes(value) != b"null"}
 
 
 def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> None:
@@ -206,27 +265,22 @@ def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> Non
     write_frames(map(_written, frames), path)
 
 
-def _written(frame: Frame) -> Frame | dict[str, Any]:
+def _written(record: Frame) -> Frame | dict[str, Any]:
     """What of a frame is written as JSON: all that was read of it."""
-    if not isinstance(frame, SourceFrame):
-        return frame
-    written = _fields(frame, _FRAME_ATTRIBUTES)
-    if frame.labels is not None:
-        written["labels"] = [_fields(label, _LABEL_ATTRIBUTES) for label in frame.labels]
-    return written
+    return _fields(record) if isinstance(record, _OpenFrame) else record
 
 
-def _fields(record: Frame | Label, of_attributes: frozenset[str]) -> dict[str, Any]:
-    if not isinstance(record, SourceFrame | SourceLabel):
-        return _set_fields(record)
-    fields = _set_fields(record)
-    del fields["rest"], fields["rest_of_attributes"]
-    if record.rest_of_attributes:
-        known = {} if record.attributes is None else _set_fields(record.attributes)
-        fields["attributes"] = known | record.rest_of_attributes
-    return fields | record.rest
-
-
-def _set_fields(record: msgspec.Struct) -> dict[str, Any]:
-    """The fields of a record that are not None, which is what each is without a value."""
-    return {key: value for key in record.__struct_fields__ if (value := getattr(record, key)) is not None}
+def _fields(record: _Open) -> dict[str, Any]:
+    """The fields that have a value, and the rest."""
+    fields: dict[str, Any] = {}
+    for key in _KNOWN[type(record)]:
+        value = getattr(record, key)
+        if value is None or value is ABSENT:
+            continue
+        if key == "labels":
+            value = [*map(_fields, value)]
+        elif key == "attributes":
+            value = _fields(value)
+        fields[key] = value
+    fields |= record.rest
+    return fields

@@ -19,7 +19,6 @@ from ..labels import Frame, Label, each_once
 from ..masks import list_masks
 from .classes import check_category, guess_task
 from .dropped import NO_AREA, Dropped
-from .image_sizes import look_official
 from .mask_reader import bitmask_task, holds_bitmasks, mask_task, read_bitmasks, read_masks
 from .scalabel import has_polygon, read_scalabel
 from .source_files import read_errors
@@ -45,7 +44,7 @@ class LabelSource(NamedTuple):
 
     The task is None of labels without boxes and masks, and where it is not needed of masks of classes of several tasks.
     ``boxes`` says whether labels have boxes, or masks of objects; ``total`` is the number of frames where it is known;
-    ``scored`` says whether the masks have scores, ``official`` whether the frames look like BDD100K's own.
+    ``scored`` says whether the masks have scores.
     """
 
     kind: str
@@ -54,7 +53,6 @@ class LabelSource(NamedTuple):
     frames: Iterator[Frame]
     total: int | None = None
     scored: bool = False
-    official: bool = False
 
 
 def source_kind(path: Path, kind: str | None = None) -> str:
@@ -150,7 +148,7 @@ def open_source(
     objects = task is not None and TASKS[task].form == "bitmasks"
     boxes = not labels or any(one.box2d is not None or (one.rle is not None and objects) for one in labels)
     scored = next((label.score is not None for label in labels if label.rle is not None), False)
-    return LabelSource(kind, task, boxes, frames, total, scored, look_official(first))
+    return LabelSource(kind, task, boxes, frames, total, scored)
 
 
 def _open_pngs(path: Path, kind: str, dropped: Dropped, options: SourceOptions) -> LabelSource:

@@ -17,7 +17,7 @@ class SourceOptions(NamedTuple):
         images: the folder of the images, for their sizes where the labels do not state them, and of YOLO their names.
         size: of all images whose labels do not state it.
         classes: of YOLO, the file of the classes' names.
-        image_ids: of COCO results, the COCO file that has their image ids.
+        image_ids: of COCO results, the COCO file that has their image ids and categories.
         score_file: of bitmasks, the file of the scores of their instances.
     """
 

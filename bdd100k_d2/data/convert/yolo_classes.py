@@ -12,7 +12,7 @@ YAML_SUFFIXES = (".yaml", ".yml")
 CLASS_FILES = (DATA, "data.yml", CLASSES, "obj.names")
 """The files beside or above the labels that names are looked for in, in this order."""
 
-_LARGEST = 1 << 20
+_MOST_BYTES_OF_CLASSES = 1 << 20
 
 
 def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
@@ -48,7 +48,7 @@ def _differ(path: Path, names: list[str]) -> bool:
 def _names_in(classes: Path) -> list[str]:
     if classes.suffix.lower() in YAML_SUFFIXES:
         return _of_document(read_yaml(classes), classes)
-    lines = [line.strip() for line in text_lines(classes, _LARGEST)]
+    lines = [line.strip() for line in text_lines(classes, _MOST_BYTES_OF_CLASSES)]
     while lines and not lines[-1]:
         lines.pop()
     if not all(lines):

@@ -11,7 +11,7 @@ from .source_files import text_lines
 from .splits import splits_in
 from .yolo_parts import IMAGES, LABELS, YoloFrame, images_of_split
 
-_LARGEST = 1 << 28
+_MOST_BYTES_OF_LIST = 1 << 28
 _BYTES_LOOKED_AT = 1 << 12
 
 
@@ -46,7 +46,7 @@ def listed_frames(path: Path, images: Path | None, anywhere: bool) -> Iterator[Y
     # In paths of a list among the labels, "images" stands for their folder.
     bases = [own, own.parent] if own.name == LABELS else [own]
     found = None if images is None else images_below(images_of_split(images, path.stem, None))
-    for number, line in enumerate(text_lines(path, _LARGEST), 1):
+    for number, line in enumerate(text_lines(path, _MOST_BYTES_OF_LIST), 1):
         text = line.strip().replace("\\", "/")
         if not text:
             continue

@@ -14,7 +14,7 @@ from .yolo_parts import YoloFrame
 
 _CUT = "boxes have fractions up to 0.1 % outside of 0 to 1 and are cut off at the edges of their image"
 
-_LARGEST = 1 << 24
+_MOST_BYTES_OF_LABELS = 1 << 24
 # Of fractions that were rounded to six digits, as most tools write them.
 _ROUNDING = 1e-5
 # What trainers let pass.
@@ -57,7 +57,7 @@ def read_yolo(frames: list[YoloFrame], classes: list[str], sizes: YoloSizes, dro
         check_image_size(sizes.size.height, sizes.size.width, "--size: the image")
     for frame in frames:
         size = sizes.find(frame)
-        lines = [] if frame.labels is None else text_lines(frame.labels, _LARGEST)
+        lines = [] if frame.labels is None else text_lines(frame.labels, _MOST_BYTES_OF_LABELS)
         labels = []
         for place, line in enumerate(lines, 1):
             if line.strip():

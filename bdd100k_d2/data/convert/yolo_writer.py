@@ -83,7 +83,7 @@ class YoloWriter:
             where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
             x, y, width, height = coco_mask.toBbox(check_rle(rle, (size.height, size.width), where)).tolist()
             # The mask may be one of nothing.
-            box = Box2D(x, y, x + width - 1, y + height - 1) if width else None
+            box = Box2D.of_size(x, y, width, height) if width else None
         if box is None:
             self._dropped.add(lost.NO_AREA)
             return ""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ...data.coco import is_coco
 from ...data.coco_results import is_results
+from ...data.diagnosis import diagnose
 from ...data.folders import label_files
 from ...data.json_file import JSON_ERRORS, read_json
 from ...data.label_document import open_document
-from ...data.labels import Frame, diagnose
+from ...data.labels import Frame
 from ...data.unlabelled import has_labels_key, shapes_of
 from ...errors import DataError
 

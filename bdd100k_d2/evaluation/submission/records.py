@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from ...data.diagnosis import diagnose
 from ...data.image_names import image_stem
-from ...data.labels import diagnose
+from ...data.json_file import is_json_lines, saved_as
 from ...errors import DataError, shown
 from .members import Defect, Members
 
@@ -127,13 +128,14 @@ def _items(content: bytes, file: str, defects: list[Defect]) -> list[Any]:
     def note(text: str) -> None:
         defects.append(Defect("file", file, None, text))
 
-    if content.startswith(b"\x1f\x8b"):
+    saved = saved_as(content)
+    if saved == "gzip":
         note("is packed by gzip, which the server does not read; unpack it")
         return []
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
+    if saved not in ("utf-8", "utf-8-sig"):
         note("is UTF-16 or UTF-32; the server reads UTF-8 alone: save it so, without a byte-order mark")
         return []
-    if content.startswith(codecs.BOM_UTF8):
+    if saved == "utf-8-sig":
         note("begins with a byte-order mark, which the official loader refuses; save it in UTF-8 without one")
         content = content[len(codecs.BOM_UTF8) :]
     try:
@@ -152,7 +154,7 @@ def _items(content: bytes, file: str, defects: list[Defect]) -> list[Any]:
             note("has lists or objects that lie too deep in each other")
             return []
         except ValueError:
-            note(_JSON_LINES if _is_json_lines(content) else diagnose(content, msgspec.DecodeError(str(error))))
+            note(_JSON_LINES if is_json_lines(content) else diagnose(content, msgspec.DecodeError(str(error))))
             return []
     if isinstance(document, dict):
         return _listed(_frames_of(document, note), note)
@@ -163,14 +165,6 @@ def _items(content: bytes, file: str, defects: list[Defect]) -> list[Any]:
 
 
 _JSON_LINES = "holds a JSON object a line; the server takes one list: put [ and ] around them, and commas between"
-
-
-def _is_json_lines(content: bytes) -> bool:
-    first, _, rest = content.strip().partition(b"\n")
-    try:
-        return isinstance(msgspec.json.decode(first), dict) and rest.lstrip()[:1] == b"{"
-    except _BAD_JSON:
-        return False
 
 
 def _frames_of(document: dict[str, Any], note: Callable[[str], None]) -> list[Any]:

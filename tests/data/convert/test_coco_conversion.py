@@ -386,7 +386,7 @@ def test_bad_files(tmp_path: Path, case: str) -> None:
 
 def test_results_alone_are_named(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]')
-    with pytest.raises(DataError, match=r"r.json: results of image id 1, .* --image-ids"):
+    with pytest.raises(DataError, match=r"r.json: results, whose ids .* --image-ids"):
         run(tmp_path / "r.json", tmp_path / "out.json", "coco")
 
 

@@ -93,7 +93,7 @@ def test_the_source_is_never_the_target(tmp_path: Path) -> None:
         run(source, source, "coco", overwrite=True)
     with pytest.raises(OutputError, match=r"would overwrite what is to be read"):
         run(source, tmp_path, "masks", overwrite=True)
-    with pytest.raises(OutputError, match=r"lies in the folder that is to be read, .*; give another place"):
+    with pytest.raises(OutputError, match="would overwrite or lie in .*, which is only read; choose another place"):
         run(tmp_path, tmp_path / "coco.json", "coco")
 
 
@@ -105,12 +105,14 @@ def test_links_to_the_source_are_the_source(tmp_path: Path) -> None:
     (tmp_path / "hard.json").hardlink_to(source)
     (tmp_path / "folder").symlink_to(tmp_path / "in")
     (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
-    for target in ("link.json", "hard.json", "folder/out.json", "folder/det_val.json", "loop.json"):
+    for target in ("link.json", "hard.json", "folder/out.json", "folder/det_val.json"):
         for one in (source, tmp_path / "in"):
             if one == source and target == "folder/out.json":
                 continue
-            with pytest.raises(OutputError, match="is to be read|exists"):
-                run(one, tmp_path / target, "scalabel", overwrite=target != "loop.json")
+            with pytest.raises(OutputError, match="is to be read|which is only read"):
+                run(one, tmp_path / target, "scalabel", overwrite=True)
+    with pytest.raises(DataError, match="loop.json: no usable path"):
+        run(source, tmp_path / "loop.json", "scalabel", overwrite=True)
     assert source.read_bytes() == before and (tmp_path / "link.json").is_symlink()
     with pytest.raises(OutputError, match=r"folder: would overwrite what is to be read"):
         run(source, tmp_path / "folder", "masks", overwrite=True)

@@ -120,7 +120,6 @@ def test_an_image_that_is_missing_or_no_image(tmp_path: Path) -> None:
 OFFICIAL = (
     Frame("b1c66a42-6f7d68ca.jpg"),
     Frame("b1c66a42-6f7d68ca-0000012.jpg"),
-    Frame("a.jpg", attributes=FrameAttributes("clear")),
     Frame("a.jpg", "b1c66a42-6f7d68ca"),
 )
 
@@ -131,7 +130,7 @@ def test_the_size_of_official_frames_is_known(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, frame: Frame, to: str
 ) -> None:
     labels = [car(Box2D(320, 180, 959, 539))]
-    frames = [Frame("first.jpg"), Frame(frame.name, frame.videoName, frame.attributes, labels=labels)]
+    frames = [Frame("00000000-ffffffff.jpg"), Frame(frame.name, frame.videoName, frame.attributes, labels=labels)]
     run(write(tmp_path, frames), tmp_path / ("y" if to == "yolo" else "c.json"), to)
     if to == "yolo":
         (file,) = (tmp_path / "y/labels/val").glob(f"{Path(frame.name).stem}.txt")
@@ -147,7 +146,11 @@ def test_the_size_of_official_frames_is_known(
 def test_no_size_is_taken_of_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = sources(tmp_path, stated=False)
     found["a video"] = write(tmp_path, [Frame("a.jpg", "my video", FrameAttributes(), labels=[car()])], "v.json")
-    for kind, to in (("scalabel", "yolo"), ("a video", "yolo"), ("coco", "yolo"), ("coco", "coco")):
+    # Others have attributes of these names too, and frames beside BDD100K's.
+    found["weather"] = write(tmp_path, [Frame("a.jpg", attributes=FrameAttributes("clear"), labels=[car()])], "w.json")
+    found["beside"] = write(tmp_path, [Frame("a.jpg", labels=[car()]), Frame("00000000-ffffffff.jpg")], "b.json")
+    kinds = ("scalabel", "a video", "weather", "beside", "coco")
+    for kind, to in (*((kind, "yolo") for kind in kinds), ("coco", "coco")):
         target = tmp_path / ("y" if to == "yolo" else "out.json")
         message = f"{found[kind]}: frame a.jpg does not state its size; give --images with the folder of the images, or"
         with pytest.raises(DataError, match=re.escape(message)):
