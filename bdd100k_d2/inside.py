@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .errors import DataError, OutputError, shown
 
+# Of a file or folder, in bytes.
+_LONGEST_NAME = 255
 # So many folders in folders are looked through for links; a data set has four.
 _DEEPEST = 6
 
@@ -28,7 +30,8 @@ def inside(folder: str | os.PathLike[str], *names: str) -> Path:
 
 def check_plain_name(name: str, where: object) -> None:
     """Raises DataError, which begins with ``where``, unless a name is one of a file or folder and no path."""
-    if name in ("", ".", "..") or any(one in name for one in "/\0"):
+    is_long = len(name.encode(errors="surrogatepass")) > _LONGEST_NAME
+    if is_long or name in ("", ".", "..") or any(one in name for one in "/\0"):
         raise DataError(f"{where}: {shown(repr(name))} is no plain name of a file or folder, and is not used.")
 
 

@@ -9,7 +9,7 @@ from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.inside import inside, lies_in, refuse_overwriting
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\0b", "/"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\0b", "/", "x" * 256, "\ud800" * 86])
 def test_what_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="is no plain name of a file or folder"):
         inside(tmp_path, name)

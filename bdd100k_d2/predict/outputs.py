@@ -10,12 +10,15 @@ import numpy as np
 
 from ..atomic import check_writable
 from ..data.labels import Frame, write_frames
-from ..errors import OutputError
+from ..errors import OutputError, shown
 from ..evaluation.prediction_files import detection_frame, mask_path, scored_frame
 from ..inside import inside, refuse_overwriting
 from ..tasks import TASKS, Task
 from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings
+
+# On Linux.
+_LONGEST_PATH = 4096
 
 
 def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | None, Path | None]:
@@ -95,7 +98,7 @@ def remove_results(folder: Path) -> None:
         for path in results:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{error.filename}: cannot be removed ({error.strerror}).") from error
+        raise OutputError(f"{shown(error.filename, _LONGEST_PATH)}: cannot be removed ({error.strerror}).") from error
 
 
 def write_official_files(
