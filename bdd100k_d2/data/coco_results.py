@@ -19,7 +19,7 @@ import msgspec
 
 from ..errors import DataError, shown
 from .coco import ABSENT, Id, category_name, id_number, read_names
-from .coco_masks import Segmentation, segmentation_mask
+from .coco_masks import Segmentation, box_around, segmentation_mask
 from .diagnosis import DocumentPart, are_objects, diagnose
 from .image_names import image_stem, last_part
 from .json_file import JSON_ERRORS, read_beginning, read_json
@@ -87,7 +87,9 @@ def read_results(path: Path, image_ids: Path | None) -> Iterator[Frame]:
             results = msgspec.json.decode(content, type=list[_Result])
         frames, categories = read_names(image_ids)
         keys = _keys_by_id(results, frames)
-        if keys is None:
+        if keys is not None:
+            _check_numbers(results, keys, frames, path, image_ids)
+        else:
             keys = _keys_by_name(results, frames, path, image_ids)
             categories = _counted(results, categories, path, image_ids)
         found: dict[Id, list[tuple[int, _Result]]] = {key: [] for key in frames}
@@ -123,6 +125,22 @@ def _keys_by_id(results: list[_Result], frames: dict[Id, Frame]) -> list[Id] | N
             return None
         keys.append(key)
     return keys
+
+
+def _check_numbers(
+    results: list[_Result], keys: list[Id], frames: dict[Id, Frame], path: Path, image_ids: Path
+) -> None:
+    """Raises DataError if the image ids may be the numbers in the names of other images, as Ultralytics writes them."""
+    numbers = {_number(image_stem(frame.name)): key for key, frame in frames.items()}
+    if not numbers.keys() >= set(keys) or any(one.file_name is not None for one in results):
+        return
+    for key in keys:
+        other = numbers[key]
+        if other != key:
+            raise DataError(
+                f"{path}: image id {shown(key)} is that of {frames[key].name} in {image_ids}, and the number in the "
+                f"name of {frames[other].name}; write the file_name of its image into each result."
+            )
 
 
 def _keys_by_name(results: list[_Result], frames: dict[Id, Frame], path: Path, image_ids: Path) -> list[Id]:
@@ -206,6 +224,8 @@ def _label(result: _Result, number: int, frame: Frame, categories: dict[Id, str]
                 f"{where}: the mask has {shown(mask.size[0])}x{shown(mask.size[1])} pixels, the image {height}x{width} "
                 "(height x width); write masks in the image's size."
             )
+        if box is None and mask is not None:
+            box = box_around(mask, frame.size, where)
     return Label(number, category, score, box2d=box, rle=mask)
 
 

@@ -1,10 +1,13 @@
 """The files in a user's folder. Hidden ones, such as ``._a.png`` of a Mac or ``.DS_Store``, are none, anywhere."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _JSON, _JSON_LINES = (".json", ".json.gz"), (".jsonl", ".jsonl.gz")
 LABEL_SUFFIXES = (*_JSON, *_JSON_LINES)
@@ -34,6 +37,19 @@ def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
     return [Path(path) for path in sorted(found)]
 
 
+def _label_files(folder: Path, level: str) -> list[Path]:
+    for suffixes in (_JSON, _JSON_LINES):
+        found = [
+            file
+            for suffix in suffixes
+            for file in folder.glob(level + suffix)
+            if not any(part[0] == "." for part in file.relative_to(folder).parts)
+        ]
+        if found:
+            return sorted(found)
+    return []
+
+
 def label_files(path: Path) -> list[Path]:
     """The file itself, or the label files of a folder, else of those in it, by path; DataError without one.
 
@@ -44,13 +60,13 @@ def label_files(path: Path) -> list[Path]:
         return [path]
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
     for level in ("*", "*/*"):
-        for suffixes in (_JSON, _JSON_LINES):
-            found = [
-                file
-                for suffix in suffixes
-                for file in path.glob(level + suffix)
-                if not any(part[0] == "." for part in file.relative_to(path).parts)
-            ]
-            if found:
-                return sorted(found)
+        if found := _label_files(path, level):
+            return found
     raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
+
+
+def warn_of_label_files_below(folder: Path) -> None:
+    """Warns of the files in the folders of ``folder`` that :func:`label_files` leaves out, because some lie in it."""
+    below = _label_files(folder, "*/*")
+    if below and _label_files(folder, "*"):
+        logger.warning("%s: %d label files in the folders in it are not read, as %s.", folder, len(below), below[0])

@@ -26,8 +26,9 @@ _OF_LABELS = {"id", "index", "category", "score", "attributes", "manualShape", "
 # Under these keys a label of Scalabel says where its object is.
 _SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
 
-# Of an object, not of a frame.
-_OF_OBJECTS = _SHAPES | {"category", "score", "bbox"}
+# Of an object, not of a frame: Scalabel's names, and those of other tools and of tables with a row per box.
+_OF_OBJECTS = _SHAPES | {"category", "category_id", "class", "class_id", "label", "score", "confidence", "conf"}
+_OF_OBJECTS |= {"bbox", "box", "bounding_box", "xmin", "x1", "xcenter", "left"}
 
 # In so many bytes of a list its first item begins, however the file is indented.
 _FIRST_ITEM = 1000
@@ -48,9 +49,14 @@ def labelled_frames(frames: list[Frame], content: bytes | msgspec.Raw, path: Pat
     a flat list are gathered in frames.
 
     Raises:
-        DataError: there is no label, or none has a shape, and others stand under keys that are not Scalabel's.
+        DataError: there is no label, or none has a shape, and others stand under keys that are not Scalabel's; or that
+            is so of some of the frames.
     """
-    if not frames or any(label.box2d or label.rle for frame in frames for label in frame.labels or ()):
+    if not frames:
+        return frames
+    if any(label.box2d or label.rle for frame in frames for label in frame.labels or ()):
+        if any(frame.labels is None for frame in frames):
+            _check_some(frames, content, path)
         return frames
     if any(frame.labels for frame in frames):
         _check_shapes(content, path)
@@ -134,6 +140,18 @@ def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: s
         )
 
 
+def _check_some(frames: list[Frame], content: bytes | msgspec.Raw, path: Path) -> None:
+    """Raises DataError if objects of one of the frames without ``labels`` stand under another key."""
+    for frame, raw in zip(frames, msgspec.json.decode(content, type=list[msgspec.Raw]), strict=True):
+        if frame.labels is None:
+            for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
+                if key not in _OF_FRAMES and _are_labels(value):
+                    raise DataError(
+                        f'{path}: frame {shown(frame.name)} has no "labels" but "{shown(key)}", where others have '
+                        "labels; call them the same in all frames."
+                    )
+
+
 def _check_shapes(content: bytes | msgspec.Raw, path: Path) -> None:
     """Raises DataError if no label has a shape of Scalabel's, and some have a key that is not Scalabel's."""
     if next(_shapes(content), None):
@@ -146,7 +164,8 @@ def _check_shapes(content: bytes | msgspec.Raw, path: Path) -> None:
         ((key, count),) = found.most_common(1)
         raise DataError(
             f"{path}: no label has a box (box2d), a mask (rle) or a polygon (poly2d), and {count:,} have "
-            f'"{shown(key)}"; a box is written as "box2d": {"x1", "y1", "x2", "y2"}, in pixels with inclusive corners.'
+            f'"{shown(key)}"; a box is written as "box2d": {{"x1", "y1", "x2", "y2"}}, in pixels with inclusive '
+            "corners."
         )
 
 

@@ -120,7 +120,9 @@ def _read_part(path: Path, start: int, end: int) -> Boxes | None:
     """The frames in a part of a list; None if they are not frames, or bad ones."""
     try:
         with without_collection():
-            return predicted_boxes(decode_frames(read_part(path, start, end)))
+            frames = decode_frames(read_part(path, start, end))
+            # Their objects may stand under another key, for which the general reader looks.
+            return None if any(frame.labels is None for frame in frames) else predicted_boxes(frames)
     except (OSError, *JSON_ERRORS, DataError):
         return None
 

@@ -62,7 +62,7 @@ def test_results_become_the_frames_of_the_coco_file(tmp_path: Path) -> None:
             (0, "car", 0.5, Box2D(10, 20, 39, 59)),
             (2, "pedestrian", 1, Box2D(10, 20, 39, 59)),
         ]
-        assert (b.labels[0].box2d, b.labels[0].rle) == (None, rle_of(MASK))
+        assert (b.labels[0].box2d, b.labels[0].rle) == (Box2D(10, 20, 39, 59), rle_of(MASK))
 
 
 def test_results_are_scored_with_the_ids_of_the_ground_truth(tmp_path: Path) -> None:
@@ -95,10 +95,11 @@ def test_the_command_takes_the_ids(tmp_path: Path) -> None:
         read_predictions(truth, coco(tmp_path))
 
 
-def test_masks_alone_are_no_boxes(tmp_path: Path) -> None:
-    path = results(tmp_path, {"image_id": 3, "category_id": 5, "bbox": None, "segmentation": SEGMENTATION})
-    with pytest.raises(DataError, match='results.json: not one of the 1 predictions has "box2d", but segmentation'):
-        evaluate_files("det", coco(tmp_path), path, workers=1)
+def test_masks_alone_have_boxes_and_boxes_alone_no_masks(tmp_path: Path) -> None:
+    alone = {"category_id": 5, "bbox": None, "segmentation": SEGMENTATION}
+    path = results(tmp_path, *({"image_id": i} | alone for i in (20, 3)))
+    found = evaluate_files("det", coco(tmp_path), path, workers=1)
+    assert summary(found.official)["AP"] == pytest.approx(100)
     boxes = results(tmp_path, {"image_id": 3, "category_id": 5})
     with pytest.raises(DataError, match='results.json: not one of the 1 predictions has "rle", but bbox'):
         evaluate_files("ins_seg", coco(tmp_path, masks=True), boxes, workers=1)
@@ -260,3 +261,19 @@ def test_what_results_are(tmp_path: Path, document: object, found: bool) -> None
 def test_no_results_are_frames_without_labels(tmp_path: Path) -> None:
     frames = list(read_results(write(tmp_path / "x.json", []), coco(tmp_path)))
     assert [frame.labels for frame in frames] == [[], [], []] and isinstance(frames[0], Frame)
+
+
+def test_ids_that_are_the_numbers_of_other_images_are_refused(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "2.jpg"}, {"id": 2, "file_name": "001.jpg"}]
+    ids = coco(tmp_path, annotations=False, images=images)
+    entry: dict[str, Any] = {"image_id": 1, "category_id": 5}
+    with pytest.raises(
+        DataError, match=r"image id 1 is that of 2.jpg in .*coco.json, and the number in the name of 001"
+    ):
+        list(read_results(results(tmp_path, entry), ids))
+    # The name of the file tells, and so do ids that are the numbers of their own images, as COCO's are.
+    first, _ = read_results(results(tmp_path, entry | {"file_name": "2.jpg"}), ids)
+    assert (first.name, len(first.labels or ())) == ("2.jpg", 1)
+    ids = coco(tmp_path, annotations=False, images=[{"id": 1, "file_name": "001.jpg"}, {"id": 2, "file_name": "2.jpg"}])
+    first, _ = read_results(results(tmp_path, entry), ids)
+    assert (first.name, len(first.labels or ())) == ("001.jpg", 1)

@@ -93,3 +93,17 @@ def test_a_folder_of_predictions_is_labels(tmp_path: Path) -> None:
     assert [frame.name for frame in read_labels(tmp_path).frames] == ["a.jpg"]
     assert source_kind(tmp_path) == "scalabel"
     assert [frame.name for frame in read_scalabel(tmp_path)] == ["a.jpg"]
+
+
+def test_label_files_below_others_are_counted_as_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.json", "in/b.json", "in/c.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f'[{{"name": "{name[-6]}.jpg", "labels": []}}]')
+    for read in (lambda: read_labels(tmp_path).frames, lambda: list(read_scalabel(tmp_path))):
+        caplog.clear()
+        assert len(read()) == 1
+        assert caplog.messages == [
+            f"{tmp_path}: 2 label files in the folders in it are not read, as {tmp_path / 'in' / 'b.json'}."
+        ]
+    caplog.clear()
+    assert len(read_labels(tmp_path / "in").frames) == 2 and not caplog.messages

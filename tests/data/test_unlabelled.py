@@ -224,3 +224,40 @@ def test_ground_truth_without_boxes_is_refused(tmp_path: Path) -> None:
     pred = write(tmp_path / "pred.json", [{"name": "a.jpg", "labels": [OBJECT]}])
     with pytest.raises(DataError, match=r"gt.json: not one of the 1 labels has a box \(box2d\); give labels/det_20/"):
         evaluate_files("det", gt, pred, workers=1)
+
+
+@pytest.mark.parametrize("large", (False, True))
+def test_objects_of_some_frames_under_another_key_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    if large:
+        monkeypatch.setattr(box_reader, "_LARGE", 0)
+        monkeypatch.setattr(box_reader, "_PART", 1)
+    label = {"category": "car", "box2d": CORNERS, "score": 0.9}
+    path = write(tmp_path / "p.json", [{"name": "a.jpg", "labels": [label]}, {"name": "b.jpg", "predictions": [label]}])
+    message = 'frame b.jpg has no "labels" but "predictions", where others have labels; call them the same'
+    with pytest.raises(DataError, match=message):
+        evaluate_files("det", truth(tmp_path), path, workers=1)
+    # What is no list of objects is no label.
+    write(path, [{"name": "a.jpg", "labels": [label]}, {"name": "b.jpg", "tags": ["wet"], "cameras": [{"lens": 1}]}])
+    assert len(evaluate_files("det", truth(tmp_path), path, workers=1).official) > 1
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        ({"name": "car", "class": 2, "confidence": 0.9, "box": {"x1": 1, "y1": 1, "x2": 5, "y2": 5}}, "class"),
+        ({"name": "a.jpg", "xmin": 1, "ymin": 1, "xmax": 5, "ymax": 5}, "xmin"),
+        ({"name": "a.jpg", "conf": 0.5, "x": 1}, "conf"),
+    ],
+)
+def test_a_table_with_a_row_per_box_is_refused(tmp_path: Path, row: dict[str, Any], key: str) -> None:
+    path = write(tmp_path / "rows.json", [row, row])
+    with pytest.raises(DataError, match=f'no frame has "labels", and 2 of 2 have "{key}"'):
+        read_labels(path)
+
+
+def test_the_box_that_should_be_written_is_shown(tmp_path: Path) -> None:
+    path = write(tmp_path / "b.json", [{"name": "a.jpg", "labels": [{"category": "car", "bbox": [1, 2, 3, 4]}]}])
+    with pytest.raises(DataError, match=r'a box is written as "box2d": {"x1", "y1", "x2", "y2"}, in pixels'):
+        read_labels(path)

@@ -11,6 +11,7 @@ from bdd100k_d2.errors import DataError
 
 BOX = {"x1": 1, "y1": 2.5, "x2": 3, "y2": 4}
 MASK = {"counts": "04", "size": [2, 2]}
+WHOLE = {"counts": [0, 15360], "size": [96, 160]}
 LANE = {"id": 1, "category": "lane", "poly2d": [{"vertices": [[0, 0]], "types": "L", "closed": False}]}
 FIRST_RELEASE = {
     "name": "0a0a0b1a-7c39d841",
@@ -33,7 +34,14 @@ COCO = {
     ],
     "annotations": [
         {"id": 1, "image_id": 4, "category_id": 7, "bbox": [1, 2.5, 3, 2.5], "iscrowd": 1, "area": 7.5},
-        {"id": 2, "image_id": 4, "category_id": 3, "segmentation": MASK, "score": 0.25, "scalabel_id": "x"},
+        {
+            "id": 2,
+            "image_id": 4,
+            "category_id": 3,
+            "segmentation": {"counts": [0, 15360], "size": [96, 160]},
+            "score": 0.25,
+            "scalabel_id": "x",
+        },
     ],
 }
 
@@ -170,7 +178,7 @@ def test_coco_becomes_frames(tmp_path: Path) -> None:
     assert (a.name, a.size, a.attributes) == ("a.jpg", ImageSize(160, 96), None)
     assert a.labels == [
         Label(1, "motorcycle", attributes=LabelAttributes(crowd=True), box2d=Box2D(1, 2.5, 3, 4)),
-        Label("x", "car", score=0.25, rle=RLE("04", (2, 2))),
+        Label("x", "car", score=0.25, box2d=Box2D(0, 0, 159, 95), rle=RLE("0PP?", (96, 160))),
     ]
 
 
@@ -263,7 +271,10 @@ def coco_with(**changes: object) -> dict:
         (json.dumps([frame("a.jpg")])[:-1] + ",]", "not valid JSON"),
         (json.dumps([frame("a.jpg")]) + " x", "not valid JSON .Extra data"),
         ([frame("a.jpg"), frame("a.jpg")], "frame a.jpg stands twice"),
-        (COCO | {"images": [{"id": i, "file_name": f"{i}/b.jpg"} for i in (4, 5)]}, "frame b.jpg stands twice"),
+        (
+            COCO | {"images": [{"id": i, "file_name": f"{i}/b.jpg"} for i in (4, 5)]},
+            "images 4/b.jpg and 5/b.jpg have one name",
+        ),
         (
             [frame("a.jpg", box("car", score=float("nan")))],
             "frame a.jpg, label .* holds a number that is NaN",

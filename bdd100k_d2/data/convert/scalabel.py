@@ -13,7 +13,7 @@ import msgspec
 from ...errors import DataError
 from ..coco import ABSENT
 from ..diagnosis import diagnose
-from ..folders import label_files
+from ..folders import label_files, warn_of_label_files_below
 from ..json_file import JSON_ERRORS, read_json
 from ..label_document import FileStatement, open_document, read_statement, with_size
 from ..labels import Frame, FrameAttributes, Label, OpenAttributes, lower_attributes, write_frames
@@ -150,6 +150,7 @@ def read_scalabel(path: Path, count: Callable[[str], None] | None = None) -> Ite
 
     Lists of frames are read piece by piece, other forms at once. ``count`` is called with :data:`MORE_OF_FILE`.
     """
+    warn_of_label_files_below(path)
     for file in label_files(path):
         yield from _read_file(file, count or (lambda kind: None))
 
