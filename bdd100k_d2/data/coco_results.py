@@ -29,7 +29,7 @@ from .vintages import read_labels
 logger = logging.getLogger(__name__)
 
 _BEGINNING = 1 << 16
-_FIRST_OBJECT = re.compile(r"\s*\[\s*(?=\{)")
+_FIRST_OBJECT = re.compile(r"\s*(\[?)\s*(?=\{)")
 _ID = re.compile(r'"image_id"\s*:')
 
 _HOW = (
@@ -55,7 +55,7 @@ class _WholeResult(_Result, gc=False):
 
 
 def is_results(path: Path) -> bool:
-    """Whether a file is a list whose first object is a result: it has ``image_id``, and no ``labels``."""
+    """Whether the first object of a file's list, or of its lines, is a result: it has ``image_id``, and no ``labels``."""
     text = read_beginning(path, _BEGINNING).decode(errors="ignore")
     start = _FIRST_OBJECT.match(text)
     if start is None:
@@ -63,8 +63,8 @@ def is_results(path: Path) -> bool:
     try:
         first, _ = json.JSONDecoder().raw_decode(text, start.end())
     except (ValueError, RecursionError):
-        # A mask of many run lengths: only a result can have a key of that name and be so long.
-        return _ID.search(text) is not None and '"labels"' not in text
+        # A mask of many run lengths: only a result can have a key of that name and be so long, but for a COCO file.
+        return bool(start[1]) and _ID.search(text) is not None and '"labels"' not in text
     return "image_id" in first and "labels" not in first
 
 

@@ -277,3 +277,10 @@ def test_ids_that_are_the_numbers_of_other_images_are_refused(tmp_path: Path) ->
     ids = coco(tmp_path, annotations=False, images=[{"id": 1, "file_name": "001.jpg"}, {"id": 2, "file_name": "2.jpg"}])
     first, _ = read_results(results(tmp_path, entry), ids)
     assert (first.name, len(first.labels or ())) == ("001.jpg", 1)
+
+
+def test_results_may_be_json_lines(tmp_path: Path) -> None:
+    path, ids = tmp_path / "results.jsonl", coco(tmp_path)
+    path.write_text("\n".join(json.dumps(BOX | {"image_id": i, "category_id": 5}) for i in (20, 3)))
+    assert is_results(path) and not is_results(ids)
+    assert [len(frame.labels or ()) for frame in read_results(path, ids)] == [1, 1, 0]
