@@ -55,7 +55,7 @@ class _WholeResult(_Result, gc=False):
 
 
 def is_results(path: Path) -> bool:
-    """Whether the first object of a file's list, or of its lines, is a result: it has ``image_id``, and no ``labels``."""
+    """Whether the first object of a list, or of JSON lines, is a result: it has ``image_id``, and no ``labels``."""
     text = read_beginning(path, _BEGINNING).decode(errors="ignore")
     start = _FIRST_OBJECT.match(text)
     if start is None:
