@@ -117,4 +117,6 @@ def _ranked(frame: _Frame, path: Path) -> InstanceScores:
 def _parts(document: object) -> list[DocumentPart] | None:
     if not are_objects(document):
         return None
-    return [DocumentPart(f"frame {item.get('name', f'number {i}')}", item, _Frame) for i, item in enumerate(document)]
+    return [
+        DocumentPart(f"frame {shown(item.get('name', f'number {i}'))}", item, _Frame) for i, item in enumerate(document)
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..atomic import check_writable
 from ..data.labels import Frame, write_frames
-from ..errors import OutputError
+from ..errors import OutputError, shown
 from ..evaluation.prediction_files import detection_frame, mask_path, scored_frame
 from ..inside import inside
 from ..tasks import TASKS, Task
@@ -97,7 +97,7 @@ def remove_results(folder: Path) -> None:
         for path in results:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{error.filename}: cannot be removed ({error.strerror}).") from error
+        raise OutputError(f"{shown(error.filename)}: cannot be removed ({error.strerror}).") from error
 
 
 def write_official_files(
