@@ -24,6 +24,7 @@ from fuzz.mutations import (
 from PIL import Image
 
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
+from bdd100k_d2.data.labels import ImageSize
 
 SHAPE = (48, 64)
 
@@ -384,8 +385,12 @@ def readers() -> dict[str, Reader]:
             80,
         )
     for to, document in (("scalabel", LIST_2018), ("coco", DET), ("yolo", DET), ("masks", _run_lengths(sem_seg))):
+        options = {"size": ImageSize(1280, 720)} if to == "yolo" else {}
         found[f"scalabel to {to}"] = Reader(
-            {"in.json": _json(document)}, {"in.json": json_file}, partial(_convert, source="in.json", to=to), 100
+            {"in.json": _json(document)},
+            {"in.json": json_file},
+            partial(_convert, source="in.json", to=to, **options),
+            100,
         )
     found["coco to scalabel"] = Reader(
         {"in.json": _json(COCO)}, {"in.json": json_file}, partial(_convert, source="in.json", to="scalabel"), 100

@@ -288,6 +288,7 @@ def test_ids_may_be_text(tiny: Path) -> None:
             "'9{90,}...9{90,}' is no annotation",
         ),
         ('[{"name": "a\\u001b.jpg", "labels": [{"id": "x", "score": 1}]}]', r"frame a.x1b.jpg, label number 0"),
+        ('[{"name": "a\\u001b.jpg", "labels": 7}]', r"frame a.x1b.jpg: Expected `array"),
         ('[{"name": "a"}]', "the frame 'a' is not named after an image"),
     ],
 )
