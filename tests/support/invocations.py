@@ -63,7 +63,7 @@ INVOCATIONS = (
     _row("tools/convert_labels.py {gt.json} {OUT}.json --to coco"),
     _row("tools/convert_labels.py {coco.json} {OUT}.json --to scalabel"),
     _row("tools/convert_labels.py {yolo} {OUT}.json --to coco --size 1280x720 --split train"),
-    _row("tools/convert_labels.py {gt.json} {OUT} --to yolo"),
+    _row("tools/convert_labels.py {gt.json} {OUT} --to yolo --size 1280x720"),
     _row("tools/convert_labels.py {rle.json} {OUT} --to masks --task ins_seg"),
     _row("tools/convert_labels.py {masks} {OUT}.json --to scalabel --task sem_seg"),
     _row(
