@@ -55,8 +55,7 @@ def labelled_frames(frames: list[Frame], content: bytes | msgspec.Raw, path: Pat
     if not frames:
         return frames
     if any(label.box2d or label.rle for frame in frames for label in frame.labels or ()):
-        if any(frame.labels is None for frame in frames):
-            _check_some(frames, content, path)
+        check_unlabelled(frames, content, path)
         return frames
     if any(frame.labels for frame in frames):
         _check_shapes(content, path)
@@ -140,8 +139,10 @@ def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: s
         )
 
 
-def _check_some(frames: list[Frame], content: bytes | msgspec.Raw, path: Path) -> None:
+def check_unlabelled(frames: list[Frame], content: bytes | msgspec.Raw, path: Path) -> None:
     """Raises DataError if objects of one of the frames without ``labels`` stand under another key."""
+    if all(frame.labels is not None for frame in frames):
+        return
     for frame, raw in zip(frames, msgspec.json.decode(content, type=list[msgspec.Raw]), strict=True):
         if frame.labels is None:
             for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():

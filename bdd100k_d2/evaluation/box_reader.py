@@ -18,6 +18,7 @@ from ..data.json_file import JSON_ERRORS
 from ..data.label_document import read_statement
 from ..data.labels import decode_frames, is_frame_name, without_collection
 from ..data.splitter import read_part, split_frames
+from ..data.unlabelled import check_unlabelled
 from ..errors import DataError
 from ..parallel import submit, working_processes
 from .boxes import Boxes, join_boxes, predicted_boxes
@@ -120,9 +121,10 @@ def _read_part(path: Path, start: int, end: int) -> Boxes | None:
     """The frames in a part of a list; None if they are not frames, or bad ones."""
     try:
         with without_collection():
-            frames = decode_frames(read_part(path, start, end))
-            # Their objects may stand under another key, for which the general reader looks.
-            return None if any(frame.labels is None for frame in frames) else predicted_boxes(frames)
+            content = read_part(path, start, end)
+            frames = decode_frames(content)
+            check_unlabelled(frames, content, path)
+            return predicted_boxes(frames)
     except (OSError, *JSON_ERRORS, DataError):
         return None
 
