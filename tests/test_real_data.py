@@ -28,6 +28,7 @@ def train_net(root: Path, config: str, out: Path, keys: list[str], flags: tuple[
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["det/faster_rcnn_R_50_FPN_1x", "sem_seg/semantic_fpn_R_50_40k"])
 def test_full_size_models_evaluate_on_the_cpu(real_root: Path, tmp_path: Path, config: str) -> None:
     cfg = bdd100k_d2.get_config(config)

@@ -2,6 +2,7 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 from benchmarks.commands import CommandReport, Measured, run_command_benchmark
 from benchmarks.problem import make_detections
 from benchmarks.process import Usage
@@ -23,6 +24,7 @@ def test_the_report() -> None:
     assert one == {"command": "report.py det", "frames": 10_000, "usage": {"seconds": 61.2, "peak": 1_040_000_000}}
 
 
+@pytest.mark.slow
 def test_every_command_is_measured() -> None:
     start = time.perf_counter()
     report = run_command_benchmark(TOOLS, frames=8, masks=2, train_frames=30)

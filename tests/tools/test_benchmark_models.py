@@ -90,6 +90,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 # The first draws the weights, the second is given them.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "variants"),
     [("run_training_benchmark", "training_variants"), ("run_predicting_benchmark", "predicting_variants")],
