@@ -74,7 +74,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     """
     path = Path(path)
     with without_collection():
-        return _read_folder(path) if path.is_dir() else _read_file(path)
+        return _read_folder(path) if path.is_dir() else labels_in(read_json(path), path)
 
 
 def _read_folder(folder: Path) -> LabelSet:
@@ -83,7 +83,7 @@ def _read_folder(folder: Path) -> LabelSet:
     told: dict[Vintage, Path] = {}
     warn_of_label_files_below(folder)
     for file in label_files(folder):
-        found = _read_file(file)
+        found = labels_in(read_json(file), file)
         for frame in found.frames:
             other = origins.setdefault(frame.name, file)
             if other is not file:
@@ -100,8 +100,8 @@ def _read_folder(folder: Path) -> LabelSet:
     return LabelSet(frames, next(iter(told), Vintage.SCALABEL))
 
 
-def _read_file(path: Path) -> LabelSet:
-    content = read_json(path)
+def labels_in(content: bytes, path: Path) -> LabelSet:
+    """The labels in the ``content`` of the label file ``path``, as `read_json` gives it; errors are `read_labels`'s."""
     try:
         document = open_document(content)
         if document.is_coco:

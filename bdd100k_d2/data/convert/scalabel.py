@@ -18,7 +18,7 @@ from ..json_file import JSON_ERRORS, read_json
 from ..label_document import FileStatement, open_document, read_statement, with_size
 from ..labels import Frame, FrameAttributes, Label, OpenAttributes, lower_attributes, write_frames
 from ..splitter import read_part, split_frames
-from ..vintages import read_labels
+from ..vintages import labels_in
 
 MORE_OF_FILE = "label files whose config (categories, attributes) or groups of frames are not kept"
 """What is counted where a file says more of all its frames than the size of their images."""
@@ -104,32 +104,32 @@ class _FrameAttributes(FrameAttributes, omit_defaults=True, forbid_unknown_field
 # Records of objects with fields that the ones above do not have; ``rest`` is set after they were read.
 
 
-class _OpenAttributes(SourceAttributes, forbid_unknown_fields=False, gc=False):
+class _AttributesWithRest(SourceAttributes, forbid_unknown_fields=False, gc=False):
     rest: Any = None
 
 
-class _OpenLabel(SourceLabel, forbid_unknown_fields=False, gc=False):
-    attributes: _OpenAttributes | None = None
+class _LabelWithRest(SourceLabel, forbid_unknown_fields=False, gc=False):
+    attributes: _AttributesWithRest | None = None
     rest: Any = None
 
 
-class _OpenFrameAttributes(_FrameAttributes, forbid_unknown_fields=False, gc=False):
+class _FrameAttributesWithRest(_FrameAttributes, forbid_unknown_fields=False, gc=False):
     rest: Any = None
 
 
-class _OpenFrame(SourceFrame, forbid_unknown_fields=False):
-    attributes: _OpenFrameAttributes | None = None
-    labels: list[_OpenLabel] | None = None  # type: ignore[assignment]  # as above
+class _FrameWithRest(SourceFrame, forbid_unknown_fields=False):
+    attributes: _FrameAttributesWithRest | None = None
+    labels: list[_LabelWithRest] | None = None  # type: ignore[assignment]  # as above
     rest: Any = None
 
 
-_Open = _OpenFrame | _OpenFrameAttributes | _OpenLabel | _OpenAttributes
+_RecordWithRest = _FrameWithRest | _FrameAttributesWithRest | _LabelWithRest | _AttributesWithRest
 
 _decode_source = msgspec.json.Decoder(list[SourceFrame]).decode
-_decode_open = msgspec.json.Decoder(list[_OpenFrame]).decode
+_decode_with_rest = msgspec.json.Decoder(list[_FrameWithRest]).decode
 _decode_objects = msgspec.json.Decoder(list[Rest]).decode
 _decode_object = msgspec.json.Decoder(Rest).decode
-_KNOWN = {kind: tuple(key for key in kind.__struct_fields__ if key != "rest") for kind in _Open.__args__}
+_KNOWN = {kind: tuple(key for key in kind.__struct_fields__ if key != "rest") for kind in _RecordWithRest.__args__}
 
 
 def _is_any(*fields: msgspec.Raw) -> bool:
@@ -206,9 +206,9 @@ def _read_part(path: Path, start: int, end: int, statement: FileStatement) -> li
 
 
 def _read_whole(path: Path, count: Callable[[str], None]) -> Sequence[Frame]:
-    """The frames of a file of any form, which `read_labels` tells and checks."""
-    frames = read_labels(path).frames
+    """The frames of a file of any form, which `labels_in` tells and checks."""
     content = read_json(path)
+    frames = labels_in(content, path).frames
     try:
         document = open_document(content)
         if document.is_coco:
@@ -241,7 +241,7 @@ def _with_rest(content: bytes | msgspec.Raw) -> list[SourceFrame]:
     """The frames of a list; UnicodeDecodeError where a key is not UTF-8, which the decoder looks over."""
     if not bytes(content).isascii():
         bytes(content).decode()
-    frames = _decode_open(content)
+    frames = _decode_with_rest(content)
     for frame, found in zip(frames, _decode_objects(content), strict=True):
         _add_rest(frame, found)
         if frame.attributes is not None:
@@ -256,7 +256,7 @@ def _with_rest(content: bytes | msgspec.Raw) -> list[SourceFrame]:
     return [*frames]
 
 
-def _add_rest(record: _Open, found: Rest) -> None:
+def _add_rest(record: _RecordWithRest, found: Rest) -> None:
     known = _KNOWN[type(record)]
     record.rest = {key: value for key, value in found.items() if key not in known and bytes(value) != b"null"}
 
@@ -268,10 +268,10 @@ def write_scalabel(frames: Iterable[Frame], path: str | os.PathLike[str]) -> Non
 
 def _written(record: Frame) -> Frame | dict[str, Any]:
     """What of a frame is written as JSON: all that was read of it."""
-    return _fields(record) if isinstance(record, _OpenFrame) else record
+    return _fields(record) if isinstance(record, _FrameWithRest) else record
 
 
-def _fields(record: _Open) -> dict[str, Any]:
+def _fields(record: _RecordWithRest) -> dict[str, Any]:
     """The fields that have a value, and the rest."""
     fields: dict[str, Any] = {}
     for key in _KNOWN[type(record)]:
