@@ -29,7 +29,7 @@ from .vintages import read_labels
 logger = logging.getLogger(__name__)
 
 _BEGINNING = 1 << 16
-_FIRST_OBJECT = re.compile(r"\s*(\[?)\s*(?=\{)")
+_FIRST_OBJECT = re.compile(r"\s*(?:(\[)\s*)?(?=\{)")
 _ID = re.compile(r'"image_id"\s*:')
 
 _HOW = (
