@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .categories import det_class
+from ..tasks import TASKS, Task
 from .folders import visible_files
 from .image_names import check_file_name, image_name, image_stem, images_by_stem, is_image_name
 from .labels import HEIGHT, WIDTH, Frame, ImageSize, without_collection
@@ -69,7 +69,7 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
                 "height": size.height,
                 "width": size.width,
             }
-            dicts.append({**head, "annotations": _annotations(frame, size, labels)})
+            dicts.append({**head, "annotations": _annotations(frame, size, labels, TASKS["det"])})
     message = "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable."
     logger.info(message, labels, len(dicts), vintage.value)
     return dicts
@@ -136,16 +136,13 @@ def check_images(names: Sequence[str], images: Path, origin: str) -> None:
         )
 
 
-def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, Any]]:
+def _annotations(frame: Frame, size: ImageSize, path: Path, task: Task) -> list[dict[str, Any]]:
     annotations = []
     for label in frame.labels or ():
         box = label.box2d
         if box is None:
             continue
-        try:
-            known = det_class(label.category)
-        except DataError as error:
-            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
+        known = task.class_of(label.category, f"{path}: frame {frame.name}, label {label.id}")
         width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
         inside = box.x1 < size.width and box.y1 < size.height and box.x2 >= 0 and box.y2 >= 0
         # A box of one pixel has x2 == x1. Comparisons with NaN are false, so NaN fails here too.

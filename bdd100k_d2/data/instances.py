@@ -17,8 +17,9 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from ..errors import DataError
+from ..tasks import TASKS
 from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
-from .categories import INS_SEG, PAN_SEG, ins_seg_class, pan_seg_id
+from .categories import INS_SEG, PAN_SEG
 from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images, warn_of_left_out
 from .folders import holds
 from .image_names import image_stem
@@ -180,7 +181,7 @@ def _load_run_lengths(labels: Path, images: Path, convert: _FromFrame) -> list[d
 def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     ids, crowds = [], []
     for label, _ in masks:
-        known = ins_seg_class(label.category, f"{path}: frame {frame.name}, label {label.id}")
+        known = TASKS["ins_seg"].class_of(label.category, f"{path}: frame {frame.name}, label {label.id}")
         ids.append(known.index)
         crowds.append(int(known.ignored or label.is_crowd))
     return {"annotations": _annotations([mask for _, mask in masks], ids, crowds)}
@@ -189,9 +190,9 @@ def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: 
 def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
     segments: list[dict[str, Any]] = []
     for label, mask in masks:
-        category = pan_seg_id(label.category, f"{path}: frame {frame.name}, label {label.id}")
-        if category is not None:
-            segments.append(_segment(len(segments) + 1, category, label.is_crowd) | {"segmentation": mask})
+        known = TASKS["pan_seg"].class_if_any(label.category, f"{path}: frame {frame.name}, label {label.id}")
+        if known is not None:
+            segments.append(_segment(len(segments) + 1, known.index + 1, label.is_crowd) | {"segmentation": mask})
     things = [segment for segment in segments if segment["isthing"]]
     keys = ("segmentation", "category_id", "iscrowd")
     return {"annotations": _annotations(*([thing[key] for thing in things] for key in keys)), "segments_info": segments}

@@ -63,7 +63,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     lengths, predictions), the flat list of boxes of 2018 (:mod:`~bdd100k_d2.data.unlabelled`), the per-image files of
     the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool (:mod:`~bdd100k_d2.data.coco`), saved
     in any way that :func:`~bdd100k_d2.data.json_file.read_json` knows. Category names stay;
-    :func:`~bdd100k_d2.data.categories.det_class` maps them. "Occluded" and "Truncated" of some files become "occluded"
+    :attr:`~bdd100k_d2.tasks.Task.label_classes` maps them. "Occluded" and "Truncated" of some files become "occluded"
     and "truncated"; frames get the size that their file's config states. Boxes become corners in pixels, inclusive;
     those of a COCO file that have no area are left out with a warning.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from ..data.categories import DET, DetClass, det_class
+from ..data.categories import DET, LabelClass
 from ..data.folders import visible_files
 from ..data.image_names import check_file_name, image_name, image_stem, images_by_stem
 from ..data.labels import Box2D, Frame, Label
@@ -176,11 +176,8 @@ def _box(label: Label, box: Box2D, path: Path, frame: str) -> Box:
     return Box(corners, category.color, category.name)
 
 
-def _class_of(label: Label, path: Path, frame: str) -> DetClass:
-    try:
-        return det_class(label.category)
-    except DataError as error:
-        raise DataError(f"{path}: frame {frame}: {error}") from None
+def _class_of(label: Label, path: Path, frame: str) -> LabelClass:
+    return TASKS["det"].class_of(label.category, f"{path}: frame {frame}")
 
 
 def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:

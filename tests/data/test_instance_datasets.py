@@ -252,7 +252,7 @@ def test_bad_run_lengths_are_named(tmp_path: Path, images: Path, label: Label, m
 
 def test_a_class_of_another_task(tmp_path: Path, images: Path) -> None:
     write_frames([make_frame("a.jpg", ("traffic sign", LEFT))], tmp_path / "rles.json")
-    with pytest.raises(DataError, match="frame a.jpg, label 0: 'traffic sign' is no category of ins_seg"):
+    with pytest.raises(DataError, match="frame a.jpg, label 0: unknown category 'traffic sign'"):
         load_instances(tmp_path / "rles.json", images)
 
 

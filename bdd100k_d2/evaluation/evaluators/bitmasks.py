@@ -11,6 +11,7 @@ from detectron2.utils import comm
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
 from ...data.image_names import image_name, image_stem
 from ...data.labels import write_frames
+from ...tasks import TASKS
 from .. import prediction_files
 from ..files.instances import matched_bitmasks
 from ..files.matched_frames import match_frames
@@ -18,7 +19,7 @@ from ..files.panoptic import matched_segments
 from ..metrics.instances import FrameMatches, match_instances
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
 from .base import DatasetScores, OfficialEvaluator, Records
-from .truth import BitmaskTruth, CategoryOf, instance_category, panoptic_category
+from .truth import BitmaskTruth
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +30,11 @@ class BitmaskEvaluator(OfficialEvaluator):
     ``truth`` is the ground truth, read image by image; None for a split without public labels.
     """
 
-    category_of: CategoryOf
-
     def __init__(self, dataset_name: str, output_dir: Path) -> None:
         super().__init__(dataset_name, output_dir)
         self.truth: BitmaskTruth | None = None
         if self.label_path is not None:
-            self.truth = BitmaskTruth(self.label_path, self.category_of, self.frames)
+            self.truth = BitmaskTruth(self.label_path, TASKS[self.task], self.frames)
 
     def write(self, pixels: np.ndarray, name: str) -> tuple[Bitmask, Bitmask] | None:
         """Writes the bitmask (H, W, 4) uint8 of an image.
@@ -73,8 +72,6 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
     """Writes ``bitmasks/`` and ``score.json`` and scores them with COCO's twelve scores."""
 
     task = "ins_seg"
-
-    category_of = staticmethod(instance_category)
 
     def _forget(self) -> None:
         self._scores: dict[str, np.ndarray] = {}
@@ -123,8 +120,6 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
     """Writes ``bitmasks/`` and scores them with the panoptic quality."""
 
     task = "pan_seg"
-
-    category_of = staticmethod(panoptic_category)
 
     def _forget(self) -> None:
         self._counts: dict[str, PanopticCounts] = {}

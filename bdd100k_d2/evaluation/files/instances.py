@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.categories import INS_SEG, ins_seg_class
+from ...data.categories import INS_SEG
 from ...data.labels import Frame
 from ...data.rle import areas, overlap
 from ...data.score_file import InstanceScores, rank, read_score_file
@@ -97,7 +97,7 @@ def _frame_masks(frame: Frame, truth: Frame, path: Path, scored: bool) -> tuple[
     labels, classes = [], []
     for label in frame.labels or ():
         where = f"{path}: frame {frame.name}, label {shown(label.id)}"
-        known = ins_seg_class(label.category, where)
+        known = TASKS["ins_seg"].class_of(label.category, where)
         if label.rle is None:
             continue
         if scored and (label.score is None or not math.isfinite(label.score)):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known
+from ...data.categories import PAN_SEG
 from ...data.labels import Frame
 from ...data.rle import overlap
-from ...errors import DataError, shown
+from ...errors import shown
 from ...parallel import map_frames
 from ...tasks import TASKS
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
@@ -68,22 +68,18 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
     labels, ids = [], []
     without_mask = 0
     for label in frame.labels or ():
-        name = label.category or ""
-        if (category_id := PAN_SEG_IDS.get(name)) is not None:
-            without_mask += label.rle is None
-            if label.rle is not None:
-                labels.append(label)
-                ids.append(category_id)
-        elif is_known(name):
-            other_tasks[name] += 1
+        where = f"{path}: frame {frame.name}, label {shown(label.id)}"
+        known = TASKS["pan_seg"].class_if_any(label.category, where)
+        if known is None:
+            other_tasks[label.category or ""] += 1
+        elif label.rle is None:
+            without_mask += 1
         else:
-            raise DataError(
-                f"{path}: frame {frame.name}, label {shown(label.id)}: unknown category {shown(repr(label.category))}. "
-                f"Known are {', '.join(PAN_SEG_IDS)}."
-            )
+            labels.append(label)
+            ids.append(known.index)
     masks = checked_masks(frame, labels, truth, path)
     taking_part = [i for i, label in enumerate(labels) if not label.is_crowd]
-    category = np.array([ids[i] - 1 for i in taking_part], np.int64)
+    category = np.array([ids[i] for i in taking_part], np.int64)
     return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
 
 

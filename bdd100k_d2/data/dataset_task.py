@@ -1,0 +1,35 @@
+"""The task of a registered data set, with the classes that its metadata has."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..tasks import TASKS, Task
+from .categories import Category, own_categories
+
+if TYPE_CHECKING:
+    from detectron2.data import Metadata
+
+EVALUATOR_PREFIX = "bdd100k_"
+"""What an ``evaluator_type`` of this package has before the task's name."""
+
+
+def dataset_task(metadata: "Metadata") -> Task | None:
+    """The task of the data set of ``metadata``: BDD100K's, or one with the classes of the data set.
+
+    It is told by ``evaluator_type``, ``bdd100k_<task>``; None for any other. Classes and colours are those of
+    ``thing_classes`` and ``thing_colors``, of masks those of ``stuff_classes`` and ``stuff_colors``. Of pan_seg they
+    are those of ``stuff_classes``, but for the first, which stands for all things, then those of ``thing_classes``.
+    """
+    kind = str(metadata.get("evaluator_type", ""))
+    task = TASKS.get(kind.removeprefix(EVALUATOR_PREFIX)) if kind.startswith(EVALUATOR_PREFIX) else None
+    if task is None:
+        return None
+    things, stuff = _categories(metadata, "thing"), _categories(metadata, "stuff")
+    if task.form == "boxes" or (task.form == "bitmasks" and task.has_scores):
+        return task.with_classes(things)
+    return task.with_classes(stuff if task.form == "masks" else (*stuff[1:], *things))
+
+
+def _categories(metadata: "Metadata", kind: str) -> Sequence[Category]:
+    names = metadata.get(f"{kind}_classes", None) or ()
+    return own_categories(names, metadata.get(f"{kind}_colors", None), are_things=kind == "thing")
