@@ -182,7 +182,7 @@ def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: 
 
 
 def replace_dataset(name: str, load: Callable[[], list[dict[str, Any]]], fields: dict[str, Any]) -> None:
-    """Registers a data set with its metadata, in place of an earlier one of the name."""
+    """Registers a data set with its metadata, and the name as ``registered_as``, in place of an earlier one."""
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     # Metadata refuses to change a value, so what an earlier registration left goes first.
@@ -190,7 +190,8 @@ def replace_dataset(name: str, load: Callable[[], list[dict[str, Any]]], fields:
         if name in catalog.list():
             catalog.remove(name)
     DatasetCatalog.register(name, load)
-    MetadataCatalog.get(name).set(**fields)
+    # Who copies the metadata for another data set copies this too: it is not the name of that one.
+    MetadataCatalog.get(name).set(**fields | {"registered_as": name})
 
 
 def _load(name: str) -> list[dict[str, Any]]:
