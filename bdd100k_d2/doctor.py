@@ -157,9 +157,9 @@ def check_operators() -> list[Result]:
 
 def check_data(root: Path | None) -> list[Result]:
     """One result per registered data set; `root` holds bdd100k/, None for the one that training uses."""
-    from .data.register import all_splits, default_root, locate
+    from .data.register import all_splits, data_folder, locate
 
-    top = (default_root() if root is None else root) / "bdd100k"
+    top = data_folder(root)
     remedy = "export DETECTRON2_DATASETS=<the folder that holds bdd100k/>; datasets/README.md says what to download"
     if not top.is_dir():
         sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..inside import expanded
 from ..tasks import SPLITS, TASKS, Task
 from .categories import IGNORE_LABEL, Category
 from .datasets import load_det, load_images, load_masks
@@ -78,12 +79,12 @@ def all_splits() -> Iterator[Split]:
 
 def default_root() -> Path:
     """The folder that holds ``bdd100k/``: ``$DETECTRON2_DATASETS``, else ``datasets``; ``~`` is expanded."""
-    return Path(os.environ.get("DETECTRON2_DATASETS") or "datasets").expanduser()
+    return expanded(os.environ.get("DETECTRON2_DATASETS") or "datasets")
 
 
 def data_folder(root: str | os.PathLike[str] | None) -> Path:
     """``<root>/bdd100k``; ``root`` is by default `default_root`."""
-    return (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
+    return (default_root() if root is None else expanded(root)) / "bdd100k"
 
 
 def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
