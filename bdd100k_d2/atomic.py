@@ -47,7 +47,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # What is there may be a link, which would be written through.
-            temporary.unlink(missing_ok=True)
+            if os.path.lexists(temporary):
+                temporary.unlink()
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
