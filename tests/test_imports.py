@@ -22,6 +22,7 @@ LAYERS = (
     (
         "errors",
         "inside",
+        "regular_file",
         "lock",
         "interruption",
         "cli",

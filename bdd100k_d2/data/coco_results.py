@@ -108,7 +108,8 @@ def read_predictions(path: Path, image_ids: Path | None = None) -> list[Frame]:
     Raises:
         DataError: as `read_results` and :func:`~bdd100k_d2.data.vintages.read_labels`, or ``image_ids`` beside labels.
     """
-    if is_results(path):
+    # What a pipe holds nobody knows before it is read, and it can be read but once.
+    if is_results(path) or (image_ids is not None and path.is_fifo()):
         return list(read_results(path, image_ids))
     if image_ids is not None:
         raise DataError(f"{path}: is no list of COCO results, whose ids {image_ids} would name; leave out --image-ids.")

@@ -61,6 +61,8 @@ def label_files(path: Path) -> list[Path]:
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
     for level in ("*", "*/*"):
         if found := _label_files(path, level):
+            if strange := next((file for file in found if not file.is_file()), None):
+                raise DataError(f"{strange}: no file that can be read; mend the link or remove it.")
             return found
     raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
 

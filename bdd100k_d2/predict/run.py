@@ -195,7 +195,8 @@ class SubmissionRun:
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._resume, self._overwrite = resume, overwrite
         check_out_file(path)
-        refuse_overwriting(path, [data_folder(root)])
+        weights = Path(cfg.MODEL.WEIGHTS)
+        refuse_overwriting(path, [data_folder(root), *([weights] if weights.is_file() else [])])
         self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
         self._check_file()
 

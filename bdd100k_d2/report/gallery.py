@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.categories import DET, DetClass, det_class
 from ..data.folders import visible_files
+from ..data.image_files import read_image_file
 from ..data.image_names import check_file_name, image_name, image_stem, images_by_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.masks import check_mask, read_mask
@@ -139,13 +140,8 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
 def _read_image(folder: Path, name: str) -> np.ndarray:
     check_file_name(name, folder)
     path = folder / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path}: the image cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
-        ) from error
-    image = decode_image(content)
+    says = "the image cannot be read ({error}); point --root or DETECTRON2_DATASETS at the data."
+    image = decode_image(read_image_file(path, says))
     if image is None:
         raise DataError(f"{path}: not an image, or damaged; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

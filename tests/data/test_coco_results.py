@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,29 @@ def test_the_command_takes_the_ids(tmp_path: Path) -> None:
         evaluate_files("sem_seg", truth, path, image_ids=truth)
     with pytest.raises(DataError, match=r"gt.json: is no list of COCO results, .*leave out --image-ids"):
         read_predictions(truth, coco(tmp_path))
+
+
+def test_predictions_come_out_of_a_pipe(tmp_path: Path) -> None:
+    """As of `--pred <(cat P)`: it is read once, also where what it holds has to be told."""
+    labels = [{"id": 0, "category": "car", "box2d": {"x1": 10, "y1": 20, "x2": 39, "y2": 59}}]
+    truth = write(tmp_path / "gt.json", [{"name": "a.jpg", "labels": labels}])
+    listed = json.dumps([BOX | {"image_id": 3, "category_id": 5}])
+    scored = json.dumps([{"name": "a.jpg", "labels": [labels[0] | {"score": 0.5}]}])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def evaluated(text: str, image_ids: Path | None = None) -> float:
+        writer = threading.Thread(target=pipe.write_text, args=[text], daemon=True)
+        writer.start()
+        try:
+            return summary(evaluate_files("det", truth, pipe, image_ids=image_ids, workers=1).official)["AP"]
+        finally:
+            writer.join(20)
+
+    assert evaluated(scored) == evaluated(listed, coco(tmp_path)) == pytest.approx(100)
+    assert evaluated('[{"name": "a.jpg", "labels": []}]') == 0
+    with pytest.raises(DataError, match=r"pipe: COCO results, .*\(--image-ids\)"):
+        evaluated(listed)
 
 
 def test_masks_alone_have_boxes_and_boxes_alone_no_masks(tmp_path: Path) -> None:
