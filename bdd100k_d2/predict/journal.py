@@ -16,11 +16,12 @@ from typing import NamedTuple
 import msgspec
 
 from ..atomic import output_errors, write_atomic
+from ..data.folders import RECORD_NAME
 from ..errors import ConfigError, DataError, OutputError, shown
 from ..inside import check_plain_name, inside
 from ..tasks import TASKS
 
-FILE_NAME = "frames.jsonl"
+FILE_NAME = RECORD_NAME
 # In place of the descriptor of an open file.
 _CLOSED = -1
 # What a damaged line or a file that cannot be read raises.
