@@ -17,12 +17,13 @@ from typing import NamedTuple
 import msgspec
 
 from ..atomic import atomic_path, output_errors, write_atomic
+from ..data.folders import RECORD_NAME
 from ..errors import ConfigError, DataError, OutputError, shown
 from ..inside import check_plain_name, inside
 from ..regular_file import check_regular_file
 from ..tasks import TASKS
 
-FILE_NAME = "frames.jsonl"
+FILE_NAME = RECORD_NAME
 # In place of the descriptor of an open file.
 _CLOSED = -1
 # What a damaged line or a file that cannot be read raises.

@@ -304,6 +304,23 @@ def test_ids_that_are_the_numbers_of_other_images_are_refused(tmp_path: Path) ->
     assert (first.name, len(first.labels or ())) == ("001.jpg", 1)
 
 
+def test_categories_of_images_whose_ids_are_their_numbers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Ultralytics counts categories from 0, and names the images in its later versions."""
+    categories = [{"id": i, "name": name} for i, name in enumerate(("pedestrian", "rider", "car"), 1)]
+    ids = coco(tmp_path, annotations=False, images=[{"id": 1, "file_name": "001.jpg"}], categories=categories)
+
+    def read(**entry: object) -> str:
+        caplog.clear()
+        (frame,) = read_results(results(tmp_path, {"image_id": 1} | entry), ids)
+        return frame.labels[0].category
+
+    with pytest.raises(DataError, match=r"its category ids \(2\) may count from 0 or from 1"):
+        read(category_id=2, file_name="001.jpg")
+    assert read(category_id=0) == "pedestrian" and "0 is pedestrian, 1 is rider, 2 is car" in caplog.text
+    assert read(category_id=2) == "rider" and "if they count from 0, as Ultralytics', write" in caplog.text
+    assert read(category_id=3) == "car" and not caplog.text
+
+
 def test_results_may_be_json_lines(tmp_path: Path) -> None:
     path, ids = tmp_path / "results.jsonl", coco(tmp_path)
     path.write_text("\n".join(json.dumps(BOX | {"image_id": i, "category_id": 5}) for i in (20, 3)))

@@ -40,7 +40,7 @@ def check_instances(members: Members, frames: Collection[str], size: tuple[int, 
     pairs, unmatched = match_files(files, frames)
     defects += unmatched
     scores: dict[str, np.ndarray] = {}
-    for name, labels in read_records(members, score_file, frames, ScoredInstance, defects, by_stem=True):
+    for name, labels in read_records(members, score_file, frames, ScoredInstance, defects, of_bitmasks=True):
         scores[name] = np.array([label.index for label in labels], np.int64)
         if not np.isfinite([label.score for label in labels]).all():
             defects.append(Defect("score", score_file, name, "a score is not finite"))
