@@ -173,7 +173,7 @@ class SubmissionRun:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Finds the images of the split below ``root``/bdd100k; see `data.register.default_root`.
+        """Finds the images of the split below ``root``/bdd100k; see `data.root.default_root`.
 
         The results of the frames go into a folder beside the file, ``<name>_<task>_frames``; ``resume`` goes on with
         those in it, ``overwrite`` replaces them. A file at ``path`` is replaced with ``overwrite``, and with ``resume``

@@ -13,6 +13,7 @@ from ..data.folders import visible_files
 from ..data.image_names import check_file_name, image_name, image_stem, images_by_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.masks import check_mask, read_mask
+from ..data.root import data_remedy
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
@@ -103,7 +104,7 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
     stems = _stems(evaluation.predictions)
     if labels is not None:
         if not labels.is_dir():
-            raise DataError(f"{labels}: no such folder of masks; point --root or DETECTRON2_DATASETS at the data.")
+            raise DataError(f"{labels}: no such folder of masks; {data_remedy()}.")
         # The folder may hold masks of another split that was predicted before.
         stems &= _stems(labels)
     if not stems:
@@ -142,9 +143,7 @@ def _read_image(folder: Path, name: str) -> np.ndarray:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: the image cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
-        ) from error
+        raise DataError(f"{path}: the image cannot be read ({error.strerror}); {data_remedy()}.") from error
     image = decode_image(content)
     if image is None:
         raise DataError(f"{path}: not an image, or damaged; download it again.")

@@ -72,7 +72,7 @@ def check_split_submission(
         task: a key of `CHECKS`.
         path: what is to be uploaded; see :func:`check_submission`.
         split: "train", "val" or "test".
-        root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
+        root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.root.default_root`.
 
     Returns:
         What is wrong, empty for a sound submission, and the number of images in the split.
