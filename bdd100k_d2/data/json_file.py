@@ -14,6 +14,7 @@ import msgspec
 
 from ..errors import DataError
 from ..regular_file import check_regular_file
+from .root import data_remedy
 
 JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that is not what it should be: the last two for bytes that are not UTF-8 in a text,
@@ -38,22 +39,21 @@ def saved_as(content: bytes) -> str:
     return "gzip" if content.startswith(_GZIP) else json.detect_encoding(content)
 
 
-def read_content(
-    path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
-) -> bytes:
-    """The bytes of a file as they are, which ``what`` and ``remedy`` speak of; DataError where it cannot be read."""
+def read_content(path: Path, what: str = "label file", remedy: str | None = None) -> bytes:
+    """The bytes of a file as they are; DataError where it cannot be read, which calls it ``what``.
+
+    The error ends in ``remedy``, by default that of :func:`~.root.data_remedy`.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise OSError(errno.EINVAL, "it is a device")
         return _read_pipe(path) if stat.S_ISFIFO(mode) else path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy}.") from error
+        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy or data_remedy()}.") from error
 
 
-def read_json(
-    path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
-) -> bytes:
+def read_json(path: Path, what: str = "label file", remedy: str | None = None) -> bytes:
     """The text of a JSON file in UTF-8; of JSON lines, one object on each line, it is the list of them.
 
     It is told by its first bytes how a file was saved. That the text is JSON is left to who decodes it.

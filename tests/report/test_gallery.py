@@ -206,7 +206,7 @@ def no_predictions(root: Path, folder: Path) -> None:
     [
         (small_mask, r"val0\.png: the mask has 640x360 pixels, the image val0\.jpg 1280x720"),
         (wrong_id, r"val0\.png: the mask holds the ids \[31\]"),
-        (no_labels, r"masks/val: no such folder of masks; point --root"),
+        (no_labels, r"masks/val: no such folder of masks; check the path, or point --root or DETECTRON2_DATASETS"),
         (no_predictions, r"inference/masks: no mask of a frame of bdd100k_sem_seg_val; evaluate again"),
     ],
 )

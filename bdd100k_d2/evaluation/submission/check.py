@@ -9,6 +9,7 @@ from ...data.datasets import load_images
 from ...data.register import locate
 from ...errors import ConfigError, DataError
 from ...parallel import cores
+from ...tasks import TASKS
 from .bitmasks import check_instances, check_panoptic
 from .lists import check_detections
 from .masks import check_mask_files
@@ -65,13 +66,13 @@ def check_submission(
 def check_split_submission(
     task: str, path: str | os.PathLike[str], split: str = "test", root: str | os.PathLike[str] | None = None
 ) -> tuple[list[Defect], int]:
-    """Checks a submission for every image of a split.
+    """Checks a submission for every image of a released split.
 
     Args:
         task: a key of `CHECKS`.
         path: what is to be uploaded; see :func:`check_submission`.
         split: "train", "val" or "test".
-        root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.register.default_root`.
+        root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.root.default_root`.
 
     Returns:
         What is wrong, empty for a sound submission, and the number of images in the split.
@@ -81,8 +82,21 @@ def check_split_submission(
         DataError: the split's images are not there, or ``path`` cannot be opened.
     """
     try:
-        images = locate(f"bdd100k_{task}_{split}", root).images
+        images = locate(f"bdd100k_{task}_{split}", root).present().images
     except KeyError as error:
         raise ConfigError(str(error.args[0])) from None
     frames = [one["image_id"] for one in load_images(images)]
-    return check_submission(task, Path(path), frames, processes=cores()), len(frames)
+    return check_frames_of_split(task, path, split, images, frames), len(frames)
+
+
+def check_frames_of_split(
+    task: str, path: str | os.PathLike[str], split: str, images: Path, frames: Collection[str]
+) -> list[Defect]:
+    """As :func:`check_split_submission`; ``frames`` are those in the split's folder ``images``.
+
+    Where that folder lacks images of the release, or has others beside them, no submission of them is complete.
+    """
+    there, wanted = len(frames), TASKS[task].counts[split].images
+    text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
+    incomplete = [] if there == wanted else [Defect("split", str(images), None, text)]
+    return incomplete + check_submission(task, path, frames, processes=cores())
