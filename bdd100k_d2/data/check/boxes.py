@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...tasks import Task
 from ..categories import DET_CLASSES
 from ..image_names import check_file_name
@@ -45,7 +45,7 @@ class BoxTable(NamedTuple):
     def name(self, box: int) -> str:
         """A box in words, for a finding."""
         label, (x1, y1, x2, y2) = self.labels[box], self.corners[box].tolist()
-        where = f"{self.frames[self.frame[box]].name}, label {label.id} ({label.category})"
+        where = f"{self.frames[self.frame[box]].name}, label {shown(label.id)} ({shown(label.category)})"
         return f"{where}: ({x1:g}, {y1:g}) to ({x2:g}, {y2:g})"
 
 
@@ -125,7 +125,7 @@ def read_det(path: Path, findings: Findings, kind: str = "unusable label file") 
         findings.add(kind, path, without_path(error, path))
         return None
     without_box = [
-        f"{frame.name}, label {label.id} ({label.category})"
+        f"{frame.name}, label {shown(label.id)} ({shown(label.category)})"
         for frame in frames
         for label in frame.labels or ()
         if label.box2d is None and label.category in _CLASS

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, shown
 from ...tasks import TASKS
 from ..coco import is_coco, read_coco
 from ..coco_results import is_results, read_results
@@ -197,7 +197,7 @@ def _checked(frames: Iterable[Frame], path: Path, dropped: Dropped) -> Iterator[
 
 def _is_kept(label: Label, frame: Frame, path: Path, dropped: Dropped) -> bool:
     """Whether there is anything of a label; a box without an area is taken off it."""
-    where = f"{path}: frame {frame.name}, label {label.id}"
+    where = f"{path}: frame {frame.name}, label {shown(label.id)}"
     check_category(label.category, where)
     box = label.box2d
     if box is None:

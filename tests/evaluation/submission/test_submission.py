@@ -191,6 +191,12 @@ def test_bad_instances(edit: Callable[[Path], object], expected: str, ins_seg: P
         assert found.startswith(expected)
 
 
+def test_an_index_that_no_number_of_an_array_has(ins_seg: Path) -> None:
+    edit_scores(ins_seg, lambda f: f[1]["labels"].append({"index": 10**30, "score": 1}))
+    (found,) = texts(check("ins_seg", ins_seg))
+    assert found.startswith("instance: bitmasks/b.png: b.jpg: 1 instances (4294967296) of score.json have no pixel")
+
+
 def test_instances_by_id_instead_of_index(ins_seg: Path) -> None:
     edit_scores(ins_seg, lambda f: f[2].update(labels=[{"id": "1", "score": 0.5}]))
     label, instances = texts(check("ins_seg", ins_seg))
