@@ -19,9 +19,10 @@ from ..data.register import data_folder, locate
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, OutputError
 from ..evaluation.prediction_files import write_submission
-from ..evaluation.submission import Defect, check_frames_of_split
+from ..evaluation.submission import Defect, check_submission, incomplete_split
 from ..inside import refuse_overwriting
 from ..lock import locked
+from ..parallel import cores
 from ..tasks import TASKS
 from .frame_result import class_indices
 from .inputs import InputImages, InputVideo
@@ -222,7 +223,9 @@ class SubmissionRun:
             self._check_file()
             self._write(summary)
         frames = list(self._source.paths)
-        return check_frames_of_split(self._task.name, self._path, self._split, self._images, frames), summary
+        incomplete = incomplete_split(self._task.name, self._split, self._images, frames)
+        defects = check_submission(self._task.name, self._path, frames, processes=cores())
+        return ([] if incomplete is None else [incomplete]) + defects, summary
 
     def _digests(self) -> list[str]:
         path = self._folder / _DIGEST

@@ -1,5 +1,6 @@
 """Is a submission complete and well formed? Asked before it is uploaded, because servers grant few tries."""
 
+import logging
 import os
 from collections.abc import Callable, Collection
 from functools import partial
@@ -14,6 +15,8 @@ from .bitmasks import check_instances, check_panoptic
 from .lists import check_detections
 from .masks import check_mask_files
 from .members import Defect, Members, close_archive, open_members
+
+logger = logging.getLogger(__name__)
 
 CHECKS: dict[str, Callable[[Members, Collection[str], tuple[int, int], int], list[Defect]]] = {
     "det": check_detections,
@@ -75,7 +78,8 @@ def check_split_submission(
         root: holds ``bdd100k/``; default: :func:`~bdd100k_d2.data.root.default_root`.
 
     Returns:
-        What is wrong, empty for a sound submission, and the number of images in the split.
+        What is wrong, empty for a sound submission, and the number of images in the split. A warning tells of a split
+        whose images are not all there.
 
     Raises:
         ConfigError: no such split.
@@ -86,17 +90,17 @@ def check_split_submission(
     except KeyError as error:
         raise ConfigError(str(error.args[0])) from None
     frames = [one["image_id"] for one in load_images(images)]
-    return check_frames_of_split(task, path, split, images, frames), len(frames)
+    incomplete = incomplete_split(task, split, images, frames)
+    if incomplete is not None:
+        logger.warning("%s: %s.", incomplete.file, incomplete.text)
+    return check_submission(task, path, frames, processes=cores()), len(frames)
 
 
-def check_frames_of_split(
-    task: str, path: str | os.PathLike[str], split: str, images: Path, frames: Collection[str]
-) -> list[Defect]:
-    """As :func:`check_split_submission`; ``frames`` are those in the split's folder ``images``.
+def incomplete_split(task: str, split: str, images: Path, frames: Collection[str]) -> Defect | None:
+    """What is wrong where the split's folder ``images``, with the images ``frames``, has not what the release has.
 
-    Where that folder lacks images of the release, or has others beside them, no submission of them is complete.
+    No submission of such frames is one that the server takes.
     """
     there, wanted = len(frames), TASKS[task].counts[split].images
     text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
-    incomplete = [] if there == wanted else [Defect("split", str(images), None, text)]
-    return incomplete + check_submission(task, path, frames, processes=cores())
+    return None if there == wanted else Defect("split", str(images), None, text)
