@@ -46,6 +46,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary = path.with_name(f".{beginning}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # What is there may be a link, which would be written through.
+            if os.path.lexists(temporary):
+                temporary.unlink()
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -137,7 +140,8 @@ def check_writable(folder: Path, remedy: str) -> None:
     probe = folder / f".write_test_{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
+        probe.unlink(missing_ok=True)
+        probe.touch(exist_ok=False)
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: the output folder cannot be written ({error.strerror}); {remedy}.") from error

@@ -75,6 +75,7 @@ def command(failed: int = 1, interrupted: str = "stopped", level: int | None = l
     reads standard output may leave before its end: that is no error. ``level`` None is for a command that sets up
     logging by itself.
     """
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -108,10 +109,30 @@ def say(text: object = "") -> None:
         _flush()
 
 
+def _open_closed_streams() -> None:
+    """Standard output and error that are closed, as a service's may be, become streams that lead nowhere."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            # It gets the lowest descriptor that is free, which is the stream's own, so that no file gets that.
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number and not _is_open(number):
+                os.dup2(null, number)
+                os.close(null)
+                null = number
+            setattr(sys, name, open(null, "w", closefd=False))  # noqa: SIM115, to the end
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 def _flush() -> None:
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         _give_up_output(error)
 
@@ -129,7 +150,9 @@ class _PrintableFormatter(logging.Formatter):
 
 
 # What the system says of itself, without a file.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
+# What it says of a library that has no room, in an ImportError.
+_NO_ROOM = ("failed to map segment", "cannot allocate memory")
 
 
 def _told(error: Exception) -> str | None:
@@ -137,7 +160,8 @@ def _told(error: Exception) -> str | None:
     message = user_message(error)
     if message is not None:
         return message
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    no_room = isinstance(error, ImportError) and any(text in str(error).lower() for text in _NO_ROOM)
+    if no_room or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         detail = str(error).partition("\n")[0]
         return (
             f"not enough memory{detail and f' ({detail})'}; try fewer --workers where there are any, or less at once."
@@ -145,7 +169,17 @@ def _told(error: Exception) -> str | None:
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return f"{where}{error.strerror}."
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        return "the current folder no longer exists; change to another one."
     return None
+
+
+def _is_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True
 
 
 def refuse_inside_data(parser: ArgumentParser, data: Path, *paths: Path | None) -> None:

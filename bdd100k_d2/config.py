@@ -247,10 +247,13 @@ def _read_config(path: Path, above: tuple[Path, ...], read: list[Path]) -> dict[
     read.append(place)
     if len(read) > _MOST_BASES:
         raise ConfigError(f"{path}: has more than {_MOST_BASES} files as _BASE_; take some out.")
+    of = f", the _BASE_ of {above[-1]}" if above else ""
+    if above and path.is_fifo():
+        # One that the user names may be meant, as `<(...)`.
+        raise ConfigError(f"{path}: not a usable config{of}: a pipe, which may never be written; give a file.")
     try:
         document = read_yaml(path)
     except DataError as error:
-        of = f", the _BASE_ of {above[-1]}" if above else ""
         raise ConfigError(f"{path}: not a usable config{of}: {str(error).removeprefix(f'{path}: ')}") from error
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise ConfigError(f"{path}: not a usable config: keys with values are expected, as MODEL or SOLVER.")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .data.register import Split
 
 OLDEST_PYTHON = (3, 10)
+# Where `make demo` draws.
+_SAMPLE = Path("datasets/sample")
 # Distribution and module of the other libraries that the package imports.
 LIBRARIES = (
     ("numpy", "numpy"),
@@ -157,13 +159,17 @@ def check_operators() -> list[Result]:
 
 def check_data(root: Path | None) -> list[Result]:
     """One result per registered data set; `root` holds bdd100k/, None for the one that training uses."""
-    from .data.register import all_splits, default_root, locate
+    from .data.register import all_splits, data_folder, locate
 
-    top = (default_root() if root is None else root) / "bdd100k"
-    remedy = "export DETECTRON2_DATASETS=<the folder that holds bdd100k/>; datasets/README.md says what to download"
+    top = data_folder(root)
+    readme = "datasets/README.md says what to download"
     if not top.is_dir():
-        sample = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
-        return [Result("data", "warn", f"no folder {top.absolute()}", f"{remedy}; {sample}")]
+        there = (_SAMPLE / "bdd100k/sample.json").is_file()
+        drawn = f"or draw sample data: python datasets/make_sample.py --out {_SAMPLE} --train 64 --val 16"
+        sample = f"or take the sample data: export DETECTRON2_DATASETS={_SAMPLE}" if there else drawn
+        export = "export DETECTRON2_DATASETS=<the folder that holds bdd100k/>"
+        return [Result("data", "warn", f"no folder {top.absolute()}", f"{export}; {readme}; {sample}")]
+    remedy = f"needed for this data set alone; {readme} and where to unpack it"
     return [check_split_folders(locate(row.name, root).present(), remedy) for row in all_splits()]
 
 
@@ -171,9 +177,10 @@ def check_split_folders(split: Split, remedy: str) -> Result:
     """Whether the folder of images of a data set and its labels are there."""
     from .data.folders import visible_files
 
-    missing = [str(path) for path in (split.images, split.labels) if path is not None and not path.exists()]
+    wanted = (("images", split.images), ("labels", split.labels))
+    missing = [f"no {what} {path}" for what, path in wanted if path is not None and not path.exists()]
     if missing:
-        return Result(split.name, "warn", f"not there: {', '.join(missing)}", remedy)
+        return Result(split.name, "warn", ", ".join(missing), remedy)
     try:
         count = sum(1 for _ in visible_files(split.images))
     except OSError as error:

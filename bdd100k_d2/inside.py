@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .errors import DataError, OutputError, shown
+from .errors import ConfigError, DataError, OutputError, shown
 
 # Of a file or folder, in bytes.
 _LONGEST_NAME = 255
@@ -26,6 +26,14 @@ def inside(folder: str | os.PathLike[str], *names: str) -> Path:
             f"{path}: a link leads out of {folder}; replace it by what it leads to, or choose another output folder."
         )
     return path
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with its ``~`` or ``~name`` as a home folder; ConfigError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{shown(os.fspath(path))}: there is no such home folder; write the path in full.") from None
 
 
 def check_plain_name(name: str, where: object) -> None:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from bdd100k_d2.atomic import write_atomic
+from bdd100k_d2.atomic import check_writable, write_atomic
 from bdd100k_d2.errors import OutputError
 
 
@@ -91,3 +91,28 @@ def test_a_folder_below_dev_has_files_of_its_own() -> None:
         with path.open() as open_before:
             write_atomic(path, "new")
             assert path.read_text() == "new" and open_before.read() == "old" and path.stat().st_ino != first
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "pipe"])
+def test_what_has_the_temporary_name_is_not_written_through(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for name in (f".a.json.{os.getpid()}.tmp", f".write_test_{os.getpid()}"):
+        if kind == "pipe":
+            os.mkfifo(tmp_path / name)
+        elif kind == "hard link":
+            os.link(tmp_path / "mine", tmp_path / name)
+        else:
+            (tmp_path / name).symlink_to(tmp_path / ("mine" if kind == "link" else "new"))
+    before = (tmp_path / "mine").stat().st_mtime_ns
+    write_atomic(tmp_path / "a.json", "new")
+    check_writable(tmp_path, "choose another")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "mine"]
+    assert (tmp_path / "a.json").read_text() == "new" and not (tmp_path / "a.json").is_symlink()
+    assert (tmp_path / "mine").read_text() == "mine" and (tmp_path / "mine").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_the_temporary_name_stays(tmp_path: Path) -> None:
+    (tmp_path / f".a.json.{os.getpid()}.tmp").mkdir()
+    with pytest.raises(OutputError, match=r"a\.json: cannot be written \(Is a directory\)"):
+        write_atomic(tmp_path / "a.json", "new")
+    assert [path.name for path in tmp_path.iterdir()] == [f".a.json.{os.getpid()}.tmp"]

@@ -1,3 +1,4 @@
+import errno
 import importlib
 import logging
 import os
@@ -13,6 +14,7 @@ from support import ROOT
 
 from bdd100k_d2.cli import command, count, of_the_checkout, path, positive, refuse_inside_data, share, workers
 from bdd100k_d2.errors import DataError, printable, shown
+from bdd100k_d2.inside import expanded
 from bdd100k_d2.interruption import INTERRUPTED
 
 
@@ -199,3 +201,28 @@ def test_a_copied_command_names_it_too(tmp_path: Path) -> None:
         [sys.executable, tool, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{MISSING}\n")
+
+
+def test_what_the_system_says_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, message in (
+        (OSError(errno.EFBIG, "File too large"), "error: File too large."),
+        (ImportError("libopenblas.so: failed to map segment from shared object"), "error: not enough memory"),
+    ):
+        with pytest.raises(SystemExit, match=message), command():
+            raise error
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with (
+        pytest.raises(SystemExit, match="error: the current folder no longer exists; change to another one"),
+        command(),
+    ):
+        Path.cwd()
+
+
+def test_a_home_that_is_nobodys_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(SystemExit, match="^error: ~nobody-here/x: there is no such home folder; write the path in full"),
+        command(),
+    ):
+        expanded("~nobody-here/x")

@@ -1,3 +1,4 @@
+import os
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -140,6 +141,11 @@ def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
         load_config(path)
     path.write_text("_BASE_: missing.yaml\n")
     with pytest.raises(ConfigError, match=r"missing\.yaml: not a usable config, the _BASE_ of .*mine\.yaml"):
+        load_config(path)
+    os.mkfifo(tmp_path / "missing.yaml")
+    with pytest.raises(
+        ConfigError, match=r"the _BASE_ of .*mine\.yaml: a pipe, which may never be written; give a file"
+    ):
         load_config(path)
     with pytest.raises(ConfigError, match=r"no config file: no such config; give one with --config-file"):
         load_config("")

@@ -1,9 +1,14 @@
 """What the documents for developers name is there."""
 
 import re
+from pathlib import Path
 
 import pytest
 from support import ROOT
+from support.frames import write_image
+from support.prediction_models import detector
+
+import bdd100k_d2
 
 DOCUMENTS = ("CONTRIBUTING.md", "README.md", "docs/ARCHITECTURE.md", "docs/EVALUATION.md", "docs/GETTING_STARTED.md")
 # A folder or file in backticks, as `data/convert/` or `tests/test_tasks.py`; no pattern such as `<format>_reader.py`.
@@ -15,6 +20,23 @@ def test_links_lead_somewhere(document: str) -> None:
     folder = (ROOT / document).parent
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / document).read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (folder / link).exists()] == []
+
+
+def test_the_script_of_the_readme_runs(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a small model in place of the published one, whose weights are not here."""
+    cfg = detector(tmp_path / "weights")
+    monkeypatch.setattr(bdd100k_d2, "get_config", lambda name, trained: cfg, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name in ("street.jpg", "night.jpg"):
+        write_image(tmp_path / name, 720, 1280, seed=1)
+    bdd100k_d2.register_all(tiny_root)
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    variables: dict[str, object] = {}
+    exec(script, variables)
+    assert capsys.readouterr().out == "street.jpg 12\nnight.jpg 12\n"
+    assert Path("out.jpg").stat().st_size > 0 and len(variables["frames"]) == 3
 
 
 @pytest.mark.parametrize("document", ("CONTRIBUTING.md", "docs/ARCHITECTURE.md"))

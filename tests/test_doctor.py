@@ -123,9 +123,20 @@ def test_data_that_is_partly_there(tmp_path: Path) -> None:
     assert results["bdd100k_sem_seg_test"].status == "ok"
     missing = results["bdd100k_drivable_val"]
     assert missing.status == "warn"
-    assert "drivable" in missing.detail
-    assert "images" not in missing.detail
-    assert "DETECTRON2_DATASETS" in missing.remedy
+    assert missing.detail == f"no labels {tmp_path / 'bdd100k/labels/drivable/masks/val'}"
+    readme = "datasets/README.md says what to download"
+    assert missing.remedy == f"needed for this data set alone; {readme} and where to unpack it"
+
+
+def test_sample_data_that_are_drawn_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (not_drawn,) = doctor.check_data(tmp_path)
+    draw = "or draw sample data: python datasets/make_sample.py --out datasets/sample --train 64 --val 16"
+    assert not_drawn.remedy.endswith(f"; {draw}")
+    (tmp_path / "datasets/sample/bdd100k").mkdir(parents=True)
+    (tmp_path / "datasets/sample/bdd100k/sample.json").touch()
+    (drawn,) = doctor.check_data(tmp_path)
+    assert drawn.remedy.endswith("; or take the sample data: export DETECTRON2_DATASETS=datasets/sample")
 
 
 def test_images_that_are_a_file_are_a_warning(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ LAYERS = (
     (
         "errors",
         "inside",
+        "regular_file",
         "lock",
         "interruption",
         "cli",
@@ -35,6 +36,7 @@ LAYERS = (
     ("data.categories",),
     ("tasks",),
     ("data.image_names",),
+    ("data.root",),
     ("data.json_file",),
     ("data.labels",),
     ("data.diagnosis",),

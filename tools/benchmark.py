@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from bdd100k_d2.atomic import write_atomic
 from bdd100k_d2.cli import command, of_the_checkout, path, positive, say
+from bdd100k_d2.inside import refuse_overwriting
 
 if TYPE_CHECKING:
     from benchmarks.commands import CommandReport
@@ -171,6 +172,9 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     with command(level=None):
         args = _parser().parse_args()
+        weights = getattr(args, "weights", None)
+        if args.out is not None and weights is not None:
+            refuse_overwriting(args.out, [weights])
         if not args.run(args):
             sys.exit("error: the scores of the two differ; the table shows by how much.")
 

@@ -10,12 +10,8 @@ NOT_CHECKED = 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    from bdd100k_d2.data.register import default_root
-
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--root", type=path, default=default_root(), help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)"
-    )
+    parser.add_argument("--root", type=path, help="holds bdd100k/ (default: $DETECTRON2_DATASETS or datasets)")
     parser.add_argument(
         "--task", nargs="+", default=[], choices=TASKS, help="whose data have to be there (default: what is there)"
     )
@@ -30,10 +26,11 @@ def _check() -> int:
     from bdd100k_d2.data.check.dataset import check_dataset
     from bdd100k_d2.data.check.report import write_report
     from bdd100k_d2.data.check.statistics import Statistics
+    from bdd100k_d2.data.register import data_folder
 
     parser = _parser()
     args = parser.parse_args()
-    refuse_inside_data(parser, args.root.expanduser() / "bdd100k", args.json, args.stats)
+    refuse_inside_data(parser, data_folder(args.root), args.json, args.stats)
     statistics = Statistics()
     report = check_dataset(args.root, args.task, args.fast, args.workers, statistics=statistics)
     if args.json is not None:

@@ -189,9 +189,10 @@ def run_steps(steps: Sequence[Step], environment: dict[str, str]) -> None:
             bar.total -= step.seconds - worth
             if not worth and not step.always:
                 continue
-            bar.set_description_str(step.title, refresh=False)
+            title = step.title if worth else "checking what is there"
+            bar.set_description_str(title, refresh=False)
             if not watched:
-                print(f"{step.title} ...", flush=True)
+                print(f"{title} ...", flush=True)
             given += worth * step.progress(0)
 
             def show(elapsed: float, step: Step = step, before: float = before, worth: float = worth) -> None:
@@ -291,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if left:
             minutes = max(round(sum(step.seconds for step in left) / 60), 1)
             print(f"{', '.join(step.title for step in left)}: about {minutes} minutes on two cores that are not busy.")
+            print(f"What each does meanwhile stands in {out}/*.log.", flush=True)
         run_steps(steps, os.environ | {"DETECTRON2_DATASETS": str(data)})
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)

@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from bdd100k_d2.cli import command, path, positive, say
+from bdd100k_d2.inside import refuse_overwriting
 from bdd100k_d2.parallel import spin_little
 from bdd100k_d2.tasks import TASKS
 
@@ -33,6 +34,7 @@ def _submit(args: argparse.Namespace) -> int:
     from bdd100k_d2.predict.run import SubmissionRun
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
+    refuse_overwriting(args.out, [args.config_file])
     run = SubmissionRun(cfg, args.task, args.out, args.split, args.root, args.resume, args.overwrite)
     findings, summary = run.run(bdd100k_d2.Predictor(cfg, batch_size=args.batch_size, amp=args.amp))
     say(summary.text())

@@ -38,7 +38,7 @@ def _draw(args: argparse.Namespace) -> list[Path]:
 
 
 def _run() -> None:
-    from bdd100k_d2.data.register import default_root
+    from bdd100k_d2.data.register import data_folder
 
     parser = _parser()
     args = parser.parse_intermixed_args()
@@ -46,8 +46,7 @@ def _run() -> None:
         parser.error("--source dataset takes --dataset, and no config")
     if args.source == "loader" and (args.config_file is None or args.dataset is not None or not args.limit):
         parser.error("--source loader takes --config-file, no --dataset, and a --limit: training never ends")
-    root = default_root() if args.root is None else args.root.expanduser()
-    refuse_inside_data(parser, root / "bdd100k", args.out)
+    refuse_inside_data(parser, data_folder(args.root), args.out)
     drawn = len(_draw(args))
     say(f"{drawn:,} {'image is' if drawn == 1 else 'images are'} in {args.out}")
 

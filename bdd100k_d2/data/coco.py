@@ -5,6 +5,7 @@ Sources: https://cocodataset.org/#format-data, and ``scalabel/label/to_coco.py``
 (``scalabel_id``, and the ``attributes`` of an image).
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,11 @@ from .image_size import check_image_size
 from .json_file import JSON_ERRORS, read_beginning, read_json
 from .labels import Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, without_collection
 
-MORE_ATTRIBUTES = "annotations with attributes beyond occluded, truncated and trafficLightColor that are not kept"
+logger = logging.getLogger(__name__)
+
+MORE_ATTRIBUTES = (
+    "annotations with attributes beyond occluded, truncated, crowd, ignored and trafficLightColor that are not kept"
+)
 TRACKS = "annotations whose track_id or instance_id is not kept"
 """What is counted where an annotation says more of its object."""
 
@@ -218,7 +223,22 @@ def _by_image(images: Iterable[Id], annotations: list[_Annotation], path: Path) 
                 "has that id; add the image or remove the annotation."
             )
         mine.append(annotation)
+    _warn_of_repeated(annotations, path)
     return found
+
+
+def _warn_of_repeated(annotations: list[_Annotation], path: Path) -> None:
+    """Warns of annotations that stand in the file again, as where it was joined with itself."""
+    # Ids alone tell nothing: tools write 0 for all.
+    if len({annotation.id for annotation in annotations}) == len(annotations):
+        return
+    found = {(one.id, one.image_id, one.category_id, one.bbox, bytes(one.segmentation)) for one in annotations}
+    if len(found) < len(annotations):
+        logger.warning(
+            "%s: %d annotations stand in it twice, with their ids, and count twice; remove one of each.",
+            path,
+            len(annotations) - len(found),
+        )
 
 
 def category_name(category_id: Id, categories: dict[Id, str], where: str) -> str:

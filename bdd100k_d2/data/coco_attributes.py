@@ -7,7 +7,8 @@ from .labels import LabelAttributes
 _NO_ATTRIBUTES = LabelAttributes()
 _FLAGS = {b"true": True, b"false": False}
 # In small letters, because some tools write "Occluded".
-_KEPT = ("occluded", "truncated", "trafficlightcolor")
+_FLAGGED = ("occluded", "truncated", "crowd", "ignored")
+_COLOR = "trafficlightcolor"
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -18,11 +19,14 @@ def with_attributes(known: LabelAttributes | None, raw: msgspec.Raw) -> LabelAtt
     Raises:
         msgspec.MsgspecError: no JSON.
     """
-    occluded, truncated, color = map(_read(raw).get, _KEPT)
-    if occluded is truncated is color is None:
+    found = _read(raw)
+    if found.keys().isdisjoint((*_FLAGGED, _COLOR)):
         return known
     known = known or _NO_ATTRIBUTES
-    return LabelAttributes(_flag(occluded), _flag(truncated), _text(color), known.crowd, known.ignored)
+    occluded, truncated, crowd, ignored = (_flag(found.get(name)) for name in _FLAGGED)
+    return LabelAttributes(
+        occluded, truncated, _text(found.get(_COLOR)), known.crowd or crowd or None, known.ignored or ignored or None
+    )
 
 
 def has_others(raw: msgspec.Raw) -> bool:
@@ -30,7 +34,7 @@ def has_others(raw: msgspec.Raw) -> bool:
     if bytes(raw)[:1] not in (b"{", b"n"):
         return True
     found = _read(raw)
-    kept = [_flag(found.get(name)) for name in _KEPT[:2]] + [_text(found.get(_KEPT[2]))]
+    kept = [*(_flag(found.get(name)) for name in _FLAGGED), _text(found.get(_COLOR))]
     return len(found) > sum(one is not None for one in kept)
 
 

@@ -89,6 +89,8 @@ def read_results(path: Path, image_ids: Path | None) -> Iterator[Frame]:
         keys = _keys_by_id(results, frames)
         if keys is not None:
             _check_numbers(results, keys, frames, path, image_ids)
+            if _may_count(results, keys, frames, categories, path):
+                categories = _counted(results, categories, path, image_ids)
         else:
             keys = _keys_by_name(results, frames, path, image_ids)
             categories = _counted(results, categories, path, image_ids)
@@ -108,7 +110,8 @@ def read_predictions(path: Path, image_ids: Path | None = None) -> list[Frame]:
     Raises:
         DataError: as `read_results` and :func:`~bdd100k_d2.data.vintages.read_labels`, or ``image_ids`` beside labels.
     """
-    if is_results(path):
+    # What a pipe holds nobody knows before it is read, and it can be read but once.
+    if is_results(path) or (image_ids is not None and path.is_fifo()):
         return list(read_results(path, image_ids))
     if image_ids is not None:
         raise DataError(f"{path}: is no list of COCO results, whose ids {image_ids} would name; leave out --image-ids.")
@@ -141,6 +144,30 @@ def _check_numbers(
                 f"{path}: image id {shown(key)} is that of {frames[key].name} in {image_ids}, and the number in the "
                 f"name of {frames[other].name}; write the file_name of its image into each result."
             )
+
+
+def _may_count(
+    results: list[_Result], keys: list[Id], frames: dict[Id, Frame], categories: dict[Id, str], path: Path
+) -> bool:
+    """Whether results, whose image ids are those of ``frames``, may yet count their categories, as Ultralytics does.
+
+    The ids are the numbers in the names of their images, and the results have these names or a category 0, which is
+    none. Else the categories are what they are; a warning says so where they may count from 0.
+    """
+    if not results or any(_number(image_stem(frames[key].name)) != key for key in keys):
+        return False
+    if any(one.file_name is not None for one in results):
+        return True
+    ids = {id_number(one.category_id) for one in results}
+    if 0 in ids and 0 not in categories:
+        return True
+    if 0 not in categories and ids <= {*range(len(categories))}:
+        logger.warning(
+            "%s: the category ids are read as those of the COCO file; if they count from 0, as Ultralytics', write "
+            "the file_name of its image into each result.",
+            path,
+        )
+    return False
 
 
 def _keys_by_name(results: list[_Result], frames: dict[Id, Frame], path: Path, image_ids: Path) -> list[Id]:

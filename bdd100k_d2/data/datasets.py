@@ -17,6 +17,7 @@ from .folders import visible_files
 from .image_names import check_file_name, image_name, image_stem, images_by_stem, is_image_name
 from .labels import HEIGHT, WIDTH, Frame, ImageSize, without_collection
 from .masks import list_masks
+from .root import data_remedy
 from .vintages import read_labels
 
 logger = logging.getLogger(__name__)
@@ -33,10 +34,6 @@ MASKS_WITHOUT_IMAGE = {
     "ff55861e-a06b953c",
     "ff7b98c7-3cb964ac",
 }
-
-_REMEDY = (
-    "Check the download against datasets/README.md, or point DETECTRON2_DATASETS at the folder that holds bdd100k/."
-)
 
 
 def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -131,8 +128,8 @@ def check_images(names: Sequence[str], images: Path, origin: str) -> None:
     missing = [name for name in names if name not in present]
     if missing:
         raise DataError(
-            f"{images}: {len(missing)} of {len(names)} images {origin} are missing, the first is {missing[0]}. "
-            f"{_REMEDY}"
+            f"{images}: {len(missing)} of {len(names)} images {origin} are missing, the first is {missing[0]}; "
+            f"{data_remedy()}."
         )
 
 
@@ -190,8 +187,8 @@ def _list_files(images: Path) -> list[str]:
 
 
 def _no_folder(folder: Path, what: str, error: OSError) -> DataError:
-    return DataError(f"{folder}: no such folder of {what} ({error.strerror}). {_REMEDY}")
+    return DataError(f"{folder}: no such folder of {what} ({error.strerror}); {data_remedy()}.")
 
 
 def _no_file(folder: Path, suffix: str, what: str) -> DataError:
-    return DataError(f"{folder}: no {suffix} file in the folder of {what}. {_REMEDY}")
+    return DataError(f"{folder}: no {suffix} file in the folder of {what}; {data_remedy()}.")

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import DataError
@@ -12,6 +12,9 @@ logger = logging.getLogger(__name__)
 _JSON, _JSON_LINES = (".json", ".json.gz"), (".jsonl", ".jsonl.gz")
 LABEL_SUFFIXES = (*_JSON, *_JSON_LINES)
 """The endings of label files; what is in them tells the rest."""
+
+RECORD_NAME = "frames.jsonl"
+"""What a prediction leaves beside its results, to go on from: JSON lines, but no labels."""
 
 
 def visible_files(folder: str | os.PathLike[str], *suffixes: str) -> Iterator[os.DirEntry[str]]:
@@ -37,36 +40,40 @@ def files_below(folder: str | os.PathLike[str], *suffixes: str) -> list[Path]:
     return [Path(path) for path in sorted(found)]
 
 
-def _label_files(folder: Path, level: str) -> list[Path]:
-    for suffixes in (_JSON, _JSON_LINES):
-        found = [
-            file
-            for suffix in suffixes
-            for file in folder.glob(level + suffix)
-            if not any(part[0] == "." for part in file.relative_to(folder).parts)
-        ]
-        if found:
-            return sorted(found)
-    return []
+def _label_files(folders: Iterable[Path]) -> list[Path]:
+    """The label files directly in ``folders``, by path; JSON lines only where there are no others."""
+    found = [Path(entry.path) for folder in folders for entry in visible_files(folder, *LABEL_SUFFIXES)]
+    return sorted(file for file in found if file.name.lower().endswith(_JSON)) or sorted(found)
 
 
 def label_files(path: Path) -> list[Path]:
     """The file itself, or the label files of a folder, else of those in it, by path; DataError without one.
 
-    Their names end in one of :data:`LABEL_SUFFIXES`. JSON lines beside other label files are not of the labels, as the
-    journal of a prediction beside what it predicted.
+    Their names end in one of :data:`LABEL_SUFFIXES`, in any case. JSON lines beside other label files are not of the
+    labels; `warn_of_unread_label_files` tells of them, and of what lies deeper.
     """
     if not path.is_dir():
         return [path]
     # The toolkit looks at the top only; below it is looked where nothing is there, as in folders of videos.
-    for level in ("*", "*/*"):
-        if found := _label_files(path, level):
-            return found
-    raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
+    found = _label_files([path]) or _label_files(Path(one.path) for one in visible_files(path) if one.is_dir())
+    if not found:
+        raise DataError(f"{path}: no .json file in the folder or in the folders in it; give the folder of the labels.")
+    if strange := next((file for file in found if not file.is_file()), None):
+        raise DataError(f"{strange}: no file that can be read; mend the link or remove it.")
+    return found
 
 
-def warn_of_label_files_below(folder: Path) -> None:
-    """Warns of the files in the folders of ``folder`` that :func:`label_files` leaves out, because some lie in it."""
-    below = _label_files(folder, "*/*")
-    if below and _label_files(folder, "*"):
-        logger.warning("%s: %d label files in the folders in it are not read, as %s.", folder, len(below), below[0])
+def warn_of_unread_label_files(folder: Path) -> None:
+    """Warns of the label files in ``folder`` and below it that :func:`label_files` leaves out."""
+    if not folder.is_dir():
+        return
+    read = {*label_files(folder)}
+    unread = [file for file in files_below(folder, *LABEL_SUFFIXES) if file not in read and file.name != RECORD_NAME]
+    if unread:
+        logger.warning(
+            "%s: %d label files are not read beside the %d that are; the first is %s.",
+            folder,
+            len(unread),
+            len(read),
+            unread[0],
+        )

@@ -6,7 +6,6 @@ Pillow alone would try all formats that it knows: an EPS file called ``a.jpg`` i
 import errno
 import io
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -23,6 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ..errors import BDD100KError, DataError, UnreadableError, shown
+from ..regular_file import check_regular_file
 from .image_size import check_image_size, max_pixels
 
 # Each reader is called by itself: `Image.open` has a limit of its own, which only a setting of the whole process
@@ -181,11 +181,10 @@ def _named(path: str | os.PathLike[str], says: str) -> Iterator[None]:
 
 
 def _check_file(path: str | os.PathLike[str]) -> None:
-    status = Path(path).stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no file")
-    if status.st_size > _MOST_BYTES * max_pixels():
-        raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, more than any image")
+    check_regular_file(path)
+    size = Path(path).stat().st_size
+    if size > _MOST_BYTES * max_pixels():
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than any image")
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

@@ -17,7 +17,9 @@ def max_pixels() -> int:
     if not text:
         return DEFAULT_MAX_PIXELS
     if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0):
-        raise ConfigError(f"{MAX_PIXELS_VARIABLE} is {text!r}; set it to a number of pixels such as 400000000.")
+        raise ConfigError(
+            f"{MAX_PIXELS_VARIABLE} is {shown(repr(text))}; set it to a number of pixels such as 400000000."
+        )
     return int(text)
 
 

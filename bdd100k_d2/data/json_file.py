@@ -1,9 +1,11 @@
 """A JSON file -> its text in UTF-8, however it was saved: with a byte-order mark, in UTF-16, by gzip, as JSON lines."""
 
 import codecs
+import errno
 import gzip
 import json
 import re
+import stat
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import msgspec
 
 from ..errors import DataError
+from ..regular_file import check_regular_file
+from .root import data_remedy
 
 JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that is not what it should be: the last two for bytes that are not UTF-8 in a text,
@@ -18,6 +22,9 @@ and for lists in lists."""
 
 MOST_UNPACKED = 4 << 30
 """As many bytes may come of a gzip file; the largest label file of BDD100K has 1.4 GB."""
+
+_MOST_PACKED, _SMALL = 250, 64 << 20
+"""And no more than so many times its own, beyond 64 MiB: frames of which all have the same labels have 125 times."""
 
 _GZIP = b"\x1f\x8b"
 _PIECE = 1 << 20
@@ -32,19 +39,21 @@ def saved_as(content: bytes) -> str:
     return "gzip" if content.startswith(_GZIP) else json.detect_encoding(content)
 
 
-def read_content(
-    path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
-) -> bytes:
-    """The bytes of a file as they are, which ``what`` and ``remedy`` speak of; DataError where it cannot be read."""
+def read_content(path: Path, what: str = "label file", remedy: str | None = None) -> bytes:
+    """The bytes of a file as they are; DataError where it cannot be read, which calls it ``what``.
+
+    The error ends in ``remedy``, by default that of :func:`~.root.data_remedy`.
+    """
     try:
-        return path.read_bytes()
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise OSError(errno.EINVAL, "it is a device")
+        return _read_pipe(path) if stat.S_ISFIFO(mode) else path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy}.") from error
+        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy or data_remedy()}.") from error
 
 
-def read_json(
-    path: Path, what: str = "label file", remedy: str = "datasets/README.md says where it comes from and where it goes"
-) -> bytes:
+def read_json(path: Path, what: str = "label file", remedy: str | None = None) -> bytes:
     """The text of a JSON file in UTF-8; of JSON lines, one object on each line, it is the list of them.
 
     It is told by its first bytes how a file was saved. That the text is JSON is left to who decodes it.
@@ -64,8 +73,13 @@ def read_json(
 
 
 def read_beginning(path: Path, size: int) -> bytes:
-    """Up to ``size`` bytes of what `read_json` returns, but of JSON lines as they are; empty if they cannot be read."""
+    """Up to ``size`` bytes of what `read_json` returns, but of JSON lines as they are; empty if they cannot be read.
+
+    So they are of a pipe, which can be read but once.
+    """
     try:
+        # What is read of a pipe is gone.
+        check_regular_file(path)
         with path.open("rb") as file:
             content = file.read(size)
         if saved_as(content) == "gzip":
@@ -76,15 +90,27 @@ def read_beginning(path: Path, size: int) -> bytes:
     return content if encoding == "utf-8" else content.decode(encoding, errors="ignore").encode(errors="ignore")
 
 
+def _read_pipe(path: Path) -> bytes:
+    """What comes of a pipe that a user named, as /dev/stdin; OSError for too much, as it may have no end."""
+    content = BytesIO()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            content.write(piece)
+            if content.tell() > MOST_UNPACKED:
+                raise OSError(errno.EFBIG, f"more than {MOST_UNPACKED:,} bytes come of it")
+    return content.getvalue()
+
+
 def _unpack(content: bytes, path: Path) -> bytes:
     packed, unpacked = gzip.GzipFile(fileobj=BytesIO(content)), BytesIO()
+    most = min(MOST_UNPACKED, max(_SMALL, _MOST_PACKED * len(content)))
     try:
         # For a whole file at once Python takes as much memory as it may have.
         while piece := packed.read(_PIECE):
             unpacked.write(piece)
-            if unpacked.tell() > MOST_UNPACKED:
+            if unpacked.tell() > most:
                 raise DataError(
-                    f"{path}: more than {MOST_UNPACKED:,} bytes come of this gzip file, more than labels have; "
+                    f"{path}: more than {most:,} bytes come of this gzip file, more than labels have; "
                     "unpack it, if it is one of labels."
                 )
     except EOFError as error:

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..inside import expanded
 from ..tasks import SPLITS, TASKS, Task
 from .categories import IGNORE_LABEL, Category
 from .datasets import load_det, load_images, load_masks
 from .instances import STUFF_IDS, THING_IDS, load_instances, load_panoptic
+from .root import default_root
 from .slices import KNOWN_SLICES, register_known_slices, replace_dataset
 
 logger = logging.getLogger(__name__)
@@ -76,18 +78,13 @@ def all_splits() -> Iterator[Split]:
             yield Split(task.name, split, images, place(labels), place(task.other_images), place(other_labels))
 
 
-def default_root() -> Path:
-    """The folder that holds ``bdd100k/``: ``$DETECTRON2_DATASETS``, else ``datasets``; ``~`` is expanded."""
-    return Path(os.environ.get("DETECTRON2_DATASETS") or "datasets").expanduser()
-
-
 def data_folder(root: str | os.PathLike[str] | None) -> Path:
-    """``<root>/bdd100k``; ``root`` is by default `default_root`."""
-    return (default_root() if root is None else Path(root).expanduser()) / "bdd100k"
+    """``<root>/bdd100k``; ``root`` is by default `~.root.default_root`."""
+    return (default_root() if root is None else expanded(root)) / "bdd100k"
 
 
 def locate(name: str, root: str | os.PathLike[str] | None = None) -> Split:
-    """The row of dataset ``name`` with its paths under ``root``, by default `default_root`; KeyError without one."""
+    """The row of dataset ``name`` with its paths below `data_folder` of ``root``; KeyError without one."""
     for split in all_splits():
         if split.name == name:
             folder = data_folder(root)
@@ -113,7 +110,7 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
     """Registers every dataset of the table under ``root``, in place of what was registered before; reads nothing.
 
     So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like. ``root`` is the folder
-    that holds ``bdd100k/``; default :func:`default_root`.
+    that holds ``bdd100k/``; default :func:`~.root.default_root`.
     """
     folder = data_folder(root)
     for row in all_splits():

@@ -29,6 +29,10 @@ _SHAPES = frozenset(("box2d", "box3d", "poly2d", "rle", "graph"))
 # Of an object, not of a frame: Scalabel's names, and those of other tools and of tables with a row per box.
 _OF_OBJECTS = _SHAPES | {"category", "category_id", "class", "class_id", "label", "score", "confidence", "conf"}
 _OF_OBJECTS |= {"bbox", "box", "bounding_box", "xmin", "x1", "xcenter", "left"}
+# Of an object in a list, where a frame may have its place on earth.
+_OF_LISTED = _OF_OBJECTS | {"coords", "coordinates", "objects"}
+# Numbers of a box, in lists that are rows of a table.
+_CORNERS = 4
 
 # In so many bytes of a list its first item begins, however the file is indented.
 _FIRST_ITEM = 1000
@@ -115,8 +119,8 @@ def check_objects(content: bytes | msgspec.Raw, path: Path) -> None:
 
 
 def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: str = "labels") -> None:
-    """Raises DataError if no frame has the key ``right`` and objects stand under another, or are the frames."""
-    if any(_begins(one.get(right), b"[") for one in listed):
+    """Raises DataError if no frame has anything under ``right`` and objects stand under another key, or are frames."""
+    if any(_may_be_labels(one[right]) for one in listed if right in one):
         return
     found: Counter[str] = Counter()
     if is_there := any(right in one for one in listed):
@@ -139,12 +143,12 @@ def _check_frames(listed: Sequence[dict[str, msgspec.Raw]], path: Path, right: s
         )
 
 
-def check_unlabelled(frames: list[Frame], content: bytes | msgspec.Raw, path: Path) -> None:
-    """Raises DataError if objects of one of the frames without ``labels`` stand under another key."""
-    if all(frame.labels is not None for frame in frames):
+def check_unlabelled(frames: Sequence[Frame], content: bytes | msgspec.Raw, path: Path) -> None:
+    """Raises DataError if objects of one of the frames without labels stand under another key."""
+    if all(frame.labels for frame in frames):
         return
     for frame, raw in zip(frames, msgspec.json.decode(content, type=list[msgspec.Raw]), strict=True):
-        if frame.labels is None:
+        if not frame.labels:
             for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
                 if key not in _OF_FRAMES and _are_labels(value):
                     raise DataError(
@@ -180,11 +184,14 @@ def _may_be_labels(value: msgspec.Raw) -> bool:
 
 
 def _are_labels(value: msgspec.Raw) -> bool:
-    """Whether unparsed JSON is a list with an object that has a field of a label's."""
+    """Whether unparsed JSON is a list with an object that has a field of a label's, or with a row of a box."""
     if not _may_be_labels(value):
         return False
     items = msgspec.json.decode(value, type=list[Any])
-    return any(isinstance(item, dict) and not _OF_OBJECTS.isdisjoint(item) for item in items)
+    return any(
+        not _OF_LISTED.isdisjoint(item) if isinstance(item, dict) else isinstance(item, list) and len(item) >= _CORNERS
+        for item in items
+    )
 
 
 def _begins(value: msgspec.Raw | None, first: bytes) -> bool:

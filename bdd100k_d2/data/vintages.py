@@ -17,7 +17,7 @@ import msgspec
 from ..errors import DataError, shown
 from .coco import coco_frames, coco_parts
 from .diagnosis import DocumentPart, diagnose, scalabel_parts
-from .folders import label_files, warn_of_label_files_below
+from .folders import label_files, warn_of_unread_label_files
 from .image_names import image_name, image_stem
 from .json_file import JSON_ERRORS, read_json
 from .label_document import open_document, with_size
@@ -81,7 +81,7 @@ def _read_folder(folder: Path) -> LabelSet:
     frames: list[Frame] = []
     origins: dict[str, Path] = {}
     told: dict[Vintage, Path] = {}
-    warn_of_label_files_below(folder)
+    warn_of_unread_label_files(folder)
     for file in label_files(folder):
         found = labels_in(read_json(file), file)
         for frame in found.frames:

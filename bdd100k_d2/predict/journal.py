@@ -6,6 +6,7 @@ whatever stops a run, at most the frames that were under way are predicted again
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import takewhile
@@ -15,12 +16,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..atomic import output_errors, write_atomic
+from ..atomic import atomic_path, output_errors, write_atomic
+from ..data.folders import RECORD_NAME
 from ..errors import ConfigError, DataError, OutputError, shown
 from ..inside import check_plain_name, inside
+from ..regular_file import check_regular_file
 from ..tasks import TASKS
 
-FILE_NAME = "frames.jsonl"
+FILE_NAME = RECORD_NAME
 # In place of the descriptor of an open file.
 _CLOSED = -1
 # What a damaged line or a file that cannot be read raises.
@@ -83,6 +86,7 @@ def read_settings(path: Path) -> RunSettings:
         DataError: the file is not the record of a run, or names what is no video in its folder.
     """
     try:
+        check_regular_file(path)
         with path.open("rb") as file:
             settings = msgspec.json.decode(file.readline(_MOST_LINE_BYTES), type=RunSettings)
         if settings.task not in TASKS:
@@ -202,6 +206,10 @@ class Journal(AbstractContextManager["Journal"]):
 
     def _open(self) -> None:
         with output_errors(self.path):
+            if self.path.is_symlink() or self.path.stat().st_nlink > 1:
+                # What else has that content, as a copy made by `cp -al`, stays as it is.
+                with atomic_path(self.path) as temporary:
+                    shutil.copyfile(self.path, temporary)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND)
             os.ftruncate(self._descriptor, self._end)
 

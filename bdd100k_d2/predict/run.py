@@ -19,7 +19,7 @@ from ..data.register import data_folder, locate
 from ..data.slices import register_config_slices
 from ..errors import ConfigError, OutputError
 from ..evaluation.prediction_files import write_submission
-from ..evaluation.submission import Defect, check_submission
+from ..evaluation.submission import Defect, check_submission, incomplete_split
 from ..inside import refuse_overwriting
 from ..lock import locked
 from ..parallel import cores
@@ -174,7 +174,7 @@ class SubmissionRun:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Finds the images of the split below ``root``/bdd100k; see `data.register.default_root`.
+        """Finds the images of the split below ``root``/bdd100k; see `data.root.default_root`.
 
         The results of the frames go into a folder beside the file, ``<name>_<task>_frames``; ``resume`` goes on with
         those in it, ``overwrite`` replaces them. A file at ``path`` is replaced with ``overwrite``, and with ``resume``
@@ -195,7 +195,8 @@ class SubmissionRun:
         self._folder = path.with_name(f"{path.stem}_{task}_frames")
         self._resume, self._overwrite = resume, overwrite
         check_out_file(path)
-        refuse_overwriting(path, [data_folder(root)])
+        weights = Path(cfg.MODEL.WEIGHTS)
+        refuse_overwriting(path, [data_folder(root), *([weights] if weights.is_file() else [])])
         self._run = PredictionRun(cfg, self._source, self._folder, resume=resume, overwrite=overwrite)
         self._check_file()
 
@@ -221,12 +222,10 @@ class SubmissionRun:
             summary = self._run.run(predictor)
             self._check_file()
             self._write(summary)
-        findings = check_submission(self._task.name, self._path, list(self._source.paths), processes=cores())
-        there, wanted = len(self._source.paths), self._task.counts[self._split].images
-        if there != wanted:
-            text = f"{there:,} images are there, the release has {wanted:,}; the server takes only all of them"
-            findings.insert(0, Defect("split", str(self._images), None, text))
-        return findings, summary
+        frames = list(self._source.paths)
+        incomplete = incomplete_split(self._task.name, self._split, self._images, frames)
+        defects = check_submission(self._task.name, self._path, frames, processes=cores())
+        return ([] if incomplete is None else [incomplete]) + defects, summary
 
     def _digests(self) -> list[str]:
         path = self._folder / _DIGEST

@@ -36,7 +36,7 @@ class VideoReader:
 
     def __init__(self, source: Path | int) -> None:
         self._name = f"camera {source}" if isinstance(source, int) else str(source)
-        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        self._capture = cv2.VideoCapture(source if isinstance(source, int) else _place(source))
         if not self._capture.isOpened():
             remedy = "is one connected?" if isinstance(source, int) else "is it a video, and whole? Convert it to MP4."
             raise DataError(f"{self._name}: cannot be opened; {remedy}")
@@ -92,7 +92,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
 
     def __init__(self, path: Path, rate: float) -> None:
         self._path = path
-        # The ending tells OpenCV the format. A video that was left unfinished is written over.
+        # The ending tells OpenCV the format. A video that was left unfinished is removed.
         self._partial = path.with_name(f".{path.stem}.partial.mp4")
         self._rate = rate
         self._writer: cv2.VideoWriter | None = None
@@ -126,8 +126,13 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self._path.parent}: cannot be made ({error.strerror}); choose another.") from error
+        with output_errors(self._partial):
+            # OpenCV writes into what a link leads to, and waits for who reads a pipe.
+            self._partial.unlink(missing_ok=True)
         code = cv2.VideoWriter.fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, (width + width % 2, height + height % 2))
+        self._writer = cv2.VideoWriter(
+            _place(self._partial), code, self._rate, (width + width % 2, height + height % 2)
+        )
         if not self._writer.isOpened():
             raise OutputError(f"{self._path}: the video cannot be written; choose another folder or free some space.")
         return self._writer
@@ -140,7 +145,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
             self._partial.unlink(missing_ok=True)
             return
         # OpenCV says nothing of a disk that is full.
-        written = cv2.VideoCapture(str(self._partial))
+        written = cv2.VideoCapture(_place(self._partial))
         count = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
         written.release()
         if count != self._count:
@@ -152,3 +157,8 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
             with self._partial.open("rb+") as file:
                 os.fsync(file.fileno())
             self._partial.replace(self._path)
+
+
+def _place(path: Path) -> str:
+    """A path as OpenCV takes it: what stands before a colon in a relative one would be a protocol."""
+    return str(path.absolute())

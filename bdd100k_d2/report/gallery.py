@@ -10,9 +10,11 @@ import numpy as np
 
 from ..data.categories import DET, LabelClass
 from ..data.folders import visible_files
+from ..data.image_files import read_image_file
 from ..data.image_names import check_file_name, image_name, image_stem, images_by_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.masks import check_mask, read_mask
+from ..data.root import data_remedy
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
@@ -103,7 +105,7 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
     stems = _stems(evaluation.predictions)
     if labels is not None:
         if not labels.is_dir():
-            raise DataError(f"{labels}: no such folder of masks; point --root or DETECTRON2_DATASETS at the data.")
+            raise DataError(f"{labels}: no such folder of masks; {data_remedy()}.")
         # The folder may hold masks of another split that was predicted before.
         stems &= _stems(labels)
     if not stems:
@@ -139,13 +141,7 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
 def _read_image(folder: Path, name: str) -> np.ndarray:
     check_file_name(name, folder)
     path = folder / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path}: the image cannot be read ({error.strerror}); point --root or DETECTRON2_DATASETS at the data."
-        ) from error
-    image = decode_image(content)
+    image = decode_image(read_image_file(path, f"the image cannot be read ({{error}}); {data_remedy()}."))
     if image is None:
         raise DataError(f"{path}: not an image, or damaged; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

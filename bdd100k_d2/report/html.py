@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -22,11 +23,17 @@ from ..atomic import output_errors, write_atomic
 from ..errors import DataError, OutputError
 from ..inside import inside, refuse_overwriting
 from ..lock import locked
+from ..regular_file import check_regular_file
 
 _GENERATOR = "bdd100k_d2 report"  # what a page says of itself, by which a later one knows that it may take its place
 _FOLDER = resources.files(__package__).joinpath("templates")
 # Texts of the data are escaped wherever they stand, so that none of them can end in such a quote.
 _ASSET = re.compile(r'"(assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg))"')
+# What there is in the folder of a page that is made, temporary files too.
+_PART = re.compile(r"assets|index\.html|assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg)|(?:assets/)?\.[^/]+\.\d+\.tmp")
+_UNFINISHED = ".page-"
+# In seconds since anything came into such a folder: where there are no locks, another process may be making its page.
+_ABANDONED = 3600.0
 
 
 def write_page(folder: Path, template: str, scripts: Sequence[str], **values: object) -> None:
@@ -97,8 +104,9 @@ def new_page(out: Path) -> Iterator[Path]:
         temporary = None
         try:
             with output_errors(out):
+                _remove_unfinished(out)
                 # Beside the page, for a move to another disk is none; with a name that no other process has.
-                temporary = Path(tempfile.mkdtemp(prefix=".page-", dir=out))
+                temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=out))
                 (temporary / "assets").mkdir()
             # Errors in here may be of the data that is read, and are not said of the page.
             yield temporary
@@ -107,6 +115,17 @@ def new_page(out: Path) -> Iterator[Path]:
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_unfinished(out: Path) -> None:
+    """Removes the folders of pages that killed processes left, but none that holds anything else."""
+    for folder in out.glob(f"{_UNFINISHED}*"):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        changed = max(path.lstat().st_mtime for path in (folder, *folder.rglob("assets")))
+        is_page = all(_PART.fullmatch(path.relative_to(folder).as_posix()) for path in folder.rglob("*"))
+        if is_page and time.time() - changed > _ABANDONED:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(made: Path, out: Path) -> None:
@@ -126,6 +145,7 @@ def _publish(made: Path, out: Path) -> None:
 
 def _read_page(page: Path) -> str:
     try:
+        check_regular_file(page)
         return page.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise OutputError(f"{page}: cannot be read ({error.strerror}); choose another --out.") from error

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ..atomic import write_atomic
-from ..data.image_files import open_image
+from ..data.image_files import open_image, read_image_file
 from ..data.image_names import check_file_name, image_stem
 from ..data.labels import HEIGHT, WIDTH
 from ..errors import UnreadableError
@@ -110,8 +110,8 @@ class GalleryImages(PageImages):
         content = None
         if source is not None:
             check_file_name(name, source.parent)
-            with suppress(OSError):
-                content = source.read_bytes()
+            with suppress(UnreadableError):
+                content = read_image_file(source)
         if content is None:
             self.missing += 1
             return nothing

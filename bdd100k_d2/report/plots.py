@@ -123,10 +123,12 @@ def panels(history: History, score_keys: Sequence[tuple[str, str]] = ()) -> list
         return tuple(line for line in every if len(line.at))
 
     terms = lines([(key, key.removeprefix("loss_")) for key in history.names() if key.startswith("loss_")])
+    scores = lines(score_keys)
     candidates = (
         Panel("loss", "Total loss", "loss", lines([("total_loss", "total")])),
         Panel("terms", "Terms of the loss", "loss", terms if len(terms) > 1 else ()),
-        Panel("scores", "Validation scores", "percent", lines(score_keys), scores=True),
+        # A single evaluation is no curve, and its scores stand beside the plots.
+        Panel("scores", "Validation scores", "percent", scores if any(len(s.at) > 1 for s in scores) else (), True),
     )
     return [panel for panel in candidates if panel.lines]
 
@@ -163,7 +165,13 @@ def draw_panel(axes: "Axes", theme: Theme, panel: Panel, last_iteration: int) ->
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if len(panel.lines) > 1:
-        axes.legend(frameon=False, labelcolor=theme.ink, ncols=2)
+        _legend_above(axes, theme)
+
+
+def _legend_above(axes: "Axes", theme: Theme) -> None:
+    """Puts the legend above the axes, where no curve is, in rows of three."""
+    style: dict[str, Any] = {"frameon": False, "labelcolor": theme.ink, "fontsize": 9.5, "handlelength": 1.4}
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, **style)
 
 
 def draw_precision_recall(
@@ -181,10 +189,11 @@ def draw_precision_recall(
     axes.set_ylim(0, 101)
     axes.set_xlabel("recall")
     axes.set_ylabel("precision")
-    if curves:
-        many = len(curves) > 3
-        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if many else {"loc": "lower left"}
-        axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, handlelength=1.4, **place)
+    if len(curves) > 3:
+        style: dict[str, Any] = {"frameon": False, "labelcolor": theme.ink, "fontsize": 9, "handlelength": 1.4}
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **style)
+    elif curves:
+        _legend_above(axes, theme)
 
 
 def draw_sizes(axes: "Axes", theme: Theme, sizes: SizeHistogram) -> None:
@@ -206,7 +215,7 @@ def draw_sizes(axes: "Axes", theme: Theme, sizes: SizeHistogram) -> None:
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("square root of the area, pixels")
     axes.set_ylabel("boxes")
-    axes.legend(frameon=False, labelcolor=theme.ink, fontsize=9, handlelength=1.0)
+    _legend_above(axes, theme)
 
 
 def draw_bars(

@@ -10,6 +10,7 @@ import numpy as np
 from ..data.register import Split, locate
 from ..errors import DataError, shown
 from ..inside import check_plain_name
+from ..regular_file import check_regular_file
 from ..tasks import TASKS
 from .run_config import RunConfig, read_run_config
 from .scores import ScoreTable, read_score_table
@@ -59,6 +60,7 @@ def read_history(path: Path) -> History:
         DataError: the file cannot be read, or no line of it is the record of an iteration.
     """
     try:
+        check_regular_file(path)
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the training log cannot be read ({shown(error)}); train the model again.") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import DataError, shown
+from ..regular_file import check_regular_file
 from ..tasks import TASKS, Metric
 
 _MEAN_KEYS = ("OVERALL", "AVERAGE")
@@ -39,6 +40,7 @@ def read_score_table(path: Path, task: str) -> ScoreTable:
         DataError: the file is missing, is not JSON, or holds none of the task's scores.
     """
     try:
+        check_regular_file(path)
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         remedy = "run tools/train_net.py --eval-only with this run's config."

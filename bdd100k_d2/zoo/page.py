@@ -17,6 +17,8 @@ from ..cli import command, say
 from ..tasks import TASKS
 from .table import PREFIX, ROWS, SIZES_FILE, ModelSize, ZooRow, read_sizes
 
+_RECIPE = "its recipe: does the config train as the source did? If not, docs/MODEL_ZOO.md says what differs."
+
 
 def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
     """The rows as text in aligned columns."""
@@ -28,7 +30,8 @@ def plain_table(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:
         is_recipe = "-" if not row.scores else "yes" if row.is_recipe else "no"
         lines.append((*facts, *_size(sizes.get(row.config)), is_recipe))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    table = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return f"{table}\n\n{_RECIPE}"
 
 
 def markdown_tables(rows: Sequence[ZooRow], sizes: dict[str, ModelSize]) -> str:

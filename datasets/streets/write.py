@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from bdd100k_d2.data.labels import Frame, FrameAttributes, Label, write_frames
 from bdd100k_d2.errors import ConfigError, OutputError, shown
 from bdd100k_d2.lock import LOCK_NAME, locked
 from bdd100k_d2.parallel import in_order, working_processes
+from bdd100k_d2.regular_file import check_regular_file
 
 from .layout import make_scene
 from .render import render
@@ -35,6 +37,8 @@ _SPLITS = ("train", "val", "test")
 _JPEG_QUALITY = 92
 _MAX_FRAMES = 1 << 16
 _MAX_SEED = 2**63 - 1
+# See `atomic.atomic_path`.
+_TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
 _MANIFEST, _INCOMPLETE = "sample.json", "sample.incomplete"
 
 
@@ -185,9 +189,10 @@ def _prepare(root: Path, wanted: _Made, force: bool) -> None:
 def _read(path: Path, empty: "_Made | None" = None) -> _Made:
     """The arguments of a data set that a file tells, those of ``empty`` where it has no content."""
     try:
+        check_regular_file(path)
         content = path.read_bytes()
         return empty if empty is not None and not content else msgspec.json.decode(content, type=_Made)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise OutputError(f"{path}: not readable ({shown(error)}); remove its folder or choose another.") from error
 
 
@@ -207,18 +212,25 @@ def _remove(root: Path, made: set[Path]) -> None:
             folders.append(folder)
             links = [name for name in inside if (folder / name).is_symlink()]
             foreign = [folder / name for name in (*links, *files) if folder / name not in made]
-            # What a process left that was killed while it wrote.
-            foreign = [path for path in foreign if not (path.name[0] == "." and path.name.endswith(".tmp"))]
+            foreign = [path for path in foreign if not _is_left_of(path, made)]
             if foreign or folder.is_symlink():
                 raise OutputError(
                     f"{(foreign or [folder])[0]}: is no file of the sample data set; move it, or choose another output "
                     "folder."
                 )
+    own = {folder for path in made for folder in path.parents}
     for folder in reversed(folders):
         for path in list(folder.iterdir()):
             if not path.is_dir():
                 path.unlink()
-        folder.rmdir()
+        if folder in own and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _is_left_of(path: Path, made: set[Path]) -> bool:
+    """Whether a process that was killed while it wrote one of the files ``made`` left ``path``."""
+    found = _TEMPORARY.fullmatch(path.name)
+    return found is not None and path.with_name(found[1]) in made
 
 
 @contextmanager

@@ -304,6 +304,25 @@ def test_a_mask_of_nothing_has_no_box(tmp_path: Path) -> None:
     assert car.box2d is None and car.rle is not None and rider.box2d is not None
 
 
+def test_crowds_among_the_attributes(tmp_path: Path) -> None:
+    labels = make_root(tmp_path, coco(attributes={"crowd": True, "Ignored": True}))
+    assert read_labels(labels).frames[0].labels[0].attributes == LabelAttributes(crowd=True, ignored=True)
+    labels = make_root(tmp_path / "no", coco(attributes={"crowd": False}, iscrowd=1))
+    assert read_labels(labels).frames[0].labels[0].is_crowd
+
+
+def test_annotations_that_stand_twice_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    document = coco()
+    document["annotations"] *= 2
+    assert len(read_labels(make_root(tmp_path, document)).frames[0].labels) == 4
+    assert "2 annotations stand in it twice, with their ids, and count twice; remove one of each" in caplog.text
+    caplog.clear()
+    # Tools that give all the id 0 mean nothing by it.
+    document["annotations"] = [one | {"id": 0} for one in document["annotations"][:2]]
+    read_labels(make_root(tmp_path / "zero", document))
+    assert "twice" not in caplog.text
+
+
 def test_attributes_of_an_annotation(tmp_path: Path) -> None:
     """As CVAT writes them, with whatever else its user has named."""
     given = {"Occluded": True, "truncated": False, "trafficLightColor": "G", "rotation": 0.5, "parked": True}

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,29 @@ def test_the_command_takes_the_ids(tmp_path: Path) -> None:
         evaluate_files("sem_seg", truth, path, image_ids=truth)
     with pytest.raises(DataError, match=r"gt.json: is no list of COCO results, .*leave out --image-ids"):
         read_predictions(truth, coco(tmp_path))
+
+
+def test_predictions_come_out_of_a_pipe(tmp_path: Path) -> None:
+    """As of `--pred <(cat P)`: it is read once, also where what it holds has to be told."""
+    labels = [{"id": 0, "category": "car", "box2d": {"x1": 10, "y1": 20, "x2": 39, "y2": 59}}]
+    truth = write(tmp_path / "gt.json", [{"name": "a.jpg", "labels": labels}])
+    listed = json.dumps([BOX | {"image_id": 3, "category_id": 5}])
+    scored = json.dumps([{"name": "a.jpg", "labels": [labels[0] | {"score": 0.5}]}])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def evaluated(text: str, image_ids: Path | None = None) -> float:
+        writer = threading.Thread(target=pipe.write_text, args=[text], daemon=True)
+        writer.start()
+        try:
+            return summary(evaluate_files("det", truth, pipe, image_ids=image_ids, workers=1).official)["AP"]
+        finally:
+            writer.join(20)
+
+    assert evaluated(scored) == evaluated(listed, coco(tmp_path)) == pytest.approx(100)
+    assert evaluated('[{"name": "a.jpg", "labels": []}]') == 0
+    with pytest.raises(DataError, match=r"pipe: COCO results, .*\(--image-ids\)"):
+        evaluated(listed)
 
 
 def test_masks_alone_have_boxes_and_boxes_alone_no_masks(tmp_path: Path) -> None:
@@ -277,6 +302,23 @@ def test_ids_that_are_the_numbers_of_other_images_are_refused(tmp_path: Path) ->
     ids = coco(tmp_path, annotations=False, images=[{"id": 1, "file_name": "001.jpg"}, {"id": 2, "file_name": "2.jpg"}])
     first, _ = read_results(results(tmp_path, entry), ids)
     assert (first.name, len(first.labels or ())) == ("001.jpg", 1)
+
+
+def test_categories_of_images_whose_ids_are_their_numbers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Ultralytics counts categories from 0, and names the images in its later versions."""
+    categories = [{"id": i, "name": name} for i, name in enumerate(("pedestrian", "rider", "car"), 1)]
+    ids = coco(tmp_path, annotations=False, images=[{"id": 1, "file_name": "001.jpg"}], categories=categories)
+
+    def read(**entry: object) -> str:
+        caplog.clear()
+        (frame,) = read_results(results(tmp_path, {"image_id": 1} | entry), ids)
+        return frame.labels[0].category
+
+    with pytest.raises(DataError, match=r"its category ids \(2\) may count from 0 or from 1"):
+        read(category_id=2, file_name="001.jpg")
+    assert read(category_id=0) == "pedestrian" and "0 is pedestrian, 1 is rider, 2 is car" in caplog.text
+    assert read(category_id=2) == "rider" and "if they count from 0, as Ultralytics', write" in caplog.text
+    assert read(category_id=3) == "car" and not caplog.text
 
 
 def test_results_may_be_json_lines(tmp_path: Path) -> None:

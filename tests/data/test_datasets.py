@@ -14,6 +14,7 @@ from bdd100k_d2.data.datasets import load_det, load_images, load_masks
 from bdd100k_d2.data.labels import Frame, LabelAttributes, write_frames
 from bdd100k_d2.data.masks import mask_stem, read_mask
 from bdd100k_d2.data.register import all_splits, locate, register_all
+from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
 
 
@@ -88,13 +89,27 @@ def test_names_do_not_leave_the_folder(tmp_path: Path, images: Path) -> None:
         load(tmp_path, Frame(name="../images/a.jpg"))
 
 
-def test_no_data_folder(tmp_path: Path) -> None:
-    register_all(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="nowhere/bdd100k/labels/det_20/det_train.json: the label file cannot be read"):
-        DatasetCatalog.get("bdd100k_det_train")
-    for name in ("bdd100k_sem_seg_val", "bdd100k_det_test"):
-        with pytest.raises(DataError, match="no such folder .*DETECTRON2_DATASETS"):
+def test_no_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTRON2_DATASETS", "nowhere")
+    register_all()
+    remedy = (
+        "; check the path, or point --root or DETECTRON2_DATASETS (now nowhere) at the folder that holds bdd100k/; "
+    )
+    remedy += "datasets/README.md says what belongs there."
+    for name, missing in (
+        (
+            "bdd100k_det_train",
+            "labels/det_20/det_train.json: the label file cannot be read (No such file or directory)",
+        ),
+        ("bdd100k_sem_seg_val", "labels/sem_seg/masks/val: no such folder of masks (No such file or directory)"),
+        ("bdd100k_det_test", "images/100k/test: no such folder of images (No such file or directory)"),
+    ):
+        with pytest.raises(DataError) as error:
             DatasetCatalog.get(name)
+        assert str(error.value) == f"nowhere/bdd100k/{missing}{remedy}"
+    monkeypatch.delenv("DETECTRON2_DATASETS")
+    with pytest.raises(DataError, match=r"DETECTRON2_DATASETS \(not set, which means datasets\) at the folder"):
+        read_labels(tmp_path / "det.json")
 
 
 def test_an_empty_folder_of_images(tmp_path: Path) -> None:

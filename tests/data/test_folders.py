@@ -87,6 +87,20 @@ def test_label_files_have_several_endings(tmp_path: Path) -> None:
     assert [path.name for path in label_files(tmp_path)] == ["a.json.gz", "c.json"]
 
 
+def test_label_files_in_capitals_and_unread_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, image in (
+        ("a.json", "a"),
+        ("b.JSON", "b"),
+        ("c.jsonl", "c"),
+        ("in/in/d.json", "d"),
+        ("frames.jsonl", "e"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'[{{"name": "{image}.jpg", "labels": []}}]')
+    assert [frame.name for frame in read_labels(tmp_path).frames] == ["a.jpg", "b.jpg"]
+    assert "2 label files are not read beside the 2 that are; the first is " in caplog.text
+
+
 def test_a_folder_of_predictions_is_labels(tmp_path: Path) -> None:
     (tmp_path / "frames.jsonl").write_text('{"name": "a.jpg", "seconds": 0.1}\n')
     (tmp_path / "det.json").write_text('[{"name": "a.jpg", "labels": []}]')
@@ -103,7 +117,7 @@ def test_label_files_below_others_are_counted_as_left_out(tmp_path: Path, caplog
         caplog.clear()
         assert len(read()) == 1
         assert caplog.messages == [
-            f"{tmp_path}: 2 label files in the folders in it are not read, as {tmp_path / 'in' / 'b.json'}."
+            f"{tmp_path}: 2 label files are not read beside the 1 that are; the first is {tmp_path / 'in' / 'b.json'}."
         ]
     caplog.clear()
     assert len(read_labels(tmp_path / "in").frames) == 2 and not caplog.messages

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import re
+import threading
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -116,6 +118,49 @@ def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_bytes(gzip.compress(b"[" + b" " * (2 << 20) + b"]"))
     with pytest.raises(DataError, match="in.json: more than 1,048,576 bytes come of this gzip file.*unpack it"):
         read_labels(path)
+
+
+def test_what_becomes_much_larger_than_labels_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_file, "_SMALL", 1 << 20)
+    path = tmp_path / "in.json"
+    path.write_bytes(content := gzip.compress(b"[" + b" " * (8 << 20) + b"]"))
+    most = 250 * len(content)
+    assert 1 << 20 < most < 8 << 20
+    with pytest.raises(DataError, match=f"in.json: more than {most:,} bytes come of this gzip file.*unpack it"):
+        read_labels(path)
+    # What is small may be packed by any factor, and labels that repeat by some.
+    path.write_bytes(gzip.compress(b"[" + b" " * (1 << 19) + b"]"))
+    assert read_json(path).strip(b"[] ") == b""
+    frame = json.dumps({"labels": [{"category": "car", "box2d": {"x1": i, "y1": 1, "x2": 9}} for i in range(20)]})
+    text = "[" + ",".join(f'{{"name": "{i * 7919:08x}.jpg", {frame[1:]}' for i in range(3000)) + "]"
+    path.write_bytes(gzip.compress(text.encode()))
+    assert len(text) > 3 << 20 and read_json(path).decode() == text
+
+
+def test_a_pipe_is_read_once_and_a_device_not_at_all(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for text in (TEXT.encode(), gzip.compress(TEXT.encode())):
+        writer = threading.Thread(target=pipe.write_bytes, args=[text], daemon=True)
+        writer.start()
+        assert read_beginning(pipe, 100) == b"" and read_json(pipe).decode() == TEXT
+        writer.join(20)
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    assert read_beginning(tmp_path / "device.json", 100) == b""
+    with pytest.raises(DataError, match=r"device\.json: the label file cannot be read \(it is a device\)"):
+        read_json(tmp_path / "device.json")
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero", "nowhere"])
+def test_what_is_no_file_among_those_of_a_folder_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.json").write_text(TEXT)
+    if target == "pipe":
+        os.mkfifo(tmp_path / "labels/b.json")
+    else:
+        (tmp_path / "labels/b.json").symlink_to(target)
+    with pytest.raises(DataError, match=r"labels/b\.json: no file that can be read; mend the link or remove it"):
+        read_labels(tmp_path / "labels")
 
 
 @pytest.mark.parametrize("limit", (1 << 20, 1 << 40))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hotcoco.semantic import SemanticEval
 from PIL import Image
 
 from bdd100k_d2.data.bitmasks import read_bitmask
 from bdd100k_d2.data.masks import read_mask
-from bdd100k_d2.data.png import GREY, damage, png_header, png_pixels, read_header, save_png
+from bdd100k_d2.data.png import GREY, damage, missing_pixels, png_header, png_pixels, read_header, save_png
 from bdd100k_d2.errors import UnreadableError
 from bdd100k_d2.evaluation.submission.masks import submitted_form
 
@@ -132,6 +133,74 @@ def test_pixels_that_are_too_few_are_damage() -> None:
     content = header(500, 200) + chunk(b"IDAT", zlib.compress(bytes(50))) + chunk(b"IEND", b"")
     with pytest.raises(UnreadableError, match="is a damaged PNG file"):
         png_pixels(content, submitted_form(GREY))
+
+
+def packed(color_type: int, bits: int, interlaced: int, data: bytes) -> bytes:
+    """A file of 13 x 11 pixels."""
+    head = struct.pack(">IIBBBBB", 13, 11, bits, color_type, 0, 0, interlaced)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+# Of an interlaced file the widths and heights of its parts are 2x2, 2x2, 4x1, 3x3, 7x3, 6x6 and 13x5.
+@pytest.mark.parametrize(
+    ("color_type", "bits", "interlaced", "wanted"),
+    [
+        (GREY, 8, 0, 11 * 14),
+        (3, 4, 0, 11 * 8),
+        (3, 1, 0, 11 * 3),
+        (2, 16, 0, 11 * 79),
+        (4, 8, 0, 11 * 27),
+        (6, 8, 0, 11 * 53),
+        (GREY, 8, 1, 6 + 6 + 5 + 12 + 24 + 42 + 70),
+    ],
+)
+def test_rows_of_pixels_that_are_missing_are_damage(color_type: int, bits: int, interlaced: int, wanted: int) -> None:
+    """With right checksums, from which Pillow makes rows of zeros."""
+    for size in (0, wanted // 2, wanted - 1):
+        reason = f"its pixels are cut off, {size} bytes of {wanted}"
+        assert missing_pixels(packed(color_type, bits, interlaced, zlib.compress(bytes(size)))) == reason
+    for size in (wanted, wanted + 1, wanted + (1 << 24)):
+        assert missing_pixels(packed(color_type, bits, interlaced, zlib.compress(bytes(size)))) is None
+
+
+def test_a_mask_of_half_the_rows_is_refused(tmp_path: Path) -> None:
+    rows = b"".join(b"\0" + bytes([5] * 13) for _ in range(11))
+    form = submitted_form(GREY)
+    assert png_pixels(packed(GREY, 8, 0, zlib.compress(rows)), form).tolist() == [[5] * 13] * 11
+    # Pillow takes one without the checksum of its pixels, and so does the official toolkit.
+    assert png_pixels(packed(GREY, 8, 0, zlib.compress(rows)[:-4]), form).tolist() == [[5] * 13] * 11
+    (tmp_path / "a.png").write_bytes(packed(GREY, 8, 0, zlib.compress(rows[:70])))
+    refused("mask", tmp_path / "a.png", "its pixels are cut off, 70 bytes of 154")
+    with pytest.raises(UnreadableError, match=r"is a damaged PNG file \(its pixels are cut off, 70 bytes of 154\)"):
+        png_pixels((tmp_path / "a.png").read_bytes(), form)
+
+
+def test_the_faster_reader_refuses_half_the_rows_too(tmp_path: Path) -> None:
+    rows = b"".join(b"\0" + bytes([5] * 13) for _ in range(11))
+    (tmp_path / "a.png").write_bytes(packed(GREY, 8, 0, zlib.compress(rows)))
+    (tmp_path / "b.png").write_bytes(packed(GREY, 8, 0, zlib.compress(rows[:70])))
+    for pair in ("ab", "ba"):
+        with pytest.raises(ValueError, match="does not have enough data"):
+            SemanticEval(19).update_png(*(str(tmp_path / f"{name}.png") for name in pair))
+
+
+def test_an_interlaced_mask_without_its_last_rows_is_refused(tmp_path: Path) -> None:
+    rows = b"\0\5\5" * 4 + b"\0" + b"\5" * 4 + (b"\0" + b"\5" * 3) * 3 + (b"\0" + b"\5" * 7) * 3
+    rows += (b"\0" + b"\5" * 6) * 6 + (b"\0" + b"\5" * 13) * 5
+    (tmp_path / "a.png").write_bytes(packed(GREY, 8, 1, zlib.compress(rows)))
+    assert read_mask(tmp_path / "a.png").tolist() == [[5] * 13] * 11
+    (tmp_path / "a.png").write_bytes(packed(GREY, 8, 1, zlib.compress(rows[:-14])))
+    refused("mask", tmp_path / "a.png", "its pixels are cut off, 151 bytes of 165")
+
+
+@pytest.mark.parametrize("methods", [(9, 0, 0), (0, 1, 0), (0, 0, 2)])
+def test_methods_and_chunks_that_png_files_do_not_have(methods: tuple[int, int, int]) -> None:
+    data = chunk(b"IDAT", zlib.compress(bytes(11 * 14))) + chunk(b"IEND", b"")
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 13, 11, 8, GREY, *methods))
+    assert damage(head + data) == "its header names a method that PNG files do not have"
+    unknown = header(13, 11) + chunk(b"ABCD", b"xx") + data
+    assert damage(unknown) == "it has a chunk ABCD, without which nobody can tell its pixels"
+    assert damage(header(13, 11) + chunk(b"abCD", b"xx") + data) is None
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (15_000, 15_000), (2**31 - 1, 2**31 - 1)])

@@ -113,7 +113,6 @@ def test_objects_under_another_key_are_named(
     [
         [{"name": "a.jpg"}, {"name": "b.jpg", "videoName": "b", "frameIndex": 3, "timestamp": 1, "url": None}],
         [{"name": "a.jpg", "labels": None}, {"name": "b.jpg", "labels": []}],
-        [{"name": "a.jpg", "labels": [], "objects": [OBJECT]}],
         [{"name": "a.jpg", "attributes": {"weather": "clear"}, "tags": ["x"], "gps": [1.5, 2]}],
         [{"name": "a.jpg", "labels": None, "tags": ["x"], "points": [{"x": 1}, 2], "boxes": [[1, 2]], "score": 1}],
         [{"name": "a.jpg", "size": {"width": 160, "height": 96}, "attributes": {"weather": "clear"}, "x": "y"}],
@@ -132,6 +131,9 @@ def test_objects_beside_labels_that_are_null_are_named(tmp_path: Path, indent: i
     path = tmp_path / "in.json"
     path.write_text(json.dumps(frames, indent=indent))
     with pytest.raises(DataError, match='in.json: no frame has any "labels", and 2 of 2 have "objects"; write'):
+        read_labels(path)
+    path.write_text(json.dumps([{"name": "a.jpg", "labels": [], "objects": [OBJECT]}], indent=indent))
+    with pytest.raises(DataError, match='in.json: no frame has any "labels", and 1 of 1 have "objects"; write'):
         read_labels(path)
     path.write_text(json.dumps([{"name": "a.jpg", "boxes": [[1, 2, 3, 4]]}], indent=indent))
     with pytest.raises(DataError, match='in.json: no frame has "labels", and 1 of 1 have "boxes"; write'):
@@ -238,6 +240,20 @@ def test_objects_of_some_frames_under_another_key_are_refused(
     message = 'frame b.jpg has no "labels" but "predictions", where others have labels; call them the same'
     with pytest.raises(DataError, match=message):
         evaluate_files("det", truth(tmp_path), path, workers=1)
+    for other in (
+        {"labels": [], "objects": [label]},
+        {"detections": [[10, 20, 99, 80]]},
+        {"annotations": [{"name": "car", "coords": [10, 20]}]},
+        {"frames": [{"objects": [label]}]},
+    ):
+        write(path, [{"name": "a.jpg", "labels": [label]}, {"name": "b.jpg"} | other])
+        with pytest.raises(
+            DataError, match='frame b.jpg has no "labels" but "(objects|detections|annotations|frames)"'
+        ):
+            evaluate_files("det", truth(tmp_path), path, workers=1)
+        for to in ("coco", "scalabel"):
+            with pytest.raises(DataError, match='frame b.jpg has no "labels" but "(objects|detections|annot|frames)'):
+                run(path, tmp_path / "out.json", to)
     # What is no list of objects is no label.
     write(path, [{"name": "a.jpg", "labels": [label]}, {"name": "b.jpg", "tags": ["wet"], "cameras": [{"lens": 1}]}])
     assert len(evaluate_files("det", truth(tmp_path), path, workers=1).official) > 1

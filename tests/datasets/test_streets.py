@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -261,9 +263,25 @@ def test_files_of_others_among_the_sample_are_not_removed(frame_root: Path, how:
         make_sample(frame_root, train=1, val=0, test=0, force=how == "forced")
     assert files(frame_root) == before
     mine.unlink()
-    (base / "images/100k/.a.jpg.17.tmp").touch()
+    # Of a process that was killed is only what is called after a file of its own.
+    image = next((base / "images/100k/train").glob("*.jpg"))
+    image.with_name(f".{image.name}.17.tmp").touch()
+    for other in (".my.tmp", ".a.jpg.17.tmp", f".{image.name}.tmp"):
+        (image.parent / other).touch()
+        with pytest.raises(OutputError, match=f"/{re.escape(other)}: is no file of the sample data set"):
+            make_sample(frame_root, train=1, val=0, test=0, force=how == "forced")
+        (image.parent / other).unlink()
+    (base / "labels/det_20/extra").mkdir()
     assert make_sample(frame_root, train=1, val=0, test=0, force=how == "forced")
     assert not list(frame_root.rglob("*.tmp"))
+    assert (base / "labels/det_20/extra").is_dir()
+
+
+def test_a_pipe_in_place_of_the_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bdd100k").mkdir()
+    os.mkfifo(tmp_path / "bdd100k/sample.json")
+    with pytest.raises(OutputError, match=r"sample\.json: not readable \(.*it is no file\); remove its folder"):
+        make_sample(tmp_path, train=1, val=0, test=0)
 
 
 def test_a_marker_that_a_killed_run_left_gives_no_right_to_a_folder(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from bdd100k_d2.predict.journal import (
     Journal,
     RunSettings,
     read_lines,
+    read_settings,
     whole_batches,
 )
 
@@ -202,3 +204,34 @@ def done(*sizes: int | None) -> dict[str, Entry]:
 def test_batches_that_were_finished(sizes: tuple[int | None, ...], total: int, batch_size: int, expected: str) -> None:
     names = [str(i) for i in range(total)]
     assert whole_batches(done(*sizes), names, batch_size) == set(expected)
+
+
+@pytest.mark.parametrize("kind", ["hard link", "link"])
+def test_a_record_that_has_another_name_is_copied_before_it_grows(tmp_path: Path, kind: str) -> None:
+    whole = write(tmp_path / "copy", LINE) + b"{cut off"
+    (tmp_path / "copy" / FILE_NAME).write_bytes(whole)
+    (tmp_path / "mine").mkdir()
+    if kind == "link":
+        (tmp_path / "copy" / FILE_NAME).rename(tmp_path / "copy/mine.txt")
+        (tmp_path / "copy" / FILE_NAME).symlink_to("mine.txt")
+        other = tmp_path / "copy/mine.txt"
+    else:
+        other = tmp_path / "mine" / FILE_NAME
+        os.link(tmp_path / "copy" / FILE_NAME, other)
+    with opened(tmp_path / "copy") as journal:
+        journal.append(FrameLine("b.jpg", error="damaged"))
+        assert lines(journal) == {"a.jpg": LINE, "b.jpg": FrameLine("b.jpg", error="damaged")}
+    assert other.read_bytes() == whole
+    assert not (tmp_path / "copy" / FILE_NAME).is_symlink()
+    assert [line.name for line, _ in read_lines(tmp_path / "copy" / FILE_NAME)] == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_record_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / FILE_NAME
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"frames\.jsonl: not the record of a run \(line 1: .*it is no file\)"):
+        read_settings(path)

@@ -121,6 +121,10 @@ def test_a_file_is_not_written_among_the_images(root: Path, tmp_path: Path) -> N
     for out in (images / "a.json", images / "new/a.json"):
         with pytest.raises(OutputError, match="only read; choose another place"):
             SubmissionRun(cfg, "det", out, "test", root)
+    weights = cfg.MODEL.WEIGHTS = str(tmp_path / "weights.json")
+    Path(weights).write_bytes(b"weights")
+    with pytest.raises(OutputError, match=r"weights\.json, which is only read; choose another place"):
+        SubmissionRun(cfg, "det", Path(weights), "test", root, overwrite=True)
     (tmp_path / "a.json").mkdir()
     with pytest.raises(OutputError, match="is a folder; give the path of a file"):
         SubmissionRun(cfg, "det", tmp_path / "a.json", "test", root)

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -122,8 +123,33 @@ def test_a_video_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="file: cannot be made"):
         VideoWriter(tmp_path / "file" / "a.mp4", 10).write(np.zeros((32, 32, 3), np.uint8))
     (tmp_path / ".b.partial.mp4").mkdir()
-    with pytest.raises(OutputError, match="b.mp4: the video cannot be written"):
+    with pytest.raises(OutputError, match=r"\.b\.partial\.mp4: cannot be written \(Is a directory\)"):
         VideoWriter(tmp_path / "b.mp4", 10).write(np.zeros((32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe"])
+def test_what_has_the_name_of_an_unfinished_video_is_not_written_through(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "mine.mp4").write_bytes(b"mine")
+    partial_path = tmp_path / ".a.partial.mp4"
+    if kind == "pipe":
+        os.mkfifo(partial_path)
+    elif kind == "link":
+        partial_path.symlink_to(tmp_path / "mine.mp4")
+    else:
+        os.link(tmp_path / "mine.mp4", partial_path)
+    with VideoWriter(tmp_path / "a.mp4", 10) as video:
+        video.write(np.zeros((32, 32, 3), np.uint8))
+    assert (tmp_path / "mine.mp4").read_bytes() == b"mine" and len(read(tmp_path / "a.mp4")) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "mine.mp4"]
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "cam1:front.mp4", 3)
+    assert len(read(Path("cam1:front.mp4"))) == 3
+    with VideoWriter(Path("out:1/a.mp4"), 10) as video:
+        video.write(np.zeros((32, 32, 3), np.uint8))
+    assert len(read(tmp_path / "out:1/a.mp4")) == 1
 
 
 def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from support.commands import run_tool
 from support.mutations import changed_value, damaged_bytes
 from support.run_folders import write_config, write_det_run
 
-from bdd100k_d2.errors import BDD100KError, OutputError
+from bdd100k_d2.errors import BDD100KError, DataError, OutputError
 from bdd100k_d2.report.page import write_runs_page
 from bdd100k_d2.report.plots import THEMES, draw_panel, draw_svg, panels
 from bdd100k_d2.report.run import read_run
@@ -41,6 +42,19 @@ def test_whatever_a_file_holds_the_run_is_read_or_refused(tmp_path: Path, name: 
         path.write_bytes(content)
         with suppress(BDD100KError):
             read_run(folder, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.json", "inference/scores.json"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, kind: str) -> None:
+    folder = write_det_run(tmp_path / "det")
+    (folder / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(kind)
+    with pytest.raises(DataError, match=f"{name}: .*no( such)? file"):
+        read_run(folder, tmp_path)
 
 
 def test_names_and_values_of_a_log_are_drawn(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.drawing.overlay import classes_of_task
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.report.gallery import Gallery, make_gallery
+from bdd100k_d2.report.page_images import GalleryImages
 from bdd100k_d2.report.run import read_run
 
 
@@ -204,7 +206,7 @@ def no_predictions(root: Path, folder: Path) -> None:
     [
         (small_mask, r"val0\.png: the mask has 640x360 pixels, the image val0\.jpg 1280x720"),
         (wrong_id, r"val0\.png: the mask holds the ids \[31\]"),
-        (no_labels, r"masks/val: no such folder of masks; point --root"),
+        (no_labels, r"masks/val: no such folder of masks; check the path, or point --root or DETECTRON2_DATASETS"),
         (no_predictions, r"inference/masks: no mask of a frame of bdd100k_sem_seg_val; evaluate again"),
     ],
 )
@@ -219,3 +221,17 @@ def test_a_folder_that_cannot_be_written(tiny_root: Path, tmp_path: Path) -> Non
     (tmp_path / "page").write_text("a file")
     with pytest.raises(OutputError, match="page"):
         gallery(write_det_run(tmp_path / "det"), tiny_root, tmp_path / "page")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+def test_an_image_that_is_no_file_is_refused_or_counted(tiny_root: Path, tmp_path: Path, kind: str) -> None:
+    path = tiny_root / "bdd100k/images/100k/val/val0.jpg"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(kind)
+    with pytest.raises(DataError, match=r"val0\.jpg: the image cannot be read \(it is no file\); point --root or"):
+        gallery(write_det_run(tmp_path / "det"), tiny_root, tmp_path / "page")
+    images = GalleryImages(tmp_path / "page")
+    assert images.add("a", "val0.jpg", path).small is None and (images.missing, images.unreadable) == (1, 0)

@@ -147,7 +147,8 @@ def test_scores_of_several_test_sets_are_told_apart(tiny_root: Path, tmp_path: P
         write_frames([Frame(f"{name.rpartition('_')[2]}0.jpg")], inference / "det.json")
     write_config(folder, *names)
     with (folder / "metrics.json").open("a") as log:
-        log.write('{"iteration": 99, "bdd100k_det_val/bbox/AP": 3.5, "bdd100k_det_train/bbox/AP": 4.5}\n')
+        for at in (99, 119):
+            log.write(f'{{"iteration": {at}, "bdd100k_det_val/bbox/AP": 3.5, "bdd100k_det_train/bbox/AP": 4.5}}\n')
     document = Document(write_runs_page([folder], tmp_path / "page", tiny_root))
     assert document.texts["h3"][:2] == [f"Scores on {name}" for name in names]
     assert len(document.tables) == 2

@@ -30,6 +30,20 @@ def det(tab: Browser, det_page: Path) -> Browser:
     return tab
 
 
+def test_names_of_boxes_stand_where_there_is_room(tab: Browser, det_page: Path, tmp_path: Path) -> None:
+    """Beside a baseline the images are too small for them; a click shows them large, with names."""
+    files = write_det_files(tmp_path)
+    texts = "document.querySelectorAll('.frame svg text').length"
+    for page, some in ((det_page, False), (write_results_page("det", *files[:2], tmp_path / "out"), True)):
+        tab.open(page)
+        show_frames(tab)
+        assert (tab.run(texts) > 0) == some
+    tab.open(det_page)
+    show_frames(tab)
+    tab.click(".frame .view:nth-child(2)")
+    assert tab.run("document.querySelectorAll('.stage svg text').length") > 0
+
+
 def names_of_rows(tab: Browser) -> list[str]:
     return tab.texts("#class-table tbody th")
 

@@ -1,5 +1,6 @@
 """What the folder of a page may hold before, and what it holds afterwards."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from support.frames import write_image
 from support.result_files import HARD_NAME, Files, contents, data_of, write_det_files, write_mask_files
 
 from bdd100k_d2.errors import DataError, OutputError
-from bdd100k_d2.report.html import new_page
+from bdd100k_d2.report.html import check_page_folder, new_page
 from bdd100k_d2.report.results import script_data
 from bdd100k_d2.report.results.page import PageOptions, write_results_page
 from bdd100k_d2.report.results.script_data import error_map
@@ -91,6 +92,27 @@ def test_two_pages_are_made_beside_each_other(tmp_path: Path) -> None:
         (first / "index.html").write_text(page_of('"assets/a.svg"'))
     page = page_of('"assets/a.svg"').encode()
     assert contents(tmp_path / "page") == {"assets": None, "assets/a.svg": b"first", "index.html": page}
+
+
+def test_what_a_killed_process_left_of_a_page_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    names = {"left": "assets/a-1_full.jpg", "writing": "assets/.b.svg.17.tmp", "mine": "notes.txt", "other": "a.jpg"}
+    for folder, name in {**names, "empty": "index.html", "young": "index.html"}.items():
+        (tmp_path / f".page-{folder}" / "assets").mkdir(parents=True)
+        (tmp_path / f".page-{folder}" / name).touch()
+        for path in (tmp_path / f".page-{folder}" / "assets", tmp_path / f".page-{folder}"):
+            os.utime(path, (1e9, 1e9) if folder != "young" else None)
+    (tmp_path / ".page-link").symlink_to(tmp_path / ".page-mine")
+    with new_page(tmp_path) as page:
+        (page / "index.html").write_text(page_of("new"))
+    kept = [".page-link", ".page-mine", ".page-other", ".page-young", "assets", "index.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    assert (tmp_path / ".page-mine/notes.txt").exists()
+
+
+def test_a_pipe_in_place_of_a_page_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index.html")
+    with pytest.raises(OutputError, match=r"index\.html: cannot be read \(it is no file\); choose another --out"):
+        check_page_folder(tmp_path)
 
 
 def test_a_page_is_made_in_the_folder_of_a_training_that_runs(tmp_path: Path) -> None:

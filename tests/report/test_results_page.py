@@ -141,6 +141,7 @@ def test_scores_are_those_that_the_tables_count(det: Files, tmp_path: Path) -> N
     write_frames(low, det.predicted)
     page = write_results_page("det", det.truth, det.predicted, tmp_path / "out", options=QUICK)
     assert table(page, "error-table")["all classes"] == ["0"] * 6 + ["2"]
+    assert "<dt>Detections</dt><dd>2, 0 with a score of at least 0.30</dd>" in page.read_text(encoding="utf-8")
     (run,) = data_of(page)["frames"][0]["runs"]
     assert [box[5] for box in run["predicted"]] == [0.2999999, 0.2996]
     assert run["found"] == [0.2996, None] and run["blamed"] == [None, 0.2999999]

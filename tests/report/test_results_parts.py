@@ -60,6 +60,8 @@ def test_a_slice_shows_some_official_scores_and_the_first_of_each_class() -> Non
         scores = {metric: [{"car": ap + 5}, {"OVERALL": ap}] for metric in ("APs", "AR100", "AP")}
         return {"weather": Slice("weather", "frames", "A row.", [SliceScores("rainy", 1200, scores, {})])}
 
+    (unknown,) = slice_parts({}, {}, {})
+    assert unknown.notes[0].endswith("with --attributes FILE, a label file of the same frames that has them.")
     (part,) = slice_parts(slices(20), slices(30), {"bus": (0, 0, 0), "car": (0, 0, 0)})
     assert [column.name for column in part.content.columns] == ["Value", "Frames", "AP", "AR100", "car"]
     (row,) = part.content.rows

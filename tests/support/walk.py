@@ -24,7 +24,8 @@ from support import ROOT
 class Case(NamedTuple):
     """A command as the interpreter takes it, ``-m module`` or a script, and around it what it is to meet.
 
-    ``stdout`` is "closed" for a pipe that nobody reads, else a path. With ``lose`` its processes are ended as soon as
+    ``stdout`` is "closed" for a pipe that nobody reads, else a path; "no stderr" leaves it as it is, and has no
+    standard error. With ``lose`` its processes are ended as soon as
     they work. ``memory`` is in bytes, beyond what is held at the start.
     """
 
@@ -143,7 +144,8 @@ def _run(case: Case) -> None:
         except OSError as error:
             print(f"Exception ignored in: {error}", file=sys.stderr)
             status = 120
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os._exit(status)
 
 
@@ -153,11 +155,14 @@ def _place_output(stdout: str) -> None:
         reads, writes = os.pipe()
         os.close(reads)
     else:
-        writes = os.open(stdout or ".out", flags)
-    if stdout:
+        writes = os.open(".out" if stdout in ("", "no stderr") else stdout, flags)
+    if stdout not in ("", "no stderr"):
         Path(".out").unlink(missing_ok=True)
     os.dup2(writes, 1)
     os.dup2(os.open(".err", flags), 2)
+    if stdout == "no stderr":
+        os.close(2)
+        sys.stderr = None
     sys.stdin = Path(os.devnull).open()  # noqa: SIM115, to the end
     # Python's own buffer, whose size depends on what is written to.
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115

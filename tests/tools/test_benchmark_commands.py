@@ -7,6 +7,7 @@ from benchmarks.commands import CommandReport, Measured, run_command_benchmark
 from benchmarks.problem import make_detections
 from benchmarks.process import Usage
 from support import ROOT
+from support.commands import run_tool
 
 TOOLS = ROOT / "tools"
 
@@ -22,6 +23,13 @@ def test_the_report() -> None:
     ]
     (one,) = report.to_json()["measured"]
     assert one == {"command": "report.py det", "frames": 10_000, "usage": {"seconds": 61.2, "peak": 1_040_000_000}}
+
+
+def test_the_weights_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    done = run_tool("benchmark", "predict", "--weights", tmp_path / "w.pth", "--out", tmp_path / "w.pth")
+    assert done.returncode == 1 and "w.pth, which is only read; choose another place." in done.stderr
+    assert (tmp_path / "w.pth").read_bytes() == b"weights"
 
 
 @pytest.mark.slow

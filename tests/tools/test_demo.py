@@ -1,5 +1,6 @@
 """The demo's command, with steps of its own in place of the trainings."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -59,6 +60,8 @@ def test_steps_run_in_their_order_and_once(
     assert capsys.readouterr().out == "making a ...\n"
     demo.run_steps(steps, {})
     assert capsys.readouterr().out == ""
+    demo.run_steps([dataclasses.replace(steps[0], always=True)], {})
+    assert capsys.readouterr().out == "checking what is there ...\n"
 
 
 def test_the_time_that_is_left_goes_by_the_work_of_this_run(demo: ModuleType) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...tasks import Task
 from ..categories import DET_CLASSES
 from ..image_names import check_file_name
@@ -45,7 +45,7 @@ class BoxTable(NamedTuple):
     def name(self, box: int) -> str:
         """A box in words, for a finding."""
         label, (x1, y1, x2, y2) = self.labels[box], self.corners[box].tolist()
-        where = f"{self.frames[self.frame[box]].name}, label {label.id} ({label.category})"
+        where = f"{self.frames[self.frame[box]].name}, label {shown(label.id)} ({shown(label.category)})"
         return f"{where}: ({x1:g}, {y1:g}) to ({x2:g}, {y2:g})"
 
 
@@ -109,11 +109,12 @@ def _add(kind: str, boxes: np.ndarray, table: BoxTable, path: Path, findings: Fi
 
 
 class DetLabels(NamedTuple):
-    """What a detection label file, or a folder of them, holds."""
+    """What a detection label file, or a folder of them, holds; the labels of its classes without a box in words."""
 
     path: Path
     vintage: Vintage
     boxes: BoxTable
+    without_box: Sequence[str]
 
 
 def read_det(path: Path, findings: Findings, kind: str = "unusable label file") -> DetLabels | None:
@@ -123,7 +124,13 @@ def read_det(path: Path, findings: Findings, kind: str = "unusable label file") 
     except DataError as error:
         findings.add(kind, path, without_path(error, path))
         return None
-    return DetLabels(path, vintage, box_table(frames))
+    without_box = [
+        f"{frame.name}, label {shown(label.id)} ({shown(label.category)})"
+        for frame in frames
+        for label in frame.labels or ()
+        if label.box2d is None and label.category in _CLASS
+    ]
+    return DetLabels(path, vintage, box_table(frames), without_box)
 
 
 def check_det(labels: DetLabels, task: Task, split: str, findings: Findings) -> None:
@@ -133,6 +140,7 @@ def check_det(labels: DetLabels, task: Task, split: str, findings: Findings) -> 
         what = "no category tells" if labels.vintage is Vintage.SCALABEL else f"vintage {labels.vintage.value}"
         findings.add("not det_20", path, what)
     check_boxes(labels.boxes, path, findings)
+    findings.add("label without a box", path, *labels.without_box[:EXAMPLES], count=len(labels.without_box))
     check_names(frames, path, findings)
     findings.add("frame without objects", path, *(frame.name for frame in frames if not frame.labels))
     _check_attributes(frames, path, findings)

@@ -11,7 +11,7 @@ from ..datasets import MASKS_WITHOUT_IMAGE
 from ..folders import holds
 from ..image_names import image_stem, images_by_stem
 from ..labels import HEIGHT, WIDTH, Frame
-from ..register import Split, all_splits, default_root, locate
+from ..register import Split, all_splits, data_folder, locate
 from .boxes import check_det, read_det
 from .images import catch_messages, file_sizes, image_sizes, missing_content, verify_images
 from .masks import MaskFolder, check_masks, check_run_lengths, find_empty, list_mask_folder, match_masks
@@ -46,7 +46,7 @@ def check_dataset(
     Raises:
         DataError: there is no folder ``bdd100k``, or a task does not exist.
     """
-    root = default_root() if root is None else Path(root).expanduser()
+    root = data_folder(root).parent
     for task in tasks:
         if task not in TASKS:
             raise DataError(f"no task {task!r}; there are {', '.join(TASKS)}.")

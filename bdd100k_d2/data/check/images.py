@@ -15,7 +15,7 @@ from ...parallel import map_files
 from ..folders import visible_files
 from ..image_files import load_pixels, open_image, read_image_file, upright, upright_size
 from ..image_names import images_by_stem
-from ..png import damage
+from ..png import damage, missing_pixels
 from .report import without_path
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
@@ -92,8 +92,9 @@ def _verify(path: str) -> Verdict:
             if end is None:
                 # Training leaves such a file to Pillow.
                 upright(image, says="{error}")
-                damaged = "cut off" if image.format == "JPEG" else damage(content) if image.format == "PNG" else None
-                return Verdict(size, None, damaged)
+                if image.format == "PNG":
+                    return Verdict(size, None, damage(content) or missing_pixels(content))
+                return Verdict(size, None, "cut off" if image.format == "JPEG" else None)
             content, after = content[:end], len(content.rstrip(b"\0")) - end
             _messages.seek(0)
             _messages.truncate()

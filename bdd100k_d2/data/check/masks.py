@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...parallel import map_files
 from ...tasks import NO_SUCH_VALUE, Task
 from ..bitmasks import check_categories, read_bitmask
@@ -157,7 +157,7 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
     without = []
     for frame in frames:
         for label in frame.labels or ():
-            where = f"frame {frame.name}, label {label.id}"
+            where = f"frame {frame.name}, label {shown(label.id)}"
             if label.rle is None:
                 without.append(where)
                 continue

@@ -72,6 +72,7 @@ FINDING_KINDS: dict[str, Kind] = {
     "image without labels": Kind(_W, "It is left out, in training and in evaluation."),
     "image without mask": Kind(_W, "It is left out, in training and in evaluation."),
     "mask without any label": Kind(_W, "All of it is ignored; a batch of only such masks has no loss."),
+    "label without a box": Kind(_W, "It is left out, in training and in evaluation; give boxes (box2d)."),
     "labels without a mask": Kind(_W, "They are left out; give run lengths or bitmasks, not polygons."),
     "box beyond the border": Kind(_W, "It is clipped to the image, unless INPUT.CLIP_BOXES is False."),
     "duplicate box": Kind(_W, "One of the two counts as missed in an evaluation."),

@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ...atomic import atomic_path
-from ...errors import DataError
+from ...errors import DataError, shown
 from ...tasks import TASKS
 from ..labels import RLE, Frame, FrameAttributes, Label
 from ..rle import CocoRLE, areas, check_rle
@@ -113,7 +113,7 @@ class CocoWriter:
             if label.rle is None:
                 self._dropped.add(lost.NO_MASK)
             elif (known := self._classes.find(label.category)) is not None:
-                where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
+                where = f"{self._source}: frame {frame.name}, label {shown(label.id)} ({shown(label.category)})"
                 masks.append(check_rle(label.rle, frame.height_width, where))
                 labels.append((label, known, label.rle))
         if not masks:

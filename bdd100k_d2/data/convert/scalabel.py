@@ -13,11 +13,12 @@ import msgspec
 from ...errors import DataError
 from ..coco import ABSENT
 from ..diagnosis import diagnose
-from ..folders import label_files, warn_of_label_files_below
+from ..folders import label_files, warn_of_unread_label_files
 from ..json_file import JSON_ERRORS, read_json
 from ..label_document import FileStatement, open_document, read_statement, with_size
 from ..labels import Frame, FrameAttributes, Label, OpenAttributes, lower_attributes, write_frames
 from ..splitter import read_part, split_frames
+from ..unlabelled import check_unlabelled
 from ..vintages import labels_in
 
 MORE_OF_FILE = "label files whose config (categories, attributes) or groups of frames are not kept"
@@ -150,7 +151,7 @@ def read_scalabel(path: Path, count: Callable[[str], None] | None = None) -> Ite
 
     Lists of frames are read piece by piece, other forms at once. ``count`` is called with :data:`MORE_OF_FILE`.
     """
-    warn_of_label_files_below(path)
+    warn_of_unread_label_files(path)
     for file in label_files(path):
         yield from _read_file(file, count or (lambda kind: None))
 
@@ -173,6 +174,8 @@ def _read_file(path: Path, count: Callable[[str], None]) -> Iterator[Frame]:
             # Either what looked like the end of a frame was none, or the file is a bad one.
             yield from _read_part(path, start, parts[-1][1], statement) or _read_whole(path, count)
             return
+        if not all(frame.labels for frame in frames):
+            check_unlabelled(frames, read_part(path, start, end), path)
         yield from frames
     if not parts:
         yield from _read_whole(path, count)

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import ConfigError, DataError
+from ...errors import ConfigError, DataError, shown
 from ...tasks import TASKS
 from ..coco import is_coco, read_coco
 from ..coco_results import is_results, read_results
@@ -83,8 +83,7 @@ def _kind_of_folder(path: Path) -> str:
     pngs = [name for name in sorted(names) if name.lower().endswith(".png")]
     # Images may be PNG files too, with YOLO's labels beside them.
     if pngs and not any(f"{image_stem(name)}.txt" in names for name in pngs):
-        files = list(list_masks(path).values())
-        return "bitmasks" if holds_bitmasks(files) else "masks"
+        return _kind_of_pngs(path)
     folder, scores = TASKS["ins_seg"].results
     if scores in names and holds(path / folder, ".png"):
         raise DataError(f"{path}: holds {folder}/ and {scores}; give {folder}/ as SRC, and {scores} with --score-file.")
@@ -99,6 +98,8 @@ def _kind_of_folder(path: Path) -> str:
             return "scalabel"
     if is_yolo or files_below(path, ".txt"):
         return "yolo"
+    if not pngs and files_below(path, ".png"):
+        return _kind_of_pngs(path)
     if any(map(is_image_name, names)):
         beside = folders_of_images(path)
         labels = "that of their labels" if beside is None or beside.labels is None else f"{beside.labels}"
@@ -107,6 +108,10 @@ def _kind_of_folder(path: Path) -> str:
         f"{path}: holds no labels; give a .json file, or a folder of .json files, of .txt files (YOLO), or of .png "
         "masks or bitmasks."
     )
+
+
+def _kind_of_pngs(path: Path) -> str:
+    return "bitmasks" if holds_bitmasks(list(list_masks(path, below=True).values())) else "masks"
 
 
 def open_source(
@@ -153,7 +158,7 @@ def open_source(
 
 def _open_pngs(path: Path, kind: str, dropped: Dropped, options: SourceOptions) -> LabelSource:
     with read_errors(path):
-        files = list(list_masks(path).values()) if path.is_dir() else []
+        files = list(list_masks(path, below=True).values()) if path.is_dir() else []
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
     allowed = [one.name for one in TASKS.values() if one.form == kind]
@@ -192,7 +197,7 @@ def _checked(frames: Iterable[Frame], path: Path, dropped: Dropped) -> Iterator[
 
 def _is_kept(label: Label, frame: Frame, path: Path, dropped: Dropped) -> bool:
     """Whether there is anything of a label; a box without an area is taken off it."""
-    where = f"{path}: frame {frame.name}, label {label.id}"
+    where = f"{path}: frame {frame.name}, label {shown(label.id)}"
     check_category(label.category, where)
     box = label.box2d
     if box is None:

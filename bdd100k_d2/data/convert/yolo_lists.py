@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DataError, shown
+from ...regular_file import check_regular_file
 from ..folders import visible_files
 from ..image_names import image_stem, is_image_name
 from .image_sizes import images_below, the_image
@@ -18,6 +19,7 @@ _BYTES_LOOKED_AT = 1 << 12
 def is_image_list(path: Path) -> bool:
     """Whether a text file names an image in its first line that is not empty."""
     try:
+        check_regular_file(path)
         with path.open("rb") as file:
             beginning = file.read(_BYTES_LOOKED_AT)
     except OSError:

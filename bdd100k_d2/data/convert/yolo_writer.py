@@ -15,7 +15,7 @@ import yaml
 from pycocotools import mask as coco_mask
 
 from ...atomic import write_atomic
-from ...errors import DataError, OutputError
+from ...errors import DataError, OutputError, shown
 from ...tasks import TASKS
 from ...yaml_file import parse_yaml
 from ..folders import visible_files
@@ -80,7 +80,7 @@ class YoloWriter:
             self._dropped.add(lost.CROWDS_LEFT_OUT)
             return ""
         if box is None and rle is not None:
-            where = f"{self._source}: frame {frame.name}, label {label.id} ({label.category})"
+            where = f"{self._source}: frame {frame.name}, label {shown(label.id)} ({shown(label.category)})"
             x, y, width, height = coco_mask.toBbox(check_rle(rle, (size.height, size.width), where)).tolist()
             # The mask may be one of nothing.
             box = Box2D.of_size(x, y, width, height) if width else None

@@ -45,6 +45,10 @@ def check_without_shape(path: Path, shape: str, count: int) -> None:
     others: set[str] = set()
     keyed = False
     for file in label_files(path):
+        if file.is_fifo():
+            # It was read.
+            keyed = True
+            continue
         if is_results(file):
             others.add("bbox" if shape == "rle" else "segmentation")
             continue

@@ -162,8 +162,10 @@ def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
     """Masks by the stems of their frames; DataError where two frames have one."""
     found: dict[str, Mask] = {}
     for name, mask in masks.items():
-        if found.setdefault(image_stem(name), mask) is not mask:
-            raise DataError(f"{path}: two frames are called {image_stem(name)}; masks cannot be matched to both.")
+        # A mask a.jpg.png is that of no image a.jpg, officially too.
+        stem = name if isinstance(mask, MaskFile) else image_stem(name)
+        if found.setdefault(stem, mask) is not mask:
+            raise DataError(f"{path}: two frames are called {stem}; masks cannot be matched to both.")
     return found
 
 

@@ -18,6 +18,7 @@ from .members import Defect, Members, extra_files
 from .records import read_records
 
 _BITMASK = submitted_form(RGBA)
+_LARGE_INDEX = 1 << 32
 _NO_INSTANCE = np.zeros(0, np.int64)
 
 MAX_SEGMENTS = 100
@@ -40,8 +41,9 @@ def check_instances(members: Members, frames: Collection[str], size: tuple[int, 
     pairs, unmatched = match_files(files, frames)
     defects += unmatched
     scores: dict[str, np.ndarray] = {}
-    for name, labels in read_records(members, score_file, frames, ScoredInstance, defects, by_stem=True):
-        scores[name] = np.array([label.index for label in labels], np.int64)
+    for name, labels in read_records(members, score_file, frames, ScoredInstance, defects, of_bitmasks=True):
+        # No bitmask has instances of larger numbers, and NumPy has no larger ones.
+        scores[name] = np.array([max(-1, min(label.index, _LARGE_INDEX)) for label in labels], np.int64)
         if not np.isfinite([label.score for label in labels]).all():
             defects.append(Defect("score", score_file, name, "a score is not finite"))
     items = [(file, frame, scores.get(frame, _NO_INSTANCE)) for file, frame in pairs]

@@ -2,9 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from typing import Any
 
-import msgspec
 import numpy as np
 
 from ...data.categories import DET_CLASSES
@@ -13,21 +11,17 @@ from ...data.rle import check_rle, overlap
 from ...errors import DataError, shown
 from ...tasks import TASKS
 from .members import Defect, Members, extra_files
+from .official_types import OfficialLabel
 from .records import read_records
-
-_Attributes = dict[str, str | float | bool]
 
 # In pixels; boxes are often computed in float32.
 _SLACK = 1e-2
 
 
-class _Detection(msgspec.Struct, gc=False):
+class _Detection(OfficialLabel, kw_only=True, gc=False):
     category: str
     score: float
-    box2d: Box2D
-    # The official loader asks for one, of any kind, and for values of attributes.
-    id: Any
-    attributes: _Attributes | None = None
+    box2d: Box2D  # type: ignore[assignment]  # with numbers as numbers
 
 
 def check_detections(
@@ -87,11 +81,9 @@ def _check_frame(file: str, frame: str, labels: list[_Detection], size: tuple[in
     return defects
 
 
-class _Segment(msgspec.Struct, gc=False):
+class _Segment(OfficialLabel, kw_only=True, gc=False):
     category: str
-    rle: RLE
-    id: Any
-    attributes: _Attributes | None = None
+    rle: RLE  # type: ignore[assignment]  # as above
 
 
 def check_panoptic_list(members: Members, frames: Collection[str], size: tuple[int, int]) -> list[Defect]:
@@ -103,6 +95,13 @@ def check_panoptic_list(members: Members, frames: Collection[str], size: tuple[i
         masks = []
         for label in labels:
             where = f"label {shown(label.id)} ({shown(label.category)})"
+            try:
+                int(str(label.id))
+            except ValueError:
+                defects.append(Defect("id", file, frame, f"{where}: the official tool takes whole numbers for ids"))
+            if any((label.attributes or {}).get(mark) for mark in ("crowd", "ignored")):
+                text = f"{where}: is marked as crowd or ignored, and would not be scored"
+                defects.append(Defect("segment", file, frame, text))
             if label.category not in known:
                 defects.append(Defect("category", file, frame, f"{where}: no class of pan_seg"))
             try:

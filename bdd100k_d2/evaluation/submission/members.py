@@ -174,8 +174,13 @@ def open_members(path: Path) -> tuple[Members, list[Defect]]:
 
 
 def extra_files(members: Members, expected: Iterable[str]) -> list[Defect]:
-    """Defects of the files of a zip that are none of ``expected``; beside a folder's own files any others may lie."""
-    if not members.is_zip:
-        return []
-    text = "does not belong into the zip"
-    return [Defect("extra file", name, None, text) for name in sorted({*members.names} - {*expected})]
+    """Defects of the files that are none of ``expected``: in a folder, of those beside or below its PNG files alone.
+
+    The folder of an evaluation has its scores beside ``masks/``.
+    """
+    extra = {*members.names} - {*expected}
+    if members.is_zip:
+        return [Defect("extra file", name, None, "does not belong into the zip") for name in sorted(extra)]
+    own = {PurePosixPath(name).parent for name in expected if name.endswith(".png")}
+    text = "lies among the PNG files, where the official tool takes no others; remove it"
+    return [Defect("extra file", name, None, text) for name in sorted(extra) if own & {*PurePosixPath(name).parents}]

@@ -7,10 +7,10 @@ refuse, and what they read as a frame without predictions, is a defect. Source: 
 
 import codecs
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from pathlib import PurePath
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -19,30 +19,12 @@ from ...data.image_names import image_stem
 from ...data.json_file import is_json_lines, saved_as
 from ...errors import DataError, shown
 from .members import Defect, Members
-
-_Label = TypeVar("_Label")
-_Value = str | float | bool
+from .official_types import OfficialFrame
 
 # Of a file that no reader of JSON takes, or of half a character, which msgspec takes no more than UTF-8 does.
 _BAD_JSON = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-class _Size(msgspec.Struct):
-    width: float
-    height: float
-
-
-class _Frame(msgspec.Struct, Generic[_Label]):
-    name: str
-    labels: list[_Label] | msgspec.UnsetType | None = msgspec.UNSET
-    attributes: dict[str, _Value] | None = None
-    videoName: str | float | None = None  # noqa: N815, the field's name in the file
-    timestamp: str | float | None = None
-    frameIndex: str | float | None = None  # noqa: N815, the field's name in the file
-    size: _Size | None = None
-
-
-_FRAME_KEYS = {*_Frame.__struct_fields__, "url", "intrinsics", "extrinsics"}
 # Beside a category, of an object in a list like those of 2018, which have no frames.
 _FLAT_KEYS = {"bbox", "box2d", "rle", "score"}
 
@@ -54,34 +36,33 @@ class _Named(msgspec.Struct):
 
 
 def read_records(
-    members: Members, file: str, frames: Collection[str], label: type, defects: list[Defect], by_stem: bool = False
+    members: Members, file: str, frames: Collection[str], label: type, defects: list[Defect], of_bitmasks: bool = False
 ) -> Iterator[tuple[str, list[Any]]]:
     """Reads the JSON list of frames ``file``, whose labels are of the type ``label``.
 
     What is wrong is appended to ``defects``, also the missing, extra and repeated frames when the reading ends.
-    ``by_stem``: a frame may be named with another suffix than the image's.
+    ``of_bitmasks``: a frame is found by its bitmask, which officially is called as it with ``.png`` for ``.jpg``.
 
     Yields:
         The frames of the split by the names of their images, a repeated one again, and their labels of the type.
     """
-    key: Callable[[str], str] = (lambda name: image_stem(PurePath(name).name)) if by_stem else str
     try:
         content = members.read(file)
     except DataError as error:
         defects.append(Defect("file", file, None, str(error)))
         return
-    known = {key(name): name for name in frames}
+    known = {f"{image_stem(name)}.png" if of_bitmasks else name: name for name in frames}
     seen: set[str] = set()
     items = _items(content, file, defects)
     objects, with_labels = 0, False
     instead: Counter[str] = Counter()
     for place, item in enumerate(items):
         try:
-            frame = _convert(item, _Frame[msgspec.Raw] if isinstance(item, msgspec.Raw) else _Frame[Any])
+            frame = _convert(item, OfficialFrame[msgspec.Raw] if isinstance(item, msgspec.Raw) else OfficialFrame[Any])
         except _BAD_JSON as error:
-            defects.append(Defect("frame", file, None, f"number {place} of the list is no frame: {shown(error)}"))
+            defects.append(Defect("frame", file, None, f"number {place} of the list is no frame: {_said(error)}"))
             continue
-        name = known.get(key(frame.name))
+        name = known.get(frame.name.replace(".jpg", ".png") if of_bitmasks else frame.name)
         if frame.labels is msgspec.UNSET:
             keys = _other_keys(item)
             if "category" in keys:
@@ -102,7 +83,7 @@ def read_records(
             try:
                 labels.append(_convert(one, label))
             except _BAD_JSON as error:
-                errors.append(f"{_label_name(one)}: {shown(error)}")
+                errors.append(f"{_label_name(one)}: {_said(error)}")
         if errors:
             defects.append(Defect("label", file, name, f"{len(errors)} of {len(frame.labels)} labels; {errors[0]}"))
         yield name, labels
@@ -206,12 +187,17 @@ def _other_keys(item: Any) -> set[str]:  # noqa: ANN401, whatever a file holds
     """What a frame has beside the fields of a frame, where that may hold predictions: lists, or an object's fields."""
     raw = isinstance(item, msgspec.Raw)
     fields = _convert(item, dict[str, msgspec.Raw] if raw else dict[str, Any])
-    keys = fields.keys() - _FRAME_KEYS
+    keys = fields.keys() - {*OfficialFrame.__struct_fields__}
     if "category" in keys and keys & _FLAT_KEYS:
         return set(keys)
     return {
         key for key in keys - {"category"} if (bytes(fields[key])[:1] == b"[" if raw else isinstance(fields[key], list))
     }
+
+
+def _said(error: Exception) -> str:
+    """What msgspec says of a field, but for the patterns of text."""
+    return shown(re.sub(r"`str` matching regex '.*'", "another value", str(error)))
 
 
 def _convert(item: Any, kind: Any) -> Any:  # noqa: ANN401, whatever a file holds

@@ -112,6 +112,7 @@ def analyse_segmentation(
     ends = _intervals(task, matched.matrices, bootstrap, workers)
     of_headline = estimates(np.array(list(headline.values())), ends[:, : len(headline)])
     num_frames = len(matched.names)
+    of_slices = f", and the first {worst_each:,} of each weather, scene and time of day" if known else ""
     return SegmentationAnalysis(
         task=task,
         truth=truth,
@@ -125,7 +126,7 @@ def analyse_segmentation(
         worst=_frames(task, matched, images, known, worst, worst_each),
         ranking="Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; "
         f"frames without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong "
-        f"pixels of each class, and the first {worst_each:,} of each weather, scene and time of day.",
+        f"pixels of each class{of_slices}.",
     )
 
 

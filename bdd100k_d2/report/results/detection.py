@@ -73,6 +73,7 @@ def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis |
 
 
 def _facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[tuple[str, str]]:
+    threshold = f"{analysis.score_threshold:.2f}"
     lines = [
         ("Ground truth", str(analysis.truth)),
         ("Labels", analysis.vintage),
@@ -80,11 +81,16 @@ def _facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> l
         *([("Baseline", str(baseline.predicted))] if baseline else []),
         ("Frames", f"{analysis.num_frames:,}"),
         ("Objects", f"{analysis.num_boxes:,}, and {analysis.num_ignored:,} that are not counted"),
-        ("Detections", f"{analysis.num_detections:,}"),
+        ("Detections", f"{analysis.num_detections:,}, {_confident(analysis):,} with a score of at least {threshold}"),
     ]
     if analysis.num_without_prediction:
         lines.append(("Frames without detections", f"{analysis.num_without_prediction:,}"))
     return lines
+
+
+def _confident(analysis: DetectionAnalysis) -> int:
+    """The number of detections from the score threshold on."""
+    return sum(row.confident for row in analysis.classes)
 
 
 def _notes(analysis: DetectionAnalysis) -> list[str]:
@@ -110,11 +116,10 @@ def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None
     )
     before = baseline.headline if baseline else {}
     scores = [estimate(analysis.headline[name], before.get(name)) for name in _TABLE_SCORES]
-    confident = sum(row.confident for row in analysis.classes)
-    foot = TableRow("Overall", [number(analysis.num_boxes), number(confident), *scores])
+    foot = TableRow("Overall", [number(analysis.num_boxes), number(_confident(analysis)), *scores])
     notes = [
-        "Percent. A class that the ground truth lacks has no score (-) and is left out of the mean. Click a column's "
-        "title to sort by it."
+        "Scores in percent. A class that the ground truth lacks has none (-) and is left out of the mean. Counted are "
+        f"detections with a score of at least {analysis.score_threshold:.2f}. Click a column's title to sort by it."
     ]
     if baseline:
         notes.append("Beside each score stands its difference to the baseline.")

@@ -202,7 +202,10 @@ def slice_parts(
     ``baseline`` is empty without one.
     """
     if not slices:
-        note = "The label files hold no attributes of frames or objects, so there is nothing to tell apart."
+        note = (
+            "Weather, scene and time of day of these frames are not known, because masks have none. Make the report "
+            "with --attributes FILE, a label file of the same frames that has them."
+        )
         return [SectionPart("note", None, notes=(note,))]
     return [_slice_part(one, baseline.get(attribute), colors) for attribute, one in slices.items()]
 

@@ -104,7 +104,8 @@ function drawBoxes(svg, boxes, run, unit, frame, isLarge) {
       rect.setAttribute("class", "dim");
     }
     svg.append(rect);
-    if (chosen || (isLarge && !isFiltered() && outcome !== "ignored")) {
+    // Three small images beside each other leave no room for names, which the boxes' titles have too.
+    if (isLarge ? chosen || (!isFiltered() && outcome !== "ignored") : chosen && frame.runs.length === 1) {
       labels.push([box, labelOf(box, outcome), color]);
     }
   }

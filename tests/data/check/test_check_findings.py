@@ -187,6 +187,13 @@ CASES = [
     ),
     ("image of another size", "det", True, lambda r: roots.resize(roots.image(r), 640, 360), "640x360, not 1280x"),
     ("unknown category", "det", False, lambda r: roots.add_box(r, "bycicle", 1, 2, 30, 40), "(bycicle): (1, 2) to"),
+    (
+        "label without a box",
+        "det",
+        False,
+        lambda r: roots.change_frame(r, labels=[*roots.read(r)[1].labels, Label("7", "car")]),
+        "train1.jpg, label 7 (car)",
+    ),
     ("degenerate box", "det", False, lambda r: roots.add_box(r, "car", 50, 2, 30, 40), "train1.jpg, label new (car)"),
     ("box outside of the image", "det", False, lambda r: roots.add_box(r, "car", 1290, 2, 1300, 40), "(1290, 2)"),
     ("box beyond the border", "det", False, lambda r: roots.add_box(r, "car", 1200, 2, 1300, 40), "to (1300, 40)"),

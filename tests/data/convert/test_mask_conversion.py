@@ -284,6 +284,16 @@ def test_hidden_masks_are_in_no_list(tmp_path: Path) -> None:
     assert run(tmp_path / "masks", tmp_path / "out.json", "scalabel", task="sem_seg").frames == 2
 
 
+@pytest.mark.parametrize(("names", "frames"), [(("a.png", "night/b.png"), 2), (("day/a.png", "night/b.png"), 2)])
+def test_masks_in_folders_of_the_folder_count(tmp_path: Path, names: tuple[str, ...], frames: int) -> None:
+    for i, name in enumerate(names):
+        save(random_mask(i, "sem_seg"), tmp_path / "masks" / name)
+    assert run(tmp_path / "masks", tmp_path / "out.json", "scalabel", task="sem_seg").frames == frames
+    save(random_mask(2, "sem_seg"), tmp_path / "masks/more/a.png")
+    with pytest.raises(DataError, match="are masks of the same frame; remove one of the two"):
+        run(tmp_path / "masks", tmp_path / "out.json", "scalabel", task="sem_seg")
+
+
 @pytest.mark.parametrize("ending", (".jpeg", ".JPG", ".webp"))
 def test_masks_are_named_after_images_of_every_ending(tmp_path: Path, ending: str) -> None:
     frame = Frame(f"a{ending}", size=ImageSize(6, 4), labels=[Label("1", "road", rle=rle_of(rows((0, 2))))])

@@ -91,6 +91,14 @@ def test_bad_label_files(tmp_path: Path) -> None:
             assert not (tmp_path / target / "labels/train").exists() and not (tmp_path / "out.json").exists()
 
 
+def test_a_long_id_is_shortened_in_messages(tmp_path: Path) -> None:
+    frames = [Frame("a.jpg", labels=[Label("x" * 5000, None, box2d=Box2D(0, 0, 1, 1))])]
+    for to, target in (("coco", "out.json"), ("yolo", "out")):
+        with pytest.raises(DataError, match=r"label xxx.*\.\.\.xxx.*: has no category; add one") as error:
+            run(write(tmp_path, frames), tmp_path / target, to)
+        assert len(str(error.value)) < 1000
+
+
 POLYGON = [{"vertices": [[0.5, 1], [2, 3.25]], "types": "LL", "closed": True}]
 BOX = {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}
 LABELS = [

@@ -11,6 +11,7 @@ from PIL import Image
 from support.conversion_cases import SIZE, run
 
 from bdd100k_d2.data.convert.source import source_kind
+from bdd100k_d2.data.convert.yolo_lists import is_image_list
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 
@@ -311,6 +312,8 @@ def test_links(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "store/c.txt")
     with pytest.raises(DataError, match=r"c.txt: no file that can be read"):
         frames_of(root, size=SIZE)
+    os.mkfifo(tmp_path / "train.txt")
+    assert not is_image_list(tmp_path / "train.txt")
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,12 @@ def test_palette_masks_are_ids_as_officially(tmp_path: Path) -> None:
     assert summary(open_masks("sem_seg", folder, tmp_path / "pred", 1).toolkit_scores())["mIoU"] == 100
 
 
+def test_a_mask_that_is_named_with_the_images_ending_is_of_no_frame(tmp_path: Path) -> None:
+    truth = write_masks(tmp_path / "gt", {"a": MASK, "b": MASK})
+    matched = open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"a.jpg": MASK, "b": MASK}), 1)
+    assert matched.matrices[0][:, -1].sum() == (MASK != 255).sum() and matched.matrices[1][:, -1].sum() == 0
+
+
 @pytest.mark.parametrize(("colors", "bits"), [(2, 1), (3, 2), (9, 4)])
 def test_a_palette_of_few_colours_is_as_good(tmp_path: Path, colors: int, bits: int) -> None:
     """Pillow writes so the masks of three classes that have a palette."""

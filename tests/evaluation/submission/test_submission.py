@@ -111,8 +111,31 @@ def test_masks_in_several_folders(masks: Path) -> None:
     shutil.copy(masks / "a.png", masks / "more" / "deep" / "a.png")
     (masks / "notes.txt").touch()
     kinds = Counter(f.kind for f in check("sem_seg", masks))
-    assert kinds == {"layout": 2, "frame twice": 1}
-    assert Counter(f.kind for f in check("sem_seg", zipped(masks))) == kinds | {"extra file": 1}
+    assert kinds == {"layout": 2, "frame twice": 1, "extra file": 1}
+    assert Counter(f.kind for f in check("sem_seg", zipped(masks))) == kinds
+
+
+@pytest.mark.parametrize("name", ("log.txt", "Thumbs.db", "a.jpg", "sem_seg.json", "sub/notes.txt"))
+def test_only_png_files_lie_among_the_masks(name: str, masks: Path, ins_seg: Path) -> None:
+    for folder, checked, task in ((masks, masks, "sem_seg"), (ins_seg / "bitmasks", ins_seg, "ins_seg")):
+        # Beside the folder of the masks is what an evaluation leaves there.
+        (folder.parent / "notes.txt").touch()
+        (folder / ".DS_Store").touch()
+        assert check(task, checked) == []
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+        place = (folder / name).relative_to(checked)
+        assert texts(check(task, checked)) == [
+            f"extra file: {place}: None: lies among the PNG files, where the official tool takes no others; remove it"
+        ]
+
+
+@pytest.mark.parametrize("name", ("a", "val/a.jpg", "bitmasks/a.png", "a.jpeg", "a.JPG", "a.tif", "a.png"))
+def test_scores_are_of_the_bitmask_that_the_official_tool_looks_for(name: str, ins_seg: Path) -> None:
+    """It puts .png for .jpg in the name of the frame."""
+    edit_scores(ins_seg, lambda f: f[0].update(name=name))
+    kinds = Counter(defect.kind for defect in check("ins_seg", ins_seg))
+    assert kinds == ({} if name == "a.png" else {"extra frame": 1, "missing frame": 1, "instance": 1})
 
 
 def edit_scores(folder: Path, edit: Edit) -> None:
@@ -166,6 +189,12 @@ def test_bad_instances(edit: Callable[[Path], object], expected: str, ins_seg: P
     for path in (ins_seg, zipped(ins_seg)):
         (found,) = texts(check("ins_seg", path))
         assert found.startswith(expected)
+
+
+def test_an_index_that_no_number_of_an_array_has(ins_seg: Path) -> None:
+    edit_scores(ins_seg, lambda f: f[1]["labels"].append({"index": 10**30, "score": 1}))
+    (found,) = texts(check("ins_seg", ins_seg))
+    assert found.startswith("instance: bitmasks/b.png: b.jpg: 1 instances (4294967296) of score.json have no pixel")
 
 
 def test_instances_by_id_instead_of_index(ins_seg: Path) -> None:

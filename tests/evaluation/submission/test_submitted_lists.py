@@ -192,6 +192,66 @@ def test_what_the_official_loader_refuses_is_never_sound(edit: Edit, det: Path) 
         assert check("det", det) == []
 
 
+VECTOR = [0, 1, "2"]
+NODE = {"location": [1, 2], "category": "x", "id": "a"}
+
+
+@pytest.mark.parametrize("part", ("frame", "label"))
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rle": {"counts": [1, 2], "size": [3, 4]}},
+        {"rle": {}},
+        {"rle": {"counts": 5, "size": ["3", 4.5]}},
+        {"poly2d": [[[1, 2], [3, 4]]]},
+        {"poly2d": [{"vertices": [[1, 2]], "closed": True}]},
+        {"poly2d": [{"vertices": [[1, "2"]], "closed": "yes", "types": "L"}]},
+        {"poly2d": [{"vertices": [[1, 2, 3]], "closed": True, "types": "L"}]},
+        {"index": "a"},
+        {"index": " 1_000 "},
+        {"index": "1.5"},
+        {"index": 1.5},
+        {"manualShape": "maybe"},
+        {"manualShape": "OFF", "manualAttributes": 1.0},
+        {"manualAttributes": 2},
+        {"box3d": {"alpha": 1, "orientation": VECTOR, "location": VECTOR}},
+        {"box3d": {"alpha": 1, "orientation": VECTOR, "location": VECTOR, "dimension": VECTOR}},
+        {"box3d": {"alpha": "x", "orientation": VECTOR, "location": VECTOR, "dimension": VECTOR}},
+        {"graph": {"nodes": [], "edges": []}},
+        {"graph": {"nodes": [NODE, NODE | {"location": [1, 2, 3, 4]}], "edges": []}},
+        {"graph": {"nodes": [NODE | {"score": " 1e3"}], "edges": [{"source": 1}]}},
+        {"graph": {"nodes": [NODE], "edges": [{"source": 1, "target": 2, "type": True}]}},
+        {"timestamp": "10:31:07"},
+        {"timestamp": float("nan")},
+        {"timestamp": " +12 ", "frameIndex": True},
+        {"frameIndex": "x"},
+        {"frameIndex": 1e300},
+        {"url": []},
+        {"url": {}},
+        {"url": 7.5, "videoName": False},
+        {"size": {"width": float("nan"), "height": 72}},
+        {"size": {"width": "128", "height": 72.9}},
+        {"intrinsics": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]},
+        {"intrinsics": {}},
+        {"intrinsics": {"focal": [1, 2], "center": ["3", 4], "skew": "nan", "radial": None}},
+        {"extrinsics": {"location": VECTOR}},
+        {"extrinsics": {"location": VECTOR, "rotation": VECTOR}},
+    ],
+)
+def test_every_field_is_taken_as_the_official_loader_takes_it(fields: dict[str, Any], part: str, det: Path) -> None:
+    io = pytest.importorskip("scalabel.label.io", reason="the official toolkit is not installed")
+    frames = json.loads(det.read_text())
+    (frames[0] if part == "frame" else frames[0]["labels"][0]).update(fields)
+    det.write_text(json.dumps(frames))
+    try:
+        io.load(str(det))
+    except (TypeError, ValueError):
+        expected = ["label"] if part == "label" else ["frame", "missing frame"]
+        assert [defect.kind for defect in check("det", det)] == expected
+    else:
+        assert check("det", det) == []
+
+
 def test_what_a_file_says_is_printed_in_one_harmless_line(det: Path) -> None:
     frames = json.loads(det.read_text())
     frames[0]["labels"][0]["category"] = "car\x1b[31m\n" + "x" * 500
@@ -231,6 +291,32 @@ def test_segments_as_run_lengths(tmp_path: Path) -> None:
         strict=True,
     ):
         assert text.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"id": "car-1"}, "id: pan_seg.json: a.jpg: label car-1 (road): the official tool takes whole numbers for ids"),
+        ({"id": 1.5}, "id: pan_seg.json: a.jpg: label 1.5 (road): the official tool takes"),
+        ({"attributes": {"crowd": True}}, "segment: pan_seg.json: a.jpg: label 0 (road): is marked as crowd or"),
+        ({"attributes": {"ignored": 1}}, "segment: pan_seg.json: a.jpg: label 0 (road): is marked as crowd or"),
+        (
+            {"score": "high"},
+            "label: pan_seg.json: a.jpg: 1 of 1 labels; label 0 (road): Expected another value - at `$.score`",
+        ),
+        ({"box2d": [1, 2, 3, 4]}, "label: pan_seg.json: a.jpg: 1 of 1 labels; label 0 (road): Expected `object | null"),
+    ],
+)
+def test_segments_on_which_the_official_tool_fails(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    path = tmp_path / "pan_seg.json"
+    frames = [{"name": name, "labels": [segment(slice(9))]} for name in FRAMES]
+    frames[0]["labels"][0].update(changes)
+    path.write_text(json.dumps(frames))
+    (found,) = texts(check("pan_seg", path))
+    assert found.startswith(expected)
+    frames[0]["labels"] = [segment(slice(9)) | {"id": " 12", "attributes": {"crowd": False}}]
+    path.write_text(json.dumps(frames))
+    assert check("pan_seg", path) == []
 
 
 def test_run_lengths_of_half_a_character(tmp_path: Path) -> None:
