@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 _LOGGERS = ("bdd100k_d2", "detectron2", "fvcore")
 
 REAL_DATA = Path(os.environ.get("BDD100K_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+
+# Where the tests are started in the background, Ctrl-C is ignored, by them and by every command that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
