@@ -34,7 +34,7 @@ LAYERS = (
     ("yaml_file", "data.image_files", "data.png"),
     ("data.categories",),
     ("tasks",),
-    ("data.image_names",),
+    ("data.image_names", "data.dataset_task"),
     ("data.json_file",),
     ("data.labels",),
     ("data.diagnosis",),

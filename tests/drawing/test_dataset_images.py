@@ -124,12 +124,12 @@ def test_of_images_without_labels_the_legend_is_the_tasks(task: str, tiny_root: 
     (drawn,) = write_dataset_images(f"bdd100k_{task}_test", tmp_path / "out", 1)
     image = cv2.imread(str(tiny_root / "bdd100k" / TASKS[task].images.format(split="test") / "test0.jpg"))
     metadata = MetadataCatalog.get(f"bdd100k_{task}_test")
-    classes = panoptic_classes(metadata) if task == "pan_seg" else classes_of_task(task)
+    classes = panoptic_classes(metadata) if task == "pan_seg" else classes_of_task(TASKS[task])
     expected = add_legend(image[..., ::-1].copy(), classes, ())
     np.testing.assert_array_equal(cv2.imread(str(drawn))[..., ::-1], expected)
 
 
-def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_path: Path) -> None:
+def test_unknown_sets_and_sets_without_classes_are_refused(tiny_root: Path, tmp_path: Path) -> None:
     from detectron2.data import DatasetCatalog
 
     bdd100k_d2.register_all(tiny_root)
@@ -144,7 +144,7 @@ def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_p
         write_dataset_images("bdd100k_det_val_nigth", tmp_path)
     DatasetCatalog.register("bare", lambda: [{"file_name": "a.jpg", "annotations": []}])
     try:
-        with pytest.raises(ConfigError, match="bare: its metadata have no thing_colors or stuff_colors"):
+        with pytest.raises(ConfigError, match="bare: its metadata have no thing_classes or stuff_classes"):
             write_dataset_images("bare", tmp_path)
     finally:
         DatasetCatalog.remove("bare")
@@ -260,7 +260,7 @@ def test_the_command_on_the_real_images(
     assert cv2.imread(str(tmp_path / "b1c66a42-6f7d68ca.png")).shape == (744, 1280, 3)
     for wrong, message in (
         (["--source", "loader"], "--source loader takes --config-file, no --dataset"),
-        (["--config-file", "a.yaml"], "--source dataset takes --dataset, and no config"),
+        (["SEED", "1"], "--source dataset takes --dataset, and keys and values only with --config-file"),
         (["--out", real_root / "bdd100k/new"], "lies in the data, which is only read"),
     ):
         monkeypatch.setattr(sys, "argv", [str(part) for part in (*command, *wrong)])

@@ -1,13 +1,12 @@
-from types import SimpleNamespace
-
 import numpy as np
 import torch
+from detectron2.data.catalog import Metadata
 from detectron2.structures import Boxes, Instances
 
 from bdd100k_d2.engine.hooks.prediction_images import draw_prediction
 
 IMAGE = np.full((60, 80, 3), 100, np.uint8)
-METADATA = SimpleNamespace(
+METADATA = Metadata(
     thing_classes=["car", "bus"],
     thing_colors=[(255, 0, 0), (0, 255, 0)],
     stuff_classes=["road", "background"],
