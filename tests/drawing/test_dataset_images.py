@@ -107,6 +107,57 @@ def test_run_lengths_of_another_size_are_refused() -> None:
         draw_record(IMAGE, {"file_name": "a.jpg", "segments_info": infos}, BOTH)
 
 
+def test_own_classes_without_colors_are_drawn(tiny_root: Path, tmp_path: Path) -> None:
+    """A COCO data set tells its classes when it is loaded, and no colours."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    image = tiny_root / "bdd100k/images/100k/val/val0.jpg"
+
+    def load() -> list[dict]:
+        MetadataCatalog.get("cows").thing_classes = ["cow", "car"]
+        return [{"file_name": str(image), "annotations": [box(10, 20, 30, 25), box(60, 20, 30, 25, 1)]}]
+
+    DatasetCatalog.register("cows", load)
+    try:
+        (path,) = write_dataset_images("cows", tmp_path / "out")
+        drawn = cv2.imread(str(path))[..., ::-1]
+        # The first of two hues, and BDD100K's colour of the name; the legend's swatches too.
+        for color, column in (((255, 64, 64), 10), ((30, 170, 255), 60)):
+            assert tuple(drawn[40, column]) == color and is_color(drawn[96:], color).any()
+        MetadataCatalog.get("cows").thing_classes.pop()
+        with pytest.raises(DataError, match=r"a.jpg: category_id 1, but there are 1 thing_classes"):
+            draw_record(
+                IMAGE,
+                {"file_name": "a.jpg", "annotations": [box(10, 20, 30, 25, 1)]},
+                MetadataCatalog.get("cows"),
+            )
+    finally:
+        DatasetCatalog.remove("cows")
+        MetadataCatalog.remove("cows")
+
+
+def test_the_command_draws_a_slice_of_a_config(
+    small_cfg: Callable[..., CfgNode], tiny_root: Path, tmp_path: Path
+) -> None:
+    entry = "[{'name': 'few', 'base': 'bdd100k_det_val', 'timeofday': ['night', 'daytime', 'dawn/dusk', 'undefined']}]"
+    (tmp_path / "config.yaml").write_text(small_cfg().dump())
+    start = [
+        "--root",
+        tiny_root,
+        "--out",
+        tmp_path / "out",
+        "--dataset",
+        "few",
+        "--config-file",
+        tmp_path / "config.yaml",
+    ]
+    done = run_tool("visualize_data", *start)
+    assert done.returncode == 1 and "no data set 'few' is registered" in done.stderr
+    done = run_tool("visualize_data", *start, "DATASETS.SLICES", entry)
+    assert done.returncode == 0, done.stderr
+    assert "in " in done.stdout and [*(tmp_path / "out").glob("val*.png")]
+
+
 def test_frames_are_taken_at_equal_distances(tiny_root: Path, tmp_path: Path) -> None:
     bdd100k_d2.register_all(tiny_root)
     written = write_dataset_images("bdd100k_det_val", tmp_path / "out", 2)

@@ -2,18 +2,23 @@
 
 import numpy as np
 import pytest
+from detectron2.data.catalog import Metadata
 
+from bdd100k_d2.data.categories import own_categories
 from bdd100k_d2.drawing.draw import luminance
 from bdd100k_d2.drawing.legend import add_legend
 from bdd100k_d2.drawing.overlay import (
     IGNORED_COLOR,
     Classes,
     Objects,
+    classes_of_task,
     draw_classes,
     draw_objects,
     edge_color,
     present_classes,
     stack_masks,
+    stuff_classes,
+    thing_classes,
     visible_classes,
 )
 from bdd100k_d2.tasks import TASKS
@@ -147,3 +152,21 @@ def test_masks_must_fit_the_image() -> None:
         draw_classes(IMAGE, np.zeros((60, 80), np.uint8), CLASSES)
     with pytest.raises(ValueError, match="RGB image of shape"):
         add_legend(IMAGE[..., 0], CLASSES, [])
+
+
+def test_own_classes_of_a_task_have_their_colors_and_background_none() -> None:
+    own = own_categories(("tram", "car", "background"), None, are_things=True)
+    task = TASKS["det"].with_classes(own)
+    classes = classes_of_task(task)
+    assert classes == Classes(("tram", "car", "background"), ((255, 64, 64), (30, 170, 255), None))
+    drawn = draw_objects(IMAGE, objects((20, 30, 60, 70), (90, 30, 130, 70)), classes)
+    assert drawn[50, 20].tolist() == [255, 64, 64] and drawn[50, 90].tolist() == [30, 170, 255]
+
+
+@pytest.mark.parametrize("colors", [None, [(9, 8, 7)], [(9, 8, 7)] * 3])
+def test_colors_that_are_not_one_per_class_are_none(colors: list | None) -> None:
+    metadata = Metadata(thing_classes=["tram", "car"])
+    if colors is not None:
+        metadata.thing_colors = colors
+    assert thing_classes(metadata) == Classes(("tram", "car"), ((255, 64, 64), (30, 170, 255)))
+    assert stuff_classes(metadata) == Classes((), ())
