@@ -32,6 +32,6 @@ def dataset_task(metadata: "Metadata") -> Task | None:
 def categories_of(metadata: "Metadata", kind: Literal["thing", "stuff"]) -> tuple[Category, ...]:
     """The classes of ``thing_classes`` or ``stuff_classes``, with their colours; empty where there are none."""
     names, colors = metadata.get(f"{kind}_classes", None) or (), metadata.get(f"{kind}_colors", None)
-    # Another number of colours is what was left of the metadata that these are a copy of.
+    # Who takes over metadata and changes the names leaves as many colours as there were.
     fitting = colors if colors is not None and len(colors) == len(names) else None
     return own_categories(names, fitting, are_things=kind == "thing")

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..atomic import atomic_path
-from ..data.bitmasks import FIRST_THING_ID, Bitmask, encode_bitmask
+from ..data.bitmasks import Bitmask, encode_bitmask
 from ..data.folders import files_below
 from ..data.image_names import image_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.png import save_png
 from ..data.score_file import ScoredFrame, ScoredInstance
 from ..errors import DataError
-from ..tasks import Task
+from ..tasks import TASKS, Task
 from .boxes import Boxes
 
 if TYPE_CHECKING:
@@ -82,22 +82,22 @@ def scored_frame(name: str, scores: np.ndarray) -> ScoredFrame:
 
 
 def segment_classes(infos: Iterable[Mapping[str, Any]], task: Task) -> dict[int, int]:
-    """The index into the class names of ``task``, which is pan_seg, of each segment, by its id.
+    """The index into the class names of the ``task``, stuff before things, of each segment, by its id.
 
-    ``infos`` are those of Detectron2's ``panoptic_seg``, whose ``category_id`` counts things and stuff apart, stuff
-    from 1 on. KeyError for a class that the task has not.
+    ``infos`` are those of Detectron2's ``panoptic_seg``, whose ``category_id`` counts things and stuff apart; stuff 0
+    stands for all things. KeyError for a class that the task has not.
     """
     things, stuff = ([k for k, one in enumerate(task.categories) if one.is_thing is wanted] for wanted in (True, False))
     indices = {True: dict(enumerate(things)), False: dict(enumerate(stuff, 1))}
     return {info["id"]: indices[bool(info["isthing"])][info["category_id"]] for info in infos}
 
 
-def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Task) -> np.ndarray:
+def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Task = TASKS["pan_seg"]) -> np.ndarray:
     """The bitmask, (H, W, 4) uint8 pixels, of ``segments`` (H, W) int, as Detectron2's ``panoptic_seg`` has them.
 
-    All segments of a stuff class are one, whose annotation id is the category id; things have ids above all of those,
-    from `FIRST_THING_ID` on, in the order of ``classes``: by segment the index into the names of ``task``, which is
-    pan_seg. Other segments are background.
+    All segments of a stuff class are one, whose annotation id is the category id; the ids of things count on from those
+    of stuff, in the order of ``classes``: the index into the names of the ``task`` by segment. Other segments are
+    background.
 
     Raises:
         DataError: a class that does not exist, or too many things.
@@ -106,8 +106,7 @@ def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Tas
     unknown = sorted({k for k in classes.values() if not 0 <= k < len(categories)})
     if unknown:
         raise DataError(f"segments of the classes {unknown}; pan_seg has the classes 0 to {len(categories) - 1}.")
-    stuff_ids = [i for i, category in enumerate(categories, 1) if not category.is_thing]
-    ids, next_thing = [], max(FIRST_THING_ID, 1 + max(stuff_ids, default=0))
+    ids, next_thing = [], 1 + sum(not category.is_thing for category in categories)
     for k in classes.values():
         is_thing = categories[k].is_thing
         ids.append(next_thing if is_thing else k + 1)

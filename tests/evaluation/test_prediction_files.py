@@ -21,7 +21,6 @@ from bdd100k_d2.evaluation.metrics.instances import match_instances
 from bdd100k_d2.evaluation.metrics.panoptic import bitmask_counts
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.prediction_files import (
-    FIRST_THING_ID,
     detection_frames,
     instance_bitmask,
     mask_path,
@@ -111,7 +110,7 @@ def test_segments_score_as_in_memory(tmp_path: Path) -> None:
         write_mask(encode_bitmask(truth), mask_path(tmp_path / "truth", name))
         segments = np.where(rng.random((72, 128)) < 0.3, 0, truth.instances)
         classes = dict(enumerate((truth.categories - 1).tolist(), start=1))
-        pixels = panoptic_bitmask(segments, classes, TASKS["pan_seg"])
+        pixels = panoptic_bitmask(segments, classes)
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
         counts.append(bitmask_counts(decode_bitmask(encode_bitmask(truth), name), decode_bitmask(pixels, name), 40))
     in_memory = matched_segments(["a", "b"], counts, "N").toolkit_scores()
@@ -168,18 +167,17 @@ def test_no_instance_is_an_empty_bitmask(tmp_path: Path) -> None:
 
 def test_panoptic_segments() -> None:
     segments = np.array([[-1, 0, 1, 2], [3, 4, 5, 1000]])
-    task = TASKS["pan_seg"]
-    road, car = task.names.index("road"), task.names.index("car")
+    road, car = TASKS["pan_seg"].names.index("road"), TASKS["pan_seg"].names.index("car")
     # 5 is a segment that the caller leaves out; 1 and 3 are the same stuff.
-    found = decode_bitmask(panoptic_bitmask(segments, {4: car, 2: car, 1: road, 3: road, 1000: 29}, task), "a.png")
-    assert found.ids.tolist() == [road + 1, 30, FIRST_THING_ID, FIRST_THING_ID + 1]
+    found = decode_bitmask(panoptic_bitmask(segments, {4: car, 2: car, 1: road, 3: road, 1000: 29}), "a.png")
+    assert found.ids.tolist() == [road + 1, 30, 31, 32]
     assert found.categories.tolist() == [road + 1, 30, car + 1, car + 1]
     assert found.instances.tolist() == [[0, 0, 1, 4], [1, 3, 0, 2]]
-    assert not panoptic_bitmask(segments, {}, task).any()
+    assert not panoptic_bitmask(segments, {}).any()
     many = np.arange(1, 301)[None]
-    assert decode_bitmask(panoptic_bitmask(many, dict.fromkeys(range(1, 301), car), task), "a.png").ids.max() == 330
+    assert decode_bitmask(panoptic_bitmask(many, dict.fromkeys(range(1, 301), car)), "a.png").ids.max() == 330
     with pytest.raises(DataError, match=r"classes \[40\]; pan_seg has the classes 0 to 39"):
-        panoptic_bitmask(segments, {1: 40}, task)
+        panoptic_bitmask(segments, {1: 40})
 
 
 def test_a_submission_is_the_same_bytes_whenever_it_is_made(tmp_path: Path) -> None:

@@ -54,7 +54,5 @@ def ins_seg(tmp_path: Path) -> Path:
 def pan_seg(tmp_path: Path) -> Path:
     segments = np.arange(72 * 128).reshape(SIZE) // 1024
     for name in FRAMES:
-        write_mask(
-            panoptic_bitmask(segments, {1: 6, 2: 34, 3: 34, 4: 39}, TASKS["pan_seg"]), mask_path(tmp_path / "pan", name)
-        )
+        write_mask(panoptic_bitmask(segments, {1: 6, 2: 34, 3: 34, 4: 39}), mask_path(tmp_path / "pan", name))
     return tmp_path / "pan"
