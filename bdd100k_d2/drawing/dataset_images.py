@@ -224,6 +224,15 @@ def _draw_panoptic(image: np.ndarray, record: dict[str, Any], metadata: "Metadat
         segments = bitmask.instances
         _check_size(image, segments, "bitmask", record["bitmask_file_name"])
         class_of = {place: class_of[i] for place, i in enumerate(bitmask.ids.tolist(), start=1) if i in class_of}
+    elif "pan_seg_file_name" in record:
+        from ..data.images import load_image
+
+        # COCO's: red, green and blue are the bytes of a segment's id.
+        pixels = load_image(record["pan_seg_file_name"], "RGB").astype(np.int64) @ (1, 1 << 8, 1 << 16)
+        _check_size(image, pixels, "mask", record["pan_seg_file_name"])
+        ids, segments = np.unique(pixels, return_inverse=True)
+        segments = segments.reshape(pixels.shape)
+        class_of = {place: class_of[i] for place, i in enumerate(ids.tolist()) if i in class_of}
     else:
         segments = np.zeros(image.shape[:2], np.int32)
         for info in infos:

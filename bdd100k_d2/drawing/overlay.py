@@ -92,7 +92,9 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
     count = len(objects.classes)
     ignored = np.zeros(count, bool) if objects.ignored is None else objects.ignored
     if objects.owners is not None:
-        table = np.append(_NOTHING, np.where(ignored, _NOTHING, objects.classes)).astype(np.uint8)
+        # A byte has no place for more classes; of the others the box is drawn alone.
+        unpainted = ignored | (objects.classes >= _NOTHING)
+        table = np.append(_NOTHING, np.where(unpainted, _NOTHING, objects.classes)).astype(np.uint8)
         image = draw_classes(image, _look_up(table, objects.owners), classes, objects.owners)
     scores = [None] * count if objects.scores is None else objects.scores.tolist()
     boxes = [
@@ -184,7 +186,7 @@ def _outline(painted: np.ndarray, regions: np.ndarray, ids: np.ndarray, classes:
     columns, rows = edges.reshape(-1, 2).T
     table = np.zeros((256, 3), np.uint8)
     known = np.zeros(256, bool)
-    for k, color in enumerate(classes.colors):
+    for k, color in enumerate(classes.colors[:_NOTHING]):
         if color is not None:
             table[k], known[k] = edge_color(color), True
     of_edge = ids[rows, columns]

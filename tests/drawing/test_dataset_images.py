@@ -89,6 +89,24 @@ def test_things_and_stuff_of_panoptic_segments() -> None:
     assert abs(drawn[30, 30].astype(int) - (50, 50, 178)).max() <= 1 and (drawn[30, 50] == 100).all()
 
 
+def test_segments_of_cocos_panoptic_masks(tmp_path: Path) -> None:
+    # Ids of more than 16 bits: red, green and blue are their bytes; OpenCV writes blue first.
+    mask = np.zeros((60, 80, 3), np.uint8)
+    mask[:, :20], mask[:, 20:40], mask[:, 40:50] = (1, 2, 3), (0, 0, 7), (0, 0, 9)
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    infos = [
+        {"id": 3 + 2 * 256 + 65536, "isthing": True, "category_id": 0},
+        {"id": 7, "isthing": False, "category_id": 1},
+    ]
+    record = {"file_name": "a.jpg", "segments_info": infos, "pan_seg_file_name": str(tmp_path / "mask.png")}
+    drawn = draw_record(IMAGE, record, BOTH)
+    assert abs(drawn[30, 10].astype(int) - (178, 50, 50)).max() <= 1
+    assert abs(drawn[30, 30].astype(int) - (50, 50, 178)).max() <= 1 and (drawn[30, 45] == 100).all()
+    cv2.imwrite(str(tmp_path / "mask.png"), mask[:30])
+    with pytest.raises(DataError, match="mask.png: the mask is 80x30, its image 80x60"):
+        draw_record(IMAGE, record, BOTH)
+
+
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((30, 40), np.uint8))
     metadata = Metadata(stuff_classes=["road"], stuff_colors=[RED])
@@ -121,8 +139,8 @@ def test_own_classes_without_colors_are_drawn(tiny_root: Path, tmp_path: Path) -
     try:
         (path,) = write_dataset_images("cows", tmp_path / "out")
         drawn = cv2.imread(str(path))[..., ::-1]
-        # The first of two hues, and BDD100K's colour of the name; the legend's swatches too.
-        for color, column in (((255, 64, 64), 10), ((30, 170, 255), 60)):
+        # The hue opposite to that of BDD100K's class of the name; the legend's swatches too.
+        for color, column in (((255, 136, 64), 10), ((30, 170, 255), 60)):
             assert tuple(drawn[40, column]) == color and is_color(drawn[96:], color).any()
         MetadataCatalog.get("cows").thing_classes.pop()
         with pytest.raises(DataError, match=r"a.jpg: category_id 1, but there are 1 thing_classes"):
