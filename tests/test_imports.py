@@ -35,6 +35,7 @@ LAYERS = (
     ("yaml_file", "data.image_files", "data.png"),
     ("data.categories",),
     ("tasks",),
+    ("data.dataset_task",),
     ("data.image_names",),
     ("data.root",),
     ("data.json_file",),

@@ -5,6 +5,7 @@ Sources: ``bdd100k/configs/det.toml`` for the detection classes and both mapping
 segmentation classes and their colours.
 """
 
+import bisect
 import colorsys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -127,18 +128,28 @@ def own_categories(
 ) -> tuple[Category, ...]:
     """Categories of users' own classes, with their RGB ``colors``.
 
-    Without colors a class has BDD100K's colour of its name, if there is one, else one that is told apart from the
-    others: hues of equal distance. "background" is black, because it is not painted.
+    Without colors a class has BDD100K's colour of its name, if there is one, else the hue that is farthest from those
+    before it and from BDD100K's among them. "background" is black, because it is not painted.
     """
     if colors is None:
         known = {category.name: category.color for category in (*DRIVABLE, *SEM_SEG, *DET)}
-        hues = (colorsys.hsv_to_rgb(i / len(names), 0.75, 1) for i in range(len(names)))
-        colors = [
-            known.get(name, tuple(round(255 * one) for one in hue)) for name, hue in zip(names, hues, strict=True)
-        ]
+        # Black and greys have none.
+        taken = [known[name] for name in names if len({*known.get(name, ())}) > 1]
+        hues = sorted(colorsys.rgb_to_hsv(*color)[0] for color in taken)
+        colors = [known.get(name) or _next_color(hues) for name in names]
     return tuple(
         Category(name, (int(r), int(g), int(b)), are_things) for name, (r, g, b) in zip(names, colors, strict=True)
     )
+
+
+def _next_color(hues: list[float]) -> tuple[int, int, int]:
+    """A colour of the hue in the middle of the widest gap between ``hues``, sorted and of 0 to 1, which gets it too."""
+    after = [*hues[1:], hues[0] + 1] if hues else [1.0]
+    width, start = max((end - start, start) for start, end in zip(hues or [0.0], after, strict=True))
+    hue = (start + width / 2) % 1
+    bisect.insort(hues, hue)
+    red, green, blue = (round(255 * one) for one in colorsys.hsv_to_rgb(hue, 0.75, 1))
+    return red, green, blue
 
 
 class LabelClass(NamedTuple):

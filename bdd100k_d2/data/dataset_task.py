@@ -1,7 +1,6 @@
 """The task of a registered data set, with the classes that its metadata has."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..tasks import TASKS, Task
 from .categories import Category, own_categories
@@ -24,12 +23,15 @@ def dataset_task(metadata: "Metadata") -> Task | None:
     task = TASKS.get(kind.removeprefix(EVALUATOR_PREFIX)) if kind.startswith(EVALUATOR_PREFIX) else None
     if task is None:
         return None
-    things, stuff = _categories(metadata, "thing"), _categories(metadata, "stuff")
+    things, stuff = categories_of(metadata, "thing"), categories_of(metadata, "stuff")
     if task.form == "boxes" or (task.form == "bitmasks" and task.has_scores):
         return task.with_classes(things)
     return task.with_classes(stuff if task.form == "masks" else (*stuff[1:], *things))
 
 
-def _categories(metadata: "Metadata", kind: str) -> Sequence[Category]:
-    names = metadata.get(f"{kind}_classes", None) or ()
-    return own_categories(names, metadata.get(f"{kind}_colors", None), are_things=kind == "thing")
+def categories_of(metadata: "Metadata", kind: Literal["thing", "stuff"]) -> tuple[Category, ...]:
+    """The classes of ``thing_classes`` or ``stuff_classes``, with their colours; empty where there are none."""
+    names, colors = metadata.get(f"{kind}_classes", None) or (), metadata.get(f"{kind}_colors", None)
+    # Who takes over metadata and changes the names leaves as many colours as there were.
+    fitting = colors if colors is not None and len(colors) == len(names) else None
+    return own_categories(names, fitting, are_things=kind == "thing")

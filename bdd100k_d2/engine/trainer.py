@@ -32,7 +32,7 @@ from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
 from .hooks.finite import NonFiniteGuard
-from .hooks.prediction_images import PredictionImages, has_known_colors
+from .hooks.prediction_images import PredictionImages
 from .hooks.record import RunRecord
 from .hooks.stopping import EarlyStopping, StopTraining
 from .hooks.termination import Termination
@@ -162,7 +162,7 @@ class Trainer(DefaultTrainer):
         if cfg.SOLVER.BEST_METRIC and comm.is_main_process():
             best = (cfg.SOLVER.BEST_METRIC, cfg.SOLVER.BEST_MODE)
             built.append(BestCheckpointer(test.EVAL_PERIOD, checkpointer, *best))
-        if test.NUM_PICTURES > 0 and has_known_colors(cfg) and shows_images(cfg):
+        if test.NUM_PICTURES > 0 and cfg.DATASETS.TEST and shows_images(cfg):
             built.append(PeriodicEvaluation(test.EVAL_PERIOD, PredictionImages(cfg, model)))
         if test.EARLY_STOPPING.METRIC:
             built.append(EarlyStopping(cfg, checkpointer))

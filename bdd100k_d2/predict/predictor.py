@@ -63,7 +63,8 @@ class Predictor:
     Attributes:
         cfg: the model's config.
         model: in evaluation mode, its norms folded.
-        metadata: of the first test set, or of none.
+        metadata: of the first test set, or of none: the names and colours of the classes. Those of a set of
+            ``DATASETS.OWN`` with its classes are there also where its files are not.
     """
 
     def __init__(self, cfg: CfgNode | str, *, batch_size: int = 1, amp: bool = False, fold: bool = True) -> None:

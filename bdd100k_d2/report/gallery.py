@@ -112,7 +112,7 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
     folder = evaluation.split.images
     names = images_by_stem(entry.name for entry in visible_files(folder)) if folder.is_dir() else {}
-    painted = classes_of_task(task).colors
+    painted = classes_of_task(TASKS[task]).colors
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
         name = names.get(stem, image_name(stem))

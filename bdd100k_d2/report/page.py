@@ -51,7 +51,7 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
             "has_boxes": TASKS[evaluation.split.task].form == "boxes",
             "scores": evaluation.scores,
             "gallery": make_gallery(evaluation, out, f"{key}-{number}-{evaluation.name}", max_frames, score_threshold),
-            "legend": classes_of_task(evaluation.split.task).painted,
+            "legend": classes_of_task(TASKS[evaluation.split.task]).painted,
         }
         # The number tells names apart that differ in characters that no file has.
         for number, evaluation in enumerate(run.evaluations, 1)

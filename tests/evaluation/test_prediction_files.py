@@ -21,7 +21,6 @@ from bdd100k_d2.evaluation.metrics.instances import match_instances
 from bdd100k_d2.evaluation.metrics.panoptic import bitmask_counts
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.prediction_files import (
-    FIRST_THING_ID,
     detection_frames,
     instance_bitmask,
     mask_path,
@@ -171,7 +170,7 @@ def test_panoptic_segments() -> None:
     road, car = TASKS["pan_seg"].names.index("road"), TASKS["pan_seg"].names.index("car")
     # 5 is a segment that the caller leaves out; 1 and 3 are the same stuff.
     found = decode_bitmask(panoptic_bitmask(segments, {4: car, 2: car, 1: road, 3: road, 1000: 29}), "a.png")
-    assert found.ids.tolist() == [road + 1, 30, FIRST_THING_ID, FIRST_THING_ID + 1]
+    assert found.ids.tolist() == [road + 1, 30, 31, 32]
     assert found.categories.tolist() == [road + 1, 30, car + 1, car + 1]
     assert found.instances.tolist() == [[0, 0, 1, 4], [1, 3, 0, 2]]
     assert not panoptic_bitmask(segments, {}).any()

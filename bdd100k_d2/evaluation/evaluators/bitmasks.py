@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
-from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 
 from ...data.bitmasks import Bitmask, decode_bitmask, empty_bitmask
@@ -132,8 +131,9 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         for one, output in zip(inputs, outputs, strict=True):
             name = one["image_id"]
             segments, infos = output["panoptic_seg"]
-            classes = prediction_files.segment_classes(infos, MetadataCatalog.get(self.dataset_name))
-            pixels = prediction_files.panoptic_bitmask(segments.cpu().numpy(), classes)
+            task = TASKS[self.task]
+            classes = prediction_files.segment_classes(infos, task)
+            pixels = prediction_files.panoptic_bitmask(segments.cpu().numpy(), classes, task)
             pair = self.write(pixels, name)
             if pair is not None:
                 self._counts[name] = bitmask_counts(*pair, len(self.names))

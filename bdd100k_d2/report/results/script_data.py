@@ -66,7 +66,7 @@ def mask_gallery(
         DataError: a mask cannot be read, or a frame's name leads out of the folder of the images.
         OutputError: a file cannot be written.
     """
-    classes = classes_of_task(task)
+    classes = classes_of_task(TASKS[task])
     places = {name: place for place, name in enumerate(classes.names)}
 
     def shown(runs: Sequence[SegmentationFrame]) -> ScriptData:
