@@ -15,8 +15,8 @@ from detectron2.data import Metadata, MetadataCatalog
 
 from ..atomic import atomic_path, check_out_file, file_digest, write_atomic
 from ..data.datasets import load_images
+from ..data.own_dataset import register_config_datasets
 from ..data.register import data_folder, locate
-from ..data.slices import register_config_slices
 from ..errors import ConfigError, OutputError
 from ..evaluation.prediction_files import write_submission
 from ..evaluation.submission import Defect, check_submission
@@ -63,7 +63,7 @@ def task_of(cfg: CfgNode) -> tuple[str, Metadata]:
     Raises:
         ConfigError: there is no test set, it is not one of BDD100K's, or the config describes a slice that cannot be.
     """
-    register_config_slices(cfg)
+    register_config_datasets(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
