@@ -8,7 +8,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -409,8 +409,9 @@ def _load(part: _Part, task: Task, others_left_out: bool) -> list[dict[str, Any]
     else:
         records = run_length_records(frames, part.labels, head, task, find)
     if find.left_out:
+        # An evaluation loads a data set several times.
         counts = ", ".join(f"{shown(name)} {count:,}" for name, count in find.left_out.most_common())
-        logger.warning("%s: labels of other classes are left out: %s.", part.labels, counts)
+        _warn_once(f"{part.labels}: labels of other classes are left out: {counts}.")
     if not any(record["annotations"] or record.get("segments_info") for record in records):
         has = f"of {', '.join(map(shown, find.left_out))}" if find.left_out else "of none that can be used"
         what = "no frame has a label" if not total else f"its {total:,} labels are {has}"
@@ -420,6 +421,11 @@ def _load(part: _Part, task: Task, others_left_out: bool) -> list[dict[str, Any]
         )
     logger.info("%s: %d frames of %s.", part.labels, len(records), part.name)
     return records
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
 
 
 def _load_pngs(part: _Part, kind: str, task: Task) -> list[dict[str, Any]]:
