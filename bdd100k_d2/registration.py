@@ -43,6 +43,9 @@ class _Loader:
     def __init__(self, spec: ModuleSpec) -> None:
         self._spec, self._loader = spec, spec.loader
 
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)
+
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)  # type: ignore[union-attr]  # a module that is found has a loader
 

@@ -105,8 +105,12 @@ def _load(labels: Path, images: Path, task: Task) -> list[dict[str, Any]]:
         height, width = frame.height_width
         return {"file_name": str(images / frame.name), "image_id": frame.name, "height": height, "width": width}
 
-    find_class = task.class_of if task.has_scores else task.class_if_any
-    return run_length_records(frames, labels, head, task, find_class)
+    return run_length_records(frames, labels, head, task, default_find_class(task))
+
+
+def default_find_class(task: Task) -> FindClass:
+    """What a label is of, if it has to be of a class of the task; in pan_seg it may also be of another of BDD100K."""
+    return task.class_of if task.has_scores else task.class_if_any
 
 
 # Bitmasks

@@ -6,8 +6,10 @@ the folder an image lies and whatever its ending, and gets the size that the lab
 
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +32,7 @@ from .diagnosis import diagnose
 from .folders import files_below
 from .image_files import image_size
 from .image_names import image_name, image_stem
-from .instances import bitmask_records, run_length_records
+from .instances import bitmask_records, default_find_class, run_length_records
 from .json_file import JSON_ERRORS, read_json
 from .label_document import read_categories
 from .labels import Frame, ImageSize
@@ -97,7 +99,8 @@ def register_dataset(
         ConfigError: an argument is of no use, a class is none of the labels', or a name is taken by another data set.
         DataError: labels or images are not there, or cannot be read.
     """
-    return _register(name, labels, images, task, classes, colors, things, lazily=False)[0]
+    with _options_as_arguments():
+        return _register(name, labels, images, task, classes, colors, things, lazily=False)[0]
 
 
 def register_config_datasets(cfg: "CfgNode") -> None:
@@ -128,10 +131,23 @@ def register_config_datasets(cfg: "CfgNode") -> None:
             raise ConfigError(
                 f"DATASETS.OWN: {shown(row['name'])} has the key {shown(unknown[0])}; there are {', '.join(keys)}."
             )
-        _, stated = _register(**_DEFAULTS | row, lazily=True)
+        with _options_as_arguments():
+            _, stated = _register(**_DEFAULTS | row, lazily=True)
         if stated is not None:
             row["classes"] = stated
     register_config_slices(cfg)
+
+
+@contextmanager
+def _options_as_arguments() -> Iterator[None]:
+    """Names what the readers call by an option of the conversion as it is called here."""
+    try:
+        yield
+    except (DataError, ConfigError) as error:
+        message = re.sub("--(?=classes|images)", "", str(error))
+        if message == str(error):
+            raise
+        raise type(error)(message) from error
 
 
 def _register(
@@ -187,7 +203,7 @@ def _register(
             ids = {name: key for key, name in read_names(part.labels).categories.items()}
             ids_of_file = {ids[name]: i for i, name in enumerate(own.names) if name in ids}
             fields["thing_dataset_id_to_contiguous_id"] = ids_of_file
-        load = partial(_load, part, own, others_left_out=others_left_out)
+        load = _options_as_arguments()(partial(_load, part, own, others_left_out=others_left_out))
         replace_dataset(part.name, load, fields, is_official=False)
     names = tuple(part.name for part in parts)
     renew_slices(names)
@@ -373,7 +389,7 @@ class _Finder:
             self.left_out[category] += 1
             return None
         try:
-            return self.task.class_if_any(category, where)
+            return default_find_class(self.task)(category, where)
         except DataError as error:
             raise DataError(f"{error} For classes of your own give register_dataset classes.") from None
 

@@ -249,6 +249,26 @@ def test_yolo_labels_without_a_file_of_names_get_those_that_are_given(tmp_path: 
     assert boxes_of(record) == [(1, [40, 15, 20, 30])] and record["image_id"] == "ä b.bmp"
 
 
+def test_labels_of_yolo_that_cannot_be(tmp_path: Path) -> None:
+    write_yolo(tmp_path, "train")
+    (tmp_path / "train/labels/train_a.txt").write_text("2 0.5 0.5 0.2 0.4\n")
+    register_dataset("cups", tmp_path)
+    with pytest.raises(DataError, match=r"line 1: class 2, but there are 2 classes, 0 to 1; check classes\."):
+        DatasetCatalog.get("cups_train")
+    (tmp_path / "train/images/train_a.jpg").unlink()
+    with pytest.raises(DataError, match=r"train_a.txt: no image of these labels is there; give register_dataset their"):
+        DatasetCatalog.get("cups_train")
+    (tmp_path / "data.yaml").write_text("train: train/images\n")
+    with pytest.raises(DataError, match="no names of classes, so it is no data.yaml"):
+        register_dataset("cups", tmp_path / "data.yaml")
+
+
+def test_labels_of_the_conversion_s_other_kinds(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]')
+    with pytest.raises(ConfigError, match="labels of det are coco or scalabel or yolo, this is coco_results"):
+        register_dataset("pets", tmp_path / "results.json", tmp_path)
+
+
 def test_some_classes_of_yolo(tmp_path: Path) -> None:
     write_yolo(tmp_path, "train")
     assert register_dataset("cups", tmp_path, classes=["plate"]) == ("cups_train",)
