@@ -107,8 +107,12 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
 
+    # Data sets of your own to register before TRAIN and TEST are looked up, each a mapping of the arguments of
+    # `register_dataset`: {name: mine, labels: "coco/{split}.json", images: "images/{split}", classes: [car, tram]}.
+    cfg.DATASETS.OWN = []
     # Slices to register before TRAIN and TEST are looked up, each a mapping of the arguments of `register_slice`:
-    # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}.
+    # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]} or
+    # {name: some, base: mine_val, share: 0.2}.
     cfg.DATASETS.SLICES = []
 
     # The share for SAMPLER_TRAIN "RandomSubsetTrainingSampler"; Detectron2 v0.6 reads this key and does not have it.

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draw(args: argparse.Namespace) -> list[Path]:
     import bdd100k_d2
-    from bdd100k_d2.data.slices import register_config_slices
+    from bdd100k_d2.data.own_dataset import register_config_datasets
     from bdd100k_d2.drawing.dataset_images import write_dataset_images, write_loader_images
 
     bdd100k_d2.register_all(args.root)
@@ -37,7 +37,7 @@ def _draw(args: argparse.Namespace) -> list[Path]:
     if args.source == "loader":
         return write_loader_images(cfg, args.out, args.limit, args.overwrite)
     if cfg is not None:
-        register_config_slices(cfg)
+        register_config_datasets(cfg)
     return write_dataset_images(args.dataset, args.out, args.limit or None, args.overwrite)
 
 

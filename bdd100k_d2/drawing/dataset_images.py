@@ -16,8 +16,8 @@ from ..data.bitmasks import read_bitmask
 from ..data.dataset_task import categories_of
 from ..data.image_names import image_stem
 from ..data.masks import read_mask
+from ..data.own_dataset import register_config_datasets
 from ..data.register import known_names
-from ..data.slices import register_config_slices
 from ..errors import ConfigError, DataError, OutputError
 from .legend import add_legend
 from .overlay import (
@@ -95,7 +95,7 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
     cfg.DATALOADER.NUM_WORKERS = 0
     if not cfg.DATASETS.TRAIN:
         raise ConfigError("DATASETS.TRAIN is empty, so there is nothing to train on; name a data set there.")
-    register_config_slices(cfg)
+    register_config_datasets(cfg)
     for name in cfg.DATASETS.TRAIN:
         _check_registered(name)
         _check_folder(folder, name)

@@ -9,7 +9,7 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 
 from ..data.categories import IGNORE_LABEL
 from ..data.dataset_task import categories_of, dataset_task
-from ..data.slices import register_config_slices
+from ..data.own_dataset import register_config_datasets
 from ..errors import ConfigError, shown
 from ..tasks import TASKS, Task
 
@@ -31,7 +31,7 @@ def task_of(cfg: CfgNode) -> Task:
         ConfigError: there is no test set, nothing tells its task, its metadata has no classes or some that the files of
             the task cannot hold, or the config describes a slice that cannot be.
     """
-    register_config_slices(cfg)
+    register_config_datasets(cfg)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])

@@ -20,7 +20,7 @@ from ..checkpoint.loading import load_weights
 from ..config import get_config
 from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
-from ..data.slices import register_config_slices
+from ..data.own_dataset import register_config_datasets
 from ..engine.precision import accelerate, autocast
 from ..errors import ConfigError, DataError, UnreadableError
 from ..modeling.norms import fold_norms
@@ -87,7 +87,7 @@ class Predictor:
             raise ConfigError(f"a batch of {batch_size} images: batch_size has to be 1 or more.")
         self.batch_size, self.amp = batch_size, amp
         self._threads = min(cores(), _MOST_THREADS)
-        register_config_slices(self.cfg)
+        register_config_datasets(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
         model = build_model(self.cfg).eval()

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ..data.register import base_of
-from ..data.slices import check_slice_name
+from ..data.slices import check_dataset_name
 from ..errors import ConfigError, DataError, shown
 from ..yaml_file import read_yaml
 
@@ -86,7 +86,7 @@ def read_run_config(path: Path) -> RunConfig:
     try:
         document = msgspec.convert(read_yaml(path), _Document)
         for one in document.datasets.slices:
-            check_slice_name(one.name)
+            check_dataset_name(one.name, "slice")
     except (msgspec.ValidationError, UnicodeEncodeError, ConfigError) as error:
         reason = str(error).replace("`$.", "`")
         raise DataError(
