@@ -45,7 +45,7 @@ LAYERS = (
     ("data.vintages",),
     ("data.coco_results",),
     ("data.masks", "data.augmentation", "data.images", "data.randomness", "data.workers"),
-    ("data.datasets", "data.mapper", "data.sampler", "data.slices"),
+    ("data.dataset_task", "data.datasets", "data.mapper", "data.sampler", "data.slices"),
     ("data.instances", "data.loader"),
     ("data.convert",),
     ("data.register",),

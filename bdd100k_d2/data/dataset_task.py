@@ -32,4 +32,6 @@ def dataset_task(metadata: "Metadata") -> Task | None:
 
 def _categories(metadata: "Metadata", kind: str) -> Sequence[Category]:
     names = metadata.get(f"{kind}_classes", None) or ()
-    return own_categories(names, metadata.get(f"{kind}_colors", None), are_things=kind == "thing")
+    colors = metadata.get(f"{kind}_colors", None)
+    # Who takes over metadata and changes the names leaves as many colours as there were.
+    return own_categories(names, colors if colors and len(colors) == len(names) else None, are_things=kind == "thing")

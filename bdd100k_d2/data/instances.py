@@ -120,8 +120,7 @@ def _segments_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
 def _annotations_of_bitmask(bitmask: Bitmask, wanted: np.ndarray, category_ids: np.ndarray) -> list[dict[str, Any]]:
     """Annotations of the instances where ``wanted`` (N,) bool is true, of the classes ``category_ids`` (N,)."""
     masks = encode_instances(bitmask.instances, 1 + np.flatnonzero(wanted))
-    crowds = (bitmask.attributes[wanted] & (IGNORED | CROWD)) > 0
-    return _annotations(masks, category_ids[wanted].tolist(), crowds.astype(int).tolist())
+    return _annotations(masks, category_ids[wanted].tolist(), (bitmask.attributes[wanted] & (IGNORED | CROWD)).tolist())
 
 
 def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]:
@@ -179,12 +178,19 @@ def _load_run_lengths(labels: Path, images: Path, convert: _FromFrame) -> list[d
 
 
 def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
-    ids, crowds = [], []
+    ids, bits = [], []
     for label, _ in masks:
         known = TASKS["ins_seg"].class_of(label.category, f"{path}: frame {frame.name}, label {label.id}")
         ids.append(known.index)
-        crowds.append(int(known.ignored or label.is_crowd))
-    return {"annotations": _annotations([mask for _, mask in masks], ids, crowds)}
+        bits.append(crowd_bits(label, known.ignored))
+    return {"annotations": _annotations([mask for _, mask in masks], ids, bits)}
+
+
+def crowd_bits(label: Label, ignored: bool) -> int:
+    """The attributes `IGNORED` and `CROWD` of a label; ``ignored`` is whether its class is an ignored one."""
+    given = label.attributes
+    ignored = ignored or (given is not None and bool(given.ignored))
+    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
 
 
 def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
@@ -198,12 +204,18 @@ def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: P
     return {"annotations": _annotations(*([thing[key] for thing in things] for key in keys)), "segments_info": segments}
 
 
-def _annotations(masks: list[CocoRLE], category_ids: list[int], crowds: list[int]) -> list[dict[str, Any]]:
+def _annotations(masks: list[CocoRLE], category_ids: list[int], bits: list[int]) -> list[dict[str, Any]]:
+    """Annotations; ``bits`` are sums of `IGNORED` and `CROWD`, for which Detectron2 has one flag."""
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
-    return [
-        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": crowd}
-        for box, category_id, mask, crowd in zip(boxes, category_ids, masks, crowds, strict=True)
+    annotations = [
+        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": int(one > 0)}
+        for box, category_id, mask, one in zip(boxes, category_ids, masks, bits, strict=True)
     ]
+    for annotation, one in zip(annotations, bits, strict=True):
+        if one:
+            # An evaluation of the records tells them apart: officially a crowd may be missed, what is ignored not.
+            annotation["bitmask_attributes"] = one
+    return annotations
 
 
 def _segment(number: int, category: int, crowd: bool) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
+from ...data.bitmasks import Bitmask, read_bitmask
 from ...data.image_names import image_stem
-from ...data.labels import Frame, Label
+from ...data.instances import crowd_bits
+from ...data.labels import Frame
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
 from ...data.vintages import read_labels
@@ -74,7 +75,7 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
             continue
         masks.append(check_rle(label.rle, frame.height_width, where))
         categories.append(known.index + 1)
-        attributes.append(_bits(label, known.ignored))
+        attributes.append(crowd_bits(label, known.ignored))
     instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
     # An instance that others cover wholly is none.
     ids = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(categories) + 1)[1:]) + 1
@@ -86,9 +87,3 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
         np.array(categories, np.int32)[ids - 1],
         np.array(attributes, np.uint8)[ids - 1],
     )
-
-
-def _bits(label: Label, ignored: bool) -> int:
-    given = label.attributes
-    ignored = ignored or (given is not None and bool(given.ignored))
-    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
