@@ -63,6 +63,7 @@ LAYERS = (
     ("drawing",),
     ("report",),
     (
+        "engine.class_agreement",
         "engine.fingerprint",
         "engine.parallel",
         "engine.precision",

@@ -196,7 +196,8 @@ def test_foreign_weights_of_another_class_count(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError,
         match=rf"coco\.pth: .*of another shape: {predictor}\.cls_score\.weight "
-        r"\(checkpoint \(81, 24\), model \(11, 24\)\)",
+        r"\(checkpoint \(81, 24\), model \(11, 24\)\).*Give the config that they were trained with: they have 80 "
+        r"classes, the model 10 \(MODEL\.ROI_HEADS\.NUM_CLASSES\)\.",
     ):
         load_weights(target, str(tmp_path / "coco.pth"), exact=True)
     # Fine-tuning takes the rest.
