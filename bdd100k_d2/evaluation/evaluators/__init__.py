@@ -47,7 +47,9 @@ def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
     """
     (evaluator, *_), folder = evaluator_classes(dataset_name), results_folder(cfg, dataset_name)
     if issubclass(evaluator, OfficialEvaluator):
-        return evaluator(dataset_name, folder)
+        made = evaluator(dataset_name, folder)
+        made.with_coco_results = cfg.TEST.COCO_RESULTS
+        return made
     return build_foreign_evaluator(dataset_name, folder)
 
 

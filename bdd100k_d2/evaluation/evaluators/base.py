@@ -32,7 +32,10 @@ DatasetScores = dict[str, dict[str, float]]
 
 
 _SCORES, _SUBMISSION = "scores.json", "submission.zip"
-_FOLDERS = sorted({task.result_folder for task in TASKS.values() if task.result_folder is not None})
+COCO_LIST, COCO_PANOPTIC_LIST, COCO_PANOPTIC = "coco_instances_results.json", "coco_panoptic_results.json", "panoptic"
+"""What results in COCO's forms are called in the folder of an evaluation: lists, and the folder of PNG files."""
+
+_FOLDERS = (*sorted({task.result_folder for task in TASKS.values() if task.result_folder is not None}), COCO_PANOPTIC)
 
 
 def check_results_folder(folder: Path) -> None:
@@ -59,9 +62,11 @@ class OfficialEvaluator(DatasetEvaluator):
         frames: of a slice, by the stems of their images: the only ones that are scored; None for a whole split.
         records: of a data set that users register, by the frames' names; None for one of BDD100K's.
         is_scored: whether there is ground truth.
+        with_coco_results: also write results in COCO's forms, of boxes, instances and panoptic segments.
     """
 
     task_name: str
+    with_coco_results = False
 
     def __init__(self, dataset_name: str, output_dir: str | os.PathLike[str] | None = None) -> None:
         """Reads the ground truth.
@@ -106,12 +111,18 @@ class OfficialEvaluator(DatasetEvaluator):
         self._forget()
         if self.output_dir is not None and comm.is_main_process():
             check_results_folder(self.output_dir)
-            folder, names = self.task.result_folder, [_SCORES, self.task.result_list]
-            for name in names if folder is None else [*names, _SUBMISSION]:
-                if name is not None:
-                    (self.output_dir / name).unlink(missing_ok=True)
-            if folder is not None and (self.output_dir / folder).is_dir():
-                for stem in self._stems():
+            folders, lists = [self.task.result_folder], [_SCORES, self.task.result_list]
+            if self.task.result_folder is not None:
+                lists.append(_SUBMISSION)
+            if self.task.has_scores:
+                lists.append(COCO_LIST)
+            elif self.task.form == "bitmasks":
+                lists.append(COCO_PANOPTIC_LIST)
+                folders.append(COCO_PANOPTIC)
+            for name in filter(None, lists):
+                (self.output_dir / name).unlink(missing_ok=True)
+            for folder in filter(None, folders):
+                for stem in self._stems() if (self.output_dir / folder).is_dir() else ():
                     mask_path(self.output_dir / folder, stem).unlink(missing_ok=True)
         # No rank writes before the old files are gone.
         comm.synchronize()

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from detectron2.data import MetadataCatalog
@@ -19,6 +20,7 @@ from ..files.panoptic import matched_segments
 from ..metrics.instances import FrameMatches, match_instances
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
 from .base import DatasetScores, OfficialEvaluator, Records
+from .coco_results import instance_rows, write_instances, write_segments, write_segments_png
 from .records import BitmaskRecords, frame_name, frame_stem
 from .truth import BitmaskTruth
 
@@ -96,6 +98,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
 
     def _forget(self) -> None:
         self._scores: dict[str, np.ndarray] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = {}
         self._matches: dict[str, FrameMatches] = {}
 
     def process(self, inputs: Records, outputs: Records) -> None:
@@ -110,6 +113,8 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
             masks, classes = instances.pred_masks.numpy(), instances.pred_classes.numpy()
             pixels, kept = prediction_files.instance_bitmask(masks, scores, classes)
             self._scores[name] = scores[kept]
+            if self.with_coco_results:
+                self._rows[name] = instance_rows(decode_bitmask(pixels, name), scores[kept])
             pair = self.write(pixels, name)
             if pair is not None:
                 self._matches[name] = match_instances(*pair, np.arange(len(kept)), scores[kept], len(self.names))
@@ -121,17 +126,20 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
             On the main process ``{"segm": {...}}`` in percent: COCO's twelve scores, "AP-<class>" for each class; empty
             for a dataset without labels. None elsewhere.
         """
-        gathered = comm.gather((self._scores, self._matches, self.lost()))
+        gathered = comm.gather((self._scores, self._matches, self._rows, self.lost()))
         if not comm.is_main_process():
             return None
-        scores = {name: each for rank, _, _ in gathered for name, each in rank.items()}
+        scores = {name: each for rank, *_ in gathered for name, each in rank.items()}
         if self.output_dir is not None:
             lines = (prediction_files.scored_frame(name, scores[name]) for name in sorted(scores))
             write_frames(lines, self.output_dir / "score.json")
             logger.info("The predicted bitmasks and score.json are in %s", self.output_dir)
+            if self.with_coco_results:
+                rows = {name: each for _, _, rank, _ in gathered for name, each in rank.items()}
+                write_instances(self, rows, self.output_dir)
         if self.truth is None:
             return self.no_scores(scores)
-        matches = {name: match for _, rank, _ in gathered for name, match in rank.items()}
+        matches = {name: match for _, rank, *_ in gathered for name, match in rank.items()}
         for name, truth, empty in self.missing(self.truth, scores):
             matches[name] = match_instances(truth, empty, np.zeros(0, np.int64), np.zeros(0), len(self.names))
         self.warn_of_overlaps(lost for *_, lost in gathered)
@@ -146,6 +154,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
 
     def _forget(self) -> None:
         self._counts: dict[str, PanopticCounts | None] = {}
+        self._segments: dict[str, list[dict[str, int]]] = {}
 
     def process(self, inputs: Records, outputs: Records) -> None:
         """Writes and counts the ``panoptic_seg`` of each image: (H, W) segment ids, and what the segments are.
@@ -158,6 +167,8 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
             classes = prediction_files.segment_classes(infos, MetadataCatalog.get(self.dataset_name))
             pixels = prediction_files.panoptic_bitmask(segments.cpu().numpy(), classes, self.task)
             pair = self.write(pixels, name)
+            if self.with_coco_results and self.output_dir is not None:
+                self._segments[name] = write_segments_png(decode_bitmask(pixels, name), name, self.output_dir)
             self._counts[name] = None if pair is None else bitmask_counts(*pair, len(self.names))
 
     def evaluate(self) -> DatasetScores | None:
@@ -167,16 +178,19 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
             On the main process ``{"panoptic_seg": {...}}``: "PQ", "SQ", "RQ" in percent and "N", each also for "/STUFF"
             and "/THING", and "PQ-<class>" for each class; empty for a dataset without labels. None elsewhere.
         """
-        gathered = comm.gather((self._counts, self.lost()))
+        gathered = comm.gather((self._counts, self._segments, self.lost()))
         if not comm.is_main_process():
             return None
         if self.output_dir is not None:
             logger.info("The predicted bitmasks are in %s", self._folder)
-        counts = {name: each for rank, _ in gathered for name, each in rank.items()}
+            if self.with_coco_results:
+                segments = {name: each for _, rank, _ in gathered for name, each in rank.items()}
+                write_segments(self, segments, self.output_dir)
+        counts = {name: each for rank, *_ in gathered for name, each in rank.items()}
         if self.truth is None:
             return self.no_scores(counts)
         for name, truth, empty in self.missing(self.truth, counts):
             counts[name] = bitmask_counts(truth, empty, len(self.names))
-        self.warn_of_overlaps(lost for _, lost in gathered)
+        self.warn_of_overlaps(lost for *_, lost in gathered)
         matched = matched_segments(sorted(counts), [counts[name] for name in sorted(counts)], "N", self.task)
         return self.report("panoptic_seg", matched.toolkit_scores(), matched.extra_metrics(), "PQ")

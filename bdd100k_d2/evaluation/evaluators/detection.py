@@ -13,6 +13,7 @@ from ..boxes import Boxes, LabelFlags, join_boxes
 from ..files.detection import MatchedBoxes, match_boxes
 from ..files.matched_frames import match_frames
 from .base import DatasetScores, OfficialEvaluator, Records
+from .coco_results import write_boxes
 from .records import box_truth, frame_name
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class BDD100KDetEvaluator(OfficialEvaluator):
             path = self.output_dir / "det.json"
             write_frames(prediction_files.detection_frames(boxes, self.names), path)
             logger.info("%d detections in %d frames are in %s", len(boxes.frame), len(boxes.names), path)
+            if self.with_coco_results:
+                write_boxes(self, boxes, self.output_dir)
         if not self.is_scored:
             return self.no_scores(boxes.names)
         matched = self._matched(boxes, path)
