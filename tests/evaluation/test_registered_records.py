@@ -292,6 +292,7 @@ def test_own_instances_in_every_form_of_masks(tmp_path: Path, caplog: pytest.Log
     [
         ({"size": [4, 6], "counts": "0d0"}, r"frame a: the mask has 4x6 pixels, the image 40x60"),
         ([[1, 2, 3, 4]], "frame a: a polygon has an x and a y for each of three corners"),
+        (None, "frame a: a segmentation is neither run lengths nor polygons"),
         ("xyz", "frame a: a segmentation is neither run lengths nor polygons"),
     ],
 )
@@ -371,6 +372,23 @@ def test_own_panoptic_classes(tmp_path: Path) -> None:
     assert (scores["N"], scores["N/STUFF"], scores["N/THING"]) == (2, 1, 1)
     written = read_bitmask(tmp_path / "bitmasks/a.png")
     assert (written.ids.tolist(), written.categories.tolist()) == ([40, 41], [40, 42])
+    # The same in COCO's form, with a segment id that takes two channels; 0 is unlabelled.
+    colors = np.zeros((*SIZE, 3), np.uint8)
+    colors[tree == 1], colors[cone == 1] = (7, 1, 0), (0, 0, 2)
+    Image.fromarray(colors).save(tmp_path / "a.png")
+    infos = [{**segments[0], "id": 263}, {**segments[1], "id": 2 << 16}]
+    coco = [{key: value for key, value in one.items() if key != "segmentation"} for one in infos]
+    theirs = [{**records[0], "segments_info": coco, "pan_seg_file_name": str(tmp_path / "a.png")}]
+    register("coco_pan", theirs, "own_pan")
+    assert str(run(BDD100KPanSegEvaluator("coco_pan"), theirs, [output])) == str(scores)
+    coco[0]["id"] = 5
+    with pytest.raises(DataError, match="the records of coco_pan: frame a: the segment 5 has no pixel in its file"):
+        run(BDD100KPanSegEvaluator("coco_pan"), theirs, [output])
+    small = {"panoptic_seg": (predicted[:9, :9], output["panoptic_seg"][1])}
+    with pytest.raises(
+        DataError, match="the records of own_pan: the ground truth of a.jpg is 60x40, the prediction 9x9"
+    ):
+        run(BDD100KPanSegEvaluator("own_pan"), records, [small])
     segments[0]["category_id"] = 0
     with pytest.raises(DataError, match="frame a: a segment of stuff has the category_id 0, which stands for all"):
         run(BDD100KPanSegEvaluator("own_pan"), records, [output])

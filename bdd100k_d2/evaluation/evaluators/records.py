@@ -16,12 +16,14 @@ from detectron2.structures import BoxMode
 from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
 from ...data.coco_masks import polygons_to_rle, segmentation_mask
 from ...data.image_names import image_stem, last_part
+from ...data.images import load_image
 from ...data.labels import RLE, ImageSize
 from ...data.register import all_splits
 from ...data.rle import CocoRLE, areas, check_rle, paint
 from ...errors import DataError, shown
 from ...tasks import Task
 from ..metrics.detection import GroundTruth
+from .truth import of_size
 
 Record = Mapping[str, Any]
 """Of an image, in Detectron2's dataset format."""
@@ -139,20 +141,26 @@ class BitmaskRecords:
         if stem not in self._records:
             raise DataError(f"{self.path}: no frame {shown(image_name)} among them; evaluate the registered data set.")
         record, where = self._records[stem], f"{self.path}: frame {shown(stem)}"
-        height, width = record.get("height"), record.get("width")
-        size = (int(height), int(width)) if height and width else size
         if not self._task.has_scores and "bitmask_file_name" in record:
-            return self._segments(record, where)
-        key = "annotations" if self._task.has_scores else "segments_info"
-        objects = [one for one in record.get(key, ()) if one.get("segmentation") is not None]
+            found = self._segments(read_bitmask(record["bitmask_file_name"]), record, where)
+        elif not self._task.has_scores and "pan_seg_file_name" in record:
+            found = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
+        else:
+            height, width = record.get("height"), record.get("width")
+            found = self._painted(record, (int(height), int(width)) if height and width else size, where)
+        return of_size(found, size, f"{self.path}: the ground truth of {shown(image_name)}")
+
+    def _painted(self, record: Record, size: tuple[int, int] | None, where: str) -> Bitmask:
+        """The masks of a record's objects; those that are small lie on top."""
         if size is None:
             raise DataError(f"{where}: neither it nor a prediction has a size; add its height and width.")
-        masks = [_mask(one["segmentation"], size, where) for one in objects]
+        objects = record.get("annotations" if self._task.has_scores else "segments_info", ())
+        masks = [_mask(one.get("segmentation"), size, where) for one in objects]
         area = areas(masks)
         order = np.argsort(-area, kind="stable").tolist()
         instances = paint(((masks[i], i + 1) for i in order), size, 0, np.int32)
         visible = np.bincount(instances.ravel(), minlength=len(masks) + 1)[1:]
-        self.lost[stem] = int((visible < area).sum())
+        self.lost[where] = int((visible < area).sum())
         # An object that others cover wholly is none.
         kept = np.flatnonzero(visible)
         numbers = np.zeros(len(masks) + 1, np.int32)
@@ -164,10 +172,11 @@ class BitmaskRecords:
             np.array([_bits(objects[i]) for i in kept], np.uint8),
         )
 
-    def _segments(self, record: Record, where: str) -> Bitmask:
+    def _segments(self, bitmask: Bitmask, record: Record, where: str) -> Bitmask:
         """The segments of a bitmask that ``segments_info`` has; others are unlabelled, as if they were not there."""
-        bitmask = read_bitmask(record["bitmask_file_name"])
         infos = {one["id"]: one for one in record.get("segments_info", ())}
+        if lacking := infos.keys() - set(bitmask.ids.tolist()):
+            raise DataError(f"{where}: the segment {min(lacking)} has no pixel in its file; mend segments_info.")
         # What the file itself calls "unlabeled" stays so: predictions there are wrong officially.
         kept = np.array([one in infos for one in bitmask.ids.tolist()], bool) | (bitmask.categories == 0)
         numbers = np.zeros(len(kept) + 1, np.int32)
@@ -187,12 +196,22 @@ class BitmaskRecords:
             return _category(one["category_id"], self._task.names, where)
         things = [i for i, category in enumerate(categories) if category.is_thing]
         # Stuff 0 stands for all things.
-        places = things if one["isthing"] else [-1, *(i for i in range(len(categories)) if i not in set(things))]
+        places = things if one.get("isthing") else [-1, *(i for i in range(len(categories)) if i not in set(things))]
         names = tuple(categories[i].name if i >= 0 else "things" for i in places)
         index = places[_category(one["category_id"], names, where)]
         if index < 0:
             raise DataError(f"{where}: a segment of stuff has the category_id 0, which stands for all things; mend it.")
         return index
+
+
+def read_panoptic_png(path: str) -> Bitmask:
+    """The segments of a PNG file of COCO's, without their classes; an id is R + 256 G + 65,536 B, 0 is unlabelled."""
+    colors = load_image(path, "RGB").astype(np.int32)
+    of_pixel = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
+    ids = np.unique(of_pixel)
+    ids = ids[ids > 0]
+    instances = np.where(of_pixel > 0, 1 + np.searchsorted(ids, of_pixel), 0).astype(np.int32)
+    return Bitmask(instances, ids, np.ones(len(ids), np.int32), np.zeros(len(ids), np.uint8))
 
 
 def _bits(one: Record) -> int:

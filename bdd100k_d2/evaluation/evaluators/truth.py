@@ -49,13 +49,17 @@ class BitmaskTruth:
             bitmask = frame_bitmask(self._frames[stem], self._task, self.path)
         else:
             raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
-        if size is not None and bitmask.instances.shape != size:
-            height, width = bitmask.instances.shape
-            raise DataError(
-                f"{self.path}: the ground truth of {image_name} is {width}x{height}, the prediction "
-                f"{size[1]}x{size[0]}; download or write the labels again."
-            )
-        return bitmask
+        return of_size(bitmask, size, f"{self.path}: the ground truth of {image_name}")
+
+
+def of_size(bitmask: Bitmask, size: tuple[int, int] | None, what: str) -> Bitmask:
+    """``bitmask``, which messages call ``what``; DataError if it has another size than the prediction, where known."""
+    if size is not None and bitmask.instances.shape != size:
+        height, width = bitmask.instances.shape
+        raise DataError(
+            f"{what} is {width}x{height}, the prediction {size[1]}x{size[0]}; download or write the labels again."
+        )
+    return bitmask
 
 
 def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
