@@ -140,6 +140,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.TEST.VAL_LOSS.NUM_IMAGES = 64
     # At each evaluation draw the predictions on this many images, for TensorBoard and Weights & Biases.
     cfg.TEST.NUM_PICTURES = 4
+    # At each evaluation of boxes, instances or panoptic segments write the results also as COCO has them, for other
+    # tools: coco_instances_results.json, which pycocotools' loadRes takes; coco_panoptic_results.json with
+    # panoptic/*.png. The ids are those of the COCO file that tools/convert_labels.py --to coco makes of the labels.
+    cfg.TEST.COCO_RESULTS = False
     # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
     # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.
     cfg.TEST.EARLY_STOPPING = CfgNode()

@@ -69,6 +69,7 @@ LAYERS = (
     ("drawing",),
     ("report",),
     (
+        "engine.class_agreement",
         "engine.fingerprint",
         "engine.parallel",
         "engine.precision",

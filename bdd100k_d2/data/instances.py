@@ -31,7 +31,7 @@ from .datasets import (
 )
 from .folders import holds
 from .image_names import image_stem
-from .labels import Frame
+from .labels import Frame, Label
 from .rle import CocoRLE, check_rle
 from .vintages import read_labels
 
@@ -162,8 +162,7 @@ def _segments_of_bitmask(bitmask: Bitmask, path: Path, task: Task) -> dict[str, 
 def _annotations_of_bitmask(bitmask: Bitmask, wanted: np.ndarray, category_ids: np.ndarray) -> list[dict[str, Any]]:
     """Annotations of the instances where ``wanted`` (N,) bool is true, of the classes ``category_ids`` (N,)."""
     masks = encode_instances(bitmask.instances, 1 + np.flatnonzero(wanted))
-    crowds = (bitmask.attributes[wanted] & (IGNORED | CROWD)) > 0
-    return _annotations(masks, category_ids[wanted].tolist(), crowds.astype(int).tolist())
+    return _annotations(masks, category_ids[wanted].tolist(), (bitmask.attributes[wanted] & (IGNORED | CROWD)).tolist())
 
 
 def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]:
@@ -211,38 +210,51 @@ def run_length_records(
                 mask = check_rle(label.rle, (record["height"], record["width"]), where)
                 known = find_class(label.category, where)
                 if known is not None:
-                    masks.append((known, known.ignored or label.is_crowd, mask))
+                    masks.append((known, crowd_bits(label, known.ignored), mask))
         dicts.append(record | (_instances_of(masks) if task.has_scores else _segments_of(masks, task)))
     logger.info("%s: %d frames, %d masks in run lengths.", labels, len(frames), total - without)
     return dicts
 
 
-_ClassAndMask = tuple[LabelClass, bool, CocoRLE]
-"""Of a label: the class, whether it is a crowd or ignored, and the mask."""
+_ClassAndMask = tuple[LabelClass, int, CocoRLE]
+"""Of a label: the class, its attributes as of :func:`crowd_bits`, and the mask."""
+
+
+def crowd_bits(label: Label, ignored: bool) -> int:
+    """The attributes `IGNORED` and `CROWD` of a label; ``ignored`` is whether its class is an ignored one."""
+    given = label.attributes
+    ignored = ignored or (given is not None and bool(given.ignored))
+    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
 
 
 def _instances_of(masks: list[_ClassAndMask]) -> dict[str, Any]:
-    ids, crowds = [known.index for known, _, _ in masks], [int(crowd) for _, crowd, _ in masks]
-    return {"annotations": _annotations([mask for _, _, mask in masks], ids, crowds)}
+    ids, bits = [known.index for known, _, _ in masks], [one for _, one, _ in masks]
+    return {"annotations": _annotations([mask for _, _, mask in masks], ids, bits)}
 
 
 def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
     ids = panoptic_ids(task)
     segments = [
-        _segment(number, known.index + 1, crowd, ids) | {"segmentation": mask}
-        for number, (known, crowd, mask) in enumerate(masks, 1)
+        _segment(number, known.index + 1, bits > 0, ids) | {"segmentation": mask}
+        for number, (known, bits, mask) in enumerate(masks, 1)
     ]
-    things = [segment for segment in segments if segment["isthing"]]
-    keys = ("segmentation", "category_id", "iscrowd")
-    return {"annotations": _annotations(*([thing[key] for thing in things] for key in keys)), "segments_info": segments}
+    things = [(known.index + 1, bits, mask) for known, bits, mask in masks if known.index + 1 in ids.things]
+    columns = [mask for _, _, mask in things], [ids.things[i] for i, _, _ in things], [bits for _, bits, _ in things]
+    return {"annotations": _annotations(*columns), "segments_info": segments}
 
 
-def _annotations(masks: list[CocoRLE], category_ids: list[int], crowds: list[int]) -> list[dict[str, Any]]:
+def _annotations(masks: list[CocoRLE], category_ids: list[int], bits: list[int]) -> list[dict[str, Any]]:
+    """Annotations; ``bits`` are sums of `IGNORED` and `CROWD`, for which Detectron2 has one flag."""
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
-    return [
-        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": crowd}
-        for box, category_id, mask, crowd in zip(boxes, category_ids, masks, crowds, strict=True)
+    annotations = [
+        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": int(one > 0)}
+        for box, category_id, mask, one in zip(boxes, category_ids, masks, bits, strict=True)
     ]
+    for annotation, one in zip(annotations, bits, strict=True):
+        if one:
+            # An evaluation of the records tells them apart: officially a crowd may be missed, what is ignored not.
+            annotation["bitmask_attributes"] = one
+    return annotations
 
 
 def _segment(number: int, category: int, crowd: bool, known: PanopticIds) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ..data.workers import lost_workers_explained
 from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.norms import adapt_sync_norms
+from .class_agreement import check_classes, check_evaluators
 from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
@@ -60,6 +61,10 @@ class Trainer(DefaultTrainer):
     last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
+        check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
+        # A trainer of users' own may have evaluators of its own.
+        if type(self).build_evaluator is Trainer.build_evaluator:
+            check_evaluators(cfg.DATASETS.TEST)
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
         if self._seed_is_drawn:
@@ -113,7 +118,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> dict[str, Any]:
-        """Detectron2's evaluation of the model of the first process, which is the one that is saved."""
+        """Detectron2's evaluation of the model of the first process, which is the one that is saved.
+
+        Raises:
+            ConfigError: the model and the test sets have other classes, see `check_classes`.
+        """
+        check_classes(cfg, (), cfg.DATASETS.TEST)
         share_buffers(model)
         return super().test(cfg, model, evaluators)
 

@@ -120,7 +120,7 @@ def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Tas
 
 
 def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Writes uint8 class ids (H, W) as a grey PNG, or the pixels of a bitmask (H, W, 4) as RGBA, whole or not at all.
+    """Writes uint8 class ids (H, W) as a grey PNG, or (H, W, 3) or (H, W, 4) as RGB or RGBA, whole or not at all.
 
     Raises:
         OutputError: ``path`` cannot be written.

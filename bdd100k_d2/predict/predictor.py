@@ -21,6 +21,7 @@ from ..config import get_config
 from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
 from ..data.own_dataset import register_config_datasets
+from ..engine.class_agreement import check_classes
 from ..engine.precision import accelerate, autocast
 from ..errors import ConfigError, DataError, UnreadableError
 from ..modeling.norms import fold_norms
@@ -79,7 +80,8 @@ class Predictor:
             fold: see `modeling.norms.fold_norms`.
 
         Raises:
-            ConfigError: there is no such config, a slice in it cannot be, or ``batch_size`` is below 1.
+            ConfigError: there is no such config, a slice in it cannot be, ``batch_size`` is below 1, or the model has
+                another number of classes than the first test set.
             WeightsError: the weights cannot be loaded, or are not of this model.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
@@ -90,6 +92,7 @@ class Predictor:
         register_config_datasets(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
+        check_classes(self.cfg, (), names[:1])
         model = build_model(self.cfg).eval()
         load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True)
         if fold:

@@ -69,7 +69,7 @@ def test_masks_score_as_in_memory(task: str, tmp_path: Path) -> None:
         write_mask(truth, mask_path(tmp_path / "truth", name))
         write_mask(prediction, mask_path(tmp_path / "predicted", name))
     assert {path.name for path in (tmp_path / "predicted").iterdir()} == {"a.b.png", "c.png"}
-    in_memory = MatchedMasks(task, ["a.b", "c"], np.array(matrices)).toolkit_scores()
+    in_memory = MatchedMasks(TASKS[task], ["a.b", "c"], np.array(matrices)).toolkit_scores()
     assert open_masks(task, tmp_path / "truth", tmp_path / "predicted", 1).toolkit_scores() == in_memory
 
 
@@ -96,7 +96,7 @@ def test_instances_score_as_in_memory(tmp_path: Path) -> None:
         scored.append(scored_frame(name, scores[kept]))
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
     write_frames(scored, tmp_path / "score.json")
-    in_memory = matched_bitmasks(["a", "b"], matches).toolkit_scores()
+    in_memory = matched_bitmasks(["a", "b"], matches, TASKS["ins_seg"]).toolkit_scores()
     assert 5 < in_memory["AP"][-1]["OVERALL"] < 95
     read = open_ins_seg(tmp_path / "truth", tmp_path / "bitmasks", tmp_path / "score.json", 1).toolkit_scores()
     np.testing.assert_equal(read, in_memory)
@@ -113,7 +113,7 @@ def test_segments_score_as_in_memory(tmp_path: Path) -> None:
         pixels = panoptic_bitmask(segments, classes)
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
         counts.append(bitmask_counts(decode_bitmask(encode_bitmask(truth), name), decode_bitmask(pixels, name), 40))
-    in_memory = matched_segments(["a", "b"], counts, "N").toolkit_scores()
+    in_memory = matched_segments(["a", "b"], counts, "N", TASKS["pan_seg"]).toolkit_scores()
     assert 5 < in_memory["PQ"][-1]["OVERALL"] < 95
     np.testing.assert_equal(open_pan_seg(tmp_path / "truth", tmp_path / "bitmasks", 1).toolkit_scores(), in_memory)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
+from ...data.bitmasks import Bitmask, read_bitmask
 from ...data.image_names import image_stem
-from ...data.labels import Frame, Label
+from ...data.instances import crowd_bits
+from ...data.labels import Frame
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
 from ...data.vintages import read_labels
@@ -48,13 +49,17 @@ class BitmaskTruth:
             bitmask = frame_bitmask(self._frames[stem], self._task, self.path)
         else:
             raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
-        if size is not None and bitmask.instances.shape != size:
-            height, width = bitmask.instances.shape
-            raise DataError(
-                f"{self.path}: the ground truth of {image_name} is {width}x{height}, the prediction "
-                f"{size[1]}x{size[0]}; download or write the labels again."
-            )
-        return bitmask
+        return of_size(bitmask, size, f"{self.path}: the ground truth of {image_name}")
+
+
+def of_size(bitmask: Bitmask, size: tuple[int, int] | None, what: str) -> Bitmask:
+    """``bitmask``, which messages call ``what``; DataError if it has another size than the prediction, where known."""
+    if size is not None and bitmask.instances.shape != size:
+        height, width = bitmask.instances.shape
+        raise DataError(
+            f"{what} is {width}x{height}, the prediction {size[1]}x{size[0]}; download or write the labels again."
+        )
+    return bitmask
 
 
 def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
@@ -74,7 +79,7 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
             continue
         masks.append(check_rle(label.rle, frame.height_width, where))
         categories.append(known.index + 1)
-        attributes.append(_bits(label, known.ignored))
+        attributes.append(crowd_bits(label, known.ignored))
     instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
     # An instance that others cover wholly is none.
     ids = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(categories) + 1)[1:]) + 1
@@ -86,9 +91,3 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
         np.array(categories, np.int32)[ids - 1],
         np.array(attributes, np.uint8)[ids - 1],
     )
-
-
-def _bits(label: Label, ignored: bool) -> int:
-    given = label.attributes
-    ignored = ignored or (given is not None and bool(given.ignored))
-    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)

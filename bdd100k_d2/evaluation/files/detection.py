@@ -15,7 +15,7 @@ from ...data.json_file import read_beginning
 from ...data.labels import Frame, FrameAttributes, attributes_of
 from ...data.vintages import Vintage, read_labels
 from ...errors import DataError
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..box_reader import reading_boxes
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, stated_sizes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
@@ -34,6 +34,7 @@ class MatchedBoxes(MatchedFrames):
     truth: GroundTruth
     flags: LabelFlags
     detections: Detections
+    task: Task = TASKS["det"]
 
     def toolkit_scores(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores of all, or of the frames and boxes where ``frames`` (F,) or ``boxes`` (N,) bool is true.
@@ -46,7 +47,7 @@ class MatchedBoxes(MatchedFrames):
         if frames is not None:
             truth = GroundTruth(*(column[frames[truth.frame]] for column in truth))
             detections = Detections(*(column[frames[detections.frame]] for column in detections))
-        classes = TASKS["det"].names
+        classes = self.task.names
         return official_detection(detection_scores(truth, detections, len(self.names), len(classes)), classes)
 
 
@@ -144,7 +145,9 @@ def _check_sizes(
             )
 
 
-def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> MatchedBoxes:
+def match_boxes(
+    truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None, task: Task = TASKS["det"]
+) -> MatchedBoxes:
     """Matches predictions in memory, which are those of ``predicted``, to the frames of a label file.
 
     Of the label file only the frames ``chosen``, stems of images, count; all without it.
@@ -156,4 +159,4 @@ def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[s
     if chosen is not None:
         frames = [frame for frame in frames if image_stem(frame.name) in chosen]
     names = match_frames([frame.name for frame in frames], boxes.names, truth, predicted)
-    return MatchedBoxes(names, *ground_truth_columns(frames, names, truth), boxes.detections(names))
+    return MatchedBoxes(names, *ground_truth_columns(frames, names, truth, task), boxes.detections(names), task)

@@ -14,7 +14,7 @@ from ...data.rle import areas, overlap
 from ...data.score_file import InstanceScores, rank, read_score_file
 from ...errors import DataError, shown
 from ...parallel import map_frames
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
@@ -23,13 +23,13 @@ from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, rea
 logger = logging.getLogger(__name__)
 
 
-def matched_bitmasks(names: Sequence[str], frames: Sequence[FrameMatches]) -> CountedFrames[FrameMatches]:
+def matched_bitmasks(names: Sequence[str], frames: Sequence[FrameMatches], task: Task) -> CountedFrames[FrameMatches]:
     """Matched bitmasks, in the order of the paths of the ground truth, to be scored with COCO's twelve scores."""
-    return CountedFrames(names, frames, _score_bitmasks)
+    return CountedFrames(names, frames, partial(_score_bitmasks, task))
 
 
-def _score_bitmasks(frames: Sequence[FrameMatches]) -> ToolkitScores:
-    return official_detection(bitmask_scores(frames, len(INS_SEG)), TASKS["ins_seg"].names)
+def _score_bitmasks(task: Task, frames: Sequence[FrameMatches]) -> ToolkitScores:
+    return official_detection(bitmask_scores(frames, task.num_classes), task.names)
 
 
 def _score_run_lengths(frames: Sequence[tuple[FrameMasks, FrameMasks]]) -> ToolkitScores:
@@ -71,7 +71,7 @@ def open_ins_seg(
         )
     items = [(file, files.get(name), scores.get(name)) for name, file in true_files.items()]
     matches = map_frames(partial(_match, score_file), items, processes, "Matching bitmasks")
-    return matched_bitmasks(list(true_files), list(matches))
+    return matched_bitmasks(list(true_files), list(matches), TASKS["ins_seg"])
 
 
 def _match(score_file: Path, frame: tuple[Path, Path | None, InstanceScores | None]) -> FrameMatches:

@@ -12,7 +12,7 @@ from ...data.labels import Frame
 from ...data.rle import overlap
 from ...errors import shown
 from ...parallel import map_frames
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
 from ..toolkit_format import ToolkitScores
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
@@ -22,13 +22,13 @@ _THING = np.array([category.is_thing for category in PAN_SEG])
 
 
 def matched_segments(
-    names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str
+    names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str, task: Task
 ) -> CountedFrames[PanopticCounts]:
     """Counted segments, to be scored: PQ, SQ, RQ and the number of classes, by class, over stuff, things and all.
 
     ``names`` are frames, or files in the order of their paths; ``number_key`` is the official name of the number.
     """
-    return CountedFrames(names, frames, partial(_toolkit_scores, number_key=number_key))
+    return CountedFrames(names, frames, partial(_toolkit_scores, number_key=number_key, task=task))
 
 
 def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
@@ -40,12 +40,12 @@ def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
     found = find_bitmasks(truth, predicted)
     if found is None:
         names, counted = count_run_lengths(truth, predicted, processes, "Counting segments", _count_masks)
-        return matched_segments(names, counted, "NUM")
+        return matched_segments(names, counted, "NUM", TASKS["pan_seg"])
     true_files, files = found
     match_frames(true_files, files, truth, predicted)
     items = [(file, files.get(name)) for name, file in true_files.items()]
     counts = list(map_frames(_count_bitmasks, items, processes, "Counting segments"))
-    return matched_segments(list(true_files), counts, "N")
+    return matched_segments(list(true_files), counts, "N", TASKS["pan_seg"])
 
 
 def _count_bitmasks(paths: tuple[Path, Path | None]) -> PanopticCounts:
@@ -83,14 +83,15 @@ def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bo
     return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
 
 
-def _toolkit_scores(frames: Sequence[PanopticCounts], number_key: str) -> ToolkitScores:
+def _toolkit_scores(frames: Sequence[PanopticCounts], number_key: str, task: Task) -> ToolkitScores:
     """The toolkit's form; its numbers of classes are integers."""
     official: ToolkitScores = {}
-    for metric, values in panoptic_scores(frames, (~_THING, _THING, np.ones_like(_THING))).items():
+    things = np.array([category.is_thing for category in task.categories])
+    for metric, values in panoptic_scores(frames, (~things, things, np.ones_like(things))).items():
         key, listed = (number_key, values.astype(int).tolist()) if metric == "N" else (metric, values.tolist())
         *classes, stuff, thing, overall = listed
         official[key] = [
-            dict(zip(TASKS["pan_seg"].names, classes, strict=True)),
+            dict(zip(task.names, classes, strict=True)),
             {"STUFF": stuff, "THING": thing},
             {"OVERALL": overall},
         ]

@@ -20,7 +20,7 @@ from ...data.png import GREY, read_header
 from ...data.vintages import read_labels
 from ...errors import DataError, shown
 from ...parallel import map_frames
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..metrics.segmentation import confusion_matrix
 from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
 from .matched_frames import MatchedFrames, match_frames
@@ -39,7 +39,7 @@ class MatchedMasks(MatchedFrames):
         masks: of each frame that was opened from files the true mask and the predicted one, None where there is none.
     """
 
-    task: str
+    task: Task
     names: Sequence[str]
     matrices: np.ndarray
     masks: Sequence[tuple["Mask", "Mask | None"]] = ()
@@ -84,7 +84,7 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Matched
             sum(no_class),
             pairs[no_class.index(True)][1],
         )
-    return MatchedMasks(task, frames, matrices, pairs)
+    return MatchedMasks(TASKS[task], frames, matrices, pairs)
 
 
 class MaskFile(NamedTuple):

@@ -158,7 +158,9 @@ def _intervals(task: str, matrices: np.ndarray, rounds: int, workers: int) -> np
 
     def score(weights: np.ndarray) -> np.ndarray:
         matrix = (weights @ flat).reshape(shape)
-        headline = summary(official_segmentation(task, matrix)) | summary(extra_segmentation_metrics(task, matrix))
+        headline = summary(official_segmentation(TASKS[task], matrix)) | summary(
+            extra_segmentation_metrics(TASKS[task], matrix)
+        )
         absent = matrix.sum(axis=1) == 0
         return np.concatenate([list(headline.values()), np.where(absent, np.nan, _of_all(task, matrix, _iou))])
 
