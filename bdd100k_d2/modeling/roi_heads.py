@@ -17,6 +17,10 @@ from .recipe import build_box2box_transform, starts_as_vis4d
 class BDD100KROIHeads(StandardROIHeads):
     """Detectron2's `StandardROIHeads`; with the package's keys at their defaults it equals its parent."""
 
+    # As Detectron2 annotates its own for scripting, so that heads that are not there are not compiled.
+    mask_on: torch.jit.Final[bool]  # type: ignore[misc]  # the parent sets it
+    keypoint_on: torch.jit.Final[bool]  # type: ignore[misc]
+
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)

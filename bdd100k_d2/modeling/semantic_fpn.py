@@ -42,7 +42,7 @@ class SemanticFPN(SemanticSegmentor):
         results = []
         for result, inputs, (height, width) in zip(logits, batched_inputs, images.image_sizes, strict=True):
             size = (inputs.get("height", height), inputs.get("width", width))
-            if size == (height, width):
+            if size == (height, width) and not _is_traced():
                 result = result[:, :height, :width]
             else:
                 result = sem_seg_postprocess(result, (height, width), *size)
@@ -94,7 +94,7 @@ class SemanticFPNHead(SemSegFPNHead):
         size = total.shape[-2:]
         for name, head in zip(self.in_features[1:], self.scale_heads[1:], strict=True):
             branch = head(features[name])
-            if branch.shape[-2:] != size:
+            if branch.shape[-2:] != size or _is_traced():
                 branch = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
             total = total + branch
         logits: Tensor = self.predictor(self.dropout(total))
@@ -110,3 +110,8 @@ class SemanticFPNHead(SemSegFPNHead):
         loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=self.ignore_value)
         pixels = targets.numel() if self.average_over_ignored else (targets != self.ignore_value).sum()
         return {"loss_sem_seg": self.loss_weight * loss / torch.as_tensor(pixels, device=loss.device).clamp(min=1)}
+
+
+def _is_traced() -> bool:
+    """Whether the model is being traced: what has one size, and need not be resized, may have others when it runs."""
+    return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]
