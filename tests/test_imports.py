@@ -66,6 +66,7 @@ LAYERS = (
         "engine.fingerprint",
         "engine.parallel",
         "engine.precision",
+        "engine.refused_keys",
         "engine.resumed_state",
         "engine.solver",
         "engine.rendezvous",

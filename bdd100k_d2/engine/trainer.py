@@ -40,6 +40,7 @@ from .hooks.val_loss import ValidationLoss
 from .hooks.writers import WriteEvents, build_writers, shows_images
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
+from .refused_keys import refuse_ignored_keys
 from .resumed_state import check_loss_scale, check_numbers, check_optimizer, place_in_schedule
 from .solver import build_optimizer, build_schedule, scale_to_processes
 
@@ -97,7 +98,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`."""
+        """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`.
+
+        Training and evaluation begin here: raises `ConfigError` for a key that would be ignored. A subclass that has
+        Detectron2's ``test_with_TTA`` does what ``TEST.AUG`` asks for.
+        """
+        refuse_ignored_keys(cfg, but=("TEST.AUG.ENABLED",) if hasattr(cls, "test_with_TTA") else ())
         model = super().build_model(cfg)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
