@@ -56,10 +56,10 @@ LAYERS = (
     ("evaluation.files",),
     ("evaluation.submission",),
     ("evaluation.evaluators",),
-    ("modeling",),
     ("zoo.table", "zoo.download"),
-    ("checkpoint",),
     ("config",),
+    ("modeling",),
+    ("checkpoint",),
     ("drawing",),
     ("report",),
     (

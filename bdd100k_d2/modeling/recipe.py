@@ -5,6 +5,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling.box_regression import Box2BoxTransform
 from torch import Tensor
 
+from ..config import with_our_keys
 from ..errors import ConfigError
 
 
@@ -38,13 +39,14 @@ def build_box2box_transform(
     cfg: CfgNode, weights: tuple[float, float, float, float]
 ) -> Box2BoxTransform | TwoSidedBox2BoxTransform:
     """The transform that ``MODEL.CLIP_DELTAS_BELOW`` asks for, with ``weights`` for dx, dy, dw, dh."""
+    cfg = with_our_keys(cfg)
     transform = TwoSidedBox2BoxTransform if cfg.MODEL.CLIP_DELTAS_BELOW else Box2BoxTransform
     return transform(weights=weights)
 
 
 def starts_as_vis4d(cfg: CfgNode, head: str) -> bool:
     """Whether the key ``MODEL.<head>.INIT`` asks for Vis4D's initial values; ConfigError for another name."""
-    value: str = cfg.MODEL[head].INIT
+    value: str = with_our_keys(cfg).MODEL[head].INIT
     if value not in ("detectron2", "vis4d"):
         raise ConfigError(f"MODEL.{head}.INIT is {value!r}; there are detectron2 and vis4d.")
     return value == "vis4d"

@@ -9,6 +9,7 @@ from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from ..config import with_our_keys
 from .recipe import build_box2box_transform
 
 
@@ -28,7 +29,7 @@ class BDD100KRetinaNet(RetinaNet):
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         arguments: dict[str, Any] = super().from_config(cfg)
-        arguments["clip_before_nms"] = cfg.MODEL.RETINANET.CLIP_BEFORE_NMS
+        arguments["clip_before_nms"] = with_our_keys(cfg).MODEL.RETINANET.CLIP_BEFORE_NMS
         arguments["box2box_transform"] = build_box2box_transform(cfg, cfg.MODEL.RETINANET.BBOX_REG_WEIGHTS)
         return arguments
 

@@ -10,6 +10,7 @@ from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
+from ..config import with_our_keys
 from .recipe import build_box2box_transform, starts_as_vis4d
 
 
@@ -46,7 +47,7 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
-        arguments["average_logits"] = cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
+        arguments["average_logits"] = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
         return arguments
 
     @classmethod

@@ -13,6 +13,7 @@ from detectron2.structures import ImageList
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
+from ..config import with_our_keys
 from .recipe import starts_as_vis4d
 
 
@@ -83,9 +84,10 @@ class SemanticFPNHead(SemSegFPNHead):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg.MODEL.SEM_SEG_HEAD``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
-        arguments["dropout"] = cfg.MODEL.SEM_SEG_HEAD.DROPOUT
+        keys = with_our_keys(cfg).MODEL.SEM_SEG_HEAD
+        arguments["dropout"] = keys.DROPOUT
         arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
-        arguments["average_over_ignored"] = cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED
+        arguments["average_over_ignored"] = keys.AVERAGE_OVER_IGNORED
         return arguments
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
