@@ -175,6 +175,20 @@ def with_keys(cfg: CfgNode, *keys_and_values: object) -> CfgNode:
     return changed
 
 
+def with_our_keys(cfg: CfgNode) -> CfgNode:
+    """``cfg`` if it has the package's keys, else a copy with their defaults, and Detectron2's, where it has none.
+
+    Programs that know nothing of the package read its configs with Detectron2's defaults and what the files have.
+    """
+    complete = get_cfg()
+    add_bdd100k_config(complete)
+    if {key for key, _ in all_keys(complete)} <= {key for key, _ in all_keys(cfg)}:
+        return cfg
+    complete.set_new_allowed(True)
+    complete.merge_from_other_cfg(cfg)
+    return complete
+
+
 def get_config(name: str, trained: bool = False) -> CfgNode:
     """The config of a shipped model.
 

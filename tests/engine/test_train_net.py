@@ -116,6 +116,11 @@ def test_train_resume_and_evaluate(command: ModuleType, tiny_root: Path, tmp_pat
         (["--eval-only", "MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["DATASETS.TRAIN", "()"], r"DATASETS\.TRAIN is empty; name a data set"),
+        (
+            ["--eval-only", "TEST.AUG.ENABLED", "True"],
+            r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation",
+        ),
+        (["TEST.AUG.ENABLED", "True"], r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation"),
         (["OUTPUT_DIR", "README.md/out"], r"README\.md/out: the output folder cannot be written"),
     ],
 )
