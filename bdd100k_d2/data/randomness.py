@@ -37,7 +37,9 @@ def given_back(gpus: bool = False) -> Iterator[None]:
     Those of the GPUs do so if ``gpus`` are asked for and there are some.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    on_gpus = torch.cuda.get_rng_state_all() if gpus and torch.cuda.is_available() else []
+    # A process that was forked from one that used the GPUs has none.
+    has_gpus = gpus and torch.cuda.is_available() and not torch.cuda._is_in_bad_fork()
+    on_gpus = torch.cuda.get_rng_state_all() if has_gpus else []
     try:
         yield
     finally:
