@@ -1,6 +1,7 @@
 """Frames of labels -> columns of boxes, the form in which detections are scored."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class Boxes(NamedTuple):
         score: (N,) float64, NaN for a box without one.
         without_box: the number of labels that have no box, and so are not here.
         sizes: (height, width) in pixels of the frames that state it, by name.
+        other_classes: the number of labels of other classes than the own ones of a task, by category.
     """
 
     names: list[str]
@@ -37,6 +39,7 @@ class Boxes(NamedTuple):
     score: np.ndarray
     without_box: int = 0
     sizes: Mapping[str, tuple[int, int]] = {}
+    other_classes: Mapping[str, int] = {}
 
     @property
     def xywh(self) -> np.ndarray:
@@ -67,6 +70,7 @@ class Boxes(NamedTuple):
             self.score[by_place],
             self.without_box,
             self.sizes,
+            self.other_classes,
         )
 
     def detections(self, names: Sequence[str]) -> Detections:
@@ -149,6 +153,7 @@ def join_boxes(parts: Sequence[Boxes]) -> Boxes:
         np.concatenate([part.score for part in parts]),
         sum(part.without_box for part in parts),
         {name: size for part in parts for name, size in part.sizes.items()},
+        sum((Counter(part.other_classes) for part in parts), Counter[str]()),
     )
 
 

@@ -70,7 +70,7 @@ def test_masks_score_as_in_memory(task: str, tmp_path: Path) -> None:
         write_mask(prediction, mask_path(tmp_path / "predicted", name))
     assert {path.name for path in (tmp_path / "predicted").iterdir()} == {"a.b.png", "c.png"}
     in_memory = MatchedMasks(TASKS[task], ["a.b", "c"], np.array(matrices)).toolkit_scores()
-    assert open_masks(task, tmp_path / "truth", tmp_path / "predicted", 1).toolkit_scores() == in_memory
+    assert open_masks(TASKS[task], tmp_path / "truth", tmp_path / "predicted", 1).toolkit_scores() == in_memory
 
 
 def random_bitmask(rng: np.random.Generator, classes: int) -> Bitmask:
