@@ -155,7 +155,13 @@ def class_metadata(task: Task) -> dict[str, Any]:
             **_names_and_colors("stuff", [Category("things", (0, 0, 0), False), *stuff]),
             "stuff_dataset_id_to_contiguous_id": ids.stuff,
         }
-    return _names_and_colors("stuff" if task.form == "masks" else "thing", task.categories)
+    if task.form == "masks":
+        return _names_and_colors("stuff", task.categories)
+    # As the converter to COCO counts them, by which Detectron2's tools read results in that form.
+    return {
+        **_names_and_colors("thing", task.categories),
+        "thing_dataset_id_to_contiguous_id": {i + 1: i for i in range(task.num_classes)},
+    }
 
 
 def _names_and_colors(kind: str, categories: Collection[Category]) -> dict[str, Any]:
