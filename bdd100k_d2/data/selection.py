@@ -12,7 +12,7 @@ from ..errors import ConfigError, DataError, shown
 from .image_names import image_stem, last_part
 from .json_file import JSON_ERRORS, read_json
 
-Record = dict[str, Any]
+_Record = dict[str, Any]
 
 
 def record_stem(record: Mapping[str, Any]) -> str:
@@ -38,7 +38,7 @@ class Selection(NamedTuple):
     fold: tuple[int, int] | None = None
     seed: int = 0
 
-    def named(self, records: Sequence[Record], where: str) -> Sequence[Record]:
+    def named(self, records: Sequence[_Record], where: str) -> Sequence[_Record]:
         """The records of ``names``; DataError, which begins with ``where``, if one is of no frame."""
         if self.names is None:
             return records
@@ -53,7 +53,7 @@ class Selection(NamedTuple):
             )
         return [record for record in records if record_stem(record) in stems]
 
-    def part(self, records: Sequence[Record]) -> Sequence[Record]:
+    def part(self, records: Sequence[_Record]) -> Sequence[_Record]:
         """The ``first`` records of the ``fold`` of the ``share``, in the order of ``records``."""
         if self.share is not None or self.fold is not None:
             ranked = sorted(records, key=self._rank)
@@ -65,7 +65,7 @@ class Selection(NamedTuple):
             records = [record for record in records if record_stem(record) in chosen]
         return records[: self.first]
 
-    def _rank(self, record: Record) -> bytes:
+    def _rank(self, record: _Record) -> bytes:
         return hashlib.sha256(f"{self.seed}/{record_stem(record)}".encode(errors="replace")).digest()
 
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yacs.config
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 from support.small_models import SMALL_MODELS
@@ -44,14 +43,14 @@ def noting_keys(cfg: CfgNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[s
     nodes = {frozenset(cfg): ""}
     nodes |= {frozenset(value): f"{key}." for key, value in all_keys(cfg) if isinstance(value, CfgNode)}
     read: set[str] = set()
-    get = yacs.config.CfgNode.__getattr__
+    get = CfgNode.__getattr__
 
     def note(self: CfgNode, name: str) -> object:
         read.add(f"{nodes.get(frozenset(self), '?.')}{name}")
         return get(self, name)
 
     with monkeypatch.context() as patched:
-        patched.setattr(yacs.config.CfgNode, "__getattr__", note)
+        patched.setattr(CfgNode, "__getattr__", note)
         yield read
 
 

@@ -101,7 +101,7 @@ def test_palette_masks_are_ids_as_officially(tmp_path: Path) -> None:
 
 def test_a_mask_that_is_named_with_the_images_ending_is_of_no_frame(tmp_path: Path) -> None:
     truth = write_masks(tmp_path / "gt", {"a": MASK, "b": MASK})
-    matched = open_masks("sem_seg", truth, write_masks(tmp_path / "pred", {"a.jpg": MASK, "b": MASK}), 1)
+    matched = open_masks(TASKS["sem_seg"], truth, write_masks(tmp_path / "pred", {"a.jpg": MASK, "b": MASK}), 1)
     assert matched.matrices[0][:, -1].sum() == (MASK != 255).sum() and matched.matrices[1][:, -1].sum() == 0
 
 
