@@ -184,6 +184,8 @@ def _register(
             raise ConfigError(f"{where}: a data set named {part.name} is registered; choose another name.")
     there = [part for part in parts if os.path.lexists(part.labels)]
     stated = _stated_classes(where, there, official, classes)
+    if classes is None and stated is None:
+        _assume_classes(where, there, official)
     own = _with_classes(where, official, stated if classes is None else classes, colors, things)
     # Classes that nobody named are no choice of a part of the labels: others are a mistake.
     others_left_out = classes is not None or stated is not None
@@ -317,6 +319,16 @@ def _stated_classes(where: str, parts: Iterable[_Part], task: Task, wanted: _Nam
             f"register all together, by {_SPLIT} in the paths."
         )
     return found[first]
+
+
+def _assume_classes(where: str, parts: Iterable[_Part], task: Task) -> None:
+    """Says that values are taken for BDD100K's classes; ConfigError for the numbers of YOLO, which nobody means so."""
+    for part in parts:
+        kind = _kind(part.labels, task)
+        if kind == "yolo":
+            raise ConfigError(f"{where}: nothing in {part.labels} names the classes of its numbers; give classes.")
+        if kind in ("masks", "bitmasks"):
+            logger.warning("%s: no classes are given: its ids are taken for BDD100K's of %s.", part.labels, task.name)
 
 
 def _classes_of(part: _Part, task: Task) -> list[str] | None:

@@ -24,7 +24,7 @@ class Selection(NamedTuple):
     """What `register_slice` is given; the frames of all that is not None are taken, ``first`` of them in the end.
 
     Attributes:
-        names: of frames, or the path of a file of them.
+        names: of frames, with their folders where these tell them apart, or the path of a file of them.
         first: so many, in the order of the data set.
         share: of the frames that are left, between 0 and 1, rounded to whole frames, one at least.
         fold: k and n: part k, of 0 to n - 1, of n parts that are equal up to a frame and together are all.
@@ -43,30 +43,47 @@ class Selection(NamedTuple):
         if self.names is None:
             return records
         given = _names_in(Path(self.names)) if isinstance(self.names, str) else self.names
-        stems = {image_stem(last_part(name)): name for name in given}
-        missing = stems.keys() - {record_stem(record) for record in records}
+        places: dict[str, list[int]] = {}
+        for place, record in enumerate(records):
+            places.setdefault(record_stem(record), []).append(place)
+        chosen, missing = set[int](), list[str]()
+        for name in given:
+            parts = _parts(name)
+            found = places.get(parts[-1], [])
+            if len(found) > 1:
+                found = [i for i in found if _parts(str(records[i]["file_name"]))[-len(parts) :] == parts]
+            if len(found) > 1:
+                first, second = (shown(str(records[i]["file_name"])) for i in found[:2])
+                raise DataError(f"{where}: {shown(name)} is {first} and {second}; name the folder too.")
+            chosen.update(found)
+            missing += [] if found else [name]
         if missing:
-            first = next(name for stem, name in stems.items() if stem in missing)
             raise DataError(
-                f"{where}: {len(missing):,} of the {len(stems):,} names are of no frame of the data set, the first is "
-                f"{shown(first)}; mend the names."
+                f"{where}: {len(missing):,} of the {len(given):,} names are of no frame of the data set, the first is "
+                f"{shown(missing[0])}; mend the names."
             )
-        return [record for record in records if record_stem(record) in stems]
+        return [records[i] for i in sorted(chosen)]
 
     def part(self, records: Sequence[_Record]) -> Sequence[_Record]:
         """The ``first`` records of the ``fold`` of the ``share``, in the order of ``records``."""
         if self.share is not None or self.fold is not None:
-            ranked = sorted(records, key=self._rank)
+            # Frames of one name, in several folders, are told apart by these.
+            ranked = sorted(range(len(records)), key=lambda i: (self._rank(records[i]), str(records[i]["file_name"])))
             if self.share is not None:
                 ranked = ranked[: max(round(self.share * len(ranked)), 1)]
             if self.fold is not None:
                 ranked = ranked[self.fold[0] :: self.fold[1]]
-            chosen = {record_stem(record) for record in ranked}
-            records = [record for record in records if record_stem(record) in chosen]
+            records = [records[i] for i in sorted(ranked)]
         return records[: self.first]
 
     def _rank(self, record: _Record) -> bytes:
         return hashlib.sha256(f"{self.seed}/{record_stem(record)}".encode(errors="replace")).digest()
+
+
+def _parts(name: str) -> list[str]:
+    """The folders of an image and its stem."""
+    *folders, last = (part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+    return [*folders, image_stem(last)]
 
 
 def selection(  # what users give is checked here

@@ -52,10 +52,18 @@ def check_dataset_name(name: object, what: str) -> None:
 
 
 def is_registered_here(name: str) -> bool:
-    """Whether a data set is one of BDD100K, or a slice by attributes of one, that this package has registered."""
-    from detectron2.data import MetadataCatalog
+    """Whether a data set is one of BDD100K, or a slice by attributes of one, as this package has registered it."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    return name in MetadataCatalog.list() and MetadataCatalog.get(name).get("registered_as", None) == name
+    # To ask for the metadata of an unknown name makes it known. Who copies it has the name of what it is a copy of,
+    # and who registers other records under the name has another function in the catalog.
+    if name not in MetadataCatalog.list() or MetadataCatalog.get(name).get("registered_as", None) != name:
+        return False
+    return name in DatasetCatalog.list() and DatasetCatalog[name] is _official.get(name)
+
+
+# What loads the data sets of BDD100K and their slices by attributes.
+_official: dict[str, Callable[[], list[dict[str, Any]]]] = {}
 
 
 def register_slice(
@@ -269,7 +277,9 @@ def replace_dataset(
         if name in catalog.list():
             catalog.remove(name)
     DatasetCatalog.register(name, load)
-    # Who copies the metadata for another data set copies this too: it is not the name of that one.
+    _official.pop(name, None)
+    if is_official:
+        _official[name] = load
     MetadataCatalog.get(name).set(**fields | ({"registered_as": name} if is_official else {}))
 
 
@@ -282,6 +292,8 @@ def _load(name: str) -> list[dict[str, Any]]:
     found = chosen.named(records, name)
     if metadata.slice_attributes:
         stems = _with_attributes(name)
+        if len({record_stem(record) for record in found}) < len(found):
+            raise DataError(f"{name}: frames of {base} have one name, by which attributes cannot be told; rename them.")
         found = [record for record in found if record_stem(record) in stems]
         if not found:
             some = base if chosen.names is None else "the named ones"

@@ -269,6 +269,19 @@ def test_labels_of_the_conversion_s_other_kinds(tmp_path: Path) -> None:
         register_dataset("pets", tmp_path / "results.json", tmp_path)
 
 
+def test_ids_that_nothing_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_images(tmp_path / "x/pictures", "a.jpg")
+    (tmp_path / "x/texts").mkdir()
+    (tmp_path / "x/texts/a.txt").write_text("1 0.5 0.5 0.2 0.5\n")
+    with pytest.raises(
+        ConfigError, match="data set cups: nothing in .*texts names the classes of its numbers; give cl"
+    ):
+        register_dataset("cups", tmp_path / "x/texts", tmp_path / "x/pictures")
+    write_mask(np.zeros((60, 100), np.uint8), tmp_path / "masks/a.png")
+    register_dataset("floors", tmp_path / "masks", tmp_path / "x/pictures", task="sem_seg")
+    assert "masks: no classes are given: its ids are taken for BDD100K's of sem_seg" in caplog.text
+
+
 def test_some_classes_of_yolo(tmp_path: Path) -> None:
     write_yolo(tmp_path, "train")
     assert register_dataset("cups", tmp_path, classes=["plate"]) == ("cups_train",)

@@ -513,6 +513,27 @@ def test_names_that_are_in_no_frame(label_file: Path, tmp_path: Path) -> None:
         DatasetCatalog.get("named")
 
 
+def test_frames_of_one_name_in_several_folders() -> None:
+    """As of films: 0000.jpg in each folder."""
+    records = [{"file_name": f"v{film}/{i:04}.jpg", "image_id": f"v{film}/{i}"} for film in range(3) for i in range(10)]
+    slices.replace_dataset("films", lambda: records, {}, is_official=False)
+
+    def taken(**given: object) -> list[str]:
+        register_slice("some_films", "films", **given)
+        return [one["file_name"] for one in DatasetCatalog.get("some_films")]
+
+    folds = [taken(fold=(k, 3)) for k in range(3)]
+    assert [len(one) for one in folds] == [10, 10, 10] and len(set().union(*folds)) == 30
+    assert taken(names=("v1/0001.jpg", "v2/0001")) == ["v1/0001.jpg", "v2/0001.jpg"]
+    with pytest.raises(DataError, match="some_films: 0001.jpg is v0/0001.jpg and v1/0001.jpg; name the folder too"):
+        taken(names=("0001.jpg",))
+    with pytest.raises(DataError, match="1 of the 1 names are of no frame of the data set, the first is v7/0001.jpg"):
+        taken(names=("v7/0001.jpg",))
+    for name in ("films", "some_films"):
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
 def test_a_share_is_the_same_frames_in_any_order(label_file: Path) -> None:
     records = DatasetCatalog.get("bdd100k_det_val")
     for name, rows in (("forth", records), ("back", records[::-1])):

@@ -26,6 +26,7 @@ from bdd100k_d2.evaluation.evaluators import (
     BDD100KSemSegEvaluator,
 )
 from bdd100k_d2.evaluation.evaluators.base import OfficialEvaluator
+from bdd100k_d2.evaluation.evaluators.records import is_released
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.prediction_files import write_mask
@@ -108,6 +109,22 @@ def test_a_part_is_scored_on_its_own_frames(tmp_path: Path, caplog: pytest.LogCa
     caplog.set_level(logging.INFO)
     run(BDD100KDetEvaluator("first"), records, [perfect(records[0])])
     assert "Official scores of first" in caplog.text
+
+
+def test_other_records_under_the_name_of_a_released_set_are_the_truth(tmp_path: Path) -> None:
+    """As scripts shorten a data set: what the package knows of it stays in the metadata."""
+    load = DatasetCatalog["bdd100k_det_val"]
+    records = load()[:1]
+    assert is_released("bdd100k_det_val")
+    DatasetCatalog.remove("bdd100k_det_val")
+    DatasetCatalog.register("bdd100k_det_val", lambda: records)
+    try:
+        assert not is_released("bdd100k_det_val") and not is_released("bdd100k_det_val_night")
+        scores = run(BDD100KDetEvaluator("bdd100k_det_val", tmp_path), records, [perfect(records[0])])
+        assert scores["AP"] == pytest.approx(100)
+    finally:
+        DatasetCatalog.remove("bdd100k_det_val")
+        DatasetCatalog.register("bdd100k_det_val", load)
 
 
 def test_own_classes_of_a_detector(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

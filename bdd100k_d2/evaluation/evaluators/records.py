@@ -20,6 +20,7 @@ from ...data.images import load_image
 from ...data.labels import RLE, ImageSize
 from ...data.register import all_splits
 from ...data.rle import CocoRLE, areas, check_rle, paint
+from ...data.slices import is_registered_here
 from ...errors import DataError, shown
 from ...tasks import Task
 from ..metrics.detection import GroundTruth
@@ -33,13 +34,10 @@ _LABEL_KEYS = {"boxes": "annotations", "masks": "sem_seg_file_name", "bitmasks":
 
 def is_released(dataset_name: str) -> bool:
     """Whether a data set is a split of BDD100K, or a slice of one, as this package registers it."""
-
-    def is_own(name: str) -> bool:
-        # To ask for the metadata of an unknown name makes it known. Copies have the name of what they are copies of.
-        return name in MetadataCatalog.list() and MetadataCatalog.get(name).get("registered_as", None) == name
-
+    if not is_registered_here(dataset_name):
+        return False
     base = MetadataCatalog.get(dataset_name).get("slice_of", dataset_name)
-    return is_own(dataset_name) and is_own(base) and base in {split.name for split in all_splits()}
+    return is_registered_here(base) and base in {split.name for split in all_splits()}
 
 
 def frame_name(record: Record) -> str:
