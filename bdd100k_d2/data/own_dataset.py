@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigError, DataError, shown
+from ..inside import expanded
 from ..tasks import SPLITS, TASKS, Task
 from .categories import IGNORE_LABEL, LabelClass, own_categories
-from .coco import read_names
+from .coco import Id, read_names
 from .convert.dropped import Dropped
 from .convert.image_sizes import images_below, the_image
 from .convert.mask_reader import holds_bitmasks
@@ -177,7 +178,8 @@ def _register(
     if classes is not None:
         _check_names(where, "classes", classes)
     _check_names(where, "things", things, may_be_empty=True)
-    parts = _parts(name, Path(labels).expanduser(), None if images is None else Path(images).expanduser(), lazily)
+    # Where a process goes later, they are the same.
+    parts = _parts(name, expanded(labels).absolute(), None if images is None else expanded(images).absolute(), lazily)
     for part in parts:
         taken = part.name in DatasetCatalog.list() and not MetadataCatalog.get(part.name).get(OWN, False)
         if taken:
@@ -202,7 +204,10 @@ def _register(
             **class_metadata(own),
         }
         if kind == "coco" and own.name != "pan_seg":
-            ids = {name: key for key, name in read_names(part.labels).categories.items()}
+            ids: dict[str, Id] = {}
+            for key, one in read_names(part.labels).categories.items():
+                if ids.setdefault(one, key) is not key:
+                    logger.warning("%s: two categories are called %s; they are one class.", part.labels, shown(one))
             ids_of_file = {ids[name]: i for i, name in enumerate(own.names) if name in ids}
             fields["thing_dataset_id_to_contiguous_id"] = ids_of_file
         load = _options_as_arguments()(partial(_load, part, own, others_left_out=others_left_out))
@@ -408,6 +413,8 @@ class _Finder:
 
 # Loading
 
+_LABELS = ("annotations", "segments_info")
+
 
 def _load(part: _Part, task: Task, others_left_out: bool) -> list[dict[str, Any]]:
     kind = _kind(part.labels, task)
@@ -440,12 +447,14 @@ def _load(part: _Part, task: Task, others_left_out: bool) -> list[dict[str, Any]
         # An evaluation loads a data set several times.
         counts = ", ".join(f"{shown(name)} {count:,}" for name, count in find.left_out.most_common())
         _warn_once(f"{part.labels}: labels of other classes are left out: {counts}.")
+    if not total:
+        _warn_once(f"{part.labels}: no frame has a label: {part.name} is a test set, which has no scores.")
+        return [{key: one for key, one in record.items() if key not in _LABELS} for record in records]
     if not any(record["annotations"] or record.get("segments_info") for record in records):
         has = f"of {', '.join(map(shown, find.left_out))}" if find.left_out else "of none that can be used"
-        what = "no frame has a label" if not total else f"its {total:,} labels are {has}"
         raise DataError(
-            f"{part.labels}: has nothing of the classes {shown(', '.join(task.names), 1000)}: {what}; check the labels "
-            "and the names of the classes, which are taken exactly."
+            f"{part.labels}: has nothing of the classes {shown(', '.join(task.names), 1000)}: its {total:,} labels are "
+            f"{has}; check the labels and the names of the classes, which are taken exactly."
         )
     logger.info("%s: %d frames of %s.", part.labels, len(records), part.name)
     return records

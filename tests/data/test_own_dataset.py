@@ -452,9 +452,6 @@ def test_labels_of_no_class_or_without_their_images(pets: Path) -> None:
     register_dataset("pets", pets / "my.json", pets / "images", classes=["dog"])
     with pytest.raises(DataError, match=r"my.json: has nothing of the classes dog: its 1 labels are of cat; check"):
         DatasetCatalog.get("pets")
-    write_coco(pets / "my.json", PETS, {"a.jpg": []})
-    with pytest.raises(DataError, match="my.json: has nothing of the classes dog: no frame has a label"):
-        DatasetCatalog.get("pets")
     write_coco(pets / "my.json", PETS, {"a.jpg": [(3, [1, 1, 9, 9])], "b.jpg": [], "c.jpg": []})
     with pytest.raises(DataError, match=r"images: 2 of 3 images of the labels in .*my.json are missing, the first is"):
         DatasetCatalog.get("pets")
@@ -462,6 +459,27 @@ def test_labels_of_no_class_or_without_their_images(pets: Path) -> None:
     write_images(pets / "images/two", "b.jpg", "c.jpg")
     with pytest.raises(DataError, match="are images of one name"):
         DatasetCatalog.get("pets")
+
+
+def test_labels_of_nothing_are_a_test_set(
+    pets: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_coco(pets / "my.json", PETS, {"a.jpg": []})
+    monkeypatch.chdir(pets)
+    register_dataset("pets", "my.json", "images")
+    # The folder of a process later is another one.
+    monkeypatch.chdir("/")
+    (record,) = DatasetCatalog.get("pets")
+    assert record["image_id"] == "a.jpg" and "annotations" not in record
+    assert "my.json: no frame has a label: pets is a test set, which has no scores." in caplog.text
+
+
+def test_two_categories_of_one_name_are_one_class(pets: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_coco(pets / "my.json", {1: "cat", 4: "cat"}, {"a.jpg": [(1, [1, 1, 9, 9]), (4, [20, 20, 9, 9])]})
+    register_dataset("pets", pets / "my.json", pets / "images")
+    assert [category for category, _ in boxes_of(DatasetCatalog.get("pets")[0])] == [0, 0]
+    assert MetadataCatalog.get("pets").thing_dataset_id_to_contiguous_id == {1: 0}
+    assert "my.json: two categories are called cat; they are one class." in caplog.text
 
 
 def test_a_box_outside_of_its_image(pets: Path) -> None:
