@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..inside import expanded
 from ..tasks import SPLITS, TASKS, Task
 from .categories import IGNORE_LABEL, Category
+from .dataset_task import EVALUATOR_PREFIX
 from .datasets import load_det, load_images, load_masks
 from .instances import load_instances, load_panoptic, panoptic_ids
 from .root import default_root
@@ -121,7 +122,7 @@ def _register(root: str | os.PathLike[str] | None, kept: Collection[str]) -> Non
     for row in rows:
         split, task = locate(row.name, root), TASKS[row.task]
         fields = {
-            "evaluator_type": f"bdd100k_{task.name}",
+            "evaluator_type": f"{EVALUATOR_PREFIX}{task.name}",
             "image_root": str(split.images),
             "label_path": None if split.labels is None else str(split.labels),
             # Where another download has the same labels; evaluators take what is there.

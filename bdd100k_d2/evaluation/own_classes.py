@@ -134,6 +134,19 @@ def tell_left_out(others: Mapping[str, int], kept: int, path: Path, task: Task) 
     logger.warning("%s: %d labels of other classes are left out: %s.", path, sum(others.values()), counts)
 
 
+def tell_absent(frames: Iterable[Frame], truth: Path, task: Task) -> None:
+    """Warns, once, of own classes that no label of the ground truth is of: else nobody sees a mistyped one."""
+    if task.is_official:
+        return
+    found = {label.category for frame in frames for label in frame.labels or ()}
+    if absent := [name for name in task.names if name not in found]:
+        logger.warning(
+            "%s: no label is of %s; if it is mistyped, mend --classes, whose names are taken exactly.",
+            truth,
+            ", ".join(map(shown, absent)),
+        )
+
+
 def count_labels(frames: Iterable[Frame]) -> int:
     """The number of the labels of frames."""
     return sum(len(frame.labels or ()) for frame in frames)

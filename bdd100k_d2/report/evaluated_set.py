@@ -72,7 +72,9 @@ def _own(base: str, own: tuple[OwnData, ...], config: Path) -> EvaluatedSet | No
         is_json = labels is not None and labels.is_file() and labels.suffix.lower() not in (".yaml", ".yml", ".txt")
         drawn = labels is not None and (is_json if task.form == "boxes" else labels.is_dir())
         notes = []
-        if images is None:
+        if one.images is None:
+            notes.append(f"The config has no folder of the images of {base}, so none are shown.")
+        elif images is None:
             notes.append(f"The images of {base} are not where the config has them, so none are shown.")
         elif not drawn:
             notes.append(f"The labels of {base} are not drawn: the config names no label file or masks that are there.")
@@ -96,15 +98,21 @@ def _unknown(base: str, inference: Path, config: Path) -> EvaluatedSet:
             f"task, cannot be read ({shown(error)}); evaluate again, with an evaluator of bdd100k_d2."
         ) from error
     fields = scores if isinstance(scores, dict) else {}
-    for task in TASKS.values():
-        has_results = all((inference / place).exists() for place in task.results)
-        if has_results and task.metrics[0].key in fields:
-            names = _names(fields[task.metrics[0].key])
-            # The class that is not scored has no score.
-            same = names == [name for i, name in enumerate(task.names) if i != task.unscored]
-            own = own_categories(names, are_things=task.form != "masks") if names and not same else task.categories
-            note = f"{_REGISTERED.format(base)}: its images and labels are not known, so none are shown."
-            return EvaluatedSet(base, task.with_classes(own), None, None, notes=(note,))
+    fitting = [
+        (task, _names(fields[task.metrics[0].key]))
+        for task in TASKS.values()
+        if task.metrics[0].key in fields and all((inference / place).exists() for place in task.results)
+    ]
+    note = f"{_REGISTERED.format(base)}: its images and labels are not known, so none are shown."
+    # sem_seg and drivable have the same results and metrics: whose classes they are goes before own ones.
+    for task, names in fitting:
+        # The class that is not scored has no score.
+        if names == [name for i, name in enumerate(task.names) if i != task.unscored]:
+            return EvaluatedSet(base, task, None, None, notes=(note,))
+    if fitting:
+        task, names = fitting[0]
+        own = own_categories(names, are_things=task.form != "masks") if names else task.categories
+        return EvaluatedSet(base, task.with_classes(own), None, None, notes=(note,))
     results = " or ".join(dict.fromkeys(place for task in TASKS.values() for place in task.results))
     raise DataError(
         f"{config}: {_REGISTERED.format(shown(repr(base)))}, and {inference} has no {results} with scores of them; "

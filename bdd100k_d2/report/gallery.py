@@ -19,7 +19,7 @@ from ..data.root import data_remedy
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
-from ..drawing.overlay import IGNORED_COLOR, visible_classes
+from ..drawing.overlay import IGNORED_COLOR, classes_of_task
 from ..errors import DataError
 from ..evaluation.own_classes import leave_out_others
 from ..tasks import Task
@@ -137,7 +137,7 @@ def _mask_gallery(evaluation: EvaluationResults, source: _Images, images: PageIm
         stems &= _stems(labels)
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
-    painted = visible_classes(task.names, task.colors).colors
+    painted = classes_of_task(task).colors
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
         path = source.find(image_name(stem))

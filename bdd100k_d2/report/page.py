@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ..data.register import data_folder
-from ..drawing.overlay import visible_classes
+from ..drawing.overlay import classes_of_task
 from .gallery import make_gallery
 from .html import check_page_folder, new_page, write_page
 from .plots import draw_panel, panels, write_plot
@@ -52,7 +52,7 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
             "scores": evaluation.scores,
             "notes": [*evaluation.data.notes, *unofficial_notes(evaluation.data.task)],
             "gallery": make_gallery(evaluation, out, f"{key}-{number}-{evaluation.name}", max_frames, score_threshold),
-            "legend": visible_classes(evaluation.data.task.names, evaluation.data.task.colors).painted,
+            "legend": classes_of_task(evaluation.data.task).painted,
         }
         # The number tells names apart that differ in characters that no file has.
         for number, evaluation in enumerate(run.evaluations, 1)

@@ -216,6 +216,12 @@ def test_a_data_set_of_ones_own_has_its_own_classes(tmp_path: Path) -> None:
     (evaluation,) = read_run(folder).evaluations
     assert evaluation.is_slice and evaluation.data.base == "mine_val" and evaluation.data.images is None
     assert evaluation.data.notes == ("The images of mine_val are not where the config has them, so none are shown.",)
+    # YOLO's file says where the images are, and the config need not.
+    (tmp_path / "data.yaml").write_text("names: [car]\n")
+    yolo = {"name": "yolo", "labels": str(tmp_path / "data.yaml")}
+    change_config(folder, "DATASETS", TEST=["yolo_val"], OWN=[yolo])
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.notes == ("The config has no folder of the images of yolo_val, so none are shown.",)
 
 
 @pytest.mark.parametrize(
@@ -243,3 +249,11 @@ def test_masks_of_a_script_too(tmp_path: Path) -> None:
     write_config(folder, "mine")
     (evaluation,) = read_run(folder).evaluations
     assert evaluation.data.task.names == ("other", "road") and evaluation.title == "Semantic segmentation"
+
+
+def test_drivable_of_a_script_is_not_sem_seg_with_two_classes(tmp_path: Path) -> None:
+    scores = {"IoU": [{"direct": 80.0, "alternative": 70.0}, {"AVERAGE": 75.0}], "fIoU": 78.8, "pAcc": 93.3}
+    folder = write_mask_run(tmp_path / "seg", scores=scores)
+    write_config(folder, "mine")
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.task is TASKS["drivable"] and evaluation.title == "Drivable area"

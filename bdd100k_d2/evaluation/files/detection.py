@@ -19,7 +19,7 @@ from ...tasks import TASKS, Task
 from ..box_reader import reading_boxes
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, stated_sizes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
-from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_left_out
+from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_absent, tell_left_out
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import MatchedFrames, match_frames
 from .prediction_labels import check_without_shape, ids_of_results
@@ -79,6 +79,7 @@ def open_det(
         frames, vintage = read_labels(truth)
         others = leave_out_others(frames, task)
         tell_left_out(others, count_labels(frames), truth, task)
+        tell_absent(frames, truth, task)
         names = sorted(frame.name for frame in frames)
         check_boxes_present(frames, truth, task)
         try:

@@ -77,8 +77,7 @@ OPENERS: dict[str, Callable[[Task, Path, Path, BesidePredictions, int], tuple[Ma
     "ins_seg": _open_ins_seg,
     "pan_seg": _open_pan_seg,
 }
-"""By task: the task, ground truth, predictions, files beside these, workers -> matched frames, attributes (None of
-masks)."""
+"""By task: (task, ground truth, predictions, files beside, workers) -> matched frames, and attributes or None."""
 
 
 RESULT_TASKS = ("det", "ins_seg")

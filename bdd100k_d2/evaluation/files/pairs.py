@@ -17,7 +17,7 @@ from ...data.vintages import read_labels
 from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import Task
-from ..own_classes import check_stated, count_labels, leave_out_others, tell_left_out
+from ..own_classes import check_stated, count_labels, leave_out_others, tell_absent, tell_left_out
 from .matched_frames import Counted, match_frames
 from .prediction_labels import check_mask_predictions, ids_of_results
 
@@ -124,6 +124,7 @@ def count_run_lengths(
     for of_file, path in ((truth_frames, truth), (found_frames, predicted)):
         others = leave_out_others(of_file, task)
         tell_left_out(others, count_labels(of_file), path, task)
+    tell_absent(truth_frames, truth, task)
     true_frames = {frame.name: frame for frame in truth_frames}
     frames = {frame.name: frame for frame in found_frames}
     names = match_frames(true_frames, frames, truth, predicted)

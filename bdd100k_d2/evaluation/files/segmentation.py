@@ -22,7 +22,7 @@ from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import Task
 from ..metrics.segmentation import confusion_matrix
-from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_left_out
+from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_absent, tell_left_out
 from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
 from .matched_frames import MatchedFrames, match_frames
 from .pairs import check_masks_present, warn_without_mask
@@ -155,6 +155,7 @@ def _open(path: Path, task: Task, check: bool) -> dict[str, Mask]:
     others = leave_out_others(frames, task)
     tell_left_out(others, count_labels(frames), path, task)
     if check:
+        tell_absent(frames, path, task)
         check_masks_present(frames, path)
     _check_labels(frames, task, path, check)
     if not check:

@@ -10,7 +10,7 @@ from PIL import Image
 from ...data.categories import IGNORE_LABEL
 from ...data.image_names import image_name
 from ...drawing.draw import Color
-from ...drawing.overlay import visible_classes
+from ...drawing.overlay import classes_of_task
 from ...tasks import Task
 from ..analysis.detection_records import ERROR_TYPES, OUTCOMES, DetectionFrame, PredictedBox, TruthBox
 from ..analysis.records import AnalysedFrame
@@ -70,7 +70,7 @@ def mask_gallery(
         DataError: a mask cannot be read, or a frame's name leads out of the folder of the images.
         OutputError: a file cannot be written.
     """
-    classes = visible_classes(task.names, task.colors)
+    classes = classes_of_task(task)
     places = {name: place for place, name in enumerate(classes.names)}
 
     def shown(runs: Sequence[SegmentationFrame]) -> ScriptData:

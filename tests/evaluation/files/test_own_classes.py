@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from oracles.make_oracles import FOLDER
 from support.commands import run_tool
+from support.random_masks import run_lengths
 
 from bdd100k_d2.data.categories import own_categories
 from bdd100k_d2.data.labels import Box2D, Frame, Label, write_frames
@@ -108,6 +109,24 @@ def test_classes_that_cannot_be_meant_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         evaluate_files(task, *trams, classes=classes)
+
+
+def test_a_class_of_no_label_is_named_once(
+    trams: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = "no label is of trm; if it is mistyped, mend --classes, whose names are taken exactly."
+    with caplog.at_level(logging.WARNING):
+        evaluate_files("det", *trams, classes=["car", "tram", "deer"])
+        assert "no label is of" not in caplog.text
+        found = evaluate_files("det", *trams, classes=["car", "trm"]).official
+    assert caplog.text.count("no label is of") == 1 and f"{trams[0]}: {message}" in caplog.text
+    assert found["AP"][1]["OVERALL"] == ap(found)["car"] == pytest.approx(50)
+    car = Label("0", "car", 0.5, rle=run_lengths(np.ones((8, 8), bool)))
+    write_frames([Frame("a.jpg", labels=[car])], tmp_path / "rle.json")
+    for task in ("sem_seg", "ins_seg"):
+        caplog.clear()
+        evaluate_files(task, tmp_path / "rle.json", tmp_path / "rle.json", classes=["car", "trm"])
+        assert caplog.text.count("no label is of") == 1 and f"{tmp_path / 'rle.json'}: {message}" in caplog.text
 
 
 def coco(path: Path, names: Sequence[str]) -> Path:
