@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -424,3 +425,29 @@ def test_ground_truth_is_not_where_results_go(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"^drawn: its labels or images are in .*/out/bitmasks"):
         BDD100KInsSegEvaluator("drawn", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "wrong"),
+    [
+        ("det", found([[0, 0, 5, 5]], [2]), "class 2 (counted from 0)"),
+        ("det", found([[0, 0, 5, 5]] * 2, [0, -1]), "class -1 (counted from 0)"),
+        ("ins_seg", masks_found([np.ones(SIZE)], [2]), "class 2 (counted from 0)"),
+        ("sem_seg", {"sem_seg": torch.zeros(3, *SIZE)}, "3 classes"),
+        ("drivable", {"sem_seg": torch.zeros(1, *SIZE)}, "1 classes"),
+        (
+            "pan_seg",
+            {"panoptic_seg": (torch.ones(SIZE, dtype=torch.int64), [{"id": 1, "isthing": True, "category_id": 1}])},
+            "class 1",
+        ),
+    ],
+)
+def test_predictions_of_classes_that_are_not_there(task: str, output: dict[str, Any], wrong: str) -> None:
+    """Said at the first frame; the last class of a name list would have been taken for a negative one."""
+    records = [{"file_name": "/d/a.jpg", "image_id": "a.jpg", "height": 40, "width": 60}]
+    fields = {"thing_classes": ["y"], "stuff_classes": ["things", "x"]} if task == "pan_seg" else {}
+    two = "thing_classes" if task in ("det", "ins_seg") else "stuff_classes"
+    register("two", records, **{"evaluator_type": f"bdd100k_{task}", two: ["x", "y"], **fields})
+    message = f"two: frame a.jpg: the model gives {wrong}, but the data set has 2 classes: x, y; evaluate a data set"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        EVALUATORS[task]("two").process(records, [output])

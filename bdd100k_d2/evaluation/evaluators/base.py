@@ -15,10 +15,10 @@ from ...data.dataset_task import EVALUATOR_PREFIX, dataset_task
 from ...data.folders import visible_files
 from ...data.register import existing
 from ...data.slices import slice_frames
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 from ...inside import inside
 from ...tasks import TASKS, Task
-from ..prediction_files import mask_path, write_submission
+from ..prediction_files import mask_path, write_submission, wrong_classes
 from ..toolkit_format import ToolkitScores, summary, table, write_toolkit_scores
 from .records import Record, frame_stem, has_labels, is_released, named_records
 
@@ -153,6 +153,16 @@ class OfficialEvaluator(DatasetEvaluator):
                     mask_path(self.output_dir / folder, stem).unlink(missing_ok=True)
         # No rank writes before the old files are gone.
         comm.synchronize()
+
+    def check_predicted(self, found: Any, frame: str) -> None:  # noqa: ANN401, instances, logits, or segments
+        """Raises ConfigError where what a model gives for a frame cannot be of the classes of the data set."""
+        wrong = wrong_classes(self.task, found)
+        if wrong is not None:
+            raise ConfigError(
+                f"{self.dataset_name}: frame {shown(frame)}: the model gives {wrong}, but the data set has "
+                f"{self.task.num_classes} classes: {', '.join(map(shown, self.names))}; evaluate a data set with the "
+                "classes of the model."
+            )
 
     def _stems(self) -> Collection[str]:
         """The stems of the frames that may be predicted, as far as they are known before."""
