@@ -45,6 +45,10 @@ OWN = "is_own"
 """The field of the metadata of the data sets that users register by ``register_dataset``."""
 
 
+# The last are files of all frames, by which Detectron2's evaluators would score a slice.
+_NOT_INHERITED = {"name", "registered_as", "slice_selection", OWN, "json_file", "panoptic_json", "panoptic_root"}
+
+
 def check_dataset_name(name: object, what: str) -> None:
     """Raises ConfigError for a name of more than letters, digits and ``_.-``, which becomes that of a folder."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -104,7 +108,7 @@ def register_slice(
         ConfigError: ``base`` is not registered, ``name`` is and is no slice, or is none of a folder, or an attribute or
             value does not exist.
     """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data import DatasetCatalog
 
     check_dataset_name(name, "slice")
     if base not in DatasetCatalog.list():
@@ -122,8 +126,7 @@ def register_slice(
         known = ", ".join(FRAME_ATTRIBUTES)
         raise ConfigError(f"slice {name}: name an attribute, of {known}, or give names, first, share or fold.")
     is_official = is_registered_here(base) and chosen is None
-    left_out = {"name", "registered_as", "slice_selection", OWN}
-    fields = {key: value for key, value in MetadataCatalog.get(base).as_dict().items() if key not in left_out}
+    fields = _inherited(base)
     if _slice_of(base) is not None and chosen is None and _selection_of(base) is None:
         base, inherited = fields["slice_of"], fields["slice_attributes"]
         for attribute in inherited.keys() & wanted.keys():
@@ -283,12 +286,21 @@ def replace_dataset(
     MetadataCatalog.get(name).set(**fields | ({"registered_as": name} if is_official else {}))
 
 
+def _inherited(base: str) -> dict[str, Any]:
+    """The metadata of a data set that its slices have too."""
+    from detectron2.data import MetadataCatalog
+
+    return {key: value for key, value in MetadataCatalog.get(base).as_dict().items() if key not in _NOT_INHERITED}
+
+
 def _load(name: str) -> list[dict[str, Any]]:
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     metadata = MetadataCatalog.get(name)
     base, chosen = metadata.slice_of, _selection_of(name) or Selection()
     records = DatasetCatalog.get(base)
+    # Detectron2 learns the classes of a COCO file when it reads it.
+    metadata.set(**{key: value for key, value in _inherited(base).items() if metadata.get(key, None) is None})
     found = chosen.named(records, name)
     if metadata.slice_attributes:
         stems = _with_attributes(name)

@@ -28,6 +28,8 @@ _HEADS = {
     "SemanticFPN": {_STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
     "PanopticFPN": {_THINGS: "MODEL.ROI_HEADS.NUM_CLASSES", _STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
 }
+# What the metadata of a COCO file, or of a slice of one, has.
+_LEARNT_FROM = ("json_file", "slice_of")
 # So many classes a message names.
 _MOST_NAMES = 20
 
@@ -48,7 +50,7 @@ def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]
         task = dataset_task(metadata)
         if heads and task is not None:
             _check_task(cfg, name, task, heads, name in evaluated)
-        elif heads and metadata.get("json_file", None) and not metadata.get(_THINGS, None):
+        elif heads and not metadata.get(_THINGS, None) and any(metadata.get(key, None) for key in _LEARNT_FROM):
             # Detectron2 learns the classes of a COCO file when it reads it.
             DatasetCatalog.get(name)
     for kind, key in heads.items():

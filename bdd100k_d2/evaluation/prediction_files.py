@@ -92,6 +92,21 @@ def segment_classes(infos: Iterable[Mapping[str, Any]], task: Task) -> dict[int,
     return {info["id"]: indices[bool(info["isthing"])][info["category_id"]] for info in infos}
 
 
+def wrong_classes(task: Task, found: Any) -> str | None:  # noqa: ANN401, instances, logits, or the segments' pair
+    """What of a model's output for a frame cannot be of the classes of ``task``; None if all can."""
+    if task.form == "masks":
+        return None if len(found) == task.num_classes else f"{len(found)} classes"
+    if task.has_scores:
+        classes = found.pred_classes.tolist()
+        wrong = next((k for k in classes if not 0 <= k < task.num_classes), None)
+        return None if wrong is None else f"class {wrong} (counted from 0)"
+    try:
+        segment_classes(found[1], task)
+    except KeyError as error:
+        return f"class {error}"
+    return None
+
+
 def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Task = TASKS["pan_seg"]) -> np.ndarray:
     """The bitmask, (H, W, 4) uint8 pixels, of ``segments`` (H, W) int, as Detectron2's ``panoptic_seg`` has them.
 

@@ -14,7 +14,13 @@ from ..data.masks import read_mask
 from ..drawing import overlay
 from ..drawing.legend import add_legend
 from ..errors import ConfigError, DataError, shown
-from ..evaluation.prediction_files import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
+from ..evaluation.prediction_files import (
+    instance_bitmask,
+    object_columns,
+    panoptic_bitmask,
+    segment_classes,
+    wrong_classes,
+)
 from ..tasks import Task
 
 _ANEW = "It is of an earlier start: give --overwrite in place of --resume."
@@ -66,7 +72,7 @@ def output_key(task: Task, output: dict[str, Any]) -> str:
         raise ConfigError(
             f"DATASETS.TEST is of {task.name}, but the model gives {', '.join(output)}; take a config of {task.name}."
         )
-    wrong = _wrong_classes(task, output[key])
+    wrong = wrong_classes(task, output[key])
     if wrong is not None:
         there = ", ".join(map(shown, task.names))
         raise ConfigError(
@@ -74,20 +80,6 @@ def output_key(task: Task, output: dict[str, Any]) -> str:
             "a set with the classes of the model there."
         )
     return key
-
-
-def _wrong_classes(task: Task, found: Any) -> str | None:  # noqa: ANN401, instances, logits, or the segments' pair
-    """What of a result cannot be of the classes of ``task``; None if all can."""
-    if task.form == "masks":
-        return None if len(found) == task.num_classes else f"{len(found)} classes"
-    if task.has_scores:
-        most = int(found.pred_classes.max()) if len(found) else 0
-        return None if most < task.num_classes else f"class {most} (counted from 0)"
-    try:
-        segment_classes(found[1], task)
-    except KeyError as error:
-        return f"class {error}"
-    return None
 
 
 def result_of(task: Task, output: dict[str, Any], min_score: float = 0.0, classes: Wanted = None) -> FrameResult:

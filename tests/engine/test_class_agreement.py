@@ -10,6 +10,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
 import bdd100k_d2
+from bdd100k_d2.data.slices import register_slice
 from bdd100k_d2.engine.class_agreement import check_classes, check_evaluators
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.tasks import TASKS
@@ -138,6 +139,13 @@ def test_a_coco_file_is_read_for_its_classes(tmp_path: Path) -> None:
     cfg = config("det/faster_rcnn_R_50_FPN_1x")
     with pytest.raises(ConfigError, match=r"NUM_CLASSES is 10, but theirs has 1 classes \(x\)\. Set"):
         check_classes(cfg, ("theirs",), ())
+    # So is that of a slice, also where nobody has read it before.
+    for catalog in (DatasetCatalog, MetadataCatalog):
+        catalog.remove("theirs")
+    register_coco_instances("theirs", {}, str(tmp_path / "a.json"), str(tmp_path))
+    register_slice("some", "theirs", first=1)
+    with pytest.raises(ConfigError, match=r"NUM_CLASSES is 10, but some has 1 classes \(x\)\. Set"):
+        check_classes(cfg, ("some",), ())
 
 
 def test_what_cannot_be_scored_is_refused_at_the_start(caplog: pytest.LogCaptureFixture) -> None:

@@ -211,7 +211,8 @@ def test_a_test_split_writes_a_sound_submission_and_no_scores(tiny_root: Path, t
     name = f"bdd100k_{task}_test"
     evaluator = EVALUATORS[task](name, tmp_path / "out")
     for record in DatasetCatalog.get(name):
-        output = instances([[1, 2, 30, 40]], [0.5], [2]) if task == "det" else {"sem_seg": torch.rand(3, 720, 1280)}
+        logits = {"sem_seg": torch.rand(TASKS[task].num_classes, 720, 1280)}
+        output = instances([[1, 2, 30, 40]], [0.5], [2]) if task == "det" else logits
         evaluator.process([record], [output])
     assert evaluator.evaluate() == {}
     files = sorted(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -409,3 +410,61 @@ def test_own_panoptic_classes(tmp_path: Path) -> None:
     segments[0]["category_id"] = 0
     with pytest.raises(DataError, match="frame a: a segment of stuff has the category_id 0, which stands for all"):
         run(BDD100KPanSegEvaluator("own_pan"), records, [output])
+
+
+def test_ground_truth_is_not_where_results_go(tmp_path: Path) -> None:
+    """Results of an earlier run are removed by name, and would be taken for such."""
+    folder = tmp_path / "out/masks"
+    folder.mkdir(parents=True)
+    mask = folder / "a.png"
+    Image.fromarray(np.zeros((4, 8), np.uint8)).save(mask)
+    records = [{"file_name": "/data/a.jpg", "image_id": "a.jpg", "sem_seg_file_name": str(mask)}]
+    register("inner", records, evaluator_type="bdd100k_sem_seg", stuff_classes=["x"])
+    # Also by a link, and for a file of boxes that an earlier run has predicted.
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for output in ("out", "link"):
+        with pytest.raises(ConfigError, match=r"^inner: its labels or images are in .*/out/masks, .*another OUT"):
+            BDD100KSemSegEvaluator("inner", tmp_path / output)
+    assert mask.exists()
+    assert run(BDD100KSemSegEvaluator("inner", tmp_path / "other"), records, [logits_of(np.zeros((4, 8)), 1)])
+    one = {"bbox": [0, 0, 5, 5], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 0}
+    boxes = [{"file_name": "/data/a.jpg", "image_id": "a.jpg", "annotations": [one]}]
+    label_path = str(tmp_path / "out/det.json")
+    register("pseudo", boxes, evaluator_type="bdd100k_det", thing_classes=["x"], label_path=label_path)
+    with pytest.raises(ConfigError, match=r"^pseudo: its labels or images are in .*/out/det\.json"):
+        BDD100KDetEvaluator("pseudo", tmp_path / "out")
+    register(
+        "drawn",
+        [boxes[0] | {"file_name": str(tmp_path / "out/bitmasks/a.png")}],
+        "pseudo",
+        evaluator_type="bdd100k_ins_seg",
+        label_path=None,
+    )
+    with pytest.raises(ConfigError, match=r"^drawn: its labels or images are in .*/out/bitmasks"):
+        BDD100KInsSegEvaluator("drawn", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "wrong"),
+    [
+        ("det", found([[0, 0, 5, 5]], [2]), "class 2 (counted from 0)"),
+        ("det", found([[0, 0, 5, 5]] * 2, [0, -1]), "class -1 (counted from 0)"),
+        ("ins_seg", masks_found([np.ones(SIZE)], [2]), "class 2 (counted from 0)"),
+        ("sem_seg", {"sem_seg": torch.zeros(3, *SIZE)}, "3 classes"),
+        ("drivable", {"sem_seg": torch.zeros(1, *SIZE)}, "1 classes"),
+        (
+            "pan_seg",
+            {"panoptic_seg": (torch.ones(SIZE, dtype=torch.int64), [{"id": 1, "isthing": True, "category_id": 1}])},
+            "class 1",
+        ),
+    ],
+)
+def test_predictions_of_classes_that_are_not_there(task: str, output: dict[str, Any], wrong: str) -> None:
+    """Said at the first frame; the last class of a name list would have been taken for a negative one."""
+    records = [{"file_name": "/d/a.jpg", "image_id": "a.jpg", "height": 40, "width": 60}]
+    fields = {"thing_classes": ["y"], "stuff_classes": ["things", "x"]} if task == "pan_seg" else {}
+    two = "thing_classes" if task in ("det", "ins_seg") else "stuff_classes"
+    register("two", records, **{"evaluator_type": f"bdd100k_{task}", two: ["x", "y"], **fields})
+    message = f"two: frame a.jpg: the model gives {wrong}, but the data set has 2 classes: x, y; evaluate a data set"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        EVALUATORS[task]("two").process(records, [output])

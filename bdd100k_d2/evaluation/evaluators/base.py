@@ -15,10 +15,10 @@ from ...data.dataset_task import EVALUATOR_PREFIX, dataset_task
 from ...data.folders import visible_files
 from ...data.register import existing
 from ...data.slices import slice_frames
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 from ...inside import inside
 from ...tasks import TASKS, Task
-from ..prediction_files import mask_path, write_submission
+from ..prediction_files import mask_path, write_submission, wrong_classes
 from ..toolkit_format import ToolkitScores, summary, table, write_toolkit_scores
 from .records import Record, frame_stem, has_labels, is_released, named_records
 
@@ -72,7 +72,8 @@ class OfficialEvaluator(DatasetEvaluator):
         """Reads the ground truth.
 
         Raises:
-            ConfigError: the data set is of another task, or its metadata has no classes.
+            ConfigError: the data set is of another task, its metadata has no classes, or its ground truth lies where
+                the results go.
             DataError: the ground truth cannot be used.
         """
         self.dataset_name = dataset_name
@@ -90,7 +91,41 @@ class OfficialEvaluator(DatasetEvaluator):
         else:
             self.records = named_records(dataset_name, self.task)
             self.is_scored = has_labels(self.records, self.task)
+        self._check_places()
         self._forget()
+
+    def _check_places(self) -> None:
+        """Raises ConfigError where :meth:`reset` would remove ground truth, or images, as an earlier run's results."""
+        if self.output_dir is None:
+            return
+        keys = ("file_name", "sem_seg_file_name", "bitmask_file_name", "pan_seg_file_name")
+        records = [] if self.records is None else [*self.records.values()]
+        found = {Path(str(record[key])).parent for record in records for key in keys if key in record}
+        label_path = MetadataCatalog.get(self.dataset_name).get("label_path", None)
+        found |= {Path(path) for path in (label_path, self.label_path) if path is not None}
+        resolved = {path.resolve() for path in found}
+        removed = [self.output_dir / name for name in (*self._result_lists(), *self._result_folders())]
+        for place in (path.resolve() for path in removed):
+            if any(path.is_relative_to(place) for path in resolved):
+                raise ConfigError(
+                    f"{self.dataset_name}: its labels or images are in {place}, where the results of its evaluation "
+                    "go; choose another OUTPUT_DIR."
+                )
+
+    def _result_lists(self) -> list[str]:
+        lists = [_SCORES, self.task.result_list]
+        if self.task.result_folder is not None:
+            lists.append(_SUBMISSION)
+        if self.task.has_scores:
+            lists.append(COCO_LIST)
+        elif self.task.form == "bitmasks":
+            lists.append(COCO_PANOPTIC_LIST)
+        return [name for name in lists if name is not None]
+
+    def _result_folders(self) -> list[str]:
+        has_segments = self.task.form == "bitmasks" and not self.task.has_scores
+        folders = [self.task.result_folder, COCO_PANOPTIC if has_segments else None]
+        return [name for name in folders if name is not None]
 
     @abstractmethod
     def _forget(self) -> None:
@@ -111,21 +146,23 @@ class OfficialEvaluator(DatasetEvaluator):
         self._forget()
         if self.output_dir is not None and comm.is_main_process():
             check_results_folder(self.output_dir)
-            folders, lists = [self.task.result_folder], [_SCORES, self.task.result_list]
-            if self.task.result_folder is not None:
-                lists.append(_SUBMISSION)
-            if self.task.has_scores:
-                lists.append(COCO_LIST)
-            elif self.task.form == "bitmasks":
-                lists.append(COCO_PANOPTIC_LIST)
-                folders.append(COCO_PANOPTIC)
-            for name in filter(None, lists):
+            for name in self._result_lists():
                 (self.output_dir / name).unlink(missing_ok=True)
-            for folder in filter(None, folders):
+            for folder in self._result_folders():
                 for stem in self._stems() if (self.output_dir / folder).is_dir() else ():
                     mask_path(self.output_dir / folder, stem).unlink(missing_ok=True)
         # No rank writes before the old files are gone.
         comm.synchronize()
+
+    def check_predicted(self, found: Any, frame: str) -> None:  # noqa: ANN401, instances, logits, or segments
+        """Raises ConfigError where what a model gives for a frame cannot be of the classes of the data set."""
+        wrong = wrong_classes(self.task, found)
+        if wrong is not None:
+            raise ConfigError(
+                f"{self.dataset_name}: frame {shown(frame)}: the model gives {wrong}, but the data set has "
+                f"{self.task.num_classes} classes: {', '.join(map(shown, self.names))}; evaluate a data set with the "
+                "classes of the model."
+            )
 
     def _stems(self) -> Collection[str]:
         """The stems of the frames that may be predicted, as far as they are known before."""

@@ -103,11 +103,12 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
     def process(self, inputs: Records, outputs: Records) -> None:
         """Writes and matches the ``instances`` of each image: ``pred_masks`` (N, H, W) at the original size.
 
-        It raises the errors of :meth:`write`.
+        It raises the errors of :meth:`check_predicted` and :meth:`write`.
         """
         for one, output in zip(inputs, outputs, strict=True):
             name = frame_name(one)
             instances = output["instances"].to("cpu")
+            self.check_predicted(instances, name)
             scores = instances.scores.numpy().astype(np.float64)
             masks, classes = instances.pred_masks.numpy(), instances.pred_classes.numpy()
             pixels, kept = prediction_files.instance_bitmask(masks, scores, classes)
@@ -158,10 +159,11 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
     def process(self, inputs: Records, outputs: Records) -> None:
         """Writes and counts the ``panoptic_seg`` of each image: (H, W) segment ids, and what the segments are.
 
-        It raises the errors of :meth:`write`.
+        It raises the errors of :meth:`check_predicted` and :meth:`write`.
         """
         for one, output in zip(inputs, outputs, strict=True):
             name = frame_name(one)
+            self.check_predicted(output["panoptic_seg"], name)
             segments, infos = output["panoptic_seg"]
             classes = prediction_files.segment_classes(infos, self.task)
             pixels = prediction_files.panoptic_bitmask(segments.cpu().numpy(), classes, self.task)

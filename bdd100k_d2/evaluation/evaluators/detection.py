@@ -33,8 +33,12 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         self._predictions: list[Boxes] = []
 
     def process(self, inputs: Records, outputs: Records) -> None:
-        """Keeps the ``instances`` of each image, whose boxes are in pixels of the original image."""
+        """Keeps the ``instances`` of each image, whose boxes are in pixels of the original image.
+
+        It raises the error of :meth:`check_predicted`.
+        """
         for one, output in zip(inputs, outputs, strict=True):
+            self.check_predicted(output["instances"], frame_name(one))
             corners, classes, scores = prediction_files.object_columns(output["instances"])
             frames = np.zeros(len(corners), np.int64)
             self._predictions.append(Boxes([frame_name(one)], frames, classes, corners, scores))

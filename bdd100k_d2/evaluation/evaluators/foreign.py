@@ -26,6 +26,8 @@ _EVALUATORS: dict[str, tuple[type[DatasetEvaluator], ...]] = {
     "lvis": (LVISEvaluator,),
     "pascal_voc": (PascalVOCDetectionEvaluator,),
 }
+# Of these Detectron2 scores all frames that its own files have, whatever the records are.
+_OF_WHOLE_SETS = ("coco_panoptic_seg", "lvis", "pascal_voc")
 
 
 def foreign_evaluators(dataset_name: str) -> tuple[type[DatasetEvaluator], ...]:
@@ -44,6 +46,15 @@ def foreign_evaluators(dataset_name: str) -> tuple[type[DatasetEvaluator], ...]:
             f"no evaluator for {dataset_name}: {has}; take it out of DATASETS.TEST, or set the evaluator_type of its "
             f"metadata to bdd100k_det or another task of BDD100K's, or to {' or '.join(_EVALUATORS)}."
         )
+    if (base := metadata.get("slice_of", None)) is not None:
+        if kind in _OF_WHOLE_SETS:
+            raise ConfigError(
+                f"no evaluator for {dataset_name}: Detectron2 scores data sets of type {kind} as a whole, no slice of "
+                f"one; evaluate {base}, or take it out of DATASETS.TEST."
+            )
+        if metadata.get("thing_classes", None) is None:
+            # They may be known when the base has been read.
+            DatasetCatalog.get(dataset_name)
     chosen = _EVALUATORS[kind]
     needs = {
         SemSegEvaluator: ("stuff_classes", "ignore_label"),
@@ -74,17 +85,24 @@ def build_foreign_evaluator(dataset_name: str, folder: str | os.PathLike[str]) -
     Raises:
         ConfigError: as :func:`foreign_evaluators`.
     """
-    chosen = foreign_evaluators(dataset_name)
-    if COCOEvaluator in chosen and not MetadataCatalog.get(dataset_name).get("json_file", None):
+    chosen, metadata = foreign_evaluators(dataset_name), MetadataCatalog.get(dataset_name)
+    of_records = COCOEvaluator in chosen and not metadata.get("json_file", None)
+    if of_records:
         # Detectron2 takes the file of an earlier run in the same folder, whatever the records are now.
         path = Path(folder, f"{dataset_name}_coco_format.json")
         if comm.is_main_process():
             path.parent.mkdir(parents=True, exist_ok=True)
             convert_to_coco_json(dataset_name, str(path), allow_cached=False)
         comm.synchronize()
-        MetadataCatalog.get(dataset_name).json_file = str(path)
-    made = [
-        one(dataset_name, **({} if one is PascalVOCDetectionEvaluator else {"output_dir": str(folder)}))
-        for one in chosen
-    ]
+        # Metadata refuses to change a value, such as None.
+        vars(metadata)["json_file"] = str(path)
+    try:
+        made = [
+            one(dataset_name, **({} if one is PascalVOCDetectionEvaluator else {"output_dir": str(folder)}))
+            for one in chosen
+        ]
+    finally:
+        # It is read; to the next evaluator the records may be others.
+        if of_records:
+            del metadata.json_file
     return made[0] if len(made) == 1 else DatasetEvaluators(made)

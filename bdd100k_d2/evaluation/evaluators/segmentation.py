@@ -45,10 +45,12 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         """Writes and counts the ``sem_seg`` logits (K, H, W) of each image, at the original size.
 
         Raises:
+            ConfigError: as :meth:`check_predicted`.
             DataError: the ground truth is unreadable, has another size, or an id that is no class.
             OutputError: the mask cannot be written.
         """
         for one, output in zip(inputs, outputs, strict=True):
+            self.check_predicted(output["sem_seg"], frame_name(one))
             prediction = output["sem_seg"].argmax(dim=0).to(torch.uint8)
             stem = frame_stem(frame_name(one))
             self._names.append(stem)
