@@ -88,6 +88,14 @@ def _check_task(cfg: CfgNode, name: str, task: Task, heads: dict[str, str], is_e
             f"{name} is a data set of {task.name}, which a model of MODEL.META_ARCHITECTURE "
             f"{cfg.MODEL.META_ARCHITECTURE} is not for; choose another data set or model."
         )
+    # Its classes are those of boxes as well, of which instance segmentation is not scored.
+    has_masks = cfg.MODEL.META_ARCHITECTURE == "GeneralizedRCNN" and cfg.MODEL.MASK_ON
+    if is_evaluated and task.form == "bitmasks" and task.has_scores and not has_masks:
+        raise ConfigError(
+            f"{name} is a data set of {task.name}, but a model of MODEL.META_ARCHITECTURE "
+            f"{cfg.MODEL.META_ARCHITECTURE} with MODEL.MASK_ON {cfg.MODEL.MASK_ON} gives no masks to be scored; choose "
+            "a model that does, or take it out of DATASETS.TEST."
+        )
 
 
 def _check_same(first: str, its: tuple[str, ...], second: str, classes: tuple[str, ...]) -> None:

@@ -89,6 +89,9 @@ def _places(dataset: str) -> tuple[Path | None, Path | None]:
             # <root>/bdd100k/<images of the row>
             found = locate(base, Path(images).parents[len(row.images.parts)]).present()
             return found.images, found.labels
+    # A slice has not the files of all frames.
+    while (of := metadata.get("slice_of", None)) is not None:
+        metadata = MetadataCatalog.get(of)
     # The names that Detectron2's own datasets have.
     labels = next(filter(None, (metadata.get(key) for key in ("label_path", "json_file", "sem_seg_root"))), None)
     return images and Path(images), labels and Path(labels)

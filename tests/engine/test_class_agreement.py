@@ -1,6 +1,7 @@
 """Model and data sets of other classes are refused before anything is computed."""
 
 import logging
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
+from detectron2.engine import default_argument_parser
 
 import bdd100k_d2
 from bdd100k_d2.data.slices import register_slice
+from bdd100k_d2.engine import launch
 from bdd100k_d2.engine.class_agreement import check_classes, check_evaluators
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.tasks import TASKS
@@ -164,3 +167,25 @@ def test_what_cannot_be_scored_is_refused_at_the_start(caplog: pytest.LogCapture
     register("unnumbered", ["x"], category_id=4)
     with pytest.raises(DataError, match="unnumbered: frame a.jpg: category_id 4 is no class"):
         check_evaluators(("unnumbered",))
+
+
+def test_instances_are_not_scored_without_masks() -> None:
+    for name, keys in (
+        ("ins_seg/mask_rcnn_R_50_FPN_1x", ("MODEL.MASK_ON", False)),
+        ("det/retinanet_R_50_FPN_1x", ("MODEL.RETINANET.NUM_CLASSES", 8)),
+    ):
+        cfg = config(name, *keys)
+        with pytest.raises(ConfigError, match=r"^bdd100k_ins_seg_val is .* gives no masks to be scored; choose"):
+            check_classes(cfg, (), ("bdd100k_ins_seg_val",))
+        # Boxes may be trained on it.
+        check_classes(cfg, ("bdd100k_ins_seg_train",), ())
+
+
+def test_eval_only_looks_for_evaluators_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before weights are read, and frames of other test sets are predicted."""
+    register("odd", [*DET], "mine")
+    main = runpy.run_path(str(Path(__file__).parents[2] / "tools/train_net.py"))["main"]
+    keys = ("DATASETS.TEST", ("bdd100k_det_val", "odd"), "MODEL.WEIGHTS", "/none.pkl")
+    monkeypatch.setattr(launch, "setup", lambda args: config("det/faster_rcnn_R_50_FPN_1x", *keys))
+    with pytest.raises(ConfigError, match="no evaluator for odd: of type 'mine'"):
+        main(default_argument_parser().parse_args(["--eval-only"]))

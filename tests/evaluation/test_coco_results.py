@@ -19,6 +19,7 @@ from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.labels import write_frames
+from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.evaluation.evaluators import build_evaluator
@@ -96,6 +97,47 @@ def test_a_data_set_that_was_coco_keeps_its_ids(tmp_path: Path) -> None:
     evaluator.evaluate()
     rows = json.loads((tmp_path / "inference/coco_instances_results.json").read_text())
     assert {(row["image_id"], row["category_id"]) for row in rows} == {(77, 90)}
+
+
+@pytest.mark.parametrize("names", [["car", "bus"], ["pedestrian", "my car"]])
+@pytest.mark.parametrize("classes", [None, "given"])
+def test_a_registered_coco_file_keeps_its_ids(tmp_path: Path, names: list[str], classes: str | None) -> None:
+    """Ids neither sorted nor from 1, and gaps; what is perfect is so by the user's own file."""
+    images = [{"id": 40 - 9 * i, "file_name": f"{i}.jpg", "height": 96, "width": 160} for i in range(4)]
+    boxes = [
+        {"id": i + 1, "image_id": 40 - 9 * i, "category_id": (7, 3)[i % 2], "bbox": [10, 20, 30 + i, 40], "iscrowd": 0}
+        for i in range(4)
+    ]
+    for one in boxes:
+        one["area"] = one["bbox"][2] * one["bbox"][3]
+        Image.new("RGB", (160, 96)).save(tmp_path / f"{one['id'] - 1}.jpg")
+    categories = [{"id": 7, "name": names[0]}, {"id": 3, "name": names[1]}]
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    register_dataset("mine", path, tmp_path, classes=None if classes is None else names)
+    evaluator = build_evaluator(config(tmp_path), "mine")
+    evaluator.reset()
+    for record in DatasetCatalog.get("mine"):
+        found = boxes_found(record)
+        found["instances"].pred_boxes.tensor[:, 0] -= 1
+        found["instances"].pred_boxes.tensor[:, 2] -= 1
+        evaluator.process([record], [found])
+    assert evaluator.evaluate()["bbox"]["AP"] == pytest.approx(100)
+    results = tmp_path / "inference/coco_instances_results.json"
+    assert {(row["image_id"], row["category_id"]) for row in json.loads(results.read_text())} == {
+        *((40, 7), (31, 3), (22, 7), (13, 3))
+    }
+    assert coco_ap(path, results, "bbox") == pytest.approx(100)
+    # Other labels of the same metadata have the numbers of a conversion, of images and classes alike.
+    records = [record | {"image_id": f"other{i}"} for i, record in enumerate(DatasetCatalog.get("mine"))]
+    DatasetCatalog.remove("mine")
+    DatasetCatalog.register("mine", lambda: records)
+    evaluator = build_evaluator(config(tmp_path), "mine")
+    for record in records:
+        evaluator.process([record], [boxes_found(record)])
+    evaluator.evaluate()
+    rows = json.loads(results.read_text())
+    assert ({row["image_id"] for row in rows}, {row["category_id"] for row in rows}) == ({1, 2, 3, 4}, {1, 2})
 
 
 def write_truth(root: Path, task: str, categories: list[int]) -> Bitmask:

@@ -168,7 +168,8 @@ def test_boxes_by_their_corners_and_images_by_numbers(tmp_path: Path) -> None:
     assert [frame["name"] for frame in json.loads((tmp_path / "det.json").read_text())] == ["0.png", "1.png", "2.png"]
 
 
-def test_records_without_labels_have_no_scores(tmp_path: Path) -> None:
+def test_records_without_labels_have_no_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     records = [{"file_name": "/data/a.jpg", "image_id": "a.jpg"}]
     logits = torch.zeros(3, 4, 6)
     register("own", records, evaluator_type="bdd100k_drivable", stuff_classes=["a", "b", "c"])
@@ -177,9 +178,9 @@ def test_records_without_labels_have_no_scores(tmp_path: Path) -> None:
         evaluator = BDD100KDrivableEvaluator(name, tmp_path / name)
         evaluator.process(records, [{"sem_seg": logits}])
         assert evaluator.evaluate() == {}
-    # A submission is of the official classes.
-    assert [path.name for path in (tmp_path / "own").iterdir()] == ["masks"]
-    assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["masks", "submission.zip"]
+        # A submission is of BDD100K's own frames, whatever the classes.
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["masks"]
+        assert "evaluation server" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -218,6 +219,9 @@ def test_data_sets_that_cannot_be_evaluated() -> None:
     register("unnamed", same, evaluator_type="bdd100k_det")
     with pytest.raises(ConfigError, match="unnamed: its metadata names no classes; set its thing_classes"):
         BDD100KDetEvaluator("unnamed")
+    register("cars", same[:1], evaluator_type="bdd100k_det", thing_classes=["car", "x", "car"])
+    with pytest.raises(ConfigError, match="cars: two of its classes are called 'car', so that their scores could not"):
+        BDD100KDetEvaluator("cars")
     with pytest.raises(ConfigError, match="bdd100k_det_val is no data set of sem_seg: .* evaluator_type 'bdd100k_det'"):
         BDD100KSemSegEvaluator("bdd100k_det_val")
 

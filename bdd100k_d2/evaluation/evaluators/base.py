@@ -3,6 +3,7 @@
 import logging
 import os
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class OfficialEvaluator(DatasetEvaluator):
 
     The ground truth of BDD100K's own splits and slices are their label files; that of any other data set, which users
     register, are its records. Names and number of the classes are those of the data set's metadata. Only scores of
-    BDD100K's classes are the official ones, and only of these there is a ``submission.zip``.
+    BDD100K's classes are the official ones, and only of its own splits there is a ``submission.zip``.
 
     Attributes:
         task: the task, with the classes of the data set.
@@ -188,13 +189,13 @@ class OfficialEvaluator(DatasetEvaluator):
         return {key: summary(scores) | summary(extra) | each}
 
     def no_scores(self, predicted: Collection[str]) -> DatasetScores:
-        """The result of a data set without labels: nothing but the file for the evaluation server.
+        """The result of a data set without labels: nothing but, of BDD100K's own, the file for the evaluation server.
 
         It has the results of the ``predicted`` frames alone: the folder may hold those of another split.
         """
         logger.info("%s has no public labels: no scores.", self.dataset_name)
         folder = self.task.result_folder
-        if folder is not None and self.output_dir is not None and self.task.is_official:
+        if folder is not None and self.output_dir is not None and self.records is None:
             path = self.output_dir / _SUBMISSION
             parts = [f"{folder}/{mask_path('', name).name}" for name in predicted]
             parts += [] if self.task.result_list is None else [self.task.result_list]
@@ -215,4 +216,10 @@ def _task_of(dataset_name: str, task_name: str) -> Task:
     if not task.names:
         kinds = "stuff_classes" if task.form == "masks" else "thing_classes"
         raise ConfigError(f"{dataset_name}: its metadata names no classes; set its {kinds}.")
+    twice = next((name for name, count in Counter(task.names).items() if count > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{dataset_name}: two of its classes are called {shown(repr(twice))}, so that their scores could not be "
+            "told apart; give each class of its metadata a name of its own."
+        )
     return task

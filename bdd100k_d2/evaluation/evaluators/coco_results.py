@@ -1,8 +1,9 @@
 """Results in COCO's forms, beside the official ones, for tools that go on from them.
 
 Images and categories have the ids of the COCO file that ``tools/convert_labels.py --to coco`` makes of the labels, in
-which images count from 1 in the order of the labels and categories are the classes from 1; those of a data set that was
-a COCO file, whose records have whole numbers for ``image_id`` and whose metadata has the categories' ids, are its own.
+which images count from 1 in the order of the labels and categories are the classes from 1. Those of a data set that was
+a COCO file are its own: of one whose records have whole numbers for ``image_id`` and whose metadata has the categories'
+ids, as Detectron2 registers it, and of one whose ``label_path`` is the file, as ``register_dataset`` does.
 """
 
 import json
@@ -16,6 +17,7 @@ from pycocotools import mask as coco_mask
 
 from ...atomic import write_atomic
 from ...data.bitmasks import Bitmask
+from ...data.coco import CocoNames, Id, is_coco, read_names
 from ...data.instances import encode_instances
 from ...data.labels import write_frames
 from ...data.masks import list_masks
@@ -24,41 +26,72 @@ from ...errors import DataError
 from ..boxes import Boxes
 from ..prediction_files import mask_path, write_mask
 from .base import COCO_LIST, COCO_PANOPTIC, COCO_PANOPTIC_LIST, OfficialEvaluator
-from .records import frame_name, frame_stem
+from .records import Record, frame_name, frame_stem
 
 
-def image_ids(evaluator: OfficialEvaluator, predicted: Iterable[str]) -> dict[str, int]:
+def _of_file(evaluator: OfficialEvaluator) -> CocoNames | None:
+    """What the ids of the COCO file stand for that a data set of users' own was made of; None if it was of none."""
+    place = MetadataCatalog.get(evaluator.dataset_name).get("label_path", None)
+    if evaluator.records is None or _have_ids(evaluator.records) or not place or not Path(place).is_file():
+        return None
+    found = read_names(Path(place)) if is_coco(Path(place)) else None
+    there = set() if found is None else {frame.name for frame in found.frames.values()}
+    # Who copies the metadata for other records copies the path too.
+    return found if there.issuperset(map(frame_name, evaluator.records.values())) else None
+
+
+def _have_ids(records: Mapping[str, Record]) -> bool:
+    return all(isinstance(record.get("image_id"), int) for record in records.values())
+
+
+def image_ids(evaluator: OfficialEvaluator, predicted: Iterable[str]) -> dict[str, Id]:
     """The id of each image by its frame's stem; of a split without labels they count the ``predicted`` by name.
 
     Raises:
         DataError: two frames have one stem.
     """
     names: Iterable[str]
-    if evaluator.records is not None:
+    ids: Iterable[Id] | None = None
+    if (of_file := _of_file(evaluator)) is not None:
+        names, ids = [frame.name for frame in of_file.frames.values()], of_file.frames
+    elif evaluator.records is not None:
         names = [frame_name(record) for record in evaluator.records.values()]
-        own = [record.get("image_id") for record in evaluator.records.values()]
-        if all(isinstance(one, int) for one in own):
-            return {frame_stem(name): one for name, one in zip(names, own, strict=True) if isinstance(one, int)}
+        if _have_ids(evaluator.records):
+            ids = [record["image_id"] for record in evaluator.records.values()]
     elif evaluator.label_path is None:
         names = sorted(predicted)
     elif not (names := list_masks(evaluator.label_path) if evaluator.label_path.is_dir() else {}):
         names = [frame.name for frame in read_labels(evaluator.label_path).frames]
-    ids = {frame_stem(name): i for i, name in enumerate(names, 1)}
-    if len(ids) < len([*names]):
+    names = [*names]
+    found = dict(zip(map(frame_stem, names), range(1, len(names) + 1) if ids is None else ids, strict=True))
+    if len(found) < len(names):
         raise DataError(f"{evaluator.source}: two frames have one name but for the ending; rename one of them.")
-    return ids
+    return found
 
 
-def category_ids(dataset_name: str, count: int) -> list[int]:
-    """The id of each of ``count`` classes."""
-    known = MetadataCatalog.get(dataset_name).get("thing_dataset_id_to_contiguous_id", None) or {}
-    own = {place: one for one, place in known.items()}
-    return [own[k] for k in range(count)] if own.keys() >= set(range(count)) else [*range(1, count + 1)]
+def category_ids(evaluator: OfficialEvaluator) -> list[Id]:
+    """The id of each class; one that a COCO file has not gets a number beyond those of its categories."""
+    own: dict[int, Id] = {}
+    if (of_file := _of_file(evaluator)) is not None:
+        known = evaluator.task.label_classes
+        for one, name in of_file.categories.items():
+            if name in known and not known[name].ignored:
+                place = known[name].index
+                # Of several names of a class, its own.
+                own[place] = one if name == evaluator.names[place] else own.get(place, one)
+        beyond = max((one for one in of_file.categories if isinstance(one, int)), default=0) + 1
+    elif evaluator.records is not None and _have_ids(evaluator.records):
+        metadata = MetadataCatalog.get(evaluator.dataset_name)
+        ids = metadata.get("thing_dataset_id_to_contiguous_id", None) or {}
+        own, beyond = {place: one for one, place in ids.items()}, max(ids, default=0) + 1
+    else:
+        beyond = 1
+    return [own.get(k, beyond + k) for k in range(len(evaluator.names))]
 
 
 def write_boxes(evaluator: OfficialEvaluator, boxes: Boxes, folder: Path) -> None:
     """Writes ``coco_instances_results.json``, which pycocotools' ``loadRes`` takes; boxes are x, y, width, height."""
-    ids, categories = image_ids(evaluator, boxes.names), category_ids(evaluator.dataset_name, len(evaluator.names))
+    ids, categories = image_ids(evaluator, boxes.names), category_ids(evaluator)
     images = [ids[frame_stem(name)] for name in boxes.names]
     columns = (column.tolist() for column in (boxes.frame, boxes.category, boxes.xywh, boxes.score))
     rows = (
@@ -85,7 +118,7 @@ def instance_rows(bitmask: Bitmask, scores: np.ndarray) -> list[dict[str, Any]]:
 
 def write_instances(evaluator: OfficialEvaluator, found: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:
     """Writes ``coco_instances_results.json`` of what :func:`instance_rows` gave, by frame."""
-    ids, categories = image_ids(evaluator, found), category_ids(evaluator.dataset_name, len(evaluator.names))
+    ids, categories = image_ids(evaluator, found), category_ids(evaluator)
 
     def rows() -> Iterator[dict[str, Any]]:
         for name in sorted(found):

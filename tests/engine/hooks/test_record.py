@@ -96,8 +96,13 @@ def test_the_fingerprint_of_other_places_and_datasets(cfg: CfgNode, tiny_root: P
     assert fingerprint("bdd100k_det_test")["labels"] is None
     (tmp_path / "coco.json").write_text('{"images": [{}]}')
     MetadataCatalog.get("mine").set(json_file=str(tmp_path / "coco.json"), image_root=str(tmp_path))
-    assert fingerprint("mine")["frames"] == 1
-    MetadataCatalog.remove("mine")
+    DatasetCatalog.register("mine", lambda: [{"file_name": "a.jpg"}])
+    register_slice("some", "mine", first=1)
+    register_slice("same", "some", first=1)
+    assert [fingerprint(name)["frames"] for name in ("mine", "some", "same")] == [1, 1, 1]
+    for name in ("mine", "some", "same"):
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 def test_the_fingerprint_of_a_slice(cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture) -> None:
