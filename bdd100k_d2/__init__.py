@@ -1,14 +1,15 @@
 """BDD100K for Detectron2: its data sets, recipes, metrics and file formats.
 
-Importing the package is light. The first use of a name that needs Detectron2 imports it, registers the models and the
-names of published weights (``bdd100k://``, ``open-mmlab://``), and registers the data sets at ``$DETECTRON2_DATASETS``
-(else ``datasets``) without reading anything from there.
+Importing the package is light, and registers what it has in Detectron2, whichever of the two is imported first: the
+data sets at ``$DETECTRON2_DATASETS`` (else ``datasets``) without reading anything from there, the models, and the names
+of published weights (``bdd100k://``, ``open-mmlab://``). The first use of a public name imports Detectron2.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._version import __version__
+from .registration import register_at_import, register_now
 
 # Public name -> the module that defines it.
 _PUBLIC = {
@@ -17,6 +18,7 @@ _PUBLIC = {
     "load_config": "config",
     "register_all": "data.register",
     "Predictor": "predict.predictor",
+    "register_dataset": "data.own_dataset",
     "register_slice": "data.slices",
     "Trainer": "engine.trainer",
 }
@@ -25,6 +27,7 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from .config import add_bdd100k_config, get_config, load_config
+    from .data.own_dataset import register_dataset
     from .data.register import register_all
     from .data.slices import register_slice
     from .engine.trainer import Trainer
@@ -34,11 +37,12 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import_module(f"{__name__}.modeling")
-    import_module(f"{__name__}.data.register").register_once()
-    import_module(f"{__name__}.checkpoint.published").register_handlers()
+    register_now()
     return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register_at_import()

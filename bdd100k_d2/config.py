@@ -107,8 +107,12 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
 
+    # Data sets of your own to register before TRAIN and TEST are looked up, each a mapping of the arguments of
+    # `register_dataset`: {name: mine, labels: "coco/{split}.json", images: "images/{split}", classes: [car, tram]}.
+    cfg.DATASETS.OWN = []
     # Slices to register before TRAIN and TEST are looked up, each a mapping of the arguments of `register_slice`:
-    # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]}.
+    # {name: wet_night, base: bdd100k_det_val, timeofday: night, weather: [rainy, snowy]} or
+    # {name: some, base: mine_val, share: 0.2}.
     cfg.DATASETS.SLICES = []
 
     # The share for SAMPLER_TRAIN "RandomSubsetTrainingSampler"; Detectron2 v0.6 reads this key and does not have it.
@@ -136,6 +140,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.TEST.VAL_LOSS.NUM_IMAGES = 64
     # At each evaluation draw the predictions on this many images, for TensorBoard and Weights & Biases.
     cfg.TEST.NUM_PICTURES = 4
+    # At each evaluation of boxes, instances or panoptic segments write the results also as COCO has them, for other
+    # tools: coco_instances_results.json, which pycocotools' loadRes takes; coco_panoptic_results.json with
+    # panoptic/*.png. The ids are those of the COCO file that tools/convert_labels.py --to coco makes of the labels.
+    cfg.TEST.COCO_RESULTS = False
     # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
     # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.
     cfg.TEST.EARLY_STOPPING = CfgNode()
@@ -165,6 +173,20 @@ def with_keys(cfg: CfgNode, *keys_and_values: object) -> CfgNode:
     if cfg.is_frozen():
         changed.freeze()
     return changed
+
+
+def with_our_keys(cfg: CfgNode) -> CfgNode:
+    """``cfg`` if it has the package's keys, else a copy with their defaults, and Detectron2's, where it has none.
+
+    Programs that know nothing of the package read its configs with Detectron2's defaults and what the files have.
+    """
+    complete = get_cfg()
+    add_bdd100k_config(complete)
+    if {key for key, _ in all_keys(complete)} <= {key for key, _ in all_keys(cfg)}:
+        return cfg
+    complete.set_new_allowed(True)
+    complete.merge_from_other_cfg(cfg)
+    return complete
 
 
 def get_config(name: str, trained: bool = False) -> CfgNode:

@@ -3,12 +3,25 @@
 Data only. What is done for a task stands in its layer, in one dict there with the names of `TASKS` for keys.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from .data.categories import DET, DRIVABLE, IGNORE_LABEL, INS_SEG, PAN_SEG, SEM_SEG, Category
+from .data.categories import (
+    DET,
+    DET_CLASSES,
+    DRIVABLE,
+    IGNORE_LABEL,
+    INS_SEG,
+    PAN_SEG,
+    SEM_SEG,
+    Category,
+    LabelClass,
+    is_known,
+)
+from .errors import DataError, shown
 
 SPLITS = ("train", "val", "test")
 """The images of each task; ``test`` has no public labels."""
@@ -44,7 +57,7 @@ class Task:
         categories: the classes, in the order of their training ids.
         form: what the labels and the results are: boxes, masks with a class for each pixel, or bitmasks of objects.
         labels: the label file, or the folder of masks or bitmasks.
-        counts: what was released, by split.
+        counts: what was released, by split; nothing of other classes than BDD100K's.
         metrics: the fields of ``scores.json``.
         plotted: the keys of the scores that are drawn over a training.
         other_images, other_labels: where another download has them; None if there is no other.
@@ -54,6 +67,7 @@ class Task:
         unscored: the id of a class that is trained and predicted but not scored; None if all are scored.
         class_of_value: 256 numbers, for masks: the training id that each value of a pixel stands for, `IGNORE_LABEL`
             for one that is neither trained nor scored, `NO_SUCH_VALUE` for one that no mask may hold.
+        other_names: category names that labels may have besides those of the classes, and the class that each is of.
     """
 
     name: str
@@ -72,6 +86,7 @@ class Task:
     has_scores: bool = False
     unscored: int | None = None
     class_of_value: tuple[int, ...] = ()
+    other_names: Mapping[str, LabelClass] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,6 +102,53 @@ class Task:
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.categories)
+
+    @cached_property
+    def label_classes(self) -> Mapping[str, LabelClass]:
+        """By each category name that a label may have, the class that it is of."""
+        return {name: LabelClass(i, False) for i, name in enumerate(self.names)} | dict(self.other_names)
+
+    @property
+    def is_official(self) -> bool:
+        """Whether it has BDD100K's classes; only then are files and scores those of the official toolkit."""
+        return TASKS.get(self.name) is self
+
+    def with_classes(self, categories: Sequence[Category]) -> "Task":
+        """The task with other classes, each of one name alone; the task of BDD100K where they are its own, in order."""
+        official = TASKS[self.name]
+        if [category.name for category in categories] == [*official.names]:
+            return official
+        return replace(
+            official,
+            categories=tuple(categories),
+            counts={},
+            unscored=None,
+            class_of_value=_ids(categories) if self.form == "masks" else (),
+            other_names={},
+        )
+
+    def class_of(self, category: str | None, where: str) -> LabelClass:
+        """The class of a label by its category name; DataError, which begins with ``where``, for an unknown one."""
+        known = self.label_classes.get(category or "")
+        if known is None:
+            names, classes = self.names, self.label_classes
+            aliases = [name for name, one in classes.items() if not one.ignored and name not in names]
+            ignored = [name for name, one in classes.items() if one.ignored]
+            parts = [f"Known are {', '.join(map(shown, names))}"]
+            parts += [f"the aliases {', '.join(aliases)}"] if aliases else []
+            parts += [f"and the ignored {', '.join(ignored)}"] if ignored else []
+            raise DataError(f"{where}: unknown category {shown(repr(category))}. {', '.join(parts)}.")
+        return known
+
+    def class_if_any(self, category: str | None, where: str) -> LabelClass | None:
+        """As `class_of`, but None for a class of another task of BDD100K, which has no part in this one."""
+        if self.is_official and category not in self.label_classes and is_known(category):
+            return None
+        return self.class_of(category, where)
+
+    def __reduce__(self) -> tuple[Callable[..., "Task"], tuple[object, ...]]:
+        # A task of BDD100K is one object in each process; its mappings cannot be pickled.
+        return _with_classes, (self.name, self.categories)
 
     @property
     def result_folder(self) -> str | None:
@@ -104,7 +166,11 @@ class Task:
         return ".json" if self.form == "boxes" else ".zip"
 
 
-def _ids(categories: tuple[Category, ...]) -> tuple[int, ...]:
+def _with_classes(name: str, categories: tuple[Category, ...]) -> Task:
+    return TASKS[name].with_classes(categories)
+
+
+def _ids(categories: Sequence[Category]) -> tuple[int, ...]:
     """The values of masks that hold the training ids themselves."""
     known = range(len(categories))
     return tuple(value if value in known or value == IGNORE_LABEL else NO_SUCH_VALUE for value in range(256))
@@ -137,6 +203,9 @@ _PANOPTIC = (
     Metric("RQ", "RQ", "RQ", "recognition quality: F1 of the segments", True),
 )
 
+# Instance segmentation has the first of the detection classes.
+_INS_SEG_CLASSES = {name: one for name, one in DET_CLASSES.items() if one.index < len(INS_SEG)}
+
 _DET_LABELS = "labels/det_20/det_{split}.json"
 
 
@@ -164,6 +233,7 @@ TASKS: dict[str, Task] = {
             attribute_files=(_DET_LABELS,),
             result_list="det.json",
             has_scores=True,
+            other_names=DET_CLASSES,
         ),
         Task(
             "sem_seg",
@@ -209,6 +279,7 @@ TASKS: dict[str, Task] = {
             attribute_files=_attribute_files("ins_seg", "polygons", "rles"),
             result_list="score.json",
             has_scores=True,
+            other_names=_INS_SEG_CLASSES,
         ),
         Task(
             "pan_seg",

@@ -29,12 +29,14 @@ LAYERS = (
         "atomic",
         "parallel",
         "_version",
+        "registration",
         "data.folders",
         "data.image_size",
     ),
     ("yaml_file", "data.image_files", "data.png"),
     ("data.categories",),
     ("tasks",),
+    ("data.dataset_task",),
     ("data.image_names",),
     ("data.root",),
     ("data.json_file",),
@@ -46,28 +48,32 @@ LAYERS = (
     ("data.label_document", "data.unlabelled"),
     ("data.vintages",),
     ("data.coco_results",),
+    ("data.selection",),
     ("data.masks", "data.augmentation", "data.images", "data.randomness", "data.workers"),
     ("data.datasets", "data.mapper", "data.sampler", "data.slices"),
     ("data.instances", "data.loader"),
     ("data.convert",),
     ("data.register",),
+    ("data.own_dataset",),
     ("data.check",),
     ("evaluation.metrics",),
-    ("evaluation.boxes", "evaluation.toolkit_format"),
+    ("evaluation.boxes", "evaluation.own_classes", "evaluation.toolkit_format"),
     ("evaluation.box_reader", "evaluation.prediction_files"),
     ("evaluation.files",),
     ("evaluation.submission",),
     ("evaluation.evaluators",),
-    ("modeling",),
     ("zoo.table", "zoo.download"),
-    ("checkpoint",),
     ("config",),
+    ("modeling",),
+    ("checkpoint",),
     ("drawing",),
     ("report",),
     (
+        "engine.class_agreement",
         "engine.fingerprint",
         "engine.parallel",
         "engine.precision",
+        "engine.refused_keys",
         "engine.resumed_state",
         "engine.solver",
         "engine.rendezvous",
@@ -106,10 +112,12 @@ LIGHT = (
     "data.instances",
     "data.register",
     "data.slices",
+    "data.own_dataset",
     "data.check",
     "data.convert",
     "evaluation.metrics",
     "evaluation.boxes",
+    "evaluation.own_classes",
     "evaluation.box_reader",
     "evaluation.toolkit_format",
     "evaluation.prediction_files",
@@ -273,7 +281,26 @@ def test_light_parts_and_commands_about_files_do_not_import_torch() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+_REGISTERED = (
+    "from detectron2.data import DatasetCatalog, MetadataCatalog; from detectron2.modeling import META_ARCH_REGISTRY;"
+    "from detectron2.utils.file_io import PathManager;"
+    "print('bdd100k_det_val' in DatasetCatalog.list(), len(MetadataCatalog.get('bdd100k_det_val').thing_classes),"
+    "'SemanticFPN' in META_ARCH_REGISTRY, PathManager.isfile('bdd100k://det/faster_rcnn_r50_fpn_1x'))"
+)
 FIRST_USES = {
+    "an import after Detectron2's registers all": ("import bdd100k_d2;" + _REGISTERED, "True 10 True True"),
+    "a second import changes nothing": (
+        "import bdd100k_d2, importlib, sys; finders = [*sys.meta_path]; importlib.reload(bdd100k_d2);"
+        "assert sys.meta_path == finders;" + _REGISTERED,
+        "True 10 True True",
+    ),
+    "another's data set of the name stays": (
+        "from detectron2.data import DatasetCatalog; DatasetCatalog.register('bdd100k_det_val', lambda: [3]);"
+        "DatasetCatalog.register('bdd100k_det_train_night', lambda: [4]); import bdd100k_d2;"
+        "print(DatasetCatalog.get('bdd100k_det_val'), DatasetCatalog.get('bdd100k_det_train_night'),"
+        "'bdd100k_det_val_night' in DatasetCatalog.list(), 'bdd100k_det_train_rainy' in DatasetCatalog.list())",
+        "[3] [4] False True",
+    ),
     "registers models and datasets": (
         "import bdd100k_d2; bdd100k_d2.register_all;"
         "from detectron2.data import DatasetCatalog; from detectron2.modeling import META_ARCH_REGISTRY;"
@@ -313,6 +340,44 @@ def answers() -> dict[str, tuple[int, str]]:
 @pytest.mark.parametrize("use", FIRST_USES)
 def test_the_first_use(answers: dict[str, tuple[int, str]], use: str) -> None:
     assert answers[use][0] == 0 and answers[use][1].splitlines()[-1] == FIRST_USES[use][1], answers[use][1]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "detectron2.data",
+        "detectron2.modeling",
+        "detectron2.engine",
+        "bdd100k_d2.checkpoint.published",
+        "bdd100k_d2.modeling",
+    ],
+)
+def test_detectron2_may_be_imported_last(first: str) -> None:
+    code = f"import bdd100k_d2, sys; assert 'torch' not in sys.modules; import {first}, detectron2.checkpoint;"
+    loader = "import detectron2.data; print(type(detectron2.data.__loader__).__name__)"
+    ((status, printed),) = run_each({first: code + _REGISTERED + ";" + loader}).values()
+    assert status == 0 and printed.splitlines()[-2:] == ["True 10 True True", "SourceFileLoader"], printed
+
+
+def test_a_config_of_a_run_builds_after_the_import() -> None:
+    code = (
+        "import bdd100k_d2; from bdd100k_d2.config import add_bdd100k_config; from detectron2.config import get_cfg;"
+        "from detectron2.modeling import build_model; cfg = get_cfg(); add_bdd100k_config(cfg);"
+        "cfg.merge_from_file('configs/sample/semantic_fpn_R_18.yaml'); print(type(build_model(cfg)).__name__)"
+    )
+    ((status, printed),) = run_each({"run": code}).values()
+    assert status == 0 and printed.splitlines()[-1] == "SemanticFPN", printed
+
+
+def test_a_process_that_is_spawned_has_what_is_registered() -> None:
+    """As the workers of a loader are on some systems: it imports the package anew, with what it needs."""
+    there = "len(__import__('detectron2.data').data.MetadataCatalog.get('bdd100k_det_val').thing_classes)"
+    code = (
+        "import multiprocessing; pool = multiprocessing.get_context('spawn').Pool(1);"
+        f"print(pool.apply(eval, (\"__import__('bdd100k_d2') and {there}\",)))"
+    )
+    ((status, printed),) = run_each({"spawn": code}).values()
+    assert status == 0 and printed.splitlines()[-1] == "10", printed
 
 
 def test_commands_answer_help(answers: dict[str, tuple[int, str]]) -> None:

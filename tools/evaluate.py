@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+from pathlib import Path
 
 from bdd100k_d2.cli import command, of_the_checkout, path, say, workers
 from bdd100k_d2.inside import refuse_overwriting
@@ -19,6 +20,7 @@ def _scored_bitmasks() -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     from bdd100k_d2.evaluation.files.evaluate import OPENERS, RESULT_TASKS
     from bdd100k_d2.evaluation.files.slices import BOX_ATTRIBUTES, FRAME_ATTRIBUTES
+    from bdd100k_d2.evaluation.own_classes import CLASSES_HELP
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=OPENERS)
@@ -33,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"COCO file of the image ids and categories of --pred, if that is a list of COCO results "
         f"({', '.join(RESULT_TASKS)}) and --gt is not COCO; --to coco of tools/convert_labels.py writes one",
     )
+    parser.add_argument("--classes", metavar="FILE|A,B,C", help=CLASSES_HELP)
     parser.add_argument("--out", type=path, help="JSON file of the scores, as bdd100k.eval.run --out-file writes it")
     parser.add_argument(
         "--by",
@@ -55,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _score(args: argparse.Namespace) -> int:
     from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+    from bdd100k_d2.evaluation.own_classes import class_names
     from bdd100k_d2.evaluation.toolkit_format import write_toolkit_scores
 
     keep_freed_memory()
@@ -65,6 +69,7 @@ def _score(args: argparse.Namespace) -> int:
         # Before the files are scored, which takes a while.
         with of_the_checkout("tools/benchmarks"):
             from benchmarks.compare import compare_with_toolkit
+    classes = None if args.classes is None else class_names(args.classes)
     evaluation = evaluate_files(
         args.task,
         args.gt,
@@ -74,6 +79,7 @@ def _score(args: argparse.Namespace) -> int:
         by=args.by,
         attributes=args.attributes,
         workers=args.workers,
+        classes=classes,
     )
     try:
         if args.out is not None:
@@ -99,6 +105,10 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
+def _class_file(classes: str | None) -> Path | None:
+    return Path(classes) if classes is not None and Path(classes).is_file() else None
+
+
 def _run() -> int:
     from bdd100k_d2.data.slices import FRAME_ATTRIBUTES
     from bdd100k_d2.evaluation.files.evaluate import RESULT_TASKS
@@ -113,7 +123,12 @@ def _run() -> int:
         parser.error(f"--image-ids belongs to {' and '.join(RESULT_TASKS)}")
     if args.attributes is not None and not {*args.by} & {*FRAME_ATTRIBUTES}:
         parser.error(f"--attributes belongs to --by {', '.join(FRAME_ATTRIBUTES)}")
-    inputs = [one for one in (args.gt, args.pred, args.score_file, args.image_ids, args.attributes) if one is not None]
+    if args.classes is not None and args.check_submission is not None:
+        parser.error("--check-submission is of BDD100K's classes; leave out --classes")
+    if args.classes is not None and args.toolkit:
+        parser.error("--toolkit has BDD100K's classes alone; leave out --classes")
+    given = (args.gt, args.pred, args.score_file, args.image_ids, args.attributes, _class_file(args.classes))
+    inputs = [one for one in given if one is not None]
     if args.out is not None:
         refuse_overwriting(args.out, inputs)
     return _score(args) if args.check_submission is None else _check(args)

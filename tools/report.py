@@ -18,6 +18,7 @@ def _runs(args: argparse.Namespace) -> Path:
 
 
 def _results(args: argparse.Namespace) -> Path:
+    from bdd100k_d2.evaluation.own_classes import class_names
     from bdd100k_d2.report.results.page import PageOptions, write_results_page
 
     keep_freed_memory()
@@ -29,11 +30,13 @@ def _results(args: argparse.Namespace) -> Path:
         args.attributes,
         args.workers,
         args.image_ids,
+        None if args.classes is None else class_names(args.classes),
     )
     return write_results_page(args.task, args.gt, args.pred, args.out, args.images, args.baseline, options)
 
 
 def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
+    from bdd100k_d2.evaluation.own_classes import CLASSES_HELP
     from bdd100k_d2.report.analysis.resampling import ROUNDS
 
     parser = commands.add_parser(task.name, help=f"{task.title}: scores, errors and the worst frames")
@@ -42,6 +45,7 @@ def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
     parser.add_argument("--gt", required=True, type=path, help=f"ground truth: {labels}")
     parser.add_argument("--pred", required=True, type=path, help="predictions, in the same forms")
     parser.add_argument("--images", type=path, help="folder of the images, as images/100k/val")
+    parser.add_argument("--classes", metavar="FILE|A,B,C", help=CLASSES_HELP)
     parser.add_argument("--out", required=True, type=path, help="folder of the page")
     parser.add_argument("--baseline", type=path, metavar="PRED", help="predictions of another run, to compare with")
     parser.add_argument("--frames", type=count, default=60, help="worst frames in the gallery (default: 60)")

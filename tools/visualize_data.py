@@ -1,6 +1,7 @@
 """Draws ground truth: `python tools/visualize_data.py --dataset bdd100k_det_val --out DIR`.
 
-With `--config-file F --source loader` it draws what the training loader yields, after augmentation.
+With `--config-file F` NAME may be a data set that the config describes in DATASETS.OWN or DATASETS.SLICES. With
+`--config-file F --source loader` it draws what the training loader yields, after augmentation.
 """
 
 import argparse
@@ -11,8 +12,8 @@ from bdd100k_d2.cli import command, count, path, refuse_inside_data, say
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", help="a registered set, e.g. bdd100k_det_val, bdd100k_ins_seg_train")
-    parser.add_argument("--config-file", type=path, help="of a training, for --source loader")
+    parser.add_argument("--dataset", help="e.g. bdd100k_det_val, bdd100k_ins_seg_train, or one of the config's")
+    parser.add_argument("--config-file", type=path, help="of a training: its samples, or its data sets")
     parser.add_argument(
         "--source", choices=("dataset", "loader"), default="dataset", help="ground truth, or the training's samples"
     )
@@ -28,13 +29,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draw(args: argparse.Namespace) -> list[Path]:
     import bdd100k_d2
+    from bdd100k_d2.data.own_dataset import register_config_datasets
     from bdd100k_d2.drawing.dataset_images import write_dataset_images, write_loader_images
 
     bdd100k_d2.register_all(args.root)
-    if args.source == "dataset":
-        return write_dataset_images(args.dataset, args.out, args.limit or None, args.overwrite)
-    cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    return write_loader_images(cfg, args.out, args.limit, args.overwrite)
+    cfg = None if args.config_file is None else bdd100k_d2.load_config(args.config_file, args.opts)
+    if args.source == "loader":
+        return write_loader_images(cfg, args.out, args.limit, args.overwrite)
+    if cfg is not None:
+        register_config_datasets(cfg)
+    return write_dataset_images(args.dataset, args.out, args.limit or None, args.overwrite)
 
 
 def _run() -> None:
@@ -42,8 +46,8 @@ def _run() -> None:
 
     parser = _parser()
     args = parser.parse_intermixed_args()
-    if args.source == "dataset" and (args.dataset is None or args.config_file is not None or args.opts):
-        parser.error("--source dataset takes --dataset, and no config")
+    if args.source == "dataset" and (args.dataset is None or (args.opts and args.config_file is None)):
+        parser.error("--source dataset takes --dataset, and keys and values only with --config-file")
     if args.source == "loader" and (args.config_file is None or args.dataset is not None or not args.limit):
         parser.error("--source loader takes --config-file, no --dataset, and a --limit: training never ends")
     refuse_inside_data(parser, data_folder(args.root), args.out)

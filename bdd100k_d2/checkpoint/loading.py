@@ -1,6 +1,7 @@
 """Loading weights into a model, with errors that say what is wrong with them."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,30 @@ class CheckingCheckpointer(DetectionCheckpointer):
             raise WeightsError(
                 f"{self.path}: these weights are not of this model"
                 f"{''.join(shortened(what, keys) for what, keys in lists)}"
-                ". Give the config that they were trained with."
+                f". Give the config that they were trained with{self._other_classes(wrong)}."
             )
         return incompatible
+
+    def _other_classes(self, wrong: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:
+        """What to say of the first head of another number of classes, if one is among the tensors of another shape."""
+        for tensor, theirs, ours in wrong:
+            for ending, (key, background) in _HEADS.items():
+                if tensor.endswith(ending):
+                    if key.startswith("MODEL.RETINANET"):
+                        # Of each anchor there are the classes and four numbers.
+                        anchors = len(self.model.state_dict()[tensor.replace("cls_score", "bbox_pred")]) // 4
+                        theirs, ours = [theirs[0] // anchors], [ours[0] // anchors]
+                    return f": they have {theirs[0] - background} classes, the model {ours[0] - background} ({key})"
+        return ""
+
+
+# The weights of the heads that have a row for each class: the key of their number, and how many rows are of none.
+_HEADS = {
+    "box_predictor.cls_score.weight": ("MODEL.ROI_HEADS.NUM_CLASSES", 1),
+    "box_predictor.0.cls_score.weight": ("MODEL.ROI_HEADS.NUM_CLASSES", 1),
+    "sem_seg_head.predictor.weight": ("MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
+    "head.cls_score.weight": ("MODEL.RETINANET.NUM_CLASSES", 0),
+}
 
 
 def _native(content: dict[str, Any], suffix: str) -> dict[str, Any]:

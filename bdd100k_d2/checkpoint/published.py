@@ -4,7 +4,6 @@ The handlers give Detectron2's `PathManager`, which resolves ``MODEL.WEIGHTS``, 
 `DefaultPredictor` and `DetectionCheckpointer`, which know no other framework, load it.
 """
 
-import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,9 +117,8 @@ class PublishedWeightsHandler(NamedWeightsHandler):
             raise WeightsError(f"{subject}: its md5 is {found}, and {self.server}/{file.md5_path} says {expected}.")
 
 
-@functools.cache
-def register_handlers() -> None:
-    """Makes Detectron2's `PathManager` resolve the names of published weights; a second call changes nothing."""
+def _register_handlers() -> None:
+    """Makes Detectron2's `PathManager` resolve the names of published weights."""
     for handler in (
         PublishedWeightsHandler(PREFIX, zoo_file, BDD100K_SERVER),
         PublishedWeightsHandler("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
@@ -135,7 +133,6 @@ def local_path(address: str) -> str:
 
     Raises `WeightsError` if it cannot be fetched, or no published weights have this name.
     """
-    register_handlers()
     try:
         return str(PathManager.get_local_path(address))
     except (OSError, ValueError) as error:
@@ -144,3 +141,6 @@ def local_path(address: str) -> str:
             f"{address.replace('detectron2://', _DETECTRON2, 1)} by hand and give the file's path, as MODEL.WEIGHTS or "
             "on the command line; or train from random weights with MODEL.WEIGHTS ''."
         ) from error
+
+
+_register_handlers()

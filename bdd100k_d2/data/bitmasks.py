@@ -17,9 +17,6 @@ IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
 ATTRIBUTE_BITS = {"ignored": IGNORED, "crowd": CROWD, "occluded": OCCLUDED, "truncated": TRUNCATED}
 """The bits by the names that label files have for them."""
 
-FIRST_THING_ID = 31
-"""In a panoptic bitmask stuff has its category id for annotation id, and things count on from here."""
-
 _NUM_IDS = 1 << 16
 
 _KIND = (

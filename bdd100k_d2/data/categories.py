@@ -5,9 +5,10 @@ Sources: ``bdd100k/configs/det.toml`` for the detection classes and both mapping
 segmentation classes and their colours.
 """
 
+import bisect
+import colorsys
+from collections.abc import Sequence
 from typing import NamedTuple
-
-from ..errors import DataError, shown
 
 
 class Category(NamedTuple):
@@ -122,36 +123,45 @@ SCENE = ("tunnel", "residential", "parking lot", "undefined", "city street", "ga
 TIME_OF_DAY = ("daytime", "night", "dawn/dusk", "undefined")
 
 
-class DetClass(NamedTuple):
-    """What a category name of a label file means for detection: the class index, and whether it is an ignored one."""
+def own_categories(
+    names: Sequence[str], colors: Sequence[Sequence[int]] | None = None, *, are_things: bool
+) -> tuple[Category, ...]:
+    """Categories of users' own classes, with their RGB ``colors``.
+
+    Without colors a class has BDD100K's colour of its name, if there is one, else the hue that is farthest from those
+    before it and from BDD100K's among them. "background" is black, because it is not painted.
+    """
+    if colors is None:
+        known = {category.name: category.color for category in (*DRIVABLE, *SEM_SEG, *DET)}
+        # Black and greys have none.
+        taken = [known[name] for name in names if len({*known.get(name, ())}) > 1]
+        hues = sorted(colorsys.rgb_to_hsv(*color)[0] for color in taken)
+        colors = [known.get(name) or _next_color(hues) for name in names]
+    return tuple(
+        Category(name, (int(r), int(g), int(b)), are_things) for name, (r, g, b) in zip(names, colors, strict=True)
+    )
+
+
+def _next_color(hues: list[float]) -> tuple[int, int, int]:
+    """A colour of the hue in the middle of the widest gap between ``hues``, sorted and of 0 to 1, which gets it too."""
+    after = [*hues[1:], hues[0] + 1] if hues else [1.0]
+    width, start = max((end - start, start) for start, end in zip(hues or [0.0], after, strict=True))
+    hue = (start + width / 2) % 1
+    bisect.insort(hues, hue)
+    red, green, blue = (round(255 * one) for one in colorsys.hsv_to_rgb(hue, 0.75, 1))
+    return red, green, blue
+
+
+class LabelClass(NamedTuple):
+    """What a category name of a label file means for a task: the class index, and whether it is an ignored one."""
 
     index: int  # type: ignore[assignment]  # in place of a tuple's own `index`, which nobody calls
     ignored: bool
 
 
-DET_CLASSES: dict[str, DetClass] = {category.name: DetClass(i, False) for i, category in enumerate(DET)}
+DET_CLASSES: dict[str, LabelClass] = {category.name: LabelClass(i, False) for i, category in enumerate(DET)}
 DET_CLASSES |= {alias: DET_CLASSES[name] for alias, name in ALIASES.items()}
-DET_CLASSES |= {other: DetClass(DET_CLASSES[name].index, True) for other, name in IGNORED_CATEGORIES.items()}
-
-
-def det_class(category: str | None) -> DetClass:
-    """The detection class of a label file's category name; DataError for an unknown one, without saying where it is."""
-    known = DET_CLASSES.get(category or "")
-    if known is None:
-        raise DataError(f"unknown category {shown(repr(category))}. {_known(DET)}")
-    return known
-
-
-PAN_SEG_IDS = {category.name: i for i, category in enumerate(PAN_SEG, 1)}
-"""The category ids in panoptic bitmasks."""
-
-
-def ins_seg_class(category: str | None, where: str) -> DetClass:
-    """The instance segmentation class of a category name; DataError, which begins with ``where``, for another name."""
-    known = DET_CLASSES.get(category or "")
-    if known is None or known.index >= len(INS_SEG):
-        raise DataError(f"{where}: {shown(repr(category))} is no category of ins_seg. {_known(INS_SEG)}")
-    return known
+DET_CLASSES |= {other: LabelClass(DET_CLASSES[name].index, True) for other, name in IGNORED_CATEGORIES.items()}
 
 
 # What the label files call regions and lines that no task here scores.
@@ -165,18 +175,3 @@ _ALL_NAMES |= {*ALIASES, *IGNORED_CATEGORIES, *_UNSCORED}
 def is_known(category: str | None) -> bool:
     """Whether BDD100K has a class of this name in any task or vintage; any other name is a mistake."""
     return category in _ALL_NAMES or (category is not None and category.startswith(_UNSCORED_PREFIXES))
-
-
-def pan_seg_id(category: str | None, where: str) -> int | None:
-    """The category id of panoptic segmentation, None for other tasks' classes; DataError for any other name."""
-    found = PAN_SEG_IDS.get(category or "")
-    if found is None and not is_known(category):
-        raise DataError(
-            f"{where}: {shown(repr(category))} is no class of panoptic segmentation; mend or remove that label."
-        )
-    return found
-
-
-def _known(categories: tuple[Category, ...]) -> str:
-    names = ", ".join(category.name for category in categories)
-    return f"Known are {names}, the aliases {', '.join(ALIASES)}, and the ignored {', '.join(IGNORED_CATEGORIES)}."

@@ -7,18 +7,19 @@ the image, the key that BDD100K's result files use.
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .categories import det_class
+from ..tasks import TASKS
+from .categories import LabelClass
 from .folders import visible_files
 from .image_names import check_file_name, image_name, image_stem, images_by_stem, is_image_name
 from .labels import HEIGHT, WIDTH, Frame, ImageSize, without_collection
 from .masks import list_masks
 from .root import data_remedy
-from .vintages import read_labels
+from .vintages import Vintage, read_labels
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,13 @@ MASKS_WITHOUT_IMAGE = {
 }
 
 
+FindClass = Callable[[str | None, str], LabelClass | None]
+"""A label's category, and where the label is, for an error -> its class; None for a label that is left out."""
+
+Head = Callable[[Frame], dict[str, Any]]
+"""A frame -> what its record has besides labels: ``file_name``, ``image_id``, ``height`` and ``width``."""
+
+
 def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Reads a detection label file, or a folder of them, of any vintage; which one it is, is logged.
 
@@ -51,24 +59,34 @@ def load_det(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> 
     labels, images = Path(labels), Path(images)
     frames, vintage = read_labels(labels)
     check_images([frame.name for frame in frames], images, f"named in {labels}")
-    folder = f"{images}{os.sep}"
-    full_size = ImageSize(WIDTH, HEIGHT)
+    folder, full_size = f"{images}{os.sep}", ImageSize(WIDTH, HEIGHT)
+
+    def head(frame: Frame) -> dict[str, Any]:
+        size = frame.size or full_size
+        return {"file_name": folder + frame.name, "image_id": frame.name, "height": size.height, "width": size.width}
+
+    dicts = det_records(frames, labels, head, TASKS["det"].class_of, whole_pixels=vintage is not Vintage.COCO)
+    message = "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable."
+    logger.info(message, labels, len(dicts), vintage.value)
+    return dicts
+
+
+def det_records(
+    frames: list[Frame], labels: Path, head: Head, find_class: FindClass, *, whole_pixels: bool
+) -> list[dict[str, Any]]:
+    """The records of frames with boxes, as :func:`load_det` has them; the list of frames is empty afterwards.
+
+    With ``whole_pixels`` a box narrower than one is reversed, as corners in pixels are inclusive.
+    """
+    least = 1 if whole_pixels else math.ulp(0)
     dicts: list[dict[str, Any]] = []
     with without_collection():
         # Each frame is let go once its dict is made: all of both would take a third more memory.
         frames.reverse()
         while frames:
             frame = frames.pop()
-            size = frame.size or full_size
-            head = {
-                "file_name": folder + frame.name,
-                "image_id": frame.name,
-                "height": size.height,
-                "width": size.width,
-            }
-            dicts.append({**head, "annotations": _annotations(frame, size, labels)})
-    message = "%s: %d frames of vintage %s; scores on labels of another vintage are not comparable."
-    logger.info(message, labels, len(dicts), vintage.value)
+            record = head(frame)
+            dicts.append({**record, "annotations": _annotations(frame, record, labels, find_class, least)})
     return dicts
 
 
@@ -133,20 +151,22 @@ def check_images(names: Sequence[str], images: Path, origin: str) -> None:
         )
 
 
-def _annotations(frame: Frame, size: ImageSize, path: Path) -> list[dict[str, Any]]:
+def _annotations(
+    frame: Frame, record: dict[str, Any], path: Path, find_class: FindClass, least: float
+) -> list[dict[str, Any]]:
     annotations = []
+    image_width, image_height = record["width"], record["height"]
     for label in frame.labels or ():
         box = label.box2d
         if box is None:
             continue
-        try:
-            known = det_class(label.category)
-        except DataError as error:
-            raise DataError(f"{path}: frame {frame.name}, label {label.id}: {error}") from None
+        known = find_class(label.category, f"{path}: frame {frame.name}, label {label.id}")
+        if known is None:
+            continue
         width, height = box.x2 - box.x1 + 1, box.y2 - box.y1 + 1
-        inside = box.x1 < size.width and box.y1 < size.height and box.x2 >= 0 and box.y2 >= 0
+        inside = box.x1 < image_width and box.y1 < image_height and box.x2 >= 0 and box.y2 >= 0
         # A box of one pixel has x2 == x1. Comparisons with NaN are false, so NaN fails here too.
-        if not (width >= 1 and height >= 1 and inside and math.isfinite(width + height)):
+        if not (width >= least and height >= least and inside and math.isfinite(width + height)):
             raise DataError(
                 f"{path}: frame {frame.name}, label {label.id} ({label.category}): the box ({box.x1:g}, {box.y1:g}) to "
                 f"({box.x2:g}, {box.y2:g}) is {'outside of the image' if not inside else 'reversed or not finite'}; "

@@ -7,19 +7,28 @@ masks in the dicts.
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from ..errors import DataError
+from ..tasks import TASKS, Task
 from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
-from .categories import INS_SEG, PAN_SEG, ins_seg_class, pan_seg_id
-from .datasets import MASKS_WITHOUT_IMAGE, XYWH_ABS, check_images, match_images, warn_of_left_out
+from .categories import LabelClass
+from .datasets import (
+    MASKS_WITHOUT_IMAGE,
+    XYWH_ABS,
+    FindClass,
+    Head,
+    check_images,
+    match_images,
+    warn_of_left_out,
+)
 from .folders import holds
 from .image_names import image_stem
 from .labels import Frame, Label
@@ -28,14 +37,22 @@ from .vintages import read_labels
 
 logger = logging.getLogger(__name__)
 
-# As Detectron2's PanopticFPN numbers them: things and stuff each have ids of their own, and stuff 0 stands for all
-# things. The keys are the ids of the bitmasks.
-THING_IDS = {i: n for n, i in enumerate(i for i, category in enumerate(PAN_SEG, 1) if category.is_thing)}
-STUFF_IDS = {i: n for n, i in enumerate((i for i, category in enumerate(PAN_SEG, 1) if not category.is_thing), 1)}
+
+class PanopticIds(NamedTuple):
+    """By the ids of bitmasks, which count the classes from 1, those of Detectron2's PanopticFPN.
+
+    Things and stuff each have ids of their own, and stuff 0 stands for all things.
+    """
+
+    things: dict[int, int]
+    stuff: dict[int, int]
 
 
-_FromBitmask = Callable[[Bitmask, Path], dict[str, Any]]
-_FromFrame = Callable[[Frame, list[tuple[Label, CocoRLE]], Path], dict[str, Any]]
+def panoptic_ids(task: Task) -> PanopticIds:
+    """The ids of the classes of pan_seg, or of another set of them."""
+    ids = [*enumerate(task.categories, 1)]
+    things = {i: n for n, i in enumerate(i for i, category in ids if category.is_thing)}
+    return PanopticIds(things, {i: n for n, i in enumerate((i for i, _ in ids if i not in things), 1)})
 
 
 def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -50,7 +67,7 @@ def load_instances(labels: str | os.PathLike[str], images: str | os.PathLike[str
         DataError: labels that cannot be read, an image that is missing, a class that instance segmentation does not
             have, or run lengths that do not fit the image.
     """
-    return _load(Path(labels), Path(images), _instances_of_bitmask, _instances_of_frame)
+    return _load(Path(labels), Path(images), TASKS["ins_seg"])
 
 
 def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -68,47 +85,73 @@ def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]
 
         Pixels of no segment are unlabelled. Labels of other tasks' classes are left out, as the official toolkit does.
     """
-    return _load(Path(labels), Path(images), _segments_of_bitmask, _segments_of_frame)
+    return _load(Path(labels), Path(images), TASKS["pan_seg"])
 
 
-def _load(labels: Path, images: Path, from_bitmask: _FromBitmask, from_frame: _FromFrame) -> list[dict[str, Any]]:
+def _load(labels: Path, images: Path, task: Task) -> list[dict[str, Any]]:
     if holds(labels, ".png"):
-        return _load_bitmasks(labels, images, from_bitmask)
-    return _load_run_lengths(labels, images, from_frame)
+        files = match_images(labels, images)
+        return bitmask_records(files, {name: images / name for name in files}, labels, task)
+    found = read_labels(labels)
+    frames = [
+        frame
+        for frame in found.frames
+        if image_stem(frame.name) not in MASKS_WITHOUT_IMAGE or (images / frame.name).exists()
+    ]
+    check_images([frame.name for frame in frames], images, f"named in {labels}")
+    warn_of_left_out(labels, {"frames without an image": len(found.frames) - len(frames)})
+
+    def head(frame: Frame) -> dict[str, Any]:
+        height, width = frame.height_width
+        return {"file_name": str(images / frame.name), "image_id": frame.name, "height": height, "width": width}
+
+    return run_length_records(frames, labels, head, task, default_find_class(task))
+
+
+def default_find_class(task: Task) -> FindClass:
+    """What a label is of, if it has to be of a class of the task; in pan_seg it may also be of another of BDD100K."""
+    return task.class_of if task.has_scores else task.class_if_any
 
 
 # Bitmasks
 
 
-def _load_bitmasks(folder: Path, images: Path, convert: _FromBitmask) -> list[dict[str, Any]]:
+def bitmask_records(
+    files: Mapping[str, Path], images: Mapping[str, Path], folder: Path, task: Task
+) -> list[dict[str, Any]]:
+    """The records of bitmasks, as :func:`load_instances` and :func:`load_panoptic` have them.
+
+    ``files`` and ``images`` are those of each frame, by its name; ``folder`` is shown.
+    """
+    of_bitmask = _instances_of_bitmask if task.has_scores else _segments_of_bitmask
+
     def read(path: Path) -> dict[str, Any]:
         bitmask = read_bitmask(path)
+        check_categories(bitmask, task.num_classes, path)
         height, width = bitmask.instances.shape
-        return {"height": height, "width": width, **convert(bitmask, path)}
+        return {"height": height, "width": width, **of_bitmask(bitmask, path, task)}
 
-    files = match_images(folder, images)
     # Pillow and NumPy let other threads run while they decode.
     with ThreadPoolExecutor() as pool:
         found = pool.map(read, files.values())
         bar = tqdm(found, f"reading {folder}", len(files), unit="bitmask", disable=not sys.stderr.isatty())
         return [
-            {"file_name": str(images / name), "image_id": name, **fields}
+            {"file_name": str(images[name]), "image_id": name, **fields}
             for name, fields in zip(files, bar, strict=True)
         ]
 
 
-def _instances_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
-    check_categories(bitmask, len(INS_SEG), path)
+def _instances_of_bitmask(bitmask: Bitmask, path: Path, task: Task) -> dict[str, Any]:
     return {"annotations": _annotations_of_bitmask(bitmask, bitmask.categories > 0, bitmask.categories - 1)}
 
 
-def _segments_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
-    check_categories(bitmask, len(PAN_SEG), path)
-    things = np.isin(bitmask.categories, list(THING_IDS))
+def _segments_of_bitmask(bitmask: Bitmask, path: Path, task: Task) -> dict[str, Any]:
+    known = panoptic_ids(task)
+    things = np.isin(bitmask.categories, list(known.things))
     crowds = bitmask.attributes & (IGNORED | CROWD) > 0
     columns = bitmask.ids.tolist(), bitmask.categories.tolist(), crowds.tolist()
-    segments = [_segment(*row) for row in zip(*columns, strict=True) if row[1] > 0]
-    ids = np.array([THING_IDS.get(category, -1) for category in bitmask.categories.tolist()], int)
+    segments = [_segment(*row, known) for row in zip(*columns, strict=True) if row[1] > 0]
+    ids = np.array([known.things.get(category, -1) for category in bitmask.categories.tolist()], int)
     return {
         "annotations": _annotations_of_bitmask(bitmask, things, ids),
         "segments_info": segments,
@@ -119,8 +162,7 @@ def _segments_of_bitmask(bitmask: Bitmask, path: Path) -> dict[str, Any]:
 def _annotations_of_bitmask(bitmask: Bitmask, wanted: np.ndarray, category_ids: np.ndarray) -> list[dict[str, Any]]:
     """Annotations of the instances where ``wanted`` (N,) bool is true, of the classes ``category_ids`` (N,)."""
     masks = encode_instances(bitmask.instances, 1 + np.flatnonzero(wanted))
-    crowds = (bitmask.attributes[wanted] & (IGNORED | CROWD)) > 0
-    return _annotations(masks, category_ids[wanted].tolist(), crowds.astype(int).tolist())
+    return _annotations(masks, category_ids[wanted].tolist(), (bitmask.attributes[wanted] & (IGNORED | CROWD)).tolist())
 
 
 def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]:
@@ -146,14 +188,10 @@ def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]
 # Run lengths
 
 
-def _load_run_lengths(labels: Path, images: Path, convert: _FromFrame) -> list[dict[str, Any]]:
-    found = read_labels(labels)
-    frames = [
-        frame
-        for frame in found.frames
-        if image_stem(frame.name) not in MASKS_WITHOUT_IMAGE or (images / frame.name).exists()
-    ]
-    check_images([frame.name for frame in frames], images, f"named in {labels}")
+def run_length_records(
+    frames: list[Frame], labels: Path, head: Head, task: Task, find_class: FindClass
+) -> list[dict[str, Any]]:
+    """The records of frames with run lengths, as :func:`load_instances` and :func:`load_panoptic` have them."""
     total = sum(len(frame.labels or ()) for frame in frames)
     without = sum(label.rle is None for frame in frames for label in frame.labels or ())
     if total and without == total:
@@ -161,55 +199,69 @@ def _load_run_lengths(labels: Path, images: Path, convert: _FromFrame) -> list[d
             f"{labels}: none of its {total:,} labels has a mask in run lengths (rle); give the folder bitmasks/ or the "
             "files in rles/, not polygons/."
         )
-    left_out = {"frames without an image": len(found.frames) - len(frames), "labels without run lengths": without}
-    warn_of_left_out(labels, left_out)
+    warn_of_left_out(labels, {"labels without run lengths": without})
     dicts = []
     for frame in tqdm(frames, f"reading {labels}", unit="frame", disable=not sys.stderr.isatty()):
-        height, width = frame.height_width
-        masks = [
-            (label, check_rle(label.rle, (height, width), f"{labels}: frame {frame.name}, label {label.id}"))
-            for label in frame.labels or ()
-            if label.rle is not None
-        ]
-        head = {"file_name": str(images / frame.name), "image_id": frame.name, "height": height, "width": width}
-        dicts.append(head | convert(frame, masks, labels))
+        record = head(frame)
+        masks = []
+        for label in frame.labels or ():
+            where = f"{labels}: frame {frame.name}, label {label.id}"
+            if label.rle is not None:
+                mask = check_rle(label.rle, (record["height"], record["width"]), where)
+                known = find_class(label.category, where)
+                if known is not None:
+                    masks.append((known, crowd_bits(label, known.ignored), mask))
+        dicts.append(record | (_instances_of(masks) if task.has_scores else _segments_of(masks, task)))
     logger.info("%s: %d frames, %d masks in run lengths.", labels, len(frames), total - without)
     return dicts
 
 
-def _instances_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
-    ids, crowds = [], []
-    for label, _ in masks:
-        known = ins_seg_class(label.category, f"{path}: frame {frame.name}, label {label.id}")
-        ids.append(known.index)
-        crowds.append(int(known.ignored or label.is_crowd))
-    return {"annotations": _annotations([mask for _, mask in masks], ids, crowds)}
+_ClassAndMask = tuple[LabelClass, int, CocoRLE]
+"""Of a label: the class, its attributes as of :func:`crowd_bits`, and the mask."""
 
 
-def _segments_of_frame(frame: Frame, masks: list[tuple[Label, CocoRLE]], path: Path) -> dict[str, Any]:
-    segments: list[dict[str, Any]] = []
-    for label, mask in masks:
-        category = pan_seg_id(label.category, f"{path}: frame {frame.name}, label {label.id}")
-        if category is not None:
-            segments.append(_segment(len(segments) + 1, category, label.is_crowd) | {"segmentation": mask})
-    things = [segment for segment in segments if segment["isthing"]]
-    keys = ("segmentation", "category_id", "iscrowd")
-    return {"annotations": _annotations(*([thing[key] for thing in things] for key in keys)), "segments_info": segments}
+def crowd_bits(label: Label, ignored: bool) -> int:
+    """The attributes `IGNORED` and `CROWD` of a label; ``ignored`` is whether its class is an ignored one."""
+    given = label.attributes
+    ignored = ignored or (given is not None and bool(given.ignored))
+    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
 
 
-def _annotations(masks: list[CocoRLE], category_ids: list[int], crowds: list[int]) -> list[dict[str, Any]]:
-    boxes = coco_mask.toBbox(masks).tolist() if masks else []
-    return [
-        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": crowd}
-        for box, category_id, mask, crowd in zip(boxes, category_ids, masks, crowds, strict=True)
+def _instances_of(masks: list[_ClassAndMask]) -> dict[str, Any]:
+    ids, bits = [known.index for known, _, _ in masks], [one for _, one, _ in masks]
+    return {"annotations": _annotations([mask for _, _, mask in masks], ids, bits)}
+
+
+def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
+    ids = panoptic_ids(task)
+    segments = [
+        _segment(number, known.index + 1, bits > 0, ids) | {"segmentation": mask}
+        for number, (known, bits, mask) in enumerate(masks, 1)
     ]
+    things = [(known.index + 1, bits, mask) for known, bits, mask in masks if known.index + 1 in ids.things]
+    columns = [mask for _, _, mask in things], [ids.things[i] for i, _, _ in things], [bits for _, bits, _ in things]
+    return {"annotations": _annotations(*columns), "segments_info": segments}
 
 
-def _segment(number: int, category: int, crowd: bool) -> dict[str, Any]:
-    thing = category in THING_IDS
+def _annotations(masks: list[CocoRLE], category_ids: list[int], bits: list[int]) -> list[dict[str, Any]]:
+    """Annotations; ``bits`` are sums of `IGNORED` and `CROWD`, for which Detectron2 has one flag."""
+    boxes = coco_mask.toBbox(masks).tolist() if masks else []
+    annotations = [
+        {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": int(one > 0)}
+        for box, category_id, mask, one in zip(boxes, category_ids, masks, bits, strict=True)
+    ]
+    for annotation, one in zip(annotations, bits, strict=True):
+        if one:
+            # An evaluation of the records tells them apart: officially a crowd may be missed, what is ignored not.
+            annotation["bitmask_attributes"] = one
+    return annotations
+
+
+def _segment(number: int, category: int, crowd: bool, known: PanopticIds) -> dict[str, Any]:
+    thing = category in known.things
     return {
         "id": number,
-        "category_id": THING_IDS[category] if thing else STUFF_IDS[category],
+        "category_id": known.things[category] if thing else known.stuff[category],
         "isthing": thing,
         "iscrowd": int(crowd),
     }

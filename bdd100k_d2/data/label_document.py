@@ -70,6 +70,37 @@ def open_document(content: bytes) -> LabelDocument:
     return LabelDocument(frames=msgspec.Raw(content))
 
 
+class _ScalabelCategory(msgspec.Struct):
+    name: str
+    subcategories: "list[_ScalabelCategory] | None" = None
+
+
+class _Categories(msgspec.Struct):
+    categories: list[_ScalabelCategory] | None = None
+
+
+def read_categories(content: bytes) -> list[str] | None:
+    """The classes that the config of a label file states, the finest ones of each branch; None where it states none.
+
+    Raises:
+        msgspec.MsgspecError: it is no JSON, or states them in another way.
+    """
+    config = open_document(content).config
+    if bytes(config)[:1] != b"{":
+        return None
+    names: list[str] = []
+
+    def add(categories: Iterable[_ScalabelCategory]) -> None:
+        for one in categories:
+            if one.subcategories:
+                add(one.subcategories)
+            else:
+                names.append(one.name)
+
+    add(msgspec.json.decode(config, type=_Categories).categories or ())
+    return [*dict.fromkeys(names)] or None
+
+
 class FileStatement(NamedTuple):
     """What a label file says of all its frames: the size of their images, and whether more that nothing here keeps."""
 

@@ -31,6 +31,11 @@ class Box2D(msgspec.Struct, gc=False):
         """The box of a size whose first pixel is at ``x``, ``y``."""
         return Box2D(x, y, x + width - 1, y + height - 1)
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether it has no area."""
+        return self.x2 - self.x1 + 1 <= 0 or self.y2 - self.y1 + 1 <= 0
+
 
 class LabelAttributes(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Attributes of an object. ``crowd`` or ``ignored`` objects are neither trained on nor counted as missed.

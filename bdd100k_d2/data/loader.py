@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import ConfigError, DataError, UnreadableError
 from ..parallel import give_back_freed_memory, loader_workers
+from .image_files import image_size
 from .mapper import BDD100KDatasetMapper
 from .randomness import Purpose, drawing, generator
 from .sampler import Sample, TrainingBatchSampler
@@ -206,6 +208,17 @@ def _choice(cfg: CfgNode, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if keys.SAMPLER_TRAIN == "RandomSubsetTrainingSampler":
         choice["subset"] = keys.RANDOM_SUBSET_RATIO
     if keys.ASPECT_RATIO_GROUPING:
-        sizes = (records[i] for i in range(len(records)))
-        choice["groups"] = np.array([one["width"] > one["height"] for one in sizes])
+        choice["groups"] = np.array([_is_wide(records[i]) for i in range(len(records))])
     return choice
+
+
+def _is_wide(record: dict[str, Any]) -> bool:
+    """Whether an image is wider than high, by its record, else by its header."""
+    if "width" in record:
+        return bool(record["width"] > record["height"])
+    try:
+        height, width = image_size(Path(record["file_name"]))
+    except UnreadableError:
+        # Whoever reads it says what is wrong, or takes another.
+        return False
+    return width > height

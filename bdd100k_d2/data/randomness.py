@@ -31,20 +31,34 @@ def seed_generators(seed: int, purpose: Purpose, *place: int) -> None:
 
 
 @contextmanager
-def drawing(seed: int, purpose: Purpose, *place: int) -> Iterator[None]:
-    """Inside it, the global generators of Python, NumPy and of PyTorch on the CPU draw for one place of a run.
+def given_back(gpus: bool = False) -> Iterator[None]:
+    """After it, the global generators of Python, NumPy and PyTorch go on as if nothing had been drawn or seeded in it.
 
-    Afterwards they, from which Detectron2's augmentations draw, go on as if nothing had been drawn.
+    Those of the GPUs do so if ``gpus`` are asked for and there are some.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    # A process that was forked from one that used the GPUs has none.
+    has_gpus = gpus and torch.cuda.is_available() and not torch.cuda._is_in_bad_fork()
+    on_gpus = torch.cuda.get_rng_state_all() if has_gpus else []
     try:
-        # Not `torch.manual_seed`, which would seed the GPUs as well.
-        torch.default_generator.manual_seed(_seed_host(seed, purpose, *place))
         yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
+        torch.cuda.set_rng_state_all(on_gpus)
+
+
+@contextmanager
+def drawing(seed: int, purpose: Purpose, *place: int) -> Iterator[None]:
+    """Inside it, the global generators of Python, NumPy and of PyTorch on the CPU draw for one place of a run.
+
+    Afterwards they, from which Detectron2's augmentations draw, go on as if nothing had been drawn.
+    """
+    with given_back():
+        # Not `torch.manual_seed`, which would seed the GPUs as well.
+        torch.default_generator.manual_seed(_seed_host(seed, purpose, *place))
+        yield
 
 
 def _seed_host(seed: int, purpose: Purpose, *place: int) -> int:

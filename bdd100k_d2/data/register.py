@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from ..inside import expanded
 from ..tasks import SPLITS, TASKS, Task
 from .categories import IGNORE_LABEL, Category
+from .dataset_task import EVALUATOR_PREFIX
 from .datasets import load_det, load_images, load_masks
-from .instances import STUFF_IDS, THING_IDS, load_instances, load_panoptic
+from .instances import load_instances, load_panoptic, panoptic_ids
 from .root import default_root
-from .slices import KNOWN_SLICES, register_known_slices, replace_dataset
+from .slices import KNOWN_SLICES, is_registered_here, register_known_slices, replace_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -112,11 +113,16 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
     So are their slices (:mod:`~bdd100k_d2.data.slices`): ``bdd100k_det_val_night`` and the like. ``root`` is the folder
     that holds ``bdd100k/``; default :func:`~.root.default_root`.
     """
+    _register(root, frozenset())
+
+
+def _register(root: str | os.PathLike[str] | None, kept: Collection[str]) -> None:
     folder = data_folder(root)
-    for row in all_splits():
+    rows = [row for row in all_splits() if row.name not in kept]
+    for row in rows:
         split, task = locate(row.name, root), TASKS[row.task]
         fields = {
-            "evaluator_type": f"bdd100k_{task.name}",
+            "evaluator_type": f"{EVALUATOR_PREFIX}{task.name}",
             "image_root": str(split.images),
             "label_path": None if split.labels is None else str(split.labels),
             # Where another download has the same labels; evaluators take what is there.
@@ -124,8 +130,8 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
             "ignore_label": IGNORE_LABEL,
             "attribute_files": tuple(str(folder / path.format(split=row.split)) for path in task.attribute_files),
         }
-        replace_dataset(split.name, partial(_load, split), fields | _classes(task))
-    register_known_slices([split.name for split in all_splits() if split.labels is not None])
+        replace_dataset(split.name, partial(_load, split), fields | class_metadata(task))
+    register_known_slices([row.name for row in rows if row.labels is not None], kept)
 
 
 def _load(split: Split) -> list[dict[str, Any]]:
@@ -138,18 +144,25 @@ def _load(split: Split) -> list[dict[str, Any]]:
     return LOADERS[split.task](found.labels, found.images)
 
 
-def _classes(task: Task) -> dict[str, Any]:
+def class_metadata(task: Task) -> dict[str, Any]:
     """The metadata of a task's classes, under the names that Detectron2 gives them."""
     things, stuff = ([c for c in task.categories if c.is_thing is wanted] for wanted in (True, False))
     if task.form == "bitmasks" and stuff:
+        ids = panoptic_ids(task)
         return {
             **_names_and_colors("thing", things),
-            "thing_dataset_id_to_contiguous_id": THING_IDS,
+            "thing_dataset_id_to_contiguous_id": ids.things,
             # PanopticFPN's semantic head has one class for all things, the first.
             **_names_and_colors("stuff", [Category("things", (0, 0, 0), False), *stuff]),
-            "stuff_dataset_id_to_contiguous_id": STUFF_IDS,
+            "stuff_dataset_id_to_contiguous_id": ids.stuff,
         }
-    return _names_and_colors("stuff" if task.form == "masks" else "thing", task.categories)
+    if task.form == "masks":
+        return _names_and_colors("stuff", task.categories)
+    # As the converter to COCO counts them, by which Detectron2's tools read results in that form.
+    return {
+        **_names_and_colors("thing", task.categories),
+        "thing_dataset_id_to_contiguous_id": {i + 1: i for i in range(task.num_classes)},
+    }
 
 
 def _names_and_colors(kind: str, categories: Collection[Category]) -> dict[str, Any]:
@@ -157,8 +170,19 @@ def _names_and_colors(kind: str, categories: Collection[Category]) -> dict[str, 
 
 
 def register_once() -> None:
-    """Registers the datasets at the default root unless :func:`register_all` has been called already."""
+    """Registers the datasets at the default root unless :func:`register_all` has been called already.
+
+    Names that others have registered before stay theirs, which a warning says.
+    """
     from detectron2.data import DatasetCatalog
 
-    if next(all_splits()).name not in DatasetCatalog.list():
-        register_all()
+    names = {split.name for split in all_splits()}
+    if any(is_registered_here(name) for name in names):
+        return
+    taken = {name for name in DatasetCatalog.list() if base_of(name) in names and not is_registered_here(name)}
+    if taken:
+        logger.warning(
+            "%s: registered by others, and left to them; bdd100k_d2.register_all registers all.",
+            ", ".join(sorted(taken)),
+        )
+    _register(None, taken)

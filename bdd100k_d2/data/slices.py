@@ -1,13 +1,14 @@
-"""Slices: data sets of the frames of another one that have certain attributes, such as the images taken at night.
+"""Slices: data sets of some frames of another one, such as the images taken at night, or a share of them.
 
-A slice reads nothing when it is registered. Its frames are chosen when it is loaded or evaluated, by the attributes
-``weather``, ``scene`` and ``timeofday`` in a label file; the frames without an attribute are in none of its slices.
+A slice reads nothing when it is registered. Its frames are chosen when it is loaded or evaluated: by the attributes
+``weather``, ``scene`` and ``timeofday`` in a label file, where the frames without an attribute are in none of its
+slices, and by a `Selection`.
 """
 
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from .categories import SCENE, TIME_OF_DAY, WEATHER
 from .folders import visible_files
 from .image_names import image_stem
 from .labels import FrameAttributes, attributes_of
+from .selection import Selection, record_stem, selection
 from .vintages import read_labels
 
 if TYPE_CHECKING:
@@ -39,33 +41,76 @@ KNOWN_SLICES = {
 _NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,200}")
 
 
-def check_slice_name(name: object) -> None:
+OWN = "is_own"
+"""The field of the metadata of the data sets that users register by ``register_dataset``."""
+
+
+# The last are files of all frames, by which Detectron2's evaluators would score a slice.
+_NOT_INHERITED = {"name", "registered_as", "slice_selection", OWN, "json_file", "panoptic_json", "panoptic_root"}
+
+
+def check_dataset_name(name: object, what: str) -> None:
     """Raises ConfigError for a name of more than letters, digits and ``_.-``, which becomes that of a folder."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigError(f"slice {shown(repr(name))}: a name has up to 200 letters, digits and _.- alone; rename it.")
+        raise ConfigError(f"{what} {shown(repr(name))}: a name has up to 200 letters, digits and _.- alone; rename it.")
 
 
-def register_slice(name: str, base: str, attributes_file: str | Path | None = None, **attributes: Any) -> None:  # noqa: ANN401, checked below
-    """Registers the frames of a data set that have certain attributes, for training or evaluation; reads nothing.
+def is_registered_here(name: str) -> bool:
+    """Whether a data set is one of BDD100K, or a slice by attributes of one, as this package has registered it."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    # To ask for the metadata of an unknown name makes it known. Who copies it has the name of what it is a copy of,
+    # and who registers other records under the name has another function in the catalog.
+    if name not in MetadataCatalog.list() or MetadataCatalog.get(name).get("registered_as", None) != name:
+        return False
+    return name in DatasetCatalog.list() and DatasetCatalog[name] is _official.get(name)
+
+
+# What loads the data sets of BDD100K and their slices by attributes.
+_official: dict[str, Callable[[], list[dict[str, Any]]]] = {}
+
+
+def register_slice(
+    name: str,
+    base: str,
+    attributes_file: str | Path | None = None,
+    *,
+    names: Iterable[str] | str | Path | None = None,
+    first: int | None = None,
+    share: float | None = None,
+    fold: tuple[int, int] | None = None,
+    seed: int = 0,
+    **attributes: Any,  # noqa: ANN401, checked below
+) -> None:
+    """Registers some frames of a data set, for training or evaluation; reads nothing.
 
     ``register_slice("night_rain", "bdd100k_det_val", timeofday="night", weather=("rainy", "snowy"))`` has the frames
-    whose every attribute has one of the values that are given for it. A slice of the same name is replaced; after
-    ``register_all(root)`` a slice is one of the data at the new root.
+    whose every attribute has one of the values that are given for it, ``register_slice("some", "bdd100k_det_val",
+    share=0.2, seed=3)`` a fifth of all frames. Of what is given together each frame has to meet all; ``share``,
+    ``fold`` and ``first`` are taken, in this order, of the frames that meet the rest. A slice of the same name is
+    replaced; after ``register_all(root)`` a slice is one of the data at the new root.
 
     Args:
         name: of the new data set, in Detectron2's catalogs.
-        base: a registered data set; of a slice the attributes are added to its own.
+        base: a registered data set; a slice of a slice has frames of that alone.
         attributes_file: a label file with the frames' attributes, or a folder of them; default: the labels of ``base``
             or, of masks, the released label files of the same frames.
+        names: of frames, with or without folder and ending, or the path of a file of them: a JSON list, else text with
+            one per line.
+        first: so many frames, in the order of ``base``.
+        share: a part of the frames, such as 0.2, rounded, and one frame at least. Which they are depends on their names
+            and ``seed`` alone, not on their order.
+        fold: (k, n), part k of 0 to n - 1 of the n parts that the frames are dealt out to in the order of a share.
+        seed: of ``share`` and ``fold``.
         attributes: ``weather``, ``scene`` and ``timeofday``, a value or several of them.
 
     Raises:
         ConfigError: ``base`` is not registered, ``name`` is and is no slice, or is none of a folder, or an attribute or
             value does not exist.
     """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data import DatasetCatalog
 
-    check_slice_name(name)
+    check_dataset_name(name, "slice")
     if base not in DatasetCatalog.list():
         raise ConfigError(
             f"slice {name}: no data set {shown(repr(base))} is registered; register it first, BDD100K by "
@@ -73,18 +118,26 @@ def register_slice(name: str, base: str, attributes_file: str | Path | None = No
         )
     if name in DatasetCatalog.list() and _slice_of(name) is None:
         raise ConfigError(f"slice {name}: a data set of that name is registered; choose another name.")
+    if name == base or name in _bases(base):
+        raise ConfigError(f"slice {name}: would be a slice of itself; choose another name.")
+    chosen = selection(f"slice {name}", names, first, share, fold, seed)
     wanted = {attribute: _values(name, attribute, given) for attribute, given in attributes.items()}
-    if not wanted:
-        raise ConfigError(f"slice {name}: name an attribute, of {', '.join(FRAME_ATTRIBUTES)}.")
-    fields = {key: value for key, value in MetadataCatalog.get(base).as_dict().items() if key != "name"}
-    if _slice_of(base) is not None:
+    if not wanted and chosen is None:
+        known = ", ".join(FRAME_ATTRIBUTES)
+        raise ConfigError(f"slice {name}: name an attribute, of {known}, or give names, first, share or fold.")
+    is_official = is_registered_here(base) and chosen is None
+    fields = _inherited(base)
+    if _slice_of(base) is not None and chosen is None and _selection_of(base) is None:
         base, inherited = fields["slice_of"], fields["slice_attributes"]
         for attribute in inherited.keys() & wanted.keys():
             raise ConfigError(f"slice {name}: its base is a slice by {attribute} already; name another attribute.")
         wanted |= inherited
     if attributes_file is not None:
         fields["attributes_file"] = str(attributes_file)
-    replace_dataset(name, partial(_load, name), fields | {"slice_of": base, "slice_attributes": wanted})
+    fields |= {"slice_of": base, "slice_attributes": wanted}
+    if chosen is not None:
+        fields["slice_selection"] = chosen
+    replace_dataset(name, partial(_load, name), fields, is_official=is_official)
 
 
 def register_config_slices(cfg: "CfgNode") -> None:
@@ -108,24 +161,46 @@ def register_config_slices(cfg: "CfgNode") -> None:
         register_slice(**{str(key): value for key, value in row.items()})
 
 
-def register_known_slices(bases: Sequence[str]) -> None:
-    """Registers the `KNOWN_SLICES` of each of ``bases``, and every other slice anew on what its base is now."""
-    from detectron2.data import DatasetCatalog, MetadataCatalog
-
-    for name in [name for name in MetadataCatalog.list() if _slice_of(name) in DatasetCatalog.list()]:
-        old = MetadataCatalog.get(name)
-        register_slice(name, old.slice_of, old.get("attributes_file", None), **old.slice_attributes)
+def register_known_slices(bases: Sequence[str], kept: Collection[str] = ()) -> None:
+    """Registers the `KNOWN_SLICES` of each of ``bases``, but for names to be ``kept``, and all other slices anew."""
+    renew_slices()
     for base in bases:
         for suffix, (attribute, value) in KNOWN_SLICES.items():
-            register_slice(f"{base}_{suffix}", base, **{attribute: value})
+            if f"{base}_{suffix}" not in kept:
+                wanted: dict[str, Any] = {attribute: value}
+                register_slice(f"{base}_{suffix}", base, **wanted)
+
+
+def renew_slices(bases: Collection[str] | None = None) -> None:
+    """Registers all slices, or those of ``bases`` alone, anew on what their base is now."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    found = {name: _bases(name) for name in MetadataCatalog.list() if _slice_of(name) in DatasetCatalog.list()}
+    # A slice of a slice comes after that.
+    for name in sorted(found, key=lambda name: len(found[name])):
+        if bases is None or found[name][-1] in bases:
+            old = MetadataCatalog.get(name)
+            chosen = (_selection_of(name) or Selection())._asdict()
+            register_slice(name, old.slice_of, old.get("attributes_file", None), **chosen, **old.slice_attributes)
 
 
 def slice_frames(name: str) -> frozenset[str] | None:
-    """The stems of the frames of a registered slice; None for a data set that is none. DataError without a frame."""
+    """The stems of the frames of a registered slice; None for a data set that is none. DataError without a frame.
+
+    Those of a slice by attributes are all frames of its label file that have them, of any other those of its records.
+    """
+    base = _slice_of(name)
+    if base is None:
+        return None
+    if _selection_of(name) is None and _slice_of(base) is None:
+        return _with_attributes(name)
+    return frozenset(record_stem(record) for record in _load(name))
+
+
+def _with_attributes(name: str) -> frozenset[str]:
+    """The stems of the frames with the attributes of a slice."""
     from detectron2.data import MetadataCatalog
 
-    if _slice_of(name) is None:
-        return None
     metadata = MetadataCatalog.get(name)
     wanted, source = metadata.slice_attributes, _source(name)
     attributes = _attributes(source, _state(source))
@@ -169,6 +244,19 @@ def _slice_of(name: str) -> str | None:
     return MetadataCatalog.get(name).get("slice_of", None) if name in MetadataCatalog.list() else None
 
 
+def _bases(name: str) -> list[str]:
+    """What a slice is of, what that is a slice of, and so on; empty for a data set that is no slice."""
+    base = _slice_of(name)
+    return [] if base is None else [base, *_bases(base)]
+
+
+def _selection_of(name: str) -> Selection | None:
+    from detectron2.data import MetadataCatalog
+
+    found: Selection | None = MetadataCatalog.get(name).get("slice_selection", None)
+    return found
+
+
 def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: ANN401, checked here
     if attribute not in FRAME_ATTRIBUTES:
         known = ", ".join(FRAME_ATTRIBUTES)
@@ -181,8 +269,10 @@ def _values(name: str, attribute: str, given: Any) -> tuple[str, ...]:  # noqa: 
     return values
 
 
-def replace_dataset(name: str, load: Callable[[], list[dict[str, Any]]], fields: dict[str, Any]) -> None:
-    """Registers a data set with its metadata, in place of an earlier one of the name."""
+def replace_dataset(
+    name: str, load: Callable[[], list[dict[str, Any]]], fields: dict[str, Any], *, is_official: bool = True
+) -> None:
+    """Registers a data set with its metadata in place of an earlier one; an official one has ``registered_as``."""
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     # Metadata refuses to change a value, so what an earlier registration left goes first.
@@ -190,19 +280,42 @@ def replace_dataset(name: str, load: Callable[[], list[dict[str, Any]]], fields:
         if name in catalog.list():
             catalog.remove(name)
     DatasetCatalog.register(name, load)
-    MetadataCatalog.get(name).set(**fields)
+    _official.pop(name, None)
+    if is_official:
+        _official[name] = load
+    MetadataCatalog.get(name).set(**fields | ({"registered_as": name} if is_official else {}))
+
+
+def _inherited(base: str) -> dict[str, Any]:
+    """The metadata of a data set that its slices have too."""
+    from detectron2.data import MetadataCatalog
+
+    return {key: value for key, value in MetadataCatalog.get(base).as_dict().items() if key not in _NOT_INHERITED}
 
 
 def _load(name: str) -> list[dict[str, Any]]:
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    stems, base = slice_frames(name) or frozenset(), MetadataCatalog.get(name).slice_of
+    metadata = MetadataCatalog.get(name)
+    base, chosen = metadata.slice_of, _selection_of(name) or Selection()
     records = DatasetCatalog.get(base)
-    chosen = [record for record in records if image_stem(Path(record["file_name"]).name) in stems]
-    if not chosen:
-        raise DataError(f"{name}: none of the {len(stems):,} frames with its attributes is in {base}, so it is empty.")
-    logger.info("%s: %d of the %d frames of %s.", name, len(chosen), len(records), base)
-    return chosen
+    # Detectron2 learns the classes of a COCO file when it reads it.
+    metadata.set(**{key: value for key, value in _inherited(base).items() if metadata.get(key, None) is None})
+    found = chosen.named(records, name)
+    if metadata.slice_attributes:
+        stems = _with_attributes(name)
+        if len({record_stem(record) for record in found}) < len(found):
+            raise DataError(f"{name}: frames of {base} have one name, by which attributes cannot be told; rename them.")
+        found = [record for record in found if record_stem(record) in stems]
+        if not found:
+            some = base if chosen.names is None else "the named ones"
+            message = f"{name}: none of the {len(stems):,} frames with its attributes is in {some}, so it is empty."
+            raise DataError(message)
+    found = [*chosen.part(found)]
+    if not found:
+        raise DataError(f"{name}: has no frame, as {base} has too few for fold {chosen.fold}; give fewer folds.")
+    logger.info("%s: %d of the %d frames of %s.", name, len(found), len(records), base)
+    return found
 
 
 def _source(name: str) -> Path:

@@ -22,7 +22,6 @@ from .image_names import image_name, image_stem
 from .json_file import JSON_ERRORS, read_json
 from .label_document import open_document, with_size
 from .labels import (
-    Box2D,
     Frame,
     FrameAttributes,
     Label,
@@ -63,7 +62,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     lengths, predictions), the flat list of boxes of 2018 (:mod:`~bdd100k_d2.data.unlabelled`), the per-image files of
     the first release (``{"name", "frames": [{"objects"}]}``) and COCO of any tool (:mod:`~bdd100k_d2.data.coco`), saved
     in any way that :func:`~bdd100k_d2.data.json_file.read_json` knows. Category names stay;
-    :func:`~bdd100k_d2.data.categories.det_class` maps them. "Occluded" and "Truncated" of some files become "occluded"
+    :attr:`~bdd100k_d2.tasks.Task.label_classes` maps them. "Occluded" and "Truncated" of some files become "occluded"
     and "truncated"; frames get the size that their file's config states. Boxes become corners in pixels, inclusive;
     those of a COCO file that have no area are left out with a warning.
 
@@ -175,7 +174,7 @@ def _with_area(frames: Iterable[Frame], path: Path) -> list[Frame]:
     """The frames of a COCO file without its boxes of no area, as the converter has it; one warning counts them."""
     kept, dropped = [], 0
     for frame in frames:
-        flat = [label for label in frame.labels or () if label.box2d is not None and _is_flat(label.box2d)]
+        flat = [label for label in frame.labels or () if label.box2d is not None and label.box2d.is_flat]
         for label in flat:
             label.box2d = None
         # COCO has a box of zeros for a mask of nothing, which is no loss.
@@ -187,7 +186,3 @@ def _with_area(frames: Iterable[Frame], path: Path) -> list[Frame]:
     if dropped:
         logger.warning("%s: %d boxes without an area are left out.", path, dropped)
     return kept
-
-
-def _is_flat(box: Box2D) -> bool:
-    return box.x2 - box.x1 + 1 <= 0 or box.y2 - box.y1 + 1 <= 0

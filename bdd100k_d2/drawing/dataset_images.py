@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..data.bitmasks import read_bitmask
+from ..data.dataset_task import categories_of
 from ..data.image_names import image_stem
 from ..data.masks import read_mask
+from ..data.own_dataset import register_config_datasets
 from ..data.register import known_names
-from ..data.slices import register_config_slices
 from ..errors import ConfigError, DataError, OutputError
 from .legend import add_legend
 from .overlay import (
@@ -50,7 +51,7 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
     ``<name of the frame>.png`` in ``folder``.
 
     Raises:
-        ConfigError: ``name`` is not registered, or its metadata have no classes with colours.
+        ConfigError: ``name`` is not registered, or its metadata have no classes.
         DataError: labels or images cannot be read, or the loaders refuse them.
         OutputError: ``folder`` cannot be written, holds files of the data set, or has the images without ``overwrite``.
     """
@@ -94,13 +95,14 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
     cfg.DATALOADER.NUM_WORKERS = 0
     if not cfg.DATASETS.TRAIN:
         raise ConfigError("DATASETS.TRAIN is empty, so there is nothing to train on; name a data set there.")
-    register_config_slices(cfg)
+    register_config_datasets(cfg)
     for name in cfg.DATASETS.TRAIN:
         _check_registered(name)
         _check_folder(folder, name)
-    metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
-    _check_classes(cfg.DATASETS.TRAIN[0], metadata)
     loader = build_train_loader(cfg, max(cfg.SEED, 0))
+    metadata = MetadataCatalog.get(cfg.DATASETS.TRAIN[0])
+    # Some data sets tell their classes when they are loaded.
+    _check_classes(cfg.DATASETS.TRAIN[0], metadata)
     samples = (sample for batch in loader for sample in batch)
     drawn = (
         (f"{number:04d}_{_stem(sample)}", draw_sample(sample, cfg.INPUT.FORMAT, metadata))
@@ -116,7 +118,8 @@ def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata")
     (panoptic), "sem_seg_file_name" or "annotations". A dict with none of them has no labels.
 
     Raises:
-        DataError: a mask is missing, damaged or not of the image's size, or boxes are rotated.
+        DataError: a mask is missing, damaged or not of the image's size, boxes are rotated, or an object is of a class
+            that the data set has not.
     """
     task = (metadata.get("evaluator_type", None) or "").removeprefix("bdd100k_")
     if task in PAINTERS:
@@ -182,10 +185,10 @@ def _check_new(path: Path, overwrite: bool) -> None:
 
 
 def _check_classes(name: str, metadata: "Metadata") -> None:
-    for kind in ("thing", "stuff"):
-        if metadata.get(f"{kind}_classes", None) and metadata.get(f"{kind}_colors", None):
-            return
-    raise ConfigError(f"{name}: its metadata have no thing_colors or stuff_colors; set them where it is registered.")
+    if not (categories_of(metadata, "thing") or categories_of(metadata, "stuff")):
+        raise ConfigError(
+            f"{name}: its metadata have no thing_classes or stuff_classes; set them where it is registered."
+        )
 
 
 def _draw_annotations(image: np.ndarray, record: dict[str, Any], metadata: "Metadata") -> np.ndarray:
@@ -198,6 +201,11 @@ def _draw_annotations(image: np.ndarray, record: dict[str, Any], metadata: "Meta
             _check_size(image, mask, "mask", record["file_name"])
         owners = stack_masks(np.array(masks), corners)
     classes = np.array([one["category_id"] for one in annotations], np.int64)
+    known = len(categories_of(metadata, "thing"))
+    if unknown := sorted({*classes.tolist()} - {*range(known)}):
+        raise DataError(
+            f"{record['file_name']}: category_id {unknown[0]}, but there are {known} thing_classes; mend one."
+        )
     ignored = np.array([bool(one.get("iscrowd", 0)) for one in annotations], bool)
     return _draw_objects(image, Objects(corners, classes, None, owners, ignored), metadata)
 
@@ -216,6 +224,15 @@ def _draw_panoptic(image: np.ndarray, record: dict[str, Any], metadata: "Metadat
         segments = bitmask.instances
         _check_size(image, segments, "bitmask", record["bitmask_file_name"])
         class_of = {place: class_of[i] for place, i in enumerate(bitmask.ids.tolist(), start=1) if i in class_of}
+    elif "pan_seg_file_name" in record:
+        from ..data.images import load_image
+
+        # COCO's: red, green and blue are the bytes of a segment's id.
+        pixels = load_image(record["pan_seg_file_name"], "RGB").astype(np.int64) @ (1, 1 << 8, 1 << 16)
+        _check_size(image, pixels, "mask", record["pan_seg_file_name"])
+        ids, segments = np.unique(pixels, return_inverse=True)
+        segments = segments.reshape(pixels.shape)
+        class_of = {place: class_of[i] for place, i in enumerate(ids.tolist()) if i in class_of}
     else:
         segments = np.zeros(image.shape[:2], np.int32)
         for info in infos:

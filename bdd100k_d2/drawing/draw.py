@@ -78,14 +78,14 @@ def overlay_mask(
 ) -> np.ndarray:
     """Lays the colours of the class ids of a mask, (H, W) uint8, over an image; ``opacity`` of 1 hides it.
 
-    Pixels of a class whose colour is None, or with an id beyond ``colors`` (255, the ignored ones), stay as they are.
+    Pixels of a class whose colour is None, of an id beyond ``colors``, and the ignored ones, 255, stay as they are.
     """
     check_image(image)
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
         raise ValueError(f"expected a uint8 mask of shape {image.shape[:2]}, not {mask.dtype} {mask.shape}")
     table = np.zeros((256, 1, 3), dtype=np.uint8)
     painted = np.zeros(256, dtype=np.uint8)
-    for index, color in enumerate(colors):
+    for index, color in enumerate(colors[:255]):
         if color is not None:
             table[index], painted[index] = color, 255
     colored = cv2.applyColorMap(mask, table)

@@ -1,4 +1,4 @@
-"""Objects and classes of pixels on an image, by names and colours of a task.
+"""Objects and classes of pixels on an image, by names and colours of a task or a data set.
 
 It is the one way in which predictions, ground truth and training samples are drawn. Images, colours, what is returned
 and what is raised are as in :mod:`.draw`. Of Detectron2 it knows the metadata of a data set, and imports nothing.
@@ -6,12 +6,13 @@ and what is raised are as in :mod:`.draw`. Of Detectron2 it knows the metadata o
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from ..tasks import TASKS
+from ..data.dataset_task import categories_of
+from ..tasks import Task
 from .draw import Box, Color, box_areas, draw_boxes, luminance, overlay_mask
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def visible_classes(names: Sequence[str], colors: Sequence[Color]) -> Classes:
     return Classes(tuple(names), tuple(kept))
 
 
-def classes_of_task(task: str) -> Classes:
-    """The classes of a task of BDD100K."""
-    return visible_classes(TASKS[task].names, TASKS[task].colors)
+def classes_of_task(task: Task) -> Classes:
+    """The classes of a task, BDD100K's or own ones."""
+    return visible_classes(task.names, task.colors)
 
 
 def stack_masks(masks: np.ndarray, corners: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
@@ -91,7 +92,9 @@ def draw_objects(image: np.ndarray, objects: Objects, classes: Classes) -> np.nd
     count = len(objects.classes)
     ignored = np.zeros(count, bool) if objects.ignored is None else objects.ignored
     if objects.owners is not None:
-        table = np.append(_NOTHING, np.where(ignored, _NOTHING, objects.classes)).astype(np.uint8)
+        # A byte has no place for more classes; of the others the box is drawn alone.
+        unpainted = ignored | (objects.classes >= _NOTHING)
+        table = np.append(_NOTHING, np.where(unpainted, _NOTHING, objects.classes)).astype(np.uint8)
         image = draw_classes(image, _look_up(table, objects.owners), classes, objects.owners)
     scores = [None] * count if objects.scores is None else objects.scores.tolist()
     boxes = [
@@ -183,7 +186,7 @@ def _outline(painted: np.ndarray, regions: np.ndarray, ids: np.ndarray, classes:
     columns, rows = edges.reshape(-1, 2).T
     table = np.zeros((256, 3), np.uint8)
     known = np.zeros(256, bool)
-    for k, color in enumerate(classes.colors):
+    for k, color in enumerate(classes.colors[:_NOTHING]):
         if color is not None:
             table[k], known[k] = edge_color(color), True
     of_edge = ids[rows, columns]
@@ -192,13 +195,18 @@ def _outline(painted: np.ndarray, regions: np.ndarray, ids: np.ndarray, classes:
 
 
 def thing_classes(metadata: "Metadata") -> Classes:
-    """The classes of objects."""
-    return visible_classes(metadata.thing_classes, metadata.thing_colors)
+    """The classes of objects; a data set without ``thing_colors`` has those of `own_categories`."""
+    return _classes_of(metadata, "thing")
 
 
 def stuff_classes(metadata: "Metadata") -> Classes:
-    """The classes of pixels."""
-    return visible_classes(metadata.stuff_classes, metadata.stuff_colors)
+    """The classes of pixels; a data set without ``stuff_colors`` has those of `own_categories`."""
+    return _classes_of(metadata, "stuff")
+
+
+def _classes_of(metadata: "Metadata", kind: Literal["thing", "stuff"]) -> Classes:
+    categories = categories_of(metadata, kind)
+    return visible_classes([one.name for one in categories], [one.color for one in categories])
 
 
 def panoptic_classes(metadata: "Metadata") -> Classes:

@@ -19,8 +19,8 @@ from detectron2.utils.logger import setup_logger
 
 from ..atomic import check_writable, write_atomic
 from ..config import load_config
+from ..data.own_dataset import register_config_datasets
 from ..data.register import known_names, register_once
-from ..data.slices import register_config_slices
 from ..errors import ConfigError, LostProcessError, OutputError
 from ..evaluation.evaluators import results_folder
 from ..lock import locked
@@ -49,7 +49,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     register_once()
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
-    register_config_slices(cfg)
+    register_config_datasets(cfg)
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in DatasetCatalog.list():
             raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")

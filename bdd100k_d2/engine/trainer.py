@@ -23,16 +23,17 @@ from ..checkpoint.saving import TrainingCheckpointer
 from ..config import with_keys
 from ..data.loader import TrainLoader, build_train_loader, num_workers
 from ..data.mapper import BDD100KDatasetMapper
-from ..data.randomness import Purpose, seed_generators
+from ..data.randomness import Purpose, given_back, seed_generators
 from ..data.workers import lost_workers_explained
 from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.norms import adapt_sync_norms
+from .class_agreement import check_classes, check_evaluators
 from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
 from .hooks.finite import NonFiniteGuard
-from .hooks.prediction_images import PredictionImages, has_known_colors
+from .hooks.prediction_images import PredictionImages
 from .hooks.record import RunRecord
 from .hooks.stopping import EarlyStopping, StopTraining
 from .hooks.termination import Termination
@@ -40,6 +41,7 @@ from .hooks.val_loss import ValidationLoss
 from .hooks.writers import WriteEvents, build_writers, shows_images
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
+from .refused_keys import refuse_ignored_keys
 from .resumed_state import check_loss_scale, check_numbers, check_optimizer, place_in_schedule
 from .solver import build_optimizer, build_schedule, scale_to_processes
 
@@ -50,7 +52,8 @@ class Trainer(DefaultTrainer):
     """A `DefaultTrainer` that trains and scores BDD100K's tasks from a config, scaled to the processes there are.
 
     What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
-    the seed and k, so that a run that was stopped and resumed is the run that was not.
+    the seed and k, so that a run that was stopped and resumed is the run that was not. The global generators, which it
+    seeds for that, are given back: what a script draws before, between and after trainings does not depend on them.
 
     Attributes:
         last_batch: the model's input in the last step; None before the first.
@@ -60,31 +63,36 @@ class Trainer(DefaultTrainer):
     last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
+        check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
+        # A trainer of users' own may have evaluators of its own.
+        if type(self).build_evaluator is Trainer.build_evaluator:
+            check_evaluators(cfg.DATASETS.TEST)
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
         if self._seed_is_drawn:
             cfg = with_keys(cfg, "SEED", int(comm.shared_random_seed()))
         self.seed: int = cfg.SEED
-        seed_generators(self.seed, Purpose.INITIAL_VALUES)
-        # `DefaultTrainer`'s constructor cannot train in several processes on the CPU; this is what it builds.
-        TrainerBase.__init__(self)
-        if not logging.getLogger("detectron2").isEnabledFor(logging.INFO):
-            setup_logger()
-        model = self.build_model(cfg)
-        optimizer = self.build_optimizer(cfg, model)
-        loader = self.build_train_loader(cfg)
-        in_bfloat16 = is_in_bfloat16(cfg)
-        self._bfloat16 = BFloat16Training(model) if in_bfloat16 else None
-        model = parallel_model(cfg, model)
-        scales_losses = cfg.SOLVER.AMP.ENABLED and not in_bfloat16
-        self._trainer = (AMPTrainer if scales_losses else SimpleTrainer)(model, loader, optimizer)
-        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-        keep = cfg.SOLVER.CHECKPOINT_KEEP
-        self.checkpointer = TrainingCheckpointer(model, cfg.OUTPUT_DIR, keep=keep, trainer=weakref.proxy(self))
-        self.start_iter = 0
-        self.max_iter = cfg.SOLVER.MAX_ITER
-        self.cfg = cfg
-        self.register_hooks(self.build_hooks())
+        with given_back(gpus=True):
+            seed_generators(self.seed, Purpose.INITIAL_VALUES)
+            # `DefaultTrainer`'s constructor cannot train in several processes on the CPU; this is what it builds.
+            TrainerBase.__init__(self)
+            if not logging.getLogger("detectron2").isEnabledFor(logging.INFO):
+                setup_logger()
+            model = self.build_model(cfg)
+            optimizer = self.build_optimizer(cfg, model)
+            loader = self.build_train_loader(cfg)
+            in_bfloat16 = is_in_bfloat16(cfg)
+            self._bfloat16 = BFloat16Training(model) if in_bfloat16 else None
+            model = parallel_model(cfg, model)
+            scales_losses = cfg.SOLVER.AMP.ENABLED and not in_bfloat16
+            self._trainer = (AMPTrainer if scales_losses else SimpleTrainer)(model, loader, optimizer)
+            self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+            keep = cfg.SOLVER.CHECKPOINT_KEEP
+            self.checkpointer = TrainingCheckpointer(model, cfg.OUTPUT_DIR, keep=keep, trainer=weakref.proxy(self))
+            self.start_iter = 0
+            self.max_iter = cfg.SOLVER.MAX_ITER
+            self.cfg = cfg
+            self.register_hooks([*self.build_hooks(), Termination(self.checkpointer)])
         logger.info("The run's seed is %d%s.", self.seed, ", drawn because SEED is -1" if self._seed_is_drawn else "")
 
     # What the config names, under Detectron2's names.
@@ -95,7 +103,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`."""
+        """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`.
+
+        Training and evaluation begin here: raises `ConfigError` for a key that would be ignored. A subclass that has
+        Detectron2's ``test_with_TTA`` does what ``TEST.AUG`` asks for.
+        """
+        refuse_ignored_keys(cfg, but=("TEST.AUG.ENABLED",) if hasattr(cls, "test_with_TTA") else ())
         model = super().build_model(cfg)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
@@ -113,7 +126,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> dict[str, Any]:
-        """Detectron2's evaluation of the model of the first process, which is the one that is saved."""
+        """Detectron2's evaluation of the model of the first process, which is the one that is saved.
+
+        Raises:
+            ConfigError: the model and the test sets have other classes, see `check_classes`.
+        """
+        check_classes(cfg, (), cfg.DATASETS.TEST)
         share_buffers(model)
         return super().test(cfg, model, evaluators)
 
@@ -137,9 +155,8 @@ class Trainer(DefaultTrainer):
     def build_hooks(self) -> list[HookBase]:
         """Detectron2's hooks in Detectron2's order, and between them those that the config asks for.
 
-        What guards the weights comes before what saves them; what judges an evaluation, after it; the writers follow,
-        so that they write what the others measured, and last is what ends the training at a signal. Raises
-        `ConfigError` if a hook cannot work with its keys.
+        What guards the weights comes before what saves them; what judges an evaluation, after it; the writers are last,
+        so that they write what the others measured. Raises `ConfigError` if a hook cannot work with its keys.
         """
         cfg, checkpointer, model = self.cfg, self.checkpointer, unwrapped(self.model)
         test, folder = cfg.TEST, Path(cfg.OUTPUT_DIR)
@@ -162,15 +179,13 @@ class Trainer(DefaultTrainer):
         if cfg.SOLVER.BEST_METRIC and comm.is_main_process():
             best = (cfg.SOLVER.BEST_METRIC, cfg.SOLVER.BEST_MODE)
             built.append(BestCheckpointer(test.EVAL_PERIOD, checkpointer, *best))
-        if test.NUM_PICTURES > 0 and has_known_colors(cfg) and shows_images(cfg):
+        if test.NUM_PICTURES > 0 and cfg.DATASETS.TEST and shows_images(cfg):
             built.append(PeriodicEvaluation(test.EVAL_PERIOD, PredictionImages(cfg, model)))
         if test.EARLY_STOPPING.METRIC:
             built.append(EarlyStopping(cfg, checkpointer))
         periods = (test.EVAL_PERIOD, test.VAL_LOSS.PERIOD)
         built.append(MissedEvaluation(built[before:], periods, folder, checkpointer))
-        if comm.is_main_process():
-            built.append(WriteEvents([], period=20))
-        return [*built, Termination(checkpointer)]
+        return [*built, WriteEvents([], period=20)]
 
     def _evaluate(self, average: WeightAverage | None) -> dict[str, Any]:
         """The scores of the weights, and of their average as ``ema``, with its files in ``OUTPUT_DIR/ema``."""
@@ -181,6 +196,14 @@ class Trainer(DefaultTrainer):
                 results = {**results, "ema": self.test(cfg, self.model)}
         self._last_eval_results = results
         return results
+
+    def before_train(self) -> None:
+        """Lets all hooks, also those that were registered since, begin: the writers as the last but what ends the run.
+
+        What a user's hook measures is so written in its iteration, and saved before a signal ends the training.
+        """
+        self._hooks.sort(key=lambda hook: (isinstance(hook, Termination), isinstance(hook, hooks.PeriodicWriter)))
+        super().before_train()
 
     def build_writers(self) -> list[EventWriter]:
         """Where the training is logged to; called when it starts, in the main process."""
@@ -198,7 +221,7 @@ class Trainer(DefaultTrainer):
             SystemExit: SIGTERM or SIGINT came, and the run was saved.
         """
         try:
-            with disk_errors_explained(self.cfg.OUTPUT_DIR), lost_workers_explained():
+            with given_back(gpus=True), disk_errors_explained(self.cfg.OUTPUT_DIR), lost_workers_explained():
                 return super().train()
         except StopTraining:
             if self.cfg.TEST.EXPECTED_RESULTS and comm.is_main_process():

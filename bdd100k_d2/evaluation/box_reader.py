@@ -21,7 +21,9 @@ from ..data.splitter import read_part, split_frames
 from ..data.unlabelled import check_unlabelled
 from ..errors import DataError
 from ..parallel import submit, working_processes
+from ..tasks import TASKS, Task
 from .boxes import Boxes, join_boxes, predicted_boxes
+from .own_classes import leave_out_others
 
 # Below this size in bytes a second process costs more than it saves.
 _LARGE = 20_000_000
@@ -52,12 +54,13 @@ class CommonMemory:
 
 @contextmanager
 def reading_boxes(
-    path: str | os.PathLike[str], processes: int = 1, image_ids: Path | None = None
+    path: str | os.PathLike[str], processes: int = 1, image_ids: Path | None = None, task: Task = TASKS["det"]
 ) -> Iterator[Callable[[], Boxes]]:
     """Begins to read predictions from a label file of any vintage, a folder of them, or a list of COCO results.
 
     A large Scalabel list is read by up to ``processes`` and in parts, so that its records never stand in memory
-    together, and the caller can do something else meanwhile. ``image_ids`` are those of results.
+    together, and the caller can do something else meanwhile. ``image_ids`` are those of results. Boxes of other classes
+    than the own ones of a ``task`` are left out.
 
     Yields:
         A function that waits for the boxes and returns them. It raises DataError: an unreadable file, a frame that
@@ -66,13 +69,15 @@ def reading_boxes(
     path = Path(path)
     large = path.is_file() and path.stat().st_size > _LARGE and os.access(path, os.R_OK) and not is_results(path)
     parts = split_frames(path, _PART) if large else []
-    with _reading_parts(path, parts, processes) as read_parts:
+    with _reading_parts(path, parts, processes, task) as read_parts:
 
         def boxes() -> Boxes:
             joined = _joined(read_parts(), path)
             if joined is None or image_ids is not None or not _is_sound(joined):
                 # Any other format, and every kind of bad file, of which the general reader says what is wrong.
-                return predicted_boxes(read_predictions(path, image_ids), path)
+                frames = read_predictions(path, image_ids)
+                others = leave_out_others(frames, task)
+                return predicted_boxes(frames, path, task)._replace(other_classes=others)
             return joined
 
         yield boxes
@@ -102,29 +107,30 @@ def _is_sound(boxes: Boxes) -> bool:
 
 @contextmanager
 def _reading_parts(
-    path: Path, parts: Sequence[tuple[int, int]], processes: int
+    path: Path, parts: Sequence[tuple[int, int]], processes: int, task: Task
 ) -> Iterator[Callable[[], list[Boxes | None]]]:
     """Begins to read parts of a file, if there are several processes for it; yields a function that waits for them."""
     if processes < 2 or len(parts) < 2 or not CAN_FORK:
-        yield lambda: [_read_part(path, *part) for part in parts]
+        yield lambda: [_read_part(path, *part, task) for part in parts]
         return
     common = CommonMemory(path.stat().st_size)
     with working_processes(min(processes, len(parts)), _begin_process, common, method="fork") as pool:
-        pending = [submit(pool, _leave_part, path, *part) for part in parts]
+        pending = [submit(pool, _leave_part, path, *part, task) for part in parts]
         yield lambda: [
             left and _take_part(common, start, *left)
             for (start, _), left in zip(parts, (part.result() for part in pending), strict=True)
         ]
 
 
-def _read_part(path: Path, start: int, end: int) -> Boxes | None:
+def _read_part(path: Path, start: int, end: int, task: Task) -> Boxes | None:
     """The frames in a part of a list; None if they are not frames, or bad ones."""
     try:
         with without_collection():
             content = read_part(path, start, end)
             frames = decode_frames(content)
             check_unlabelled(frames, content, path)
-            return predicted_boxes(frames)
+            others = leave_out_others(frames, task)
+            return predicted_boxes(frames, task=task)._replace(other_classes=others)
     except (OSError, *JSON_ERRORS, DataError):
         return None
 
@@ -138,18 +144,18 @@ def _begin_process(common: CommonMemory) -> None:
     _common = common
 
 
-_Left = tuple[list[str], int, int, Mapping[str, tuple[int, int]]]
+_Left = tuple[list[str], int, int, Mapping[str, tuple[int, int]], Mapping[str, int]]
 
 
-def _leave_part(path: Path, start: int, end: int) -> _Left | None:
+def _leave_part(path: Path, start: int, end: int, task: Task) -> _Left | None:
     """Leaves the boxes of a part in the memory in common; returns what else `_take_part` needs, None for a bad part."""
-    boxes = _read_part(path, start, end)
+    boxes = _read_part(path, start, end, task)
     if boxes is None:
         return None
     left = _common.boxes(start, len(boxes.frame))
     for name in ("frame", "category", "corners", "score"):
         left[name] = getattr(boxes, name)
-    return boxes.names, len(boxes.frame), boxes.without_box, boxes.sizes
+    return boxes.names, len(boxes.frame), boxes.without_box, boxes.sizes, boxes.other_classes
 
 
 def _take_part(
@@ -159,7 +165,9 @@ def _take_part(
     count: int,
     without_box: int,
     sizes: Mapping[str, tuple[int, int]],
+    other_classes: Mapping[str, int],
 ) -> Boxes:
     """What `_leave_part` has left; the columns are in the memory in common."""
     left = common.boxes(start, count)
-    return Boxes(names, left["frame"], left["category"], left["corners"], left["score"], without_box, sizes)
+    frame, category, corners, score = (left[name] for name in ("frame", "category", "corners", "score"))
+    return Boxes(names, frame, category, corners, score, without_box, sizes, other_classes)

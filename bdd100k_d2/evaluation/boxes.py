@@ -1,19 +1,18 @@
 """Frames of labels -> columns of boxes, the form in which detections are scored."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from ..data.categories import DET_CLASSES, det_class
 from ..data.labels import Box2D, Frame, Label, LabelAttributes
 from ..errors import DataError, shown
+from ..tasks import TASKS, Task
 from .metrics.detection import Detections, GroundTruth
 
-_CLASS: dict[str | None, int] = {name: known.index for name, known in DET_CLASSES.items()}
-_IGNORED: dict[str | None, bool] = {name: known.ignored for name, known in DET_CLASSES.items()}
 _NO_ATTRIBUTES = LabelAttributes()
 _LARGEST_CORNER = 1e100
 _FLAG = {True: 1, False: 0, None: -1}
@@ -30,6 +29,7 @@ class Boxes(NamedTuple):
         score: (N,) float64, NaN for a box without one.
         without_box: the number of labels that have no box, and so are not here.
         sizes: (height, width) in pixels of the frames that state it, by name.
+        other_classes: the number of labels of other classes than the own ones of a task, by category.
     """
 
     names: list[str]
@@ -39,6 +39,7 @@ class Boxes(NamedTuple):
     score: np.ndarray
     without_box: int = 0
     sizes: Mapping[str, tuple[int, int]] = {}
+    other_classes: Mapping[str, int] = {}
 
     @property
     def xywh(self) -> np.ndarray:
@@ -69,6 +70,7 @@ class Boxes(NamedTuple):
             self.score[by_place],
             self.without_box,
             self.sizes,
+            self.other_classes,
         )
 
     def detections(self, names: Sequence[str]) -> Detections:
@@ -94,7 +96,10 @@ class LabelFlags(NamedTuple):
 
 
 def ground_truth_columns(
-    frames: Sequence[Frame], names: Sequence[str], source: str | os.PathLike[str] = "ground truth"
+    frames: Sequence[Frame],
+    names: Sequence[str],
+    source: str | os.PathLike[str] = "ground truth",
+    task: Task = TASKS["det"],
 ) -> tuple[GroundTruth, LabelFlags]:
     """Columns of the ground truth; a frame's index is its place in ``names``, sorted, as the toolkit orders them.
 
@@ -102,10 +107,11 @@ def ground_truth_columns(
         DataError: an unknown category.
     """
     labels = _boxed(frames)
-    boxes = _columns(frames, labels, np.full(len(labels), np.nan), source)
+    boxes = _columns(frames, labels, np.full(len(labels), np.nan), source, task)
     attributes = [label.attributes or _NO_ATTRIBUTES for label in labels]
+    ignored: dict[str | None, bool] = {name: known.ignored for name, known in task.label_classes.items()}
     flags = LabelFlags(
-        np.array([_IGNORED[label.category] for label in labels], np.bool_)
+        np.array([ignored[label.category] for label in labels], np.bool_)
         | np.array([bool(one.crowd or one.ignored) for one in attributes], np.bool_),
         np.array([_FLAG[one.occluded] for one in attributes], np.int8),
         np.array([_FLAG[one.truncated] for one in attributes], np.int8),
@@ -113,14 +119,16 @@ def ground_truth_columns(
     return GroundTruth(boxes.places(names), boxes.category, boxes.xywh, flags.crowd), flags
 
 
-def predicted_boxes(frames: Sequence[Frame], source: str | os.PathLike[str] = "predictions") -> Boxes:
+def predicted_boxes(
+    frames: Sequence[Frame], source: str | os.PathLike[str] = "predictions", task: Task = TASKS["det"]
+) -> Boxes:
     """Columns of predictions.
 
     Raises:
         DataError: an unknown category, or a box without a score; the message names the frame.
     """
     labels = _boxed(frames)
-    boxes = _columns(frames, labels, np.array([label.score for label in labels], np.float64), source)
+    boxes = _columns(frames, labels, np.array([label.score for label in labels], np.float64), source, task)
     missing = np.flatnonzero(np.isnan(boxes.score))
     if len(missing):
         label = labels[missing[0]]
@@ -135,7 +143,7 @@ def predicted_boxes(frames: Sequence[Frame], source: str | os.PathLike[str] = "p
 def join_boxes(parts: Sequence[Boxes]) -> Boxes:
     """The boxes of all parts, one after the other."""
     if not parts:
-        return _columns([], [], np.empty(0), "")
+        return _columns([], [], np.empty(0), "", TASKS["det"])
     starts = np.cumsum([0, *(len(part.names) for part in parts[:-1])])
     return Boxes(
         [name for part in parts for name in part.names],
@@ -145,6 +153,7 @@ def join_boxes(parts: Sequence[Boxes]) -> Boxes:
         np.concatenate([part.score for part in parts]),
         sum(part.without_box for part in parts),
         {name: size for part in parts for name, size in part.sizes.items()},
+        sum((Counter(part.other_classes) for part in parts), Counter[str]()),
     )
 
 
@@ -158,7 +167,7 @@ def _boxed(frames: Sequence[Frame]) -> list[Label]:
 
 
 def _columns(
-    frames: Sequence[Frame], labels: Sequence[Label], score: np.ndarray, source: str | os.PathLike[str]
+    frames: Sequence[Frame], labels: Sequence[Label], score: np.ndarray, source: str | os.PathLike[str], task: Task
 ) -> Boxes:
     """Columns of ``labels``, which are those of ``frames`` that have a box, in order, and their ``score`` (N,)."""
     counts = [len(frame.labels or ()) for frame in frames]
@@ -166,16 +175,12 @@ def _columns(
     if without_box:
         counts = [sum(label.box2d is not None for label in frame.labels or ()) for frame in frames]
     places = np.repeat(np.arange(len(frames)), counts)
+    classes: dict[str | None, int] = {name: known.index for name, known in task.label_classes.items()}
     try:
-        category = [_CLASS[label.category] for label in labels]
+        category = [classes[label.category] for label in labels]
     except KeyError:
-        i, label = next((i, label) for i, label in enumerate(labels) if label.category not in _CLASS)
-        try:
-            det_class(label.category)
-        except DataError as error:
-            raise DataError(
-                f"{source}: frame {shown(frames[places[i]].name)}, label {shown(label.id)}: {error}"
-            ) from None
+        i, label = next((i, label) for i, label in enumerate(labels) if label.category not in classes)
+        task.class_of(label.category, f"{source}: frame {shown(frames[places[i]].name)}, label {shown(label.id)}")
         raise
     corners = _corners([label.box2d for label in labels])  # type: ignore[misc]  # all of them have a box
     # Area and overlap of larger ones are no numbers.

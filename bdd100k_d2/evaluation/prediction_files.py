@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..atomic import atomic_path
-from ..data.bitmasks import FIRST_THING_ID, Bitmask, encode_bitmask
+from ..data.bitmasks import Bitmask, encode_bitmask
 from ..data.folders import files_below
 from ..data.image_names import image_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.png import save_png
 from ..data.score_file import ScoredFrame, ScoredInstance
 from ..errors import DataError
-from ..tasks import TASKS
+from ..tasks import TASKS, Task
 from .boxes import Boxes
 
 if TYPE_CHECKING:
-    from detectron2.data import Metadata
     from detectron2.structures import Instances
 
 
@@ -82,32 +81,47 @@ def scored_frame(name: str, scores: np.ndarray) -> ScoredFrame:
     return ScoredFrame(name, [ScoredInstance(i, score) for i, score in enumerate(scores.tolist(), start=1)])
 
 
-def segment_classes(infos: Iterable[Mapping[str, Any]], metadata: "Metadata") -> dict[int, int]:
-    """The index into the class names of pan_seg of each segment, by its id.
+def segment_classes(infos: Iterable[Mapping[str, Any]], task: Task) -> dict[int, int]:
+    """The index into the class names of the ``task``, stuff before things, of each segment, by its id.
 
-    ``infos`` are those of Detectron2's ``panoptic_seg``, whose ``category_id`` counts things and stuff apart.
+    ``infos`` are those of Detectron2's ``panoptic_seg``, whose ``category_id`` counts things and stuff apart; stuff 0
+    stands for all things. KeyError for a class that the task has not.
     """
-    category_ids = {
-        True: {k: i for i, k in metadata.thing_dataset_id_to_contiguous_id.items()},
-        False: {k: i for i, k in metadata.stuff_dataset_id_to_contiguous_id.items()},
-    }
-    return {info["id"]: category_ids[bool(info["isthing"])][info["category_id"]] - 1 for info in infos}
+    things, stuff = ([k for k, one in enumerate(task.categories) if one.is_thing is wanted] for wanted in (True, False))
+    indices = {True: dict(enumerate(things)), False: dict(enumerate(stuff, 1))}
+    return {info["id"]: indices[bool(info["isthing"])][info["category_id"]] for info in infos}
 
 
-def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int]) -> np.ndarray:
+def wrong_classes(task: Task, found: Any) -> str | None:  # noqa: ANN401, instances, logits, or the segments' pair
+    """What of a model's output for a frame cannot be of the classes of ``task``; None if all can."""
+    if task.form == "masks":
+        return None if len(found) == task.num_classes else f"{len(found)} classes"
+    if task.has_scores:
+        classes = found.pred_classes.tolist()
+        wrong = next((k for k in classes if not 0 <= k < task.num_classes), None)
+        return None if wrong is None else f"class {wrong} (counted from 0)"
+    try:
+        segment_classes(found[1], task)
+    except KeyError as error:
+        return f"class {error}"
+    return None
+
+
+def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Task = TASKS["pan_seg"]) -> np.ndarray:
     """The bitmask, (H, W, 4) uint8 pixels, of ``segments`` (H, W) int, as Detectron2's ``panoptic_seg`` has them.
 
-    All segments of a stuff class are one, whose annotation id is the category id; things have ids from `FIRST_THING_ID`
-    on, in the order of ``classes``: the index into the names of pan_seg by segment. Other segments are background.
+    All segments of a stuff class are one, whose annotation id is the category id; the ids of things count on from those
+    of stuff, in the order of ``classes``: the index into the names of the ``task`` by segment. Other segments are
+    background.
 
     Raises:
         DataError: a class that does not exist, or too many things.
     """
-    categories = TASKS["pan_seg"].categories
+    categories = task.categories
     unknown = sorted({k for k in classes.values() if not 0 <= k < len(categories)})
     if unknown:
         raise DataError(f"segments of the classes {unknown}; pan_seg has the classes 0 to {len(categories) - 1}.")
-    ids, next_thing = [], FIRST_THING_ID
+    ids, next_thing = [], 1 + sum(not category.is_thing for category in categories)
     for k in classes.values():
         is_thing = categories[k].is_thing
         ids.append(next_thing if is_thing else k + 1)
@@ -121,7 +135,7 @@ def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int]) -> np.nda
 
 
 def write_mask(mask: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Writes uint8 class ids (H, W) as a grey PNG, or the pixels of a bitmask (H, W, 4) as RGBA, whole or not at all.
+    """Writes uint8 class ids (H, W) as a grey PNG, or (H, W, 3) or (H, W, 4) as RGB or RGBA, whole or not at all.
 
     Raises:
         OutputError: ``path`` cannot be written.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_atomic
-from ..tasks import TASKS
+from ..tasks import Task
 from .metrics.segmentation import SegmentationScores, segmentation_scores, without_background
 
 ToolkitScores = dict[str, Any]
@@ -42,7 +42,7 @@ def official_detection(scores: Mapping[str, np.ndarray], names: Sequence[str]) -
     }
 
 
-def official_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
+def official_segmentation(task: Task, matrix: np.ndarray) -> ToolkitScores:
     """The official form of the scores of a task of masks; "Acc" is the precision, as in the toolkit.
 
     The task's class ``unscored`` is left out, as the background of drivable. ``matrix`` (K, K + 1) is of all classes,
@@ -57,24 +57,23 @@ def official_segmentation(task: str, matrix: np.ndarray) -> ToolkitScores:
     }
 
 
-def extra_segmentation_metrics(task: str, matrix: np.ndarray) -> ToolkitScores:
+def extra_segmentation_metrics(task: Task, matrix: np.ndarray) -> ToolkitScores:
     """Scores that the toolkit does not have: "Recall", and for drivable "IoU-strict" over all three classes.
 
     Painting the background as drivable costs nothing officially. Arguments as of :func:`official_segmentation`.
     """
     scores, names = _scored(task, matrix)
     extra = {"Recall": _with_average(names, scores, scores.recall)}
-    if TASKS[task].unscored is not None:
+    if task.unscored is not None:
         strict = segmentation_scores(matrix)
-        extra["IoU-strict"] = _with_average(TASKS[task].names, strict, strict.iou)
+        extra["IoU-strict"] = _with_average(task.names, strict, strict.iou)
     return extra
 
 
-def _scored(task: str, matrix: np.ndarray) -> tuple[SegmentationScores, list[str]]:
+def _scored(task: Task, matrix: np.ndarray) -> tuple[SegmentationScores, list[str]]:
     """The official scores of a matrix of all classes, and the names of the scored ones."""
-    unscored = TASKS[task].unscored
-    names = [name for i, name in enumerate(TASKS[task].names) if i != unscored]
-    return segmentation_scores(without_background(matrix, unscored)), names
+    names = [name for i, name in enumerate(task.names) if i != task.unscored]
+    return segmentation_scores(without_background(matrix, task.unscored)), names
 
 
 def _with_average(names: Sequence[str], scores: SegmentationScores, values: np.ndarray) -> list[dict[str, float]]:

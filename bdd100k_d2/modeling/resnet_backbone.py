@@ -8,6 +8,7 @@ from fvcore.nn import weight_init
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
+from ..config import with_our_keys
 from ..errors import ConfigError
 from .norms import FixedStatisticsBatchNorm2d
 
@@ -74,7 +75,7 @@ def build_bdd100k_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> F
 @BACKBONE_REGISTRY.register()
 def build_bdd100k_retinanet_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """Builds Detectron2's FPN with P3 to P7 over a ResNet with the package's keys."""
-    resnet, fpn = _build_resnet(cfg, input_shape), cfg.MODEL.FPN
+    resnet, fpn = _build_resnet(cfg, input_shape), with_our_keys(cfg).MODEL.FPN
     last_levels = LastLevelP6P7 if fpn.RELU_BEFORE_P7 else LinearP6P7
     top_block = last_levels(resnet.output_shape()["res5"].channels, fpn.OUT_CHANNELS)
     return FPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, top_block, fpn.FUSE_TYPE)
@@ -88,6 +89,7 @@ def build_resnet_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> 
 
 
 def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
+    cfg = with_our_keys(cfg)
     resnet = build_resnet_backbone(cfg, input_shape)
     if cfg.MODEL.RESNETS.DEEP_STEM:
         resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)

@@ -10,12 +10,17 @@ from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
+from ..config import with_our_keys
 from .recipe import build_box2box_transform, starts_as_vis4d
 
 
 @ROI_HEADS_REGISTRY.register()
 class BDD100KROIHeads(StandardROIHeads):
     """Detectron2's `StandardROIHeads`; with the package's keys at their defaults it equals its parent."""
+
+    # As Detectron2 annotates its own for scripting, so that heads that are not there are not compiled.
+    mask_on: torch.jit.Final[bool]  # type: ignore[misc]  # the parent sets it
+    keypoint_on: torch.jit.Final[bool]  # type: ignore[misc]
 
     @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
@@ -42,7 +47,7 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
-        arguments["average_logits"] = cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
+        arguments["average_logits"] = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
         return arguments
 
     @classmethod

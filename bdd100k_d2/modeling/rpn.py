@@ -11,6 +11,7 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from ..config import with_our_keys
 from .recipe import build_box2box_transform
 
 
@@ -50,7 +51,7 @@ class BDD100KRPN(RPN):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
-        rpn = cfg.MODEL.RPN
+        rpn = with_our_keys(cfg).MODEL.RPN
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         arguments["allowed_border"] = rpn.ALLOWED_BORDER
         arguments["average_over_sampled"] = rpn.AVERAGE_OVER_SAMPLED

@@ -13,6 +13,7 @@ from detectron2.structures import ImageList
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
+from ..config import with_our_keys
 from .recipe import starts_as_vis4d
 
 
@@ -42,7 +43,7 @@ class SemanticFPN(SemanticSegmentor):
         results = []
         for result, inputs, (height, width) in zip(logits, batched_inputs, images.image_sizes, strict=True):
             size = (inputs.get("height", height), inputs.get("width", width))
-            if size == (height, width):
+            if size == (height, width) and not _is_traced():
                 result = result[:, :height, :width]
             else:
                 result = sem_seg_postprocess(result, (height, width), *size)
@@ -83,9 +84,10 @@ class SemanticFPNHead(SemSegFPNHead):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg.MODEL.SEM_SEG_HEAD``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
-        arguments["dropout"] = cfg.MODEL.SEM_SEG_HEAD.DROPOUT
+        keys = with_our_keys(cfg).MODEL.SEM_SEG_HEAD
+        arguments["dropout"] = keys.DROPOUT
         arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
-        arguments["average_over_ignored"] = cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED
+        arguments["average_over_ignored"] = keys.AVERAGE_OVER_IGNORED
         return arguments
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
@@ -94,7 +96,7 @@ class SemanticFPNHead(SemSegFPNHead):
         size = total.shape[-2:]
         for name, head in zip(self.in_features[1:], self.scale_heads[1:], strict=True):
             branch = head(features[name])
-            if branch.shape[-2:] != size:
+            if branch.shape[-2:] != size or _is_traced():
                 branch = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
             total = total + branch
         logits: Tensor = self.predictor(self.dropout(total))
@@ -110,3 +112,8 @@ class SemanticFPNHead(SemSegFPNHead):
         loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=self.ignore_value)
         pixels = targets.numel() if self.average_over_ignored else (targets != self.ignore_value).sum()
         return {"loss_sem_seg": self.loss_weight * loss / torch.as_tensor(pixels, device=loss.device).clamp(min=1)}
+
+
+def _is_traced() -> bool:
+    """Whether the model is being traced: what has one size, and need not be resized, may have others when it runs."""
+    return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..config import with_our_keys
 from ..errors import ConfigError, did_you_mean
 from .resnet_backbone import AnySizeFPN
 
@@ -95,6 +96,7 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
         ConfigError: timm is not installed, has no such model, or the model is not what the config asks for.
     """
     timm = import_timm("MODEL.TIMM.NAME")
+    cfg = with_our_keys(cfg)
     name = cfg.MODEL.TIMM.NAME
     body = create_features(
         name,

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from detectron2.data import Metadata
 from detectron2.structures import Instances
 
 from ..data.bitmasks import decode_bitmask, encode_bitmask, read_bitmask
@@ -14,9 +13,15 @@ from ..data.categories import IGNORE_LABEL
 from ..data.masks import read_mask
 from ..drawing import overlay
 from ..drawing.legend import add_legend
-from ..errors import ConfigError, DataError
-from ..evaluation.prediction_files import instance_bitmask, object_columns, panoptic_bitmask, segment_classes
-from ..tasks import TASKS
+from ..errors import ConfigError, DataError, shown
+from ..evaluation.prediction_files import (
+    instance_bitmask,
+    object_columns,
+    panoptic_bitmask,
+    segment_classes,
+    wrong_classes,
+)
+from ..tasks import Task
 
 _ANEW = "It is of an earlier start: give --overwrite in place of --resume."
 
@@ -40,7 +45,7 @@ class FrameResult(NamedTuple):
     pixels: np.ndarray = np.empty((0, 0), np.uint8)
 
 
-def class_indices(task: str, names: Collection[str] | None) -> Wanted:
+def class_indices(task: Task, names: Collection[str] | None) -> Wanted:
     """The classes of a task by their names.
 
     Raises:
@@ -48,44 +53,49 @@ def class_indices(task: str, names: Collection[str] | None) -> Wanted:
     """
     if names is None:
         return None
-    known = TASKS[task].names
+    known = task.names
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ConfigError(f"--classes: {task} has no class {unknown[0]!r}; there are {', '.join(known)}.")
+        there = ", ".join(map(shown, known))
+        raise ConfigError(f"--classes: {task.name} has no class {shown(repr(unknown[0]))}; there are {there}.")
     return frozenset(map(known.index, names))
 
 
-def output_key(task: str, output: dict[str, Any]) -> str:
+def output_key(task: Task, output: dict[str, Any]) -> str:
     """The key of a model's output that has the result of ``task``.
 
     Raises:
-        ConfigError: the model gives no such result.
+        ConfigError: the model gives no such result, or one with classes that the task has not.
     """
-    record = TASKS[task]
-    key = "instances" if record.has_scores else "sem_seg" if record.form == "masks" else "panoptic_seg"
-    if key not in output or (record.has_scores and record.form != "boxes" and not output[key].has("pred_masks")):
+    key = "instances" if task.has_scores else "sem_seg" if task.form == "masks" else "panoptic_seg"
+    if key not in output or (task.has_scores and task.form != "boxes" and not output[key].has("pred_masks")):
         raise ConfigError(
-            f"DATASETS.TEST is of {task}, but the model gives {', '.join(output)}; take a config of {task}."
+            f"DATASETS.TEST is of {task.name}, but the model gives {', '.join(output)}; take a config of {task.name}."
+        )
+    wrong = wrong_classes(task, output[key])
+    if wrong is not None:
+        there = ", ".join(map(shown, task.names))
+        raise ConfigError(
+            f"the model gives {wrong}, but DATASETS.TEST begins with a set of {task.num_classes} classes: {there}; put "
+            "a set with the classes of the model there."
         )
     return key
 
 
-def result_of(
-    task: str, output: dict[str, Any], metadata: Metadata, min_score: float = 0.0, classes: Wanted = None
-) -> FrameResult:
+def result_of(task: Task, output: dict[str, Any], min_score: float = 0.0, classes: Wanted = None) -> FrameResult:
     """What the official files hold of a model's output, which is as Detectron2 gives it, at the frame's size.
 
     Objects of a lower score, and objects and segments of other classes, are left out; pixels of other classes in a mask
-    become `IGNORE_LABEL`. ``metadata`` is that of a data set of the task.
+    become `IGNORE_LABEL`.
 
     Raises:
-        ConfigError: the model gives no such result.
+        ConfigError: the model gives no such result, or classes that the task has not.
     """
-    record, found = TASKS[task], output[output_key(task, output)]
-    if record.has_scores:
-        return _objects(found, record.form == "bitmasks", min_score, classes)
-    if record.form == "bitmasks":
-        return _segments(found, metadata, classes)
+    found = output[output_key(task, output)]
+    if task.has_scores:
+        return _objects(found, task, min_score, classes)
+    if task.form == "bitmasks":
+        return _segments(found, task, classes)
     ids = found.argmax(dim=0).to("cpu", torch.uint8).numpy()
     if classes is not None:
         table = np.full(256, IGNORE_LABEL, np.uint8)
@@ -94,34 +104,33 @@ def result_of(
     return FrameResult(pixels=ids)
 
 
-def _objects(instances: Instances, with_masks: bool, min_score: float, wanted: Wanted) -> FrameResult:
+def _objects(instances: Instances, task: Task, min_score: float, wanted: Wanted) -> FrameResult:
     corners, classes, scores = object_columns(instances)
     kept = scores >= min_score
     if wanted is not None:
         kept &= np.isin(classes, list(wanted))
     order = np.flatnonzero(kept)
-    if not with_masks:
+    if task.form == "boxes":
         return FrameResult(corners[order], classes[order], scores[order])
     pixels, visible = instance_bitmask(instances.pred_masks.cpu().numpy()[order], scores[order], classes[order])
     order = order[visible]
     return FrameResult(corners[order], classes[order], scores[order], pixels)
 
 
-def _segments(found: tuple[torch.Tensor, list[dict[str, Any]]], metadata: Metadata, wanted: Wanted) -> FrameResult:
+def _segments(found: tuple[torch.Tensor, list[dict[str, Any]]], task: Task, wanted: Wanted) -> FrameResult:
     segments, infos = found
-    classes = segment_classes(infos, metadata)
-    classes = {segment: k for segment, k in classes.items() if wanted is None or k in wanted}
-    return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes))
+    classes = {i: k for i, k in segment_classes(infos, task).items() if wanted is None or k in wanted}
+    return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes, task))
 
 
-def read_pixels(task: str, path: Path) -> np.ndarray:
+def read_pixels(task: Task, path: Path) -> np.ndarray:
     """The ``pixels`` of a result that was written to ``path``.
 
     Raises:
         DataError: the file is missing or damaged.
     """
     try:
-        return read_mask(path) if TASKS[task].form == "masks" else encode_bitmask(read_bitmask(path))
+        return read_mask(path) if task.form == "masks" else encode_bitmask(read_bitmask(path))
     except DataError as error:
         raise DataError(f"{error} {_ANEW}") from error
 
@@ -130,7 +139,7 @@ def _size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
 
-def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: float = overlay.MIN_SCORE) -> np.ndarray:
+def draw_result(task: Task, image: np.ndarray, result: FrameResult, min_score: float = overlay.MIN_SCORE) -> np.ndarray:
     """Draws a result on its image, (H, W, 3) uint8, RGB, with a legend under it: (H + h, W, 3).
 
     Objects of a lower score are left out.
@@ -138,13 +147,13 @@ def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: fl
     Raises:
         DataError: a result that an earlier start has written is not of the image, or does not fit its scores.
     """
-    record, image, classes = TASKS[task], np.ascontiguousarray(image), overlay.classes_of_task(task)
-    if record.form != "boxes" and result.pixels.shape[:2] != image.shape[:2]:
+    image, classes = np.ascontiguousarray(image), overlay.classes_of_task(task)
+    if task.form != "boxes" and result.pixels.shape[:2] != image.shape[:2]:
         raise DataError(f"a result has {_size(result.pixels)} pixels, its frame {_size(image)}. {_ANEW}")
-    if record.has_scores:
+    if task.has_scores:
         shown = np.flatnonzero(result.scores >= min_score)
         owners = None
-        if record.form == "bitmasks":
+        if task.form == "bitmasks":
             place = np.zeros(len(result.scores) + 1, np.uint16)
             place[shown + 1] = np.arange(1, len(shown) + 1)
             bitmask = decode_bitmask(result.pixels, "the result")
@@ -153,7 +162,7 @@ def draw_result(task: str, image: np.ndarray, result: FrameResult, min_score: fl
             owners = place[bitmask.instances]
         objects = overlay.Objects(result.corners[shown], result.classes[shown], result.scores[shown], owners)
         drawn, present = overlay.draw_objects(image, objects, classes), objects.classes.tolist()
-    elif record.form == "bitmasks":
+    elif task.form == "bitmasks":
         bitmask = decode_bitmask(result.pixels, "the result")
         # Category 0 is "unlabeled".
         class_of = {segment: k - 1 for segment, k in enumerate(bitmask.categories.tolist(), start=1) if k}

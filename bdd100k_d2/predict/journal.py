@@ -17,17 +17,20 @@ from typing import NamedTuple
 import msgspec
 
 from ..atomic import atomic_path, output_errors, write_atomic
+from ..data.categories import Category
 from ..data.folders import RECORD_NAME
 from ..errors import ConfigError, DataError, OutputError, shown
 from ..inside import check_plain_name, inside
 from ..regular_file import check_regular_file
-from ..tasks import TASKS
+from ..tasks import TASKS, Task
 
 FILE_NAME = RECORD_NAME
 # In place of the descriptor of an open file.
 _CLOSED = -1
 # What a damaged line or a file that cannot be read raises.
 _DAMAGED = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Of red, green and blue.
+_MOST_LIGHT = 255
 # Of a line in bytes: a frame with 100,000 objects has less.
 _MOST_LINE_BYTES = 1 << 24
 
@@ -35,7 +38,7 @@ FileStamp = tuple[str, int, int]
 """What tells that an image is the same: its absolute path, its size in bytes and when it was changed, in ns."""
 
 
-class RunSettings(msgspec.Struct, frozen=True):
+class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user asked for and what the results follow from: the first line; a run goes on only with the same.
 
     Attributes:
@@ -44,7 +47,8 @@ class RunSettings(msgspec.Struct, frozen=True):
         config: a hash of it.
         weights: with their size and time, where they are a file.
         score_thr: objects from this score on; None writes all and draws those from 0.3 on.
-        classes: names; None for all.
+        classes: names of those that are wanted; None for all.
+        categories: the classes of the results; None, which older records mean too, for BDD100K's of the task.
     """
 
     task: str
@@ -57,6 +61,13 @@ class RunSettings(msgspec.Struct, frozen=True):
     overlay: bool
     batch_size: int
     amp: bool
+    categories: tuple[Category, ...] | None = None
+
+    @property
+    def task_with_classes(self) -> Task:
+        """The task with the classes of the results."""
+        task = TASKS[self.task]
+        return task if self.categories is None else task.with_classes(self.categories)
 
 
 class FrameLine(msgspec.Struct, omit_defaults=True):
@@ -91,6 +102,8 @@ def read_settings(path: Path) -> RunSettings:
             settings = msgspec.json.decode(file.readline(_MOST_LINE_BYTES), type=RunSettings)
         if settings.task not in TASKS:
             raise msgspec.ValidationError(f"there is no task {shown(settings.task)!r}")
+        if not all(0 <= one <= _MOST_LIGHT for category in settings.categories or () for one in category.color):
+            raise msgspec.ValidationError("a class has a colour that is none")
         if settings.video is not None:
             inside(path.parent, settings.video)
             if not settings.video.endswith(".mp4"):
@@ -106,7 +119,7 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
     Raises:
         DataError: the file is not the record of a run, or a line is none of a frame of the run's task.
     """
-    settings = read_settings(path)
+    task = read_settings(path).task_with_classes
     with path.open("rb") as file:
         start = len(file.readline(_MOST_LINE_BYTES))
         number = 1
@@ -116,14 +129,14 @@ def read_lines(path: Path) -> Iterator[tuple[FrameLine, Entry]]:
                 return
             try:
                 line = msgspec.json.decode(content, type=FrameLine)
-                _check(line, settings)
+                _check(line, task)
             except (*_DAMAGED, DataError) as error:
                 raise _no_record(path, number, error) from error
             yield line, Entry(line.size, start, len(content))
             start += len(content)
 
 
-def _check(line: FrameLine, settings: RunSettings) -> None:
+def _check(line: FrameLine, task: Task) -> None:
     """Raises ValidationError or DataError for what no run has written, and what would fail or lead elsewhere later."""
     check_plain_name(line.name, "name")
     if line.size is not None and min(line.size) < 1:
@@ -133,8 +146,19 @@ def _check(line: FrameLine, settings: RunSettings) -> None:
     corners, classes, scores = line.corners or [], line.classes or [], line.scores or []
     if not len(corners) == len(classes) == len(scores):
         raise msgspec.ValidationError(f"{len(corners)} boxes, {len(classes)} classes and {len(scores)} scores")
-    if not {*classes} <= {*range(TASKS[settings.task].num_classes)}:
-        raise msgspec.ValidationError(f"a class that {settings.task} has not")
+    if not {*classes} <= {*range(task.num_classes)}:
+        raise msgspec.ValidationError(f"a class that {task.name} has not")
+
+
+def _change(field: str, earlier: RunSettings, now: RunSettings) -> str:
+    if field == "config":
+        # Hashes would tell nobody anything.
+        return "another config"
+    if field == "categories":
+        before, after = (", ".join(settings.task_with_classes.names) for settings in (earlier, now))
+        same = "other colours of its classes"
+        return same if before == after else f"the classes {shown(before)}, now they are {shown(after)}"
+    return f"{field} {shown(repr(getattr(earlier, field)))}, now it is {shown(repr(getattr(now, field)))}"
 
 
 def _no_record(path: Path, line: int, error: Exception) -> DataError:
@@ -167,14 +191,12 @@ class Journal(AbstractContextManager["Journal"]):
             self._open()
 
     def _read(self) -> None:
-        earlier = msgspec.structs.asdict(read_settings(self.path))
-        for field, now in msgspec.structs.asdict(self.settings).items():
-            if earlier[field] != now:
-                # Hashes would tell nobody anything.
-                told = f"{field} {shown(repr(earlier[field]))}, now it is {shown(repr(now))}"
-                change = "another config" if field == "config" else told
-                remedy = "go on with the same, or start again with --overwrite or in another folder."
-                raise ConfigError(f"{self.path}: the run had {change}; {remedy}")
+        earlier = read_settings(self.path)
+        # The classes before the hash of the config, which is another one mostly too.
+        for field in dict.fromkeys(("task", "categories", *RunSettings.__struct_fields__)):
+            if getattr(earlier, field) != getattr(self.settings, field):
+                change, remedy = _change(field, earlier, self.settings), "go on with the same, or start again with"
+                raise ConfigError(f"{self.path}: the run had {change}; {remedy} --overwrite or in another folder.")
         with self.path.open("rb") as file:
             self._end = len(file.readline(_MOST_LINE_BYTES))
         others: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""The output folder of a run: where the files go, what an earlier run left there, and the official lists.
+"""The output folder of a run: where the files go, what an earlier run left there, and the lists of the results.
 
 What is removed is told by the record of the earlier run, and by nothing else.
 """
@@ -33,7 +33,7 @@ def frame_paths(folder: Path, settings: RunSettings, name: str) -> tuple[Path | 
 
 
 def check_output_folder(
-    folder: Path, task: str, source: InputImages | InputVideo, resume: bool, overwrite: bool
+    folder: Path, task: Task, source: InputImages | InputVideo, resume: bool, overwrite: bool
 ) -> None:
     """Makes ``folder``, and checks that a run may write into it.
 
@@ -55,7 +55,7 @@ def check_output_folder(
                 "replace them, or choose another output folder."
             )
         own = (TASKS[earlier.task].result_list, earlier.video)
-        foreign = [path for path in found if path.name in (TASKS[task].result_list, video) and path.name not in own]
+        foreign = [path for path in found if path.name in (task.result_list, video) and path.name not in own]
         if foreign:
             raise OutputError(
                 f"{foreign[0]} is there, but not of the run that {FILE_NAME} tells of; choose another output folder."
@@ -101,8 +101,8 @@ def remove_results(folder: Path) -> None:
         raise OutputError(f"{shown(error.filename, _LONGEST_PATH)}: cannot be removed ({error.strerror}).") from error
 
 
-def write_official_files(
-    task: str, lines: Iterable[FrameLine], folder: Path, source: InputImages | InputVideo
+def write_result_lists(
+    task: Task, lines: Iterable[FrameLine], folder: Path, source: InputImages | InputVideo
 ) -> list[Path]:
     """Writes the list of the task, ``det.json`` or ``score.json``, in the order of ``lines``.
 
@@ -111,12 +111,11 @@ def write_official_files(
     Raises:
         OutputError: a file cannot be written.
     """
-    record = TASKS[task]
-    files = [folder / name for name in (record.result_folder, record.result_list) if name is not None]
-    if record.result_list is None:
+    files = [folder / name for name in (task.result_folder, task.result_list) if name is not None]
+    if task.result_list is None:
         return files
-    if record.form == "boxes":
-        write_frames(_detections(lines, record, source), files[-1])
+    if task.form == "boxes":
+        write_frames(_detections(lines, task, source), files[-1])
     else:
         write_frames((scored_frame(line.name, np.array(line.scores)) for line in lines), files[-1])
     return files

@@ -20,7 +20,8 @@ from ..checkpoint.loading import load_weights
 from ..config import get_config
 from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
-from ..data.slices import register_config_slices
+from ..data.own_dataset import register_config_datasets
+from ..engine.class_agreement import check_classes
 from ..engine.precision import accelerate, autocast
 from ..errors import ConfigError, DataError, UnreadableError
 from ..modeling.norms import fold_norms
@@ -63,7 +64,8 @@ class Predictor:
     Attributes:
         cfg: the model's config.
         model: in evaluation mode, its norms folded.
-        metadata: of the first test set, or of none.
+        metadata: of the first test set, or of none: the names and colours of the classes. Those of a set of
+            ``DATASETS.OWN`` with its classes are there also where its files are not.
     """
 
     def __init__(self, cfg: CfgNode | str, *, batch_size: int = 1, amp: bool = False, fold: bool = True) -> None:
@@ -78,7 +80,8 @@ class Predictor:
             fold: see `modeling.norms.fold_norms`.
 
         Raises:
-            ConfigError: there is no such config, a slice in it cannot be, or ``batch_size`` is below 1.
+            ConfigError: there is no such config, a slice in it cannot be, ``batch_size`` is below 1, or the model has
+                another number of classes than the first test set.
             WeightsError: the weights cannot be loaded, or are not of this model.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
@@ -86,9 +89,10 @@ class Predictor:
             raise ConfigError(f"a batch of {batch_size} images: batch_size has to be 1 or more.")
         self.batch_size, self.amp = batch_size, amp
         self._threads = min(cores(), _MOST_THREADS)
-        register_config_slices(self.cfg)
+        register_config_datasets(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
+        check_classes(self.cfg, (), names[:1])
         model = build_model(self.cfg).eval()
         load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True)
         if fold:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Collection
@@ -11,25 +12,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detectron2.config import CfgNode
-from detectron2.data import Metadata, MetadataCatalog
 
 from ..atomic import atomic_path, check_out_file, file_digest, write_atomic
 from ..data.datasets import load_images
 from ..data.register import data_folder, locate
-from ..data.slices import register_config_slices
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError, OutputError, shown
 from ..evaluation.prediction_files import write_submission
 from ..evaluation.submission import Defect, check_submission, incomplete_split
 from ..inside import refuse_overwriting
 from ..lock import locked
 from ..parallel import cores
 from ..tasks import TASKS
+from .config_task import task_of
 from .frame_result import class_indices
 from .inputs import InputImages, InputVideo
 from .journal import FileStamp, Journal, RunSettings
-from .outputs import check_output_folder, write_official_files
+from .outputs import check_output_folder, write_result_lists
 from .predictor import Predictor
 from .worker import Work
+
+logger = logging.getLogger(__name__)
 
 # In the folder of the frames: the SHA-256 of the file that was made of them, or is about to be.
 _DIGEST = "submission.sha256"
@@ -57,25 +59,6 @@ class Summary(NamedTuple):
         return "\n".join(lines)
 
 
-def task_of(cfg: CfgNode) -> tuple[str, Metadata]:
-    """The task that the config's first test set tells, and the metadata of the set.
-
-    Raises:
-        ConfigError: there is no test set, it is not one of BDD100K's, or the config describes a slice that cannot be.
-    """
-    register_config_slices(cfg)
-    if not cfg.DATASETS.TEST:
-        raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
-    metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-    task = (metadata.get("evaluator_type", None) or "").removeprefix("bdd100k_")
-    if task not in TASKS:
-        raise ConfigError(
-            f"DATASETS.TEST begins with {metadata.name!r}, which tells no task of BDD100K; the files are those of a "
-            f"task: name a set such as bdd100k_det_val. Tasks are {', '.join(TASKS)}."
-        )
-    return task, metadata
-
-
 class PredictionRun:
     """Checks what a user asks for, before the model is built; then predicts."""
 
@@ -92,7 +75,7 @@ class PredictionRun:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Makes the folder, and writes nothing yet; the config's first test set tells the task.
+        """Makes the folder, and writes nothing yet; the config's first test set tells the task and its classes.
 
         Files and images have the objects from ``min_score`` on; with None all are written, and those from 0.3 on drawn.
         ``classes`` are names, None for all; pixels of others become 255. ``overlay`` draws the results of each image
@@ -105,16 +88,16 @@ class PredictionRun:
             DataError: the folder has a ``frames.jsonl`` that no run has written.
             OutputError: the folder cannot be written, has what must not be replaced, or another run writes there.
         """
-        self._task, self._metadata = task_of(cfg)
-        if min_score is not None and not TASKS[self._task].has_scores:
-            scored = " and ".join(name for name, task in TASKS.items() if task.has_scores)
-            raise ConfigError(f"--score-thr: {self._task} has no scores; they belong to {scored}.")
-        class_indices(self._task, classes)
+        self._task = task = task_of(cfg)
+        if min_score is not None and not task.has_scores:
+            scored = " and ".join(one.name for one in TASKS.values() if one.has_scores)
+            raise ConfigError(f"--score-thr: {task.name} has no scores; they belong to {scored}.")
+        class_indices(task, classes)
         if isinstance(source, InputVideo) and source.is_camera and resume:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
-        self._check = partial(check_output_folder, folder, self._task, source, resume, overwrite)
+        self._check = partial(check_output_folder, folder, task, source, resume, overwrite)
         with locked(folder):
             self._check()
         self._source, self._folder = source, folder
@@ -122,7 +105,7 @@ class PredictionRun:
         weights = cfg.MODEL.WEIGHTS
         self._settings = partial(
             RunSettings,
-            task=self._task,
+            task=task.name,
             input=_place(source),
             video=source.annotated_name if isinstance(source, InputVideo) else None,
             config=_hash(cfg),
@@ -130,6 +113,7 @@ class PredictionRun:
             score_thr=min_score,
             classes=None if classes is None else sorted(classes),
             overlay=overlay,
+            categories=None if task.is_official else task.categories,
         )
 
     def run(self, predictor: Predictor) -> Summary:
@@ -149,11 +133,14 @@ class PredictionRun:
         start = time.perf_counter()
         source, folder = self._source, self._folder
         settings = self._settings(batch_size=predictor.batch_size, amp=predictor.amp)
+        if not self._task.is_official:
+            found = shown(", ".join(self._task.names))
+            logger.info("The classes are %s, not BDD100K's of %s: no submission.", found, self._task.name)
         with Journal(folder, settings, self._resume, _stamps(source)) as journal:
-            work = Work(journal, self._metadata, predictor, self._limit, self._overwrite)
+            work = Work(journal, predictor, self._limit, self._overwrite)
             names = work.video(source) if isinstance(source, InputVideo) else work.files(source)
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
-            files = write_official_files(self._task, map(journal.line, done), folder, source)
+            files = write_result_lists(self._task, map(journal.line, done), folder, source)
         if settings.video is not None:
             files.append(folder / settings.video)
         elif settings.overlay:
@@ -187,8 +174,13 @@ class SubmissionRun:
         """
         if path.suffix.lower() != (suffix := TASKS[task].submission_suffix):
             raise ConfigError(f"--out {path}: a submission of {task} ends in {suffix}.")
-        if (of_config := task_of(cfg)[0]) != task:
-            raise ConfigError(f"the config is of {of_config}, not of {task}: its DATASETS.TEST says so.")
+        if (of_config := task_of(cfg)).name != task:
+            raise ConfigError(f"the config is of {of_config.name}, not of {task}: its DATASETS.TEST says so.")
+        if not of_config.is_official:
+            raise ConfigError(
+                f"the server takes BDD100K's classes of {task}, all of them and no others, but the first set of "
+                f"DATASETS.TEST has {shown(', '.join(of_config.names))}; tools/predict.py predicts those."
+            )
         self._task, self._path, self._split = TASKS[task], path, split
         self._images = locate(f"bdd100k_{task}_{split}", root).present().images
         self._source = InputImages({one["image_id"]: Path(one["file_name"]) for one in load_images(self._images)})

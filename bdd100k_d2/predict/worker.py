@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from detectron2.data import Metadata
 from tqdm import tqdm
 
 from ..atomic import write_atomic
@@ -21,7 +20,7 @@ from ..drawing.overlay import MIN_SCORE
 from ..errors import DataError, shown
 from ..evaluation.prediction_files import write_mask
 from ..parallel import cores
-from ..tasks import TASKS
+from ..tasks import Task
 from .frame_result import FrameResult, class_indices, draw_result, output_key, read_pixels, result_of
 from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal, whole_batches
@@ -81,15 +80,14 @@ class Work:
     the frames so far; ``unreadable`` has the names of those that cannot be read -> what is wrong.
     """
 
-    def __init__(
-        self, journal: Journal, metadata: Metadata, predictor: Predictor, limit: int | None, overwrite: bool
-    ) -> None:
+    def __init__(self, journal: Journal, predictor: Predictor, limit: int | None, overwrite: bool) -> None:
         self.predicted = 0
         self.unreadable: dict[str, str] = {}
-        self._journal, self._metadata, self._predictor = journal, metadata, predictor
+        self._journal, self._predictor = journal, predictor
         self._limit, self._overwrite = limit, overwrite
         self._folder, self._settings = journal.path.parent, journal.settings
-        self._classes = class_indices(self._settings.task, self._settings.classes)
+        self._task = self._settings.task_with_classes
+        self._classes = class_indices(self._task, self._settings.classes)
         self._begun = False
         self._video: VideoWriter | None = None
         # Of the frames under way, by the identity of what the predictor was given, which it gives back.
@@ -164,7 +162,7 @@ class Work:
 
         with closing(self._predictor.stream(frames, refuse)) as predictions:
             for frame, image, output in predictions:
-                output_key(self._settings.task, output)
+                output_key(self._task, output)
                 self._ready()
                 self._put(partial(self._make, self._names.pop(id(frame)), image, output))
                 self.predicted += 1
@@ -190,15 +188,15 @@ class Work:
 
     def _make(self, name: str, image: np.ndarray, output: dict[str, Any] | None) -> _Made:
         """Writes a frame's files; without the model's output, what an earlier start has written is drawn again."""
-        task, min_score = self._settings.task, self._settings.score_thr
+        task, min_score = self._task, self._settings.score_thr
         pixel_path, overlay_path = frame_paths(self._folder, self._settings, name)
         line = None
         if output is None:
             result = _written(self._journal.line(name), task, pixel_path)
         else:
-            result = result_of(task, output, self._metadata, min_score or 0.0, self._classes)
+            result = result_of(task, output, min_score or 0.0, self._classes)
             line = FrameLine(name, size=image.shape[:2])
-            if TASKS[task].has_scores:
+            if task.has_scores:
                 line.corners, line.classes, line.scores = (column.tolist() for column in result[:3])
             if pixel_path is not None:
                 write_mask(result.pixels, pixel_path)
@@ -219,7 +217,7 @@ class Work:
         self._bar.update()
 
 
-def _written(line: FrameLine, task: str, pixel_path: Path | None) -> FrameResult:
+def _written(line: FrameLine, task: Task, pixel_path: Path | None) -> FrameResult:
     corners = np.array(line.corners or (), np.float64).reshape(-1, 4)
     result = FrameResult(corners, np.array(line.classes or (), np.int64), np.array(line.scores or (), np.float64))
     return result if pixel_path is None else result._replace(pixels=read_pixels(task, pixel_path))

@@ -8,10 +8,11 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from ..data.categories import DET, DetClass, det_class
+from ..data.categories import LabelClass
+from ..data.convert.image_sizes import images_below, the_image
 from ..data.folders import visible_files
 from ..data.image_files import read_image_file
-from ..data.image_names import check_file_name, image_name, image_stem, images_by_stem
+from ..data.image_names import check_file_name, image_name, image_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.masks import check_mask, read_mask
 from ..data.root import data_remedy
@@ -20,7 +21,8 @@ from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, classes_of_task
 from ..errors import DataError
-from ..tasks import TASKS
+from ..evaluation.own_classes import leave_out_others
+from ..tasks import Task
 from .page_images import PageImages, WrittenImage, decode_image
 from .run import EvaluationResults
 
@@ -48,49 +50,74 @@ class Gallery(NamedTuple):
 
 def make_gallery(
     evaluation: EvaluationResults, page: Path, prefix: str, max_frames: int = 16, score_threshold: float = 0.3
-) -> Gallery:
+) -> Gallery | None:
     """Draws frames of an evaluation and writes them as JPEG files to ``page/assets``, named ``prefix`` and a number.
 
     Of more than ``max_frames`` frames, this many are taken at equal distances. Boxes of a score below
-    ``score_threshold`` are not drawn.
+    ``score_threshold`` are not drawn. Where the images are is not known of every data set; then it is None.
 
     Raises:
         DataError: an image, label or prediction is missing, cannot be read or does not fit.
         OutputError: an image cannot be written.
     """
     images = PageImages(page, prefix, _SMALL_WIDTH)
-    if TASKS[evaluation.split.task].form == "boxes":
-        return _box_gallery(evaluation, images, max_frames, score_threshold)
-    return _mask_gallery(evaluation, images, max_frames)
+    if evaluation.data.images is None:
+        return None
+    source = _Images(evaluation.data.images)
+    if evaluation.data.task.form == "boxes":
+        return _box_gallery(evaluation, source, images, max_frames, score_threshold)
+    return _mask_gallery(evaluation, source, images, max_frames)
 
 
-def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int, score_threshold: float) -> Gallery:
-    predictions_path, labels_path = evaluation.predictions, evaluation.split.labels
+class _Images:
+    """The images in a folder and in those in it, by the names of their frames."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._below: dict[str, list[Path]] | None = None
+
+    def find(self, name: str) -> Path:
+        """The image of a frame: of its name, else of its stem."""
+        check_file_name(name, self._folder)
+        path = self._folder / name
+        if path.is_file() or not self._folder.is_dir():
+            return path
+        if self._below is None:
+            self._below = images_below(self._folder)
+        return the_image(image_stem(name), self._below) or path
+
+
+def _box_gallery(
+    evaluation: EvaluationResults, source: _Images, images: PageImages, max_frames: int, score_threshold: float
+) -> Gallery:
+    predictions_path, labels_path, task = evaluation.predictions, evaluation.data.labels, evaluation.data.task
     predicted = {frame.name: frame for frame in read_labels(predictions_path).frames}
     truth, counts = None, None
     if labels_path is not None:
-        truth = {frame.name: frame for frame in read_labels(labels_path).frames}
+        frames = read_labels(labels_path).frames
+        leave_out_others(frames, task)
+        truth = {frame.name: frame for frame in frames}
         if predicted and not predicted.keys() & truth.keys():
             raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
         if evaluation.is_slice:
             # The evaluator writes every frame of the slice, also those without detections.
             truth = {name: frame for name, frame in truth.items() if name in predicted}
-        counts = _count_objects(truth.values(), labels_path)
+        counts = _count_objects(truth.values(), labels_path, task)
     # A frame without detections may be left out of det.json, but not one of the labels.
     shown = sorted(predicted if truth is None else truth)
     pairs = []
     for name in _spread(shown, max_frames):
-        image = _read_image(evaluation.split.images, name)
+        image = _read_image(source.find(name))
         start = images.start_frame(name)
         frame = predicted.get(name, Frame(name))
         kept = [label for label in frame.labels or () if (label.score or 0.0) >= score_threshold]
-        boxes = [_box(label, label.box2d, predictions_path, name) for label in kept if label.box2d]
+        boxes = [_box(label, label.box2d, task, predictions_path, name) for label in kept if label.box2d]
         notes = [_count(len(boxes), "detection")]
         left = None
         if truth is not None and labels_path is not None:
             frame = truth[name]
             labels = frame.labels or ()
-            objects = [_box(label, label.box2d, labels_path, name) for label in labels if label.box2d]
+            objects = [_box(label, label.box2d, task, labels_path, name) for label in labels if label.box2d]
             notes.insert(0, _count(sum(not box.dashed for box in objects), "object"))
             left = _write(images, f"{start}-truth", draw_boxes(image, objects))
         right = _write(images, f"{start}-prediction", draw_boxes(image, boxes))
@@ -100,8 +127,8 @@ def _box_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: 
     return Gallery(tuple(pairs), len(shown), counts)
 
 
-def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames: int) -> Gallery:
-    task, labels = evaluation.split.task, evaluation.split.labels
+def _mask_gallery(evaluation: EvaluationResults, source: _Images, images: PageImages, max_frames: int) -> Gallery:
+    task, labels = evaluation.data.task, evaluation.data.labels
     stems = _stems(evaluation.predictions)
     if labels is not None:
         if not labels.is_dir():
@@ -110,13 +137,11 @@ def _mask_gallery(evaluation: EvaluationResults, images: PageImages, max_frames:
         stems &= _stems(labels)
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
-    folder = evaluation.split.images
-    names = images_by_stem(entry.name for entry in visible_files(folder)) if folder.is_dir() else {}
     painted = classes_of_task(task).colors
     pairs = []
     for stem in _spread(sorted(stems), max_frames):
-        name = names.get(stem, image_name(stem))
-        image = _read_image(folder, name)
+        path = source.find(image_name(stem))
+        name, image = path.name, _read_image(path)
         start = images.start_frame(name)
         left = None
         if labels is not None:
@@ -138,9 +163,7 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
     return [items[int(i)] for i in np.linspace(0, len(items) - 1, count).round()]
 
 
-def _read_image(folder: Path, name: str) -> np.ndarray:
-    check_file_name(name, folder)
-    path = folder / name
+def _read_image(path: Path) -> np.ndarray:
     image = decode_image(read_image_file(path, f"the image cannot be read ({{error}}); {data_remedy()}."))
     if image is None:
         raise DataError(f"{path}: not an image, or damaged; download it again.")
@@ -161,9 +184,9 @@ def _paint(image: np.ndarray, path: Path, colors: Sequence[Color | None], name: 
     return overlay_mask(image, mask, colors)
 
 
-def _box(label: Label, box: Box2D, path: Path, frame: str) -> Box:
-    known = _class_of(label, path, frame)
-    category = DET[known.index]
+def _box(label: Label, box: Box2D, task: Task, path: Path, frame: str) -> Box:
+    known = _class_of(label, task, path, frame)
+    category = task.categories[known.index]
     corners = (box.x1, box.y1, box.x2, box.y2)
     if label.score is not None:
         return Box(corners, category.color, f"{category.name} {label.score:.2f}", label.score)
@@ -172,20 +195,17 @@ def _box(label: Label, box: Box2D, path: Path, frame: str) -> Box:
     return Box(corners, category.color, category.name)
 
 
-def _class_of(label: Label, path: Path, frame: str) -> DetClass:
-    try:
-        return det_class(label.category)
-    except DataError as error:
-        raise DataError(f"{path}: frame {frame}: {error}") from None
+def _class_of(label: Label, task: Task, path: Path, frame: str) -> LabelClass:
+    return task.class_of(label.category, f"{path}: frame {frame}")
 
 
-def _count_objects(frames: Iterable[Frame], path: Path) -> Counter[str]:
+def _count_objects(frames: Iterable[Frame], path: Path, task: Task) -> Counter[str]:
     counts: Counter[str] = Counter()
     for frame in frames:
         for label in frame.labels or ():
-            known = _class_of(label, path, frame.name) if label.box2d else None
+            known = _class_of(label, task, path, frame.name) if label.box2d else None
             if known and not known.ignored and not label.is_crowd:
-                counts[DET[known.index].name] += 1
+                counts[task.names[known.index]] += 1
     return counts
 
 

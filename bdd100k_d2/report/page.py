@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..data.register import data_folder
 from ..drawing.overlay import classes_of_task
-from ..tasks import TASKS
 from .gallery import make_gallery
 from .html import check_page_folder, new_page, write_page
 from .plots import draw_panel, panels, write_plot
+from .results.tables import unofficial_notes
 from .run import EvaluationResults, History, Run, read_run
 
 _PLOT_SIZE = (5.0, 3.1)
@@ -48,10 +48,11 @@ def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: 
     evaluations = [
         {
             "dataset": evaluation.name,
-            "has_boxes": TASKS[evaluation.split.task].form == "boxes",
+            "has_boxes": evaluation.data.task.form == "boxes",
             "scores": evaluation.scores,
+            "notes": [*evaluation.data.notes, *unofficial_notes(evaluation.data.task)],
             "gallery": make_gallery(evaluation, out, f"{key}-{number}-{evaluation.name}", max_frames, score_threshold),
-            "legend": classes_of_task(evaluation.split.task).painted,
+            "legend": classes_of_task(evaluation.data.task).painted,
         }
         # The number tells names apart that differ in characters that no file has.
         for number, evaluation in enumerate(run.evaluations, 1)
@@ -86,6 +87,6 @@ def _score_keys(history: History, evaluation: EvaluationResults, num_evaluations
     for key in history.names():
         *parts, score = key.split("/")
         of_this = len(parts) == 2 and parts[0] == name if several else len(parts) == 1
-        if of_this and score in TASKS[evaluation.split.task].plotted:
+        if of_this and score in evaluation.data.task.plotted:
             pairs.append((key, f"{score}, {name}" if several else score))
     return pairs

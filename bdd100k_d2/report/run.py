@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.register import Split, locate
 from ..errors import DataError, shown
 from ..inside import check_plain_name
 from ..regular_file import check_regular_file
-from ..tasks import TASKS
-from .run_config import RunConfig, read_run_config
+from .evaluated_set import EvaluatedSet, find_set
+from .run_config import OwnData, RunConfig, read_run_config
 from .scores import ScoreTable, read_score_table
 
 logger = logging.getLogger(__name__)
@@ -110,25 +109,25 @@ class EvaluationResults(NamedTuple):
 
     Attributes:
         name: of the test set.
-        split: the data set with the paths of its images and labels; of a slice the one that it is a slice of.
+        data: the data set with the paths of its images and labels; of a slice the one that it is a slice of.
         predictions: ``det.json``, or the folder of masks.
         scores: None for a set without public labels.
     """
 
     name: str
-    split: Split
+    data: EvaluatedSet
     predictions: Path
     scores: ScoreTable | None
 
     @property
     def is_slice(self) -> bool:
         """Whether the test set is a slice, so that the labels have further frames."""
-        return self.name != self.split.name
+        return self.name != self.data.base
 
     @property
     def title(self) -> str:
         """The task in words."""
-        return TASKS[self.split.task].title
+        return self.data.task.title
 
 
 class Run(NamedTuple):
@@ -157,28 +156,23 @@ def read_run(folder: Path, root: Path | None = None) -> Run:
         # A name that leads elsewhere would be read there.
         check_plain_name(name, f"{config_path}: DATASETS.TEST")
         inference = folder / "inference" / name if len(config.tests) > 1 else folder / "inference"
-        evaluations.append(_read_evaluation(name, base, inference, root, config_path))
+        evaluations.append(_read_evaluation(name, base, config.own, inference, root, config_path))
     return Run(folder.resolve().name, tuple(_facts(config, history)), history, tuple(evaluations))
 
 
-def _read_evaluation(name: str, base: str, inference: Path, root: Path | None, config_path: Path) -> EvaluationResults:
-    try:
-        split = locate(base, root).present()
-    except KeyError as error:
-        raise DataError(f"{config_path}: DATASETS.TEST: {error.args[0]}.") from error
-    known = [task.name for task in TASKS.values() if task.form != "bitmasks"]
-    if split.task not in known:
-        raise DataError(f"{config_path}: {name}: the report knows the tasks {', '.join(known)}.")
-    task = TASKS[split.task]
-    predictions = inference / (task.result_folder or task.result_list or "")
+def _read_evaluation(
+    name: str, base: str, own: tuple[OwnData, ...], inference: Path, root: Path | None, config_path: Path
+) -> EvaluationResults:
+    data = find_set(base, own, inference, root, config_path)
+    predictions = inference / data.task.results[0]
     if not predictions.exists():
         raise DataError(
             f"{predictions}: no predictions; let the training end, or run tools/train_net.py --eval-only "
             f"--config-file {config_path}."
         )
     # Where no labels are public there are no scores either.
-    scores = None if split.labels is None else read_score_table(inference / "scores.json", split.task)
-    return EvaluationResults(name, split, predictions, scores)
+    scores = read_score_table(inference / "scores.json", data.task) if data.is_public else None
+    return EvaluationResults(name, data, predictions, scores)
 
 
 def _facts(config: RunConfig, history: History | None) -> list[tuple[str, str]]:

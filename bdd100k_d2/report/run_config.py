@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ..data.register import base_of
-from ..data.slices import check_slice_name
+from ..data.slices import check_dataset_name
 from ..errors import ConfigError, DataError, shown
 from ..yaml_file import read_yaml
 
@@ -43,11 +43,22 @@ class _Slice(msgspec.Struct):
     base: _Name
 
 
+class OwnData(msgspec.Struct):
+    """A data set of ``DATASETS.OWN``; there ``{split}`` in a path stands for train, val and test."""
+
+    name: _Name
+    labels: str
+    images: str | None = None
+    task: str = "det"
+    classes: tuple[str, ...] | None = None
+
+
 class _Datasets(msgspec.Struct, rename="upper"):
     train: tuple[_Name, ...]
     test: tuple[_Name, ...]
     # A config of an earlier version has none.
     slices: tuple[_Slice, ...] = ()
+    own: tuple[OwnData, ...] = ()
 
 
 class _Solver(msgspec.Struct, rename="upper"):
@@ -63,12 +74,16 @@ class _Document(msgspec.Struct, rename="upper"):
 
 
 class RunConfig(NamedTuple):
-    """What a page shows of a config; ``tests`` are the test sets, with the data sets whose frames they have."""
+    """What a page shows of a config.
+
+    ``tests`` are the test sets, with the data sets whose frames they have; ``own`` are those of the user.
+    """
 
     model: str
     backbone: str
     trained_on: tuple[str, ...]
     tests: tuple[tuple[str, str], ...]
+    own: tuple[OwnData, ...]
     max_iter: int
     batch: int
     learning_rate: float
@@ -86,7 +101,7 @@ def read_run_config(path: Path) -> RunConfig:
     try:
         document = msgspec.convert(read_yaml(path), _Document)
         for one in document.datasets.slices:
-            check_slice_name(one.name)
+            check_dataset_name(one.name, "slice")
     except (msgspec.ValidationError, UnicodeEncodeError, ConfigError) as error:
         reason = str(error).replace("`$.", "`")
         raise DataError(
@@ -102,6 +117,7 @@ def read_run_config(path: Path) -> RunConfig:
         _backbone(model),
         datasets.train,
         tests,
+        datasets.own,
         solver.max_iter,
         solver.ims_per_batch,
         solver.base_lr,

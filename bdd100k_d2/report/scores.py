@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import DataError, shown
 from ..regular_file import check_regular_file
-from ..tasks import TASKS, Metric
+from ..tasks import Metric, Task
 
 _MEAN_KEYS = ("OVERALL", "AVERAGE")
 # A score is a percentage; beyond it a number is damage, and is shown as none.
@@ -33,8 +33,8 @@ class ScoreTable(NamedTuple):
     means: tuple[float | None, ...]
 
 
-def read_score_table(path: Path, task: str) -> ScoreTable:
-    """Reads a ``scores.json`` of ``task``; classes come in the order of their ids.
+def read_score_table(path: Path, task: Task) -> ScoreTable:
+    """Reads a ``scores.json`` of ``task``; its classes come in the order of their ids, then others that the file has.
 
     Raises:
         DataError: the file is missing, is not JSON, or holds none of the task's scores.
@@ -45,13 +45,15 @@ def read_score_table(path: Path, task: str) -> ScoreTable:
     except (OSError, ValueError, RecursionError) as error:
         remedy = "run tools/train_net.py --eval-only with this run's config."
         raise DataError(f"{path}: the scores cannot be read ({shown(error)}); {remedy}") from error
-    metrics = [metric for metric in TASKS[task].metrics if isinstance(document, dict) and metric.key in document]
+    metrics = [metric for metric in task.metrics if isinstance(document, dict) and metric.key in document]
     if not metrics:
-        known = ", ".join(metric.key for metric in TASKS[task].metrics)
-        raise DataError(f"{path}: no {task} scores in it ({known}); evaluate again, or check which task the run is of.")
+        known = ", ".join(metric.key for metric in task.metrics)
+        raise DataError(
+            f"{path}: no {task.name} scores in it ({known}); evaluate again, or check which task the run is of."
+        )
     fields = {metric.key: _field(document[metric.key], f"{path}: {metric.key}") for metric in metrics}
     columns = tuple(metric for metric in metrics if metric.in_table)
-    colors = {category.name: category.color for category in TASKS[task].categories}
+    colors = {category.name: category.color for category in task.categories}
     seen = [name for metric in columns for name in fields[metric.key][0]]
     rows = tuple(
         ClassScores(name, colors.get(name), tuple(fields[metric.key][0].get(name) for metric in columns))

@@ -196,13 +196,27 @@ def test_foreign_weights_of_another_class_count(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError,
         match=rf"coco\.pth: .*of another shape: {predictor}\.cls_score\.weight "
-        r"\(checkpoint \(81, 24\), model \(11, 24\)\)",
+        r"\(checkpoint \(81, 24\), model \(11, 24\)\).*Give the config that they were trained with: they have 80 "
+        r"classes, the model 10 \(MODEL\.ROI_HEADS\.NUM_CLASSES\)\.",
     ):
         load_weights(target, str(tmp_path / "coco.pth"), exact=True)
     # Fine-tuning takes the rest.
     load_weights(target, str(tmp_path / "coco.pth"))
     expected = convert_state(trees.random_tensors(trees.faster_rcnn(80)), "coco.pth").model
     assert torch.equal(target.state_dict()["roi_heads.box_head.fc1.weight"], expected["roi_heads.box_head.fc1.weight"])
+
+
+def test_weights_of_another_class_count_of_each_head(tmp_path: Path) -> None:
+    for name, key, narrow in (
+        ("det/retinanet_R_50_FPN_1x", "MODEL.RETINANET.NUM_CLASSES", ()),
+        ("sem_seg/semantic_fpn_R_50_40k", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", ("MODEL.SEM_SEG_HEAD.CONVS_DIM", 8)),
+    ):
+        cfg = bdd100k_d2.get_config(name)
+        cfg.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.FPN.OUT_CHANNELS", 8, *narrow, key, 3])
+        path = save(tmp_path / "three.pth", build_model(cfg).state_dict())
+        cfg.merge_from_list([key, 10])
+        with pytest.raises(WeightsError, match=rf"with: they have 3 classes, the model 10 \({key}\)\.$"):
+            load_weights(build_model(cfg), path, exact=True)
 
 
 def test_foreign_weights_of_another_depth(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from bdd100k_d2.checkpoint.published import (
     PublishedFile,
     PublishedWeightsHandler,
     open_mmlab_file,
-    register_handlers,
     zoo_file,
 )
 from bdd100k_d2.config import load_config
@@ -153,7 +152,6 @@ def test_addresses_of_published_files() -> None:
 
 def test_the_package_makes_detectron2_know_the_names() -> None:
     assert bdd100k_d2.get_config
-    register_handlers()
     assert PathManager.isfile(NAME) and not PathManager.exists("bdd100k://det/nonsense")
     assert PathManager.isfile("open-mmlab://resnet101_v1c") and not PathManager.isfile("open-mmlab://resnet18_v1c")
 

@@ -12,7 +12,7 @@ from detectron2.data import DatasetCatalog
 from support.conversion_cases import rle_of, run
 from support.frames import write_image
 
-from bdd100k_d2.data.categories import det_class
+from bdd100k_d2.data.categories import DET_CLASSES
 from bdd100k_d2.data.check.dataset import check_dataset
 from bdd100k_d2.data.check.statistics import Statistics
 from bdd100k_d2.data.coco import MORE_ATTRIBUTES, TRACKS
@@ -131,7 +131,7 @@ def make_root(folder: Path, document: dict[str, Any]) -> Path:
 def flat(frames: list[Frame]) -> list[tuple[list[float], int, bool]]:
     """Corners, class and whether it is a crowd, of each label."""
     return [
-        (list(msgspec.structs.astuple(label.box2d)), det_class(label.category).index, label.is_crowd)
+        (list(msgspec.structs.astuple(label.box2d)), DET_CLASSES[label.category].index, label.is_crowd)
         for frame in frames
         for label in frame.labels or ()
     ]

@@ -14,10 +14,11 @@ from pycocotools import mask as coco_mask
 from support.frames import write_image
 
 from bdd100k_d2.data.datasets import XYWH_ABS
-from bdd100k_d2.data.instances import STUFF_IDS, THING_IDS, encode_instances, load_instances, load_panoptic
+from bdd100k_d2.data.instances import encode_instances, load_instances, load_panoptic, panoptic_ids
 from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import locate, register_all
 from bdd100k_d2.errors import DataError
+from bdd100k_d2.tasks import TASKS
 
 HEIGHT, WIDTH = 96, 160
 
@@ -121,8 +122,8 @@ def test_detectron2_takes_the_annotations(tmp_path: Path, images: Path) -> None:
 
 
 def test_panoptic_ids() -> None:
-    assert {31 + i: i for i in range(10)} == THING_IDS
-    assert {1 + i: 1 + i for i in range(30)} == STUFF_IDS
+    assert {31 + i: i for i in range(10)} == panoptic_ids(TASKS["pan_seg"]).things
+    assert {1 + i: 1 + i for i in range(30)} == panoptic_ids(TASKS["pan_seg"]).stuff
 
 
 @pytest.mark.parametrize("form", ["bitmasks", "rles"])
@@ -252,7 +253,7 @@ def test_bad_run_lengths_are_named(tmp_path: Path, images: Path, label: Label, m
 
 def test_a_class_of_another_task(tmp_path: Path, images: Path) -> None:
     write_frames([make_frame("a.jpg", ("traffic sign", LEFT))], tmp_path / "rles.json")
-    with pytest.raises(DataError, match="frame a.jpg, label 0: 'traffic sign' is no category of ins_seg"):
+    with pytest.raises(DataError, match="frame a.jpg, label 0: unknown category 'traffic sign'"):
         load_instances(tmp_path / "rles.json", images)
 
 

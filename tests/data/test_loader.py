@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetMapper
+from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 from detectron2.data.samplers import TrainingSampler
 from detectron2.utils import comm
-from support.frames import BAD_IMAGES, write_bad_image
+from support.frames import BAD_IMAGES, write_bad_image, write_image
 
 import bdd100k_d2
 from bdd100k_d2 import parallel
@@ -229,3 +229,33 @@ def test_the_workers_follow_the_cores(cfg: CfgNode, monkeypatch: pytest.MonkeyPa
     for processes, workers in ((1, 16), (2, 12), (8, 3), (32, 1)):
         monkeypatch.setattr(comm, "get_local_size", lambda processes=processes: processes)
         assert num_workers(cfg) == workers
+
+
+@pytest.mark.parametrize("task", ["det", "sem_seg"])
+def test_records_without_sizes_train_as_with_them(tiny_root: Path, task: str) -> None:
+    """As with stock Detectron2, whose mapper gives a record the size of its image."""
+    register_all(tiny_root)
+    records = DatasetCatalog.get(f"bdd100k_{task}_val")
+    bare = [{key: value for key, value in one.items() if key not in ("height", "width")} for one in records]
+    if task == "det":
+        # One that is higher than wide.
+        write_image(tiny_root / "high.png", 90, 60)
+        box = {"bbox": [1, 2, 30, 40], "bbox_mode": 1, "category_id": 0}
+        bare.append({"file_name": str(tiny_root / "high.png"), "image_id": "high.png", "annotations": [box]})
+    cfg = bdd100k_d2.get_config(f"sample/{'faster_rcnn_R_18_FPN' if task == 'det' else 'semantic_fpn_R_18'}")
+    cfg.DATASETS.TRAIN, cfg.DATALOADER.SAMPLER_TRAIN = ("bare",), "TrainingSampler"
+    cfg.DATALOADER.ASPECT_RATIO_GROUPING, cfg.DATALOADER.NUM_WORKERS = True, 0
+    cfg.INPUT.SKIP_UNREADABLE = True
+    cfg.SOLVER.IMS_PER_BATCH = 2
+    DatasetCatalog.register("bare", lambda: bare)
+    try:
+        sizes = [[(one["height"], one["width"]) for one in batch] for batch in islice(build_train_loader(cfg, 1), 6)]
+        # What cannot be read is replaced as ever.
+        bare.append(bare[0] | {"file_name": str(tiny_root / "none.png")})
+        assert len([*islice(build_train_loader(cfg, 1), 6)]) == 6
+    finally:
+        DatasetCatalog.remove("bare")
+        MetadataCatalog.pop("bare", None)
+    assert all(len({width > height for height, width in batch}) == 1 for batch in sizes)
+    found = {one for batch in sizes for one in batch}
+    assert found == {(one["height"], one["width"]) for one in records} | ({(90, 60)} if task == "det" else set())

@@ -18,6 +18,7 @@ import bdd100k_d2
 from bdd100k_d2.data import slices
 from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.check.official import VAL_FRAMES
+from bdd100k_d2.data.instances import panoptic_ids
 from bdd100k_d2.data.labels import RLE, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import (
@@ -418,9 +419,8 @@ def predicted(task: str, mask: Bitmask) -> dict[str, object]:
     """The truth, moved by some pixels."""
     moved = np.roll(mask.instances, 12, 1)
     if task == "pan_seg":
-        from bdd100k_d2.data.instances import STUFF_IDS
-
-        infos = [{"id": i + 1, "isthing": False, "category_id": STUFF_IDS[k]} for i, k in enumerate(range(3, 7))]
+        ids = panoptic_ids(TASKS["pan_seg"]).stuff
+        infos = [{"id": i + 1, "isthing": False, "category_id": ids[k]} for i, k in enumerate(range(3, 7))]
         return {"panoptic_seg": (torch.from_numpy(moved), infos)}
     found = Instances(SIZE)
     found.pred_masks = torch.from_numpy(np.stack([moved == i + 1 for i in range(4)]))
@@ -473,3 +473,173 @@ def test_slices_of_a_config_that_cannot_be(root: Path, rows: object, message: st
     cfg = CfgNode({"DATASETS": {"SLICES": rows}})
     with pytest.raises(ConfigError, match=message):
         register_config_slices(cfg)
+
+
+# Slices by more than attributes
+
+
+def test_frames_by_name_by_stem_and_from_files(label_file: Path, tmp_path: Path) -> None:
+    register_slice("named", "bdd100k_det_val", names=["frame05.jpg", "frame02", "x/y/frame09.png"])
+    expected = [frame_name(i) for i in (2, 5, 9)]
+    assert loaded("named") == expected and slice_frames("named") == {"frame02", "frame05", "frame09"}
+    (tmp_path / "names.txt").write_text("\ufeffframe05.jpg\r\n\r\n  frame02\r\nimages\\frame09.jpg\n")
+    (tmp_path / "names.json").write_text('["frame05.jpg", "frame02", "frame09"]')
+    for file in ("names.txt", "names.json"):
+        for path in (tmp_path / file, str(tmp_path / file)):
+            register_slice("named", "bdd100k_det_val", names=path)
+            assert loaded("named") == expected
+    register_slice("named", "bdd100k_drivable_val", names=["frame03"], first=1)
+    assert loaded("named") == [frame_name(3)]
+
+
+def test_names_that_are_in_no_frame(label_file: Path, tmp_path: Path) -> None:
+    register_slice("named", "bdd100k_det_val", names=["frame05", "frame77.jpg", "frame78"])
+    with pytest.raises(DataError, match="2 of the 3 names are of no frame of the data set, the first is frame77.jp"):
+        DatasetCatalog.get("named")
+    for file, text, message in (
+        ("a.txt", "\n \n", "no names of frames in it; write one per line"),
+        ("a.json", '{"a": 3}', "no JSON list of names"),
+        ("a.json", "[]", "no names of frames in it"),
+        ("b.txt", None, "the names of the frames cannot be read"),
+    ):
+        if text is not None:
+            (tmp_path / file).write_text(text)
+        register_slice("named", "bdd100k_det_val", names=tmp_path / file)
+        with pytest.raises(DataError, match=f"{file}: {message}"):
+            DatasetCatalog.get("named")
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfe")
+    register_slice("named", "bdd100k_det_val", names=tmp_path / "c.txt")
+    with pytest.raises(DataError, match="no text in UTF-8"):
+        DatasetCatalog.get("named")
+
+
+def test_frames_of_one_name_in_several_folders() -> None:
+    """As of films: 0000.jpg in each folder."""
+    records = [{"file_name": f"v{film}/{i:04}.jpg", "image_id": f"v{film}/{i}"} for film in range(3) for i in range(10)]
+    slices.replace_dataset("films", lambda: records, {}, is_official=False)
+
+    def taken(**given: object) -> list[str]:
+        register_slice("some_films", "films", **given)
+        return [one["file_name"] for one in DatasetCatalog.get("some_films")]
+
+    folds = [taken(fold=(k, 3)) for k in range(3)]
+    assert [len(one) for one in folds] == [10, 10, 10] and len(set().union(*folds)) == 30
+    assert taken(names=("v1/0001.jpg", "v2/0001")) == ["v1/0001.jpg", "v2/0001.jpg"]
+    with pytest.raises(DataError, match="some_films: 0001.jpg is v0/0001.jpg and v1/0001.jpg; name the folder too"):
+        taken(names=("0001.jpg",))
+    with pytest.raises(DataError, match="1 of the 1 names are of no frame of the data set, the first is v7/0001.jpg"):
+        taken(names=("v7/0001.jpg",))
+    for name in ("films", "some_films"):
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def test_a_share_is_the_same_frames_in_any_order(label_file: Path) -> None:
+    records = DatasetCatalog.get("bdd100k_det_val")
+    for name, rows in (("forth", records), ("back", records[::-1])):
+        DatasetCatalog.register(name, lambda rows=rows: rows)
+        register_slice(f"{name}_part", name, share=0.4, seed=3)
+    assert len(loaded("forth_part")) == 6 and loaded("back_part") == loaded("forth_part")[::-1]
+    register_slice("less", "forth", share=0.2, seed=3)
+    assert set(loaded("less")) < set(loaded("forth_part")) and len(loaded("less")) == 3
+    register_slice("other", "forth", share=0.4, seed=4)
+    assert loaded("other") != loaded("forth_part") and len(loaded("other")) == 6
+    register_slice("least", "forth", share=0.001)
+    assert len(loaded("least")) == 1
+    # As the names' hashes have it, on any machine.
+    assert loaded("less") == ["frame05.jpg", "frame10.jpg", "frame12.jpg"]
+
+
+def test_folds_are_all_frames(label_file: Path) -> None:
+    folds = []
+    for k in range(4):
+        register_slice(f"fold_{k}", "bdd100k_det_val", fold=(k, 4), seed=1)
+        folds.append(loaded(f"fold_{k}"))
+    assert sorted(map(len, folds)) == [3, 3, 4, 4]
+    assert sorted(one for fold in folds for one in fold) == [frame_name(i) for i in range(14)]
+    assert MetadataCatalog.get("fold_0").get("registered_as", None) is None
+    register_slice("few", "bdd100k_det_val", first=2, names=["frame03", "frame01", "frame04"])
+    register_slice("none", "few", fold=(2, 3))
+    with pytest.raises(DataError, match=r"none: has no frame, as few has too few for fold \(2, 3\); give fewer folds"):
+        DatasetCatalog.get("none")
+
+
+def test_selections_and_attributes_together(label_file: Path, tmp_path: Path) -> None:
+    night = chosen(timeofday="night")
+    register_slice("two_at_night", "bdd100k_det_val", first=2, timeofday="night")
+    assert loaded("two_at_night") == night[:2] and slice_frames("two_at_night") == {Path(n).stem for n in night[:2]}
+    # Of a slice the frames of that alone: not the first two of all at night, of which one may rain.
+    register_slice("rain_of_two", "two_at_night", weather="rainy")
+    assert loaded("rain_of_two") == [name for name in night[:2] if name in chosen(weather="rainy")] != []
+    assert slice_frames("rain_of_two") == {Path(name).stem for name in loaded("rain_of_two")}
+    register_slice("dry_of_rain", "rain_of_two", scene="highway")
+    assert loaded("dry_of_rain") == loaded("rain_of_two")
+    register_slice("named_at_night", "bdd100k_det_val", names=[night[0], "frame00"], timeofday="night")
+    assert loaded("named_at_night") == [night[0]]
+    register_slice("named_by_day", "bdd100k_det_val", names=[night[0]], timeofday="daytime")
+    with pytest.raises(DataError, match="none of the 4 frames with its attributes is in the named ones, so it is"):
+        DatasetCatalog.get("named_by_day")
+    # At another root all of them are of that, each after what it is of.
+    other = make_root(tmp_path / "other", count=9)
+    register_all(other)
+    assert MetadataCatalog.get("dry_of_rain").image_root == str(other / "bdd100k/images/100k/val")
+    assert loaded("dry_of_rain") == [name for name in night[:2] if name in chosen(weather="rainy")]
+
+
+def test_the_frames_of_an_official_slice_are_marked_so(label_file: Path) -> None:
+    assert MetadataCatalog.get("bdd100k_det_val_night").registered_as == "bdd100k_det_val_night"
+    register_slice("rain", "bdd100k_det_val_night", weather="rainy")
+    assert MetadataCatalog.get("rain").registered_as == "rain"
+    register_slice("some_rain", "rain", share=0.5)
+    assert MetadataCatalog.get("some_rain").get("registered_as", None) is None
+    DatasetCatalog.register("copied", list)
+    copied = MetadataCatalog.get("bdd100k_det_val").as_dict()
+    MetadataCatalog.get("copied").set(**{key: value for key, value in copied.items() if key != "name"})
+    register_slice("rain_of_copied", "copied", weather="rainy")
+    assert MetadataCatalog.get("rain_of_copied").get("registered_as", None) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"names": []}, "names are a list of frames' names, or the path of a file of such"),
+        ({"names": [3]}, "names are a list"),
+        ({"names": 3}, "names are a list"),
+        ({"first": 0}, "first is 0; give a number of frames of 1 or more"),
+        ({"first": 2.5}, "first is 2.5"),
+        ({"first": True}, "first is True"),
+        ({"share": 0}, "share is 0; give a part of the frames, such as 0.2"),
+        ({"share": 20}, "share is 20"),
+        ({"share": "0.2"}, "share is '0.2'"),
+        ({"share": 0.2, "seed": 1.5}, "seed is 1.5; give a whole number"),
+        ({"first": 3, "seed": 1}, "seed is of a share or a fold, and neither is given; leave it out"),
+        ({"fold": 3}, r"fold is 3; give \(k, n\), with k of 0 to n - 1"),
+        ({"fold": (3, 3)}, r"fold is \(3, 3\)"),
+        ({"fold": [0.5, 3]}, r"fold is \[0.5, 3\]"),
+        ({"fold": [1, 2, 3]}, r"fold is \[1, 2, 3\]"),
+    ],
+)
+def test_bad_selections_are_refused(label_file: Path, given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"slice a: {message}"):
+        register_slice("a", "bdd100k_det_val", **given)
+
+
+def test_no_slice_is_of_itself(label_file: Path) -> None:
+    register_slice("some", "bdd100k_det_val", first=5)
+    register_slice("fewer", "some", first=3)
+    for base in ("some", "fewer"):
+        with pytest.raises(ConfigError, match="slice some: would be a slice of itself; choose another name"):
+            register_slice("some", base, first=2)
+
+
+def test_selections_of_a_config(label_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("frame03\n")
+    set_up(
+        tmp_path,
+        "    - {name: some, base: bdd100k_det_val, share: 0.5, seed: 2, timeofday: [night, daytime]}\n"
+        "    - {name: fold, base: bdd100k_det_val, fold: [0, 7], seed: 2}\n"
+        f"    - {{name: named, base: bdd100k_det_val, names: {tmp_path / 'names.txt'}}}\n"
+        "    - {name: two, base: bdd100k_det_val, names: [frame03, frame04], first: 1}\n",
+    )
+    assert len(loaded("some")) == round(len(chosen(timeofday=("night", "daytime"))) / 2)
+    assert len(loaded("fold")) == 2 and loaded("named") == loaded("two") == [frame_name(3)]

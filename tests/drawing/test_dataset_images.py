@@ -89,6 +89,24 @@ def test_things_and_stuff_of_panoptic_segments() -> None:
     assert abs(drawn[30, 30].astype(int) - (50, 50, 178)).max() <= 1 and (drawn[30, 50] == 100).all()
 
 
+def test_segments_of_cocos_panoptic_masks(tmp_path: Path) -> None:
+    # Ids of more than 16 bits: red, green and blue are their bytes; OpenCV writes blue first.
+    mask = np.zeros((60, 80, 3), np.uint8)
+    mask[:, :20], mask[:, 20:40], mask[:, 40:50] = (1, 2, 3), (0, 0, 7), (0, 0, 9)
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    infos = [
+        {"id": 3 + 2 * 256 + 65536, "isthing": True, "category_id": 0},
+        {"id": 7, "isthing": False, "category_id": 1},
+    ]
+    record = {"file_name": "a.jpg", "segments_info": infos, "pan_seg_file_name": str(tmp_path / "mask.png")}
+    drawn = draw_record(IMAGE, record, BOTH)
+    assert abs(drawn[30, 10].astype(int) - (178, 50, 50)).max() <= 1
+    assert abs(drawn[30, 30].astype(int) - (50, 50, 178)).max() <= 1 and (drawn[30, 45] == 100).all()
+    cv2.imwrite(str(tmp_path / "mask.png"), mask[:30])
+    with pytest.raises(DataError, match="mask.png: the mask is 80x30, its image 80x60"):
+        draw_record(IMAGE, record, BOTH)
+
+
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mask.png"), np.zeros((30, 40), np.uint8))
     metadata = Metadata(stuff_classes=["road"], stuff_colors=[RED])
@@ -105,6 +123,57 @@ def test_run_lengths_of_another_size_are_refused() -> None:
     infos = [{"id": 1, "isthing": True, "category_id": 0, "segmentation": segmentation}]
     with pytest.raises(DataError, match=wrong):
         draw_record(IMAGE, {"file_name": "a.jpg", "segments_info": infos}, BOTH)
+
+
+def test_own_classes_without_colors_are_drawn(tiny_root: Path, tmp_path: Path) -> None:
+    """A COCO data set tells its classes when it is loaded, and no colours."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    image = tiny_root / "bdd100k/images/100k/val/val0.jpg"
+
+    def load() -> list[dict]:
+        MetadataCatalog.get("cows").thing_classes = ["cow", "car"]
+        return [{"file_name": str(image), "annotations": [box(10, 20, 30, 25), box(60, 20, 30, 25, 1)]}]
+
+    DatasetCatalog.register("cows", load)
+    try:
+        (path,) = write_dataset_images("cows", tmp_path / "out")
+        drawn = cv2.imread(str(path))[..., ::-1]
+        # The hue opposite to that of BDD100K's class of the name; the legend's swatches too.
+        for color, column in (((255, 136, 64), 10), ((30, 170, 255), 60)):
+            assert tuple(drawn[40, column]) == color and is_color(drawn[96:], color).any()
+        MetadataCatalog.get("cows").thing_classes.pop()
+        with pytest.raises(DataError, match=r"a.jpg: category_id 1, but there are 1 thing_classes"):
+            draw_record(
+                IMAGE,
+                {"file_name": "a.jpg", "annotations": [box(10, 20, 30, 25, 1)]},
+                MetadataCatalog.get("cows"),
+            )
+    finally:
+        DatasetCatalog.remove("cows")
+        MetadataCatalog.remove("cows")
+
+
+def test_the_command_draws_a_slice_of_a_config(
+    small_cfg: Callable[..., CfgNode], tiny_root: Path, tmp_path: Path
+) -> None:
+    entry = "[{'name': 'few', 'base': 'bdd100k_det_val', 'timeofday': ['night', 'daytime', 'dawn/dusk', 'undefined']}]"
+    (tmp_path / "config.yaml").write_text(small_cfg().dump())
+    start = [
+        "--root",
+        tiny_root,
+        "--out",
+        tmp_path / "out",
+        "--dataset",
+        "few",
+        "--config-file",
+        tmp_path / "config.yaml",
+    ]
+    done = run_tool("visualize_data", *start)
+    assert done.returncode == 1 and "no data set 'few' is registered" in done.stderr
+    done = run_tool("visualize_data", *start, "DATASETS.SLICES", entry)
+    assert done.returncode == 0, done.stderr
+    assert "in " in done.stdout and [*(tmp_path / "out").glob("val*.png")]
 
 
 def test_frames_are_taken_at_equal_distances(tiny_root: Path, tmp_path: Path) -> None:
@@ -124,12 +193,12 @@ def test_of_images_without_labels_the_legend_is_the_tasks(task: str, tiny_root: 
     (drawn,) = write_dataset_images(f"bdd100k_{task}_test", tmp_path / "out", 1)
     image = cv2.imread(str(tiny_root / "bdd100k" / TASKS[task].images.format(split="test") / "test0.jpg"))
     metadata = MetadataCatalog.get(f"bdd100k_{task}_test")
-    classes = panoptic_classes(metadata) if task == "pan_seg" else classes_of_task(task)
+    classes = panoptic_classes(metadata) if task == "pan_seg" else classes_of_task(TASKS[task])
     expected = add_legend(image[..., ::-1].copy(), classes, ())
     np.testing.assert_array_equal(cv2.imread(str(drawn))[..., ::-1], expected)
 
 
-def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_path: Path) -> None:
+def test_unknown_sets_and_sets_without_classes_are_refused(tiny_root: Path, tmp_path: Path) -> None:
     from detectron2.data import DatasetCatalog
 
     bdd100k_d2.register_all(tiny_root)
@@ -144,7 +213,7 @@ def test_unknown_sets_and_sets_without_colors_are_refused(tiny_root: Path, tmp_p
         write_dataset_images("bdd100k_det_val_nigth", tmp_path)
     DatasetCatalog.register("bare", lambda: [{"file_name": "a.jpg", "annotations": []}])
     try:
-        with pytest.raises(ConfigError, match="bare: its metadata have no thing_colors or stuff_colors"):
+        with pytest.raises(ConfigError, match="bare: its metadata have no thing_classes or stuff_classes"):
             write_dataset_images("bare", tmp_path)
     finally:
         DatasetCatalog.remove("bare")
@@ -260,7 +329,7 @@ def test_the_command_on_the_real_images(
     assert cv2.imread(str(tmp_path / "b1c66a42-6f7d68ca.png")).shape == (744, 1280, 3)
     for wrong, message in (
         (["--source", "loader"], "--source loader takes --config-file, no --dataset"),
-        (["--config-file", "a.yaml"], "--source dataset takes --dataset, and no config"),
+        (["SEED", "1"], "--source dataset takes --dataset, and keys and values only with --config-file"),
         (["--out", real_root / "bdd100k/new"], "lies in the data, which is only read"),
     ):
         monkeypatch.setattr(sys, "argv", [str(part) for part in (*command, *wrong)])

@@ -1,19 +1,26 @@
 """Objects, classes of pixels and the legend, on a flat image whose every pixel is known."""
 
+import colorsys
+
 import numpy as np
 import pytest
+from detectron2.data.catalog import Metadata
 
+from bdd100k_d2.data.categories import own_categories
 from bdd100k_d2.drawing.draw import luminance
 from bdd100k_d2.drawing.legend import add_legend
 from bdd100k_d2.drawing.overlay import (
     IGNORED_COLOR,
     Classes,
     Objects,
+    classes_of_task,
     draw_classes,
     draw_objects,
     edge_color,
     present_classes,
     stack_masks,
+    stuff_classes,
+    thing_classes,
     visible_classes,
 )
 from bdd100k_d2.tasks import TASKS
@@ -147,3 +154,36 @@ def test_masks_must_fit_the_image() -> None:
         draw_classes(IMAGE, np.zeros((60, 80), np.uint8), CLASSES)
     with pytest.raises(ValueError, match="RGB image of shape"):
         add_legend(IMAGE[..., 0], CLASSES, [])
+
+
+def test_own_classes_of_a_task_have_their_colors_and_background_none() -> None:
+    own = own_categories(("tram", "car", "background"), None, are_things=True)
+    task = TASKS["det"].with_classes(own)
+    classes = classes_of_task(task)
+    assert classes == Classes(("tram", "car", "background"), ((255, 136, 64), (30, 170, 255), None))
+    drawn = draw_objects(IMAGE, objects((20, 30, 60, 70), (90, 30, 130, 70)), classes)
+    assert drawn[50, 20].tolist() == [255, 136, 64] and drawn[50, 90].tolist() == [30, 170, 255]
+
+
+@pytest.mark.parametrize("colors", [None, [(9, 8, 7)], [(9, 8, 7)] * 3])
+def test_colors_that_are_not_one_per_class_are_none(colors: list | None) -> None:
+    metadata = Metadata(thing_classes=["tram", "car"])
+    if colors is not None:
+        metadata.thing_colors = colors
+    assert thing_classes(metadata) == Classes(("tram", "car"), ((255, 136, 64), (30, 170, 255)))
+    assert stuff_classes(metadata) == Classes((), ())
+
+
+def test_own_colors_are_told_apart_from_those_of_bdd100ks_names() -> None:
+    names = ("car", "traffic light", "traffic sign", "building", *(f"own {i}" for i in range(6)))
+    colors = [one.color for one in own_categories(names, None, are_things=True)]
+    assert colors[:4] == [(30, 170, 255), (255, 215, 40), (90, 225, 70), (70, 70, 70)]
+    hues = sorted(colorsys.rgb_to_hsv(*color)[0] for color in (*colors[:3], *colors[4:]))
+    assert min(np.diff([*hues, hues[0] + 1])) > 0.04
+
+
+def test_a_class_beyond_a_byte_has_its_box_and_no_mask() -> None:
+    classes = Classes(tuple(f"class {i}" for i in range(301)), ((255, 0, 0),) * 301)
+    owners = stack_masks(masks((slice(60, 101), slice(40, 121))), np.array([[40.0, 60, 120, 100]]))
+    drawn = draw_objects(IMAGE, Objects(np.array([[40.0, 60, 120, 100]]), np.array([300]), None, owners), classes)
+    assert drawn[80, 40].tolist() == [255, 0, 0] and drawn[80, 80].tolist() == [100, 100, 100]

@@ -103,6 +103,17 @@ def test_train_resume_and_evaluate(command: ModuleType, tiny_root: Path, tmp_pat
     assert (tmp_path / "test/inference" / ("det.json" if task == "det" else "masks/test0.png")).is_file()
 
 
+def test_evaluating_with_resume_takes_the_last_checkpoint(command: ModuleType, tiny_root: Path, tmp_path: Path) -> None:
+    """As Detectron2's script does; where there is none, ``MODEL.WEIGHTS``."""
+    out = tmp_path / "out"
+    with pytest.raises(WeightsError, match="No weights to evaluate"):
+        train_net(command, tiny_root, "det", out, "--eval-only", "--resume")
+    train_net(command, tiny_root, "det", out, "SOLVER.MAX_ITER", "1", "DATASETS.TEST", "()")
+    train_net(command, tiny_root, "det", out, "--eval-only", "--resume", "MODEL.WEIGHTS", "missing.pth")
+    assert f"Going on from {out / 'model_final.pth'}" in (out / "log.txt").read_text()
+    assert (out / "inference/scores.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -116,6 +127,11 @@ def test_train_resume_and_evaluate(command: ModuleType, tiny_root: Path, tmp_pat
         (["--eval-only", "MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["DATASETS.TRAIN", "()"], r"DATASETS\.TRAIN is empty; name a data set"),
+        (
+            ["--eval-only", "TEST.AUG.ENABLED", "True"],
+            r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation",
+        ),
+        (["TEST.AUG.ENABLED", "True"], r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation"),
         (["OUTPUT_DIR", "README.md/out"], r"README\.md/out: the output folder cannot be written"),
     ],
 )

@@ -16,6 +16,7 @@ from bdd100k_d2.evaluation.metrics.detection import detection_scores
 from bdd100k_d2.evaluation.toolkit_format import ToolkitScores, read_toolkit_scores, summary, table
 from bdd100k_d2.report.analysis.detection import analyse_detection
 from bdd100k_d2.report.analysis.segmentation import analyse_segmentation
+from bdd100k_d2.tasks import TASKS
 
 TOLERANCE = 1e-9
 
@@ -80,9 +81,9 @@ def test_inclusive_boxes_and_crowds_matter() -> None:
 def test_the_headline_of_the_analysis_is_the_official_score() -> None:
     for name, analysis in (
         ("det", analyse_detection(*paths("det"), bootstrap=20)),
-        ("sem_seg", analyse_segmentation("sem_seg", *paths("sem_seg"), bootstrap=5)),
-        ("sem_seg_rle", analyse_segmentation("sem_seg", *paths("sem_seg_rle"), bootstrap=5)),
-        ("drivable", analyse_segmentation("drivable", *paths("drivable"), bootstrap=5)),
+        ("sem_seg", analyse_segmentation(TASKS["sem_seg"], *paths("sem_seg"), bootstrap=5)),
+        ("sem_seg_rle", analyse_segmentation(TASKS["sem_seg"], *paths("sem_seg_rle"), bootstrap=5)),
+        ("drivable", analyse_segmentation(TASKS["drivable"], *paths("drivable"), bootstrap=5)),
     ):
         official = summary(kept(name))
         assert {key: analysis.headline[key].value for key in official} == pytest.approx(official, abs=1e-9, rel=0)

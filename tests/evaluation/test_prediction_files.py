@@ -21,7 +21,6 @@ from bdd100k_d2.evaluation.metrics.instances import match_instances
 from bdd100k_d2.evaluation.metrics.panoptic import bitmask_counts
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.prediction_files import (
-    FIRST_THING_ID,
     detection_frames,
     instance_bitmask,
     mask_path,
@@ -70,8 +69,8 @@ def test_masks_score_as_in_memory(task: str, tmp_path: Path) -> None:
         write_mask(truth, mask_path(tmp_path / "truth", name))
         write_mask(prediction, mask_path(tmp_path / "predicted", name))
     assert {path.name for path in (tmp_path / "predicted").iterdir()} == {"a.b.png", "c.png"}
-    in_memory = MatchedMasks(task, ["a.b", "c"], np.array(matrices)).toolkit_scores()
-    assert open_masks(task, tmp_path / "truth", tmp_path / "predicted", 1).toolkit_scores() == in_memory
+    in_memory = MatchedMasks(TASKS[task], ["a.b", "c"], np.array(matrices)).toolkit_scores()
+    assert open_masks(TASKS[task], tmp_path / "truth", tmp_path / "predicted", 1).toolkit_scores() == in_memory
 
 
 def random_bitmask(rng: np.random.Generator, classes: int) -> Bitmask:
@@ -97,7 +96,7 @@ def test_instances_score_as_in_memory(tmp_path: Path) -> None:
         scored.append(scored_frame(name, scores[kept]))
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
     write_frames(scored, tmp_path / "score.json")
-    in_memory = matched_bitmasks(["a", "b"], matches).toolkit_scores()
+    in_memory = matched_bitmasks(["a", "b"], matches, TASKS["ins_seg"]).toolkit_scores()
     assert 5 < in_memory["AP"][-1]["OVERALL"] < 95
     read = open_ins_seg(tmp_path / "truth", tmp_path / "bitmasks", tmp_path / "score.json", 1).toolkit_scores()
     np.testing.assert_equal(read, in_memory)
@@ -114,7 +113,7 @@ def test_segments_score_as_in_memory(tmp_path: Path) -> None:
         pixels = panoptic_bitmask(segments, classes)
         write_mask(pixels, mask_path(tmp_path / "bitmasks", name))
         counts.append(bitmask_counts(decode_bitmask(encode_bitmask(truth), name), decode_bitmask(pixels, name), 40))
-    in_memory = matched_segments(["a", "b"], counts, "N").toolkit_scores()
+    in_memory = matched_segments(["a", "b"], counts, "N", TASKS["pan_seg"]).toolkit_scores()
     assert 5 < in_memory["PQ"][-1]["OVERALL"] < 95
     np.testing.assert_equal(open_pan_seg(tmp_path / "truth", tmp_path / "bitmasks", 1).toolkit_scores(), in_memory)
 
@@ -171,7 +170,7 @@ def test_panoptic_segments() -> None:
     road, car = TASKS["pan_seg"].names.index("road"), TASKS["pan_seg"].names.index("car")
     # 5 is a segment that the caller leaves out; 1 and 3 are the same stuff.
     found = decode_bitmask(panoptic_bitmask(segments, {4: car, 2: car, 1: road, 3: road, 1000: 29}), "a.png")
-    assert found.ids.tolist() == [road + 1, 30, FIRST_THING_ID, FIRST_THING_ID + 1]
+    assert found.ids.tolist() == [road + 1, 30, 31, 32]
     assert found.categories.tolist() == [road + 1, 30, car + 1, car + 1]
     assert found.instances.tolist() == [[0, 0, 1, 4], [1, 3, 0, 2]]
     assert not panoptic_bitmask(segments, {}).any()

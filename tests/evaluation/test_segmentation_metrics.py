@@ -34,12 +34,12 @@ def test_the_run_length_oracle(oracles: Path) -> None:
     ids = {name: i for i, name in enumerate(classes)}
     truth, prediction = (read_labels(oracles / expected[side]).frames[0] for side in ("gt", "pred"))
     matrix = confusion_matrix(frame_to_mask(truth, ids, 720, 1280), frame_to_mask(prediction, ids, 720, 1280), 19)
-    official = official_segmentation("sem_seg", matrix)
+    official = official_segmentation(TASKS["sem_seg"], matrix)
     assert summary(official) == pytest.approx(expected["scores"], abs=1e-9, rel=0)
     for name, value in expected["IoU"].items():
         assert official["IoU"][0][name] == pytest.approx(value, abs=1e-8)
     # "Acc" is the precision; the recall is another number.
-    recall = extra_segmentation_metrics("sem_seg", matrix)["Recall"]
+    recall = extra_segmentation_metrics(TASKS["sem_seg"], matrix)["Recall"]
     assert recall[1]["AVERAGE"] == pytest.approx(np.mean([v for v in recall[0].values() if not np.isnan(v)]))
     assert official["Acc"][1]["AVERAGE"] != pytest.approx(recall[1]["AVERAGE"])
 
@@ -121,7 +121,7 @@ def test_random_masks_equal_the_toolkit(tmp_path: Path, mode: str) -> None:
         total += confusion_matrix(truth, prediction, classes)
     paths = [[str(path) for path in sorted((tmp_path / name).iterdir())] for name in ("gt", "pred")]
     theirs = seg.evaluate_segmentation(*paths, mode=mode, nproc=1, with_logs=False)
-    ours = official_segmentation(mode, total)
+    ours = official_segmentation(TASKS[mode], total)
     assert summary(ours) == pytest.approx(theirs.summary(), abs=1e-9, rel=0)
     assert ours["IoU"][0] == pytest.approx(theirs.IoU[0], abs=1e-9, rel=0)
     assert ours["Acc"][0] == pytest.approx(theirs.Acc[0], abs=1e-9, rel=0)

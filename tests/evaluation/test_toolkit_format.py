@@ -78,7 +78,7 @@ def random_scores(task: str, seed: int) -> ToolkitScores:
         return np.where(rng.random(n) < (1 if seed % 2 and rng.random() < 0.3 else 1 / 3), NAN, numbers)
 
     if task == "sem_seg":
-        return official_segmentation(task, rng.integers(0, 99, (19, 20)))
+        return official_segmentation(TASKS[task], rng.integers(0, 99, (19, 20)))
     if task == "pan_seg":
         groups = (TASKS[task].names, ("STUFF", "THING"), ("OVERALL",))
         count = [dict(zip(group, rng.integers(0, 10**seed, len(group)).tolist(), strict=True)) for group in groups]

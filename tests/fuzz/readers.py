@@ -243,6 +243,7 @@ _SETTINGS = {
     "overlay": True,
     "batch_size": 1,
     "amp": False,
+    "categories": [["tram", [1, 2, 3], True], ["cow", [4, 5, 6], True], ["car", [7, 8, 9], True]],
 }
 _LINES = [
     {

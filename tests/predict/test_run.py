@@ -539,7 +539,7 @@ def test_what_cannot_be_asked_for(det: CfgNode, tiny_root: Path, images: Path, t
         ConfigError, match="DATASETS.TEST is of sem_seg, but the model gives instances; take a config of sem_seg"
     ):
         PredictionRun(masks, source, tmp_path / "masks").run(Scripted())
-    for test_sets, message in (((), "DATASETS.TEST is empty"), (("coco_2017_val",), "tells no task of BDD100K")):
+    for test_sets, message in (((), "DATASETS.TEST is empty"), (("coco_2017_val",), "no stuff_classes")):
         masks.DATASETS.TEST = test_sets
         with pytest.raises(ConfigError, match=message):
             PredictionRun(masks, source, tmp_path / "masks")

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import yaml
 from support import ROOT
 from support.commands import run_tool
 from support.frames import make_frame, write_image
@@ -219,3 +220,37 @@ def test_the_tool_ends_with_a_message(
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(TOOL), run_name="__main__")
     assert caught.value.code == code
+
+
+def test_a_page_of_ones_own_data_shows_their_pictures_and_classes(tmp_path: Path) -> None:
+    scores = {"AP": [{"tram": 50.0, "car": 30.0}, {"OVERALL": 40.0}]}
+    folder = write_det_run(tmp_path / "det", scores=scores)
+    write_image(tmp_path / "images/below/a.png", 90, 160, seed=1)
+    write_image(tmp_path / "images/b.jpg", 90, 160, seed=2)
+    write_frames(
+        [make_frame("a.jpg", ("tram", 1, 1, 30, 30), ("deer", 50, 1, 80, 30)), make_frame("b.jpg")],
+        tmp_path / "val.json",
+    )
+    found = make_frame("a.jpg", ("tram", 1, 1, 30, 30))
+    found.labels[0].score = 0.9
+    write_det_predictions(folder, found, Frame(name="b.jpg", labels=[]))
+    write_config(folder, "mine_val")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["DATASETS"]["OWN"] = [
+        {"name": "mine", "labels": str(tmp_path / "{split}.json"), "images": str(tmp_path / "images")}
+        | {"classes": ["tram", "car"]}
+    ]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    page = Document(write_runs_page([folder], tmp_path / "page"))
+    assert [row[:2] for row in page.tables[0]] == [["Class", "Objects"], ["tram", "1"], ["car", "0"], ["Overall", "1"]]
+    assert "Ground truth beside prediction" in page.texts["h3"]
+    assert any("These are not the official scores: own classes (tram, car)." in text for text in page.texts["p"])
+
+
+def test_a_data_set_of_a_script_has_scores_and_a_sentence(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det", scores={"AP": [{"tram": 50.0, "car": 30.0}, {"OVERALL": 40.0}]})
+    write_config(folder, "of_a_script")
+    page = Document(write_runs_page([folder], tmp_path / "page"))
+    assert [row[0] for row in page.tables[0]] == ["Class", "tram", "car", "Overall"]
+    assert any("of_a_script is no data set of BDD100K" in text for text in page.texts["p"])
+    assert not list((tmp_path / "page/assets").glob("*.jpg"))

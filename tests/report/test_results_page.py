@@ -307,3 +307,17 @@ def test_real_frames(real_root: Path, tmp_path: Path) -> None:
         assert (page.parent / frame["full"]).read_bytes() == (images / frame["name"]).read_bytes()
         assert cv2.imread(str(page.parent / frame["small"])).shape == (360, 640, 3)
         assert np.isfinite([box[1:5] for box in frame["truth"]]).all()
+
+
+def test_pages_of_own_classes_have_those_alone(det: Files, tmp_path: Path) -> None:
+    options = QUICK._replace(bootstrap=0, classes=["car", "bus"])
+    page = write_results_page("det", det.truth, det.predicted, tmp_path / "own", options=options)
+    assert [*table(page, "class-table")] == ["car", "bus", "Overall"]
+    assert "These are not the official scores: own classes (car, bus)." in page.read_text()
+    assert [one["name"] for one in data_of(page)["classes"]] == ["car", "bus"]
+    masks = write_mask_files(tmp_path / "masks")
+    names = [f"own {k}" for k in range(19)]
+    options = options._replace(classes=names)
+    page = write_results_page("sem_seg", masks.truth, masks.predicted, tmp_path / "own", options=options)
+    assert [*table(page, "class-table")] == [*names, "Overall"]
+    assert [one["name"] for one in data_of(page)["classes"]] == names

@@ -15,6 +15,7 @@ from bdd100k_d2.report.page_images import GalleryImages
 from bdd100k_d2.report.plots import THEMES, draw_svg, recolored
 from bdd100k_d2.report.results.script_data import error_map
 from bdd100k_d2.report.results.tables import changed, estimate, matrix, number, percent, slice_parts
+from bdd100k_d2.tasks import TASKS
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,13 @@ def test_the_frames_that_changed_most_are_chosen() -> None:
 def test_the_error_map() -> None:
     truth = np.array([[0, 1, 255, 2]], np.uint8)
     predicted = np.array([[0, 2, 255, 19]], np.uint8)
-    assert error_map("sem_seg", truth, predicted).tolist() == [[0, 1, 2, 1]]
+    assert error_map(TASKS["sem_seg"], truth, predicted).tolist() == [[0, 1, 2, 1]]
 
 
 def test_the_error_map_of_drivable_leaves_background_out() -> None:
     truth = np.array([[0, 0, 0, 1, 2, 2, 255]], np.uint8)
     predicted = np.array([[0, 1, 2, 0, 0, 2, 0]], np.uint8)
-    assert error_map("drivable", truth, predicted).tolist() == [[0, 1, 1, 1, 2, 2, 2]]
+    assert error_map(TASKS["drivable"], truth, predicted).tolist() == [[0, 1, 1, 1, 2, 2, 2]]
 
 
 def test_another_theme_is_the_same_plot_in_its_colours() -> None:

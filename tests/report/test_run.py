@@ -8,6 +8,7 @@ from support.run_folders import DET_SCORES, write_config, write_det_run, write_m
 
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.report.run import read_run
+from bdd100k_d2.tasks import TASKS
 
 
 def test_what_a_training_run_leaves_behind(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_what_a_training_run_leaves_behind(tmp_path: Path) -> None:
     }
     (evaluation,) = run.evaluations
     assert evaluation.title == "Object detection"
-    assert evaluation.split.images == tmp_path / "bdd100k/images/100k/val"
+    assert evaluation.data.images == tmp_path / "bdd100k/images/100k/val"
     assert evaluation.predictions == tmp_path / "det/inference/det.json"
     assert evaluation.scores.means[0] == 35.58
 
@@ -61,7 +62,7 @@ def test_a_run_without_a_training_log_has_no_history(tmp_path: Path, caplog: pyt
 
 def test_a_test_split_has_no_scores(tmp_path: Path) -> None:
     run = read_run(write_mask_run(tmp_path / "seg", scores=None, split="test"))
-    assert run.evaluations[0].scores is None and run.evaluations[0].split.labels is None
+    assert run.evaluations[0].scores is None and run.evaluations[0].data.labels is None
 
 
 def test_several_test_sets_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_slice_has_the_paths_of_the_data_set_that_it_is_of(tmp_path: Path) -> 
     folder = write_det_run(tmp_path / "det")
     write_config(folder, "bdd100k_det_val_night")
     (evaluation,) = read_run(folder, tmp_path).evaluations
-    assert (evaluation.name, evaluation.split.name) == ("bdd100k_det_val_night", "bdd100k_det_val")
+    assert (evaluation.name, evaluation.data.base) == ("bdd100k_det_val_night", "bdd100k_det_val")
     assert evaluation.is_slice and not read_run(write_det_run(tmp_path / "whole")).evaluations[0].is_slice
 
 
@@ -92,13 +93,13 @@ def test_a_slice_of_the_config_too(tmp_path: Path) -> None:
     ]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (evaluation,) = read_run(folder, tmp_path).evaluations
-    assert (evaluation.name, evaluation.split.name) == ("dark_and_wet", "bdd100k_det_val") and evaluation.is_slice
+    assert (evaluation.name, evaluation.data.base) == ("dark_and_wet", "bdd100k_det_val") and evaluation.is_slice
 
 
 def test_the_data_root_is_the_one_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "elsewhere"))
     run = read_run(write_det_run(tmp_path / "det"))
-    assert run.evaluations[0].split.images == tmp_path / "elsewhere/bdd100k/images/100k/val"
+    assert run.evaluations[0].data.images == tmp_path / "elsewhere/bdd100k/images/100k/val"
 
 
 def change_config(folder: Path, part: str, **values: object) -> None:
@@ -163,10 +164,22 @@ def break_config(folder: Path, content: str) -> None:
         (lambda f: write_config(f, "x" * 9000), r"`str` of length <= 255 - at `DATASETS\.TEST\[0\]`"),
         (lambda f: break_config(f, 'MODEL: {"\\ud800": 1}'), r"config\.yaml: no "),
         (lambda f: write_config(f), r"config\.yaml: DATASETS\.TEST names no data set"),
-        (lambda f: write_config(f, "coco_2017_val"), r"config\.yaml: .*coco_2017_val.*bdd100k_det_val"),
-        (lambda f: write_config(f, "my_slice"), r"config\.yaml: .*no dataset 'my_slice'.*slices of them such as"),
-        (lambda f: write_config(f, "bdd100k_det_val_nite"), r"config\.yaml: .*no dataset 'bdd100k_det_val_nite'"),
-        (lambda f: write_config(f, "bdd100k_det_test_night"), r"config\.yaml: .*no dataset 'bdd100k_det_test_night'"),
+        (
+            lambda f: (write_config(f, "my_slice"), (f / "inference/scores.json").unlink()),
+            r"config\.yaml: 'my_slice' is no data set of BDD100K and none of the config .*scores\.json.*cannot be read",
+        ),
+        (
+            lambda f: (write_config(f, "mine"), (f / "inference/det.json").unlink()),
+            r"config\.yaml: 'mine' is no data set .*inference has no det\.json or masks.* with scores of them",
+        ),
+        (
+            lambda f: change_config(f, "DATASETS", OWN=[{"name": "a"}]),
+            r"missing required field `labels` - at `DATASETS\.OWN\[0\]`",
+        ),
+        (
+            lambda f: change_config(f, "DATASETS", TEST=["a"], OWN=[{"name": "a", "labels": "b", "task": "lane"}]),
+            r"config\.yaml: DATASETS\.OWN: a: no task 'lane'",
+        ),
         (lambda f: (f / "inference/det.json").unlink(), r"det\.json: no predictions; .*--eval-only"),
         (lambda f: (f / "inference/scores.json").unlink(), r"scores\.json: .*--eval-only"),
     ],
@@ -177,3 +190,70 @@ def test_a_run_that_cannot_be_reported(tmp_path: Path, spoil: object, message: s
     with pytest.raises(DataError, match=message) as caught:
         read_run(folder)
     assert str(folder) in str(caught.value)
+
+
+OWN_SCORES = {"AP": [{"car": 50.0, "tram": 30.0, "deer": float("nan")}, {"OVERALL": 40.0}]}
+
+
+def test_a_data_set_of_ones_own_has_its_own_classes(tmp_path: Path) -> None:
+    folder = write_det_run(tmp_path / "det", scores=OWN_SCORES)
+    own = {"name": "mine", "labels": str(tmp_path / "{split}.json"), "images": str(tmp_path), "task": "det"}
+    change_config(folder, "DATASETS", TEST=["mine_val"], OWN=[own | {"classes": ["deer", "car", "tram"]}])
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.task.names == ("deer", "car", "tram") and evaluation.data.images == tmp_path
+    assert [(row.name, row.values) for row in evaluation.scores.rows][1:] == [("car", (50.0,)), ("tram", (30.0,))]
+    assert [row.color for row in evaluation.scores.rows] == [*evaluation.data.task.colors]
+    assert evaluation.data.labels is None
+    assert evaluation.data.notes == (
+        "The labels of mine_val are not drawn: the config names no label file or masks that are there.",
+    )
+    (tmp_path / "val.json").write_text("[]")
+    assert read_run(folder).evaluations[0].data.labels == tmp_path / "val.json"
+    # A slice of it, and images that are not there.
+    own["images"] = str(tmp_path / "nowhere")
+    sliced = [{"name": "some", "base": "mine_val", "first": 3}]
+    change_config(folder, "DATASETS", TEST=["some"], OWN=[own], SLICES=sliced)
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.is_slice and evaluation.data.base == "mine_val" and evaluation.data.images is None
+    assert evaluation.data.notes == ("The images of mine_val are not where the config has them, so none are shown.",)
+    # YOLO's file says where the images are, and the config need not.
+    (tmp_path / "data.yaml").write_text("names: [car]\n")
+    yolo = {"name": "yolo", "labels": str(tmp_path / "data.yaml")}
+    change_config(folder, "DATASETS", TEST=["yolo_val"], OWN=[yolo])
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.notes == ("The config has no folder of the images of yolo_val, so none are shown.",)
+
+
+@pytest.mark.parametrize(
+    ("scores", "names"),
+    [
+        (OWN_SCORES, ("car", "tram", "deer")),
+        ({"AP": [dict.fromkeys(TASKS["det"].names, 1.0), {"OVERALL": 1.0}]}, TASKS["det"].names),
+    ],
+)
+def test_the_classes_of_a_data_set_of_a_script_are_those_of_its_scores(
+    tmp_path: Path, scores: dict, names: tuple[str, ...]
+) -> None:
+    folder = write_det_run(tmp_path / "det", scores=scores)
+    write_config(folder, "registered_in_a_script")
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.task.names == names and evaluation.title == "Object detection"
+    assert [row.name for row in evaluation.scores.rows] == [*names]
+    (note,) = evaluation.data.notes
+    assert "registered_in_a_script is no data set of BDD100K and none of the config (DATASETS.OWN)" in note
+
+
+def test_masks_of_a_script_too(tmp_path: Path) -> None:
+    scores = {"IoU": [{"other": 90.0, "road": 80.0}, {"AVERAGE": 85.0}], "fIoU": 88.8, "pAcc": 93.3}
+    folder = write_mask_run(tmp_path / "seg", scores=scores)
+    write_config(folder, "mine")
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.task.names == ("other", "road") and evaluation.title == "Semantic segmentation"
+
+
+def test_drivable_of_a_script_is_not_sem_seg_with_two_classes(tmp_path: Path) -> None:
+    scores = {"IoU": [{"direct": 80.0, "alternative": 70.0}, {"AVERAGE": 75.0}], "fIoU": 78.8, "pAcc": 93.3}
+    folder = write_mask_run(tmp_path / "seg", scores=scores)
+    write_config(folder, "mine")
+    (evaluation,) = read_run(folder).evaluations
+    assert evaluation.data.task is TASKS["drivable"] and evaluation.title == "Drivable area"

@@ -6,12 +6,13 @@ from support.run_folders import DET_SCORES, SEM_SEG_SCORES
 
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.report.scores import ScoreTable, read_score_table
+from bdd100k_d2.tasks import TASKS
 
 
 def read(tmp_path: Path, document: object, task: str) -> ScoreTable:
     path = tmp_path / "scores.json"
     path.write_text(json.dumps(document))
-    return read_score_table(path, task)
+    return read_score_table(path, TASKS[task])
 
 
 def test_detection_scores_by_class_in_the_order_of_the_ids(tmp_path: Path) -> None:
@@ -68,9 +69,9 @@ def test_a_class_that_the_tables_do_not_know_is_shown_last(tmp_path: Path) -> No
 def test_a_file_that_holds_no_scores_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "scores.json").write_text(content)
     with pytest.raises(DataError, match=message):
-        read_score_table(tmp_path / "scores.json", "det")
+        read_score_table(tmp_path / "scores.json", TASKS["det"])
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"scores\.json: .*No such file.*--eval-only"):
-        read_score_table(tmp_path / "scores.json", "det")
+        read_score_table(tmp_path / "scores.json", TASKS["det"])

@@ -96,6 +96,8 @@ def _command(script: str, arguments: list[str], env: dict[str, str], stdout: Pat
     os.environ.clear()
     os.environ.update(env)
     os.chdir(ROOT)
+    # The data sets were registered for the environment in which the package was imported.
+    bdd100k_d2.register_all()
     torch.set_num_threads(1)
     _start_others_as_usual()
     _leave_the_environment_out_of_the_log()

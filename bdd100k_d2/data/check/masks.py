@@ -13,7 +13,7 @@ from ...errors import DataError, shown
 from ...parallel import map_files
 from ...tasks import NO_SUCH_VALUE, Task
 from ..bitmasks import check_categories, read_bitmask
-from ..categories import IGNORE_LABEL, ins_seg_class, pan_seg_id
+from ..categories import IGNORE_LABEL
 from ..datasets import MASKS_WITHOUT_IMAGE
 from ..labels import Frame
 from ..masks import mask_stem, read_mask, wrong_ids
@@ -163,10 +163,9 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
                 continue
             try:
                 # Instances are of the detection classes, by any of their names.
-                if task.has_scores:
-                    content[ins_seg_class(label.category, where).index] += 1
-                elif (category := pan_seg_id(label.category, where)) is not None:
-                    content[category - 1] += 1
+                known = (task.class_of if task.has_scores else task.class_if_any)(label.category, where)
+                if known is not None:
+                    content[known.index] += 1
             except DataError as error:
                 findings.add("unknown category", path, str(error))
             try:

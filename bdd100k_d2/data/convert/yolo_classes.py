@@ -23,8 +23,7 @@ def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
     """
     if classes is not None:
         return _names_in(classes)
-    places = [place / name for place in (folder, folder.parent, folder.parent.parent) for name in CLASS_FILES]
-    found = [place for place in places if place.is_file()]
+    found = class_files(folder)
     if not found:
         raise DataError(f"{folder}: no {DATA} or {CLASSES} beside or above the labels; give it with --classes.")
     names = _names_in(found[0])
@@ -35,6 +34,12 @@ def read_classes(folder: Path, classes: Path | None = None) -> list[str]:
                 "--classes."
             )
     return names
+
+
+def class_files(folder: Path) -> list[Path]:
+    """The files of names of classes beside or above the labels in a folder."""
+    places = (place / name for place in (folder, folder.parent, folder.parent.parent) for name in CLASS_FILES)
+    return [place for place in places if place.is_file()]
 
 
 def _differ(path: Path, names: list[str]) -> bool:

@@ -121,8 +121,16 @@ def _frames_of(part: _Part, split: str | None, images: Path | None, anywhere: bo
     return frames_in(part, images, split, frozenset(path.name for path in lists.values()))
 
 
-def _of_folder(source: Path, split: str | None) -> tuple[list[_Part], str | None]:
-    """The parts of a data set in a folder that are of a split, and the split's name; None where it has no splits."""
+class _FolderParts(NamedTuple):
+    """A folder of labels: its splits' folders and lists of images by name, and whether labels lie directly in it."""
+
+    base: Path
+    splits: dict[str, Path]
+    lists: dict[str, Path]
+    direct: bool
+
+
+def _folder_parts(source: Path) -> _FolderParts:
     if not source.is_dir():
         raise DataError(f"{source}: no .txt file in the folder; give the folder of the YOLO labels.")
     base = source / LABELS if (source / LABELS).is_dir() else source
@@ -137,6 +145,12 @@ def _of_folder(source: Path, split: str | None) -> tuple[list[_Part], str | None
         raise DataError(f"{base}: no .txt file in the folder; give the folder of the YOLO labels.")
     # Beside labels, folders of other names than a split's only sort them.
     splits = {name: folder for name, folder in below.items() if not direct or splits_in(name)}
+    return _FolderParts(base, splits, lists, direct)
+
+
+def _of_folder(source: Path, split: str | None) -> tuple[list[_Part], str | None]:
+    """The parts of a data set in a folder that are of a split, and the split's name; None where it has no splits."""
+    base, splits, lists, direct = _folder_parts(source)
     if split is None:
         chosen = _only_split(base, splits, lists, direct)
     else:
@@ -168,14 +182,44 @@ def _only_split(base: Path, splits: dict[str, Path], lists: dict[str, Path], dir
     return None if direct else next(iter(names), None)
 
 
-def _of_data_file(path: Path, split: str | None) -> tuple[Sequence[_Part], str]:
-    """The parts of a split that a ``data.yaml`` names, and the split's name."""
+def yolo_splits(source: Path) -> dict[str, str]:
+    """The splits train, val and test of a data set that are there, with the names that it has for them, as ``valid``.
+
+    Empty where it has no splits.
+
+    Raises:
+        DataError: several names are of one split, or files cannot be read.
+    """
+    with read_errors(source):
+        if source.suffix.lower() in YAML_SUFFIXES:
+            named, bases = _named_in(source)
+            keys = [key for key, value in named.items() if _parts_at(value, bases, source, key)]
+        elif source.is_dir():
+            parts = _folder_parts(source)
+            keys = [*parts.splits] or [*parts.lists]
+        else:
+            keys = []
+    found: dict[str, str] = {}
+    for key in keys:
+        split = split_in(key)
+        if split is not None and found.setdefault(split, key) != key:
+            raise DataError(f"{source}: {found[split]} and {key} are both of the split {split}; rename one of them.")
+    return found
+
+
+def _named_in(path: Path) -> tuple[dict[str, object], list[Path]]:
+    """What a ``data.yaml`` has for each split, and the folders that its paths may be from."""
     document = read_yaml(path)
     if not isinstance(document, dict) or "names" not in document:
         raise DataError(f"{path}: no names of classes, so it is no data.yaml of YOLO; give one, or a folder of labels.")
     named = {key: value for key, value in document.items() if isinstance(key, str) and value and splits_in(key)}
     root = document.get("path")
-    bases = [path.parent / _with_slashes(root), path.parent] if isinstance(root, str) else [path.parent]
+    return named, [path.parent / _with_slashes(root), path.parent] if isinstance(root, str) else [path.parent]
+
+
+def _of_data_file(path: Path, split: str | None) -> tuple[Sequence[_Part], str]:
+    """The parts of a split that a ``data.yaml`` names, and the split's name."""
+    named, bases = _named_in(path)
     wanted = list(named)
     if split is not None:
         meant = same_split(split, named, path)

@@ -12,7 +12,7 @@ from torch import nn
 
 from ...data.augmentation import build_augmentation
 from ...data.mapper import BDD100KDatasetMapper
-from ...data.randomness import Purpose, drawing, seed_generators
+from ...data.randomness import Purpose, given_back, seed_generators
 from ..parallel import share_buffers
 from .evaluation import fixed_subset
 
@@ -47,7 +47,8 @@ class ValidationLoss:
         amp = torch.autocast("cuda", enabled=self._cfg.SOLVER.AMP.ENABLED and _device(self._model).type == "cuda")
         with EventStorage(), torch.no_grad(), _losses_without_traces(self._model), amp:
             for number in numbers:
-                with _seeded(number, self._model):
+                with given_back(gpus=True):
+                    seed_generators(0, Purpose.STEP, number)
                     batch = [mapper(self._records[number])]
                     losses[number] = {name: value.item() for name, value in self._model(batch).items()}
         gathered = comm.gather(losses)
@@ -77,11 +78,3 @@ def _losses_without_traces(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-@contextmanager
-def _seeded(number: int, model: nn.Module) -> Iterator[None]:
-    device = _device(model)
-    with drawing(0, Purpose.STEP, number), torch.random.fork_rng([device] if device.type == "cuda" else []):
-        seed_generators(0, Purpose.STEP, number)
-        yield

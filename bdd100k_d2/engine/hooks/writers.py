@@ -15,6 +15,7 @@ import torch
 import yaml
 from detectron2.config import CfgNode
 from detectron2.engine.hooks import PeriodicWriter
+from detectron2.utils import comm
 from detectron2.utils.events import (
     CommonMetricPrinter,
     EventStorage,
@@ -33,12 +34,14 @@ logger = logging.getLogger(__name__)
 class WriteEvents(PeriodicWriter):
     """Detectron2's `PeriodicWriter` for the trainer's writers, which are built when the training starts.
 
-    Only then is it known at which iteration it does, and a run that never trains writes no files.
+    Only then is it known at which iteration it does, and a run that never trains writes no files. To be registered in
+    all processes, of which the main one writes: so a hook that is put before it has the same place in each.
     """
 
     def before_train(self) -> None:
         """Builds the writers."""
-        self._writers = self.trainer.build_writers()
+        if comm.is_main_process():
+            self._writers = self.trainer.build_writers()
 
     def after_train(self) -> None:
         """Writes what is left, and closes."""

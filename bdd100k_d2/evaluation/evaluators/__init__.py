@@ -4,12 +4,14 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
+from detectron2.evaluation import DatasetEvaluator
 
-from ...errors import ConfigError
+from ...data.dataset_task import EVALUATOR_PREFIX
 from ...inside import inside
 from .base import OfficialEvaluator, check_results_folder
 from .bitmasks import BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from .detection import BDD100KDetEvaluator
+from .foreign import build_foreign_evaluator, foreign_evaluators
 from .segmentation import BDD100KDrivableEvaluator, BDD100KSemSegEvaluator
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "BDD100KPanSegEvaluator",
     "BDD100KSemSegEvaluator",
     "build_evaluator",
+    "evaluator_classes",
     "results_folder",
 ]
 
@@ -33,20 +36,32 @@ EVALUATORS: dict[str, type[OfficialEvaluator]] = {
 """By task."""
 
 
-def build_evaluator(cfg: CfgNode, dataset_name: str) -> OfficialEvaluator:
-    """The evaluator of a registered dataset.
+def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+    """The evaluator of a registered dataset; one that is not of BDD100K's tasks has one of Detectron2's.
 
     It writes into ``OUTPUT_DIR/inference``, or with several test sets into a folder of the dataset's name there.
 
     Raises:
-        ConfigError: the dataset is not one of BDD100K's.
-        DataError: as :func:`results_folder`.
+        ConfigError: there is none, or the dataset's metadata lacks what it needs.
+        DataError: as :func:`results_folder`, or the ground truth cannot be used.
     """
-    kind = MetadataCatalog.get(dataset_name).get("evaluator_type", None)
-    known = {f"bdd100k_{task}": evaluator for task, evaluator in EVALUATORS.items()}
-    if kind not in known:
-        raise ConfigError(f"no evaluator for {dataset_name} of type {kind!r}; there are {', '.join(known)}.")
-    return known[kind](dataset_name, results_folder(cfg, dataset_name))
+    (evaluator, *_), folder = evaluator_classes(dataset_name), results_folder(cfg, dataset_name)
+    if issubclass(evaluator, OfficialEvaluator):
+        made = evaluator(dataset_name, folder)
+        made.with_coco_results = cfg.TEST.COCO_RESULTS
+        return made
+    return build_foreign_evaluator(dataset_name, folder)
+
+
+def evaluator_classes(dataset_name: str) -> tuple[type[DatasetEvaluator], ...]:
+    """The classes of the evaluators of a registered dataset, one of this package or some of Detectron2's.
+
+    Raises:
+        ConfigError: there is none, or the dataset's metadata lacks what it needs.
+    """
+    kind = str(MetadataCatalog.get(dataset_name).get("evaluator_type", ""))
+    known = EVALUATORS.get(kind.removeprefix(EVALUATOR_PREFIX)) if kind.startswith(EVALUATOR_PREFIX) else None
+    return foreign_evaluators(dataset_name) if known is None else (known,)
 
 
 def results_folder(cfg: CfgNode, dataset_name: str) -> Path:

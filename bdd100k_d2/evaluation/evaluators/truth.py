@@ -1,22 +1,19 @@
 """The ground truth of instance and panoptic segmentation, frame by frame, as bitmasks."""
 
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
 
-from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
-from ...data.categories import ins_seg_class, pan_seg_id
+from ...data.bitmasks import Bitmask, read_bitmask
 from ...data.image_names import image_stem
-from ...data.labels import Frame, Label
+from ...data.instances import crowd_bits
+from ...data.labels import Frame
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
 from ...data.vintages import read_labels
 from ...errors import DataError
-
-CategoryOf = Callable[[Label, str], tuple[int, int] | None]
-"""Gives a label's category id and attributes, or None to leave it out; the text says where it is, for messages."""
+from ...tasks import Task
 
 
 class BitmaskTruth:
@@ -29,9 +26,9 @@ class BitmaskTruth:
         DataError: a label file that cannot be read.
     """
 
-    def __init__(self, path: Path, category_of: CategoryOf, chosen: AbstractSet[str] | None = None) -> None:
+    def __init__(self, path: Path, task: Task, chosen: AbstractSet[str] | None = None) -> None:
         self.path = path
-        self._category_of = category_of
+        self._task = task
         self._frames: dict[str, Frame] = {}
         self._files = list_masks(path) if path.is_dir() else {}
         if not self._files:
@@ -49,22 +46,26 @@ class BitmaskTruth:
         if self._files:
             bitmask = read_bitmask(self._files.get(stem, self.path / f"{stem}.png"))
         elif stem in self._frames:
-            bitmask = frame_bitmask(self._frames[stem], self._category_of, self.path)
+            bitmask = frame_bitmask(self._frames[stem], self._task, self.path)
         else:
             raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
-        if size is not None and bitmask.instances.shape != size:
-            height, width = bitmask.instances.shape
-            raise DataError(
-                f"{self.path}: the ground truth of {image_name} is {width}x{height}, the prediction "
-                f"{size[1]}x{size[0]}; download or write the labels again."
-            )
-        return bitmask
+        return of_size(bitmask, size, f"{self.path}: the ground truth of {image_name}")
 
 
-def frame_bitmask(frame: Frame, category_of: CategoryOf, path: Path) -> Bitmask:
+def of_size(bitmask: Bitmask, size: tuple[int, int] | None, what: str) -> Bitmask:
+    """``bitmask``, which messages call ``what``; DataError if it has another size than the prediction, where known."""
+    if size is not None and bitmask.instances.shape != size:
+        height, width = bitmask.instances.shape
+        raise DataError(
+            f"{what} is {width}x{height}, the prediction {size[1]}x{size[0]}; download or write the labels again."
+        )
+    return bitmask
+
+
+def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
     """Paints the run lengths of a frame's labels, where they have any, in their order, later ones over earlier ones.
 
-    ``category_of`` gives None for a label that is left out.
+    Labels of other tasks' classes are left out.
 
     Raises:
         DataError: run lengths that are damaged or of another size, or an unknown category.
@@ -72,12 +73,13 @@ def frame_bitmask(frame: Frame, category_of: CategoryOf, path: Path) -> Bitmask:
     masks, categories, attributes = [], [], []
     for label in frame.labels or ():
         where = f"{path}: frame {frame.name}, label {label.id} ({label.category})"
-        known = category_of(label, where)
+        # Instances are of the detection classes, by any of their names.
+        known = (task.class_of if task.has_scores else task.class_if_any)(label.category, where)
         if known is None or label.rle is None:
             continue
         masks.append(check_rle(label.rle, frame.height_width, where))
-        categories.append(known[0])
-        attributes.append(known[1])
+        categories.append(known.index + 1)
+        attributes.append(crowd_bits(label, known.ignored))
     instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
     # An instance that others cover wholly is none.
     ids = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(categories) + 1)[1:]) + 1
@@ -89,21 +91,3 @@ def frame_bitmask(frame: Frame, category_of: CategoryOf, path: Path) -> Bitmask:
         np.array(categories, np.int32)[ids - 1],
         np.array(attributes, np.uint8)[ids - 1],
     )
-
-
-def _bits(label: Label, ignored: bool = False) -> int:
-    given = label.attributes
-    ignored = ignored or (given is not None and bool(given.ignored))
-    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
-
-
-def instance_category(label: Label, where: str) -> tuple[int, int]:
-    """The category id and the attributes of a label of instance segmentation."""
-    known = ins_seg_class(label.category, where)
-    return known.index + 1, _bits(label, known.ignored)
-
-
-def panoptic_category(label: Label, where: str) -> tuple[int, int] | None:
-    """The category id and the attributes of a label of panoptic segmentation; None for one of another task."""
-    category = pan_seg_id(label.category, where)
-    return None if category is None else (category, _bits(label))

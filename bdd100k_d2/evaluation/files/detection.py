@@ -8,17 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.categories import DET_CLASSES, is_known
+from ...data.categories import is_known
 from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.image_names import image_stem
 from ...data.json_file import read_beginning
 from ...data.labels import Frame, FrameAttributes, attributes_of
 from ...data.vintages import Vintage, read_labels
 from ...errors import DataError
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..box_reader import reading_boxes
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, stated_sizes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
+from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_absent, tell_left_out
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import MatchedFrames, match_frames
 from .prediction_labels import check_without_shape, ids_of_results
@@ -34,6 +35,7 @@ class MatchedBoxes(MatchedFrames):
     truth: GroundTruth
     flags: LabelFlags
     detections: Detections
+    task: Task = TASKS["det"]
 
     def toolkit_scores(self, frames: np.ndarray | None = None, boxes: np.ndarray | None = None) -> ToolkitScores:
         """COCO's twelve scores of all, or of the frames and boxes where ``frames`` (F,) or ``boxes`` (N,) bool is true.
@@ -46,7 +48,7 @@ class MatchedBoxes(MatchedFrames):
         if frames is not None:
             truth = GroundTruth(*(column[frames[truth.frame]] for column in truth))
             detections = Detections(*(column[frames[detections.frame]] for column in detections))
-        classes = TASKS["det"].names
+        classes = self.task.names
         return official_detection(detection_scores(truth, detections, len(self.names), len(classes)), classes)
 
 
@@ -58,10 +60,13 @@ class DetectionFiles(NamedTuple):
     vintage: Vintage
 
 
-def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | None = None) -> DetectionFiles:
+def open_det(
+    truth: Path, predicted: Path, processes: int, image_ids: Path | None = None, task: Task = TASKS["det"]
+) -> DetectionFiles:
     """Reads two label files of any vintage, or folders of them, and matches their frames.
 
     Predictions may be COCO results, of which the COCO file ``image_ids``, else the ground truth, names the images.
+    Labels of other classes than the own ones of a ``task`` are left out, and counted in one warning for each file.
 
     Raises:
         DataError: a bad file, an unknown category, a box without a score, labels of which none has a box, or
@@ -69,11 +74,21 @@ def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | Non
     """
     for path in (truth, predicted):
         check_label_form(path)
-    with reading_boxes(predicted, processes, ids_of_results(truth, predicted, image_ids)) as boxes:
+    with reading_boxes(predicted, processes, ids_of_results(truth, predicted, image_ids), task) as boxes:
+        check_stated(truth, task)
         frames, vintage = read_labels(truth)
+        others = leave_out_others(frames, task)
+        tell_left_out(others, count_labels(frames), truth, task)
+        tell_absent(frames, truth, task)
         names = sorted(frame.name for frame in frames)
-        check_boxes_present(frames, truth)
-        columns, sizes = ground_truth_columns(frames, names, truth), stated_sizes(frames)
+        check_boxes_present(frames, truth, task)
+        try:
+            columns = ground_truth_columns(frames, names, truth, task)
+        except DataError as error:
+            known = task.label_classes
+            unknown = any(label.category not in known for frame in frames for label in frame.labels or ())
+            raise DataError(f"{error}{classes_remedy(truth, task) if unknown else ''}") from error
+        sizes = stated_sizes(frames)
         attributes = attributes_of(frames)
         if any(label.score is not None for frame in frames for label in frame.labels or ()):
             logger.warning("%s: the ground truth has scores; are ground truth and predictions swapped?", truth)
@@ -81,12 +96,13 @@ def open_det(truth: Path, predicted: Path, processes: int, image_ids: Path | Non
         del frames
         found = boxes()
     match_frames(names, found.names, truth, predicted)
+    tell_left_out(found.other_classes, len(found.frame), predicted, task)
     _check_sizes(sizes, found.sizes, truth, predicted)
     if not len(found.frame):
         check_without_shape(predicted, "box2d", found.without_box)
     if found.without_box:
         logger.warning("%s: %d predictions have no box (box2d) and are left out.", predicted, found.without_box)
-    return DetectionFiles(MatchedBoxes(names, *columns, found.detections(names)), attributes, vintage)
+    return DetectionFiles(MatchedBoxes(names, *columns, found.detections(names), task), attributes, vintage)
 
 
 # Of files that other tools keep boxes in, none of which is JSON.
@@ -110,7 +126,7 @@ def check_label_form(path: Path) -> None:
     )
 
 
-def check_boxes_present(frames: Sequence[Frame], path: Path) -> None:
+def check_boxes_present(frames: Sequence[Frame], path: Path, task: Task = TASKS["det"]) -> None:
     """Looks for labels of the ground truth that officially are left out because they have no box.
 
     One warning counts them; of classes that only other tasks have, as lanes, they are none that are missed.
@@ -124,7 +140,7 @@ def check_boxes_present(frames: Sequence[Frame], path: Path) -> None:
         raise DataError(
             f"{path}: not one of the {count:,} labels has a box (box2d); give labels/det_20/, not polygons or masks."
         )
-    lost = [name for name, category in without if category in DET_CLASSES or not is_known(category)]
+    lost = [name for name, category in without if category in task.label_classes or not is_known(category)]
     if lost:
         logger.warning(
             "%s: %d labels have no box (box2d) and are left out; the first is in frame %s.", path, len(lost), lost[0]
@@ -144,7 +160,9 @@ def _check_sizes(
             )
 
 
-def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None) -> MatchedBoxes:
+def match_boxes(
+    truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[str] | None = None, task: Task = TASKS["det"]
+) -> MatchedBoxes:
     """Matches predictions in memory, which are those of ``predicted``, to the frames of a label file.
 
     Of the label file only the frames ``chosen``, stems of images, count; all without it.
@@ -156,4 +174,4 @@ def match_boxes(truth: Path, boxes: Boxes, predicted: Path, chosen: Collection[s
     if chosen is not None:
         frames = [frame for frame in frames if image_stem(frame.name) in chosen]
     names = match_frames([frame.name for frame in frames], boxes.names, truth, predicted)
-    return MatchedBoxes(names, *ground_truth_columns(frames, names, truth), boxes.detections(names))
+    return MatchedBoxes(names, *ground_truth_columns(frames, names, truth, task), boxes.detections(names), task)

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,8 @@ from ...data.slices import FRAME_ATTRIBUTES
 from ...data.vintages import read_labels
 from ...errors import ConfigError, DataError
 from ...parallel import cores
-from ...tasks import TASKS
+from ...tasks import Task
+from ..own_classes import task_of_classes, unofficial_note
 from ..toolkit_format import ToolkitScores, summary, table
 from .detection import open_det
 from .matched_frames import MatchedFrames
@@ -34,9 +34,9 @@ class BesidePredictions(NamedTuple):
 
 
 def _open_det(
-    truth: Path, predicted: Path, beside: BesidePredictions, workers: int
+    task: Task, truth: Path, predicted: Path, beside: BesidePredictions, workers: int
 ) -> tuple[MatchedFrames, Attributes]:
-    matched, attributes, vintage = open_det(truth, predicted, workers, beside.image_ids)
+    matched, attributes, vintage = open_det(truth, predicted, workers, beside.image_ids, task)
     logger.info(
         "%s: labels of vintage %s; scores on labels of another vintage are not comparable.", truth, vintage.value
     )
@@ -47,33 +47,37 @@ def _open_det(
 
 
 def _open_masks(
-    task: str, truth: Path, predicted: Path, _: BesidePredictions, workers: int
+    task: Task, truth: Path, predicted: Path, _: BesidePredictions, workers: int
 ) -> tuple[MatchedFrames, None]:
     from .segmentation import open_masks
 
     return open_masks(task, truth, predicted, workers), None
 
 
-def _open_ins_seg(truth: Path, predicted: Path, beside: BesidePredictions, workers: int) -> tuple[MatchedFrames, None]:
+def _open_ins_seg(
+    task: Task, truth: Path, predicted: Path, beside: BesidePredictions, workers: int
+) -> tuple[MatchedFrames, None]:
     from .instances import open_ins_seg
 
-    return open_ins_seg(truth, predicted, beside.score_file, workers, beside.image_ids), None
+    return open_ins_seg(truth, predicted, beside.score_file, workers, beside.image_ids, task), None
 
 
-def _open_pan_seg(truth: Path, predicted: Path, _: BesidePredictions, workers: int) -> tuple[MatchedFrames, None]:
+def _open_pan_seg(
+    task: Task, truth: Path, predicted: Path, _: BesidePredictions, workers: int
+) -> tuple[MatchedFrames, None]:
     from .panoptic import open_pan_seg
 
-    return open_pan_seg(truth, predicted, workers), None
+    return open_pan_seg(truth, predicted, workers, task), None
 
 
-OPENERS: dict[str, Callable[[Path, Path, BesidePredictions, int], tuple[MatchedFrames, Attributes | None]]] = {
+OPENERS: dict[str, Callable[[Task, Path, Path, BesidePredictions, int], tuple[MatchedFrames, Attributes | None]]] = {
     "det": _open_det,
-    "sem_seg": partial(_open_masks, "sem_seg"),
-    "drivable": partial(_open_masks, "drivable"),
+    "sem_seg": _open_masks,
+    "drivable": _open_masks,
     "ins_seg": _open_ins_seg,
     "pan_seg": _open_pan_seg,
 }
-"""By task: ground truth, predictions, files beside these, workers -> matched frames, attributes (None of masks)."""
+"""By task: (task, ground truth, predictions, files beside, workers) -> matched frames, and attributes or None."""
 
 
 RESULT_TASKS = ("det", "ins_seg")
@@ -83,12 +87,14 @@ RESULT_TASKS = ("det", "ins_seg")
 class FileScores(NamedTuple):
     """Everything that is known of a set of predictions.
 
-    ``extra_metrics`` are scores that the official tool does not have; ``slices`` are by attribute.
+    ``extra_metrics`` are scores that the official tool does not have; ``slices`` are by attribute. Those of a ``task``
+    with own classes are the same metrics, and not official ones.
     """
 
     official: ToolkitScores
     extra_metrics: ToolkitScores
     slices: Mapping[str, Slice]
+    task: Task
 
     def to_json(self) -> dict[str, Any]:
         """What ``--out`` holds: the official file's keys; "slices" only where they were asked for."""
@@ -106,6 +112,8 @@ class FileScores(NamedTuple):
         parts.append(_line(summary(self.official)))
         if self.extra_metrics:
             parts.append(f"Not in the official tool: {_line(summary(self.extra_metrics))}")
+        if not self.task.is_official:
+            parts.append(unofficial_note(self.task))
         return "\n\n".join(parts + [_slice_text(one) for one in self.slices.values()])
 
 
@@ -119,6 +127,7 @@ def evaluate_files(
     by: str | Sequence[str] = (),
     attributes: str | os.PathLike[str] | None = None,
     workers: int | None = None,
+    classes: Sequence[str] | None = None,
 ) -> FileScores:
     """Scores predictions on disk exactly as ``python -m bdd100k.eval.run`` does.
 
@@ -133,35 +142,35 @@ def evaluate_files(
             "truncated".
         attributes: a label file with the frames' attributes; needed with ``by`` where ``truth`` holds masks.
         workers: processes or threads; all cores without it.
+        classes: own classes, in the order of their ids, of all tasks but pan_seg; labels of others are left out.
 
     Raises:
-        ConfigError: no such task or attribute.
+        ConfigError: no such task or attribute, or ``classes`` that it cannot have.
         DataError: bad files, which the message names with the frame and the remedy.
     """
     by = [by] if isinstance(by, str) else by
     truth, predicted = Path(truth), Path(predicted)
     beside = BesidePredictions(*(None if path is None else Path(path) for path in (score_file, image_ids)))
-    _check_arguments(task, truth, predicted, by)
+    with_classes = task_of_classes(task, classes)
+    _check_arguments(with_classes, truth, predicted, by)
     if beside.image_ids is not None and task not in RESULT_TASKS:
         raise ConfigError(f"COCO results are of {' and '.join(RESULT_TASKS)}, not of {task}; leave out the image ids.")
     # Nearly all that is read stays to the end, and looking through it for garbage costs a tenth of the time.
     with without_collection():
-        matched, found = OPENERS[task](truth, predicted, beside, workers or cores())
+        matched, found = OPENERS[task](with_classes, truth, predicted, beside, workers or cores())
         slices: Mapping[str, Slice] = {}
         if by:
             source = truth if attributes is None else Path(attributes)
             if found is None or attributes is not None:
                 found = read_attributes(source, matched)
             slices = slices_of(matched, by, found, source)
-        return FileScores(matched.toolkit_scores(), matched.extra_metrics(), slices)
+        return FileScores(matched.toolkit_scores(), matched.extra_metrics(), slices, with_classes)
 
 
-def _check_arguments(task: str, truth: Path, predicted: Path, by: Sequence[str]) -> None:
-    if task not in OPENERS:
-        raise ConfigError(f"no task {task!r}; there are {', '.join(OPENERS)}.")
-    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if TASKS[task].form == "boxes" else ()))
+def _check_arguments(task: Task, truth: Path, predicted: Path, by: Sequence[str]) -> None:
+    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if task.form == "boxes" else ()))
     if unknown := [name for name in by if name not in known]:
-        raise ConfigError(f"{task} cannot be scored by {unknown[0]!r}, but by {', '.join(known)}.")
+        raise ConfigError(f"{task.name} cannot be scored by {unknown[0]!r}, but by {', '.join(known)}.")
     for path in (truth, predicted):
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path.")

@@ -48,7 +48,7 @@ class CountedFrames(MatchedFrames, Generic[Counted]):
 
 
 def match_frames(
-    truth: Collection[str], predicted: Collection[str], truth_path: Path, predicted_path: Path
+    truth: Collection[str], predicted: Collection[str], truth_path: Path | str, predicted_path: Path | str
 ) -> list[str]:
     """Matches predictions to the frames of the ground truth, by name, as the official tool does.
 

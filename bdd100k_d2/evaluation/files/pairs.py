@@ -16,6 +16,8 @@ from ...data.rle import CocoRLE, check_rle
 from ...data.vintages import read_labels
 from ...errors import DataError, shown
 from ...parallel import map_frames
+from ...tasks import Task
+from ..own_classes import check_stated, count_labels, leave_out_others, tell_absent, tell_left_out
 from .matched_frames import Counted, match_frames
 from .prediction_labels import check_mask_predictions, ids_of_results
 
@@ -102,20 +104,28 @@ def count_run_lengths(
     processes: int,
     what: str,
     count: Callable[[Path, Path, tuple[Frame, Frame]], tuple[Counted, LeftOut]],
+    task: Task,
     image_ids: Path | None = None,
 ) -> tuple[list[str], list[Counted]]:
     """Reads label files, pairs their frames by name, and counts each pair; a frame not predicted has no labels.
 
     One warning for each kind and file tells what is left out. ``what`` is done, for the progress bar; ``count`` takes
-    the two paths and a pair of frames. ``image_ids`` is of predictions that are COCO results. Returned are the names of
-    the frames, sorted, and what was counted in them.
+    the two paths and a pair of frames. ``image_ids`` is of predictions that are COCO results. Labels of other classes
+    than the own ones of ``task`` are left out. Returned are the names of the frames, sorted, and what was counted in
+    them.
 
     Raises:
         DataError: as :func:`~bdd100k_d2.data.vintages.read_labels` and :func:`.matched_frames.match_frames`, or no
             label of the ground truth has run lengths.
     """
-    true_frames = {frame.name: frame for frame in read_labels(truth).frames}
+    check_stated(truth, task)
+    truth_frames = read_labels(truth).frames
     found_frames = read_predictions(predicted, ids_of_results(truth, predicted, image_ids))
+    for of_file, path in ((truth_frames, truth), (found_frames, predicted)):
+        others = leave_out_others(of_file, task)
+        tell_left_out(others, count_labels(of_file), path, task)
+    tell_absent(truth_frames, truth, task)
+    true_frames = {frame.name: frame for frame in truth_frames}
     frames = {frame.name: frame for frame in found_frames}
     names = match_frames(true_frames, frames, truth, predicted)
     check_masks_present(true_frames.values(), truth)

@@ -7,94 +7,99 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.categories import PAN_SEG, PAN_SEG_IDS, is_known
 from ...data.labels import Frame
 from ...data.rle import overlap
-from ...errors import DataError, shown
+from ...errors import shown
 from ...parallel import map_frames
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
 from ..toolkit_format import ToolkitScores
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
 
-_THING = np.array([category.is_thing for category in PAN_SEG])
-
 
 def matched_segments(
-    names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str
+    names: Sequence[str], frames: Sequence[PanopticCounts], number_key: str, task: Task
 ) -> CountedFrames[PanopticCounts]:
     """Counted segments, to be scored: PQ, SQ, RQ and the number of classes, by class, over stuff, things and all.
 
     ``names`` are frames, or files in the order of their paths; ``number_key`` is the official name of the number.
     """
-    return CountedFrames(names, frames, partial(_toolkit_scores, number_key=number_key))
+    return CountedFrames(names, frames, partial(_toolkit_scores, number_key=number_key, task=task))
 
 
-def open_pan_seg(truth: Path, predicted: Path, processes: int) -> MatchedFrames:
+def open_pan_seg(truth: Path, predicted: Path, processes: int, task: Task = TASKS["pan_seg"]) -> MatchedFrames:
     """Reads two folders of bitmasks, or two label files with run lengths or folders of those, and matches their frames.
+
+    Bitmasks of a ``task`` with own classes have the ids 1 to K; its label files are taken without the labels of other
+    classes.
 
     Raises:
         DataError: a bad file, or ground truth and predictions of two kinds or of other frames.
     """
     found = find_bitmasks(truth, predicted)
     if found is None:
-        names, counted = count_run_lengths(truth, predicted, processes, "Counting segments", _count_masks)
-        return matched_segments(names, counted, "NUM")
+        count = partial(_count_masks, task)
+        names, counted = count_run_lengths(truth, predicted, processes, "Counting segments", count, task)
+        return matched_segments(names, counted, "NUM", task)
     true_files, files = found
     match_frames(true_files, files, truth, predicted)
     items = [(file, files.get(name)) for name, file in true_files.items()]
-    counts = list(map_frames(_count_bitmasks, items, processes, "Counting segments"))
-    return matched_segments(list(true_files), counts, "N")
+    counts = list(map_frames(partial(_count_bitmasks, task.num_classes), items, processes, "Counting segments"))
+    return matched_segments(list(true_files), counts, "N", task)
 
 
-def _count_bitmasks(paths: tuple[Path, Path | None]) -> PanopticCounts:
-    return bitmask_counts(*read_pair(*paths, len(PAN_SEG)), len(PAN_SEG))
+def _count_bitmasks(num_classes: int, paths: tuple[Path, Path | None]) -> PanopticCounts:
+    return bitmask_counts(*read_pair(*paths, num_classes), num_classes)
 
 
-def _count_masks(truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]) -> tuple[PanopticCounts, LeftOut]:
+def _count_masks(
+    task: Task, truth_path: Path, predicted_path: Path, pair: tuple[Frame, Frame]
+) -> tuple[PanopticCounts, LeftOut]:
     truth, predicted = pair
-    true_segments, _, true_without, true_other = _segments(truth, truth, truth_path)
-    segments, overlapping, without, other = _segments(predicted, truth, predicted_path)
+    true_segments, _, true_without, true_other = _segments(truth, truth, truth_path, task)
+    segments, overlapping, without, other = _segments(predicted, truth, predicted_path, task)
     if overlapping:
         segments = FrameSegments(segments.category[:0], [])
     left_out = LeftOut((true_without, without), overlapping, (true_other, other))
-    return rle_counts(true_segments, segments, ~_THING), left_out
+    return rle_counts(true_segments, segments, ~_things(task)), left_out
 
 
-def _segments(frame: Frame, truth: Frame, path: Path) -> tuple[FrameSegments, bool, int, Counter[str]]:
+def _segments(frame: Frame, truth: Frame, path: Path, task: Task) -> tuple[FrameSegments, bool, int, Counter[str]]:
     """The segments that take part, whether any masks overlap, and the labels left out: without mask, of other tasks."""
     other_tasks: Counter[str] = Counter()
     labels, ids = [], []
     without_mask = 0
     for label in frame.labels or ():
-        name = label.category or ""
-        if (category_id := PAN_SEG_IDS.get(name)) is not None:
-            without_mask += label.rle is None
-            if label.rle is not None:
-                labels.append(label)
-                ids.append(category_id)
-        elif is_known(name):
-            other_tasks[name] += 1
+        where = f"{path}: frame {frame.name}, label {shown(label.id)}"
+        known = task.class_if_any(label.category, where)
+        if known is None:
+            other_tasks[label.category or ""] += 1
+        elif label.rle is None:
+            without_mask += 1
         else:
-            raise DataError(
-                f"{path}: frame {frame.name}, label {shown(label.id)}: unknown category {shown(repr(label.category))}. "
-                f"Known are {', '.join(PAN_SEG_IDS)}."
-            )
+            labels.append(label)
+            ids.append(known.index)
     masks = checked_masks(frame, labels, truth, path)
     taking_part = [i for i, label in enumerate(labels) if not label.is_crowd]
-    category = np.array([ids[i] - 1 for i in taking_part], np.int64)
+    category = np.array([ids[i] for i in taking_part], np.int64)
     return FrameSegments(category, [masks[i] for i in taking_part]), overlap(masks), without_mask, other_tasks
 
 
-def _toolkit_scores(frames: Sequence[PanopticCounts], number_key: str) -> ToolkitScores:
+def _things(task: Task) -> np.ndarray:
+    """(K,) bool, which classes are countable."""
+    return np.array([category.is_thing for category in task.categories])
+
+
+def _toolkit_scores(frames: Sequence[PanopticCounts], number_key: str, task: Task) -> ToolkitScores:
     """The toolkit's form; its numbers of classes are integers."""
     official: ToolkitScores = {}
-    for metric, values in panoptic_scores(frames, (~_THING, _THING, np.ones_like(_THING))).items():
+    things = _things(task)
+    for metric, values in panoptic_scores(frames, (~things, things, np.ones_like(things))).items():
         key, listed = (number_key, values.astype(int).tolist()) if metric == "N" else (metric, values.tolist())
         *classes, stuff, thing, overall = listed
         official[key] = [
-            dict(zip(TASKS["pan_seg"].names, classes, strict=True)),
+            dict(zip(task.names, classes, strict=True)),
             {"STUFF": stuff, "THING": thing},
             {"OVERALL": overall},
         ]

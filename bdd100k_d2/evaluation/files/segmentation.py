@@ -1,7 +1,7 @@
 """sem_seg and drivable: mask folders or label files of run lengths -> matched frames to be scored."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,8 +20,9 @@ from ...data.png import GREY, read_header
 from ...data.vintages import read_labels
 from ...errors import DataError, shown
 from ...parallel import map_frames
-from ...tasks import TASKS
+from ...tasks import Task
 from ..metrics.segmentation import confusion_matrix
+from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_absent, tell_left_out
 from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
 from .matched_frames import MatchedFrames, match_frames
 from .pairs import check_masks_present, warn_without_mask
@@ -39,7 +40,7 @@ class MatchedMasks(MatchedFrames):
         masks: of each frame that was opened from files the true mask and the predicted one, None where there is none.
     """
 
-    task: str
+    task: Task
     names: Sequence[str]
     matrices: np.ndarray
     masks: Sequence[tuple["Mask", "Mask | None"]] = ()
@@ -57,11 +58,11 @@ class MatchedMasks(MatchedFrames):
         return total
 
 
-def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
+def open_masks(task: Task, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
     """Counts the pixels of every frame of the ground truth, in ``workers`` threads.
 
     ``truth`` and ``predicted`` are each a folder of masks (``<frame>.png``, ids 0 to K-1 and 255), or label files with
-    run lengths.
+    run lengths. Labels of other classes than the own ones of a task are left out.
 
     Raises:
         DataError: a bad file, two masks of a frame, a mask of another size, an unknown category, or predictions of
@@ -71,7 +72,7 @@ def open_masks(task: str, truth: Path, predicted: Path, workers: int) -> Matched
     if any(isinstance(mask, MaskFile) for masks in (true, found) for mask in islice(masks.values(), 1)):
         true, found = _by_stem(true, truth), _by_stem(found, predicted)
     frames = match_frames(true, found, truth, predicted)
-    count = partial(_count, num_classes=len(TASKS[task].names))
+    count = partial(_count, num_classes=task.num_classes)
     pairs = [(true[frame], found.get(frame)) for frame in frames]
     matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))
     no_class = [
@@ -116,7 +117,7 @@ class MaskLabels(NamedTuple):
 
     frame: Frame
     path: Path
-    task: str
+    task: Task
 
     def __str__(self) -> str:
         return f"{self.path}: frame {self.frame.name}"
@@ -128,8 +129,8 @@ class MaskLabels(NamedTuple):
             DataError: run lengths that are damaged, or of another size.
         """
         # Officially background is no class of run lengths: it is what nothing else is painted on.
-        unscored = TASKS[self.task].unscored
-        class_ids = {name: i for i, name in enumerate(TASKS[self.task].names) if i != unscored}
+        unscored = self.task.unscored
+        class_ids = {name: i for i, name in enumerate(self.task.names) if i != unscored}
         unpainted = IGNORE_LABEL if unscored is None else unscored
         try:
             return frame_to_mask(self.frame, class_ids, *self.frame.height_width, unpainted)
@@ -140,19 +141,23 @@ class MaskLabels(NamedTuple):
 Mask = MaskFile | MaskLabels
 
 
-def _open(path: Path, task: str, check: bool) -> dict[str, Mask]:
+def _open(path: Path, task: Task, check: bool) -> dict[str, Mask]:
     """The masks of a folder, or of label files, by frame; ``check`` refuses ids that the task does not have."""
-    classes = TASKS[task].names
     if path.is_dir() and (files := list_masks(path, below=True)):
-        return {frame: MaskFile(file, len(classes) if check else None) for frame, file in files.items()}
+        return {frame: MaskFile(file, task.num_classes if check else None) for frame, file in files.items()}
     if path.suffix == ".png":
         raise DataError(f"{path}: one mask; give the folder of the masks.")
     if path.is_dir() and not files_below(path, *LABEL_SUFFIXES):
         raise DataError(f"{path}: no .png and no .json file in the folder; give a folder of masks or label files.")
-    frames = read_labels(path).frames
     if check:
+        check_stated(path, task)
+    frames = read_labels(path).frames
+    others = leave_out_others(frames, task)
+    tell_left_out(others, count_labels(frames), path, task)
+    if check:
+        tell_absent(frames, path, task)
         check_masks_present(frames, path)
-    _check_labels(frames, classes, path)
+    _check_labels(frames, task, path, check)
     if not check:
         check_mask_predictions(frames, path)
     return {frame.name: MaskLabels(frame, path, task) for frame in frames}
@@ -169,18 +174,19 @@ def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
     return found
 
 
-def _check_labels(frames: Iterable[Frame], classes: Collection[str], path: Path) -> None:
+def _check_labels(frames: Iterable[Frame], task: Task, path: Path, of_truth: bool) -> None:
     """Counts the labels that are officially left out; raises DataError for a category that no task has."""
     others = without = 0
     for frame in frames:
         for label in frame.labels or ():
             if label.rle is None:
                 without += 1
-            elif label.category not in classes:
+            elif label.category not in task.names:
                 if not is_known(label.category):
                     raise DataError(
                         f"{path}: frame {frame.name}, label {shown(label.id)}: unknown category "
-                        f"{shown(repr(label.category))}. Known are {', '.join(classes)}."
+                        f"{shown(repr(label.category))}. Known are {', '.join(map(shown, task.names))}."
+                        + (classes_remedy(path, task) if of_truth else "")
                     )
                 others += 1
     warn_without_mask(path, without)

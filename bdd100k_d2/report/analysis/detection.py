@@ -11,7 +11,7 @@ from ...evaluation.files.detection import open_det
 from ...evaluation.metrics.coco_scores import IOU_THRESHOLDS
 from ...evaluation.toolkit_format import ToolkitScores, summary
 from ...parallel import cores
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from .counts import detection_confusion, size_histograms
 from .detection_frames import DetectionFrames
 from .detection_records import DetectionAnalysis, DetectionClass
@@ -39,6 +39,7 @@ def analyse_detection(
     worst_each: int = 4,
     workers: int | None = None,
     image_ids: Path | None = None,
+    task: Task = TASKS["det"],
 ) -> DetectionAnalysis:
     """Scores detections (label files of any vintage, or folders of them) officially, and says where and how they fail.
 
@@ -46,7 +47,7 @@ def analyse_detection(
     with at least ``score_threshold``. The intervals are made of ``bootstrap`` rounds, 0 for none. Shown are the
     ``worst`` frames, and ``worst_each`` of each class, error type and slice. By default there are as many ``workers``,
     processes or threads, as cores. ``image_ids`` is the COCO file of the image ids of ``predicted``, if these are COCO
-    results and ``truth`` is not COCO.
+    results and ``truth`` is not COCO. Of a ``task`` with own classes the scores are the same metrics, and not official.
 
     Raises:
         ConfigError: a number is negative, or ``score_threshold`` is not between 0 and 1.
@@ -58,8 +59,8 @@ def analyse_detection(
         raise ConfigError(f"a score threshold of {score_threshold} leaves nothing to count; give one from 0 to 1.")
     workers = workers or cores()
     with without_collection():
-        matched, attributes, vintage = open_det(truth, predicted, workers, image_ids)
-        classes = TASKS["det"].names
+        matched, attributes, vintage = open_det(truth, predicted, workers, image_ids, task)
+        classes = task.names
         official = matched.toolkit_scores()
         matches = match(matched.truth, matched.detections, len(matched.names), len(classes))
         outcomes = classify(matches)
@@ -70,6 +71,7 @@ def analyse_detection(
         num_frames = len(matched.names)
         frames = DetectionFrames(matches, outcomes, matched.flags, matched.names, attributes, images, score_threshold)
         return DetectionAnalysis(
+            task=task,
             truth=truth,
             predicted=predicted,
             vintage=vintage.value,

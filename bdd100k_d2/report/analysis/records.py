@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.labels import FrameAttributes
 from ...evaluation.files.slices import Slice
+from ...tasks import Task
 
 
 class Estimate(NamedTuple):
@@ -39,6 +40,7 @@ class Analysis:
     """What the report says of predictions of any kind.
 
     Attributes:
+        task: with its classes.
         truth: the file or folder of the ground truth.
         predicted: the file or folder of the predictions.
         num_frames: of ground truth.
@@ -52,6 +54,7 @@ class Analysis:
         ranking: how the worst frames were chosen and ordered, in words.
     """
 
+    task: Task
     truth: Path
     predicted: Path
     num_frames: int

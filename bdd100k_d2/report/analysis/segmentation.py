@@ -15,7 +15,7 @@ from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, ope
 from ...evaluation.metrics.segmentation import segmentation_scores, without_background
 from ...evaluation.toolkit_format import extra_segmentation_metrics, official_segmentation, summary
 from ...parallel import cores
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from .frames import attributes_by_place, check_arguments, find_images, slice_masks, worst_of_each
 from .records import AnalysedFrame, Analysis, Estimate
 from .resampling import ROUNDS, describe_bootstrap, estimates, resample
@@ -69,13 +69,12 @@ class SegmentationAnalysis(Analysis):
     The headline has "mIoU", "mAcc", "fIoU", "pAcc", then "mRecall" and of drivable "mIoU-strict", all with intervals.
     """
 
-    task: str
     classes: tuple[SegmentationClass, ...]
     worst: tuple[SegmentationFrame, ...]
 
 
 def analyse_segmentation(
-    task: str,
+    task: Task,
     truth: Path,
     predicted: Path,
     images: Path | None = None,
@@ -97,9 +96,9 @@ def analyse_segmentation(
         DataError: a file cannot be read, a mask has another size, predictions or attributes are of other frames, or
             ``images`` is no folder.
     """
-    with_masks = [name for name, one in TASKS.items() if one.form == "masks"]
-    if task not in with_masks:
-        raise ConfigError(f"no analysis of masks for task {task!r}; there are {', '.join(with_masks)}.")
+    if task.form != "masks":
+        with_masks = [name for name, one in TASKS.items() if one.form == "masks"]
+        raise ConfigError(f"no analysis of masks for task {task.name!r}; there are {', '.join(with_masks)}.")
     check_arguments(truth, predicted, images, bootstrap=bootstrap, worst=worst, worst_each=worst_each)
     workers = workers or cores()
     matched = open_masks(task, truth, predicted, workers)
@@ -130,12 +129,12 @@ def analyse_segmentation(
     )
 
 
-def _view(task: str, matrix: np.ndarray) -> np.ndarray:
+def _view(task: Task, matrix: np.ndarray) -> np.ndarray:
     """What of a matrix is scored officially."""
-    return without_background(matrix, TASKS[task].unscored)
+    return without_background(matrix, task.unscored)
 
 
-def _of_all(task: str, matrix: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _of_all(task: Task, matrix: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """(K,) ``values`` of all classes: the official ones, and after them that of a class that is not scored."""
     scored = values(_view(task, matrix))
     return np.concatenate([scored, values(matrix)[len(scored) :]])
@@ -150,7 +149,7 @@ def _seen(matrix: np.ndarray) -> np.ndarray:
     return np.logical_or(matrix.any(axis=1), matrix[:, :-1].any(axis=0))
 
 
-def _intervals(task: str, matrices: np.ndarray, rounds: int, workers: int) -> np.ndarray:
+def _intervals(task: Task, matrices: np.ndarray, rounds: int, workers: int) -> np.ndarray:
     """(2, S + K) the ends of the intervals of the headline's S scores, then of each class's IoU."""
     shape = matrices.shape[1:]
     # Sums of pixels stay exact in float64 up to 2 ** 53: more than nine billion frames.
@@ -165,7 +164,7 @@ def _intervals(task: str, matrices: np.ndarray, rounds: int, workers: int) -> np
     return resample(score, len(matrices), rounds, workers=workers)
 
 
-def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[SegmentationClass, ...]:
+def _class_rows(task: Task, matrices: np.ndarray, ends: np.ndarray) -> tuple[SegmentationClass, ...]:
     total = matrices.sum(axis=0)
     present = segmentation_scores(_view(task, total)).present.tolist()
     ious = estimates(_of_all(task, total, _iou), ends)
@@ -183,12 +182,12 @@ def _class_rows(task: str, matrices: np.ndarray, ends: np.ndarray) -> tuple[Segm
             frames=frames[k],
             is_scored=k < len(present) and present[k],
         )
-        for k, name in enumerate(TASKS[task].names)
+        for k, name in enumerate(task.names)
     )
 
 
 def _frames(
-    task: str,
+    task: Task,
     matched: MatchedMasks,
     images: Path | None,
     attributes: Mapping[str, FrameAttributes],
@@ -221,7 +220,7 @@ def _frames(
                 predicted=predicted,
                 score=float(means[place]),
                 pixel_accuracy=scores[place].pixel_accuracy,
-                classes={name: iou for name, iou, seen in zip(TASKS[task].names, ious, present, strict=True) if seen},
+                classes={name: iou for name, iou, seen in zip(task.names, ious, present, strict=True) if seen},
             )
         )
     return tuple(frames)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ...data.vintages import Vintage
+from ...drawing.draw import Color
 from ...tasks import TASKS
 from ..analysis.detection_records import ERROR_TYPES, DetectionAnalysis, DetectionClass, PrecisionRecall
 from ..plots import ThemedPlot, draw_precision_recall, draw_sizes, write_plot
@@ -25,9 +26,9 @@ from .tables import (
     number,
     percent,
     slice_parts,
+    unofficial_notes,
 )
 
-_COLORS = {category.name: category.color for category in TASKS["det"].categories}
 _MEANINGS = {metric.key: metric.meaning for metric in TASKS["det"].metrics}
 _TABLE_SCORES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 _ERROR_MEANINGS = {
@@ -51,7 +52,8 @@ def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis |
     Raises:
         OutputError: a plot cannot be written.
     """
-    names = [*_COLORS, "background"]
+    colors = _colors(analysis)
+    names = [*colors, "background"]
     counts = matrix("confusion-matrix", "boxes", names, names, analysis.confusion.tolist())
     note = (
         "Pairs of an object and a detection with IoU of at least 0.50, detections with a score of at least "
@@ -65,11 +67,15 @@ def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis |
         "sections": [
             Section("classes", "Classes", [_class_table(analysis, baseline)]),
             Section("curves", "Precision, recall and size", [_plots(analysis, baseline, page)]),
-            Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, _COLORS)),
+            Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors)),
             Section("errors", "Errors", _error_tables(analysis, baseline)),
             Section("confusion", "Confusion", [SectionPart("matrix", counts, notes=(note,))]),
         ],
     }
+
+
+def _colors(analysis: DetectionAnalysis) -> dict[str, Color]:
+    return {category.name: category.color for category in analysis.task.categories}
 
 
 def _facts(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[tuple[str, str]]:
@@ -94,8 +100,8 @@ def _confident(analysis: DetectionAnalysis) -> int:
 
 
 def _notes(analysis: DetectionAnalysis) -> list[str]:
-    lines = [analysis.bootstrap]
-    if analysis.vintage in _NOT_COMPARABLE:
+    lines = [*unofficial_notes(analysis.task), analysis.bootstrap]
+    if analysis.task.is_official and analysis.vintage in _NOT_COMPARABLE:
         lines.append(
             f"The labels are of the vintage {analysis.vintage}; published scores are of det_20, and scores of "
             "different labels are not comparable."
@@ -107,7 +113,8 @@ def _notes(analysis: DetectionAnalysis) -> list[str]:
 
 def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> SectionPart:
     others = {row.name: row for row in baseline.classes} if baseline else {}
-    rows = [TableRow(row.name, _class_cells(row, others.get(row.name)), _COLORS[row.name]) for row in analysis.classes]
+    colors = _colors(analysis)
+    rows = [TableRow(row.name, _class_cells(row, others.get(row.name)), colors[row.name]) for row in analysis.classes]
     columns = (
         Column("Class"),
         Column("Objects", "objects in the ground truth that count"),
@@ -172,7 +179,7 @@ def _curve_plot(
 def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> list[SectionPart]:
     others = {row.name: row for row in baseline.errors} if baseline else {}
     columns = [Column(name, _ERROR_MEANINGS[name]) for name in ERROR_TYPES]
-    counts, costs = [], []
+    counts, costs, colors = [], [], _colors(analysis)
     for row in analysis.errors:
         old = others.get(row.name)
         most = max(row.counts.values(), default=0)
@@ -182,8 +189,8 @@ def _error_tables(analysis: DetectionAnalysis, baseline: DetectionAnalysis | Non
             percent(cost)._replace(change=changed(cost, old and old.costs[key], more_is_better=False))
             for key, cost in row.costs.items()
         ]
-        counts.append(TableRow(row.name, [right, *counted], _COLORS.get(row.name)))
-        costs.append(TableRow(row.name, gains, _COLORS.get(row.name)))
+        counts.append(TableRow(row.name, [right, *counted], colors.get(row.name)))
+        costs.append(TableRow(row.name, gains, colors.get(row.name)))
     definitions = "; ".join(f"{name}: {meaning}" for name, meaning in _ERROR_MEANINGS.items())
     how_many = f"{definitions[0].upper()}{definitions[1:]}. Detections with a score of at least "
     what_they_cost = (

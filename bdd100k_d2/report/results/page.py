@@ -1,7 +1,7 @@
 """The one call behind ``tools/report.py det``: two paths and a folder of images -> a page in a folder."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from ...data.coco_results import is_results
 from ...errors import ConfigError
+from ...evaluation.own_classes import task_of_classes
+from ...tasks import Task
 from ..analysis.detection import analyse_detection
 from ..analysis.detection_records import DetectionFrame
 from ..analysis.frames import most_changed
@@ -43,6 +45,7 @@ class PageOptions(NamedTuple):
         attributes: a label file with the frames' attributes, where masks are compared.
         workers: processes or threads; all cores without it.
         image_ids: the COCO file of the image ids of detections that are COCO results.
+        classes: own classes, in the order of their ids; labels of others are left out.
     """
 
     score_threshold: float = 0.3
@@ -52,6 +55,7 @@ class PageOptions(NamedTuple):
     attributes: Path | None = None
     workers: int | None = None
     image_ids: Path | None = None
+    classes: Sequence[str] | None = None
 
 
 _DEFAULTS = PageOptions()
@@ -60,7 +64,7 @@ _DEFAULTS = PageOptions()
 class _Inputs(NamedTuple):
     """What is read, and how."""
 
-    task: str
+    task: Task
     truth: Path
     predicted: Path
     images: Path | None
@@ -84,6 +88,7 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
         score_threshold=options.score_threshold,
         bootstrap=options.bootstrap,
         workers=options.workers,
+        task=inputs.task,
     )
     most, each, other = options.max_frames, options.max_frames_each, None
     frames: list[tuple[DetectionFrame, ...]]
@@ -103,7 +108,7 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
     return _Made(
         detection_content(analysis, other, out),
         [_CHANGED.format(len(frames)) if other else analysis.ranking],
-        box_gallery(frames, other is not None, images, options.score_threshold),
+        box_gallery(inputs.task, frames, other is not None, images, options.score_threshold),
     )
 
 
@@ -181,10 +186,10 @@ def write_results_page(
         raise ConfigError(f"no report of {task!r}; there are {', '.join(VIEWS)}.")
     inputs = (truth, predicted, images, baseline, options.attributes, options.image_ids)
     check_page_folder(out, [path for path in inputs if path is not None])
-    view = VIEWS[task]
+    view, with_classes = VIEWS[task], task_of_classes(task, options.classes)
     with new_page(out) as folder:
         gallery = GalleryImages(folder)
-        made = view.make(_Inputs(task, truth, predicted, images, baseline, options), folder, gallery)
+        made = view.make(_Inputs(with_classes, truth, predicted, images, baseline, options), folder, gallery)
         page = {
             **made.content,
             "task": task,

@@ -11,7 +11,7 @@ from ...data.categories import IGNORE_LABEL
 from ...data.image_names import image_name
 from ...drawing.draw import Color
 from ...drawing.overlay import classes_of_task
-from ...tasks import TASKS
+from ...tasks import Task
 from ..analysis.detection_records import ERROR_TYPES, OUTCOMES, DetectionFrame, PredictedBox, TruthBox
 from ..analysis.records import AnalysedFrame
 from ..analysis.segmentation import SegmentationFrame
@@ -28,7 +28,11 @@ _ERROR_COLORS = (None, _RED, _GREY)
 
 
 def box_gallery(
-    frames: Sequence[Sequence[DetectionFrame]], has_baseline: bool, images: GalleryImages, score_threshold: float
+    task: Task,
+    frames: Sequence[Sequence[DetectionFrame]],
+    has_baseline: bool,
+    images: GalleryImages,
+    score_threshold: float,
 ) -> ScriptData:
     """Writes the images of frames and returns what the script draws over them.
 
@@ -48,7 +52,7 @@ def box_gallery(
 
     return {
         "threshold": score_threshold,
-        "classes": [{"name": category.name, "color": _hex(category.color)} for category in TASKS["det"].categories],
+        "classes": [{"name": category.name, "color": _hex(category.color)} for category in task.categories],
         "outcomes": OUTCOMES,
         "errors": ERROR_TYPES,
         "attributes": _ATTRIBUTES,
@@ -58,7 +62,7 @@ def box_gallery(
 
 
 def mask_gallery(
-    task: str, frames: Sequence[Sequence[SegmentationFrame]], has_baseline: bool, images: GalleryImages
+    task: Task, frames: Sequence[Sequence[SegmentationFrame]], has_baseline: bool, images: GalleryImages
 ) -> ScriptData:
     """Writes images and masks of frames and returns what the script shows of them; arguments as of `box_gallery`.
 
@@ -93,15 +97,15 @@ def mask_gallery(
     }
 
 
-def error_map(task: str, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def error_map(task: Task, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Where a mask of class ids is wrong, (H, W) uint8: 0 right, 1 wrong, 2 not scored.
 
     As in the official score, 255 and a class that is not scored are not scored where they are true.
     """
     wrong = np.where(predicted == truth, np.uint8(_RIGHT), np.uint8(_WRONG))
     wrong[truth == IGNORE_LABEL] = _UNSCORED
-    if TASKS[task].unscored is not None:
-        wrong[truth == TASKS[task].unscored] = _UNSCORED
+    if task.unscored is not None:
+        wrong[truth == task.unscored] = _UNSCORED
     return wrong
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ...drawing.draw import Color
-from ...tasks import TASKS
+from ...tasks import Task
 from ..analysis.segmentation import SegmentationAnalysis, SegmentationClass
 from ..plots import draw_bars, write_plot
 from .tables import (
@@ -24,6 +24,7 @@ from .tables import (
     number,
     percent,
     slice_parts,
+    unofficial_notes,
 )
 
 _OTHER_MEANINGS = {
@@ -32,8 +33,8 @@ _OTHER_MEANINGS = {
 }
 
 
-def _meanings(task: str) -> dict[str, str]:
-    return {metric.key: metric.meaning for metric in TASKS[task].metrics} | _OTHER_MEANINGS
+def _meanings(task: Task) -> dict[str, str]:
+    return {metric.key: metric.meaning for metric in task.metrics} | _OTHER_MEANINGS
 
 
 def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None, page: Path) -> Content:
@@ -42,8 +43,8 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
     Raises:
         OutputError: the plot cannot be written.
     """
-    colors = {category.name: category.color for category in TASKS[analysis.task].categories}
-    pixels, names = analysis.confusion, TASKS[analysis.task].names
+    colors = {category.name: category.color for category in analysis.task.categories}
+    pixels, names = analysis.confusion, analysis.task.names
     columns = (*names, "no class") if pixels[:, -1].any() else names
     counts = matrix("confusion-matrix", "pixels", names, columns, pixels[:, : len(columns)].tolist())
     note = "Pixels by true and predicted class. Pixels that the ground truth leaves out (255) are in no cell."
@@ -59,7 +60,7 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
             ("Scored pixels", f"{pixels.sum():,}"),
         ],
         "headline": headline(analysis.headline, baseline.headline if baseline else {}, meanings),
-        "score_notes": [analysis.bootstrap],
+        "score_notes": [*unofficial_notes(analysis.task), analysis.bootstrap],
         "sections": [
             Section("classes", "Classes", classes, True),
             Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors)),

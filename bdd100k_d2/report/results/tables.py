@@ -7,7 +7,9 @@ from typing import NamedTuple, TypedDict
 
 from ...drawing.draw import Color
 from ...evaluation.files.slices import Slice
+from ...evaluation.own_classes import unofficial_note
 from ...evaluation.toolkit_format import ToolkitScores, summary
+from ...tasks import Task
 from ..analysis.records import Estimate
 from ..plots import ThemedPlot
 
@@ -134,6 +136,11 @@ class Content(TypedDict):
     headline: list[tuple[str, str, Cell]]
     score_notes: list[str]
     sections: list[Section]
+
+
+def unofficial_notes(task: Task) -> list[str]:
+    """What is said of scores that are not the official ones; nothing of those that are."""
+    return [] if task.is_official else [unofficial_note(task)]
 
 
 def headline(

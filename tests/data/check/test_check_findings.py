@@ -336,7 +336,7 @@ CASES = [
         "ins_seg",
         False,
         lambda r: write_run_lengths(r, msgspec.structs.replace(RUN, id="7", category="traffic sign")),
-        "label 7: 'traffic sign' is no category of ins_seg",
+        "label 7: unknown category 'traffic sign'",
     ),
     (
         "labels without a mask",

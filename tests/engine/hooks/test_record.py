@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import logging
+import os
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bdd100k_d2.atomic import disk_errors_explained
 from bdd100k_d2.config import load_config
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import register_slice
+from bdd100k_d2.engine import fingerprint as fingerprints
 from bdd100k_d2.engine.fingerprint import fingerprint
 from bdd100k_d2.engine.hooks import record
 from bdd100k_d2.engine.hooks.record import commit, record_start
@@ -94,8 +96,13 @@ def test_the_fingerprint_of_other_places_and_datasets(cfg: CfgNode, tiny_root: P
     assert fingerprint("bdd100k_det_test")["labels"] is None
     (tmp_path / "coco.json").write_text('{"images": [{}]}')
     MetadataCatalog.get("mine").set(json_file=str(tmp_path / "coco.json"), image_root=str(tmp_path))
-    assert fingerprint("mine")["frames"] == 1
-    MetadataCatalog.remove("mine")
+    DatasetCatalog.register("mine", lambda: [{"file_name": "a.jpg"}])
+    register_slice("some", "mine", first=1)
+    register_slice("same", "some", first=1)
+    assert [fingerprint(name)["frames"] for name in ("mine", "some", "same")] == [1, 1, 1]
+    for name in ("mine", "some", "same"):
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 def test_the_fingerprint_of_a_slice(cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -134,6 +141,71 @@ def test_the_fingerprint_of_a_slice_of_the_download_of_2018(cfg: CfgNode, tiny_r
         MetadataCatalog.remove("night")
         DatasetCatalog.remove("night")
     assert (found["images"], found["pictures"], found["slice_frames"]) == (str(base / "seg/images/val"), 3, 1)
+
+
+def test_a_link_to_a_folder_above_is_not_followed(cfg: CfgNode, tiny_root: Path) -> None:
+    before = fingerprint("bdd100k_det_train"), fingerprint("bdd100k_sem_seg_train")
+    (tiny_root / "bdd100k/images/100k/train/all").symlink_to("..")
+    (tiny_root / "bdd100k/labels/sem_seg/masks/train/up").symlink_to(tiny_root)
+    (tiny_root / "bdd100k/labels/sem_seg/masks/train/.hidden").mkdir()
+    (tiny_root / "bdd100k/labels/sem_seg/masks/train/.hidden/a.png").touch()
+    assert (fingerprint("bdd100k_det_train"), fingerprint("bdd100k_sem_seg_train")) == before
+
+
+def test_what_cannot_be_read_ends_no_training(
+    cfg: CfgNode, tiny_root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = ("bdd100k_sem_seg_train",), ()
+    record_start(cfg, seed=7, start_iter=0)
+    scan, folder = os.scandir, str(tiny_root / "bdd100k/images/10k/train")
+
+    def refused(path: str) -> object:
+        if path == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    (tiny_root / "bdd100k/labels/sem_seg/masks/train/gone.png").symlink_to("nowhere.png")
+    monkeypatch.setattr(os, "scandir", refused)
+    found = fingerprint("bdd100k_sem_seg_train")
+    assert (found["images"], found["pictures"]) == (folder, None)
+    assert "sha256" not in found and "frames" not in found
+    assert f"Permission denied: '{folder}'; " in found["partial"] and "gone.png" in found["partial"]
+    with caplog.at_level(logging.WARNING, logger="bdd100k_d2"):
+        record_start(cfg, seed=7, start_iter=10)
+        record_start(cfg, seed=7, start_iter=20)
+    assert not caplog.messages
+    assert entries(cfg)[1]["data"]["TRAIN"]["bdd100k_sem_seg_train"] == found
+
+
+def test_a_folder_that_holds_a_whole_disk_is_not_looked_through(
+    cfg: CfgNode, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tiny_root / "bdd100k/images/100k/train"
+    whole = fingerprint("bdd100k_det_train")
+    monkeypatch.setattr(fingerprints, "_MOST_FILES", 2)
+    partial = f"{images}: not looked through, it holds too much (3 files so far)"
+    assert fingerprint("bdd100k_det_train") == whole | {"pictures": None, "partial": partial}
+    monkeypatch.setattr(fingerprints, "_MOST_FILES", 3)
+    assert fingerprint("bdd100k_det_train") == whole
+    monkeypatch.setattr(fingerprints, "_MOST_SECONDS", 0)
+    assert fingerprint("bdd100k_det_train")["pictures"] is None
+
+
+def test_data_sets_of_any_metadata_have_a_fingerprint(tmp_path: Path) -> None:
+    DatasetCatalog.register("in_memory", list)
+    nothing = {"images": None, "labels": None, "pictures": None}
+    try:
+        assert fingerprint("in_memory") == nothing
+        MetadataCatalog.get("in_memory").set(image_root=[str(tmp_path)])
+        found = fingerprint("in_memory")
+        assert found == nothing | {"partial": found["partial"]} and "list" in found["partial"]
+        MetadataCatalog.remove("in_memory")
+        MetadataCatalog.get("in_memory").set(image_root="a\0b", json_file=str(tmp_path / "pipe"))
+        os.mkfifo(tmp_path / "pipe")
+        assert fingerprint("in_memory")["pictures"] is None
+    finally:
+        DatasetCatalog.remove("in_memory")
+        MetadataCatalog.remove("in_memory")
 
 
 def test_data_that_changed_between_two_starts(cfg: CfgNode, tiny_root: Path, caplog: pytest.LogCaptureFixture) -> None:

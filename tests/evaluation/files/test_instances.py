@@ -223,9 +223,9 @@ def test_bad_labels_are_named(tmp_path: Path) -> None:
     truth = [Frame("a.jpg", labels=[good])]
     assert open_labels(tmp_path, truth, truth)["AP"][1] == {"OVERALL": pytest.approx(100)}
     for changes, message in (
-        ({"category": "traffic light"}, r"label 1: 'traffic light' is no category of ins_seg. Known are pedestrian"),
-        ({"category": "boat", "rle": None}, "label 1: 'boat' is no category"),
-        ({"category": None}, "label 1: None is no category"),
+        ({"category": "traffic light"}, r"label 1: unknown category 'traffic light'. Known are pedestrian"),
+        ({"category": "boat", "rle": None}, "label 1: unknown category 'boat'"),
+        ({"category": None}, "label 1: unknown category None"),
         ({"score": None}, r"label 1 \(car\) has no score"),
         ({"rle": run_lengths(np.ones((700, 1280)))}, r"label 1 \(car\): the mask has 700x1280 pixels.* 720x1280"),
         ({"rle": RLE("00", (720, 1280))}, r"label 1 \(car\): the run lengths add up to 0 pixels"),

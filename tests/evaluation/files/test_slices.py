@@ -11,6 +11,7 @@ from bdd100k_d2.evaluation.files.instances import open_ins_seg
 from bdd100k_d2.evaluation.files.segmentation import MatchedMasks
 from bdd100k_d2.evaluation.files.slices import slice_by_box, slice_by_frame, slices_of
 from bdd100k_d2.evaluation.toolkit_format import summary
+from bdd100k_d2.tasks import TASKS
 
 SOURCE = Path("labels.json")
 
@@ -102,7 +103,7 @@ def test_boxes_of_any_attribute_are_all_boxes(oracles: Path) -> None:
 def test_mask_problems_are_sliced_by_the_frames_stem() -> None:
     matrices = np.zeros((3, 19, 20), np.int64)
     matrices[0, 0, 0] = matrices[1, 0, 1] = matrices[2, 0, 0] = 10
-    matched = MatchedMasks("sem_seg", ["a", "b", "x.y"], matrices)
+    matched = MatchedMasks(TASKS["sem_seg"], ["a", "b", "x.y"], matrices)
     rows = slice_by_frame(matched, "weather", ATTRIBUTES, SOURCE).rows
     assert [(row.value, row.count, summary(row.scores)["mIoU"]) for row in rows] == [
         ("rainy", 1, 100),
@@ -113,7 +114,7 @@ def test_mask_problems_are_sliced_by_the_frames_stem() -> None:
 
 def test_a_frame_borrows_nothing_of_another_one_that_is_scored() -> None:
     names = ["a.jpg", "a.png"]
-    matched = MatchedMasks("sem_seg", names, np.ones((2, 19, 20), np.int64))
+    matched = MatchedMasks(TASKS["sem_seg"], names, np.ones((2, 19, 20), np.int64))
     found = slice_by_frame(matched, "weather", {"a.png": FrameAttributes(weather="clear")}, Path("gt.json"))
     assert {row.value: row.count for row in found.rows} == {"clear": 1, "unlabelled": 1}
 

@@ -35,7 +35,7 @@ FOUND = {
 
 def analyse(folder: Path, task: str = "sem_seg", **arguments: object) -> SegmentationAnalysis:
     truth, found = write(folder / "truth", TRUTH), write(folder / "found", FOUND)
-    return analyse_segmentation(task, truth, found, **{"bootstrap": 20, "workers": 1, **arguments})
+    return analyse_segmentation(TASKS[task], truth, found, **{"bootstrap": 20, "workers": 1, **arguments})
 
 
 def random_masks(folder: Path, task: str, frames: int, seed: int = 0) -> tuple[Path, Path]:
@@ -52,7 +52,7 @@ def random_masks(folder: Path, task: str, frames: int, seed: int = 0) -> tuple[P
 
 def test_the_headline_is_the_official_score_of_run_lengths(oracles: Path) -> None:
     files = oracles / "sem_seg" / "sem_seg_sample.json", oracles / "sem_seg" / "sem_seg_preds.json"
-    analysis = analyse_segmentation("sem_seg", *files, bootstrap=5)
+    analysis = analyse_segmentation(TASKS["sem_seg"], *files, bootstrap=5)
     expected = json.loads((oracles / "expected.json").read_text())["sem_seg"]
     scores = {name: analysis.headline[name].value for name in expected["scores"]}
     assert scores == pytest.approx(expected["scores"], abs=1e-9)
@@ -68,7 +68,7 @@ def test_the_headline_is_the_official_score_of_run_lengths(oracles: Path) -> Non
 def test_scores_are_those_of_the_command(tmp_path: Path, task: str) -> None:
     truth, found = random_masks(tmp_path, task, 12)
     evaluation = evaluate_files(task, truth, found)
-    analysis = analyse_segmentation(task, truth, found, bootstrap=100)
+    analysis = analyse_segmentation(TASKS[task], truth, found, bootstrap=100)
     assert {name: one.value for name, one in analysis.headline.items()} == (
         summary(evaluation.official) | summary(evaluation.extra_metrics)
     )
@@ -112,15 +112,15 @@ def test_the_worst_frames_and_their_masks(tmp_path: Path) -> None:
 def test_frames_that_are_bad_at_a_class_are_shown_too(tmp_path: Path) -> None:
     truth = write(tmp_path / "truth", {"a": [[0, 0, 13]], "b": [[10, 10, 10]], "c": [[10, 10, 0]]})
     found = write(tmp_path / "found", {"a": [[13, 13, 0]], "b": [[10, 10, 0]], "c": [[10, 10, 0]]})
-    shown = analyse_segmentation("sem_seg", truth, found, bootstrap=0, worst=1, worst_each=1).worst
+    shown = analyse_segmentation(TASKS["sem_seg"], truth, found, bootstrap=0, worst=1, worst_each=1).worst
     assert [frame.name for frame in shown] == ["a", "b"]
-    shown = analyse_segmentation("sem_seg", truth, found, bootstrap=0, worst=0, worst_each=1).worst
+    shown = analyse_segmentation(TASKS["sem_seg"], truth, found, bootstrap=0, worst=0, worst_each=1).worst
     assert [frame.name for frame in shown] == ["a", "b"]
 
 
 def test_background_as_direct_is_no_official_error_of_drivable(tmp_path: Path) -> None:
     truth, found = write(tmp_path / "truth", {"a": [[0, 1, 2, 2]]}), write(tmp_path / "found", {"a": [[0, 1, 0, 2]]})
-    analysis = analyse_segmentation("drivable", truth, found, bootstrap=0)
+    analysis = analyse_segmentation(TASKS["drivable"], truth, found, bootstrap=0)
     (frame,) = analysis.worst
     assert frame.score == 100 and frame.classes == {"direct": 100, "alternative": 100, "background": 50}
     assert analysis.confusion[2, 0] == 1 and analysis.headline["mIoU-strict"].value < 100
@@ -129,10 +129,10 @@ def test_background_as_direct_is_no_official_error_of_drivable(tmp_path: Path) -
 def test_a_class_on_pixels_that_are_not_scored_has_no_iou(tmp_path: Path) -> None:
     # Direct is predicted where the truth is background, which the official score of direct does not see.
     truth, found = write(tmp_path / "truth", {"a": [[1, 1, 2, 2]]}), write(tmp_path / "found", {"a": [[1, 1, 0, 2]]})
-    (frame,) = analyse_segmentation("drivable", truth, found, bootstrap=0).worst
+    (frame,) = analyse_segmentation(TASKS["drivable"], truth, found, bootstrap=0).worst
     assert frame.classes == {"alternative": 100, "background": 50}
     write(tmp_path / "found", {"a": [[1, 0, 0, 2]]})
-    (frame,) = analyse_segmentation("drivable", truth, found, bootstrap=0).worst
+    (frame,) = analyse_segmentation(TASKS["drivable"], truth, found, bootstrap=0).worst
     assert frame.classes == {"direct": 0, "alternative": 50, "background": 50}
 
 
@@ -166,7 +166,7 @@ def test_images_and_predictions_that_are_missing(tmp_path: Path, caplog: pytest.
     found = write(tmp_path / "found", {"b": FOUND["b"]})
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "b.jpeg").touch()
-    analysis = analyse_segmentation("sem_seg", truth, found, tmp_path / "images", bootstrap=0)
+    analysis = analyse_segmentation(TASKS["sem_seg"], truth, found, tmp_path / "images", bootstrap=0)
     a, b = analysis.worst
     assert (a.score, a.predicted, a.image) == (0, None, None) and b.image == tmp_path / "images" / "b.jpeg"
     assert "2 of 3 frames have no prediction" in caplog.text and "1 of 2 images to be shown" in caplog.text
@@ -175,7 +175,7 @@ def test_images_and_predictions_that_are_missing(tmp_path: Path, caplog: pytest.
 
 def test_masks_without_a_scored_pixel(tmp_path: Path) -> None:
     truth, found = write(tmp_path / "truth", {"c": TRUTH["c"]}), write(tmp_path / "found", {"c": FOUND["c"]})
-    analysis = analyse_segmentation("sem_seg", truth, found, bootstrap=5)
+    analysis = analyse_segmentation(TASKS["sem_seg"], truth, found, bootstrap=5)
     assert np.isnan(analysis.headline["mIoU"].value) and analysis.worst == ()
     assert not any(row.is_scored for row in analysis.classes)
 
@@ -188,4 +188,4 @@ def test_bad_arguments(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="images: no such folder"):
         analyse(tmp_path, images=tmp_path / "images")
     with pytest.raises(DataError, match="nowhere: no such file or folder"):
-        analyse_segmentation("sem_seg", tmp_path / "nowhere", tmp_path / "found")
+        analyse_segmentation(TASKS["sem_seg"], tmp_path / "nowhere", tmp_path / "found")

@@ -1,0 +1,245 @@
+"""The registered records of a data set as the ground truth of its evaluation.
+
+A data set that users register, be it a part of BDD100K's or one of their own, is scored on what it holds. Only where
+this package registers BDD100K's own splits and their slices, the label files count, with the frames that have no image.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import BoxMode
+
+from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
+from ...data.coco_masks import polygons_to_rle, segmentation_mask
+from ...data.image_names import image_stem, last_part
+from ...data.images import load_image
+from ...data.labels import RLE, ImageSize
+from ...data.register import all_splits
+from ...data.rle import CocoRLE, areas, check_rle, paint
+from ...data.slices import is_registered_here
+from ...errors import DataError, shown
+from ...tasks import Task
+from ..metrics.detection import GroundTruth
+from .truth import of_size
+
+Record = Mapping[str, Any]
+"""Of an image, in Detectron2's dataset format."""
+
+_LABEL_KEYS = {"boxes": "annotations", "masks": "sem_seg_file_name", "bitmasks": "segments_info"}
+
+
+def is_released(dataset_name: str) -> bool:
+    """Whether a data set is a split of BDD100K, or a slice of one, as this package registers it."""
+    if not is_registered_here(dataset_name):
+        return False
+    base = MetadataCatalog.get(dataset_name).get("slice_of", dataset_name)
+    return is_registered_here(base) and base in {split.name for split in all_splits()}
+
+
+def frame_name(record: Record) -> str:
+    """What results call the frame of a record: its ``image_id``, or if that is no text the name of its image file."""
+    name = record["image_id"] if isinstance(record.get("image_id"), str) else last_part(str(record["file_name"]))
+    return str(name)
+
+
+def named_records(dataset_name: str, task: Task) -> dict[str, Record]:
+    """The registered records by `frame_name`, of results in PNG files by its stem.
+
+    Raises:
+        DataError: there is no record, or two have one name.
+    """
+    found: dict[str, Record] = {}
+    for record in DatasetCatalog.get(dataset_name):
+        name = frame_name(record) if task.form == "boxes" else frame_stem(frame_name(record))
+        if name in found:
+            raise DataError(
+                f"{dataset_name}: two records are called {shown(name)}, {shown(str(found[name].get('file_name')))} and "
+                f"{shown(str(record.get('file_name')))}; give each record a text of its own as image_id."
+            )
+        found[name] = record
+    if not found:
+        raise DataError(f"{dataset_name}: there is no record in it, so nothing can be scored; register some.")
+    return found
+
+
+def frame_stem(name: str) -> str:
+    """The name, without its ending, of the PNG file that the results of a frame go into."""
+    return image_stem(last_part(name))
+
+
+def has_labels(records: Mapping[str, Record], task: Task) -> bool:
+    """Whether a record has labels of the task; those of a test set have none, which is more than no object."""
+    key = "annotations" if task.has_scores else _LABEL_KEYS[task.form]
+    return any(key in record for record in records.values())
+
+
+def box_truth(records: Mapping[str, Record], dataset_name: str, task: Task) -> tuple[list[str], GroundTruth]:
+    """The frames' names, sorted, and their boxes in columns, as :func:`.boxes.ground_truth_columns` has them.
+
+    Raises:
+        DataError: a category that is no class, or a box that is none.
+    """
+    names = sorted(records)
+    place = {name: i for i, name in enumerate(names)}
+    frames, categories, boxes, crowds = [], [], [], []
+    for name, record in records.items():
+        for one in record.get("annotations", ()):
+            where = f"{dataset_name}: frame {shown(name)}"
+            if "bbox" not in one or one.get("bbox_mode") not in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS):
+                raise DataError(f"{where}: an annotation has no bbox with a bbox_mode of XYXY_ABS or XYWH_ABS; add it.")
+            # Of both modes, width is x2 - x1: records end where the next pixel begins.
+            boxes.append(BoxMode.convert([*map(float, one["bbox"])], one["bbox_mode"], BoxMode.XYWH_ABS))
+            if not np.isfinite(boxes[-1]).all():
+                raise DataError(f"{where}: the box {boxes[-1]} is not finite; mend or remove that annotation.")
+            frames.append(place[name])
+            categories.append(_category(one["category_id"], task.names, where))
+            crowds.append(bool(one.get("iscrowd", 0)))
+    truth = GroundTruth(
+        np.array(frames, np.int64),
+        np.array(categories, np.int64),
+        np.array(boxes, np.float64).reshape(-1, 4),
+        np.array(crowds, np.bool_),
+    )
+    return names, truth
+
+
+def _category(index: int, names: tuple[str, ...], where: str) -> int:
+    if not 0 <= index < len(names):
+        raise DataError(
+            f"{where}: category_id {index} is no class; the metadata has {len(names)}, 0 to {len(names) - 1} "
+            f"({', '.join(map(shown, names))}). Renumber the records, or mend the metadata."
+        )
+    return int(index)
+
+
+class BitmaskRecords:
+    """The ground truth of instance or panoptic segmentation in registered records, as a `BitmaskTruth`.
+
+    Where masks overlap, the smaller one keeps the pixels. ``lost`` has the number of the objects that lost some, by the
+    frames that were read.
+    """
+
+    def __init__(self, records: Mapping[str, Record], task: Task, dataset_name: str) -> None:
+        self.path = f"the records of {dataset_name}"
+        self.stems = sorted(records)
+        self.lost: dict[str, int] = {}
+        self._records, self._task = records, task
+
+    def read(self, image_name: str, size: tuple[int, int] | None = None) -> Bitmask:
+        """The objects of an image, as :meth:`.truth.BitmaskTruth.read` gives them.
+
+        Raises:
+            DataError: the record's masks are damaged or of another size, or it has a category that is no class.
+        """
+        stem = frame_stem(image_name)
+        if stem not in self._records:
+            raise DataError(f"{self.path}: no frame {shown(image_name)} among them; evaluate the registered data set.")
+        record, where = self._records[stem], f"{self.path}: frame {shown(stem)}"
+        if not self._task.has_scores and "bitmask_file_name" in record:
+            found = self._segments(read_bitmask(record["bitmask_file_name"]), record, where)
+        elif not self._task.has_scores and "pan_seg_file_name" in record:
+            found = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
+        else:
+            height, width = record.get("height"), record.get("width")
+            found = self._painted(record, (int(height), int(width)) if height and width else size, where)
+        return of_size(found, size, f"{self.path}: the ground truth of {shown(image_name)}")
+
+    def _painted(self, record: Record, size: tuple[int, int] | None, where: str) -> Bitmask:
+        """The masks of a record's objects; those that are small lie on top."""
+        if size is None:
+            raise DataError(f"{where}: neither it nor a prediction has a size; add its height and width.")
+        objects = record.get("annotations" if self._task.has_scores else "segments_info", ())
+        masks = [_mask(one.get("segmentation"), size, where) for one in objects]
+        area = areas(masks)
+        order = np.argsort(-area, kind="stable").tolist()
+        instances = paint(((masks[i], i + 1) for i in order), size, 0, np.int32)
+        visible = np.bincount(instances.ravel(), minlength=len(masks) + 1)[1:]
+        self.lost[where] = int((visible < area).sum())
+        # An object that others cover wholly is none.
+        kept = np.flatnonzero(visible)
+        numbers = np.zeros(len(masks) + 1, np.int32)
+        numbers[1 + kept] = np.arange(1, len(kept) + 1)
+        return Bitmask(
+            numbers[instances],
+            (kept + 1).astype(np.int32),
+            np.array([self._class(objects[i], where) + 1 for i in kept], np.int32),
+            np.array([_bits(objects[i]) for i in kept], np.uint8),
+        )
+
+    def _segments(self, bitmask: Bitmask, record: Record, where: str) -> Bitmask:
+        """The segments of a bitmask that ``segments_info`` has; others are unlabelled, as if they were not there."""
+        infos = {one["id"]: one for one in record.get("segments_info", ())}
+        if lacking := infos.keys() - set(bitmask.ids.tolist()):
+            raise DataError(f"{where}: the segment {min(lacking)} has no pixel in its file; mend segments_info.")
+        # What the file itself calls "unlabeled" stays so: predictions there are wrong officially.
+        kept = np.array([one in infos for one in bitmask.ids.tolist()], bool) | (bitmask.categories == 0)
+        numbers = np.zeros(len(kept) + 1, np.int32)
+        numbers[1 + np.flatnonzero(kept)] = np.arange(1, np.count_nonzero(kept) + 1)
+        segments = [infos.get(one) for one in bitmask.ids[kept].tolist()]
+        return Bitmask(
+            numbers[bitmask.instances],
+            bitmask.ids[kept],
+            np.array([0 if one is None else self._class(one, where) + 1 for one in segments], np.int32),
+            np.array([0 if one is None else _bits(one) for one in segments], np.uint8),
+        )
+
+    def _class(self, one: Record, where: str) -> int:
+        """The index of an object's class; of panoptic segmentation things and stuff have numbers of their own."""
+        categories = self._task.categories
+        if self._task.has_scores:
+            return _category(one["category_id"], self._task.names, where)
+        things = [i for i, category in enumerate(categories) if category.is_thing]
+        # Stuff 0 stands for all things.
+        places = things if one.get("isthing") else [-1, *(i for i in range(len(categories)) if i not in set(things))]
+        names = tuple(categories[i].name if i >= 0 else "things" for i in places)
+        index = places[_category(one["category_id"], names, where)]
+        if index < 0:
+            raise DataError(f"{where}: a segment of stuff has the category_id 0, which stands for all things; mend it.")
+        return index
+
+
+def read_panoptic_png(path: str) -> Bitmask:
+    """The segments of a PNG file of COCO's, without their classes; an id is R + 256 G + 65,536 B, 0 is unlabelled."""
+    colors = load_image(path, "RGB").astype(np.int32)
+    of_pixel = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
+    ids = np.unique(of_pixel)
+    ids = ids[ids > 0]
+    instances = np.where(of_pixel > 0, 1 + np.searchsorted(ids, of_pixel), 0).astype(np.int32)
+    return Bitmask(instances, ids, np.ones(len(ids), np.int32), np.zeros(len(ids), np.uint8))
+
+
+def _bits(one: Record) -> int:
+    """The attributes of a bitmask: those that the record was made of, else COCO's crowd, which is never missed."""
+    return int(one.get("bitmask_attributes", CROWD | IGNORED)) if one.get("iscrowd", 0) else 0
+
+
+def _mask(segmentation: Any, size: tuple[int, int], where: str) -> CocoRLE:  # noqa: ANN401, whatever a record holds
+    if isinstance(segmentation, list):
+        try:
+            return polygons_to_rle(segmentation, size)
+        except DataError as error:
+            raise DataError(f"{where}: {error}; mend or remove that annotation.") from error
+    try:
+        counts, (rows, columns) = segmentation["counts"], segmentation["size"]
+        shape = int(rows), int(columns)
+        if isinstance(counts, bytes | str):
+            rle = RLE(counts.decode() if isinstance(counts, bytes) else counts, shape)
+        else:
+            plain = msgspec.json.encode({"counts": [*map(int, counts)], "size": shape})
+            rle = segmentation_mask(msgspec.Raw(plain), ImageSize(size[1], size[0]), where)  # type: ignore[assignment]
+    except (TypeError, KeyError, ValueError, msgspec.MsgspecError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{where}: a segmentation is neither run lengths nor polygons; mend or remove it.") from error
+    return check_rle(rle, size, where)
+
+
+def mask_files(records: Mapping[str, Record]) -> dict[str, Path]:
+    """The masks of the records that have one, by the stems of their frames."""
+    return {
+        stem: Path(record["sem_seg_file_name"]) for stem, record in records.items() if "sem_seg_file_name" in record
+    }

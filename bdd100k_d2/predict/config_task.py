@@ -1,0 +1,80 @@
+"""The task of a model and the classes of its results, told by its config's first test set, of which nothing is read."""
+
+from collections import Counter
+
+from detectron2.config import CfgNode
+from detectron2.data import Metadata, MetadataCatalog
+from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN, PanopticFPN, SemanticSegmentor
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+
+from ..data.categories import IGNORE_LABEL
+from ..data.dataset_task import categories_of, dataset_task
+from ..data.own_dataset import register_config_datasets
+from ..errors import ConfigError, shown
+from ..tasks import TASKS, Task
+
+# What Detectron2's models and those that inherit from them give; of a kind with a more special one that comes first.
+_TASKS_OF_MODELS: tuple[tuple[type, str], ...] = (
+    (PanopticFPN, "pan_seg"),
+    (SemanticSegmentor, "sem_seg"),
+    (GeneralizedRCNN, "det"),
+    (DenseDetector, "det"),
+)
+
+
+def task_of(cfg: CfgNode) -> Task:
+    """The task of ``cfg`` with the classes that the metadata of its first test set has.
+
+    The ``evaluator_type`` of the set tells the task if it is one of this package, else the kind of the model does.
+
+    Raises:
+        ConfigError: there is no test set, nothing tells its task, its metadata has no classes or some that the files of
+            the task cannot hold, or the config describes a slice that cannot be.
+    """
+    register_config_datasets(cfg)
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TEST is empty and tells no task; name a data set such as bdd100k_det_val.")
+    metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
+    task = dataset_task(metadata) or _task_of_model(cfg, metadata)
+    _check_classes(task, metadata)
+    return task
+
+
+def _task_of_model(cfg: CfgNode, metadata: Metadata) -> Task:
+    architecture = cfg.MODEL.META_ARCHITECTURE
+    model = META_ARCH_REGISTRY.get(architecture) if architecture in META_ARCH_REGISTRY else object
+    name = next((name for kind, name in _TASKS_OF_MODELS if issubclass(model, kind)), None)
+    if name is None:
+        raise ConfigError(
+            f"DATASETS.TEST begins with {shown(repr(metadata.name))}, which tells no task, and neither does "
+            f"MODEL.META_ARCHITECTURE {shown(architecture)}; set the evaluator_type of the set's metadata to "
+            f"bdd100k_<task>, with one of {', '.join(TASKS)}."
+        )
+    if name == "det" and issubclass(model, GeneralizedRCNN) and cfg.MODEL.MASK_ON:
+        name = "ins_seg"
+    task = TASKS[name]
+    things, stuff = categories_of(metadata, "thing"), categories_of(metadata, "stuff")
+    # As `dataset_task` reads the metadata of this package's own sets.
+    return task.with_classes(stuff if name == "sem_seg" else (*stuff[1:], *things) if name == "pan_seg" else things)
+
+
+def _check_classes(task: Task, metadata: Metadata) -> None:
+    name = shown(repr(metadata.name))
+    kinds = ("stuff",) if task.form == "masks" else ("thing",) if task.has_scores else ("thing", "stuff")
+    missing = [f"{kind}_classes" for kind in kinds if not metadata.get(f"{kind}_classes", None)]
+    if missing:
+        raise ConfigError(
+            f"DATASETS.TEST begins with {name}, whose metadata has no {' and no '.join(missing)}, so that the results "
+            f"of {task.name} would have no names; describe the set with its classes in DATASETS.OWN, or set them where "
+            "it is registered."
+        )
+    repeated = [one for one, times in Counter(task.names).items() if times > 1]
+    if repeated:
+        raise ConfigError(
+            f"{name} has two classes {shown(repr(repeated[0]))}, which no result tells apart; rename one."
+        )
+    if task.form != "boxes" and task.num_classes > IGNORE_LABEL:
+        raise ConfigError(
+            f"{name} has {task.num_classes:,} classes; the {task.form} that {task.name} is written as hold "
+            f"{IGNORE_LABEL} at most."
+        )
