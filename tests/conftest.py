@@ -31,11 +31,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that no process is left alone with it in the end."""
-    items.sort(key=lambda item: item.get_closest_marker("trained") is None)
-
-
 @pytest.fixture(autouse=True)
 def loggers_as_they_were() -> Iterator[None]:
     """Detectron2's `setup_logger`, which commands and trainers call, changes loggers for good, and but once."""

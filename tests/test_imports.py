@@ -345,11 +345,17 @@ def test_the_first_use(answers: dict[str, tuple[int, str]], use: str) -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        "detectron2.data",
-        "detectron2.modeling",
+        # Each takes an interpreter that imports all of it.
         "detectron2.engine",
-        "bdd100k_d2.checkpoint.published",
-        "bdd100k_d2.modeling",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                "detectron2.data",
+                "detectron2.modeling",
+                "bdd100k_d2.checkpoint.published",
+                "bdd100k_d2.modeling",
+            )
+        ),
     ],
 )
 def test_detectron2_may_be_imported_last(first: str) -> None:

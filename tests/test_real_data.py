@@ -47,7 +47,7 @@ def test_full_size_models_evaluate_on_the_cpu(real_root: Path, tmp_path: Path, c
         assert 0 < scores["pAcc"] < 50
 
 
-@pytest.mark.trained
+@pytest.mark.slow
 def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Path) -> None:
     # The same whole images again and again: learning by heart is what is wanted.
     keys = ["DATASETS.TEST", "('bdd100k_sem_seg_train',)", "INPUT.CROP.ENABLED", "False", "INPUT.RANDOM_FLIP", "none"]
@@ -58,7 +58,7 @@ def test_a_small_segmenter_learns_the_real_frames(real_root: Path, tmp_path: Pat
     assert scores["IoU"][1]["AVERAGE"] >= 40
 
 
-@pytest.mark.trained
+@pytest.mark.slow
 def test_a_small_detector_learns_the_real_frames(real_root: Path, tmp_path: Path) -> None:
     names = "('bdd100k_det_train', 'bdd100k_det_val')"
     keys = ["DATASETS.TRAIN", names, "DATASETS.TEST", names, "SOLVER.MAX_ITER", "80", "SOLVER.IMS_PER_BATCH", "2"]
