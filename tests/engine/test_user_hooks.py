@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase
+from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from support.processes import in_processes
 from support.small_models import small_config
@@ -91,10 +93,14 @@ def test_a_users_own_writers_take_the_place_of_ours(small_cfg: Make) -> None:
 
 
 def check_hooks(root: Path, out: Path) -> None:
+    dist.init_process_group("gloo")
+    # The writers' hook stands in both, and writes in the main one alone.
+    assert comm.is_main_process() == (dist.get_rank() == 0) and comm.get_world_size() == 2
     trainer = Inserting(small_config(root, "OUTPUT_DIR", str(out), "SOLVER.MAX_ITER", 1, "SEED", 1))
     trainer.train()
     names = (MissedEvaluation, ValidationLoss, WriteEvents, Termination)
     assert tuple(type(one) for one in trainer._hooks[-4:]) == names
+    dist.destroy_process_group()
 
 
 def test_an_inserted_hook_has_one_place_in_all_processes(tiny_root: Path, tmp_path: Path) -> None:
