@@ -3,7 +3,7 @@
 To import Detectron2, and PyTorch with it, takes seconds, which `import bdd100k_d2` must not: many commands only read
 files. So that importing the package registers what it has all the same, as every extension of Detectron2 does, the
 import of three of Detectron2's modules is watched: right after one of them was executed, and at once if that was before
-the package was imported, what belongs in it is registered. It takes 0.2 s of a run that imports Detectron2.
+the package was imported, what belongs in it is registered.
 """
 
 import sys

@@ -29,18 +29,15 @@ from .convert.yolo_reader import YoloSizes, read_yolo
 from .convert.yolo_set import YoloSet, find_yolo, is_yolo_folder, yolo_splits
 from .dataset_task import EVALUATOR_PREFIX
 from .datasets import det_records, warn_of_left_out
-from .diagnosis import diagnose
 from .folders import files_below
 from .image_files import image_size
 from .image_names import image_name, image_stem
 from .instances import bitmask_records, default_find_class, run_length_records
-from .json_file import JSON_ERRORS, read_json
-from .label_document import read_categories
 from .labels import Frame, ImageSize
 from .masks import list_masks
 from .register import class_metadata
 from .slices import OWN, check_dataset_name, register_config_slices, renew_slices, replace_dataset
-from .vintages import read_labels
+from .vintages import read_labels, stated_classes
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -341,17 +338,7 @@ def _classes_of(part: _Part, task: Task) -> list[str] | None:
     if kind == "yolo":
         folder = _find(part).folder
         return read_classes(folder, _data_file(part)) if _data_file(part) or class_files(folder) else None
-    if kind == "coco":
-        named = read_names(part.labels).categories
-        by_id = sorted(named.items(), key=lambda one: (isinstance(one[0], str), one[0]))
-        return [*dict.fromkeys(name for _, name in by_id)]
-    if kind == "scalabel" and part.labels.is_file():
-        content = read_json(part.labels)
-        try:
-            return read_categories(content)
-        except JSON_ERRORS as error:
-            raise DataError(f"{part.labels}: {diagnose(content, error)}") from error
-    return None
+    return stated_classes(part.labels) if kind in ("coco", "scalabel") and part.labels.is_file() else None
 
 
 def _with_classes(

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import DataError, shown
-from .coco import coco_frames, coco_parts
+from .coco import coco_frames, coco_parts, is_coco, read_names
 from .diagnosis import DocumentPart, diagnose, scalabel_parts
 from .folders import label_files, warn_of_unread_label_files
 from .image_names import image_name, image_stem
 from .json_file import JSON_ERRORS, read_json
-from .label_document import open_document, with_size
+from .label_document import open_document, read_categories, with_size
 from .labels import (
     Frame,
     FrameAttributes,
@@ -74,6 +74,23 @@ def read_labels(path: str | os.PathLike[str]) -> LabelSet:
     path = Path(path)
     with without_collection():
         return _read_folder(path) if path.is_dir() else labels_in(read_json(path), path)
+
+
+def stated_classes(path: Path) -> list[str] | None:
+    """The classes that a label file states: COCO's categories by id, or those of Scalabel's config; None without any.
+
+    Raises:
+        DataError: the file cannot be read, or states them in another way.
+    """
+    if is_coco(path):
+        named = read_names(path).categories
+        by_id = sorted(named.items(), key=lambda one: (isinstance(one[0], str), one[0]))
+        return [*dict.fromkeys(name for _, name in by_id)]
+    content = read_json(path)
+    try:
+        return read_categories(content)
+    except JSON_ERRORS as error:
+        raise DataError(f"{path}: {diagnose(content, error)}") from error
 
 
 def _read_folder(folder: Path) -> LabelSet:

@@ -7,11 +7,8 @@ from logging import getLogger
 from pathlib import Path
 
 from ..data.categories import IGNORE_LABEL, is_known, own_categories
-from ..data.coco import is_coco, read_names
-from ..data.diagnosis import diagnose
-from ..data.json_file import JSON_ERRORS, read_json
-from ..data.label_document import read_categories
 from ..data.labels import Frame
+from ..data.vintages import stated_classes
 from ..errors import ConfigError, DataError, shown
 from ..tasks import TASKS, Task
 
@@ -71,7 +68,7 @@ def unofficial_note(task: Task) -> str:
 
 def check_stated(truth: Path, task: Task) -> None:
     """Raises DataError if a file of ground truth states its classes, and an own class of ``task`` is none of them."""
-    stated = None if task.is_official else _stated_classes(truth)
+    stated = None if task.is_official or not truth.is_file() else stated_classes(truth)
     if stated is not None and (missing := [name for name in task.names if name not in stated]):
         raise DataError(
             f"{truth}: states to have no class {shown(repr(missing[0]))}, but {shown(', '.join(stated), 1000)}; mend "
@@ -81,23 +78,11 @@ def check_stated(truth: Path, task: Task) -> None:
 
 def classes_remedy(truth: Path, task: Task) -> str:
     """What to do about an unknown category of ground truth that states classes which are not BDD100K's; else empty."""
-    stated = _stated_classes(truth) if task.is_official else None
+    stated = stated_classes(truth) if task.is_official and truth.is_file() else None
     if stated is None or all(name in task.label_classes or is_known(name) for name in stated):
         return ""
     listed = ",".join(stated)
     return f" The file states classes of its own, which are scored with --classes {shown(repr(listed), 1000)}."
-
-
-def _stated_classes(path: Path) -> list[str] | None:
-    if not path.is_file():
-        return None
-    if is_coco(path):
-        return [*dict.fromkeys(read_names(path).categories.values())]
-    content = read_json(path)
-    try:
-        return read_categories(content)
-    except JSON_ERRORS as error:
-        raise DataError(f"{path}: {diagnose(content, error)}") from error
 
 
 def leave_out_others(frames: Iterable[Frame], task: Task) -> Counter[str]:
