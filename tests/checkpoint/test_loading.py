@@ -365,7 +365,12 @@ def test_what_are_no_names_is_passed_over(tmp_path: Path, names: object) -> None
 @pytest.mark.parametrize(
     ("name", "keys", "kinds", "layers"),
     [
-        ("det/faster_rcnn_R_50_FPN_1x", (), {"thing_classes": 10}, {"roi_heads.box_predictor.cls_score"}),
+        (
+            "det/faster_rcnn_R_50_FPN_1x",
+            (),
+            {"thing_classes": 10},
+            {"roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"},
+        ),
         (
             "det/cascade_rcnn_R_50_FPN_1x",
             (),
