@@ -54,7 +54,7 @@ class Trainer(DefaultTrainer):
 
     What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
     the seed and k, so that a run that was stopped and resumed is the run that was not. The global generators, which it
-    seeds for that, are given back: what a script draws before, between and after trainings does not depend on them.
+    seeds for that, are given back: what a script draws does not depend on trainings and evaluations before it.
 
     Attributes:
         last_batch: the model's input in the last step; None before the first.
@@ -141,7 +141,9 @@ class Trainer(DefaultTrainer):
         if evaluators is None and len(cfg.DATASETS.TEST) > 1 and cls.build_evaluator is Trainer.build_evaluator:
             check_evaluators(cfg.DATASETS.TEST)
         share_buffers(model)
-        return super().test(cfg, model, evaluators)
+        # A loader draws a seed for its workers.
+        with given_back(gpus=True):
+            return super().test(cfg, model, evaluators)
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Continues from the last whole checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
