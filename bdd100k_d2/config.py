@@ -165,6 +165,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.BEST_MODE = "max"
 
 
+def value_of(cfg: CfgNode, key: str) -> Any:  # noqa: ANN401, whatever the key holds
+    """The value of a key with dots, such as ``MODEL.ROI_HEADS.NUM_CLASSES``."""
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
+
+
 def with_keys(cfg: CfgNode, *keys_and_values: object) -> CfgNode:
     """A copy of ``cfg`` with keys and values in turn, frozen if ``cfg`` is."""
     changed = cfg.clone()

@@ -15,6 +15,7 @@ from iopath.common.file_io import get_cache_dir
 
 from ..atomic import atomic_path, file_digest
 from ..errors import WeightsError
+from ..tasks import TASKS
 from ..zoo.download import download, fetch_md5, is_checkpoint
 from ..zoo.table import PREFIX, check_weights_name, suggest
 from .convert import convert_file
@@ -83,7 +84,7 @@ class PublishedWeightsHandler(NamedWeightsHandler):
             logger.info("%s%s: using %s", self.prefix, name, raw)
             try:
                 self._check(raw, file, str(raw))
-                convert_file(raw, checkpoint, to="detectron2", overwrite=True)
+                self._convert(name, raw, checkpoint)
             except WeightsError as error:
                 raise WeightsError(f"{error} Remove this file, or put there what {address} publishes.") from error
             return
@@ -94,11 +95,16 @@ class PublishedWeightsHandler(NamedWeightsHandler):
         except WeightsError as error:
             raise WeightsError(f"{error} Try again later, or fetch {address} by hand and put it at {raw}.") from error
         try:
-            convert_file(raw, checkpoint, to="detectron2", overwrite=True)
+            self._convert(name, raw, checkpoint)
         except WeightsError as error:
             # Kept, it would be taken for a file that was put there by hand.
             raw.unlink()
             raise WeightsError(f"what {address} serves cannot be used: {error}") from error
+
+    def _convert(self, name: str, raw: Path, checkpoint: Path) -> None:
+        # Whatever the file calls them, the classes of the zoo's models are those of their task.
+        classes = TASKS[name.partition("/")[0]].names if self.prefix == PREFIX else ()
+        convert_file(raw, checkpoint, to="detectron2", overwrite=True, classes=classes)
 
     def _raw(self, file: PublishedFile) -> Path:
         return Path(get_cache_dir(), urlparse(f"{self.server}/{file.path}").path.lstrip("/"))

@@ -36,6 +36,7 @@ from bdd100k_d2.checkpoint.published import (
 )
 from bdd100k_d2.config import load_config
 from bdd100k_d2.errors import WeightsError
+from bdd100k_d2.tasks import TASKS
 from bdd100k_d2.zoo.table import ROWS
 
 NAME = "bdd100k://det/faster_rcnn_r50_fpn_1x"
@@ -191,7 +192,8 @@ def test_weights_are_fetched_once_and_converted(
     # No bar in a pipe.
     assert capfd.readouterr().err == ""
     model = detector()
-    DetectionCheckpointer(model).load(str(converted))
+    rest = DetectionCheckpointer(model).load(str(converted))
+    assert rest["classes"] == {"thing_classes": [*TASKS["det"].names]}
     state = model.state_dict()
     assert all(torch.equal(state[key], value) for key, value in trained.items() if "num_batches" not in key)
 
