@@ -35,7 +35,11 @@ class OwnCheck:
         self._names, self._trained, self._statistics = names, trained, statistics
         # What a name is of, and of a slice its frames; of what is named as a whole all frames are checked.
         self._base = {name: base_of_slice(name) for name in names}
-        self._stems = {name: self._frames_of_slice(name) for name in names}
+        self._stems: dict[str, frozenset[str] | None] = {}
+        # Slices whose frames nobody knows, because their base cannot be loaded: it is checked as a whole.
+        self._unknown: set[str] = set()
+        for name in names:
+            self._take_frames(name)
         self._sources = {base: source_of(base) for base in dict.fromkeys(self._base.values())}
         self._labels: dict[str, OwnLabels] = {}
         self._content: dict[str, dict[str, np.ndarray]] = {}
@@ -115,7 +119,7 @@ class OwnCheck:
         """The images of a data set, as far as they are there."""
         base, labels = self._base[name], self._labels.get(self._base[name])
         stems = self._stems[name]
-        there = {} if labels is None else labels.images
+        there = {} if labels is None or name in self._unknown else labels.images
         chosen = {frame: path for frame, path in there.items() if stems is None or image_stem(frame) in stems}
         return ImageSet(name, self._sources[base].images, chosen)
 
@@ -128,6 +132,7 @@ class OwnCheck:
             facts.append(there)
             if labels is not None:
                 there.vintage = labels.format
+            if labels is not None and name not in self._unknown:
                 self._count(name, source, _only(labels, self._stems[name]), there)
         return facts
 
@@ -151,10 +156,12 @@ class OwnCheck:
             stats.add_content(task.name, name, content, task)
         if task.form != "masks":
             facts.objects = int(content.sum())
+        if not _MAY_HIDE.isdisjoint(one.kind for one in self.findings.found_in(source.labels)):
+            return
         if not content.any():
             kind = "training data without a label" if name in self._trained else "data without a label"
             self.findings.add(kind, source.labels, name)
-        elif _MAY_HIDE.isdisjoint(one.kind for one in self.findings.found_in(source.labels)):
+        else:
             without = [one for one, count in zip(task.names, content.tolist(), strict=True) if not count]
             self.findings.add("class without a label", source.labels, *(f"{shown(one)}, in {name}" for one in without))
 
@@ -176,13 +183,14 @@ class OwnCheck:
                     "data set that cannot be loaded", source.labels, f"{name}: {told(error, source.labels)}"
                 )
 
-    def _frames_of_slice(self, name: str) -> frozenset[str] | None:
+    def _take_frames(self, name: str) -> None:
+        """Notes the frames of a slice; to load it says later why it cannot be."""
+        self._stems[name] = None
         try:
             with _told_once():
-                return slice_frames(name)
+                self._stems[name] = slice_frames(name)
         except (DataError, ConfigError):
-            # Its base is checked as a whole, and to load the slice says why it cannot be.
-            return None
+            self._unknown.add(name)
 
 
 def base_of_slice(name: str) -> str:

@@ -14,7 +14,7 @@ OWN_FINDING_KINDS: dict[str, Kind] = {
     "label without a category": Kind(_B, _MEND),
     "missing image": Kind(_B, "Check the path of the images, or take the frame out of the labels."),
     "two images of a frame": Kind(_B, "Give a folder that has one of them, or rename one."),
-    "unreadable image": Kind(_B, "Write it again, or set INPUT.SKIP_UNREADABLE True to train without it."),
+    "unreadable image": Kind(_B, "Write it again, or take its frame out of the labels."),
     "image of another size": Kind(_B, f"The labels state another size. {_RESIZED}"),
     "degenerate box": Kind(_B, _MEND),
     "box outside of the image": Kind(_B, f"{_MEND} {_RESIZED}"),

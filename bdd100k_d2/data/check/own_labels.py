@@ -90,7 +90,8 @@ def read_own(source: OwnSource, findings: Findings) -> OwnLabels | None:
     except (DataError, ConfigError) as error:
         findings.add("unusable label file", labels, told(error, labels))
         return None
-    images = _images_of([frame.name for frame in frames], source, findings)
+    images, missing = _images_of([frame.name for frame in frames], source, findings)
+    findings.add("missing image", source.images, *missing)
     stated = {}
     for frame in frames:
         if frame.size is not None or any(label.rle is not None for label in frame.labels or ()):
@@ -127,13 +128,13 @@ def _size_of(image: Path | None) -> ImageSize | None:
     return ImageSize(width, height) if width else None
 
 
-def _images_of(names: list[str], source: OwnSource, findings: Findings, kind: str = "missing image") -> dict[str, Path]:
-    """The images of frames; finds those that are not there, as ``kind``, and those that several files may be."""
+def _images_of(names: Iterable[str], source: OwnSource, findings: Findings) -> tuple[dict[str, Path], list[str]]:
+    """The images of frames, and the names of those that have none; finds where several files may be the image."""
     try:
         there = images_below(source.images)
     except DataError as error:
         findings.add("no images", source.images, told(error, source.images))
-        return {}
+        return {}, []
     found: dict[str, Path] = {}
     missing = []
     for name in names:
@@ -148,9 +149,8 @@ def _images_of(names: list[str], source: OwnSource, findings: Findings, kind: st
             found[name] = image
     if missing and not there:
         findings.add("no images", source.images, source.name)
-    else:
-        findings.add(kind, source.images if kind == "missing image" else source.labels, *missing)
-    return found
+        missing = []
+    return found, missing
 
 
 # Masks and bitmasks
@@ -175,11 +175,17 @@ def _of_masks(source: OwnSource, pngs: list[Path], findings: Findings) -> OwnLab
         if other is not path:
             first, second = (one.relative_to(source.labels) for one in (other, path))
             findings.add("two masks of a frame", source.labels, f"{first} and {second}")
-    images = _images_of([image_name(stem) for stem in files], source, findings, "mask without image")
+    images, missing = _images_of(files, source, findings)
+    findings.add("mask without image", source.labels, *(files[stem].name for stem in missing))
     sizes = {stem: path.stat().st_size if path.exists() else -1 for stem, path in files.items()}
-    kind = "bitmasks" if holds_bitmasks(pngs) else "masks"
+    # A mask is named as its image is.
+    names = {stem: images[stem].name if stem in images else image_name(stem) for stem in files}
     return OwnLabels(
-        kind, [Frame(image_name(stem)) for stem in files], images, {}, MaskFolder(source.labels, files, sizes)
+        "bitmasks" if holds_bitmasks(pngs) else "masks",
+        [Frame(name) for name in names.values()],
+        {names[stem]: image for stem, image in images.items()},
+        {},
+        MaskFolder(source.labels, files, sizes),
     )
 
 
@@ -208,7 +214,7 @@ def _of_yolo(source: OwnSource, findings: Findings) -> OwnLabels:
     for what, count in dropped.counts().items():
         findings.add("box beyond the border", labels, what, count=count)
     images = {frame.name: frame.image for frame in found.frames if frame.image is not None}
-    missing = [frame.name for frame in found.frames if frame.image is None]
+    missing = [Path(frame.file).name for frame in found.frames if frame.image is None]
     if missing and not images:
         findings.add("no images", source.images, source.name)
     else:
