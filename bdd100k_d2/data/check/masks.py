@@ -155,10 +155,10 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
     check_names(frames, path, findings)
     # Instances are of the detection classes, by any of their names.
     find_class = task.class_of if task.has_scores else task.class_if_any
-    return frames, count_run_lengths(frames, task.num_classes, path, find_class, findings)
+    return frames, check_rles(frames, task.num_classes, path, find_class, findings)
 
 
-def count_run_lengths(
+def check_rles(
     frames: Sequence[Frame], num_classes: int, path: Path, find_class: FindClass, findings: Findings
 ) -> np.ndarray:
     """Finds what is wrong with the run lengths of the label file ``path``: (K,) int64 masks of each class."""

@@ -19,7 +19,7 @@ from .leaks import ImageSet, find_leaks, find_repeated, identities
 from .masks import check_masks, find_empty
 from .own_kinds import OWN_FINDING_KINDS
 from .own_labels import OwnLabels, OwnSource, read_own, source_of, told
-from .own_objects import check_objects, objects_by_class, table_of
+from .own_objects import check_own_objects, objects_by_class, table_of
 from .report import Findings, Severity, SplitFacts
 from .statistics import Statistics
 
@@ -58,7 +58,7 @@ class OwnCheck:
                 labels = _only(labels, stems)
             self._labels[base] = labels
             if labels.masks is None:
-                check_objects(source, labels, self.findings)
+                check_own_objects(source, labels, self.findings)
         for folder in dict.fromkeys(self._sources[base].images for base, one in self._labels.items() if one.images):
             self._find_unused(folder, used)
 

@@ -12,12 +12,12 @@ from ..categories import LabelClass
 from ..datasets import FindClass
 from ..labels import Frame, Label
 from .boxes import BoxTable, box_table, check_attributes, check_boxes
-from .masks import count_run_lengths
+from .masks import check_rles
 from .own_labels import OwnLabels, OwnSource
 from .report import EXAMPLES, Findings
 
 
-def check_objects(source: OwnSource, labels: OwnLabels, findings: Findings) -> None:
+def check_own_objects(source: OwnSource, labels: OwnLabels, findings: Findings) -> None:
     """Finds what is wrong with the labels of the frames, and takes out of these what training leaves out."""
     task, path, frames = source.task, source.labels, labels.frames
     total = sum(len(frame.labels or ()) for frame in frames)
@@ -28,7 +28,7 @@ def check_objects(source: OwnSource, labels: OwnLabels, findings: Findings) -> N
         known = [frame for frame in frames if frame.size is not None]
         check_boxes(table_of(known, task), path, findings, 1 if labels.whole_pixels else math.ulp(0))
     else:
-        count_run_lengths(frames, task.num_classes, path, _known_of(task), findings)
+        check_rles(frames, task.num_classes, path, _known_of(task), findings)
         _find_repeated_masks(frames, source, findings)
     if total:
         # Where no frame has any, that is said of the whole.
@@ -43,7 +43,7 @@ def table_of(frames: Sequence[Frame], task: Task) -> BoxTable:
 
 
 def objects_by_class(frames: Sequence[Frame], task: Task) -> np.ndarray:
-    """(K,) int64 objects of each class, after :func:`check_objects`."""
+    """(K,) int64 objects of each class, after :func:`check_own_objects`."""
     found = [task.label_classes[label.category or ""].index for frame in frames for label in frame.labels or ()]
     return np.bincount(np.array(found, np.int64), minlength=task.num_classes)
 

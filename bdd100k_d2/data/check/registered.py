@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ...errors import ConfigError, DataError, did_you_mean, shown
 from ...parallel import cores, readers
 from ..convert.image_sizes import images_below
-from ..image_names import image_stem
 from ..own_dataset import register_config_datasets
 from ..register import locate
 from ..slices import OWN, is_registered_here, slice_frames
@@ -129,5 +128,5 @@ def _official_images(name: str, base: str, root: str | Path | None, findings: Fi
     except DataError as error:
         findings.add("data set that cannot be loaded", folder, f"{name}: {without_path(error, folder)}")
         return None
-    chosen = {image_stem(path.name): path for paths in found.values() for path in paths}
-    return ImageSet(name, folder, {stem: path for stem, path in chosen.items() if stems is None or stem in stems})
+    chosen = {path.name: path for stem, paths in found.items() for path in paths if stems is None or stem in stems}
+    return ImageSet(name, folder, chosen)
