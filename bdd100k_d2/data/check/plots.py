@@ -20,7 +20,7 @@ from .statistics import COCO_EDGES, SIZE_EDGES, BoxStatistics, Statistics
 _SPLIT_COLORS = {"train": "#2563a8", "val": "#c2571a"}
 # Of data sets beyond the first of each split.
 _MORE_COLORS = ("#3f8f5b", "#8250a8", "#b59a1f", "#4aa3a3", "#a84a68")
-# More classes than that have no place in a legend beside the bars.
+# More classes than that have no place in a legend above the bars.
 _MOST_IN_LEGEND = 14
 _INK = "#3c4450"
 
@@ -108,7 +108,9 @@ def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
     figure = Figure(figsize=(9, 3.4 * len(boxes)), layout="constrained")
     for axes, (split, one) in zip(np.atleast_1d(figure.subplots(len(boxes), 1)), boxes.items(), strict=True):
         below = np.zeros(one.sizes.shape[1])
-        for label, color, counts in zip(one.task.names, one.task.colors, one.sizes, strict=True):
+        few = one.task.num_classes <= _MOST_IN_LEGEND
+        rows = [*zip(one.task.names, one.task.colors, one.sizes, strict=True)] if few else [_all_classes(one)]
+        for label, color, counts in rows:
             red, green, blue = (channel / 255 for channel in color)
             style = {"color": (red, green, blue), "label": label, "edgecolor": "white", "lw": 0.3}
             axes.bar(SIZE_EDGES[:-1], counts, np.diff(SIZE_EDGES), below, align="edge", **style)
@@ -120,11 +122,15 @@ def _sizes(boxes: dict[str, BoxStatistics]) -> Figure:
         axes.set_xlim(2, SIZE_EDGES[-1])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        if one.task.num_classes <= _MOST_IN_LEGEND:
-            axes.legend(frameon=False, fontsize=8, loc="upper right")
+        axes.legend(frameon=False, fontsize=8, loc="upper right")
         sizes = "{:.0f} % small, {:.0f} % medium, {:.0f} % large (COCO's)".format(*shares)
         _label(axes, f"Box sizes, {split}: {sizes}", "square root of the area, pixels", "boxes")
     return figure
+
+
+def _all_classes(one: BoxStatistics) -> tuple[str, tuple[int, int, int], np.ndarray]:
+    """All classes as one, where they are too many to be told apart."""
+    return f"all {one.task.num_classes} classes", (0x25, 0x63, 0xA8), one.sizes.sum(axis=0)
 
 
 def _positions(boxes: dict[str, BoxStatistics]) -> Figure:

@@ -18,6 +18,7 @@ from support.own_data import (
     SPLIT_MASKS,
     Json,
     add,
+    change,
     check,
     image,
     make_coco,
@@ -92,9 +93,11 @@ def test_what_nothing_else_finds_loading_does(tmp_path: Path) -> None:
     make_scalabel(tmp_path)
     register_dataset("own", tmp_path / SPLIT_FILES, tmp_path / SPLIT_IMAGES)
     report = check_datasets(["own_train"], ["own_val"], fast=True)
-    kinds = {finding.kind: finding for finding in report.findings}
-    assert kinds["label of another class"].examples == ["tram: 2"] or kinds["label of another class"].count
-    assert "unknown category 'tram'" in kinds["data set that cannot be loaded"].examples[0] and report.breaks_training
+    found = [(one.kind, one.examples) for one in report.findings if one.kind == "label of another class"]
+    assert found == [("label of another class", ["tram: 2"]), ("label of another class", ["tram: 1"])]
+    first, second = (one for one in report.findings if one.kind == "data set that cannot be loaded")
+    assert "own_train: frame a.png, label 50: unknown category 'tram'" in first.examples[0]
+    assert second.examples[0].startswith("own_val: ") and report.breaks_training
 
 
 def test_masks_in_folders_below_and_images_of_other_endings(tmp_path: Path) -> None:
@@ -193,6 +196,26 @@ def test_plots_have_the_names_of_the_data_sets_and_a_page_for_each_set_of_classe
     paths = write_statistics(statistics, tmp_path / "stats2")
     assert {path.name for path in paths} == names - {"boxes_per_class.png"}
     assert all(cv2.imread(str(path)).std() > 8 for path in paths[1:])
+
+
+def test_of_more_classes_than_a_legend_has_room_for_the_sizes_have_one_colour(tmp_path: Path) -> None:
+    colors = {}
+    for count in (14, 15):
+        make_coco(tmp_path / str(count))
+        names = [
+            {"id": 7, "name": "car"},
+            {"id": 3, "name": "tram"},
+            *({"id": 20 + i, "name": f"{i}"} for i in range(13)),
+        ]
+        change(tmp_path / str(count), lambda document, names=names: document.update(categories=names))
+        classes = [one["name"] for one in names][:count]
+        register_dataset("own", tmp_path / f"{count}/train.json", tmp_path / f"{count}/images/train", classes=classes)
+        statistics = Statistics()
+        check_datasets(["own"], fast=True, statistics=statistics)
+        write_statistics(statistics, tmp_path / f"stats{count}")
+        pixels = cv2.imread(str(tmp_path / f"stats{count}/box_sizes.png")).reshape(-1, 3)
+        colors[count] = {*map(tuple, pixels.tolist())}
+    assert (0xA8, 0x63, 0x25) in colors[15] and (0xA8, 0x63, 0x25) not in colors[14]
 
 
 def run(*arguments: object) -> CompletedProcess[str]:
