@@ -1,4 +1,4 @@
-"""Detectron2's ``tools/analyze_model.py`` on each of our kinds of models: operations, activations, parameters, parts."""
+"""Detectron2's ``tools/analyze_model.py`` on each of our kinds of models: operations, activations, parameters."""
 
 import re
 from pathlib import Path

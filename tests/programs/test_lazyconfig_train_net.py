@@ -1,4 +1,4 @@
-"""Detectron2's ``tools/lazyconfig_train_net.py``: a LazyConfig with our data, models and evaluators by `instantiate`."""
+"""Detectron2's ``tools/lazyconfig_train_net.py``: a LazyConfig of our data, models and evaluators."""
 
 import json
 from pathlib import Path

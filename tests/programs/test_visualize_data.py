@@ -1,4 +1,4 @@
-"""Detectron2's ``tools/visualize_data.py`` on our data sets: annotations as they are, and as its own loader gives them."""
+"""Detectron2's ``tools/visualize_data.py`` on our data sets: annotations, and what its own loader makes of them."""
 
 from collections.abc import Iterable
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Detectron2's ``tools/visualize_json_results.py`` on the lists that an evaluation with ``TEST.COCO_RESULTS`` leaves."""
+"""Detectron2's ``tools/visualize_json_results.py`` on what an evaluation with ``TEST.COCO_RESULTS`` leaves."""
 
 import json
 from collections import defaultdict
@@ -90,9 +90,7 @@ def test_a_coco_file_of_ones_own(known: int, root: Path, tmp_path: Path) -> None
     for split, count in (("train", 2), ("val", known)):
         document = {"images": images, "annotations": [box], "categories": categories[:count]}
         (tmp_path / f"{split}.json").write_text(json.dumps(document))
-    names = register_dataset(
-        MINE, tmp_path / "{split}.json", root / "bdd100k/images/100k/val", classes=["cow", "tram"]
-    )
+    names = register_dataset(MINE, tmp_path / "{split}.json", root / "bdd100k/images/100k/val", classes=["cow", "tram"])
     assert names == OWN
     pictures = drawn(OWN[1], evaluated(OWN[1], tmp_path, (96, 160)))
     assert all(picture[18:62, 8:72].any() for picture in pictures) and len(pictures) == 3

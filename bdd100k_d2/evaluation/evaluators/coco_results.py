@@ -22,6 +22,7 @@ from pycocotools import mask as coco_mask
 from ...atomic import write_atomic
 from ...data.bitmasks import Bitmask
 from ...data.coco import CocoNames, Id, is_coco, read_names
+from ...data.coco_panoptic import segment_colors
 from ...data.instances import encode_instances
 from ...data.labels import write_frames
 from ...data.masks import list_masks
@@ -99,7 +100,7 @@ def category_ids(evaluator: OfficialEvaluator) -> list[Id]:
 def _write_lists(
     evaluator: OfficialEvaluator, names: Iterable[str], rows: Callable[[], Iterable[_Row]], folder: Path
 ) -> None:
-    """Writes both lists of ``rows``, which have the frames' names, of those that are predicted, and classes' indices."""
+    """Writes both lists of ``rows``, which have the names of predicted frames, and the indices of classes."""
     names = [*names]
     by_stem, records = image_ids(evaluator, names), evaluator.records or {}
     of_file = {name: by_stem[frame_stem(name)] for name in names}
@@ -157,13 +158,8 @@ def write_instances(evaluator: OfficialEvaluator, found: Mapping[str, list[dict[
 
 
 def write_segments_png(bitmask: Bitmask, name: str, folder: Path) -> list[dict[str, int]]:
-    """Writes ``panoptic/<frame>.png`` of a predicted bitmask, and returns its segments, with the ids in the image.
-
-    As panopticapi has it, the id of a segment is R + 256 G + 65,536 B; 0 is unlabelled.
-    """
-    of_pixel = np.append(0, bitmask.ids)[bitmask.instances]
-    colors = np.stack([of_pixel & 0xFF, of_pixel >> 8, np.zeros_like(of_pixel)], axis=2).astype(np.uint8)
-    write_mask(colors, mask_path(folder / COCO_PANOPTIC, name))
+    """Writes ``panoptic/<frame>.png`` of a predicted bitmask, and returns its segments, with the ids in the image."""
+    write_mask(segment_colors(bitmask), mask_path(folder / COCO_PANOPTIC, name))
     columns = bitmask.ids.tolist(), bitmask.categories.tolist()
     return [{"id": one, "category_id": category} for one, category in zip(*columns, strict=True)]
 
