@@ -74,8 +74,8 @@ def register_coco_panoptic(name: str, labels: str | os.PathLike[str], images: st
     """Registers a data set in COCO's panoptic form for models with one list of classes, as Mask2Former.
 
     Its records have ``pan_seg_file_name`` and ``segments_info``. Classes, things and stuff alike, are numbered from 0
-    in the order of the file's categories, and both ``thing_classes`` and ``stuff_classes`` are all of them, as Detectron2
-    has it of Cityscapes. Its type is ``coco_panoptic_seg``, so that Detectron2's evaluator scores it.
+    in the order of the file's categories, and both ``thing_classes`` and ``stuff_classes`` are all of them, as
+    Detectron2 has it of Cityscapes. Its type is ``coco_panoptic_seg``, so that Detectron2's evaluator scores it.
 
     Args:
         name: of the data set, in Detectron2's catalogs; what was registered here under it is replaced.

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,6 @@ from detectron2.config import LazyConfig, instantiate
 from detectron2.engine import SimpleTrainer, default_setup, default_writers, hooks
 from detectron2.engine.defaults import create_ddp_model
 from detectron2.evaluation import inference_on_dataset, print_csv_format
-from omegaconf import DictConfig
 from torch import nn
 
 from bdd100k_d2.config import config_folder
@@ -64,14 +64,14 @@ MODEL:
 """
 
 
-def evaluate(cfg: DictConfig, model: nn.Module) -> dict[str, dict[str, float]]:
+def evaluate(cfg: Any, model: nn.Module) -> dict[str, dict[str, float]]:  # noqa: ANN401, what a LazyConfig is
     loader, evaluator = instantiate(cfg.dataloader.test), instantiate(cfg.dataloader.evaluator)
     scores = inference_on_dataset(model, loader, evaluator)
     print_csv_format(scores)
     return scores
 
 
-def train(cfg: DictConfig) -> nn.Module:
+def train(cfg: Any) -> nn.Module:  # noqa: ANN401, what a LazyConfig is
     model = instantiate(cfg.model)
     model.to(cfg.train.device)
     cfg.optimizer.params.model = model
