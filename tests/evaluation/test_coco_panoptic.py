@@ -19,6 +19,8 @@ from support.bitmask_sets import write_bitmasks
 
 import bdd100k_d2
 from bdd100k_d2.data.bitmasks import CROWD, Bitmask, encode_bitmask, read_bitmask
+from bdd100k_d2.data.convert.convert import convert
+from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import register_slice
@@ -163,6 +165,20 @@ def test_own_classes_and_slices(root: Path, tmp_path: Path) -> None:
         assert Path(record["file_name"]).parent == images / "val"
         kinds = [(one["category_id"], one["isthing"], one["area"] > 0) for one in record["segments_info"]]
         assert kinds == [(0, False, True), (1, True, True), (2, True, True)]
+
+
+def test_run_lengths_are_painted(root: Path, tmp_path: Path) -> None:
+    """Ids count the segments, categories stay; a pixel is of the same class as in the bitmask that was converted."""
+    labels = root / "bdd100k/labels/pan_seg/bitmasks/val"
+    convert(labels, tmp_path / "pan.json", "scalabel", options=SourceOptions(task="pan_seg"))
+    register_dataset(OWN, tmp_path / "pan.json", root / "bdd100k/images/10k/val", task="pan_seg")
+    path = bdd100k_d2.write_coco_panoptic(OWN, tmp_path / "coco.json")
+    for one in json.loads(path.read_text())["annotations"]:
+        record = {"pan_seg_file_name": str(tmp_path / "coco" / one["file_name"])}
+        classes = {0: 0} | {segment["id"]: segment["category_id"] for segment in one["segments_info"]}
+        expected = read_bitmask(labels / one["file_name"])
+        found = np.vectorize(classes.__getitem__)(pixel_ids(record))
+        np.testing.assert_array_equal(found, np.append(0, expected.categories)[expected.instances])
 
 
 def test_what_is_refused(root: Path, tmp_path: Path) -> None:
