@@ -143,6 +143,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # At each evaluation of boxes, instances or panoptic segments write the results also as COCO has them, for other
     # tools: coco_instances_results.json, which pycocotools' loadRes takes; coco_panoptic_results.json with
     # panoptic/*.png. The ids are those of the COCO file that tools/convert_labels.py --to coco makes of the labels.
+    # record_instances_results.json is the first by the records' image_id, for Detectron2's visualize_json_results.py.
     cfg.TEST.COCO_RESULTS = False
     # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
     # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.
