@@ -40,6 +40,12 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
+    # Where the weights called bdd100k://... and open-mmlab://... are looked for before their servers: a folder of any
+    # layout, and the address of a mirror. Empty: the environment's BDD100K_WEIGHTS and BDD100K_WEIGHTS_MIRROR.
+    cfg.MODEL.ZOO = CfgNode()
+    cfg.MODEL.ZOO.FOLDER = ""
+    cfg.MODEL.ZOO.MIRROR = ""
+
     # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph.
     cfg.MODEL.DDP_FIND_UNUSED_PARAMETERS = False
 

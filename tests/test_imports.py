@@ -62,7 +62,7 @@ LAYERS = (
     ("evaluation.files",),
     ("evaluation.submission",),
     ("evaluation.evaluators",),
-    ("zoo.table", "zoo.download"),
+    ("zoo.table", "zoo.download", "zoo.local_files"),
     ("config",),
     ("modeling",),
     ("checkpoint",),
@@ -83,7 +83,7 @@ LAYERS = (
     ("engine.launch",),
     ("predict",),
     ("__init__",),
-    ("zoo.sizes", "zoo.page", "zoo.__main__"),
+    ("zoo.sizes", "zoo.local_check", "zoo.page", "zoo.__main__"),
     ("doctor",),
 )
 NEVER = {

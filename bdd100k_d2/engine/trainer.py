@@ -20,6 +20,7 @@ from torch import nn
 from ..atomic import disk_errors_explained
 from ..checkpoint.class_names import refusal, remember, remembered
 from ..checkpoint.loading import load_weights
+from ..checkpoint.published import use_sources
 from ..checkpoint.saving import TrainingCheckpointer
 from ..config import with_keys
 from ..data.loader import TrainLoader, build_train_loader, num_workers
@@ -112,6 +113,7 @@ class Trainer(DefaultTrainer):
         Detectron2's ``test_with_TTA`` does what ``TEST.AUG`` asks for.
         """
         refuse_ignored_keys(cfg, but=("TEST.AUG.ENABLED",) if hasattr(cls, "test_with_TTA") else ())
+        use_sources(cfg)
         model = super().build_model(cfg)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)

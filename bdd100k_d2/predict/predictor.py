@@ -17,6 +17,7 @@ from detectron2.data.transforms import AugInput, AugmentationList
 from detectron2.modeling import build_model
 
 from ..checkpoint.loading import load_weights
+from ..checkpoint.published import use_sources
 from ..config import get_config
 from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
@@ -94,6 +95,7 @@ class Predictor:
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
         classes = check_classes(self.cfg, (), names[:1])
         model = build_model(self.cfg).eval()
+        use_sources(self.cfg)
         load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True, classes=classes)
         if fold:
             fold_norms(model)
