@@ -15,13 +15,13 @@ from ..data.image_files import read_image_file
 from ..data.image_names import check_file_name, image_name, image_stem
 from ..data.labels import Box2D, Frame, Label
 from ..data.masks import check_mask, read_mask
+from ..data.other_classes import leave_out_others
 from ..data.root import data_remedy
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, classes_of_task
 from ..errors import DataError
-from ..evaluation.own_classes import leave_out_others
 from ..tasks import Task
 from .page_images import PageImages, WrittenImage, decode_image
 from .run import EvaluationResults

@@ -96,9 +96,9 @@ def test_classes_in_a_file_a_yaml_and_a_list_are_the_same(trams: tuple[Path, Pat
 @pytest.mark.parametrize(
     ("task", "classes", "error", "message"),
     [
-        ("det", ["car", "car"], ConfigError, "--classes has car twice; take one of them out"),
-        ("det", ["car", ""], ConfigError, "--classes has an empty name; write names as car,bus,tram"),
-        ("det", [], ConfigError, "--classes has 0 names; give 1 to 255"),
+        ("det", ["car", "car"], ConfigError, "--classes: car stands twice among the classes; take one of them out"),
+        ("det", ["car", ""], ConfigError, r"--classes: classes are \['car', ''\]; write a list of names"),
+        ("det", [], ConfigError, r"--classes: classes are \[\]; write a list of names"),
         ("pan_seg", ["car"], ConfigError, "files of pan_seg are scored by BDD100K's classes alone"),
         ("det", ["carr"], DataError, r"gt\.json: no label is of the classes carr, but of car \(1\), deer \(1\), tram"),
         ("det", ["deer"], DataError, r"pred\.json: no label is of the classes deer, but of car \(2\), tram \(1\)"),
