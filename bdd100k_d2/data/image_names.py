@@ -1,6 +1,7 @@
 """The file names of images: their endings, their stems, by which frames, masks and results are matched."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,14 @@ from ..errors import DataError
 
 IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 """The endings, in small letters, of the names of images."""
+
+
+_BDD100K_STEM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(-\d{7})?")
+
+
+def is_bdd100k_stem(stem: str) -> bool:
+    """Whether a frame, without the ending of its image, or a video is named as BDD100K's are."""
+    return _BDD100K_STEM.fullmatch(stem) is not None
 
 
 def is_image_name(name: str) -> bool:

@@ -132,7 +132,13 @@ def kind_of_labels(labels: Path, task: Task) -> str:
         kind = source_kind(labels)
     allowed = _KINDS[task.form]
     if kind not in allowed:
+        no_masks = task.form == "masks" and kind in ("coco", "scalabel")
+        remedy = (
+            "its run lengths and polygons are not painted here: give a folder with a PNG of class ids for each image"
+            if no_masks
+            else "give others"
+        )
         raise ConfigError(
-            f"{labels}: labels of {task.name} are {' or '.join(allowed)}, this is {kind}; give others, or another task."
+            f"{labels}: labels of {task.name} are {' or '.join(allowed)}, this is {kind}; {remedy}, or another task."
         )
     return kind

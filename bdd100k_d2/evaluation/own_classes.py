@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..data.categories import is_known
 from ..data.class_list import with_classes
+from ..data.image_names import image_stem, is_bdd100k_stem
 from ..data.labels import Frame
 from ..data.other_classes import counts_of_others
 from ..data.vintages import stated_classes
@@ -57,6 +58,23 @@ def task_of_classes(task: str, names: Sequence[str] | None) -> Task:
 def unofficial_note(task: Task) -> str:
     """What is said of the scores of a task with own classes."""
     return f"These are not the official scores: own classes ({', '.join(map(shown, task.names))})."
+
+
+def warn_of_assumed(truth: Path, names: Iterable[str], task: Task) -> None:
+    """Warns that ids are taken for BDD100K's classes, where no frame of masks or bitmasks is named as BDD100K's are.
+
+    ``names`` are those of the frames or of their masks.
+    """
+    if not task.is_official or any(is_bdd100k_stem(image_stem(name)) for name in names):
+        return
+    classes = f"{task.num_classes} classes, {task.names[0]} to {task.names[-1]}"
+    can_choose = task.form == "masks" or task.has_scores
+    logger.warning(
+        "%s: no frame is named as BDD100K's; its ids are scored as BDD100K's %s%s.",
+        truth,
+        classes,
+        ": --classes names yours" if can_choose else "",
+    )
 
 
 def check_stated(truth: Path, task: Task) -> None:

@@ -226,3 +226,19 @@ def test_predictions_of_images_of_another_ending(tmp_path: Path, caplog: pytest.
         evaluate_files("det", truth, both)
     with pytest.raises(DataError, match=r"pred.json: frame in__a.jpg may be a.jpg of .*gt.json"):
         evaluate_files("det", truth, det(predicted, "in__a.jpg", "b.jpg"))
+
+
+def test_a_mask_with_more_ids_than_classes_has_no_score(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", "0.jpg")
+    (tmp_path / "masks").mkdir()
+    write_mask(np.full((HEIGHT, WIDTH), 2, np.uint8), tmp_path / "masks/0.png")
+    register_dataset("floors", tmp_path / "masks", tmp_path / "images", task="sem_seg", classes=["floor", "wall"])
+    (record,) = DatasetCatalog.get("floors")
+    message = r"masks/0.png: the mask holds the ids \[2\]; 0 to 1 and 255 are allowed"
+    for out in (None, str(tmp_path / "out")):
+        evaluator = BDD100KSemSegEvaluator("floors", out)
+        evaluator.reset()
+        with pytest.raises(DataError, match=message):
+            evaluator.process([record], [{"sem_seg": torch.zeros(2, HEIGHT, WIDTH)}])
+    with pytest.raises(DataError, match=message):
+        evaluate_files("sem_seg", tmp_path / "masks", tmp_path / "masks", classes=["floor", "wall"])

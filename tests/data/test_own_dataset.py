@@ -416,7 +416,10 @@ def pets(tmp_path: Path) -> Path:
         ({"colors": [[1, 2, 3]]}, "colors are .red, green, blue., of 0 to 255, of each of the 3 classes"),
         ({"colors": [[1, 2, 300]] * 3}, "colors are"),
         ({"things": ["cat"]}, "things are of pan_seg, not of det; leave them out"),
-        ({"task": "sem_seg"}, "my.json: labels of sem_seg are masks, this is coco; give others, or another task"),
+        (
+            {"task": "sem_seg"},
+            "my.json: labels of sem_seg are masks, this is coco; its run lengths and polygons are not painted",
+        ),
         ({"labels": "bitmasks", "task": "sem_seg"}, "labels of sem_seg are masks, this is bitmasks"),
         ({"labels": "masks", "task": "ins_seg"}, "labels of ins_seg are bitmasks or coco or scalabel, this is masks"),
         ({"labels": "masks"}, "labels of det are coco or scalabel or yolo, this is masks"),
@@ -574,8 +577,8 @@ def test_two_rows_of_one_name_are_one_data_set_or_refused(pets: Path) -> None:
     for other in others:
         with pytest.raises(
             ConfigError,
-            match=r"DATASETS.OWN: two data sets would be called pets, one of labels .*my.json, images .*images, task det,"
-            r" classes cat, bird, dog, the other of labels .*; rename one",
+            match=r"DATASETS.OWN: two data sets would be called pets, one of labels .*my.json, images .*images, task "
+            r"det, classes cat, bird, dog, the other of labels .*; rename one",
         ):
             register_config_datasets(config_with(pets, row, row | other))
     # A data set with splits and one by the name of a split.
@@ -617,7 +620,8 @@ def test_bdd100k_s_classes_in_own_colours(tmp_path: Path) -> None:
     assert task.is_official and task.label_classes["van"].index == 2 and pickle.loads(pickle.dumps(task)) == task
     assert evaluated_task(tmp_path, labels, names, colors).colors == task.colors
     metadata = MetadataCatalog.get("cars")
-    # A user may also set them afterwards, as Detectron2 has it.
+    # A user may also set them afterwards; Detectron2 lets nobody change what is set.
+    del metadata.thing_colors
     metadata.thing_colors = [(7, 7, 7)] * len(names)
     task = dataset_task(metadata)
     assert task is not None and set(task.colors) == {(7, 7, 7)} and task.is_official

@@ -1,14 +1,13 @@
 """The sizes of images: what the labels state, else the image's own, else what is told, else that of BDD100K's."""
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError, shown
 from ..image_files import image_size
-from ..image_names import image_stem, images_by_stem, is_image_name
+from ..image_names import image_stem, images_by_stem, is_bdd100k_stem, is_image_name
 from ..image_size import check_image_size
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, Label
 from .source_files import files_through_links
@@ -16,7 +15,6 @@ from .source_files import files_through_links
 logger = logging.getLogger(__name__)
 
 _GIVE = "give --images with the folder of the images, or --size 1280x720"
-_OFFICIAL_STEM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(-\d{7})?")
 
 
 def images_below(folder: Path) -> dict[str, list[Path]]:
@@ -83,7 +81,7 @@ class SizeOptions(NamedTuple):
 
 def _is_official(frame: Frame) -> bool:
     """Whether a frame or its video is named as BDD100K's are."""
-    return any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
+    return any(is_bdd100k_stem(image_stem(str(name))) for name in (frame.name, frame.videoName))
 
 
 def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> Iterator[Frame]:

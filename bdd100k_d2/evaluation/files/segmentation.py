@@ -23,7 +23,7 @@ from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import Task
 from ..metrics.segmentation import confusion_matrix
-from ..own_classes import check_stated, classes_remedy, count_labels, tell_absent, tell_left_out
+from ..own_classes import check_stated, classes_remedy, count_labels, tell_absent, tell_left_out, warn_of_assumed
 from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
 from .matched_frames import MatchedFrames, match_frames, named_as_truth
 from .pairs import check_masks_present, warn_without_mask
@@ -75,6 +75,8 @@ def open_masks(task: Task, truth: Path, predicted: Path, workers: int) -> Matche
     else:
         found = dict(zip(named_as_truth(true, [*found], predicted), found.values(), strict=True))
     frames = match_frames(true, found, truth, predicted)
+    if isinstance(true[frames[0]], MaskFile):
+        warn_of_assumed(truth, frames, task)
     count = partial(_count, num_classes=task.num_classes)
     pairs = [(true[frame], found.get(frame)) for frame in frames]
     matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))

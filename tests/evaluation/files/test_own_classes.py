@@ -228,3 +228,27 @@ def test_panoptic_stuff_and_things_of_ones_own(tmp_path: Path) -> None:
 def test_what_is_official_alone_is_refused(trams: tuple[Path, Path], more: Sequence[str], message: str) -> None:
     done = run_tool("evaluate", "det", "--gt", trams[0], "--pred", trams[1], "--classes", "car", *more)
     assert done.returncode == 2 and message in done.stderr
+
+
+def test_masks_of_others_without_classes_say_as_what_they_are_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_mask(tmp_path / "gt", "a", 0, 1)
+    write_mask(tmp_path / "pred", "a", 0, 1)
+    message = (
+        "gt: no frame is named as BDD100K's; its ids are scored as BDD100K's 19 classes, road to bicycle: --classes "
+        "names yours."
+    )
+    evaluate_files("sem_seg", tmp_path / "gt", tmp_path / "pred")
+    assert caplog.text.count("no frame is named as") == 1 and message in caplog.text
+    caplog.clear()
+    evaluate_files("sem_seg", tmp_path / "gt", tmp_path / "pred", classes=["other", "road"])
+    for folder in ("gt", "pred"):
+        (tmp_path / folder / "a.png").rename(tmp_path / folder / "0004a4c0-d4dff0ad.png")
+    evaluate_files("sem_seg", tmp_path / "gt", tmp_path / "pred")
+    assert "no frame is named as" not in caplog.text
+    write_bitmask(tmp_path / "bits", (1, 1), (3, 2))
+    (tmp_path / "score.json").write_text('[{"name": "a.jpg", "labels": []}]')
+    with pytest.raises(DataError, match="no score"):
+        evaluate_files("ins_seg", tmp_path / "bits", tmp_path / "bits", score_file=tmp_path / "score.json")
+    assert "its ids are scored as BDD100K's 8 classes, pedestrian to bicycle: --classes names yours." in caplog.text
