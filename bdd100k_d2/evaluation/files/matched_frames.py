@@ -97,7 +97,7 @@ def match_frames(
 
 def _check_folders(names: Collection[str], unmatched: Collection[str], path: Path | str, of: Path | str) -> None:
     """Raises DataError if an ``unmatched`` frame is one of ``names`` by its file name, and has folders before it."""
-    stems = {image_stem(name): name for name in names}
+    stems = {image_stem(name): name for name in names} if unmatched else {}
     for name in sorted(unmatched):
         parts = image_stem(plain_name(name)).split("__")
         for i in range(1, len(parts)):

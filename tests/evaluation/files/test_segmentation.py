@@ -266,7 +266,9 @@ def test_predicted_ids_that_are_no_class_are_counted(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
         matched = open_masks(TASKS["sem_seg"], truth, found, 1)
     assert caplog.messages == [
-        f"{found}: 2 masks have pixels whose id is no class, which count as wrong; the first is {found / 'b.png'}."
+        f"{truth}: no frame is named as BDD100K's; its ids are scored as BDD100K's 19 classes, road to bicycle: "
+        "--classes names yours.",
+        f"{found}: 2 masks have pixels whose id is no class, which count as wrong; the first is {found / 'b.png'}.",
     ]
     assert summary(matched.toolkit_scores())["pAcc"] == pytest.approx(100 / 3)
 
