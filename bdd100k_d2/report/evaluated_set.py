@@ -62,7 +62,7 @@ def _own(base: str, own: tuple[OwnData, ...], config: Path) -> EvaluatedSet | No
             continue
         try:
             if one.task not in TASKS:
-                raise ConfigError(f"no task {shown(repr(one.task))}; there are {', '.join(TASKS)}.")
+                raise ConfigError(f"{shown(one.name)}: no task {shown(repr(one.task))}; there are {', '.join(TASKS)}.")
             # Bitmasks, whose things would have to be told from stuff, have no page.
             named = (None, None) if TASKS[one.task].form == "bitmasks" else (one.classes, one.colors)
             task = with_classes(TASKS[one.task], named[0], shown(one.name), named[1])

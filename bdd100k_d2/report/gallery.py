@@ -96,7 +96,10 @@ def _box_gallery(
     if labels_path is not None:
         frames = read_labels(labels_path).frames
         leave_out_others(frames, task)
-        truth = dict(zip(frame_names(frame.name for frame in frames), frames, strict=True))
+        names = frame_names(frame.name for frame in frames)
+        # A name that leads elsewhere is refused where its image is looked for.
+        names = [frame.name if ".." in frame.name else name for name, frame in zip(names, frames, strict=True)]
+        truth = dict(zip(names, frames, strict=True))
         if predicted and not predicted.keys() & truth.keys():
             raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
         if evaluation.is_slice:
