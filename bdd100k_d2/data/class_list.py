@@ -8,7 +8,7 @@ from ..tasks import Task
 from .categories import IGNORE_LABEL
 
 
-def check_names(names: object, where: str, what: str, *, may_be_empty: bool = False) -> None:
+def check_class_names(names: object, where: str, what: str, *, may_be_empty: bool = False) -> None:
     """Raises ConfigError, which begins with ``where``, unless ``what`` of ``names`` are different names in a list."""
     given = [*names] if isinstance(names, list | tuple) else []
     if not all(isinstance(one, str) and one.strip() for one in given) or not (given or (may_be_empty and not names)):
@@ -18,9 +18,9 @@ def check_names(names: object, where: str, what: str, *, may_be_empty: bool = Fa
         raise ConfigError(f"{where}: {shown(twice[0])} stands twice among the {what}; take one of them out.")
 
 
-def check_classes(names: object, where: str, task: Task) -> None:
+def check_class_list(names: object, where: str, task: Task) -> None:
     """Raises ConfigError, which begins with ``where``, unless ``names`` may be the classes of a task of this form."""
-    check_names(names, where, "classes")
+    check_class_names(names, where, "classes")
     # The values of a byte, of which the last is for what is ignored.
     if task.form != "boxes" and isinstance(names, list | tuple) and len(names) > IGNORE_LABEL:
         raise ConfigError(
@@ -49,10 +49,10 @@ def with_classes(
     """The task with the classes ``names``, BDD100K's for None, in ``colors``, or those that `Task.with_names` has.
 
     Raises:
-        ConfigError: as :func:`check_classes` and :func:`check_colors`.
+        ConfigError: as :func:`check_class_list` and :func:`check_colors`.
     """
     if names is not None:
-        check_classes(names, where, official)
+        check_class_list(names, where, official)
     chosen = official.names if names is None else names
     check_colors(colors, where, len(chosen))
     return official.with_names(chosen, colors)

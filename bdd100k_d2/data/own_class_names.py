@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..errors import ConfigError, shown
 from ..tasks import TASKS, Task
 from .categories import own_categories
-from .class_list import check_classes, check_colors, check_names, with_classes
+from .class_list import check_class_list, check_class_names, check_colors, with_classes
 from .coco import Id, ids_by_name, read_names
 from .folders import LABEL_SUFFIXES
 from .own_places import SPLIT, OwnPart, kind_of_labels
@@ -18,8 +18,8 @@ from .vintages import stated_classes
 
 logger = logging.getLogger(__name__)
 
-Names = Sequence[str]
-Color = Sequence[int]
+_Names = Sequence[str]
+_Color = Sequence[int]
 
 
 class LabelFacts(NamedTuple):
@@ -74,9 +74,9 @@ def choose_classes(
     where: str,
     official: Task,
     facts: dict[OwnPart, LabelFacts],
-    classes: Names | None,
-    colors: Sequence[Color] | None,
-    things: Names,
+    classes: _Names | None,
+    colors: Sequence[_Color] | None,
+    things: _Names,
 ) -> ChosenClasses:
     """The classes of data sets that are registered together, of which ``facts`` has those that are there.
 
@@ -92,7 +92,7 @@ def choose_classes(
     return ChosenClasses(task, stated if classes is None else None, chosen is not None)
 
 
-def _stated_by_all(where: str, facts: dict[OwnPart, LabelFacts], wanted: Names | None) -> list[str] | None:
+def _stated_by_all(where: str, facts: dict[OwnPart, LabelFacts], wanted: _Names | None) -> list[str] | None:
     found = {part: fact.classes for part, fact in facts.items() if fact.classes is not None}
     if not found:
         return None
@@ -125,15 +125,15 @@ def _assume_classes(where: str, facts: dict[OwnPart, LabelFacts], task: Task) ->
 
 
 def _with_classes(
-    where: str, official: Task, names: Names | None, colors: Sequence[Color] | None, things: Names
+    where: str, official: Task, names: _Names | None, colors: Sequence[_Color] | None, things: _Names
 ) -> Task:
-    check_names(things, where, "things", may_be_empty=True)
+    check_class_names(things, where, "things", may_be_empty=True)
     if things and official.name != "pan_seg":
         raise ConfigError(f"{where}: things are of pan_seg, not of {official.name}; leave them out.")
     if official.name != "pan_seg":
         return with_classes(official, names, where, colors)
     names = [*(official.names if names is None else names)]
-    check_classes(names, where, official)
+    check_class_list(names, where, official)
     check_colors(colors, where, len(names))
     if names == [*official.names]:
         if things:

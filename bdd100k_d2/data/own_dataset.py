@@ -15,7 +15,7 @@ from ..errors import ConfigError, DataError, shown
 from ..inside import expanded
 from ..tasks import TASKS
 from .categories import IGNORE_LABEL
-from .class_list import check_names
+from .class_list import check_class_names
 from .dataset_task import EVALUATOR_PREFIX
 from .own_class_names import ChosenClasses, choose_classes, label_facts
 from .own_places import OwnPart, find_parts
@@ -165,7 +165,7 @@ def _register(
         raise ConfigError(f"{where}: {shown(repr(task))} is no task; there are {', '.join(TASKS)}.")
     official = TASKS[task]
     if classes is not None:
-        check_names(classes, where, "classes")
+        check_class_names(classes, where, "classes")
     # Where a process goes later, they are the same.
     parts = find_parts(
         name, expanded(labels).absolute(), None if images is None else expanded(images).absolute(), lazily

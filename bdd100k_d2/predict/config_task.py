@@ -5,7 +5,7 @@ from detectron2.data import Metadata, MetadataCatalog
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN, PanopticFPN, SemanticSegmentor
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 
-from ..data.class_list import check_classes
+from ..data.class_list import check_class_list
 from ..data.dataset_task import dataset_task, task_of_metadata
 from ..data.own_dataset import register_config_datasets
 from ..errors import ConfigError, shown
@@ -63,4 +63,4 @@ def _check_classes(task: Task, metadata: Metadata) -> None:
             f"of {task.name} would have no names; describe the set with its classes in DATASETS.OWN, or set them where "
             "it is registered."
         )
-    check_classes([*task.names], f"{name} of DATASETS.TEST", task)
+    check_class_list([*task.names], f"{name} of DATASETS.TEST", task)
