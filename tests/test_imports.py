@@ -71,6 +71,7 @@ LAYERS = (
     (
         "engine.class_agreement",
         "engine.fingerprint",
+        "engine.own_sets",
         "engine.parallel",
         "engine.precision",
         "engine.refused_keys",
