@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ def catalogs_as_they_were() -> Iterator[None]:
         MetadataCatalog.remove(name)
 
 
-def coco(folder: Path, sized: bool = False, **changes: Any) -> Path:
+def coco(folder: Path, sized: bool = False, **changes: object) -> Path:
     """Two images of two sizes with a square each, in polygons."""
     images, annotations = [], []
     for number, (name, (height, width)) in enumerate(SIZES.items(), 1):

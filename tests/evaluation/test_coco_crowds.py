@@ -23,7 +23,7 @@ from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.evaluation.evaluators import BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 
-HEIGHT, WIDTH, CLASSES = 60, 100, ["a", "b"]
+HEIGHT, WIDTH, CLASSES = 60, 100, ["car", "bus"]
 METRICS = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "AR100": 8}
 
 
@@ -65,7 +65,7 @@ def document(tmp_path: Path) -> dict[str, Any]:
                     "iscrowd": int(i % 3 == 2),
                 }
             )
-    categories = [{"id": 3, "name": "a"}, {"id": 7, "name": "b"}]
+    categories = [{"id": 3, "name": "car"}, {"id": 7, "name": "bus"}]
     document = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "coco.json").write_text(json.dumps(document))
     return document
@@ -129,7 +129,7 @@ def test_crowds_of_a_coco_file_score_alike_in_every_way(tmp_path: Path, document
 
 
 def test_a_crowd_of_a_panoptic_coco_file_is_not_missed(tmp_path: Path, document: dict[str, Any]) -> None:
-    fields = {"task": "pan_seg", "classes": CLASSES, "things": ["b"]}
+    fields = {"task": "pan_seg", "classes": CLASSES, "things": ["bus"]}
     register_dataset("own", tmp_path / "coco.json", tmp_path / "images", **fields)
     evaluator = BDD100KPanSegEvaluator("own")
     evaluator.reset()
@@ -144,7 +144,7 @@ def test_a_crowd_of_a_panoptic_coco_file_is_not_missed(tmp_path: Path, document:
             if one["isthing"]:
                 infos.append({"id": i, "isthing": True, "category_id": 0})
         evaluator.process([record], [{"panoptic_seg": (torch.from_numpy(segments), infos)}])
-    assert evaluator.evaluate()["panoptic_seg"]["PQ-b"] == pytest.approx(100)
+    assert evaluator.evaluate()["panoptic_seg"]["PQ-bus"] == pytest.approx(100)
 
 
 def test_crowds_stay_crowds_from_coco_to_coco(tmp_path: Path, document: dict[str, Any]) -> None:
