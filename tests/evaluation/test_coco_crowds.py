@@ -83,6 +83,11 @@ def predictions(document: dict[str, Any], noisy: bool) -> dict[int, Instances]:
                 masks.append(square(x + int(moved[0]), y + int(moved[1]), side))
                 classes.append(one["category_id"] // 7)
         if noisy:
+            # Two parts of a crowd, which are found in it, and what lies in it by half.
+            crowd = next(c for c in document["annotations"] if c["iscrowd"] and c["image_id"] == image["id"])
+            x, y, side, _ = crowd["bbox"]
+            masks += [square(x + 2, y, 6), square(x + side - 2, y + 6, 2), square(x - 2, y, 4)]
+            classes += [crowd["category_id"] // 7] * 3
             masks.append(square(0, 55, 4))
             classes.append(0)
         instances = Instances((HEIGHT, WIDTH))

@@ -15,7 +15,7 @@ import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 
-from ...data.bitmasks import CROWD, IGNORED, Bitmask, read_bitmask
+from ...data.bitmasks import CROWD, IGNORED, REGION, Bitmask, read_bitmask
 from ...data.coco_masks import segmentation_mask
 from ...data.image_names import image_stem, last_part
 from ...data.images import load_image
@@ -269,7 +269,7 @@ class BitmaskRecords:
             numbers[instances],
             (kept + 1).astype(np.int32),
             np.array([classes[i] + 1 for i in kept.tolist()], np.int32),
-            np.array([_bits(objects[i]) for i in kept.tolist()], np.uint8),
+            np.array([_bits(objects[i]) for i in kept.tolist()], np.uint16),
         )
 
     def _segments(self, bitmask: Bitmask, record: Record, where: str) -> Bitmask:
@@ -291,7 +291,7 @@ class BitmaskRecords:
             numbers[bitmask.instances],
             bitmask.ids[kept],
             np.array([0 if one is None else one[1] + 1 for one in segments], np.int32),
-            np.array([0 if one is None else _bits(one[0]) for one in segments], np.uint8),
+            np.array([0 if one is None else _bits(one[0]) for one in segments], np.uint16),
         )
 
     def _classes(self, record: Record, where: str) -> list[int]:
@@ -327,7 +327,7 @@ def read_panoptic_png(path: str) -> Bitmask:
 
 def _bits(one: Record) -> int:
     """The attributes of a bitmask: those that the record was made of, else COCO's crowd, which is never missed."""
-    return int(one.get("bitmask_attributes", CROWD | IGNORED)) if one.get("iscrowd", 0) else 0
+    return int(one.get("bitmask_attributes", CROWD | IGNORED | REGION)) if one.get("iscrowd", 0) else 0
 
 
 def _mask(segmentation: Any, size: tuple[int, int], where: str) -> CocoRLE:  # noqa: ANN401, whatever a record holds
