@@ -4,16 +4,14 @@ A data set that users register, be it a part of BDD100K's or one of their own, i
 this package registers BDD100K's own splits and their slices, the label files count, with the frames that have no image.
 """
 
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.structures import BoxMode
 
 from ...data.bitmasks import CROWD, IGNORED, REGION, Bitmask, read_bitmask
 from ...data.coco_masks import segmentation_mask
@@ -26,10 +24,9 @@ from ...data.slices import is_registered_here
 from ...errors import DataError, shown
 from ...tasks import Task
 from ..metrics.detection import GroundTruth
+from .record_objects import Record as Record
+from .record_objects import Where, box_of, category_of, is_crowd, objects_of, stated_size, wrong_object
 from .truth import of_size
-
-Record = Mapping[str, Any]
-"""Of an image, in Detectron2's dataset format."""
 
 _LABEL_KEYS = {"boxes": "annotations", "masks": "sem_seg_file_name", "bitmasks": "segments_info"}
 
@@ -103,13 +100,13 @@ def box_truth(records: Mapping[str, Record], dataset_name: str, task: Task) -> t
     frames, categories, boxes, crowds = [], [], [], []
     for name, record in records.items():
         frame = f"{dataset_name}: frame {shown(name)}"
-        size = _size(record, frame)
-        for number, one in enumerate(_objects(record, "annotations", frame)):
+        size = stated_size(record, frame)
+        for number, one in enumerate(objects_of(record, "annotations", frame)):
             where = (frame, "annotations", number)
-            boxes.append(_box(one, size, where))
+            boxes.append(box_of(one, size, where))
             frames.append(place[name])
-            categories.append(_category(one, task.names, where))
-            crowds.append(_is_crowd(one, where))
+            categories.append(category_of(one, task.names, where))
+            crowds.append(is_crowd(one, where))
     truth = GroundTruth(
         np.array(frames, np.int64),
         np.array(categories, np.int64),
@@ -117,95 +114,6 @@ def box_truth(records: Mapping[str, Record], dataset_name: str, task: Task) -> t
         np.array(crowds, np.bool_),
     )
     return names, truth
-
-
-_Where = tuple[str, str, int]
-"""Of an object, for messages: the frame, the key of the list in its record, and the place in that."""
-
-_XYXY, _XYWH = int(BoxMode.XYXY_ABS), int(BoxMode.XYWH_ABS)
-
-
-def _wrong(where: _Where, what: str) -> DataError:
-    frame, key, number = where
-    return DataError(f"{frame}: {key}[{number}]: {what}")
-
-
-def _objects(record: Record, key: str, where: str) -> Sequence[Record]:
-    """The list of the objects of a record; DataError where it is none."""
-    found = record.get(key, ())
-    if not isinstance(found, list | tuple) or not all(isinstance(one, Mapping) for one in found):
-        raise DataError(
-            f"{where}: {key} is no list of dicts, but {shown(repr(found))}; write [] for a frame without objects, or "
-            "leave the key out of all records of a test set."
-        )
-    return found
-
-
-def _size(record: Record, where: str) -> tuple[int, int] | None:
-    """The height and width that a record states, if it does; DataError where they are none."""
-    height, width = record.get("height"), record.get("width")
-    if not height or not width:
-        return None
-    try:
-        return int(height), int(width)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{where}: height and width are {shown(repr(height))} and {shown(repr(width))}; write pixels, or leave "
-            "them out."
-        ) from error
-
-
-def _box(one: Record, size: tuple[int, int] | None, where: _Where) -> tuple[float, float, float, float]:
-    """The x, y, width and height of an annotation's box, which has an area and touches an image of ``size``."""
-    mode = one.get("bbox_mode")
-    if "bbox" not in one or mode not in (_XYXY, _XYWH):
-        raise _wrong(where, "it has no bbox with a bbox_mode of XYXY_ABS or XYWH_ABS; add it.")
-    try:
-        x, y, width, height = map(float, one["bbox"])
-    except (TypeError, ValueError) as error:
-        raise _wrong(where, f"the bbox {shown(repr(one['bbox']))} is not of four numbers; mend it.") from error
-    # Of both modes, width is x2 - x1: records end where the next pixel begins.
-    if mode == _XYXY:
-        width, height = width - x, height - y
-    # Comparisons with NaN are false.
-    if not (width > 0 and height > 0 and math.isfinite(x + y + width + height)):
-        name = "XYXY_ABS" if mode == _XYXY else "XYWH_ABS"
-        raise _wrong(
-            where,
-            f"the bbox {shown(repr(one['bbox']))}, in {name}, has no area or is not finite; mend its numbers or its "
-            "bbox_mode, or remove that annotation.",
-        )
-    if size is not None and not (x < size[1] and y < size[0] and x + width > 0 and y + height > 0):
-        raise _wrong(
-            where,
-            f"the bbox {shown(repr(one['bbox']))} is outside of the image of {size[1]}x{size[0]} pixels; mend or "
-            "remove that annotation.",
-        )
-    return x, y, width, height
-
-
-def _category(one: Record, names: Sequence[str], where: _Where) -> int:
-    """The ``category_id`` of an object, a whole number and a class."""
-    given = one.get("category_id")
-    try:
-        index = int(given)  # type: ignore[arg-type]  # checked here
-    except (TypeError, ValueError, OverflowError):
-        index = -1
-    if not (index == given and 0 <= index < len(names)):
-        some = f"category_id {shown(repr(given))} is" if "category_id" in one else "it has no category_id, which is"
-        raise _wrong(
-            where,
-            f"{some} no class; the metadata has {len(names)}, 0 to {len(names) - 1} "
-            f"({', '.join(map(shown, names))}). Renumber the records, or mend the metadata.",
-        )
-    return index
-
-
-def _is_crowd(one: Record, where: _Where) -> bool:
-    given = one.get("iscrowd") or 0
-    if given not in (0, 1):
-        raise _wrong(where, f"iscrowd is {shown(repr(given))}; write 0 or 1.")
-    return bool(given)
 
 
 class BitmaskRecords:
@@ -247,14 +155,14 @@ class BitmaskRecords:
         elif not self._task.has_scores and "pan_seg_file_name" in record:
             found = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
         else:
-            found = self._painted(record, _size(record, where) or size, where)
+            found = self._painted(record, stated_size(record, where) or size, where)
         return of_size(found, size, f"{self.path}: the ground truth of {shown(image_name)}")
 
     def _painted(self, record: Record, size: tuple[int, int] | None, where: str) -> Bitmask:
         """The masks of a record's objects; those that are small lie on top."""
         if size is None:
             raise DataError(f"{where}: neither it nor a prediction has a size; add its height and width.")
-        objects, classes = _objects(record, self._key, where), self._classes(record, where)
+        objects, classes = objects_of(record, self._key, where), self._classes(record, where)
         masks = [_mask(one.get("segmentation"), size, f"{where}: {self._key}[{i}]") for i, one in enumerate(objects)]
         area = areas(masks)
         order = np.argsort(-area, kind="stable").tolist()
@@ -274,7 +182,7 @@ class BitmaskRecords:
 
     def _segments(self, bitmask: Bitmask, record: Record, where: str) -> Bitmask:
         """The segments of a bitmask that ``segments_info`` has; others are unlabelled, as if they were not there."""
-        objects = _objects(record, self._key, where)
+        objects = objects_of(record, self._key, where)
         infos = {one.get("id"): (one, k) for one, k in zip(objects, self._classes(record, where), strict=True)}
         if len(infos) < len(objects) or None in infos:
             raise DataError(f"{where}: two of its segments_info have one id, or one has none; mend them.")
@@ -297,21 +205,21 @@ class BitmaskRecords:
     def _classes(self, record: Record, where: str) -> list[int]:
         """The indices of the classes of a record's objects."""
         found = []
-        for number, one in enumerate(_objects(record, self._key, where)):
+        for number, one in enumerate(objects_of(record, self._key, where)):
             at = (where, self._key, number)
-            _is_crowd(one, at)
+            is_crowd(one, at)
             found.append(self._class(one, at))
         return found
 
-    def _class(self, one: Record, where: _Where) -> int:
+    def _class(self, one: Record, where: Where) -> int:
         """The index of an object's class; of panoptic segmentation things and stuff have numbers of their own."""
         if self._task.has_scores:
-            return _category(one, self._task.names, where)
+            return category_of(one, self._task.names, where)
         places = self._things if one.get("isthing") else self._stuff
         names = [self._task.names[i] if i >= 0 else "things" for i in places]
-        index = places[_category(one, names, where)]
+        index = places[category_of(one, names, where)]
         if index < 0:
-            raise _wrong(where, "a segment of stuff has the category_id 0, which stands for all things; mend it.")
+            raise wrong_object(where, "a segment of stuff has the category_id 0, which stands for all things; mend it.")
         return index
 
 
