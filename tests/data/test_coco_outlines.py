@@ -12,6 +12,8 @@ from pycocotools import mask as coco_mask
 from support.conversion_cases import run as convert
 from support.frames import write_image
 
+from bdd100k_d2.data.check.dataset import check_dataset
+from bdd100k_d2.data.datasets import load_det
 from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.errors import DataError
@@ -73,6 +75,19 @@ def test_boxes_are_scored_without_the_polygons_beside_them(tmp_path: Path) -> No
     (tmp_path / "results.json").write_text(json.dumps(results))
     scores = evaluate_files("det", coco(tmp_path), tmp_path / "results.json", workers=1).official
     assert scores["AP"][0]["car"] == pytest.approx(100)
+
+
+def test_boxes_of_a_split_are_checked_and_loaded_without_the_polygons_beside_them(tmp_path: Path) -> None:
+    base = tmp_path / "root/bdd100k"
+    for name in SIZES:
+        write_image(base / "images/100k/val" / name, 720, 1280)
+    labels = base / "labels/det_20/det_val.json"
+    labels.parent.mkdir(parents=True)
+    labels.write_bytes(coco(tmp_path).read_bytes())
+    report = check_dataset(tmp_path / "root", ["det"], fast=True)
+    (facts,) = (one for one in report.datasets if one.name == "bdd100k_det_val")
+    assert (facts.frames, facts.objects) == (2, 2)
+    assert [record["annotations"][0]["bbox"] for record in load_det(labels, base / "images/100k/val")] == [BOX, BOX]
 
 
 def test_masks_of_files_are_not_scored_in_a_size_that_is_guessed(tmp_path: Path) -> None:
