@@ -74,6 +74,7 @@ LAYERS = (
     (
         "engine.class_agreement",
         "engine.fingerprint",
+        "engine.own_sets",
         "engine.parallel",
         "engine.precision",
         "engine.refused_keys",

@@ -119,7 +119,7 @@ def coco_frames(document: CocoDocument, path: Path, count: Callable[[str], None]
     """Yields the frames of a COCO document in the order of its images, their labels in the order of its annotations.
 
     Boxes become inclusive corners. Polygons and plain run lengths become compressed run lengths. ``iscrowd`` becomes
-    the attribute ``crowd``, ``ignore`` the attribute ``ignored``; CVAT's ``attributes`` occluded, truncated and
+    the attributes ``crowd`` and ``ignored``, ``ignore`` the latter; CVAT's ``attributes`` occluded, truncated and
     trafficLightColor are the label's. An annotation without a box gets that around its mask, one without an id a number
     that counts all labels. A frame's name is the last part of ``file_name``,
     or more of it where several have that (:func:`~.image_names.frame_names`). ``count`` is called with
@@ -274,8 +274,8 @@ def _frame(
         if annotation.bbox is not None:
             box = Box2D.of_size(*annotation.bbox)
         if annotation.iscrowd or annotation.ignore:
-            crowd, ignored = bool(annotation.iscrowd) or None, bool(annotation.ignore) or None
-            attributes = LabelAttributes(crowd=crowd, ignored=ignored)
+            # COCO's crowd is never missed, which of BDD100K's two marks ignored is.
+            attributes = LabelAttributes(crowd=bool(annotation.iscrowd) or None, ignored=True)
         if annotation.attributes is not ABSENT:
             attributes = with_attributes(attributes, annotation.attributes)
         if annotation.segmentation is not ABSENT:

@@ -237,9 +237,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "or remove it.",
     ),
     "a polygon of text": (coco(segmentation=[["1"]]), "frame a.jpg, annotation 1: Expected `float`, got `str`"),
-    "a polygon without a size": (
-        coco([{"id": 1, "file_name": "a.jpg"}], segmentation=[[1, 2, 3, 4, 5, 6]]),
-        "frame a.jpg, annotation 1: the image has no width and height, without which polygons have no mask; add them.",
+    "a polygon without a size and a box": (
+        coco([{"id": 1, "file_name": "a.jpg"}], bbox=None, segmentation=[[1, 2, 3, 4, 5, 6]]),
+        "frame a.jpg, annotation 1: it has no bbox, and its image no width and height; add the one or the other.",
     ),
     "run lengths that do not fill the image": (
         coco(segmentation={"counts": [5, 5], "size": [96, 160]}),

@@ -125,7 +125,8 @@ def _look_at_labels(frame: Frame) -> tuple[ImageSize | None, Label | None]:
     beyond = None
     for label in frame.labels or ():
         box, rle = label.box2d, label.rle
-        if rle is not None:
+        # Polygons whose image states no size state none either.
+        if rle is not None and rle.size:
             return ImageSize(rle.size[1], rle.size[0]), None
         # A pixel more, because corners are rounded, and predicted.
         if box is not None and (box.x2 > WIDTH or box.y2 > HEIGHT):

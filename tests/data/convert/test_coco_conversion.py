@@ -371,7 +371,7 @@ BAD = {
             "images": [{"id": 7, "file_name": "a.jpg"}],
             "annotations": [{**ANNOTATION, "segmentation": [[1, 2, 3, 4, 5, 6]]}],
         },
-        "the image has no width and height, without which polygons have no mask; add them",
+        "frame a.jpg, annotation 9: it has no bbox, and its image no width and height; add the one or the other",
     ),
 }
 
