@@ -49,7 +49,7 @@ LAYERS = (
     ("data.vintages",),
     ("data.coco_results",),
     ("data.selection",),
-    ("data.masks", "data.augmentation", "data.images", "data.randomness", "data.workers"),
+    ("data.masks", "data.augmentation", "data.images", "data.randomness", "data.stuff", "data.workers"),
     ("data.datasets", "data.mapper", "data.sampler", "data.slices"),
     ("data.instances", "data.loader"),
     ("data.convert",),

@@ -19,8 +19,9 @@ from ...data.image_names import image_stem, last_part
 from ...data.images import load_image
 from ...data.labels import RLE, ImageSize
 from ...data.register import all_splits
-from ...data.rle import CocoRLE, areas, check_rle, paint
+from ...data.rle import CocoRLE, areas, check_rle, paint, union
 from ...data.slices import is_registered_here
+from ...data.stuff import join_stuff, segments_of
 from ...errors import DataError, shown
 from ...tasks import Task
 from ..metrics.detection import GroundTruth
@@ -142,18 +143,22 @@ class BitmaskRecords:
         if not self._task.has_scores and "bitmask_file_name" in record:
             found = self._segments(read_bitmask(record["bitmask_file_name"]), record, where)
         elif not self._task.has_scores and "pan_seg_file_name" in record:
-            found = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
+            segments = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
+            found = join_stuff(segments, self._task)
         else:
             height, width = record.get("height"), record.get("width")
             found = self._painted(record, (int(height), int(width)) if height and width else size, where)
         return of_size(found, size, f"{self.path}: the ground truth of {shown(image_name)}")
 
     def _painted(self, record: Record, size: tuple[int, int] | None, where: str) -> Bitmask:
-        """The masks of a record's objects; those that are small lie on top."""
+        """The masks of a record's objects, of stuff those of a class together; those that are small lie on top."""
         if size is None:
             raise DataError(f"{where}: neither it nor a prediction has a size; add its height and width.")
         objects = record.get("annotations" if self._task.has_scores else "segments_info", ())
-        masks = [_mask(one.get("segmentation"), size, where) for one in objects]
+        parts = [_mask(one.get("segmentation"), size, where) for one in objects]
+        classes = [self._class(one, where) for one in objects]
+        segments = segments_of(classes, self._task)
+        masks, first = [union([parts[i] for i in each]) for each in segments], [each[0] for each in segments]
         area = areas(masks)
         order = np.argsort(-area, kind="stable").tolist()
         instances = paint(((masks[i], i + 1) for i in order), size, 0, np.int32)
@@ -166,8 +171,8 @@ class BitmaskRecords:
         return Bitmask(
             numbers[instances],
             (kept + 1).astype(np.int32),
-            np.array([self._class(objects[i], where) + 1 for i in kept], np.int32),
-            np.array([_bits(objects[i]) for i in kept], np.uint8),
+            np.array([classes[first[i]] + 1 for i in kept], np.int32),
+            np.array([_bits(objects[first[i]]) for i in kept], np.uint8),
         )
 
     def _segments(self, bitmask: Bitmask, record: Record, where: str) -> Bitmask:
