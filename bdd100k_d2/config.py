@@ -60,6 +60,18 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.FROZEN_STAGES = 0
     # The greatest probability with which a residual branch is left out in training (stochastic depth).
     cfg.MODEL.TIMM.DROP_PATH = 0.0
+    # The ConvNeXt or Swin of torchvision that BACKBONE.NAME build_torchvision_fpn_backbone, or without an FPN
+    # build_torchvision_backbone, builds: convnext_tiny, convnext_small, convnext_base, swin_t, swin_s or swin_b.
+    cfg.MODEL.TORCHVISION = CfgNode()
+    cfg.MODEL.TORCHVISION.NAME = ""
+    cfg.MODEL.TORCHVISION.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    # The greatest probability with which a residual branch is left out in training (stochastic depth).
+    cfg.MODEL.TORCHVISION.DROP_PATH = 0.0
+    # A layer norm on each output, as the zoo's models have; torchvision has none.
+    cfg.MODEL.TORCHVISION.OUT_NORMS = True
+    # The epsilon of the norms before ConvNeXt's downsampling convolutions: 1e-6 in torchvision and mmpretrain, 1e-5 in
+    # the zoo's models, which are older.
+    cfg.MODEL.TORCHVISION.DOWNSAMPLE_EPS = 1e-6
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
     # Clip RetinaNet's boxes to the image and drop the empty ones before NMS, as mmdet does, or after it.
