@@ -87,6 +87,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # Limit how far a box may shrink, as Detectron2 limits how far it may grow: in Vis4D and mmdet both by 1000 / 16.
     cfg.MODEL.CLIP_DELTAS_BELOW = False
+    # Weights of the stages' losses, the gradient on the features whole, as in mmdet's Cascade R-CNN; empty: each 1, with
+    # a third of the gradient on the features, as in Detectron2.
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = []
     # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False
 
@@ -134,6 +137,16 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.AMP.DTYPE = "float16"
     # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # The decay of layer norms, of ConvNeXt's layer scales and of Swin's tables of relative positions; null: that of
+    # other norms, WEIGHT_DECAY_NORM.
+    cfg.SOLVER.WEIGHT_DECAY_LAYER_NORM = None
+    # Lower the rate of a ConvNeXt's layers, RATE ** (LAYERS + 1 - layer) of BASE_LR, with Meta's numbers of layers: BY
+    # "layer" as in its detectors (LAYERS 6 for ConvNeXt-T, 12 for S and B) or "stage" as in its segmenters (6). All
+    # that is not the backbone's, and the norms of its outputs, train at BASE_LR. RATE 1 changes nothing.
+    cfg.SOLVER.LAYER_DECAY = CfgNode()
+    cfg.SOLVER.LAYER_DECAY.RATE = 1.0
+    cfg.SOLVER.LAYER_DECAY.LAYERS = 6
+    cfg.SOLVER.LAYER_DECAY.BY = "layer"
     # LR_SCHEDULER_NAME "WarmupPolyLR" falls from BASE_LR to POLY_MIN_LR as (1 - iteration / MAX_ITER) ** POLY_POWER.
     # The warm-up multiplies that, as in Vis4D; Detectron2's schedules reach their curve where it ends.
     cfg.SOLVER.POLY_POWER = 0.9

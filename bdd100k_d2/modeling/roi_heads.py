@@ -1,5 +1,6 @@
 """Detectron2's ROI heads with the choices of the published recipes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from ..config import with_our_keys
+from ..errors import ConfigError
 from .recipe import build_box2box_transform, starts_as_vis4d
 
 
@@ -35,19 +37,33 @@ class BDD100KROIHeads(StandardROIHeads):
 class BDD100KCascadeROIHeads(CascadeROIHeads):
     """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent.
 
-    With ``average_logits`` the stages' logits are averaged rather than their probabilities.
+    With ``average_logits`` the stages' logits are averaged rather than their probabilities. ``loss_weights``, one of
+    each stage, multiply its losses, whose gradient on the features is then not divided by the number of stages.
     """
 
     @configurable
-    def __init__(self, *, average_logits: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
+    def __init__(
+        self,
+        *,
+        average_logits: bool = False,
+        loss_weights: Sequence[float] = (),
+        **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
+    ) -> None:
         super().__init__(**kwargs)
         self.average_logits = average_logits
+        self.loss_weights = list(loss_weights)
+        if self.loss_weights and len(self.loss_weights) != self.num_cascade_stages:
+            raise ConfigError(
+                f"MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS is {self.loss_weights}; give one for each of the "
+                f"{self.num_cascade_stages} stages, or none."
+            )
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
-        arguments["average_logits"] = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
+        keys = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD
+        arguments |= {"average_logits": keys.AVERAGE_LOGITS, "loss_weights": keys.LOSS_WEIGHTS}
         return arguments
 
     @classmethod
@@ -65,6 +81,9 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         results: dict[str, Tensor] | list[Instances]
         if self.training or not self.average_logits:
             results = super()._forward_box(features, proposals, targets)
+            if self.training and self.loss_weights:
+                # Detectron2 names each loss "loss_cls_stage0" and so on.
+                results = {name: loss * self.loss_weights[int(name[-1])] for name, loss in results.items()}
             return results
         maps = [features[name] for name in self.box_in_features]
         sizes = [instances.image_size for instances in proposals]
@@ -78,6 +97,15 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         logits = torch.stack(all_logits).mean(dim=0)
         results = self.box_predictor[-1].inference((logits, predictions[1]), proposals)[0]
         return results
+
+    def _run_stage(self, features: list[Tensor], proposals: list[Instances], stage: int) -> tuple[Tensor, Tensor]:
+        outputs: tuple[Tensor, Tensor]
+        if not self.loss_weights:
+            outputs = super()._run_stage(features, proposals, stage)
+            return outputs
+        pooled = self.box_pooler(features, [instances.proposal_boxes for instances in proposals])
+        outputs = self.box_predictor[stage](self.box_head[stage](pooled))
+        return outputs
 
 
 def _initialise(cfg: CfgNode, head: FastRCNNConvFCHead) -> None:

@@ -57,7 +57,7 @@ class TorchvisionBackbone(Backbone):
 
     ``features`` keeps torchvision's names. With ``out_norms`` each output has a layer norm of its own, ``norms.res2``
     and so on, which the next stage does not see, as in mmdet and mmsegmentation. ``downsample_eps`` is the epsilon of
-    the three norms before ConvNeXt's downsampling convolutions. Stages behind the last of ``out_features`` are left out.
+    the norms before ConvNeXt's downsampling convolutions. Stages behind the last of ``out_features`` are left out.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class TorchvisionBackbone(Backbone):
         super().__init__()
         self.architecture = ARCHITECTURES[name]
         self.is_swin = self.architecture.is_swin
+        self.downsample_eps = downsample_eps
         stages = [i for i, level in enumerate(_STRIDES) if level in out_features]
         build = _swin if self.is_swin else _convnext
         features = build(self.architecture, drop_path)
