@@ -87,8 +87,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # Limit how far a box may shrink, as Detectron2 limits how far it may grow: in Vis4D and mmdet both by 1000 / 16.
     cfg.MODEL.CLIP_DELTAS_BELOW = False
-    # Weights of the stages' losses, the gradient on the features whole, as in mmdet's Cascade R-CNN; empty: each 1, with
-    # a third of the gradient on the features, as in Detectron2.
+    # Weights of the stages' losses, one each: train as mmdet's Cascade R-CNN does, with the whole gradient on the
+    # features, and proposals that each stage samples anew, the labelled boxes among them. Empty: as Detectron2's does.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = []
     # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False

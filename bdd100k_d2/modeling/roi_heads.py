@@ -8,7 +8,8 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import ROI_HEADS_REGISTRY, StandardROIHeads
 from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
-from detectron2.structures import Instances
+from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
 from ..config import with_our_keys
@@ -37,8 +38,9 @@ class BDD100KROIHeads(StandardROIHeads):
 class BDD100KCascadeROIHeads(CascadeROIHeads):
     """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent.
 
-    With ``average_logits`` the stages' logits are averaged rather than their probabilities. ``loss_weights``, one of
-    each stage, multiply its losses, whose gradient on the features is then not divided by the number of stages.
+    With ``average_logits`` the stages' logits are averaged rather than their probabilities. With ``loss_weights``, one
+    of each stage, it trains as mmdet's does: they multiply the losses, each stage samples its proposals anew, with the
+    labelled boxes as they are among them, and the gradient on the features is not divided by the number of stages.
     """
 
     @configurable
@@ -79,11 +81,11 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances] | None = None
     ) -> dict[str, Tensor] | list[Instances]:
         results: dict[str, Tensor] | list[Instances]
+        if self.training and self.loss_weights:
+            assert targets is not None, "training needs labels"
+            return self._train_stages(features, proposals, targets)
         if self.training or not self.average_logits:
             results = super()._forward_box(features, proposals, targets)
-            if self.training and self.loss_weights:
-                # Detectron2 names each loss "loss_cls_stage0" and so on.
-                results = {name: loss * self.loss_weights[int(name[-1])] for name, loss in results.items()}
             return results
         maps = [features[name] for name in self.box_in_features]
         sizes = [instances.image_size for instances in proposals]
@@ -98,14 +100,36 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         results = self.box_predictor[-1].inference((logits, predictions[1]), proposals)[0]
         return results
 
-    def _run_stage(self, features: list[Tensor], proposals: list[Instances], stage: int) -> tuple[Tensor, Tensor]:
-        outputs: tuple[Tensor, Tensor]
-        if not self.loss_weights:
-            outputs = super()._run_stage(features, proposals, stage)
-            return outputs
-        pooled = self.box_pooler(features, [instances.proposal_boxes for instances in proposals])
-        outputs = self.box_predictor[stage](self.box_head[stage](pooled))
-        return outputs
+    def _train_stages(
+        self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances]
+    ) -> dict[str, Tensor]:
+        maps = [features[name] for name in self.box_in_features]
+        losses: dict[str, Tensor] = {}
+        for stage, weight in enumerate(self.loss_weights):
+            if stage:
+                boxes = self.box_predictor[stage - 1].predict_boxes(predictions, proposals)
+                proposals = [_refined(*one) for one in zip(proposals, boxes, targets, strict=True)]
+                self.proposal_matcher = self.proposal_matchers[stage]
+                proposals = self.label_and_sample_proposals(proposals, targets)
+            pooled = self.box_pooler(maps, [instances.proposal_boxes for instances in proposals])
+            predictions = self.box_predictor[stage](self.box_head[stage](pooled))
+            with get_event_storage().name_scope(f"stage{stage}"):
+                of_stage = self.box_predictor[stage].losses(predictions, proposals)
+            losses |= {f"{name}_stage{stage}": loss * weight for name, loss in of_stage.items()}
+        # The next batch's proposals are sampled for the first stage before this is called.
+        self.proposal_matcher = self.proposal_matchers[0]
+        return losses
+
+
+def _refined(proposals: Instances, boxes: Tensor, targets: Instances) -> Instances:
+    """The next stage's proposals: where a stage moved those of its own to, ``boxes`` (N, 4), but the labelled ones."""
+    labelled = (proposals.proposal_boxes.tensor[:, None] == targets.gt_boxes.tensor).all(dim=2).any(dim=1)
+    refined = Instances(proposals.image_size)
+    refined.proposal_boxes = Boxes(boxes.detach()[~labelled])
+    refined.proposal_boxes.clip(proposals.image_size)
+    # Which proposals have, and nothing uses here.
+    refined.objectness_logits = refined.proposal_boxes.tensor.new_zeros(len(refined))
+    return refined
 
 
 def _initialise(cfg: CfgNode, head: FastRCNNConvFCHead) -> None:
