@@ -82,6 +82,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.RPN.ALLOWED_BORDER = -1
     # The best anchor of a box is positive only from this IoU on: 0.3 in Vis4D and mmdet, any in Detectron2.
     cfg.MODEL.RPN.MIN_LOW_QUALITY_IOU = 0.0
+    # With a MIN_LOW_QUALITY_IOU, let such an anchor learn the box whose best it is, as in mmdet, or the one that it
+    # overlaps most, as in Vis4D and Detectron2.
+    cfg.MODEL.RPN.LOW_QUALITY_MOVES = False
     # Divide the RPN's losses by the anchors that were sampled, as Vis4D and mmdet do, or by BATCH_SIZE_PER_IMAGE.
     cfg.MODEL.RPN.AVERAGE_OVER_SAMPLED = False
 

@@ -107,15 +107,16 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         losses: dict[str, Tensor] = {}
         for stage, weight in enumerate(self.loss_weights):
             if stage:
-                boxes = self.box_predictor[stage - 1].predict_boxes(predictions, proposals)
-                proposals = [_refined(*one) for one in zip(proposals, boxes, targets, strict=True)]
                 self.proposal_matcher = self.proposal_matchers[stage]
                 proposals = self.label_and_sample_proposals(proposals, targets)
             pooled = self.box_pooler(maps, [instances.proposal_boxes for instances in proposals])
-            predictions = self.box_predictor[stage](self.box_head[stage](pooled))
+            predictor = self.box_predictor[stage]
+            predictions = predictor(self.box_head[stage](pooled))
             with get_event_storage().name_scope(f"stage{stage}"):
-                of_stage = self.box_predictor[stage].losses(predictions, proposals)
+                of_stage = predictor.losses(predictions, proposals)
             losses |= {f"{name}_stage{stage}": loss * weight for name, loss in of_stage.items()}
+            boxes = predictor.predict_boxes(predictions, proposals)
+            proposals = [_refined(*one) for one in zip(proposals, boxes, targets, strict=True)]
         # The next batch's proposals are sampled for the first stage before this is called.
         self.proposal_matcher = self.proposal_matchers[0]
         return losses
