@@ -78,7 +78,7 @@ def openmmlab_swin(theirs: str, ours: str) -> Layout:
         f"{theirs}patch_embed.norm": f"{ours}features.0.2",
     }
     modules |= {f"{theirs}norm{i}": f"{ours}norms.res{i + 2}" for i in range(_STAGES)}
-    merging = {}
+    merging: dict[str, str] = {}
     for i in range(_STAGES - 1):
         merging |= {f"{theirs}stages.{i}.downsample.{name}": f"{ours}features.{2 * i + 2}.{name}" for name in _MERGING}
     blocks, tensors, dropped = _swin_blocks(f"{theirs}stages", ours, _SWIN_BLOCKS[0])
@@ -110,7 +110,8 @@ def to_unfolded_blocks(tensor: Tensor) -> Tensor:
 
 def _convnext(theirs: str, ours: str, block: dict[str, str], *, in_blocks: bool) -> Layout:
     """``in_blocks`` as timm names them, with the stem and the downsampling elsewhere than Meta's and OpenMMLab's."""
-    modules, scales = {}, {}
+    modules: dict[str, str] = {}
+    scales: dict[str, str] = {}
     for i in range(_STAGES):
         downsample = f"{theirs}downsample_layers.{i}"
         if in_blocks:

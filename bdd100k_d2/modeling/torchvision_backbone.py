@@ -78,8 +78,8 @@ class TorchvisionBackbone(Backbone):
         features = build(self.architecture, drop_path)
         self.features = features[: 2 * stages[-1] + 2]
         if not self.is_swin:
-            for downsample in self.features[2::2]:
-                downsample[0].eps = downsample_eps
+            for i in range(2, len(self.features), 2):
+                self.features.get_submodule(f"{i}.0").eps = downsample_eps  # type: ignore[assignment]  # a norm's
         self._out_features = [level for level in _STRIDES if level in out_features]
         self._out_feature_strides = {level: _STRIDES[level] for level in self._out_features}
         self._out_feature_channels = {
@@ -119,7 +119,8 @@ def _convnext(architecture: Architecture, drop_path: float) -> nn.Sequential:
     stages = zip(channels, (*channels[1:], None), architecture.blocks, strict=True)
     # The scale that its branches start from in mmdet's recipes.
     body = ConvNeXt([CNBlockConfig(*stage) for stage in stages], drop_path, layer_scale=1.0, num_classes=1)
-    return body.features
+    features: nn.Sequential = body.features
+    return features
 
 
 def _swin(architecture: Architecture, drop_path: float) -> nn.Sequential:
@@ -133,7 +134,8 @@ def _swin(architecture: Architecture, drop_path: float) -> nn.Sequential:
         num_classes=1,
         block=partial(SwinTransformerBlock, attn_layer=WindowAttention),
     )
-    return body.features
+    features: nn.Sequential = body.features
+    return features
 
 
 @BACKBONE_REGISTRY.register()
