@@ -123,7 +123,21 @@ def _backbone(make: Callable[[], dict[str, Any]]) -> Callable[[ConfigDict], None
     return change
 
 
+def _sliding(cfg: ConfigDict) -> None:
+    """The zoo's 769x769 rows, made smaller by three: two windows in a picture of 241x427, six in one of 300x500."""
+    cfg.decode_head.align_corners = cfg.auxiliary_head.align_corners = True
+    cfg.test_cfg = ConfigDict(mode="slide", crop_size=(257, 257), stride=(171, 171))
+
+
 SEGMENTERS = {
     "upernet_swin-t": Segmenter("upernet_swin.py", _backbone(swin_t), train=True),
     "upernet_convnext-t": Segmenter("upernet_convnext.py", _backbone(convnext_t), train=True),
+    "deeplabv3_r50-d8": Segmenter("deeplabv3_r50-d8.py", train=True),
+    "deeplabv3_r50-d8_769": Segmenter(
+        "deeplabv3_r50-d8.py", _sliding, sizes=(((241, 427), (240, 426)), ((300, 500), (300, 500)))
+    ),
+    "deeplabv3plus_r50-d8": Segmenter("deeplabv3plus_r50-d8.py"),
+    "pspnet_r50-d8": Segmenter("pspnet_r50-d8.py"),
+    "fcn_r50-d8": Segmenter("fcn_r50-d8.py"),
+    "upernet_r50": Segmenter("upernet_r50.py"),
 }
