@@ -143,6 +143,8 @@ def _hr48(cfg: ConfigDict) -> None:
 
 # Deformable convolutions look a pixel or two aside.
 OFFSETS = {"conv_offset": 0.02}
+# HRNet adds up more than a ResNet.
+SUMMED = {"decode_head.convs": 0.001}
 
 SEGMENTERS = {
     "upernet_swin-t": Segmenter("upernet_swin.py", _backbone(swin_t), train=True),
@@ -156,6 +158,6 @@ SEGMENTERS = {
     "fcn_r50-d8": Segmenter("fcn_r50-d8.py"),
     "upernet_r50": Segmenter("upernet_r50.py"),
     "fpn_r50_gn_dconv": Segmenter("fpn_r50.py", _dconv_head, scales=OFFSETS),
-    "fcn_hr48": Segmenter("fcn_hr18.py", _hr48),
+    "fcn_hr48": Segmenter("fcn_hr18.py", _hr48, scales=SUMMED),
     "pointrend_r50": Segmenter("pointrend_r50.py"),
 }
