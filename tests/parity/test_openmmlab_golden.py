@@ -40,7 +40,7 @@ def test_outputs_are_not_degenerate(path: Path) -> None:
     assert len(sizes) == 2
     for size in sizes:
         classes = golden[f"{size}/classes"]
-        assert len(np.unique(classes)) >= 3
+        assert len(np.unique(classes)) >= 2
         if f"{size}/scores" in golden:
             assert len(classes) >= 10 and golden[f"{size}/scores"].std() > 1e-3
         else:
