@@ -50,6 +50,8 @@ LAYERS = (
     ("data.coco_results",),
     ("data.selection",),
     ("data.masks", "data.augmentation", "data.images", "data.randomness", "data.stuff", "data.workers"),
+    ("data.panoptic_png",),
+    ("data.panoptic_mask",),
     ("data.datasets", "data.mapper", "data.sampler", "data.slices"),
     ("data.instances", "data.loader"),
     ("data.convert",),
