@@ -96,12 +96,21 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False
 
+    # Let a proposal learn the box whose best it is, from this IoU on, as mmdet's Mask R-CNN does with 0.5, or, with 0,
+    # the box that it overlaps most.
+    cfg.MODEL.ROI_HEADS.MIN_LOW_QUALITY_IOU = 0.0
+    # One NMS over the boxes of all classes, as mmdet's Panoptic FPN has, or one for each class.
+    cfg.MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS = False
+
     # Initial values of the heads: "detectron2", or "vis4d" as the published recipes start.
     cfg.MODEL.ROI_BOX_HEAD.INIT = "detectron2"
     cfg.MODEL.SEM_SEG_HEAD.INIT = "detectron2"
 
     # Share of the head's feature channels that are zeroed in training.
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
+    # Take the loss at the head's stride, of every COMMON_STRIDE-th pixel of the mask, as mmdet's Panoptic FPN does, or
+    # of logits that are resized to the mask.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_AT_STRIDE = False
     # Divide the loss by all pixels, as the zoo's recipe does, or by the ones that are not ignored, as Detectron2 does.
     cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED = False
 

@@ -3,6 +3,7 @@
 from collections.abc import Set
 
 from .convnext_swin import openmmlab_convnext, openmmlab_swin
+from .panoptic_fpn import is_panoptic, panoptic_fpn
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
 _BACKBONE = ("backbone.", "backbone.bottom_up.")
@@ -18,6 +19,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
             return retinanet(backbone)
         if any(module.startswith("roi_head.bbox_head.0.") for module in modules):
             return cascade_rcnn(backbone)
+        if is_panoptic(modules):
+            return panoptic_fpn(mask_rcnn(backbone))
         if "roi_head.mask_head.conv_logits" in modules:
             return mask_rcnn(backbone)
         if "roi_head.bbox_head.fc_cls" in modules:
@@ -41,6 +44,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         backbone = openmmlab_swin(*_BACKBONE)
     else:
         return None
+    if {"sem_seg_head.predictor.weight", "roi_heads.mask_head.predictor.weight"} <= names:
+        return panoptic_fpn(mask_rcnn(backbone))
     if "sem_seg_head.predictor.weight" in names:
         return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
     if "head.cls_score.weight" in names:

@@ -39,11 +39,19 @@ class Layout:
     undo: Mapping[str, Reorder] = field(default_factory=dict)
 
     def extended(
-        self, source: str, modules: Mapping[str, str], reorder: Mapping[str, Reorder] | None = None
+        self,
+        source: str,
+        modules: Mapping[str, str],
+        reorder: Mapping[str, Reorder] | None = None,
+        undo: Mapping[str, Reorder] | None = None,
     ) -> "Layout":
         """This layout, of a backbone, with the modules of what stands on it."""
         return replace(
-            self, source=source, modules={**self.modules, **modules}, reorder={**self.reorder, **(reorder or {})}
+            self,
+            source=source,
+            modules={**self.modules, **modules},
+            reorder={**self.reorder, **(reorder or {})},
+            undo={**self.undo, **(undo or {})},
         )
 
     def inverse(self, source: str) -> "Layout":

@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, nms
 from detectron2.modeling import ROI_HEADS_REGISTRY, StandardROIHeads
-from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
+from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead, FastRCNNOutputLayers
+from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from ..config import with_our_keys
 from ..errors import ConfigError
 from .recipe import build_box2box_transform, starts_as_vis4d
+from .rpn import MinQualityMatcher
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -26,12 +28,44 @@ class BDD100KROIHeads(StandardROIHeads):
     keypoint_on: torch.jit.Final[bool]  # type: ignore[misc]
 
     @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """The constructor's arguments from ``cfg``."""
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
+        heads = with_our_keys(cfg).MODEL.ROI_HEADS
+        if heads.MIN_LOW_QUALITY_IOU > 0:
+            matcher = MinQualityMatcher(heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU, moves=True)
+            arguments["proposal_matcher"] = matcher
+        return arguments
+
+    @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)
         _initialise(cfg, arguments["box_head"])
+        if with_our_keys(cfg).MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS:
+            arguments["box_predictor"] = OneNMSOutputLayers(cfg, arguments["box_head"].output_shape)
         predictor = arguments["box_predictor"]
         predictor.box2box_transform = build_box2box_transform(cfg, cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS)
         return arguments
+
+
+class OneNMSOutputLayers(FastRCNNOutputLayers):
+    """Detectron2's `FastRCNNOutputLayers` with one NMS over the boxes of all classes, instead of one for each."""
+
+    def inference(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> tuple[list[Instances], list[Tensor]]:
+        """The detections of each image, best first, and the numbers (N,) of the proposals that they come from."""
+        boxes, scores = self.predict_boxes(predictions, proposals), self.predict_probs(predictions, proposals)
+        sizes = [one.image_size for one in proposals]
+        # No IoU is above 1, and -1 keeps all: only the threshold of the scores is applied.
+        found, numbers = fast_rcnn_inference(boxes, scores, sizes, self.test_score_thresh, 1.0, -1)
+        kept = [nms(one.pred_boxes.tensor, one.scores, self.test_nms_thresh) for one in found]
+        if self.test_topk_per_image >= 0:
+            kept = [places[: self.test_topk_per_image] for places in kept]
+        return (
+            [one[places] for one, places in zip(found, kept, strict=True)],
+            [of_image[places] for of_image, places in zip(numbers, kept, strict=True)],
+        )
 
 
 @ROI_HEADS_REGISTRY.register()

@@ -49,6 +49,9 @@ def measure_sizes(configs: Iterable[str]) -> dict[str, ModelSize]:
     for config in tqdm(configs, "measuring", disable=not sys.stderr.isatty()):
         cfg = get_config(config)
         cfg.MODEL.DEVICE = "cpu"
+        # As many proposals and masks as there may be: which of random ones have an area and a score is chance.
+        cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE = -1
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = 0.0, 1.0
         model = cfg.MODEL.dump()
         if model not in of_model:
             torch.manual_seed(0)

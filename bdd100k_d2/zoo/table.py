@@ -75,6 +75,7 @@ _BORDER = "RPN trains anchors across the border; boxes clipped"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_PREDICTORS = "last layers of masks and stuff start from other values"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -109,6 +110,10 @@ def _ins_seg(
 ) -> ZooRow:
     scores = map(PublishedScore, ("mask AP", "box AP"), val, test)
     return _zoo(f"ins_seg/{config}", stem, *scores, difference=difference)
+
+
+def _pan_seg(config: str, stem: str, val: float, test: float) -> ZooRow:
+    return _zoo(f"pan_seg/{config}", stem, PublishedScore("PQ", val, test), difference=_PREDICTORS)
 
 
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
@@ -160,6 +165,11 @@ ROWS: tuple[ZooRow, ...] = (
     _ins_seg("mask_rcnn_R_50_FPN_1x_32bs", "mask_rcnn_r50_fpn_1x_32bs", (16.15, 21.54), (14.90, 19.24)),
     _ins_seg("mask_rcnn_R_50_FPN_3x_32bs", "mask_rcnn_r50_fpn_3x_32bs", (20.20, 26.14), (17.60, 22.03)),
     _ins_seg("mask_rcnn_R_101_FPN_3x_32bs", "mask_rcnn_r101_fpn_3x_32bs", (20.48, 25.70), (17.71, 21.94)),
+    _pan_seg("panoptic_fpn_R_50_FPN_1x", "panoptic_fpn_r50_fpn_1x", 21.52, 20.59),
+    _pan_seg("panoptic_fpn_R_50_FPN_3x", "panoptic_fpn_r50_fpn_3x", 22.39, 21.76),
+    _pan_seg("panoptic_fpn_R_50_FPN_5x", "panoptic_fpn_r50_fpn_5x", 23.38, 22.04),
+    _pan_seg("panoptic_fpn_R_101_FPN_3x", "panoptic_fpn_r101_fpn_3x", 22.61, 22.34),
+    _pan_seg("panoptic_fpn_R_101_FPN_5x", "panoptic_fpn_r101_fpn_5x", 23.90, 22.50),
     _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),

@@ -64,6 +64,7 @@ def test_rows_are_complete(row: ZooRow) -> None:
         "ins_seg": ["mask AP", "box AP"],
         "sem_seg": ["mIoU"],
         "drivable": ["mIoU"],
+        "pan_seg": ["PQ"],
     }[row.task]
     for score in row.scores:
         assert 10 < score.val < 90
@@ -80,10 +81,10 @@ def test_configs_train_as_long_as_their_rows_say(row: ZooRow) -> None:
     if row.schedule.endswith("k"):
         assert int(row.schedule[:-1]) * 1000 == solver.MAX_ITER
         return
-    images = {"det": 69_863, "ins_seg": 7_000}[row.task]
+    images = {"det": 69_863, "ins_seg": 7_000, "pan_seg": 7_000}[row.task]
     epoch = -(-images // solver.IMS_PER_BATCH)
     epochs, drops = {"1x": (12, (8, 11)), "3x": (36, (24, 33)), "5x": (60, (48, 55))}[row.schedule]
-    if row.task == "ins_seg" and row.schedule == "5x":
+    if row.task in ("ins_seg", "pan_seg") and row.schedule == "5x":
         drops = (40, 55)
     if solver.OPTIMIZER == "AdamW":
         drops = {"1x": (9, 11), "3x": (27, 33)}[row.schedule]
@@ -109,13 +110,13 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
-    assert name.startswith("mask") == cfg.MODEL.MASK_ON
+    assert name.startswith(("mask", "panoptic")) == cfg.MODEL.MASK_ON
     assert (name.endswith("_32bs") or "convnext" in name) == (cfg.SOLVER.IMS_PER_BATCH == 32)
 
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 45
+    assert len(names) == len(set(names)) == 50
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
