@@ -13,7 +13,7 @@ They run in an environment of their own, for they need NumPy 1 (1 to 4 minutes, 
 Then, in this folder, `ENV/bin/python make_golden.py detector segmenter recipe zoo`; without names, all four.
 
 The files in golden/openmmlab, one for each family of the zoo, need an environment that no compiler takes part in, with
-NumPy 2 (15 minutes for all, 4 GB):
+NumPy 2 (15 minutes for all on a core of its own, 4 GB):
 
     python3 -m venv ENV && ENV/bin/python -m pip install -r sources/requirements.txt
     ENV/bin/python make_golden.py openmmlab            # all of them
@@ -38,8 +38,23 @@ MAKERS = {
 OPENMMLAB = {
     "faster_rcnn_convnext-t": ("mm_detectors", "detector"),
     "cascade_rcnn_swin-t": ("mm_detectors", "detector"),
+    "panoptic_fpn_r50": ("mm_detectors", "detector"),
+    "faster_rcnn_r50_dconv": ("mm_detectors", "detector"),
+    "mask_rcnn_r50_dconv": ("mm_detectors", "detector"),
+    "faster_rcnn_hrnetv2p_w18": ("mm_detectors", "detector"),
+    "atss_r50": ("mm_detectors", "detector"),
+    "cascade_mask_rcnn_r50": ("mm_detectors", "detector"),
     "upernet_swin-t": ("mm_segmenters", "segmenter"),
     "upernet_convnext-t": ("mm_segmenters", "segmenter"),
+    "deeplabv3_r50-d8": ("mm_segmenters", "segmenter"),
+    "deeplabv3_r50-d8_769": ("mm_segmenters", "segmenter"),
+    "deeplabv3plus_r50-d8": ("mm_segmenters", "segmenter"),
+    "pspnet_r50-d8": ("mm_segmenters", "segmenter"),
+    "fcn_r50-d8": ("mm_segmenters", "segmenter"),
+    "upernet_r50": ("mm_segmenters", "segmenter"),
+    "fpn_r50_gn_dconv": ("mm_segmenters", "segmenter"),
+    "fcn_hr48": ("mm_segmenters", "segmenter"),
+    "pointrend_r50": ("mm_segmenters", "segmenter"),
 }
 
 
