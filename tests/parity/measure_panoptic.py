@@ -6,16 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from comparing import Line, difference, load_converted, load_golden, match_boxes, our_names, sampled
+from comparing import Line, build_seeded, difference, load_golden, match_boxes, our_names, sampled
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
 from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
-from seeded import ellipses, seeded_boxes, seeded_image, seeded_mask, seeded_state
+from seeded import ellipses, seeded_boxes, seeded_image, seeded_mask
 from torch import Tensor, nn
 
 import bdd100k_d2
-from bdd100k_d2.checkpoint.convert import convert_state
 
 TITLE = "Panoptic FPN R-50"
 # The second is padded to 288x480.
@@ -30,7 +28,7 @@ _OFFSET = 1000
 def measure_panoptic_inference() -> Iterator[Line]:
     """One image of each of two sizes."""
     golden = load_golden("openmmlab/panoptic_fpn_r50")
-    model = _build(_config(), golden).eval()
+    model = build_seeded(_config(), golden).eval()
     seen = [_measure_image(model, *size, golden) for size in SIZES]
     far_proposals, far, apart, logits, pixels, counts = zip(*seen, strict=True)
     yield Line(TITLE, "1000 of 1000 proposals, two sizes", 0.01, max(far_proposals), "px")
@@ -46,7 +44,7 @@ def measure_panoptic_training() -> Iterator[Line]:
     cfg = _config()
     cfg.MODEL.RPN.BATCH_SIZE_PER_IMAGE = cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 10**6
     cfg.MODEL.RPN.POSITIVE_FRACTION = cfg.MODEL.ROI_HEADS.POSITIVE_FRACTION = 1.0
-    model = _build(cfg, golden).train()
+    model = build_seeded(cfg, golden).train()
     with EventStorage():
         losses = model([_labelled(256, 320, 0), _labelled(260, 300, 1)])
     names = {name: name.removeprefix("train/") for name in golden if name.startswith("train/loss")}
@@ -68,12 +66,6 @@ def _config() -> CfgNode:
     cfg = bdd100k_d2.get_config("pan_seg/panoptic_fpn_R_50_FPN_1x")
     cfg.MODEL.DEVICE = "cpu"
     return cfg
-
-
-def _build(cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> nn.Module:
-    state = seeded_state(json.loads(str(golden["shapes"])), scales=json.loads(str(golden["scales"])))
-    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in state.items()}
-    return load_converted(build_model(cfg), convert_state(tensors, "seeded").model)
 
 
 def _image(height: int, width: int, seed: int = 0) -> Tensor:
