@@ -124,8 +124,10 @@ def test_each_config_takes_a_step(tmp_path: Path, name: str) -> None:
 def test_from_official_labels_to_a_submission(tmp_path: Path, form: str) -> None:
     """Training with its evaluation, evaluation of the saved weights, prediction, pictures, and what is handed in."""
     write_official(tmp_path / "root", form)
-    cfg = small(CONFIGS[0], tmp_path / "out", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 9)
+    keys = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 9, "TEST.VAL_LOSS.PERIOD", 1)
+    cfg = small(CONFIGS[0], tmp_path / "out", *keys)
     scores = trained(cfg)
+    assert np.isfinite(scores["val_loss/loss_sem_seg"])
     assert 0 <= scores["panoptic_seg/PQ"] <= 100 and scores["panoptic_seg/N"] >= 4
     cfg.MODEL.WEIGHTS = str(tmp_path / "out/model_final.pth")
     predictor = bdd100k_d2.Predictor(cfg)
