@@ -16,8 +16,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from ...data.bitmasks import CROWD, IGNORED, REGION, Bitmask, read_bitmask
 from ...data.coco_masks import segmentation_mask
 from ...data.image_names import image_stem, last_part
-from ...data.images import load_image
 from ...data.labels import RLE, ImageSize
+from ...data.panoptic_png import read_panoptic_png
 from ...data.register import all_splits
 from ...data.rle import CocoRLE, areas, check_rle, fill_polygons, paint, union
 from ...data.slices import is_registered_here
@@ -225,16 +225,6 @@ class BitmaskRecords:
         if index < 0:
             raise wrong_object(where, "a segment of stuff has the category_id 0, which stands for all things; mend it.")
         return index
-
-
-def read_panoptic_png(path: str) -> Bitmask:
-    """The segments of a PNG file of COCO's, without their classes; an id is R + 256 G + 65,536 B, 0 is unlabelled."""
-    colors = load_image(path, "RGB").astype(np.int32)
-    of_pixel = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
-    ids = np.unique(of_pixel)
-    ids = ids[ids > 0]
-    instances = np.where(of_pixel > 0, 1 + np.searchsorted(ids, of_pixel), 0).astype(np.int32)
-    return Bitmask(instances, ids, np.ones(len(ids), np.int32), np.zeros(len(ids), np.uint8))
 
 
 def _bits(one: Record) -> int:
