@@ -102,10 +102,10 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False
 
-    # Let a proposal learn the box whose best it is, from this IoU on, as mmdet's Mask R-CNN does with 0.5, or, with 0,
-    # the box that it overlaps most.
+    # With ROI_HEADS.NAME BDD100KROIHeads: let a proposal learn the box whose best it is, from this IoU on, as mmdet's
+    # Mask R-CNN does with 0.5, or, with 0, the box that it overlaps most.
     cfg.MODEL.ROI_HEADS.MIN_LOW_QUALITY_IOU = 0.0
-    # One NMS over the boxes of all classes, as mmdet's Panoptic FPN has, or one for each class.
+    # With BDD100KROIHeads too: one NMS for the boxes of all classes, as in mmdet's Panoptic FPN, or one for each class.
     cfg.MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS = False
 
     # Initial values of the heads: "detectron2", or "vis4d" as the published recipes start.

@@ -36,7 +36,7 @@ def panoptic_mask(record: Mapping[str, Any], num_classes: int) -> np.ndarray:
     classes = [_class(info, num_classes, where) for info in infos]
     for key, read in (("bitmask_file_name", read_bitmask), ("pan_seg_file_name", read_panoptic_png)):
         if key in record:
-            ids = {info["id"]: k for info, k in zip(infos, classes, strict=True)}
+            ids = {info.get("id", 0): k for info, k in zip(infos, classes, strict=True)}
             return _of_bitmask(read(record[key]), ids)
     size = int(record["height"]), int(record["width"])
     masks = [_mask(info.get("segmentation"), size, where) for info in infos]
@@ -51,7 +51,7 @@ def _of_bitmask(bitmask: Bitmask, class_of: Mapping[int, int]) -> np.ndarray:
 
 
 def _class(info: Mapping[str, Any], num_classes: int, where: str) -> int:
-    k = 0 if info.get("isthing") else int(info["category_id"])
+    k = 0 if info.get("isthing") else int(info.get("category_id", 0))
     if not (info.get("isthing") or 0 < k < min(num_classes, IGNORE_LABEL)):
         raise DataError(
             f"{where}: a segment of stuff has the category_id {k}; the model has the classes 1 to {num_classes - 1}, "

@@ -59,7 +59,7 @@ class OneNMSOutputLayers(FastRCNNOutputLayers):
         sizes = [one.image_size for one in proposals]
         # No IoU is above 1, and -1 keeps all: only the threshold of the scores is applied.
         found, numbers = fast_rcnn_inference(boxes, scores, sizes, self.test_score_thresh, 1.0, -1)
-        kept = [nms(one.pred_boxes.tensor, one.scores, self.test_nms_thresh) for one in found]
+        kept = [nms(one.pred_boxes.tensor.float(), one.scores.float(), self.test_nms_thresh) for one in found]
         if self.test_topk_per_image >= 0:
             kept = [places[: self.test_topk_per_image] for places in kept]
         return (
