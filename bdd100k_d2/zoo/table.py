@@ -1,7 +1,7 @@
 """The models that the package builds: their configs, published scores, and the names of their weights."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class ZooRow:
 
 _MODEL = "tests/parity/test_model_parity.py"
 _RECIPE = "tests/parity/test_recipe_parity.py"
+_OPTIMIZER = "tests/engine/test_optimizer_groups.py"
 
 # How the zoo trains otherwise than the configs, which follow Vis4D; docs/MODEL_ZOO.md has the details.
 _BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border; boxes clipped"
@@ -74,6 +75,7 @@ _BORDER = "RPN trains anchors across the border; boxes clipped"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_PREDICTORS = "last layers of masks and stuff start from other values"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -97,11 +99,21 @@ def _det(config: str, stem: str, val: float, test: float, difference: str) -> Zo
     return _zoo(f"det/{config}", stem, PublishedScore("box AP", val, test), difference=difference)
 
 
+def _strong(config: str, stem: str, val: float, test: float) -> ZooRow:
+    """A detector on a ConvNeXt or Swin, whose training was compared too."""
+    row = _det(config, stem, val, test, difference="")
+    return replace(row, tests=(_MODEL, _OPTIMIZER))
+
+
 def _ins_seg(
     config: str, stem: str, val: tuple[float, float], test: tuple[float, float], difference: str = _BORDER
 ) -> ZooRow:
     scores = map(PublishedScore, ("mask AP", "box AP"), val, test)
     return _zoo(f"ins_seg/{config}", stem, *scores, difference=difference)
+
+
+def _pan_seg(config: str, stem: str, val: float, test: float) -> ZooRow:
+    return _zoo(f"pan_seg/{config}", stem, PublishedScore("PQ", val, test), difference=_PREDICTORS)
 
 
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
@@ -127,6 +139,22 @@ ROWS: tuple[ZooRow, ...] = (
     _det("cascade_rcnn_R_50_FPN_1x", "cascade_rcnn_r50_fpn_1x", 32.40, 31.23, _CASCADE),
     _det("cascade_rcnn_R_50_FPN_3x", "cascade_rcnn_r50_fpn_3x", 33.72, 33.07, _CASCADE),
     _det("cascade_rcnn_R_101_FPN_3x", "cascade_rcnn_r101_fpn_3x", 33.57, 32.90, _CASCADE),
+    _strong("faster_rcnn_swin_T_FPN_1x", "faster_rcnn_swin-t_fpn_1x", 32.07, 30.96),
+    _strong("faster_rcnn_swin_T_FPN_3x", "faster_rcnn_swin-t_fpn_3x", 34.12, 33.47),
+    _strong("faster_rcnn_swin_S_FPN_3x", "faster_rcnn_swin-s_fpn_3x", 34.21, 33.15),
+    _strong("faster_rcnn_swin_S_FPN_fp16_3x", "faster_rcnn_swin-s_fpn_fp16_3x", 34.21, 33.26),
+    _strong("faster_rcnn_swin_B_FPN_fp16_3x", "faster_rcnn_swin-b_fpn_fp16_3x", 34.46, 33.35),
+    _strong("cascade_rcnn_swin_T_FPN_3x", "cascade_rcnn_swin-t_fpn_3x", 35.95, 35.26),
+    _strong("cascade_rcnn_swin_S_FPN_fp16_3x", "cascade_rcnn_swin-s_fpn_fp16_3x", 35.49, 34.86),
+    _strong("cascade_rcnn_swin_B_FPN_fp16_3x", "cascade_rcnn_swin-b_fpn_fp16_3x", 35.03, 34.13),
+    _strong("faster_rcnn_convnext_T_FPN_fp16_1x", "faster_rcnn_convnext-t_fpn_fp16_1x", 33.32, 31.96),
+    _strong("faster_rcnn_convnext_T_FPN_fp16_3x", "faster_rcnn_convnext-t_fpn_fp16_3x", 34.08, 33.59),
+    _strong("faster_rcnn_convnext_S_FPN_fp16_3x", "faster_rcnn_convnext-s_fpn_fp16_3x", 34.79, 34.49),
+    _strong("faster_rcnn_convnext_B_FPN_fp16_3x", "faster_rcnn_convnext-b_fpn_fp16_3x", 33.92, 33.30),
+    _strong("cascade_rcnn_convnext_T_FPN_fp16_1x", "cascade_rcnn_convnext-t_fpn_fp16_1x", 35.51, 33.99),
+    _strong("cascade_rcnn_convnext_T_FPN_fp16_3x", "cascade_rcnn_convnext-t_fpn_fp16_3x", 35.84, 35.35),
+    _strong("cascade_rcnn_convnext_S_FPN_fp16_3x", "cascade_rcnn_convnext-s_fpn_fp16_3x", 36.11, 35.43),
+    _strong("cascade_rcnn_convnext_B_FPN_fp16_3x", "cascade_rcnn_convnext-b_fpn_fp16_3x", 35.77, 34.95),
     ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
@@ -137,6 +165,11 @@ ROWS: tuple[ZooRow, ...] = (
     _ins_seg("mask_rcnn_R_50_FPN_1x_32bs", "mask_rcnn_r50_fpn_1x_32bs", (16.15, 21.54), (14.90, 19.24)),
     _ins_seg("mask_rcnn_R_50_FPN_3x_32bs", "mask_rcnn_r50_fpn_3x_32bs", (20.20, 26.14), (17.60, 22.03)),
     _ins_seg("mask_rcnn_R_101_FPN_3x_32bs", "mask_rcnn_r101_fpn_3x_32bs", (20.48, 25.70), (17.71, 21.94)),
+    _pan_seg("panoptic_fpn_R_50_FPN_1x", "panoptic_fpn_r50_fpn_1x", 21.52, 20.59),
+    _pan_seg("panoptic_fpn_R_50_FPN_3x", "panoptic_fpn_r50_fpn_3x", 22.39, 21.76),
+    _pan_seg("panoptic_fpn_R_50_FPN_5x", "panoptic_fpn_r50_fpn_5x", 23.38, 22.04),
+    _pan_seg("panoptic_fpn_R_101_FPN_3x", "panoptic_fpn_r101_fpn_3x", 22.61, 22.34),
+    _pan_seg("panoptic_fpn_R_101_FPN_5x", "panoptic_fpn_r101_fpn_5x", 23.90, 22.50),
     _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
