@@ -9,6 +9,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not OpenMMLab's."""
     if "backbone.layer1.0.conv1" in modules:
         deep = "backbone.stem.0" in modules
+        if "decode_head.scale_heads.0.0.conv" not in modules and "decode_head.conv_seg" in modules:
+            return segmenter(deep)
         if any(module.startswith("decode_head.") for module in modules):
             return semantic_fpn(deep, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
@@ -27,6 +29,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
 
 def layout_for_detectron2(names: Set[str]) -> Layout | None:
     """OpenMMLab's layout for a Detectron2 state dict with these tensors; None if there is none."""
+    if "backbone.res2.0.conv1.weight" in names and "sem_seg_head.conv_seg.weight" in names:
+        return segmenter("backbone.stem.conv3.weight" in names)
     if "backbone.bottom_up.res2.0.conv1.weight" not in names:
         return None
     deep = "backbone.bottom_up.stem.conv3.weight" in names
@@ -85,6 +89,26 @@ def semantic_fpn(deep_stem: bool = True, norm: str = "bn") -> Layout:
             a, b = f"decode_head.scale_heads.{level}.{2 * step}", f"sem_seg_head.p{level + 2}.{2 * step}"
             modules |= {f"{a}.conv": b, f"{a}.{norm}": f"{b}.norm"}
     return Layout("mmseg Semantic FPN", modules | {"decode_head.conv_seg": "sem_seg_head.predictor"})
+
+
+def segmenter(deep_stem: bool = True) -> Layout:
+    """A ResNet with any of the heads of `modeling.decode_heads`, whose modules are called as mmseg's."""
+    modules = resnet("backbone.", "backbone.", STEM_V1C if deep_stem else None)
+    for theirs, ours in (("decode_head", "sem_seg_head"), ("auxiliary_head", "auxiliary_head")):
+        modules |= _decode_head(theirs, ours)
+    return Layout("mmseg segmenter", modules)
+
+
+def _decode_head(theirs: str, ours: str) -> dict[str, str]:
+    separable = [f"sep_bottleneck.{i}" for i in range(2)] + [f"aspp_modules.{i}" for i in range(1, 4)]
+    convs = [f"{name}.{part}" for name in separable for part in ("depthwise_conv", "pointwise_conv")]
+    convs += ["conv_cat", "bottleneck", "image_pool.1", "c1_bottleneck", "fpn_bottleneck"]
+    convs += [f"{name}.{i}" for name in ("convs", "aspp_modules", "lateral_convs", "fpn_convs") for i in range(4)]
+    convs += [f"psp_modules.{i}.1" for i in range(4)]
+    # A convolution with its norm, which is a part of it in Detectron2.
+    modules = {f"{theirs}.{name}.conv": f"{ours}.{name}" for name in convs}
+    modules |= {f"{theirs}.{name}.bn": f"{ours}.{name}.norm" for name in convs}
+    return modules | {f"{theirs}.conv_seg": f"{ours}.conv_seg"}
 
 
 def _backbone(deep_stem: bool) -> dict[str, str]:
