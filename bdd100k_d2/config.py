@@ -40,6 +40,12 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
+    # Where the weights called bdd100k://... and open-mmlab://... are looked for before their servers: a folder of any
+    # layout, and the address of a mirror. Empty: the environment's BDD100K_WEIGHTS and BDD100K_WEIGHTS_MIRROR.
+    cfg.MODEL.ZOO = CfgNode()
+    cfg.MODEL.ZOO.FOLDER = ""
+    cfg.MODEL.ZOO.MIRROR = ""
+
     # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph.
     cfg.MODEL.DDP_FIND_UNUSED_PARAMETERS = False
 
@@ -164,6 +170,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # At each evaluation of boxes, instances or panoptic segments write the results also as COCO has them, for other
     # tools: coco_instances_results.json, which pycocotools' loadRes takes; coco_panoptic_results.json with
     # panoptic/*.png. The ids are those of the COCO file that tools/convert_labels.py --to coco makes of the labels.
+    # record_instances_results.json is the first by the records' image_id, for Detectron2's visualize_json_results.py.
     cfg.TEST.COCO_RESULTS = False
     # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
     # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.
@@ -184,6 +191,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.BEST_METRIC = ""
     # Whether "max" or "min" is the best value.
     cfg.SOLVER.BEST_MODE = "max"
+
+
+def value_of(cfg: CfgNode, key: str) -> Any:  # noqa: ANN401, whatever the key holds
+    """The value of a key with dots, such as ``MODEL.ROI_HEADS.NUM_CLASSES``."""
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
 
 
 def with_keys(cfg: CfgNode, *keys_and_values: object) -> CfgNode:
