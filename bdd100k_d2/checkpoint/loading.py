@@ -29,6 +29,8 @@ from .timm_weights import AUTHOR, BACKBONE, rename_timm
 
 logger = logging.getLogger(__name__)
 
+_AUXILIARY = "auxiliary_head."
+
 
 def load_weights(model: nn.Module, path: str, exact: bool = False, classes: ClassNames | None = None) -> None:
     """Loads a file, or an address that Detectron2 resolves, into ``model``; an empty ``path`` leaves it as initialised.
@@ -116,6 +118,8 @@ class CheckingCheckpointer(DetectionCheckpointer):
         shapes = [f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})" for key, theirs, ours in wrong]
         missing = [key for key in incompatible.missing_keys if not key.endswith("num_batches_tracked")]
         unexpected = incompatible.unexpected_keys
+        if self.exact:
+            missing, unexpected = self._without_auxiliary(missing), self._without_auxiliary(unexpected)
         unfilled = {*missing, *(key for key, *_ in wrong)}
         wanted = [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
         if len(unfilled) >= len(wanted) or (self.exact and (shapes or missing or unexpected)):
@@ -130,6 +134,17 @@ class CheckingCheckpointer(DetectionCheckpointer):
         checkpoint.pop(KEY, None)
         remember(self.model, {**names, **self.classes})
         return incompatible
+
+    def _without_auxiliary(self, keys: list[str]) -> list[str]:
+        """The tensors but those of the auxiliary head, which training alone uses; says so where there are some."""
+        rest = [key for key in keys if not key.startswith(_AUXILIARY)]
+        if len(rest) < len(keys):
+            logger.warning(
+                "%s: either the weights or the model have an auxiliary head. It predicts nothing; whether a model is "
+                "trained with one says MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE.",
+                self.path,
+            )
+        return rest
 
     def _leave_out_others(self, state: dict[str, Any], theirs: ClassNames) -> None:
         """Takes the layers for other classes out of weights to go on from, where their shapes would fit."""
