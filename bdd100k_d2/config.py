@@ -68,6 +68,18 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.FROZEN_STAGES = 0
     # The greatest probability with which a residual branch is left out in training (stochastic depth).
     cfg.MODEL.TIMM.DROP_PATH = 0.0
+    # The ConvNeXt or Swin of torchvision that BACKBONE.NAME build_torchvision_fpn_backbone, or without an FPN
+    # build_torchvision_backbone, builds: convnext_tiny, convnext_small, convnext_base, swin_t, swin_s or swin_b.
+    cfg.MODEL.TORCHVISION = CfgNode()
+    cfg.MODEL.TORCHVISION.NAME = ""
+    cfg.MODEL.TORCHVISION.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    # The greatest probability with which a residual branch is left out in training (stochastic depth).
+    cfg.MODEL.TORCHVISION.DROP_PATH = 0.0
+    # A layer norm on each output, as the zoo's models have; torchvision has none.
+    cfg.MODEL.TORCHVISION.OUT_NORMS = True
+    # The epsilon of the norms before ConvNeXt's downsampling convolutions: 1e-6 in torchvision and mmpretrain, 1e-5 in
+    # the zoo's models, which are older.
+    cfg.MODEL.TORCHVISION.DOWNSAMPLE_EPS = 1e-6
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
     # Clip RetinaNet's boxes to the image and drop the empty ones before NMS, as mmdet does, or after it.
@@ -78,11 +90,17 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.RPN.ALLOWED_BORDER = -1
     # The best anchor of a box is positive only from this IoU on: 0.3 in Vis4D and mmdet, any in Detectron2.
     cfg.MODEL.RPN.MIN_LOW_QUALITY_IOU = 0.0
+    # With a MIN_LOW_QUALITY_IOU, let such an anchor learn the box whose best it is, as in mmdet, or the one that it
+    # overlaps most, as in Vis4D and Detectron2.
+    cfg.MODEL.RPN.LOW_QUALITY_MOVES = False
     # Divide the RPN's losses by the anchors that were sampled, as Vis4D and mmdet do, or by BATCH_SIZE_PER_IMAGE.
     cfg.MODEL.RPN.AVERAGE_OVER_SAMPLED = False
 
     # Limit how far a box may shrink, as Detectron2 limits how far it may grow: in Vis4D and mmdet both by 1000 / 16.
     cfg.MODEL.CLIP_DELTAS_BELOW = False
+    # Weights of the stages' losses, one each: train as mmdet's Cascade R-CNN does, with the whole gradient on the
+    # features, and proposals that each stage samples anew, the labelled boxes among them. Empty: as Detectron2's does.
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = []
     # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False
 
@@ -149,6 +167,16 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.AMP.DTYPE = "float16"
     # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # The decay of layer norms, of ConvNeXt's layer scales and of Swin's tables of relative positions; null: that of
+    # other norms, WEIGHT_DECAY_NORM.
+    cfg.SOLVER.WEIGHT_DECAY_LAYER_NORM = None
+    # Lower the rate of a ConvNeXt's layers, RATE ** (LAYERS + 1 - layer) of BASE_LR, with Meta's numbers of layers: BY
+    # "layer" as in its detectors (LAYERS 6 for ConvNeXt-T, 12 for S and B) or "stage" as in its segmenters (6). All
+    # that is not the backbone's, and the norms of its outputs, train at BASE_LR. RATE 1 changes nothing.
+    cfg.SOLVER.LAYER_DECAY = CfgNode()
+    cfg.SOLVER.LAYER_DECAY.RATE = 1.0
+    cfg.SOLVER.LAYER_DECAY.LAYERS = 6
+    cfg.SOLVER.LAYER_DECAY.BY = "layer"
     # LR_SCHEDULER_NAME "WarmupPolyLR" falls from BASE_LR to POLY_MIN_LR as (1 - iteration / MAX_ITER) ** POLY_POWER.
     # The warm-up multiplies that, as in Vis4D; Detectron2's schedules reach their curve where it ends.
     cfg.SOLVER.POLY_POWER = 0.9

@@ -73,6 +73,7 @@ LAYERS = (
         "engine.class_agreement",
         "engine.fingerprint",
         "engine.parallel",
+        "engine.parameter_groups",
         "engine.precision",
         "engine.refused_keys",
         "engine.resumed_state",

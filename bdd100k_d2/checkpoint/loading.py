@@ -8,6 +8,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
 from ..errors import WeightsError
+from .architecture import check_architecture, check_eps
 from .class_names import (
     KEY,
     ClassCounts,
@@ -100,8 +101,13 @@ class CheckingCheckpointer(DetectionCheckpointer):
         if not is_own and is_foreign(state):
             converted = convert_state(state, self.path)
             logger.info("%s: converted from %s.", self.path, converted.describe())
-            return converted.checkpoint() | as_kept(stated_names(content, converted.model))
-        return _native(content, Path(filename).suffix)
+            content = converted.checkpoint(content) | as_kept(stated_names(content, converted.model))
+        else:
+            content = _native(content, Path(filename).suffix)
+        check_architecture(content["model"], self.model, self.path)
+        is_classifier = bool(content.get("matching_heuristics"))
+        check_eps(content, self.model, self.path, exact=self.exact, is_classifier=is_classifier)
+        return content
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
         names = kept_names(checkpoint)

@@ -9,4 +9,5 @@ from . import (  # noqa: F401, they register their own
     rpn,
     semantic_fpn,
     timm_backbone,
+    torchvision_backbone,
 )

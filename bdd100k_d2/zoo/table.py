@@ -1,7 +1,7 @@
 """The models that the package builds: their configs, published scores, and the names of their weights."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class ZooRow:
 
 _MODEL = "tests/parity/test_model_parity.py"
 _RECIPE = "tests/parity/test_recipe_parity.py"
+_OPTIMIZER = "tests/engine/test_optimizer_groups.py"
 
 # How the zoo trains otherwise than the configs, which follow Vis4D; docs/MODEL_ZOO.md has the details.
 _BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border; boxes clipped"
@@ -96,6 +97,12 @@ def _zoo(config: str, stem: str, *scores: PublishedScore, difference: str) -> Zo
 
 def _det(config: str, stem: str, val: float, test: float, difference: str) -> ZooRow:
     return _zoo(f"det/{config}", stem, PublishedScore("box AP", val, test), difference=difference)
+
+
+def _strong(config: str, stem: str, val: float, test: float) -> ZooRow:
+    """A detector on a ConvNeXt or Swin, whose training was compared too."""
+    row = _det(config, stem, val, test, difference="")
+    return replace(row, tests=(_MODEL, _OPTIMIZER))
 
 
 def _ins_seg(
@@ -132,6 +139,22 @@ ROWS: tuple[ZooRow, ...] = (
     _det("cascade_rcnn_R_50_FPN_1x", "cascade_rcnn_r50_fpn_1x", 32.40, 31.23, _CASCADE),
     _det("cascade_rcnn_R_50_FPN_3x", "cascade_rcnn_r50_fpn_3x", 33.72, 33.07, _CASCADE),
     _det("cascade_rcnn_R_101_FPN_3x", "cascade_rcnn_r101_fpn_3x", 33.57, 32.90, _CASCADE),
+    _strong("faster_rcnn_swin_T_FPN_1x", "faster_rcnn_swin-t_fpn_1x", 32.07, 30.96),
+    _strong("faster_rcnn_swin_T_FPN_3x", "faster_rcnn_swin-t_fpn_3x", 34.12, 33.47),
+    _strong("faster_rcnn_swin_S_FPN_3x", "faster_rcnn_swin-s_fpn_3x", 34.21, 33.15),
+    _strong("faster_rcnn_swin_S_FPN_fp16_3x", "faster_rcnn_swin-s_fpn_fp16_3x", 34.21, 33.26),
+    _strong("faster_rcnn_swin_B_FPN_fp16_3x", "faster_rcnn_swin-b_fpn_fp16_3x", 34.46, 33.35),
+    _strong("cascade_rcnn_swin_T_FPN_3x", "cascade_rcnn_swin-t_fpn_3x", 35.95, 35.26),
+    _strong("cascade_rcnn_swin_S_FPN_fp16_3x", "cascade_rcnn_swin-s_fpn_fp16_3x", 35.49, 34.86),
+    _strong("cascade_rcnn_swin_B_FPN_fp16_3x", "cascade_rcnn_swin-b_fpn_fp16_3x", 35.03, 34.13),
+    _strong("faster_rcnn_convnext_T_FPN_fp16_1x", "faster_rcnn_convnext-t_fpn_fp16_1x", 33.32, 31.96),
+    _strong("faster_rcnn_convnext_T_FPN_fp16_3x", "faster_rcnn_convnext-t_fpn_fp16_3x", 34.08, 33.59),
+    _strong("faster_rcnn_convnext_S_FPN_fp16_3x", "faster_rcnn_convnext-s_fpn_fp16_3x", 34.79, 34.49),
+    _strong("faster_rcnn_convnext_B_FPN_fp16_3x", "faster_rcnn_convnext-b_fpn_fp16_3x", 33.92, 33.30),
+    _strong("cascade_rcnn_convnext_T_FPN_fp16_1x", "cascade_rcnn_convnext-t_fpn_fp16_1x", 35.51, 33.99),
+    _strong("cascade_rcnn_convnext_T_FPN_fp16_3x", "cascade_rcnn_convnext-t_fpn_fp16_3x", 35.84, 35.35),
+    _strong("cascade_rcnn_convnext_S_FPN_fp16_3x", "cascade_rcnn_convnext-s_fpn_fp16_3x", 36.11, 35.43),
+    _strong("cascade_rcnn_convnext_B_FPN_fp16_3x", "cascade_rcnn_convnext-b_fpn_fp16_3x", 35.77, 34.95),
     ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
