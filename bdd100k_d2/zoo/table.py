@@ -75,6 +75,7 @@ _BORDER = "RPN trains anchors across the border; boxes clipped"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_WRITTEN = "losses compared; augmentation and schedule are written from its config"
 _NOT_COMPARED = "training not compared"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
@@ -118,7 +119,7 @@ def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooR
 
 
 def _segmenter(task: str, config: str, stem: str, val: float, test: float) -> ZooRow:
-    return _zoo(f"{task}/{config}", stem, PublishedScore("mIoU", val, test), difference=_NOT_COMPARED)
+    return _zoo(f"{task}/{config}", stem, PublishedScore("mIoU", val, test), difference=_WRITTEN)
 
 
 ROWS: tuple[ZooRow, ...] = (
@@ -178,6 +179,15 @@ ROWS: tuple[ZooRow, ...] = (
     _segmenter("sem_seg", "deeplabv3plus_R_50_D8_40k", "deeplabv3+_r50-d8_512x1024_40k", 62.51, 55.14),
     _segmenter("sem_seg", "deeplabv3plus_R_50_D8_80k", "deeplabv3+_r50-d8_512x1024_80k", 63.96, 56.08),
     _segmenter("sem_seg", "deeplabv3plus_R_101_D8_80k", "deeplabv3+_r101-d8_512x1024_80k", 64.49, 57.00),
+    _segmenter("sem_seg", "upernet_swin_T_40k", "upernet_swin-t_512x1024_40k", 62.00, 54.33),
+    _segmenter("sem_seg", "upernet_swin_T_80k", "upernet_swin-t_512x1024_80k", 63.10, 54.81),
+    _segmenter("sem_seg", "upernet_swin_S_80k", "upernet_swin-s_512x1024_80k", 65.76, 58.00),
+    _segmenter("sem_seg", "upernet_swin_S_fp16_80k", "upernet_swin-s_fp16_512x1024_80k", 65.51, 57.67),
+    _segmenter("sem_seg", "upernet_swin_B_fp16_80k", "upernet_swin-b_fp16_512x1024_80k", 65.98, 58.33),
+    _segmenter("sem_seg", "upernet_convnext_T_fp16_40k", "upernet_convnext-t_fp16_512x1024_40k", 63.21, 56.09),
+    _segmenter("sem_seg", "upernet_convnext_T_fp16_80k", "upernet_convnext-t_fp16_512x1024_80k", 64.36, 57.02),
+    _segmenter("sem_seg", "upernet_convnext_S_fp16_80k", "upernet_convnext-s_fp16_512x1024_80k", 66.13, 58.15),
+    _segmenter("sem_seg", "upernet_convnext_B_fp16_80k", "upernet_convnext-b_fp16_512x1024_80k", 67.26, 59.82),
     _segmenter("sem_seg", "fcn_R_50_D8_769_40k", "fcn_r50-d8_769x769_40k", 59.87, 52.59),
     _segmenter("sem_seg", "fcn_R_50_D8_40k", "fcn_r50-d8_512x1024_40k", 59.80, 53.06),
     _segmenter("sem_seg", "pspnet_R_50_D8_40k", "pspnet_r50-d8_512x1024_40k", 61.88, 54.50),
@@ -198,6 +208,15 @@ ROWS: tuple[ZooRow, ...] = (
     _segmenter("drivable", "deeplabv3plus_R_50_D8_40k", "deeplabv3+_r50-d8_512x1024_40k", 84.12, 83.65),
     _segmenter("drivable", "deeplabv3plus_R_50_D8_80k", "deeplabv3+_r50-d8_512x1024_80k", 84.35, 83.93),
     _segmenter("drivable", "deeplabv3plus_R_101_D8_80k", "deeplabv3+_r101-d8_512x1024_80k", 84.73, 84.41),
+    _segmenter("drivable", "upernet_swin_T_40k", "upernet_swin-t_512x1024_40k", 81.87, 81.05),
+    _segmenter("drivable", "upernet_swin_T_80k", "upernet_swin-t_512x1024_80k", 82.26, 81.49),
+    _segmenter("drivable", "upernet_swin_S_80k", "upernet_swin-s_512x1024_80k", 83.89, 83.32),
+    _segmenter("drivable", "upernet_swin_S_fp16_80k", "upernet_swin-s_fp16_512x1024_80k", 83.76, 83.42),
+    _segmenter("drivable", "upernet_swin_B_fp16_80k", "upernet_swin-b_fp16_512x1024_80k", 83.93, 83.41),
+    _segmenter("drivable", "upernet_convnext_T_fp16_40k", "upernet_convnext-t_fp16_512x1024_40k", 77.69, 77.21),
+    _segmenter("drivable", "upernet_convnext_T_fp16_80k", "upernet_convnext-t_fp16_512x1024_80k", 81.22, 80.63),
+    _segmenter("drivable", "upernet_convnext_S_fp16_80k", "upernet_convnext-s_fp16_512x1024_80k", 83.14, 82.57),
+    _segmenter("drivable", "upernet_convnext_B_fp16_80k", "upernet_convnext-b_fp16_512x1024_80k", 83.75, 83.24),
     _segmenter("drivable", "fcn_R_50_D8_769_40k", "fcn_r50-d8_769x769_40k", 74.84, 74.42),
     _segmenter("drivable", "pspnet_R_50_D8_769_40k", "pspnet_r50-d8_769x769_40k", 83.51, 82.68),
     _segmenter("drivable", "pspnet_R_50_D8_40k", "pspnet_r50-d8_512x1024_40k", 83.37, 82.91),
