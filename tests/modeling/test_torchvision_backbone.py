@@ -169,6 +169,17 @@ def test_it_is_scripted_and_traced(name: str) -> None:
         torch.testing.assert_close(traced(x)[level], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", TINY)
+@torch.no_grad()
+def test_mixed_precision_on_the_cpu(name: str) -> None:
+    backbone = TorchvisionBackbone(name, out_features=("res2", "res3")).eval()
+    expected = backbone(images(64, 96))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = backbone(images(64, 96))
+    for level in expected:
+        assert (found[level].float() - expected[level]).abs().mean() < 0.05
+
+
 @torch.no_grad()
 def test_there_is_no_batch_norm_to_fold() -> None:
     backbone = build_backbone(config("convnext_tiny")).eval()

@@ -13,7 +13,7 @@ They run in an environment of their own, for they need NumPy 1 (1 to 4 minutes, 
 Then, in this folder, `ENV/bin/python make_golden.py detector segmenter recipe zoo`; without names, all four.
 
 The files in golden/openmmlab, one for each family of the zoo, need an environment that no compiler takes part in, with
-NumPy 2 (15 minutes for all, 4 GB):
+NumPy 2 (15 minutes for all on a core of its own, 4 GB):
 
     python3 -m venv ENV && ENV/bin/python -m pip install -r sources/requirements.txt
     ENV/bin/python make_golden.py openmmlab            # all of them
