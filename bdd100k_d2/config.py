@@ -40,6 +40,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
+    # The classes that MODEL.WEIGHTS were trained for, where they do not say it: a data set that has names, such as
+    # coco_2017_train, or the names between commas. Classes of the same names take their rows of the last layers.
+    cfg.MODEL.WEIGHTS_CLASSES = ""
     # Where the weights called bdd100k://... and open-mmlab://... are looked for before their servers: a folder of any
     # layout, and the address of a mirror. Empty: the environment's BDD100K_WEIGHTS and BDD100K_WEIGHTS_MIRROR.
     cfg.MODEL.ZOO = CfgNode()
