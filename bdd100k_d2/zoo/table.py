@@ -157,6 +157,7 @@ ROWS: tuple[ZooRow, ...] = (
     _strong("cascade_rcnn_convnext_S_FPN_fp16_3x", "cascade_rcnn_convnext-s_fpn_fp16_3x", 36.11, 35.43),
     _strong("cascade_rcnn_convnext_B_FPN_fp16_3x", "cascade_rcnn_convnext-b_fpn_fp16_3x", 35.77, 34.95),
     ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
+    ZooRow("det/faster_rcnn_R_50_FPN_coco", "1x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
     _vis4d_ins_seg("5x", 20.2, 25.7),
