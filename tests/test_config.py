@@ -28,9 +28,9 @@ def test_every_config_builds_and_names_known_datasets(name: str) -> None:
     assert len(tasks) == 1
     task = tasks.pop()
     assert name.startswith((f"{task}/", "sample/"))
-    heads = {"BDD100KRetinaNet": ["RETINANET"], "GeneralizedRCNN": ["ROI_HEADS"], "SemanticFPN": ["SEM_SEG_HEAD"]}
+    heads = {"BDD100KRetinaNet": ["RETINANET"], "GeneralizedRCNN": ["ROI_HEADS"]}
     heads["PanopticFPN"] = ["ROI_HEADS", "SEM_SEG_HEAD"]
-    numbers = [cfg.MODEL[head].NUM_CLASSES for head in heads[cfg.MODEL.META_ARCHITECTURE]]
+    numbers = [cfg.MODEL[head].NUM_CLASSES for head in heads.get(cfg.MODEL.META_ARCHITECTURE, ["SEM_SEG_HEAD"])]
     # The semantic head of a panoptic model has one class more, for all things.
     assert TASKS[task].num_classes == sum(numbers) - (task == "pan_seg")
     assert (task in ("ins_seg", "pan_seg")) == cfg.MODEL.MASK_ON and (

@@ -5,27 +5,20 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from comparing import Line, build_seeded, difference, load_converted, load_golden, match_boxes, our_names, sampled
+from comparing import Line, build_seeded, difference, load_golden, match_boxes, our_names, sampled
 from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
-from seeded import seeded_boxes, seeded_image, seeded_state
+from seeded import seeded_boxes, seeded_image
 from torch import Tensor, nn
 
 import bdd100k_d2
-from bdd100k_d2.checkpoint.convert import convert_state
-from bdd100k_d2.modeling.torchvision_backbone import TorchvisionBackbone
 
 # Golden file -> title, and the config that builds the same model.
 DETECTORS = {
     "faster_rcnn_convnext-t": ("Faster R-CNN ConvNeXt-T", "det/faster_rcnn_convnext_T_FPN_fp16_3x"),
     "cascade_rcnn_swin-t": ("Cascade R-CNN Swin-T", "det/cascade_rcnn_swin_T_FPN_3x"),
 }
-SEGMENTERS = {
-    "upernet_convnext-t": ("mmseg ConvNeXt-T", "convnext_tiny"),
-    "upernet_swin-t": ("mmseg Swin-T", "swin_t"),
-}
-_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 # The second is padded to 288x480 for a detector, and its maps are no multiples of Swin's windows.
 SIZES = ((256, 320), (264, 456))
 # mmdet's names of losses -> ours, of Faster R-CNN.
@@ -78,26 +71,6 @@ def measure_torchvision_training() -> Iterator[Line]:
         yield Line(title, f"gradient norm of each of {len(order)} parameters, relative", 1e-2, apart)
 
 
-@torch.no_grad()
-def measure_torchvision_segmenters() -> Iterator[Line]:
-    """The backbones alone on pictures that are not padded, against those of mmseg's UPerNets."""
-    for stem, (title, name) in SEGMENTERS.items():
-        golden = load_golden(f"openmmlab/{stem}")
-        shapes = json.loads(str(golden["shapes"]))
-        shapes = {key: shape for key, shape in shapes.items() if key.startswith("backbone.")}
-        state = seeded_state(shapes, scales=json.loads(str(golden["scales"])))
-        tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}
-        backbone = TorchvisionBackbone(name, downsample_eps=1e-5).eval()
-        load_converted(backbone, convert_state(tensors, "seeded").model)
-        seen = []
-        for height, width in SIZES:
-            pixels = (_image(height, width) - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_STD)[:, None, None]
-            maps = backbone(pixels[None])
-            expected = (golden[f"{height}x{width}/backbone{i}"] for i in range(4))
-            seen += [difference(sampled(one), other) for one, other in zip(maps.values(), expected, strict=True)]
-        yield Line(title, "features C2 to C5, two sizes, not padded", 1e-5, max(seen))
-
-
 def _config(name: str) -> CfgNode:
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.DEVICE = "cpu"
@@ -146,5 +119,4 @@ def _our_loss(name: str) -> str:
 TORCHVISION_MEASUREMENTS = (
     measure_torchvision_inference,
     measure_torchvision_training,
-    measure_torchvision_segmenters,
 )
