@@ -27,7 +27,7 @@ _CLASSIFIER = "the ImageNet classifier"
 _CONSTANT = "constants of Swin's windows"
 
 
-def layout_of(modules: Set[str]) -> Layout | None:
+def classifier_layout(modules: Set[str]) -> Layout | None:
     """The layout of an ImageNet classifier's state dict with these modules; None if it is of neither family."""
     prefix = "backbone." if "backbone.downsample_layers.0.0" in modules else ""
     if "backbone.patch_embed.projection" in modules:

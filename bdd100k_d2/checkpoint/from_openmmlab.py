@@ -27,7 +27,7 @@ def layout_of(modules: Set[str]) -> Layout | None:
         if "roi_head.bbox_head.fc_cls" in modules:
             return faster_rcnn(backbone)
         if backbone.source != "ResNet" and not any(module.startswith("neck.") for module in modules):
-            # An ImageNet classifier's, which `convnext_swin.layout_of` reads.
+            # An ImageNet classifier's, which `convnext_swin.classifier_layout` reads.
             return None
         return backbone.extended(f"an OpenMMLab model with a {backbone.source}", _fpn())
     if "stem.0" in modules and "layer1.0.conv1" in modules:
