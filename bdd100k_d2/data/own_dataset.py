@@ -36,7 +36,7 @@ from .instances import bitmask_records, default_find_class, run_length_records
 from .labels import Frame, ImageSize
 from .masks import list_masks
 from .register import class_metadata
-from .slices import OWN, check_dataset_name, register_config_slices, renew_slices, replace_dataset
+from .slices import OWN, check_dataset_name, is_own, register_config_slices, renew_slices, replace_dataset
 from .vintages import read_labels, stated_classes
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _register(
     lazily: bool,
 ) -> tuple[tuple[str, ...], list[str] | None]:
     """Registers data sets; returns their names, and the classes if the labels state them and none were given."""
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data import DatasetCatalog
 
     check_dataset_name(name, "data set")
     where = f"data set {name}"
@@ -178,8 +178,7 @@ def _register(
     # Where a process goes later, they are the same.
     parts = _parts(name, expanded(labels).absolute(), None if images is None else expanded(images).absolute(), lazily)
     for part in parts:
-        taken = part.name in DatasetCatalog.list() and not MetadataCatalog.get(part.name).get(OWN, False)
-        if taken:
+        if part.name in DatasetCatalog.list() and not is_own(part.name):
             raise ConfigError(f"{where}: a data set named {part.name} is registered; choose another name.")
     there = [part for part in parts if os.path.lexists(part.labels)]
     stated = _stated_classes(where, there, official, classes)
