@@ -130,6 +130,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         if not comm.is_main_process():
             return None
         scores = {name: each for rank, *_ in gathered for name, each in rank.items()}
+        self.check_any(scores)
         if self.output_dir is not None:
             lines = (prediction_files.scored_frame(name, scores[name]) for name in sorted(scores))
             write_frames(lines, self.output_dir / "score.json")
@@ -182,12 +183,13 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         gathered = comm.gather((self._counts, self._segments, self.lost()))
         if not comm.is_main_process():
             return None
+        counts = {name: each for rank, *_ in gathered for name, each in rank.items()}
+        self.check_any(counts)
         if self.output_dir is not None:
             logger.info("The predicted bitmasks are in %s", self._folder)
             if self.with_coco_results:
                 segments = {name: each for _, rank, _ in gathered for name, each in rank.items()}
                 write_segments(self, segments, self.output_dir)
-        counts = {name: each for rank, *_ in gathered for name, each in rank.items()}
         if self.truth is None:
             return self.no_scores(counts)
         for name, truth, empty in self.missing(self.truth, counts):

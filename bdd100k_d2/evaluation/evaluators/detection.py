@@ -54,6 +54,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         if not comm.is_main_process():
             return None
         boxes = join_boxes(gathered).sorted()
+        self.check_any(boxes.names)
         path = Path(f"predictions for {self.dataset_name}")
         if self.output_dir is not None:
             path = self.output_dir / "det.json"

@@ -83,6 +83,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         if self.output_dir is not None:
             logger.info("The predicted masks are in %s", folder)
         predicted = {name for _, names in gathered for name in names}
+        self.check_any(predicted)
         if not self.is_scored:
             return self.no_scores(predicted)
         frames = match_frames(self.truth, predicted, self.source, folder)
