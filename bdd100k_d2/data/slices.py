@@ -256,6 +256,11 @@ def slice_of(name: str) -> str | None:
     return base
 
 
+def base_of_slice(name: str) -> str:
+    """The data set that a slice, or a slice of a slice, is of in the end; else the name itself."""
+    return [name, *_bases(name)][-1]
+
+
 def _bases(name: str) -> list[str]:
     """What a slice is of, what that is a slice of, and so on; empty for a data set that is no slice."""
     base = slice_of(name)

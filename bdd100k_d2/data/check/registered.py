@@ -10,11 +10,11 @@ from ...parallel import cores, readers
 from ..convert.image_sizes import images_below
 from ..own_dataset import register_config_datasets
 from ..register import locate
-from ..slices import is_own, is_registered_here, slice_frames
+from ..slices import base_of_slice, is_own, is_registered_here, slice_frames
 from .dataset import check_dataset
 from .images import catch_messages
 from .leaks import ImageSet
-from .own import OwnCheck, base_of_slice
+from .own import OwnCheck
 from .report import Findings, Report, Severity, without_path
 from .statistics import Statistics
 

@@ -27,7 +27,7 @@ from ...data.coco_panoptic import segment_colors
 from ...data.instances import encode_instances
 from ...data.labels import write_frames
 from ...data.masks import list_masks
-from ...data.slices import slice_of
+from ...data.slices import base_of_slice
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ..boxes import Boxes
@@ -112,9 +112,7 @@ def _by_name(evaluator: OfficialEvaluator, categories: Mapping[Id, str]) -> dict
 
 def _registered_file(name: str) -> Path | None:
     """The COCO file that Detectron2 registered a data set with, or what a slice is of; None if it is not there."""
-    while (base := slice_of(name)) is not None:
-        name = base
-    path = MetadataCatalog.get(name).get("json_file", None)
+    path = MetadataCatalog.get(base_of_slice(name)).get("json_file", None)
     return Path(path) if path and Path(path).is_file() else None
 
 
