@@ -71,6 +71,7 @@ LAYERS = (
     ("report",),
     (
         "engine.class_agreement",
+        "engine.expected_results",
         "engine.fingerprint",
         "engine.parallel",
         "engine.precision",

@@ -4,9 +4,11 @@ import logging
 import weakref
 from collections.abc import Iterable, Sequence
 from functools import partial
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
 from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
@@ -31,6 +33,7 @@ from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.norms import adapt_sync_norms
 from .class_agreement import check_classes, check_evaluators
+from .expected_results import check_expected_results
 from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
@@ -69,6 +72,8 @@ class Trainer(DefaultTrainer):
         # A trainer of users' own may have evaluators of its own.
         if type(self).build_evaluator is Trainer.build_evaluator:
             check_evaluators(cfg.DATASETS.TEST)
+            if getattr_static(type(self), "test") is getattr_static(Trainer, "test"):
+                check_expected_results(cfg)
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
         if self._seed_is_drawn:
@@ -127,7 +132,10 @@ class Trainer(DefaultTrainer):
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
         """Detectron2's test loader, with one image per batch."""
         mapper = BDD100KDatasetMapper(cfg, is_train=False)
-        return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
+        loader = build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
+        # It draws a seed for its workers, which would otherwise come from the generator of the script.
+        loader.generator = torch.Generator()
+        return loader
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> dict[str, Any]:

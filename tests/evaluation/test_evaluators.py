@@ -233,6 +233,7 @@ def test_no_detections_at_all(tmp_path: Path) -> None:
     for record in DatasetCatalog.get("bdd100k_det_val"):
         evaluator.process([record], [instances([], [], [])])
     results = evaluator.evaluate()["bbox"]
+    assert evaluator.scores_of_nothing()["bbox"].keys() == results.keys()
     assert results["AP"] == 0 and results["AP-car"] == 0 and np.isnan(results["AP-bus"])
 
 
@@ -270,6 +271,7 @@ def test_segmentation_scores_and_masks(tmp_path: Path, kind: type, task: str, co
         assert mask.dtype == np.uint8 and mask.shape == (720, 1280)
         np.testing.assert_array_equal(mask, truth.clamp(max=count - 1))
     results = evaluator.evaluate()[task]
+    assert evaluator.scores_of_nothing()[task].keys() == results.keys()
     for key in ("mIoU", "mAcc", "fIoU", "pAcc", "mRecall"):
         assert results[key] == pytest.approx(100)
     scores = json.loads((tmp_path / "scores.json").read_text())

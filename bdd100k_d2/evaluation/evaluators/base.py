@@ -196,8 +196,11 @@ class OfficialEvaluator(DatasetEvaluator):
         else:
             names = ", ".join(self.names)
             logger.info("%s: not the official scores: own classes (%s).\n%s", self.dataset_name, names, table(scores))
-        each = {f"{per_class}-{name}": value for name, value in scores[per_class][0].items()}
-        return {key: summary(scores) | summary(extra) | each}
+        return as_result(key, scores, extra, per_class)
+
+    @abstractmethod
+    def scores_of_nothing(self) -> DatasetScores:
+        """What `evaluate` returns of a data set with labels, without a number: which scores there are."""
 
     def no_scores(self, predicted: Collection[str]) -> DatasetScores:
         """The result of a data set without labels: nothing but, of BDD100K's own, the file for the evaluation server.
@@ -213,6 +216,12 @@ class OfficialEvaluator(DatasetEvaluator):
             write_submission(self.output_dir, path, parts)
             logger.info("%s is ready for the evaluation server.", path)
         return {}
+
+
+def as_result(key: str, scores: ToolkitScores, extra: ToolkitScores, per_class: str) -> DatasetScores:
+    """Scores in Detectron2's form, with those of each class by the metric ``per_class``."""
+    each = {f"{per_class}-{name}": value for name, value in scores[per_class][0].items()}
+    return {key: summary(scores) | summary(extra) | each}
 
 
 def _folders_of(task: Task, with_coco_results: bool = True) -> list[str]:

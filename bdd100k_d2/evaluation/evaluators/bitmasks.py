@@ -18,7 +18,7 @@ from ..files.matched_frames import match_frames
 from ..files.panoptic import matched_segments
 from ..metrics.instances import FrameMatches, match_instances
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
-from .base import DatasetScores, OfficialEvaluator, Records
+from .base import DatasetScores, OfficialEvaluator, Records, as_result
 from .coco_results import instance_rows, write_instances, write_segments, write_segments_png
 from .records import BitmaskRecords, frame_name, frame_stem
 from .truth import BitmaskTruth
@@ -147,6 +147,10 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         matched = matched_bitmasks(sorted(matches), [matches[name] for name in sorted(matches)], self.task)
         return self.report("segm", matched.toolkit_scores(), matched.extra_metrics(), "AP")
 
+    def scores_of_nothing(self) -> DatasetScores:
+        """As `OfficialEvaluator` says."""
+        return as_result("segm", matched_bitmasks([], [], self.task).toolkit_scores(), {}, "AP")
+
 
 class BDD100KPanSegEvaluator(BitmaskEvaluator):
     """Writes ``bitmasks/`` and scores them with the panoptic quality."""
@@ -197,3 +201,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         self.warn_of_overlaps(lost for *_, lost in gathered)
         matched = matched_segments(sorted(counts), [counts[name] for name in sorted(counts)], "N", self.task)
         return self.report("panoptic_seg", matched.toolkit_scores(), matched.extra_metrics(), "PQ")
+
+    def scores_of_nothing(self) -> DatasetScores:
+        """As `OfficialEvaluator` says."""
+        return as_result("panoptic_seg", matched_segments([], [], "N", self.task).toolkit_scores(), {}, "PQ")
