@@ -58,7 +58,8 @@ class Trainer(DefaultTrainer):
 
     What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
     the seed and k, so that a run that was stopped and resumed is the run that was not. The global generators, which it
-    seeds for that, are given back: what a script draws does not depend on trainings and evaluations before it.
+    seeds for that, are given back: what a script draws does not depend on trainings and evaluations before it, but for
+    the seed that is drawn from NumPy's generator where ``SEED`` is -1.
 
     Attributes:
         last_batch: the model's input in the last step; None before the first.
