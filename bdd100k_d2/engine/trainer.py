@@ -44,6 +44,7 @@ from .hooks.stopping import EarlyStopping, StopTraining
 from .hooks.termination import Termination
 from .hooks.val_loss import ValidationLoss
 from .hooks.writers import WriteEvents, build_writers, shows_images
+from .own_sets import register_sets
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
 from .refused_keys import refuse_ignored_keys
@@ -69,6 +70,7 @@ class Trainer(DefaultTrainer):
     last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
+        register_sets(cfg)
         self._classes = check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
         # A trainer of users' own may have evaluators of its own.
         if type(self).build_evaluator is Trainer.build_evaluator:
@@ -127,11 +129,13 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
         """The training sets' images with the recipes' augmentations, in the order that ``cfg.SEED`` gives."""
+        register_sets(cfg)
         return build_train_loader(cfg, comm.shared_random_seed() if cfg.SEED < 0 else cfg.SEED)
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
         """Detectron2's test loader, with one image per batch."""
+        register_sets(cfg)
         mapper = BDD100KDatasetMapper(cfg, is_train=False)
         loader = build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
         # It draws a seed for its workers, which would otherwise come from the generator of the script.
@@ -145,6 +149,7 @@ class Trainer(DefaultTrainer):
         Raises:
             ConfigError: the model and the test sets have other classes, or a test set has no evaluator.
         """
+        register_sets(cfg)
         classes = check_classes(cfg, (), cfg.DATASETS.TEST)
         if problem := refusal(remembered(unwrapped(model)), classes):
             raise ConfigError(f"DATASETS.TEST: {problem}")
@@ -171,7 +176,8 @@ class Trainer(DefaultTrainer):
                 name = type(self.data_loader).__name__
                 logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)
         else:
-            load_weights(self.model, self.cfg.MODEL.WEIGHTS, classes=self._classes)
+            model = self.cfg.MODEL
+            load_weights(self.model, model.WEIGHTS, classes=self._classes, trained_for=model.WEIGHTS_CLASSES)
 
     def build_hooks(self) -> list[HookBase]:
         """Detectron2's hooks in Detectron2's order, and between them those that the config asks for.
