@@ -70,10 +70,16 @@ class _Finder:
         return spec
 
 
+def _is_finder_of_here(finder: object) -> bool:
+    names = (getattr(finder, "__module__", None), getattr(finder, "__qualname__", None))
+    return names == (_Finder.__module__, _Finder.__qualname__)
+
+
 def register_at_import() -> None:
     """Registers what Detectron2 has been imported for, and from now on what it is imported for."""
-    if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)
+    # Where the package is imported anew, as notebooks do, another finder of it would ask this one, and this one it.
+    sys.meta_path[:] = [one for one in sys.meta_path if not _is_finder_of_here(one)]
+    sys.meta_path.insert(0, _Finder)
     for name, register in _WATCHED.items():
         module = sys.modules.get(name)
         # Of one that is being imported, whatever imports this package in the middle of it, nothing is there yet.

@@ -53,7 +53,8 @@ LAYERS = (
     ("data.augmentation", "data.panoptic_png"),
     ("data.panoptic_mask",),
     ("data.datasets", "data.mapper", "data.sampler", "data.slices"),
-    ("data.instances", "data.loader"),
+    ("data.instances", "data.training_records"),
+    ("data.loader",),
     ("data.convert",),
     ("data.register",),
     ("data.own_places", "data.unchanged"),
@@ -75,6 +76,7 @@ LAYERS = (
     ("report",),
     (
         "engine.class_agreement",
+        "engine.expected_results",
         "engine.fingerprint",
         "engine.own_sets",
         "engine.parallel",
@@ -302,6 +304,11 @@ FIRST_USES = {
         "assert sys.meta_path == finders;" + _REGISTERED,
         "True 10 True True",
     ),
+    "metadata that a script asked for before is filled": (
+        "from detectron2.data import MetadataCatalog; held = MetadataCatalog.get('bdd100k_det_val');"
+        "import bdd100k_d2; print(held.thing_classes[2], held is MetadataCatalog.get('bdd100k_det_val'))",
+        "car True",
+    ),
     "another's data set of the name stays": (
         "from detectron2.data import DatasetCatalog; DatasetCatalog.register('bdd100k_det_val', lambda: [3]);"
         "DatasetCatalog.register('bdd100k_det_train_night', lambda: [4]); import bdd100k_d2;"
@@ -371,6 +378,18 @@ def test_detectron2_may_be_imported_last(first: str) -> None:
     loader = "import detectron2.data; print(type(detectron2.data.__loader__).__name__)"
     ((status, printed),) = run_each({first: code + _REGISTERED + ";" + loader}).values()
     assert status == 0 and printed.splitlines()[-2:] == ["True 10 True True", "SourceFileLoader"], printed
+
+
+def test_a_package_that_is_imported_anew_watches_once() -> None:
+    """As notebooks do it: two that watch would ask one another without end."""
+    code = (
+        "import importlib, sys, bdd100k_d2; others = len(sys.meta_path) - 1;"
+        "[sys.modules.pop(name) for name in [*sys.modules] if name.startswith('bdd100k_d2')];"
+        "import bdd100k_d2; importlib.reload(bdd100k_d2.registration); importlib.reload(bdd100k_d2);"
+        "loader = importlib.util.find_spec('detectron2.data').loader;"
+        "print(type(loader).__name__, type(loader._loader).__name__, len(sys.meta_path) - others)"
+    )
+    assert run_each({"anew": code}, "importlib.util") == {"anew": (0, "_Loader SourceFileLoader 1")}
 
 
 def test_a_config_of_a_run_builds_after_the_import() -> None:

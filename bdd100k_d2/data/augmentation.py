@@ -32,6 +32,7 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     resize = augmentations[0]
     resize_class = ResizeShortestEdge if cfg.INPUT.RESIZE_ANTIALIAS else LinearResizeShortestEdge
     augmentations[0] = resize_class(resize.short_edge_length, resize.max_size, "range" if resize.is_range else "choice")
+    augmentations[0].draws = is_train
     if is_train and cfg.INPUT.CROP.ENABLED:
         crop = T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE)
         if cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA < 1.0:
@@ -70,14 +71,27 @@ def _one_thread() -> Iterator[None]:
 
 
 class ResizeShortestEdge(T.ResizeShortestEdge):
-    """Detectron2's, which leaves nothing of an image that is very narrow, and makes others larger than memory."""
+    """Detectron2's, which leaves nothing of an image that is very narrow, and makes others larger than memory.
+
+    It draws also where there is one size: a script's predictions, in several threads, would change what it draws. Of a
+    training that draw is part of what its seed stands for. ``draws`` False takes the first size.
+    """
+
+    draws = True
 
     def get_transform(self, image: np.ndarray) -> Transform:
         """Draws the size for an image (H, W, ...); DataError where no image may have it."""
-        resize = super().get_transform(image)
+        resize = super().get_transform(image) if self.draws else self._to_first_size(*image.shape[:2])
         if not isinstance(resize, NoOpTransform):
             check_image_size(resize.new_h, resize.new_w, "resized as INPUT says, the image")
         return resize
+
+    def _to_first_size(self, height: int, width: int) -> Transform:
+        size = self.short_edge_length[0]
+        if size == 0:
+            return NoOpTransform()
+        new = self.get_output_shape(height, width, size, self.max_size)
+        return T.ResizeTransform(height, width, *new, self.interp)
 
 
 class LinearResizeShortestEdge(ResizeShortestEdge):

@@ -178,6 +178,16 @@ def read_names(path: Path) -> CocoNames:
         raise DataError(f"{path}: {diagnose(content, error, coco_parts)}") from error
 
 
+def read_category_names(path: Path) -> dict[Id, str]:
+    """The names of a COCO file's categories by their ids; raises DataError where they cannot be read."""
+    content = read_json(path)
+    try:
+        document = msgspec.json.decode(content, type=CocoDocument)
+        return {} if document.categories is ABSENT else _category_names(document, path)
+    except JSON_ERRORS as error:
+        raise DataError(f"{path}: {diagnose(content, error, coco_parts)}") from error
+
+
 def ids_by_name(categories: Mapping[Id, str]) -> dict[str, Id]:
     """The id of each name of a category, in the order of the ids; of several of one name the first."""
     ids: dict[str, Id] = {}

@@ -17,7 +17,7 @@ from ..inside import expanded, inside
 from .bitmasks import Bitmask
 from .categories import IGNORE_LABEL, own_categories
 from .json_file import JSON_ERRORS, read_json
-from .slices import OWN, check_dataset_name, renew_slices, replace_dataset
+from .slices import OWN, check_dataset_name, is_own, renew_slices, replace_dataset
 
 
 class PanopticImage(msgspec.Struct):
@@ -87,10 +87,10 @@ def register_coco_panoptic(name: str, labels: str | os.PathLike[str], images: st
         ConfigError: the name is none, or another data set's.
         DataError: the file cannot be read, or has no class.
     """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data import DatasetCatalog
 
     check_dataset_name(name, "data set")
-    if name in DatasetCatalog.list() and not MetadataCatalog.get(name).get(OWN, False):
+    if name in DatasetCatalog.list() and not is_own(name):
         raise ConfigError(f"data set {name}: one of that name is registered; choose another name.")
     path, folder = expanded(labels).absolute(), expanded(images).absolute()
     found = _read(path).categories

@@ -147,7 +147,7 @@ def check_images(names: Sequence[str], images: Path, origin: str) -> None:
     if missing:
         raise DataError(
             f"{images}: {len(missing)} of {len(names)} images {origin} are missing, the first is {missing[0]}; "
-            f"{data_remedy()}."
+            f"{data_remedy(images)}."
         )
 
 
@@ -210,8 +210,8 @@ def _list_files(images: Path) -> list[str]:
 
 
 def _no_folder(folder: Path, what: str, error: OSError) -> DataError:
-    return DataError(f"{folder}: no such folder of {what} ({error.strerror}); {data_remedy()}.")
+    return DataError(f"{folder}: no such folder of {what} ({error.strerror}); {data_remedy(folder)}.")
 
 
 def _no_file(folder: Path, suffix: str, what: str) -> DataError:
-    return DataError(f"{folder}: no {suffix} file in the folder of {what}; {data_remedy()}.")
+    return DataError(f"{folder}: no {suffix} file in the folder of {what}; {data_remedy(folder)}.")

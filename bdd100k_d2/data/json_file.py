@@ -50,7 +50,9 @@ def read_content(path: Path, what: str = "label file", remedy: str | None = None
             raise OSError(errno.EINVAL, "it is a device")
         return _read_pipe(path) if stat.S_ISFIFO(mode) else path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: the {what} cannot be read ({error.strerror}); {remedy or data_remedy()}.") from error
+        raise DataError(
+            f"{path}: the {what} cannot be read ({error.strerror}); {remedy or data_remedy(path)}."
+        ) from error
 
 
 def read_json(path: Path, what: str = "label file", remedy: str | None = None) -> bytes:

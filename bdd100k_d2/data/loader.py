@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import get_detection_dataset_dicts
 from detectron2.data.build import trivial_batch_collator
 from detectron2.data.common import DatasetFromList
 from detectron2.data.samplers import RepeatFactorTrainingSampler
@@ -23,6 +22,7 @@ from .image_files import image_size
 from .mapper import BDD100KDatasetMapper
 from .randomness import Purpose, drawing, generator
 from .sampler import Sample, TrainingBatchSampler
+from .training_records import training_records
 from .workers import lost_worker, outlive_signals
 
 logger = logging.getLogger(__name__)
@@ -155,19 +155,15 @@ def build_train_loader(
     ``seed`` is 0 or more, the same in all processes; ``mapper`` is in place of a `BDD100KDatasetMapper`.
 
     Raises:
-        ConfigError: the batch cannot be dealt out to the processes, or there is no such sampler.
+        ConfigError: the batch cannot be dealt out to the processes, there is no such sampler, or the model cannot be
+            trained on the records, as `training_records` says.
     """
     if cfg.SOLVER.IMS_PER_BATCH < 1 or cfg.SOLVER.IMS_PER_BATCH % comm.get_world_size():
         raise ConfigError(
             f"SOLVER.IMS_PER_BATCH is {cfg.SOLVER.IMS_PER_BATCH}: it has to be a multiple of the number of processes, "
             f"{comm.get_world_size()}."
         )
-    records = get_detection_dataset_dicts(
-        cfg.DATASETS.TRAIN,
-        filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-        min_keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE if cfg.MODEL.KEYPOINT_ON else 0,
-        proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
-    )
+    records = training_records(cfg)
     choice = _choice(cfg, records)
     dataset = DatasetFromList(records, copy=False) if isinstance(records, list) else records
     # The records themselves go; in the workers they would stay as freed memory, as large as the dataset that is kept.

@@ -21,7 +21,7 @@ from .own_class_names import ChosenClasses, choose_classes, label_facts
 from .own_places import OwnPart, find_parts
 from .own_records import load_part
 from .register import class_metadata
-from .slices import OWN, check_dataset_name, register_config_slices, renew_slices, replace_dataset
+from .slices import OWN, check_dataset_name, is_own, register_config_slices, renew_slices, replace_dataset
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -152,7 +152,7 @@ def _register(
 
     ``of_config`` are those of the rows before of a config; None for a call in a script.
     """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data import DatasetCatalog
 
     check_dataset_name(name, "data set")
     where = f"data set {name}"
@@ -171,8 +171,7 @@ def _register(
         name, expanded(labels).absolute(), None if images is None else expanded(images).absolute(), lazily
     )
     for part in parts:
-        taken = part.name in DatasetCatalog.list() and not MetadataCatalog.get(part.name).get(OWN, False)
-        if taken:
+        if part.name in DatasetCatalog.list() and not is_own(part.name):
             raise ConfigError(f"{where}: a data set named {part.name} is registered; choose another name.")
     facts = {part: label_facts(part, official) for part in parts if part.is_there}
     chosen = choose_classes(where, official, facts, classes, colors, things)

@@ -17,7 +17,7 @@ from .categories import IGNORE_LABEL, Category
 from .dataset_task import EVALUATOR_PREFIX
 from .datasets import load_det, load_images, load_masks
 from .instances import load_instances, load_panoptic, panoptic_ids
-from .root import default_root
+from .root import default_root, note_default
 from .slices import KNOWN_SLICES, is_registered_here, register_known_slices, replace_dataset
 
 logger = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ def register_all(root: str | os.PathLike[str] | None = None) -> None:
 
 def _register(root: str | os.PathLike[str] | None, kept: Collection[str]) -> None:
     folder = data_folder(root)
+    note_default(default_root() if root is None else None)
     rows = [row for row in all_splits() if row.name not in kept]
     for row in rows:
         split, task = locate(row.name, root), TASKS[row.task]

@@ -57,17 +57,30 @@ def check_dataset_name(name: object, what: str) -> None:
 
 def is_registered_here(name: str) -> bool:
     """Whether a data set is one of BDD100K, or a slice by attributes of one, as this package has registered it."""
+    # Who copies the metadata has the name of what it is a copy of.
+    return bool(_field(name, "registered_as") == name)
+
+
+def is_own(name: str) -> bool:
+    """Whether a data set is one that a user registered by a function of this package, such as ``register_dataset``."""
+    return bool(_field(name, OWN))
+
+
+# What loads each data set that this package has registered.
+_loaders: dict[str, Callable[[], list[dict[str, Any]]]] = {}
+
+
+def _field(name: str, key: str) -> Any:  # noqa: ANN401, whatever metadata holds
+    """What the metadata of a data set says of it, if its records are those that this package has registered.
+
+    None otherwise: who registers records of their own often gives them a copy of other metadata, which is of others.
+    """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    # To ask for the metadata of an unknown name makes it known. Who copies it has the name of what it is a copy of,
-    # and who registers other records under the name has another function in the catalog.
-    if name not in MetadataCatalog.list() or MetadataCatalog.get(name).get("registered_as", None) != name:
-        return False
-    return name in DatasetCatalog.list() and DatasetCatalog[name] is _official.get(name)
-
-
-# What loads the data sets of BDD100K and their slices by attributes.
-_official: dict[str, Callable[[], list[dict[str, Any]]]] = {}
+    # To ask for the metadata of an unknown name makes it known.
+    if name not in MetadataCatalog.list() or name not in DatasetCatalog.list():
+        return None
+    return MetadataCatalog.get(name).get(key, None) if DatasetCatalog[name] is _loaders.get(name) else None
 
 
 def register_slice(
@@ -116,7 +129,7 @@ def register_slice(
             f"slice {name}: no data set {shown(repr(base))} is registered; register it first, BDD100K by "
             "bdd100k_d2.register_all."
         )
-    if name in DatasetCatalog.list() and _slice_of(name) is None:
+    if name in DatasetCatalog.list() and slice_of(name) is None:
         raise ConfigError(f"slice {name}: a data set of that name is registered; choose another name.")
     if name == base or name in _bases(base):
         raise ConfigError(f"slice {name}: would be a slice of itself; choose another name.")
@@ -127,7 +140,7 @@ def register_slice(
         raise ConfigError(f"slice {name}: name an attribute, of {known}, or give names, first, share or fold.")
     is_official = is_registered_here(base) and chosen is None
     fields = _inherited(base)
-    if _slice_of(base) is not None and chosen is None and _selection_of(base) is None:
+    if slice_of(base) is not None and chosen is None and _selection_of(base) is None:
         base, inherited = fields["slice_of"], fields["slice_attributes"]
         for attribute in inherited.keys() & wanted.keys():
             raise ConfigError(f"slice {name}: its base is a slice by {attribute} already; name another attribute.")
@@ -175,7 +188,7 @@ def renew_slices(bases: Collection[str] | None = None) -> None:
     """Registers all slices, or those of ``bases`` alone, anew on what their base is now."""
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    found = {name: _bases(name) for name in MetadataCatalog.list() if _slice_of(name) in DatasetCatalog.list()}
+    found = {name: _bases(name) for name in MetadataCatalog.list() if slice_of(name) in DatasetCatalog.list()}
     # A slice of a slice comes after that.
     for name in sorted(found, key=lambda name: len(found[name])):
         if bases is None or found[name][-1] in bases:
@@ -189,10 +202,10 @@ def slice_frames(name: str) -> frozenset[str] | None:
 
     Those of a slice by attributes are all frames of its label file that have them, of any other those of its records.
     """
-    base = _slice_of(name)
+    base = slice_of(name)
     if base is None:
         return None
-    if _selection_of(name) is None and _slice_of(base) is None:
+    if _selection_of(name) is None and slice_of(base) is None:
         return _with_attributes(name)
     return frozenset(record_stem(record) for record in _load(name))
 
@@ -240,23 +253,25 @@ def _state(source: Path) -> tuple[int, ...]:
     return len(inside), sum(one.st_size for one in inside), max((one.st_mtime_ns for one in inside), default=0)
 
 
-def _slice_of(name: str) -> str | None:
-    from detectron2.data import MetadataCatalog
+def slice_of(name: str) -> str | None:
+    """The name of what a data set is a slice of; None for one that is no slice."""
+    base: str | None = _field(name, "slice_of")
+    return base
 
-    # To ask for the metadata of an unknown name makes it known.
-    return MetadataCatalog.get(name).get("slice_of", None) if name in MetadataCatalog.list() else None
+
+def base_of_slice(name: str) -> str:
+    """The data set that a slice, or a slice of a slice, is of in the end; else the name itself."""
+    return [name, *_bases(name)][-1]
 
 
 def _bases(name: str) -> list[str]:
     """What a slice is of, what that is a slice of, and so on; empty for a data set that is no slice."""
-    base = _slice_of(name)
+    base = slice_of(name)
     return [] if base is None else [base, *_bases(base)]
 
 
 def _selection_of(name: str) -> Selection | None:
-    from detectron2.data import MetadataCatalog
-
-    found: Selection | None = MetadataCatalog.get(name).get("slice_selection", None)
+    found: Selection | None = _field(name, "slice_selection")
     return found
 
 
@@ -278,14 +293,14 @@ def replace_dataset(
     """Registers a data set with its metadata in place of an earlier one; an official one has ``registered_as``."""
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    # Metadata refuses to change a value, so what an earlier registration left goes first.
-    for catalog in (DatasetCatalog, MetadataCatalog):
-        if name in catalog.list():
-            catalog.remove(name)
+    # Metadata refuses to change a value, so what an earlier registration left goes first. What a script asked for
+    # before there was any, and holds, has no more than its name, and is filled.
+    if name in DatasetCatalog.list():
+        DatasetCatalog.remove(name)
+    if name in MetadataCatalog.list() and MetadataCatalog.get(name).as_dict().keys() - {"name"}:
+        MetadataCatalog.remove(name)
     DatasetCatalog.register(name, load)
-    _official.pop(name, None)
-    if is_official:
-        _official[name] = load
+    _loaders[name] = load
     MetadataCatalog.get(name).set(**fields | ({"registered_as": name} if is_official else {}))
 
 
@@ -300,7 +315,7 @@ def _load(name: str) -> list[dict[str, Any]]:
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
     metadata = MetadataCatalog.get(name)
-    base, chosen = metadata.slice_of, _selection_of(name) or Selection()
+    base, chosen = metadata.slice_of, metadata.get("slice_selection", None) or Selection()
     records = DatasetCatalog.get(base)
     # Detectron2 learns the classes of a COCO file when it reads it.
     metadata.set(**{key: value for key, value in _inherited(base).items() if metadata.get(key, None) is None})

@@ -13,6 +13,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from ..checkpoint.class_names import STUFF, THINGS, listed
 from ..config import value_of
 from ..data.dataset_task import dataset_task
+from ..data.slices import base_of_slice, is_own, is_registered_here
+from ..data.training_records import MODEL_CLASSES, no_masks, trains_masks
 from ..errors import ConfigError, shown
 from ..evaluation.evaluators import EVALUATORS, evaluator_classes
 from ..evaluation.evaluators.records import is_released
@@ -20,16 +22,6 @@ from ..tasks import Task
 
 logger = logging.getLogger(__name__)
 
-# What a model predicts, by what the metadata calls the classes, and the key of their number. Others are not known.
-_HEADS = {
-    "GeneralizedRCNN": {THINGS: "MODEL.ROI_HEADS.NUM_CLASSES"},
-    "RetinaNet": {THINGS: "MODEL.RETINANET.NUM_CLASSES"},
-    "BDD100KRetinaNet": {THINGS: "MODEL.RETINANET.NUM_CLASSES"},
-    "SemanticSegmentor": {STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "EncoderDecoder": {STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "SemanticFPN": {STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "PanopticFPN": {THINGS: "MODEL.ROI_HEADS.NUM_CLASSES", STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-}
 # What the metadata of a COCO file, or of a slice of one, has.
 _LEARNT_FROM = ("json_file", "slice_of")
 
@@ -45,7 +37,7 @@ def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]
     Raises:
         ConfigError: they differ; the message names the classes and the key of the config.
     """
-    heads = _HEADS.get(cfg.MODEL.META_ARCHITECTURE, {})
+    heads = MODEL_CLASSES.get(cfg.MODEL.META_ARCHITECTURE, {})
     registered = {*DatasetCatalog.list()}
     # To predict with, the names of the classes are enough.
     known = registered | {*MetadataCatalog.list()}
@@ -55,6 +47,10 @@ def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]
         task = dataset_task(metadata)
         if heads and task is not None:
             _check_task(cfg, name, task, heads, name in evaluated)
+            # Records of others may have masks beside the boxes; those are asked for when they are read.
+            of_here = is_registered_here(base_of_slice(name)) or is_own(base_of_slice(name))
+            if name in trained and of_here and task.form == "boxes" and trains_masks(cfg):
+                raise ConfigError(no_masks(name))
         elif (
             heads
             and name in registered

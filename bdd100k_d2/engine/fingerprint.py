@@ -14,7 +14,7 @@ from detectron2.data import MetadataCatalog
 
 from ..atomic import file_digest
 from ..data.register import all_splits, locate
-from ..data.slices import slice_frames
+from ..data.slices import slice_frames, slice_of
 from ..errors import DataError, shown
 
 # The largest split has 280,000 images; what a folder holds beyond this, such as a whole disk, is not looked through.
@@ -45,7 +45,7 @@ def fingerprint(dataset: str) -> dict[str, Any]:
         elif labels is not None and labels.is_file():
             found |= _of_file(labels)
     with _noted(problems):
-        if MetadataCatalog.get(dataset).get("slice_of") is not None:
+        if slice_of(dataset) is not None:
             found |= _of_slice(dataset)
     return found | {"partial": "; ".join(problems)} if problems else found
 
@@ -83,15 +83,15 @@ def _noted(problems: list[str]) -> Iterator[None]:
 def _places(dataset: str) -> tuple[Path | None, Path | None]:
     metadata = MetadataCatalog.get(dataset)
     images = metadata.get("image_root")
-    base = metadata.get("slice_of") or dataset
+    base = slice_of(dataset) or dataset
     for row in all_splits():
         if row.name == base and images is not None:
             # <root>/bdd100k/<images of the row>
             found = locate(base, Path(images).parents[len(row.images.parts)]).present()
             return found.images, found.labels
     # A slice has not the files of all frames.
-    while (of := metadata.get("slice_of", None)) is not None:
-        metadata = MetadataCatalog.get(of)
+    while (of := slice_of(dataset)) is not None:
+        dataset, metadata = of, MetadataCatalog.get(of)
     # The names that Detectron2's own datasets have.
     labels = next(filter(None, (metadata.get(key) for key in ("label_path", "json_file", "sem_seg_root"))), None)
     return images and Path(images), labels and Path(labels)

@@ -85,9 +85,15 @@ def build_schedule(cfg: CfgNode, optimizer: Optimizer) -> LRScheduler:
     """Builds the schedule that ``SOLVER.LR_SCHEDULER_NAME`` names: "WarmupPolyLR", or one of Detectron2's.
 
     Raises:
-        ConfigError: "WarmupPolyLR" has no such ``SOLVER.WARMUP_METHOD``, or ``SOLVER.WARMUP_FACTOR`` is 0.
+        ConfigError: ``SOLVER.MAX_ITER`` is no number of iterations; "WarmupPolyLR" has no such
+            ``SOLVER.WARMUP_METHOD``, or ``SOLVER.WARMUP_FACTOR`` is 0.
     """
     solver = cfg.SOLVER
+    if solver.MAX_ITER < 1:
+        raise ConfigError(
+            f"SOLVER.MAX_ITER is {solver.MAX_ITER}; a training has one iteration at least. To evaluate alone, add "
+            "--eval-only, or call Trainer.test."
+        )
     if solver.LR_SCHEDULER_NAME != "WarmupPolyLR":
         return build_lr_scheduler(cfg, optimizer)
     if solver.WARMUP_METHOD not in ("linear", "constant"):

@@ -4,9 +4,11 @@ import logging
 import weakref
 from collections.abc import Iterable, Sequence
 from functools import partial
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
 from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
@@ -31,6 +33,7 @@ from ..errors import ConfigError
 from ..evaluation.evaluators import build_evaluator
 from ..modeling.norms import adapt_sync_norms
 from .class_agreement import check_classes, check_evaluators
+from .expected_results import check_expected_results
 from .hooks.best_checkpoint import BestCheckpointer
 from .hooks.ema import UpdateAverage, WeightAverage
 from .hooks.evaluation import MissedEvaluation, PeriodicEvaluation, PreciseBN
@@ -56,7 +59,8 @@ class Trainer(DefaultTrainer):
 
     What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
     the seed and k, so that a run that was stopped and resumed is the run that was not. The global generators, which it
-    seeds for that, are given back: what a script draws does not depend on trainings and evaluations before it.
+    seeds for that, are given back: what a script draws does not depend on trainings and evaluations before it, but for
+    the seed that is drawn from NumPy's generator where ``SEED`` is -1.
 
     Attributes:
         last_batch: the model's input in the last step; None before the first.
@@ -71,6 +75,8 @@ class Trainer(DefaultTrainer):
         # A trainer of users' own may have evaluators of its own.
         if type(self).build_evaluator is Trainer.build_evaluator:
             check_evaluators(cfg.DATASETS.TEST)
+            if getattr_static(type(self), "test") is getattr_static(Trainer, "test"):
+                check_expected_results(cfg)
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self._seed_is_drawn = cfg.SEED < 0
         if self._seed_is_drawn:
@@ -131,7 +137,10 @@ class Trainer(DefaultTrainer):
         """Detectron2's test loader, with one image per batch."""
         register_sets(cfg)
         mapper = BDD100KDatasetMapper(cfg, is_train=False)
-        return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
+        loader = build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
+        # It draws a seed for its workers, which would otherwise come from the generator of the script.
+        loader.generator = torch.Generator()
+        return loader
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ..config import get_config
 from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
 from ..data.own_dataset import register_config_datasets
+from ..data.randomness import given_back
 from ..engine.class_agreement import check_classes
 from ..engine.precision import accelerate, autocast
 from ..errors import ConfigError, DataError, UnreadableError
@@ -94,7 +95,9 @@ class Predictor:
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
         classes = check_classes(self.cfg, (), names[:1])
-        model = build_model(self.cfg).eval()
+        # Initial values are drawn, though all are replaced.
+        with given_back(gpus=True):
+            model = build_model(self.cfg).eval()
         use_sources(self.cfg)
         keys = self.cfg.MODEL
         load_weights(model, keys.WEIGHTS, exact=True, classes=classes, trained_for=keys.WEIGHTS_CLASSES)

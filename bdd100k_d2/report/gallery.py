@@ -136,7 +136,7 @@ def _mask_gallery(evaluation: EvaluationResults, source: _Images, images: PageIm
     true: dict[str, Path] = {}
     if labels is not None:
         if not labels.is_dir():
-            raise DataError(f"{labels}: no such folder of masks; {data_remedy()}.")
+            raise DataError(f"{labels}: no such folder of masks; {data_remedy(labels)}.")
         true = list_masks(labels, below=True)
         # The folder may hold masks of another split that was predicted before.
         stems &= true.keys()
@@ -169,7 +169,7 @@ def _spread(items: Sequence[_T], count: int) -> list[_T]:
 
 
 def _read_image(path: Path) -> np.ndarray:
-    image = decode_image(read_image_file(path, f"the image cannot be read ({{error}}); {data_remedy()}."))
+    image = decode_image(read_image_file(path, f"the image cannot be read ({{error}}); {data_remedy(path)}."))
     if image is None:
         raise DataError(f"{path}: not an image, or damaged; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

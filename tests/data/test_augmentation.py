@@ -80,6 +80,25 @@ def test_sizes_are_drawn_as_detectron2_draws_them() -> None:
             assert (found.new_h, found.new_w) == (expected.new_h, expected.new_w)
 
 
+@pytest.mark.parametrize("shape", [(72, 128), (128, 72), (41, 41), (30, 200)])
+@pytest.mark.parametrize("size", [0, 41, 60])
+def test_a_single_size_is_taken_without_a_draw(shape: tuple[int, int], size: int) -> None:
+    cfg = get_cfg()
+    add_bdd100k_config(cfg)
+    cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = size, 100
+    pixels = image(*shape)
+    for antialias in (True, False):
+        cfg.INPUT.RESIZE_ANTIALIAS = antialias
+        (ours,) = build_augmentation(cfg, is_train=False)
+        np.random.seed(3)
+        found = ours.get_transform(pixels).apply_image(pixels)
+        after = np.random.rand()
+        np.random.seed(3)
+        assert after == np.random.rand()
+        ours.draws = True
+        np.testing.assert_array_equal(found, ours.get_transform(pixels).apply_image(pixels))
+
+
 def test_the_key_chooses() -> None:
     cfg = get_cfg()
     add_bdd100k_config(cfg)

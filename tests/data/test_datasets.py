@@ -232,6 +232,29 @@ def test_registering_another_root_replaces_the_first(tiny_root: Path, tmp_path: 
     assert MetadataCatalog.get("bdd100k_det_val").image_root == str(tiny_root / "bdd100k/images/100k/val")
 
 
+def test_a_root_that_is_named_after_the_registration(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package, then Detectron2, was imported before the variable was set."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "early"))
+    register_all()
+    with pytest.raises(DataError, match=rf"point --root or DETECTRON2_DATASETS \(now {tmp_path}/early\) at the folder"):
+        DatasetCatalog.get("bdd100k_sem_seg_val")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tiny_root))
+    message = (
+        rf"early/bdd100k/.*; the data sets were registered at {tmp_path}/early, before DETECTRON2_DATASETS was changed "
+        rf"\(now {tiny_root}\): call bdd100k_d2\.register_all\(\), which takes what it is then; datasets/README"
+    )
+    for name in ("bdd100k_sem_seg_val", "bdd100k_det_val"):
+        with pytest.raises(DataError, match=message):
+            DatasetCatalog.get(name)
+    register_all()
+    assert len(DatasetCatalog.get("bdd100k_sem_seg_val")) == 3
+    register_all(tmp_path / "early")
+    with pytest.raises(DataError, match=rf"point --root or DETECTRON2_DATASETS \(now {tiny_root}\) at the folder"):
+        DatasetCatalog.get("bdd100k_sem_seg_val")
+
+
 def test_the_default_root_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETECTRON2_DATASETS", "~/data")
     assert locate("bdd100k_det_val").images == Path.home() / "data/bdd100k/images/100k/val"

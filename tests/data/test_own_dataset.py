@@ -361,7 +361,10 @@ def test_own_data_sets_are_replaced_with_their_slices_and_foreign_ones_are_not(t
     assert MetadataCatalog.get("few_pets").thing_classes == ["cat"]
     (record,) = DatasetCatalog.get("few_pets")
     assert boxes_of(record) == [(0, [1, 1, 9, 9])]
+    # Other records with a copy of the metadata are no data set of here.
     DatasetCatalog.register("theirs", list)
+    copied = MetadataCatalog.get("pets").as_dict()
+    MetadataCatalog.get("theirs").set(**{key: value for key, value in copied.items() if key != "name"})
     for name in ("theirs", "bdd100k_det_val", "bdd100k_det_val_night", "some_pets"):
         with pytest.raises(ConfigError, match=f"a data set named {name} is registered; choose another name"):
             register_dataset(name, labels, tmp_path / "images")

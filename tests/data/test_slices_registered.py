@@ -599,6 +599,42 @@ def test_the_frames_of_an_official_slice_are_marked_so(label_file: Path) -> None
     assert MetadataCatalog.get("rain_of_copied").get("registered_as", None) is None
 
 
+def register_copy(name: str, of: str, records: list[dict]) -> None:
+    """What a user does who registers other records with the metadata of a data set."""
+    DatasetCatalog.register(name, lambda: records)
+    copied = MetadataCatalog.get(of).as_dict()
+    MetadataCatalog.get(name).set(**{key: value for key, value in copied.items() if key != "name"})
+
+
+def test_a_copy_of_the_metadata_of_a_slice_makes_no_slice(label_file: Path, tmp_path: Path) -> None:
+    register_slice("two", "bdd100k_det_val", first=2)
+    night = DatasetCatalog.get("bdd100k_det_val_night")
+    for name, of in (("mine", "bdd100k_det_val_night"), ("my_two", "two")):
+        register_copy(name, of, night[1:3])
+        assert slice_frames(name) is None
+        # Slices of it are of its records, not of those that the slice had which it was copied from.
+        register_slice(f"{name}_first", name, first=1)
+        register_slice(f"{name}_at_any_time", name, timeofday=TIMES)
+        with pytest.raises(ConfigError, match=f"slice {name}: a data set of that name is registered; choose another"):
+            register_slice(name, "bdd100k_det_val", first=1)
+    register_all(make_root(tmp_path / "other", count=9))
+    for name in ("mine", "my_two"):
+        assert DatasetCatalog.get(name) == night[1:3]
+        assert DatasetCatalog.get(f"{name}_first") == night[1:2]
+        assert loaded(f"{name}_at_any_time") == [one["image_id"] for one in night[1:3]]
+
+
+def test_metadata_that_was_asked_for_before_it_was_there_is_filled() -> None:
+    early = MetadataCatalog.get("early")
+    slices.replace_dataset("early", list, {"thing_classes": ["a"]}, is_official=False)
+    assert early.thing_classes == ["a"] and MetadataCatalog.get("early") is early
+    # What a script holds of an earlier registration stays as it was.
+    slices.replace_dataset("early", list, {"thing_classes": ["b"]}, is_official=False)
+    assert early.thing_classes == ["a"] and MetadataCatalog.get("early").thing_classes == ["b"]
+    DatasetCatalog.remove("early")
+    MetadataCatalog.remove("early")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

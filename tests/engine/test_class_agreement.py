@@ -1,5 +1,6 @@
 """Model and data sets of other classes are refused before anything is computed."""
 
+import json
 import logging
 import runpy
 from collections.abc import Iterator
@@ -202,6 +203,27 @@ def test_instances_are_not_scored_without_masks() -> None:
             check_classes(cfg, (), ("bdd100k_ins_seg_val",))
         # Boxes may be trained on it.
         check_classes(cfg, ("bdd100k_ins_seg_train",), ())
+
+
+def test_masks_are_not_trained_on_boxes(tmp_path: Path) -> None:
+    cfg = config("ins_seg/mask_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES", 10)
+    register_slice("few", "bdd100k_det_train", first=1)
+    for name in ("bdd100k_det_train", "few"):
+        with pytest.raises(
+            ConfigError, match=f"^{name}: its labels are boxes without masks, .*on a data set with masks.$"
+        ):
+            check_classes(cfg, (name,), ())
+    # Its boxes can be scored.
+    check_classes(cfg, (), ("bdd100k_det_val",))
+    check_classes(config("det/faster_rcnn_R_50_FPN_1x"), ("bdd100k_det_train",), ())
+    frames = [{"name": "a.jpg", "labels": []}]
+    (tmp_path / "a.json").write_text(json.dumps(frames))
+    bdd100k_d2.register_dataset("mine", tmp_path / "a.json", tmp_path, classes=[*DET])
+    with pytest.raises(ConfigError, match="^mine: its .* or register it with task: ins_seg if its labels have masks.$"):
+        check_classes(cfg, ("mine",), ())
+    # Records of others may have masks beside the boxes.
+    register("theirs", [*DET])
+    check_classes(cfg, ("theirs",), ())
 
 
 def test_eval_only_looks_for_evaluators_first(monkeypatch: pytest.MonkeyPatch) -> None:

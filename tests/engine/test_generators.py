@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase
+from detectron2.modeling import build_model
 
 import bdd100k_d2
 from bdd100k_d2.data.randomness import given_back
@@ -119,3 +120,16 @@ def test_a_run_that_is_resumed_gives_them_back_too(small_cfg: Make, tmp_path: Pa
 
     after, drawn = seeded(go_on)
     assert [after, drawn] == seeded(lambda: [draw() for _ in drawn]) and len(set(drawn)) == 7
+
+
+def test_a_predictor_and_a_test_loader_leave_them_alone(small_cfg: Make, tmp_path: Path) -> None:
+    cfg = small_cfg("MODEL.WEIGHTS", str(tmp_path / "weights.pth"), "DATALOADER.NUM_WORKERS", 1)
+    torch.save({"model": build_model(cfg).state_dict()}, cfg.MODEL.WEIGHTS)
+    before = seeded(draw)[1]
+    for work in (
+        lambda: bdd100k_d2.Predictor(cfg)(np.zeros((96, 128, 3), np.uint8)),
+        lambda: next(iter(bdd100k_d2.Trainer.build_test_loader(cfg, "bdd100k_sem_seg_val"))),
+    ):
+        random.seed(123), np.random.seed(123), torch.manual_seed(123)
+        work()
+        assert draw() == before

@@ -20,6 +20,13 @@ def rates(name: str, *iterations: int, **solver: object) -> list[float]:
     return [found[iteration] for iteration in iterations]
 
 
+@pytest.mark.parametrize("name", ["sem_seg/semantic_fpn_R_50_40k", "det/faster_rcnn_R_50_FPN_1x"])
+def test_a_training_of_no_iteration_is_refused(name: str) -> None:
+    for number in (0, -1):
+        with pytest.raises(ConfigError, match=f"^SOLVER.MAX_ITER is {number}; a training has one iteration at least. "):
+            rates(name, 0, MAX_ITER=number)
+
+
 def test_poly_with_floor() -> None:
     """Between warm-up and end; tests/parity holds every iteration against Vis4D."""
     found = rates("sem_seg/semantic_fpn_R_50_40k", 500, 10_000, 20_000, 30_000, 40_000)

@@ -21,6 +21,7 @@ from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.data.register import register_all
+from bdd100k_d2.data.slices import register_slice
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.evaluation.evaluators import build_evaluator
 
@@ -30,8 +31,8 @@ def registered(tiny_root: Path) -> Iterator[None]:
     register_all(tiny_root)
     yield
     for catalog in (DatasetCatalog, MetadataCatalog):
-        if "mine" in catalog.list():
-            catalog.remove("mine")
+        for name in {"mine", "some_of_mine"} & {*catalog.list()}:
+            catalog.remove(name)
 
 
 def config(folder: Path, wanted: bool = True) -> CfgNode:
@@ -101,6 +102,60 @@ def test_a_data_set_that_was_coco_keeps_its_ids(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "inference/coco_instances_results.json").read_text())
     assert {(row["image_id"], row["category_id"]) for row in rows} == {(77, 90)}
     assert rows == json.loads((tmp_path / "inference/record_instances_results.json").read_text())
+
+
+def write_pets(path: Path) -> Path:
+    """A COCO file of three categories with an image and a box of each."""
+    categories = [{"id": 3, "name": "cat"}, {"id": 10, "name": "Cat"}, {"id": 77, "name": "big dog"}]
+    box = {"image_id": 5, "bbox": [10, 20, 30, 40], "area": 1200, "iscrowd": 0}
+    boxes = [box | {"id": i + 1, "category_id": one["id"]} for i, one in enumerate(categories)]
+    images = [{"id": 5, "file_name": "a.jpg", "height": 96, "width": 160}]
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("classes", "has_file", "expected", "warned"),
+    [
+        (["big dog", "cat"], True, [77, 3], None),
+        (["Cat", "big dog", "cat"], True, [10, 77, 3], None),
+        (["cat", "Cat", "big dog"], False, [3, 10, 77], None),
+        # All are called otherwise than in the file: then it is the metadata that knows.
+        (["Katze", "Kater", "Hund"], True, [3, 10, 77], None),
+        (["cat", "Kater", "Hund"], True, [3, 10, 77], None),
+        (["big dog", "Kater", "Hund"], True, [77, 79, 80], 2),
+        (["big dog", "cat"], False, [78, 79], 2),
+        (["cat", "tram"], True, [3, 79], 1),
+    ],
+)
+def test_copied_ids_of_other_classes_are_not_believed(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    classes: list[str],
+    has_file: bool,
+    expected: list[int],
+    warned: int | None,
+) -> None:
+    """Classes that were chosen, put into another order or renamed, with the metadata of ``register_coco_instances``."""
+    path = write_pets(tmp_path / "pets.json")
+    boxes = [{"bbox": [10 + i, 20, 30, 40], "category_id": i} for i in range(len(classes))]
+    record = {"file_name": "a.jpg", "image_id": 5, "height": 96, "width": 160}
+    record["annotations"] = [one | {"bbox_mode": 1} for one in boxes]
+    DatasetCatalog.register("mine", lambda: [record])
+    MetadataCatalog.get("mine").set(
+        evaluator_type="bdd100k_det", thing_classes=classes, thing_dataset_id_to_contiguous_id={3: 0, 10: 1, 77: 2}
+    )
+    if has_file:
+        MetadataCatalog.get("mine").json_file = str(path)
+    register_slice("some_of_mine", "mine", first=1)
+    for name in ("mine", "some_of_mine"):
+        evaluator = build_evaluator(config(tmp_path / name), name)
+        evaluator.process([record], [boxes_found(record)])
+        evaluator.evaluate()
+        rows = json.loads((tmp_path / name / "inference/coco_instances_results.json").read_text())
+        assert {row["bbox"][0]: row["category_id"] for row in rows} == {11 + i: one for i, one in enumerate(expected)}
+    message = f"not of its {len(classes)} classes, so the ids of {warned} of them are not known: in coco_instances_"
+    assert (message in caplog.text) == (warned is not None) and ("not of its" in caplog.text) == (warned is not None)
 
 
 @pytest.mark.parametrize("names", [["car", "bus"], ["pedestrian", "my car"]])

@@ -7,6 +7,7 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Boxes, Instances
 from PIL import Image
+from support.bitmask_sets import write_bitmasks
 
 import bdd100k_d2
 from bdd100k_d2.data.register import register_all
@@ -26,6 +27,8 @@ from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.metrics.segmentation import confusion_matrix
 from bdd100k_d2.evaluation.submission import check_split_submission
 from bdd100k_d2.tasks import TASKS
+
+COCO = ("coco_instances_results.json", "record_instances_results.json", "coco_panoptic_results.json")
 
 
 @pytest.fixture(autouse=True)
@@ -158,20 +161,30 @@ def test_results_of_an_earlier_split_stay_out_of_the_submission(tiny_root: Path,
     assert findings == [] and frames == 3
 
 
-@pytest.mark.parametrize("task", ["det", "sem_seg", "ins_seg"])
-def test_reset_removes_what_the_evaluator_writes_and_nothing_else(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize("task", ["det", "sem_seg", "ins_seg", "pan_seg"])
+@pytest.mark.parametrize("with_coco_results", [False, True])
+def test_reset_removes_what_the_evaluator_writes_and_nothing_else(
+    tmp_path: Path, task: str, with_coco_results: bool
+) -> None:
     """What an evaluation that was killed left of these very frames is no result of the next one."""
     own = {
         "det": {"scores.json", "det.json"},
         "sem_seg": {"scores.json", "submission.zip", "masks/test0.png"},
         "ins_seg": {"scores.json", "submission.zip", "score.json", "bitmasks/test0.png"},
+        "pan_seg": {"scores.json", "submission.zip", "bitmasks/test0.png"},
     }
+    lists, segments = {*COCO[:2]}, {COCO[2], "panoptic/test0.png"}
     names = {"metrics.json", "run.json", "my_labels.json", "archive.zip", "masks/precious.png", "masks/test0.jpg"}
-    names |= {*own["det"], *own["sem_seg"], *own["ins_seg"]}
+    names |= {*own["det"], *own["sem_seg"], *own["ins_seg"], *lists, *segments}
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
-    EVALUATORS[task](f"bdd100k_{task}_test", tmp_path).reset()
+    if with_coco_results:
+        # Without it, they are what Detectron2's evaluators wrote.
+        own[task] |= {"sem_seg": set(), "pan_seg": segments}.get(task, lists)
+    evaluator = EVALUATORS[task](f"bdd100k_{task}_test", tmp_path)
+    evaluator.with_coco_results = with_coco_results
+    evaluator.reset()
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert {name for name in left if not name.startswith("root/")} == names - own[task]
 
@@ -198,11 +211,29 @@ def test_ground_truth_with_an_id_that_is_no_class(tmp_path: Path) -> None:
         evaluator.process([record], [{"sem_seg": torch.rand(19, 720, 1280)}])
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("task", [*EVALUATORS])
+def test_where_nothing_was_predicted_no_file_is_written_over(
+    tiny_root: Path, tmp_path: Path, task: str, split: str
+) -> None:
+    write_bitmasks(tiny_root, "ins_seg", [1])
+    write_bitmasks(tiny_root, "pan_seg", [1])
+    names = ("det.json", "score.json", "scores.json", "submission.zip", *COCO)
+    for name in names:
+        (tmp_path / name).write_text("earlier")
+    evaluator = EVALUATORS[task](f"bdd100k_{task}_{split}", tmp_path)
+    evaluator.with_coco_results = True
+    with pytest.raises(DataError, match=f"^bdd100k_{task}_{split}: no frame was predicted, .* before evaluate"):
+        evaluator.evaluate()
+    assert [(tmp_path / name).read_text() for name in names] == ["earlier"] * len(names)
+
+
 def test_no_detections_at_all(tmp_path: Path) -> None:
     evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path)
     for record in DatasetCatalog.get("bdd100k_det_val"):
         evaluator.process([record], [instances([], [], [])])
     results = evaluator.evaluate()["bbox"]
+    assert evaluator.scores_of_nothing()["bbox"].keys() == results.keys()
     assert results["AP"] == 0 and results["AP-car"] == 0 and np.isnan(results["AP-bus"])
 
 
@@ -240,6 +271,7 @@ def test_segmentation_scores_and_masks(tmp_path: Path, kind: type, task: str, co
         assert mask.dtype == np.uint8 and mask.shape == (720, 1280)
         np.testing.assert_array_equal(mask, truth.clamp(max=count - 1))
     results = evaluator.evaluate()[task]
+    assert evaluator.scores_of_nothing()[task].keys() == results.keys()
     for key in ("mIoU", "mAcc", "fIoU", "pAcc", "mRecall"):
         assert results[key] == pytest.approx(100)
     scores = json.loads((tmp_path / "scores.json").read_text())
@@ -259,6 +291,7 @@ def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
 def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     evaluator = BDD100KDetEvaluator("bdd100k_det_val", tmp_path / "file" / "inference")
+    evaluator.process(DatasetCatalog.get("bdd100k_det_val")[:1], [instances([], [], [])])
     with pytest.raises(OutputError, match=r"det\.json: cannot be written .*choose another output folder"):
         evaluator.evaluate()
 

@@ -123,6 +123,32 @@ def test_records_that_are_registered_anew_are_converted_anew(tmp_path: Path) -> 
         assert perfect_ap(config(tmp_path / folder), NAME) == pytest.approx(100)
 
 
+@pytest.mark.parametrize(
+    ("classes", "wrong"),
+    [
+        (["cat", "dog", "bird"], None),
+        (["Katze", "Hund", "Vogel"], None),
+        (["dog", "cat", "bird"], "category 3 is cat"),
+        (["bird", "cat"], "category 3 is cat"),
+        (["cat", "dog"], "category 77 is bird"),
+        (["Katze", "bird", "Hund"], "category 77 is bird"),
+    ],
+)
+def test_a_coco_file_of_other_classes_is_not_scored_by(tmp_path: Path, classes: list[str], wrong: str | None) -> None:
+    """Records with some classes of a file, or in another order, and a copy of the metadata of all."""
+    categories = [{"id": 3, "name": "cat"}, {"id": 10, "name": "dog"}, {"id": 77, "name": "bird"}]
+    path = tmp_path / "pets.json"
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+    ids = {3: 0, 10: 1, 77: 2}
+    register([], evaluator_type="coco", thing_classes=classes, thing_dataset_id_to_contiguous_id=ids)
+    MetadataCatalog.get(NAME).json_file = str(path)
+    if wrong is None:
+        assert evaluator_classes(NAME) == (COCOEvaluator,)
+        return
+    with pytest.raises(ConfigError, match=f"^{NAME}: its thing_classes .* are not those of {path}, of which {wrong}: "):
+        evaluator_classes(NAME)
+
+
 def test_masks_are_scored_by_detectron2(tmp_path: Path) -> None:
     Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / "a.png")
     records = [{"file_name": "a.jpg", "sem_seg_file_name": str(tmp_path / "a.png")}]

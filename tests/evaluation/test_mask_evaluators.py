@@ -100,6 +100,7 @@ def test_perfect_instances_score_100(kind: str, tmp_path: Path) -> None:
     for name, mask in bitmasks("ins_seg").items():
         evaluator.process([{"image_id": name}], [perfect_instances(mask)])
     results = evaluator.evaluate()["segm"]
+    assert evaluator.scores_of_nothing()["segm"].keys() == results.keys()
     assert (results["AP"], results["AR100"]) == pytest.approx((100, 100))
     # Of the two frames' six instances, the crowd is scored and the ignored one is not.
     present = {name for name in TASKS["ins_seg"].names if not np.isnan(results[f"AP-{name}"])}
@@ -171,6 +172,7 @@ def test_perfect_segments_score_100(kind: str, tmp_path: Path) -> None:
     for name, mask in bitmasks("pan_seg").items():
         evaluator.process([{"image_id": name}], [panoptic_output(mask)])
     results = evaluator.evaluate()["panoptic_seg"]
+    assert evaluator.scores_of_nothing()["panoptic_seg"].keys() == results.keys()
     # Of the six classes one is a crowd and one is ignored.
     assert (results["PQ"], results["SQ"], results["RQ"], results["N"]) == (100, 100, 100, 4)
     assert (results["N/STUFF"], results["N/THING"], results["PQ-sky"], results["PQ-road"]) == (4, 0, 100, 0)

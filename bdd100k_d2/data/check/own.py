@@ -13,7 +13,7 @@ from ...errors import ConfigError, DataError, shown
 from ..convert.image_sizes import images_below
 from ..image_names import image_stem
 from ..labels import Frame
-from ..slices import slice_frames
+from ..slices import base_of_slice, slice_frames
 from .images import Verdict, missing_content, verify_images
 from .leaks import ImageSet, find_leaks, find_repeated, identities
 from .masks import check_masks, find_empty
@@ -191,14 +191,6 @@ class OwnCheck:
                 self._stems[name] = slice_frames(name)
         except (DataError, ConfigError):
             self._unknown.add(name)
-
-
-def base_of_slice(name: str) -> str:
-    """The data set that a slice, or a slice of a slice, is of in the end; else the name itself."""
-    from detectron2.data import MetadataCatalog
-
-    base = MetadataCatalog.get(name).get("slice_of", None)
-    return name if base is None else base_of_slice(base)
 
 
 def _only(labels: OwnLabels, stems: frozenset[str] | None) -> OwnLabels:

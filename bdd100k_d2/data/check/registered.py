@@ -10,11 +10,11 @@ from ...parallel import cores, readers
 from ..convert.image_sizes import images_below
 from ..own_dataset import register_config_datasets
 from ..register import locate
-from ..slices import OWN, is_registered_here, slice_frames
+from ..slices import base_of_slice, is_own, is_registered_here, slice_frames
 from .dataset import check_dataset
 from .images import catch_messages
 from .leaks import ImageSet
-from .own import OwnCheck, base_of_slice
+from .own import OwnCheck
 from .report import Findings, Report, Severity, without_path
 from .statistics import Statistics
 
@@ -78,7 +78,7 @@ def check_datasets(
     statistics = Statistics() if statistics is None else statistics
     bases = {name: base_of_slice(name) for name in names}
     official = [*dict.fromkeys(base for base in bases.values() if is_registered_here(base))]
-    own = [name for name in names if _is_own(bases[name])]
+    own = [name for name in names if is_own(bases[name])]
     facts, findings = [], []
     if official:
         report = check_dataset(root, (), fast, workers, statistics=statistics, names=official)
@@ -109,12 +109,6 @@ def _check_known(name: str) -> None:
             f"no data set {shown(repr(name))} is registered; check the name, or register it, in a config by "
             f"DATASETS.OWN.{hint and f' {hint}'}"
         )
-
-
-def _is_own(base: str) -> bool:
-    from detectron2.data import MetadataCatalog
-
-    return bool(MetadataCatalog.get(base).get(OWN, False))
 
 
 def _official_images(name: str, base: str, root: str | Path | None, findings: Findings) -> ImageSet | None:

@@ -16,7 +16,7 @@ from ...data.dataset_task import EVALUATOR_PREFIX, dataset_task
 from ...data.folders import visible_files
 from ...data.register import existing
 from ...data.slices import slice_frames
-from ...errors import ConfigError, shown
+from ...errors import ConfigError, DataError, shown
 from ...inside import inside
 from ...tasks import TASKS, Task
 from ..prediction_files import mask_path, write_submission, wrong_classes
@@ -109,7 +109,9 @@ class OfficialEvaluator(DatasetEvaluator):
         label_path = MetadataCatalog.get(self.dataset_name).get("label_path", None)
         found |= {Path(path) for path in (label_path, self.label_path) if path is not None}
         resolved = {path.resolve() for path in found}
-        removed = [self.output_dir / name for name in (*self._result_lists(), *self._result_folders())]
+        removed = [
+            self.output_dir / name for name in (*self._result_lists(), *self._coco_lists(), *_folders_of(self.task))
+        ]
         for place in (path.resolve() for path in removed):
             if any(path.is_relative_to(place) for path in resolved):
                 raise ConfigError(
@@ -121,16 +123,12 @@ class OfficialEvaluator(DatasetEvaluator):
         lists = [_SCORES, self.task.result_list]
         if self.task.result_folder is not None:
             lists.append(_SUBMISSION)
-        if self.task.has_scores:
-            lists += [COCO_LIST, RECORDS_LIST]
-        elif self.task.form == "bitmasks":
-            lists.append(COCO_PANOPTIC_LIST)
         return [name for name in lists if name is not None]
 
-    def _result_folders(self) -> list[str]:
-        has_segments = self.task.form == "bitmasks" and not self.task.has_scores
-        folders = [self.task.result_folder, COCO_PANOPTIC if has_segments else None]
-        return [name for name in folders if name is not None]
+    def _coco_lists(self) -> list[str]:
+        if self.task.has_scores:
+            return [COCO_LIST, RECORDS_LIST]
+        return [COCO_PANOPTIC_LIST] if self.task.form == "bitmasks" else []
 
     @abstractmethod
     def _forget(self) -> None:
@@ -145,15 +143,16 @@ class OfficialEvaluator(DatasetEvaluator):
         """Forgets all predictions and removes what an earlier evaluation of the same frames left behind, by name.
 
         These are the files that this evaluator writes: the lists, ``submission.zip`` of masks, and the PNG files of the
-        data set's frames. All else in the folder is not of here and stays. Raises DataError as
+        data set's frames. All else in the folder is not of here and stays, and so do results in COCO's forms, which
+        Detectron2's evaluators write too, unless this one is to write some. Raises DataError as
         :func:`check_results_folder`.
         """
         self._forget()
         if self.output_dir is not None and comm.is_main_process():
             check_results_folder(self.output_dir)
-            for name in self._result_lists():
+            for name in (*self._result_lists(), *(self._coco_lists() if self.with_coco_results else ())):
                 (self.output_dir / name).unlink(missing_ok=True)
-            for folder in self._result_folders():
+            for folder in _folders_of(self.task, self.with_coco_results):
                 for stem in self._stems() if (self.output_dir / folder).is_dir() else ():
                     mask_path(self.output_dir / folder, stem).unlink(missing_ok=True)
         # No rank writes before the old files are gone.
@@ -167,6 +166,14 @@ class OfficialEvaluator(DatasetEvaluator):
                 f"{self.dataset_name}: frame {shown(frame)}: the model gives {wrong}, but the data set has "
                 f"{self.task.num_classes} classes: {', '.join(map(shown, self.names))}; evaluate a data set with the "
                 "classes of the model."
+            )
+
+    def check_any(self, predicted: Collection[str]) -> None:
+        """Raises DataError where no frame was predicted, before what is in the folder is written over."""
+        if not predicted:
+            raise DataError(
+                f"{self.dataset_name}: no frame was predicted, so there is nothing to score or to write; call process "
+                "with the model's outputs before evaluate."
             )
 
     def _stems(self) -> Collection[str]:
@@ -189,8 +196,11 @@ class OfficialEvaluator(DatasetEvaluator):
         else:
             names = ", ".join(self.names)
             logger.info("%s: not the official scores: own classes (%s).\n%s", self.dataset_name, names, table(scores))
-        each = {f"{per_class}-{name}": value for name, value in scores[per_class][0].items()}
-        return {key: summary(scores) | summary(extra) | each}
+        return as_result(key, scores, extra, per_class)
+
+    @abstractmethod
+    def scores_of_nothing(self) -> DatasetScores:
+        """What `evaluate` returns of a data set with labels, without a number: which scores there are."""
 
     def no_scores(self, predicted: Collection[str]) -> DatasetScores:
         """The result of a data set without labels: nothing but, of BDD100K's own, the file for the evaluation server.
@@ -206,6 +216,18 @@ class OfficialEvaluator(DatasetEvaluator):
             write_submission(self.output_dir, path, parts)
             logger.info("%s is ready for the evaluation server.", path)
         return {}
+
+
+def as_result(key: str, scores: ToolkitScores, extra: ToolkitScores, per_class: str) -> DatasetScores:
+    """Scores in Detectron2's form, with those of each class by the metric ``per_class``."""
+    each = {f"{per_class}-{name}": value for name, value in scores[per_class][0].items()}
+    return {key: summary(scores) | summary(extra) | each}
+
+
+def _folders_of(task: Task, with_coco_results: bool = True) -> list[str]:
+    has_segments = with_coco_results and task.form == "bitmasks" and not task.has_scores
+    folders = [task.result_folder, COCO_PANOPTIC if has_segments else None]
+    return [name for name in folders if name is not None]
 
 
 def _task_of(dataset_name: str, task_name: str) -> Task:

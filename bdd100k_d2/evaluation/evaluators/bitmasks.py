@@ -18,7 +18,7 @@ from ..files.matched_frames import match_frames
 from ..files.panoptic import matched_segments
 from ..metrics.instances import FrameMatches, match_instances
 from ..metrics.panoptic import PanopticCounts, bitmask_counts
-from .base import DatasetScores, OfficialEvaluator, Records
+from .base import DatasetScores, OfficialEvaluator, Records, as_result
 from .coco_results import instance_rows, write_instances, write_segments, write_segments_png
 from .records import BitmaskRecords, frame_name, frame_stem
 from .truth import BitmaskTruth
@@ -130,6 +130,7 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         if not comm.is_main_process():
             return None
         scores = {name: each for rank, *_ in gathered for name, each in rank.items()}
+        self.check_any(scores)
         if self.output_dir is not None:
             lines = (prediction_files.scored_frame(name, scores[name]) for name in sorted(scores))
             write_frames(lines, self.output_dir / "score.json")
@@ -145,6 +146,10 @@ class BDD100KInsSegEvaluator(BitmaskEvaluator):
         self.warn_of_overlaps(lost for *_, lost in gathered)
         matched = matched_bitmasks(sorted(matches), [matches[name] for name in sorted(matches)], self.task)
         return self.report("segm", matched.toolkit_scores(), matched.extra_metrics(), "AP")
+
+    def scores_of_nothing(self) -> DatasetScores:
+        """As `OfficialEvaluator` says."""
+        return as_result("segm", matched_bitmasks([], [], self.task).toolkit_scores(), {}, "AP")
 
 
 class BDD100KPanSegEvaluator(BitmaskEvaluator):
@@ -182,12 +187,13 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         gathered = comm.gather((self._counts, self._segments, self.lost()))
         if not comm.is_main_process():
             return None
+        counts = {name: each for rank, *_ in gathered for name, each in rank.items()}
+        self.check_any(counts)
         if self.output_dir is not None:
             logger.info("The predicted bitmasks are in %s", self._folder)
             if self.with_coco_results:
                 segments = {name: each for _, rank, _ in gathered for name, each in rank.items()}
                 write_segments(self, segments, self.output_dir)
-        counts = {name: each for rank, *_ in gathered for name, each in rank.items()}
         if self.truth is None:
             return self.no_scores(counts)
         for name, truth, empty in self.missing(self.truth, counts):
@@ -195,3 +201,7 @@ class BDD100KPanSegEvaluator(BitmaskEvaluator):
         self.warn_of_overlaps(lost for *_, lost in gathered)
         matched = matched_segments(sorted(counts), [counts[name] for name in sorted(counts)], "N", self.task)
         return self.report("panoptic_seg", matched.toolkit_scores(), matched.extra_metrics(), "PQ")
+
+    def scores_of_nothing(self) -> DatasetScores:
+        """As `OfficialEvaluator` says."""
+        return as_result("panoptic_seg", matched_segments([], [], "N", self.task).toolkit_scores(), {}, "PQ")

@@ -11,6 +11,7 @@ pycocotools takes texts for ids, but faster-coco-eval and hotcoco take whole num
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,20 @@ from pycocotools import mask as coco_mask
 
 from ...atomic import write_atomic
 from ...data.bitmasks import Bitmask
-from ...data.coco import CocoNames, Id, is_coco, read_names
+from ...data.coco import CocoNames, Id, is_coco, read_category_names, read_names
 from ...data.coco_panoptic import segment_colors
 from ...data.instances import encode_instances
 from ...data.labels import write_frames
 from ...data.masks import list_masks
+from ...data.slices import base_of_slice
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ..boxes import Boxes
 from ..prediction_files import mask_path, write_mask
 from .base import COCO_LIST, COCO_PANOPTIC, COCO_PANOPTIC_LIST, RECORDS_LIST, OfficialEvaluator
 from .records import Record, frame_name, frame_stem
+
+logger = logging.getLogger(__name__)
 
 _Row = tuple[str, int, dict[str, Any]]
 """The frame's name, the index of the class, and what else stands in a line of a list."""
@@ -80,21 +84,56 @@ def image_ids(evaluator: OfficialEvaluator, predicted: Iterable[str]) -> dict[st
 def category_ids(evaluator: OfficialEvaluator) -> list[Id]:
     """The id of each class; one that a COCO file has not gets a number beyond those of its categories."""
     own: dict[int, Id] = {}
+    taken: set[Id] = set()
     if (of_file := _of_file(evaluator)) is not None:
-        known = evaluator.task.label_classes
-        for one, name in of_file.categories.items():
-            if name in known and not known[name].ignored:
-                place = known[name].index
-                # Of several names of a class, its own.
-                own[place] = one if name == evaluator.names[place] else own.get(place, one)
-        beyond = max((one for one in of_file.categories if isinstance(one, int)), default=0) + 1
+        own, taken = _by_name(evaluator, of_file.categories), {*of_file.categories}
     elif evaluator.records is not None and _have_ids(evaluator.records):
-        metadata = MetadataCatalog.get(evaluator.dataset_name)
-        ids = metadata.get("thing_dataset_id_to_contiguous_id", None) or {}
-        own, beyond = {place: one for one, place in ids.items()}, max(ids, default=0) + 1
-    else:
-        beyond = 1
+        path = _registered_file(evaluator.dataset_name)
+        categories = {} if path is None else read_category_names(path)
+        ids = MetadataCatalog.get(evaluator.dataset_name).get("thing_dataset_id_to_contiguous_id", None) or {}
+        own, taken = _by_name(evaluator, categories), {*categories, *ids}
+        if len(own) < len(evaluator.names):
+            own = _by_metadata(evaluator, ids, own)
+    beyond = max((one for one in taken if isinstance(one, int)), default=0) + 1
     return [own.get(k, beyond + k) for k in range(len(evaluator.names))]
+
+
+def _by_name(evaluator: OfficialEvaluator, categories: Mapping[Id, str]) -> dict[int, Id]:
+    """By class, the id of the category that has its name, or another name of it."""
+    own: dict[int, Id] = {}
+    known = evaluator.task.label_classes
+    for one, name in categories.items():
+        if name in known and not known[name].ignored:
+            place = known[name].index
+            # Of several names of a class, its own.
+            own[place] = one if name == evaluator.names[place] else own.get(place, one)
+    return own
+
+
+def _registered_file(name: str) -> Path | None:
+    """The COCO file that Detectron2 registered a data set with, or what a slice is of; None if it is not there."""
+    path = MetadataCatalog.get(base_of_slice(name)).get("json_file", None)
+    return Path(path) if path and Path(path).is_file() else None
+
+
+def _by_metadata(evaluator: OfficialEvaluator, ids: Mapping[int, int], named: dict[int, Id]) -> dict[int, Id]:
+    """By class, the id that the metadata has for it, if its ``ids`` fit the classes and what is ``named`` in the file.
+
+    Who chooses some classes of a data set, or another order, often copies its metadata with the ids of all.
+    """
+    own: dict[int, Id] = {place: one for one, place in ids.items()}
+    if sorted(ids.values()) == [*range(len(evaluator.names))] and own.items() >= named.items():
+        return own
+    if ids:
+        logger.warning(
+            "%s: thing_dataset_id_to_contiguous_id of its metadata is not of its %d classes, so the ids of %d of them "
+            "are not known: in %s they are numbers that no category has.",
+            evaluator.dataset_name,
+            len(evaluator.names),
+            len(evaluator.names) - len(named),
+            COCO_LIST,
+        )
+    return named
 
 
 def _write_lists(

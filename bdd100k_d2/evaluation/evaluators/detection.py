@@ -12,7 +12,9 @@ from .. import prediction_files
 from ..boxes import Boxes, LabelFlags, join_boxes
 from ..files.detection import MatchedBoxes, match_boxes
 from ..files.matched_frames import match_frames
-from .base import DatasetScores, OfficialEvaluator, Records
+from ..metrics.coco_scores import METRICS
+from ..toolkit_format import official_detection
+from .base import DatasetScores, OfficialEvaluator, Records, as_result
 from .coco_results import write_boxes
 from .records import box_truth, frame_name
 
@@ -54,6 +56,7 @@ class BDD100KDetEvaluator(OfficialEvaluator):
         if not comm.is_main_process():
             return None
         boxes = join_boxes(gathered).sorted()
+        self.check_any(boxes.names)
         path = Path(f"predictions for {self.dataset_name}")
         if self.output_dir is not None:
             path = self.output_dir / "det.json"
@@ -65,6 +68,11 @@ class BDD100KDetEvaluator(OfficialEvaluator):
             return self.no_scores(boxes.names)
         matched = self._matched(boxes, path)
         return self.report("bbox", matched.toolkit_scores(), matched.extra_metrics(), "AP")
+
+    def scores_of_nothing(self) -> DatasetScores:
+        """As `OfficialEvaluator` says."""
+        nothing = {metric: np.full(len(self.names) + 1, np.nan) for metric in METRICS}
+        return as_result("bbox", official_detection(nothing, self.names), {}, "AP")
 
     def _matched(self, boxes: Boxes, path: Path) -> MatchedBoxes:
         if self.label_path is not None:

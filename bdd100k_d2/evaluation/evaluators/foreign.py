@@ -16,7 +16,8 @@ from detectron2.evaluation import (
 )
 from detectron2.utils import comm
 
-from ...errors import ConfigError
+from ...data.coco import read_category_names
+from ...errors import ConfigError, shown
 
 # By ``evaluator_type``, as Detectron2's tools/train_net.py chooses them.
 _EVALUATORS: dict[str, tuple[type[DatasetEvaluator], ...]] = {
@@ -69,7 +70,32 @@ def foreign_evaluators(dataset_name: str) -> tuple[type[DatasetEvaluator], ...]:
         raise ConfigError(
             f"{dataset_name}: {chosen[0].__name__} needs {' and '.join(missing)} in its metadata; set it."
         )
+    if COCOEvaluator in chosen:
+        _check_categories(dataset_name, metadata)
     return chosen
+
+
+def _check_categories(dataset_name: str, metadata: Metadata) -> None:
+    """Raises ConfigError where Detectron2 would score classes as others of the COCO file, or fail at the end.
+
+    So it is where records have some of the file's classes, or another order, and the metadata a copy of the ids of all.
+    """
+    path, classes = metadata.get("json_file", None), metadata.get("thing_classes", None)
+    ids = metadata.get("thing_dataset_id_to_contiguous_id", None)
+    if not path or not classes or not ids or not Path(path).is_file():
+        return
+    names = read_category_names(Path(path))
+    for one, name in names.items():
+        place = ids.get(one)
+        # Who renames classes gives them names that the file has not.
+        fits = place is not None and place < len(classes) and (classes[place] == name or name not in classes)
+        if not fits:
+            raise ConfigError(
+                f"{dataset_name}: its thing_classes ({', '.join(map(shown, classes))}) and its "
+                f"thing_dataset_id_to_contiguous_id are not those of {path}, of which category {one} is {shown(name)}: "
+                "Detectron2 would score other classes; set the evaluator_type to bdd100k_det, or register the records "
+                "without that json_file."
+            )
 
 
 def _kind_of_labels(dataset_name: str, metadata: Metadata) -> str | None:

@@ -16,7 +16,7 @@ from .. import prediction_files
 from ..files.matched_frames import match_frames
 from ..metrics.segmentation import confusion_matrix
 from ..toolkit_format import extra_segmentation_metrics, official_segmentation
-from .base import DatasetScores, OfficialEvaluator, Records
+from .base import DatasetScores, OfficialEvaluator, Records, as_result
 from .records import frame_name, frame_stem, mask_files
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         if self.output_dir is not None:
             logger.info("The predicted masks are in %s", folder)
         predicted = {name for _, names in gathered for name in names}
+        self.check_any(predicted)
         if not self.is_scored:
             return self.no_scores(predicted)
         frames = match_frames(self.truth, predicted, self.source, folder)
@@ -91,6 +92,12 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         matrix = np.sum([counts for counts, _ in gathered] + [self._missed(path) for path in missing], axis=0)
         official, extra = official_segmentation(self.task, matrix), extra_segmentation_metrics(self.task, matrix)
         return self.report(self.task.name, official, extra, "IoU")
+
+    def scores_of_nothing(self) -> DatasetScores:
+        """As `OfficialEvaluator` says."""
+        matrix = np.zeros((len(self.names), len(self.names) + 1), np.int64)
+        official, extra = official_segmentation(self.task, matrix), extra_segmentation_metrics(self.task, matrix)
+        return as_result(self.task.name, official, extra, "IoU")
 
     def _read(self, path: Path) -> np.ndarray:
         """A mask of ground truth; its pixels of the data set's ``ignore_label`` are not scored."""

@@ -17,8 +17,9 @@ def catalogs_as_they_were() -> Iterator[None]:
     known = set(DatasetCatalog.list())
     yield
     for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+        for catalog in (DatasetCatalog, MetadataCatalog):
+            if name in catalog.list():
+                catalog.remove(name)
 
 
 @pytest.fixture(scope="module")

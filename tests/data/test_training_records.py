@@ -1,0 +1,161 @@
+"""Records that a model cannot be trained on are refused by name, id and key, before the first iteration."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+import bdd100k_d2
+from bdd100k_d2.data.loader import build_train_loader
+from bdd100k_d2.data.training_records import MODEL_CLASSES, training_records
+from bdd100k_d2.errors import ConfigError, DataError
+
+MODELS = [
+    ("det/faster_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES"),
+    ("det/cascade_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES"),
+    ("det/retinanet_R_50_FPN_1x", "MODEL.RETINANET.NUM_CLASSES"),
+]
+MASK_RCNN = "ins_seg/mask_rcnn_R_50_FPN_1x"
+Add = Callable[..., str]
+
+
+@pytest.fixture
+def add() -> Iterator[Add]:
+    names = []
+
+    def register(name: str, *annotations: list[dict], **metadata: object) -> str:
+        """A data set with an image for each list of annotations."""
+        box = {"bbox": [0, 0, 5, 5], "bbox_mode": 1, "iscrowd": 0, "category_id": 0}
+        records = [
+            {
+                "file_name": f"{name}{i}.jpg",
+                "image_id": i,
+                "height": 9,
+                "width": 9,
+                "annotations": [box | x for x in one],
+            }
+            for i, one in enumerate(annotations)
+        ]
+        DatasetCatalog.register(name, lambda: records)
+        MetadataCatalog.get(name).set(**metadata)
+        names.append(name)
+        return name
+
+    yield register
+    for name in names:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def ids(*numbers: object) -> list[dict]:
+    return [{"category_id": number} for number in numbers]
+
+
+def config(model: str, *names: str, **keys: object) -> CfgNode:
+    cfg = bdd100k_d2.get_config(model)
+    cfg.MODEL.DEVICE, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = "cpu", names, ()
+    cfg.merge_from_list([part for key, value in keys.items() for part in (key.replace("__", "."), value)])
+    return cfg
+
+
+@pytest.mark.parametrize(("model", "key"), MODELS)
+@pytest.mark.parametrize("wrong", [3, 4, 10, -1, np.int64(3), None, 1.5])
+def test_an_id_that_is_no_class_of_the_model(add: Add, model: str, key: str, wrong: object) -> None:
+    names = add("sound", ids(0, 2)), add("mine", ids(0, 1), ids(2, wrong, 1))
+    cfg = config(model, *names)
+    cfg.merge_from_list([key, 3])
+    message = (
+        rf"^mine: mine1\.jpg: an annotation has the category_id {wrong!r}, but {key} is 3, which means the ids 0 to 2"
+        r"\. Number the classes of the data set from 0, and set that to how many they are\.$"
+    ).replace("(3)", r"\(3\)")
+    with pytest.raises(ConfigError, match=message):
+        build_train_loader(cfg, 0)
+
+
+def test_one_class_too_few_does_not_train(add: Add, tmp_path: Path) -> None:
+    cfg = config(MODELS[0][0], add("mine", ids(0, 9)), MODEL__ROI_HEADS__NUM_CLASSES=9, OUTPUT_DIR=str(tmp_path))
+    with pytest.raises(
+        ConfigError, match=r"^mine: mine0\.jpg: .* category_id 9, but MODEL\.ROI_HEADS\.NUM_CLASSES is 9"
+    ):
+        bdd100k_d2.Trainer(cfg)
+
+
+def test_sound_ids_and_those_of_crowds_are_taken(add: Add) -> None:
+    crowd = [{"category_id": 77, "iscrowd": 1}]
+    name = add("mine", ids(0, 9), [*ids(np.int64(5)), *crowd], crowd)
+    assert len(training_records(config(MODELS[0][0], name))) == 2
+    assert len(training_records(config(MODELS[0][0], name, DATALOADER__FILTER_EMPTY_ANNOTATIONS=False))) == 3
+    # Heads that are not known have no bound, and a model of stuff alone has none for things.
+    other = add("others", ids(3, 80))
+    assert "Mine" not in MODEL_CLASSES
+    for arch in ("Mine", "SemanticFPN"):
+        assert len(training_records(config(MODELS[0][0], other, MODEL__META_ARCHITECTURE=arch))) == 1
+
+
+def test_metadata_that_names_fewer_classes_than_there_are(add: Add) -> None:
+    name = add("mine", ids(0, 9), thing_classes=["a", "b", "c"])
+    message = (
+        r"^mine: mine0\.jpg: an annotation has the category_id 9, but the thing_classes of its metadata are 3, which"
+    )
+    for model in (MODELS[0][0], "sem_seg/semantic_fpn_R_50_40k"):
+        with pytest.raises(ConfigError, match=message):
+            training_records(config(model, name))
+
+
+def test_segments_of_stuff(add: Add) -> None:
+    name = add("mine", ids(0))
+    (record,) = DatasetCatalog.get(name)
+    record["annotations"][0]["segmentation"] = [[0, 0, 5, 0, 5, 5]]
+    thing, stuff = {"isthing": True, "category_id": 9}, {"isthing": False, "category_id": 3}
+    record["segments_info"] = [thing, stuff]
+    cfg = config(MASK_RCNN, name, MODEL__META_ARCHITECTURE="PanopticFPN", MODEL__SEM_SEG_HEAD__NUM_CLASSES=4)
+    assert training_records(cfg) == [record]
+    cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = 3
+    with pytest.raises(
+        ConfigError,
+        match=r"mine0\.jpg: a segment of stuff has the category_id 3, but MODEL\.SEM_SEG_HEAD\.NUM_CLASSES is 3",
+    ):
+        training_records(cfg)
+
+
+def test_masks_that_are_not_there(add: Add) -> None:
+    mask = {"segmentation": [[0, 0, 5, 0, 5, 5]]}
+    boxes, mixed, masks = add("boxes", ids(0, 1)), add("mixed", [mask, {}]), add("masks", [mask], [mask])
+    assert len(training_records(config(MASK_RCNN, masks))) == 2
+    message = (
+        r"^boxes: its labels are boxes without masks, but MODEL\.MASK_ON is True, which trains on masks; set it False, "
+        r"or train on a data set with masks\.$"
+    )
+    for names in ((boxes,), (masks, boxes)):
+        with pytest.raises(ConfigError, match=message):
+            training_records(config(MASK_RCNN, *names))
+    with pytest.raises(
+        ConfigError, match=r"^mixed: mixed0\.jpg: an annotation has no segmentation, which MODEL\.MASK_ON"
+    ):
+        training_records(config(MASK_RCNN, mixed))
+    assert len(training_records(config(MASK_RCNN, boxes, MODEL__MASK_ON=False))) == 1
+    assert len(training_records(config(MODELS[2][0], boxes, MODEL__MASK_ON=True))) == 1
+
+
+def test_no_frame_to_train_on(add: Add) -> None:
+    crowds, empty, sound = add("crowds", [{"iscrowd": 1}], []), add("empty"), add("sound", ids(0), ids(1))
+    with pytest.raises(
+        ConfigError, match=r"^crowds: none of the 2 frames has an object to .*\.FILTER_EMPTY_ANNOTATIONS"
+    ):
+        training_records(config(MODELS[0][0], crowds))
+    with pytest.raises(
+        ConfigError, match=r"^sound: none of the 2 frames has keypoints, which MODEL\.KEYPOINT_ON trains"
+    ):
+        training_records(config(MODELS[0][0], sound, MODEL__KEYPOINT_ON=True))
+    with pytest.raises(DataError, match=r"^empty: has no record, so there is nothing to train on; check its labels\.$"):
+        training_records(config(MODELS[0][0], sound, empty))
+    with pytest.raises(ConfigError, match=r"^DATASETS\.TRAIN is empty; name the data sets to train on\.$"):
+        training_records(config(MODELS[0][0]))
+
+
+def test_what_else_detectron2_refuses_stays_as_it_is(add: Add) -> None:
+    with pytest.raises(AssertionError):
+        training_records(config(MODELS[0][0], add("mine", ids(0)), MODEL__LOAD_PROPOSALS=True))
