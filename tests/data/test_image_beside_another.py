@@ -16,7 +16,7 @@ from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.convert.image_sizes import ImagesBelow
 from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.own_dataset import register_dataset
-from bdd100k_d2.errors import DataError
+from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.prediction_files import write_mask
 from bdd100k_d2.report.analysis.frames import find_images
 
@@ -206,3 +206,47 @@ def test_letters_with_accents_in_either_way_of_unicode(tmp_path: Path) -> None:
         write_images(root / "images", f"{named}.jpg")
         assert ImagesBelow(root / "images").find(f"{named}.jpg") == root / f"images/{named}.jpg"
         assert ImagesBelow(root / "images").find(f"{there}.jpg") == root / f"images/{there}.jpg"
+
+
+def test_sizes_of_frames_that_their_folders_tell_apart(tmp_path: Path) -> None:
+    for i, name in enumerate(["a/0.jpg", "b/0.jpg", "0.jpg", "c/1.jpg"]):
+        write_images(tmp_path / "images", name, width=WIDTH + i)
+    for names, widths in (
+        (["a/0.jpg", "b/0.jpg", "0.jpg"], [64, 65, 66]),
+        (["in/a/0.jpg", "in/b/0.jpg"], [64, 65]),
+        (["1.jpg", "c/1.jpg"], [67, 67]),
+    ):
+        options = SourceOptions(images=tmp_path / "images")
+        convert(
+            write_scalabel(tmp_path / "l.json", *names), tmp_path / "o.json", "coco", options=options, overwrite=True
+        )
+        found = json.loads((tmp_path / "o.json").read_text())["images"]
+        assert [(one["file_name"], one["width"]) for one in found] == [*zip(names, widths, strict=True)]
+    with pytest.raises(DataError, match=r"frame d/1.jpg: .*images has no image of this name"):
+        convert(write_scalabel(tmp_path / "l.json", "d/1.jpg"), tmp_path / "p.json", "coco", options=options)
+
+
+def test_masks_of_one_name_in_folders_are_converted(tmp_path: Path) -> None:
+    for i, name in enumerate(["a/0", "b/0", "b/1"]):
+        mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+        mask[: 10 + i] = 12
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_mask(mask, tmp_path / f"masks/{name}.png")
+    convert(tmp_path / "masks", tmp_path / "l.json", "scalabel", options=SourceOptions(task="sem_seg"))
+    assert [one["name"] for one in json.loads((tmp_path / "l.json").read_text())] == ["a__0.jpg", "b__0.jpg", "1.jpg"]
+    convert(tmp_path / "l.json", tmp_path / "again", "masks", options=SourceOptions(task="sem_seg"))
+    for i, name in enumerate(["a__0", "b__0", "1"]):
+        assert (np.asarray(Image.open(tmp_path / f"again/{name}.png")) == 12).sum() == (10 + i) * WIDTH
+
+
+def test_classes_that_differ_in_blanks_alone(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", "a.jpg")
+    document = json.loads(write_coco(tmp_path / "l.json", "a.jpg").read_text())
+    document["categories"].append({"id": 2, "name": "car "})
+    (tmp_path / "l.json").write_text(json.dumps(document))
+    with pytest.raises(
+        ConfigError, match=r"pets: the classes 'car' and 'car ' differ in blanks alone; write them alike"
+    ):
+        register_dataset("pets", tmp_path / "l.json", tmp_path / "images")
+    register_dataset("pets", tmp_path / "l.json", tmp_path / "images", classes=["car"])
+    assert len(DatasetCatalog.get("pets")[0]["annotations"]) == 1

@@ -3,13 +3,13 @@
 import logging
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError, shown
 from ..image_files import image_size
-from ..image_names import image_stem, is_bdd100k_stem, is_image_name
+from ..image_names import image_stem, is_bdd100k_stem, is_image_name, path_parts
 from ..image_size import check_image_size
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, Label
 from .source_files import files_through_links
@@ -68,17 +68,28 @@ class ImagesBelow:
         """The image of a frame; None without one, DataError where several may be it.
 
         Where several have its stem, it has the ending of its name and, if it is called by no folders, lies in the
-        folder itself. Letters with accents may be written in either way of Unicode.
+        folder itself. Letters with accents may be written in either way of Unicode. Of a name with folders, as
+        Scalabel's may be, those agree with the image's, as far as both have them.
         """
+        *folders, name = path_parts(name) or [name]
         stem = image_stem(name)
         images = self._found.get(stem) or self._found.get(unicodedata.normalize("NFC", stem), [])
-        if len(images) > 1:
+        if folders:
+            places = {image: image.relative_to(self._folder).parts[-2::-1] for image in images}
+            places = {one: place for one, place in places.items() if _agree(place, folders[::-1])}
+            images = [one for one, place in places.items() if len(place) == max(map(len, places.values()))]
+        elif len(images) > 1:
             images = _of_ending(images, name)
             direct = [image for image in images if image.parent == self._folder]
             # Not where a file is called as one in a folder would be.
             if len({image_stem(image.name) for image in images}) == 1:
                 images = direct or images
         return the_image(images, name)
+
+
+def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two places, from the last folder up, are one as far as both go."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _of_ending(images: list[Path], name: str) -> list[Path]:
