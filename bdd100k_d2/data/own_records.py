@@ -126,7 +126,11 @@ def _read_yolo(part: OwnPart, task: Task) -> tuple[list[Frame], dict[str, Path]]
 def _load_pngs(part: OwnPart, kind: str, task: Task) -> list[dict[str, Any]]:
     files = list_masks(part.labels, below=True)
     there = ImagesBelow(part.images or part.labels, files.values())
-    images = _images_of([*files], part, there)
+    remedy = (
+        f"every PNG file below {part.labels} is taken for a mask, which has the name of its image, without _mask or "
+        "other additions: check images, or name them alike"
+    )
+    images = _images_of([*files], part, there, remedy)
     unlabelled = len(there.paths) - len(files)
     warn_of_left_out(part.labels, {"images without a mask": unlabelled})
     # By the names of the images.
@@ -147,14 +151,16 @@ def _load_pngs(part: OwnPart, kind: str, task: Task) -> list[dict[str, Any]]:
     return records
 
 
-def _images_of(names: Sequence[str], part: OwnPart, there: ImagesBelow) -> dict[str, Path]:
+def _images_of(
+    names: Sequence[str], part: OwnPart, there: ImagesBelow, remedy: str = "check images"
+) -> dict[str, Path]:
     """The image of each frame; DataError where one is missing, or labels do not tell which it is."""
     found = {name: there.find(name) for name in names}
     missing = [name for name, image in found.items() if image is None]
     if missing:
         raise DataError(
             f"{part.images or part.labels}: {len(missing):,} of {len(names):,} images of the labels in {part.labels} "
-            f"are missing, the first is {shown(missing[0])}; check images."
+            f"are missing, the first is {shown(missing[0])}; {remedy}."
         )
     return {name: image for name, image in found.items() if image is not None}
 

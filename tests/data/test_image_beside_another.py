@@ -140,7 +140,9 @@ def test_masks_are_no_images(tmp_path: Path, ending: str, above: bool, caplog: p
     # A mask does not stand for an image that is missing.
     (tmp_path / "data" / names[1]).unlink()
     register_dataset("floors", masks, tmp_path / "data", task="sem_seg", classes=["floor", "wall"])
-    with pytest.raises(DataError, match=r"data: 1 of 2 images of the labels in .* are missing, the first is s1;"):
+    with pytest.raises(
+        DataError, match=r"data: 1 of 2 images of the labels in .* are missing, the first is s1; every PNG file"
+    ):
         DatasetCatalog.get("floors")
     assert find_images(["s1.jpg"], tmp_path / "data", [masks / "s1.png"]) == [None]
 
