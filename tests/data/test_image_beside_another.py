@@ -252,3 +252,19 @@ def test_classes_that_differ_in_blanks_alone(tmp_path: Path) -> None:
         register_dataset("pets", tmp_path / "l.json", tmp_path / "images")
     register_dataset("pets", tmp_path / "l.json", tmp_path / "images", classes=["car"])
     assert len(DatasetCatalog.get("pets")[0]["annotations"]) == 1
+
+
+def test_a_coco_file_for_each_video(tmp_path: Path) -> None:
+    places = ["v1/0.jpg", "v1/1.jpg", "v2/0.jpg", "v2/2.jpg"]
+    for i, name in enumerate(places):
+        write_images(tmp_path / "images", name, width=WIDTH + i)
+    (tmp_path / "labels").mkdir()
+    write_coco(tmp_path / "labels/v1.json", *places[:2])
+    write_coco(tmp_path / "labels/v2.json", *places[2:])
+    register_dataset("pets", tmp_path / "labels", tmp_path / "images", classes=["car"])
+    found = {one["image_id"]: (one["width"], one["annotations"][0]["bbox"][0]) for one in DatasetCatalog.get("pets")}
+    assert found == {"v1__0.jpg": (64, 1), "1.jpg": (65, 2), "v2__0.jpg": (66, 1), "2.jpg": (67, 2)}
+    assert check_datasets(["pets"], fast=True, workers=1).findings == []
+    write_coco(tmp_path / "labels/v3.json", "v2/0.jpg")
+    with pytest.raises(DataError, match=r"v3.json: frame v2__0.jpg is also in .*v2.json; remove one of the two"):
+        DatasetCatalog.get("pets")

@@ -106,7 +106,7 @@ def _read_frames(labels: Path) -> list[Frame]:
     """The frames of a label file or a folder of them, those boxes too that loading them leaves out."""
     found: list[Frame] = []
     for file in label_files(labels):
-        found += read_coco(file) if is_coco(file) else read_labels(file).frames
+        found += read_coco(file, by_paths=True) if is_coco(file) else read_labels(file).frames
     for frame, name in zip(found, frame_names(frame.name for frame in found), strict=True):
         frame.name = name
     return [*each_once(found, labels)]

@@ -71,7 +71,7 @@ class ImagesBelow:
         folder itself. Letters with accents may be written in either way of Unicode. Of a name with folders, as
         Scalabel's may be, those agree with the image's, as far as both have them.
         """
-        *folders, name = path_parts(name) or [name]
+        *folders, name = path_parts(name)
         stem = image_stem(name)
         images = self._found.get(stem) or self._found.get(unicodedata.normalize("NFC", stem), [])
         if folders:
