@@ -177,7 +177,12 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
 
 
 def _layout_of(modules: Set[str]) -> Layout | None:
-    readers = (from_vis4d.layout_of, from_torchvision.layout_of, from_openmmlab.layout_of, convnext_swin.classifier_layout)
+    readers = (
+        from_vis4d.layout_of,
+        from_torchvision.layout_of,
+        from_openmmlab.layout_of,
+        convnext_swin.classifier_layout,
+    )
     return next(filter(None, (layout_of(modules) for layout_of in readers)), None)
 
 

@@ -16,6 +16,14 @@ def check_class_names(names: object, where: str, what: str, *, may_be_empty: boo
     twice = [one for one, count in Counter(given).items() if count > 1]
     if twice:
         raise ConfigError(f"{where}: {shown(twice[0])} stands twice among the {what}; take one of them out.")
+    by_words: dict[str, str] = {}
+    for one in given:
+        other = by_words.setdefault(" ".join(one.split()), one)
+        if other != one:
+            raise ConfigError(
+                f"{where}: the {what} {shown(repr(other))} and {shown(repr(one))} differ in blanks alone; write them "
+                "alike in the labels, or give classes with the one that is meant."
+            )
 
 
 def check_class_list(names: object, where: str, task: Task) -> None:

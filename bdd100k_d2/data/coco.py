@@ -106,23 +106,26 @@ def is_coco(path: Path) -> bool:
         return False
 
 
-def read_coco(path: Path, count: Callable[[str], None] | None = None) -> Iterator[Frame]:
+def read_coco(path: Path, count: Callable[[str], None] | None = None, *, by_paths: bool = False) -> Iterator[Frame]:
     """Yields the frames of a COCO file, as :func:`coco_frames`; raises DataError as that does."""
     content = read_json(path)
     try:
-        yield from coco_frames(msgspec.json.decode(content, type=CocoDocument), path, count)
+        yield from coco_frames(msgspec.json.decode(content, type=CocoDocument), path, count, by_paths=by_paths)
     except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error, coco_parts)}") from error
 
 
-def coco_frames(document: CocoDocument, path: Path, count: Callable[[str], None] | None = None) -> Iterator[Frame]:
+def coco_frames(
+    document: CocoDocument, path: Path, count: Callable[[str], None] | None = None, *, by_paths: bool = False
+) -> Iterator[Frame]:
     """Yields the frames of a COCO document in the order of its images, their labels in the order of its annotations.
 
     Boxes become inclusive corners. Polygons and plain run lengths become compressed run lengths. ``iscrowd`` becomes
     the attributes ``crowd`` and ``ignored``, ``ignore`` the latter; CVAT's ``attributes`` occluded, truncated and
     trafficLightColor are the label's. An annotation without a box gets that around its mask, one without an id a number
     that counts all labels. A frame's name is the last part of ``file_name``,
-    or more of it where several have that (:func:`~.image_names.frame_names`). ``count`` is called with
+    or more of it where several have that (:func:`~.image_names.frame_names`); ``by_paths`` it is all of it, for those
+    who name the frames of several files. ``count`` is called with
     :data:`MORE_ATTRIBUTES` and :data:`TRACKS`, of each annotation of which that is true.
 
     Raises:
@@ -139,7 +142,7 @@ def coco_frames(document: CocoDocument, path: Path, count: Callable[[str], None]
     if document.categories is ABSENT:
         raise DataError(f'{path}: no "categories"; add them, they name the classes.')
     with without_collection():
-        images = _images(document, path)
+        images = _images(document, path, by_paths)
         categories = _category_names(document, path)
         found = _by_image(images, msgspec.json.decode(document.annotations, type=list[_Annotation]), path)
     number = 0
@@ -171,7 +174,7 @@ def read_names(path: Path) -> CocoNames:
         if document.images is ABSENT or document.categories is ABSENT:
             missing = "images" if document.images is ABSENT else "categories"
             raise DataError(f'{path}: no "{missing}"; give a COCO file of the images, with their ids and categories.')
-        images, categories = _images(document, path), _category_names(document, path)
+        images, categories = _images(document, path, by_paths=False), _category_names(document, path)
         frames = {key: _frame(image, [], categories, path) for key, image in images.items()}
         return CocoNames(frames, categories)
     except JSON_ERRORS as error:
@@ -196,7 +199,7 @@ def ids_by_name(categories: Mapping[Id, str]) -> dict[str, Id]:
     return ids
 
 
-def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
+def _images(document: CocoDocument, path: Path, by_paths: bool) -> dict[Id, _Image]:
     images: dict[Id, _Image] = {}
     for image in msgspec.json.decode(document.images, type=list[_Image]):
         other = images.setdefault(id_number(image.id), image)
@@ -206,7 +209,8 @@ def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
                 f"{shown(image.id)}; mend one of them."
             )
     # The toolkit writes a frame's address, or its video before its name, others a folder.
-    for image, name in zip(images.values(), frame_names(image.file_name for image in images.values()), strict=True):
+    paths = [image.file_name for image in images.values()]
+    for image, name in zip(images.values(), paths if by_paths else frame_names(paths), strict=True):
         image.name = name
     return images
 

@@ -42,10 +42,11 @@ def last_part(path: str) -> str:
 
 
 def path_parts(path: str | Path) -> list[str]:
-    """The folders of a path, and the file name in the end; a text as any system writes it, without "" and "."."""
+    """The folders of a path, without "" and ".", and the file name in the end; of a text as any system writes it."""
     if isinstance(path, Path):
         return [*path.parts]
     *folders, name = path.replace("\\", "/").split("/")
+    # A name that is empty is none, and no reader may take the folder for it.
     return [*(folder for folder in folders if folder not in ("", ".")), name]
 
 

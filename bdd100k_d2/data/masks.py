@@ -59,15 +59,20 @@ def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
         paths = files_below(folder, ".png")
     else:
         paths = [Path(path) for path in sorted(entry.path for entry in visible_files(folder, ".png"))]
-    # What follows the folders is a mask's stem, in which a dot is part of the name.
-    places = [f"{path.parent.relative_to(folder).as_posix()}/{mask_stem(path)}.png" for path in paths]
     files: dict[str, Path] = {}
-    for path, name in zip(paths, frame_names(places), strict=True):
-        other = files.setdefault(name.removesuffix(".png"), path)
+    for path, stem in stems_below(folder, {path: mask_stem(path) for path in paths}).items():
+        other = files.setdefault(stem, path)
         if other is not path:
             first, second = (one.relative_to(folder) for one in (other, path))
             raise DataError(f"{folder}: {first} and {second} are masks of the same frame; remove one of the two.")
     return files
+
+
+def stems_below(folder: str | os.PathLike[str], stems: Mapping[Path, str]) -> dict[Path, str]:
+    """The ``stems`` of mask files below a folder; of several of one these are as `frame_names` makes them."""
+    # What follows the folders is a mask's stem, in which a dot is part of the name.
+    places = (f"{path.parent.relative_to(folder).as_posix()}/{stem}.png" for path, stem in stems.items())
+    return {path: name.removesuffix(".png") for path, name in zip(stems, frame_names(places), strict=True)}
 
 
 def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:

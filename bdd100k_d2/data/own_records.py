@@ -1,10 +1,12 @@
 """The records of users' own data: labels matched with their images by name, wherever below the folder these lie.
 
-An image may have another ending than the labels give it, and has the size that they state, else its own. Of several
-images of one name in different folders a frame is called by the folders too, as `frame_names` has it.
+An image may have another ending than the labels give it, if it is the only one of its stem, and has the size that they
+state, else its own. Of several images of one name in different folders a frame is called by the folders too, as
+`frame_names` has it.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -14,12 +16,12 @@ from ..errors import DataError, shown
 from ..tasks import Task
 from .categories import LabelClass
 from .convert.dropped import Dropped
-from .convert.image_sizes import images_below, the_image
+from .convert.image_sizes import ImagesBelow
 from .convert.yolo_parts import YoloFrame
 from .convert.yolo_reader import YoloSizes, read_yolo
 from .datasets import det_records, warn_of_left_out
 from .image_files import image_size
-from .image_names import frame_names, image_name, image_stem
+from .image_names import frame_names, image_stem
 from .instances import bitmask_records, default_find_class, run_length_records
 from .labels import Frame, ImageSize, each_once
 from .masks import list_masks
@@ -60,7 +62,9 @@ def _load(part: OwnPart, kind: str, task: Task, others_left_out: bool) -> list[d
         for frame, name in zip(frames, frame_names(frame.name for frame in frames), strict=True):
             frame.name = name
         frames = [*each_once(frames, part.labels)]
-        places = _images_of([frame.name for frame in frames], part)
+        _check_stems(frames, part.labels)
+        there = ImagesBelow(part.images or part.labels)
+        places = _images_of([frame.name for frame in frames], part, there)
     total = sum(len(frame.labels or ()) for frame in frames)
     left_out = leave_out_others(frames, task, of_official=True) if others_left_out else {}
     head, find = partial(_head, places), partial(_find_class, task)
@@ -83,6 +87,18 @@ def _load(part: OwnPart, kind: str, task: Task, others_left_out: bool) -> list[d
         )
     logger.info("%s: %d frames of %s.", part.labels, len(records), part.name)
     return records
+
+
+def _check_stems(frames: Iterable[Frame], labels: Path) -> None:
+    """Raises DataError for two frames whose masks and results would have one name."""
+    names: dict[str, str] = {}
+    for frame in frames:
+        other = names.setdefault(image_stem(frame.name), frame.name)
+        if other != frame.name:
+            raise DataError(
+                f"{labels}: frames {shown(other)} and {shown(frame.name)} differ in their endings alone, which masks "
+                "and results do not have; rename one of the two images."
+            )
 
 
 @cache
@@ -108,14 +124,23 @@ def _read_yolo(part: OwnPart, task: Task) -> tuple[list[Frame], dict[str, Path]]
 
 
 def _load_pngs(part: OwnPart, kind: str, task: Task) -> list[dict[str, Any]]:
-    files = {image_name(stem): file for stem, file in list_masks(part.labels, below=True).items()}
-    images = _images_of([*files], part)
-    unlabelled = len(_files_of(part.images or part.labels)) - len(files)
+    files = list_masks(part.labels, below=True)
+    there = ImagesBelow(part.images or part.labels, files.values())
+    remedy = (
+        f"every PNG file below {part.labels} is taken for a mask, which has the name of its image, without _mask or "
+        "other additions: check images, or name them alike"
+    )
+    images = _images_of([*files], part, there, remedy)
+    unlabelled = len(there.paths) - len(files)
     warn_of_left_out(part.labels, {"images without a mask": unlabelled})
     # By the names of the images.
-    names = {name: f"{image_stem(name)}{images[name].suffix}" for name in files}
-    places = {names[name]: image for name, image in images.items()}
-    files = {names[name]: file for name, file in files.items()}
+    names = {stem: f"{image_stem(stem)}{images[stem].suffix}" for stem in files}
+    if len({*names.values()}) < len(names):
+        twice = next(one for one, count in Counter(names.values()).items() if count > 1)
+        first, second, *_ = (file for stem, file in files.items() if names[stem] == twice)
+        raise DataError(f"{first} and {second} are masks of the same image {shown(twice)}; remove one of the two.")
+    places = {names[stem]: image for stem, image in images.items()}
+    files = {names[stem]: file for stem, file in files.items()}
     if kind == "bitmasks":
         return bitmask_records(files, places, part.labels, task)
     records = []
@@ -126,21 +151,16 @@ def _load_pngs(part: OwnPart, kind: str, task: Task) -> list[dict[str, Any]]:
     return records
 
 
-def _files_of(folder: Path) -> set[Path]:
-    """The images in a folder and in those in it."""
-    return {image for images in images_below(folder).values() for image in images}
-
-
-def _images_of(names: Sequence[str], part: OwnPart) -> dict[str, Path]:
+def _images_of(
+    names: Sequence[str], part: OwnPart, there: ImagesBelow, remedy: str = "check images"
+) -> dict[str, Path]:
     """The image of each frame; DataError where one is missing, or labels do not tell which it is."""
-    folder = part.images or part.labels
-    there = images_below(folder)
-    found = {name: the_image(image_stem(name), there) for name in names}
+    found = {name: there.find(name) for name in names}
     missing = [name for name, image in found.items() if image is None]
     if missing:
         raise DataError(
-            f"{folder}: {len(missing):,} of {len(names):,} images of the labels in {part.labels} are missing, the "
-            f"first is {shown(missing[0])}; check images."
+            f"{part.images or part.labels}: {len(missing):,} of {len(names):,} images of the labels in {part.labels} "
+            f"are missing, the first is {shown(missing[0])}; {remedy}."
         )
     return {name: image for name, image in found.items() if image is not None}
 

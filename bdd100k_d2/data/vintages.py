@@ -18,7 +18,7 @@ from ..errors import DataError, shown
 from .coco import coco_frames, coco_parts, ids_by_name, is_coco, read_names
 from .diagnosis import DocumentPart, diagnose, scalabel_parts
 from .folders import label_files, warn_of_unread_label_files
-from .image_names import image_name, image_stem
+from .image_names import frame_names, image_name, image_stem
 from .json_file import JSON_ERRORS, read_json
 from .label_document import open_document, read_categories, with_size
 from .labels import (
@@ -96,9 +96,13 @@ def _read_folder(folder: Path) -> LabelSet:
     origins: dict[str, Path] = {}
     told: dict[Vintage, Path] = {}
     warn_of_unread_label_files(folder)
-    for file in label_files(folder):
-        found = labels_in(read_json(file), file)
-        for frame in found.frames:
+    read = [(file, _labels_in(read_json(file), file, by_paths=True)) for file in label_files(folder)]
+    of_coco = [frame for _, found in read if found.vintage is Vintage.COCO for frame in found.frames]
+    # Each file may have the folder of a video.
+    for frame, name in zip(of_coco, frame_names(frame.name for frame in of_coco), strict=True):
+        frame.name = name
+    for file, found in read:
+        for frame in each_once(found.frames, file):
             other = origins.setdefault(frame.name, file)
             if other is not file:
                 raise DataError(f"{file}: frame {frame.name} is also in {other}; remove one of the two.")
@@ -116,10 +120,16 @@ def _read_folder(folder: Path) -> LabelSet:
 
 def labels_in(content: bytes, path: Path) -> LabelSet:
     """The labels in the ``content`` of the label file ``path``, as `read_json` gives it; errors are `read_labels`'s."""
+    found = _labels_in(content, path, by_paths=False)
+    return found._replace(frames=list(each_once(found.frames, path)))
+
+
+def _labels_in(content: bytes, path: Path, by_paths: bool) -> LabelSet:
+    """The same, whose names are not checked; ``by_paths`` COCO's frames are called by the paths of their images."""
     try:
         document = open_document(content)
         if document.is_coco:
-            found = LabelSet(_with_area(coco_frames(document, path), path), Vintage.COCO)
+            found = LabelSet(_with_area(coco_frames(document, path, by_paths=by_paths), path), Vintage.COCO)
         elif document.is_first_release:
             found = LabelSet([_first_release(content, document.frames, path)], Vintage.PER_IMAGE_2018)
         else:
@@ -128,7 +138,7 @@ def labels_in(content: bytes, path: Path) -> LabelSet:
             found = LabelSet(frames, _tell(frames))
     except JSON_ERRORS as error:
         raise DataError(f"{path}: {diagnose(content, error, _parts)}") from error
-    return found._replace(frames=list(each_once(found.frames, path)))
+    return found
 
 
 def _first_release(content: bytes, objects: msgspec.Raw, path: Path) -> Frame:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from ..data.categories import LabelClass
-from ..data.convert.image_sizes import images_below, the_image
-from ..data.folders import visible_files
+from ..data.convert.image_sizes import ImagesBelow
+from ..data.folders import files_below, visible_files
 from ..data.image_files import read_image_file
 from ..data.image_names import check_file_name, frame_names, image_name, image_stem
 from ..data.labels import Box2D, Frame, Label
@@ -63,18 +63,19 @@ def make_gallery(
     images = PageImages(page, prefix, _SMALL_WIDTH)
     if evaluation.data.images is None:
         return None
-    source = _Images(evaluation.data.images)
-    if evaluation.data.task.form == "boxes":
+    are_boxes = evaluation.data.task.form == "boxes"
+    source = _Images(evaluation.data.images, None if are_boxes else evaluation.data.labels)
+    if are_boxes:
         return _box_gallery(evaluation, source, images, max_frames, score_threshold)
     return _mask_gallery(evaluation, source, images, max_frames)
 
 
 class _Images:
-    """The images in a folder and in those in it, by the names of their frames."""
+    """The images in a folder and in those in it, by the names of their frames; of ``masks`` there none is one."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._below: dict[str, list[Path]] | None = None
+    def __init__(self, folder: Path, masks: Path | None) -> None:
+        self._folder, self._masks = folder, masks
+        self._below: ImagesBelow | None = None
 
     def find(self, name: str) -> Path:
         """The image of a frame: of its name, else of its stem."""
@@ -83,8 +84,10 @@ class _Images:
         if path.is_file() or not self._folder.is_dir():
             return path
         if self._below is None:
-            self._below = images_below(self._folder)
-        return the_image(image_stem(name), self._below) or path
+            is_there = self._masks is not None and self._masks.is_dir()
+            masks = files_below(self._masks, ".png") if self._masks is not None and is_there else []
+            self._below = ImagesBelow(self._folder, masks)
+        return self._below.find(name) or path
 
 
 def _box_gallery(

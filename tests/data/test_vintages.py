@@ -286,7 +286,7 @@ def coco_with(**changes: object) -> dict:
         (FIRST_RELEASE | {"frames": [{"objects": [box("car", score=float("nan"))]}]}, "0a0a0b1a-7c39d841.jpg .*NaN"),
         (coco_with(score=float("nan")), "frame video/a.jpg, annotation 1 holds a number that is NaN"),
         (coco_with(bbox=[1, 2, 3]), "frame video/a.jpg, annotation 1: .*length 4"),
-        (coco_with(segmentation=[[1, 2, 3, 4, 5]]), "frame a.jpg, annotation 1: a polygon has an x and a y for each"),
+        (coco_with(segmentation=[[1, 2, 3, 4, 5]]), "frame (video/)?a.jpg, annotation 1: a polygon has an x and"),
         (coco_with(segmentation={"counts": 1}), "frame video/a.jpg, annotation 1: .*segmentation"),
         (coco_with(image_id=6), "annotation 1 is of image id 6, but no image has that id"),
         (coco_with(category_id=1), "a.jpg, annotation 1: no category has the id 1; there are 3 car, 7 motorcycle"),

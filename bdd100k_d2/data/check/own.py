@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ConfigError, DataError, shown
-from ..convert.image_sizes import images_below
+from ..convert.image_sizes import ImagesBelow
 from ..image_names import image_stem
 from ..labels import Frame
 from ..slices import base_of_slice, slice_frames
@@ -65,7 +65,8 @@ class OwnCheck:
     def _find_unused(self, folder: Path, used: set[Path]) -> None:
         """Finds the images below a folder that no labels are of."""
         masks = all(one.masks is not None for base, one in self._labels.items() if self._sources[base].images == folder)
-        unused = [path for paths in images_below(folder).values() for path in paths if path not in used]
+        files = (path for one in self._labels.values() if one.masks is not None for path in one.masks.files.values())
+        unused = [path for path in ImagesBelow(folder, files).paths if path not in used]
         names = sorted(os.path.relpath(path, folder) for path in unused)
         self.findings.add("image without mask" if masks else "image without labels", folder, *names)
 

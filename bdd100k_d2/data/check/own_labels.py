@@ -10,7 +10,7 @@ from ...errors import ConfigError, DataError
 from ...tasks import Task
 from ..coco import is_coco, read_coco
 from ..convert.dropped import Dropped
-from ..convert.image_sizes import images_below, the_image
+from ..convert.image_sizes import ImagesBelow
 from ..convert.mask_reader import holds_bitmasks
 from ..convert.source import source_kind
 from ..convert.yolo_classes import YAML_SUFFIXES, class_files, read_classes
@@ -20,9 +20,9 @@ from ..convert.yolo_set import YoloSet, find_yolo, is_yolo_folder, yolo_splits
 from ..dataset_task import dataset_task
 from ..folders import files_below, label_files
 from ..image_files import image_size
-from ..image_names import image_name, image_stem
+from ..image_names import frame_names, image_name, image_stem
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, each_once
-from ..masks import mask_stem
+from ..masks import mask_stem, stems_below
 from ..vintages import read_labels
 from .masks import MaskFolder
 from .report import Findings, without_path
@@ -106,7 +106,9 @@ def _read_frames(labels: Path) -> list[Frame]:
     """The frames of a label file or a folder of them, those boxes too that loading them leaves out."""
     found: list[Frame] = []
     for file in label_files(labels):
-        found += read_coco(file) if is_coco(file) else read_labels(file).frames
+        found += read_coco(file, by_paths=True) if is_coco(file) else read_labels(file).frames
+    for frame, name in zip(found, frame_names(frame.name for frame in found), strict=True):
+        frame.name = name
     return [*each_once(found, labels)]
 
 
@@ -128,10 +130,12 @@ def _size_of(image: Path | None) -> ImageSize | None:
     return ImageSize(width, height) if width else None
 
 
-def _images_of(names: Iterable[str], source: OwnSource, findings: Findings) -> tuple[dict[str, Path], list[str]]:
+def _images_of(
+    names: Iterable[str], source: OwnSource, findings: Findings, masks: Iterable[Path] = ()
+) -> tuple[dict[str, Path], list[str]]:
     """The images of frames, and the names of those that have none; finds where several files may be the image."""
     try:
-        there = images_below(source.images)
+        there = ImagesBelow(source.images, masks)
     except DataError as error:
         findings.add("no images", source.images, told(error, source.images))
         return {}, []
@@ -139,7 +143,7 @@ def _images_of(names: Iterable[str], source: OwnSource, findings: Findings) -> t
     missing = []
     for name in names:
         try:
-            image = the_image(image_stem(name), there)
+            image = there.find(name)
         except DataError as error:
             findings.add("two images of a frame", source.images, told(error, source.images))
             continue
@@ -147,7 +151,7 @@ def _images_of(names: Iterable[str], source: OwnSource, findings: Findings) -> t
             missing.append(name)
         else:
             found[name] = image
-    if missing and not there:
+    if missing and not there.paths:
         findings.add("no images", source.images, source.name)
         missing = []
     return found, missing
@@ -164,22 +168,23 @@ def _pngs(labels: Path, task: Task) -> list[Path]:
 
 
 def _of_masks(source: OwnSource, pngs: list[Path], findings: Findings) -> OwnLabels:
-    files: dict[str, Path] = {}
+    stems: dict[Path, str] = {}
     for path in pngs:
         try:
-            stem = mask_stem(path)
+            stems[path] = mask_stem(path)
         except DataError as error:
             findings.add("bad mask ids", source.labels, without_path(error, path))
-            continue
-        other = files.setdefault(stem, path)
+    files: dict[str, Path] = {}
+    for path, stem in stems_below(source.labels, stems).items():
+        other = files.setdefault(image_stem(stem), path)
         if other is not path:
             first, second = (one.relative_to(source.labels) for one in (other, path))
             findings.add("two masks of a frame", source.labels, f"{first} and {second}")
-    images, missing = _images_of(files, source, findings)
+    images, missing = _images_of(files, source, findings, files.values())
     findings.add("mask without image", source.labels, *(files[stem].name for stem in missing))
     sizes = {stem: path.stat().st_size if path.exists() else -1 for stem, path in files.items()}
     # A mask is named as its image is.
-    names = {stem: images[stem].name if stem in images else image_name(stem) for stem in files}
+    names = {stem: f"{stem}{images[stem].suffix}" if stem in images else image_name(stem) for stem in files}
     return OwnLabels(
         "bitmasks" if holds_bitmasks(pngs) else "masks",
         [Frame(name) for name in names.values()],

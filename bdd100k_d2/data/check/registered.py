@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError, DataError, did_you_mean, shown
 from ...parallel import cores, readers
-from ..convert.image_sizes import images_below
+from ..datasets import load_images
+from ..image_names import image_stem
 from ..own_dataset import register_config_datasets
 from ..register import locate
 from ..slices import base_of_slice, is_own, is_registered_here, slice_frames
@@ -118,9 +119,9 @@ def _official_images(name: str, base: str, root: str | Path | None, findings: Fi
     folder = locate(base, root).present().images
     try:
         stems = slice_frames(name)
-        found = images_below(folder)
+        found = [Path(one["file_name"]) for one in load_images(folder)]
     except DataError as error:
         findings.add("data set that cannot be loaded", folder, f"{name}: {without_path(error, folder)}")
         return None
-    chosen = {path.name: path for stem, paths in found.items() for path in paths if stems is None or stem in stems}
+    chosen = {path.name: path for path in found if stems is None or image_stem(path.name) in stems}
     return ImageSet(name, folder, chosen)

@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from ...atomic import atomic_path
 from ...errors import DataError, shown
 from ...tasks import TASKS
+from ..image_names import plain_name
 from ..labels import RLE, Frame, FrameAttributes, Label
 from ..rle import CocoRLE, areas, check_rle
 from . import dropped as lost
@@ -80,11 +81,11 @@ class CocoWriter:
             separator = b""
             for frame in frames:
                 self._images += 1
-                other = names.setdefault(frame.name.replace("\\", "/").rpartition("/")[2], frame.name)
+                # Those of one name in different folders its reader tells apart.
+                other = names.setdefault(plain_name(frame.name), frame.name)
                 if other != frame.name:
                     raise DataError(
-                        f"{self._source}: frames {other} and {frame.name} have one name in different folders, by which "
-                        "results and masks could not tell them apart; give each frame a name of its own."
+                        f"{self._source}: frames {other} and {frame.name} are of one image; remove one of the two."
                     )
                 self._dropped.add_frame(frame, attributes=False)
                 image = _Image(frame.name, *frame.height_width, self._images, frame.attributes)

@@ -1,13 +1,15 @@
 """The sizes of images: what the labels state, else the image's own, else what is told, else that of BDD100K's."""
 
 import logging
-from collections.abc import Iterator
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError, shown
 from ..image_files import image_size
-from ..image_names import image_stem, images_by_stem, is_bdd100k_stem, is_image_name
+from ..image_names import image_stem, is_bdd100k_stem, is_image_name, path_parts
 from ..image_size import check_image_size
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, Label
 from .source_files import files_through_links
@@ -17,46 +19,99 @@ logger = logging.getLogger(__name__)
 _GIVE = "give --images with the folder of the images, or --size 1280x720"
 
 
-def images_below(folder: Path) -> dict[str, list[Path]]:
-    """The images in a folder and in those in it, by their stems; several of one stem lie in different folders.
+class ImagesBelow:
+    """The images in a folder and in those in it, found by the names of their frames.
 
-    Those are there by their stems with folders before it too, as `frame_names` writes them: ``a__0``, ``b__0`` and, if
-    there is more than one folder before it, ``x__a__0``; the stem alone is that of the one in ``folder`` itself. Of
-    several of one stem in one folder it is that in ``.jpg``, as `images_by_stem`.
+    A frame's name is that of its image, in a folder that `frame_names` may write before it: ``0.jpg``, or ``a__0.jpg``
+    and, if there is more than one folder before it, ``x__a__0.jpg`` of several images of one stem.
+
+    Args:
+        folder: through links to folders too.
+        masks: files that are labels themselves, and so no images wherever they lie.
 
     Raises:
         DataError: there is no such folder, or it cannot be read.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of images; check --images.")
-    by_folder: dict[str, list[str]] = {}
-    for place, name in files_through_links(folder, is_image_name):
-        by_folder.setdefault(place, []).append(name)
-    found: dict[str, list[Path]] = {}
-    for place in sorted(by_folder):
-        for stem, name in images_by_stem(by_folder[place]).items():
-            found.setdefault(stem, []).append(Path(place, name))
-    for stem, images in [*found.items()]:
-        if len(images) > 1:
-            for image in images:
-                folders = image.relative_to(folder).parts[:-1]
-                for i in range(len(folders)):
-                    found.setdefault("__".join([*folders[i:], stem]), []).append(image)
-            found[stem] = [image for image in images if image.parent == folder] or images
-    return found
+
+    def __init__(self, folder: Path, masks: Iterable[Path] = ()) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of images; check --images.")
+        names_in: dict[str, list[str]] = {}
+        for place, name in files_through_links(folder, is_image_name):
+            names_in.setdefault(place, []).append(name)
+        masks_in: dict[str, set[str]] = {}
+        for path in masks:
+            masks_in.setdefault(os.path.dirname(path), set()).add(path.name)  # noqa: PTH120, of many files
+        # Whatever links lead to either.
+        real: dict[str, set[str]] = {}
+        for place, names in masks_in.items():
+            real.setdefault(os.path.realpath(place), set()).update(names)
+        self._folder = folder
+        self.paths: list[Path] = []
+        self._found: dict[str, list[Path]] = {}
+        for place in sorted(names_in):
+            others = real.get(os.path.realpath(place), ()) if real else ()
+            for name in sorted(names_in[place]):
+                if name not in others:
+                    self.paths.append(Path(place, name))
+                    self._found.setdefault(image_stem(name), []).append(self.paths[-1])
+        for stem, images in [*self._found.items()]:
+            if len(images) > 1:
+                for image in images:
+                    folders = image.relative_to(folder).parts[:-1]
+                    for i in range(len(folders)):
+                        self._found.setdefault("__".join([*folders[i:], stem]), []).append(image)
+        for stem in [one for one in self._found if not one.isascii()]:
+            self._found.setdefault(unicodedata.normalize("NFC", stem), self._found[stem])
+
+    def find(self, name: str) -> Path | None:
+        """The image of a frame; None without one, DataError where several may be it.
+
+        Where several have its stem, it has the ending of its name and, if it is called by no folders, lies in the
+        folder itself. Letters with accents may be written in either way of Unicode. Of a name with folders, as
+        Scalabel's may be, those agree with the image's, as far as both have them.
+        """
+        *folders, name = path_parts(name)
+        stem = image_stem(name)
+        images = self._found.get(stem) or self._found.get(unicodedata.normalize("NFC", stem), [])
+        if folders:
+            places = {image: image.relative_to(self._folder).parts[-2::-1] for image in images}
+            places = {one: place for one, place in places.items() if _agree(place, folders[::-1])}
+            images = [one for one, place in places.items() if len(place) == max(map(len, places.values()))]
+        elif len(images) > 1:
+            images = _of_ending(images, name)
+            direct = [image for image in images if image.parent == self._folder]
+            # Not where a file is called as one in a folder would be.
+            if len({image_stem(image.name) for image in images}) == 1:
+                images = direct or images
+        return the_image(images, name)
 
 
-def the_image(stem: str, images: dict[str, list[Path]]) -> Path | None:
-    """The image of a stem among those of `images_below`; None without one, DataError where several have it."""
-    found = images.get(stem)
-    if found is None:
-        return None
-    if len(found) > 1:
+def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two places, from the last folder up, are one as far as both go."""
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _of_ending(images: list[Path], name: str) -> list[Path]:
+    """Those of several images that have the ending of a frame's name, else those that have it in other letters."""
+    ending = name[len(image_stem(name)) :]
+    exact = [image for image in images if image.suffix == ending]
+    return exact or [image for image in images if image.suffix.lower() == ending.lower()] or images
+
+
+def the_image(images: list[Path], name: str) -> Path | None:
+    """That of ``images`` of one stem that a frame's name is of: the one with its ending, or the only one.
+
+    None without any, DataError where several may be it.
+    """
+    if len(images) > 1:
+        images = _of_ending(images, name)
+    if len(images) > 1:
         raise DataError(
-            f"{found[0]} and {found[1]} are images of one name, which the labels do not tell apart; give a folder that "
-            "has one of them, or labels that name the folders too."
+            f"{images[0]} and {images[1]} are images of one name, which the labels do not tell apart; give a folder "
+            "that has one of them, or labels that name the folders and the endings too."
         )
-    return found[0]
+    return images[0] if images else None
 
 
 def size_of_image(path: Path) -> ImageSize:
@@ -94,7 +149,7 @@ def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> I
         DataError: no size is known, an image is missing or cannot be read, a size is none that an image may have, or
             a box reaches out of the 1280x720 that are taken.
     """
-    images = {} if options.images is None else images_below(options.images)
+    images = None if options.images is None else ImagesBelow(options.images)
     taken = 0
     for frame in frames:
         if frame.size is None:
@@ -134,8 +189,8 @@ def _look_at_labels(frame: Frame) -> tuple[ImageSize | None, Label | None]:
     return None, beyond
 
 
-def _told(frame: Frame, source: Path, options: SizeOptions, images: dict[str, list[Path]]) -> ImageSize | None:
-    image = the_image(image_stem(frame.name), images)
+def _told(frame: Frame, source: Path, options: SizeOptions, images: ImagesBelow | None) -> ImageSize | None:
+    image = None if images is None else images.find(frame.name)
     if image is not None:
         return size_of_image(image)
     if options.images is not None and options.size is None:

@@ -19,7 +19,7 @@ from ..categories import IGNORE_LABEL
 from ..image_names import image_name
 from ..instances import encode_instances
 from ..labels import RLE, Box2D, Frame, ImageSize, Label, LabelAttributes
-from ..masks import check_mask, mask_stem, read_mask
+from ..masks import check_mask, read_mask
 from ..png import RGBA, read_header
 from ..rle import CocoRLE
 from ..score_file import InstanceScores, rank, read_score_file
@@ -70,12 +70,17 @@ def _undecided(files: list[Path], what: str, one: str, other: str) -> DataError:
     return DataError(f"{files[0].parent}: {held}; say --task {one} or --task {other}.")
 
 
-def read_masks(files: list[Path], task: str, dropped: Dropped) -> Iterator[Frame]:
-    """Yields one frame per mask, one label per scored class, in ascending order, as the toolkit's ``to_rle`` does."""
-    return in_threads(partial(_mask_frame, task=task, dropped=dropped), files)
+def read_masks(files: Mapping[str, Path], task: str, dropped: Dropped) -> Iterator[Frame]:
+    """Yields one frame per mask, one label per scored class, in ascending order, as the toolkit's ``to_rle`` does.
+
+    ``files`` are by the stems of their frames, as `list_masks` has them.
+    """
+    return in_threads(partial(_mask_frame, task=task, dropped=dropped), files.items())
 
 
-def read_bitmasks(files: list[Path], task: str, dropped: Dropped, score_file: Path | None = None) -> Iterator[Frame]:
+def read_bitmasks(
+    files: Mapping[str, Path], task: str, dropped: Dropped, score_file: Path | None = None
+) -> Iterator[Frame]:
     """Yields one frame per bitmask, one label per segment in the order of the annotation ids, which are the labels'.
 
     With a file of scores labels have these, and are in their order, the highest first, as when bitmasks are scored.
@@ -85,9 +90,10 @@ def read_bitmasks(files: list[Path], task: str, dropped: Dropped, score_file: Pa
     """
     scores = None if score_file is None else read_score_file(score_file)
     if scores is not None:
-        named = {f"{mask_stem(file)}.png" for file in files}
+        named = {f"{stem}.png" for stem in files}
         dropped.add(_NO_BITMASK, len(scores.keys() - named))
-    return in_threads(partial(_bitmask_frame, task=task, dropped=dropped, score_file=score_file, scores=scores), files)
+    read = partial(_bitmask_frame, task=task, dropped=dropped, score_file=score_file, scores=scores)
+    return in_threads(read, files.items())
 
 
 def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -98,7 +104,8 @@ def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> 
             yield from pool.map(function, window)
 
 
-def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
+def _mask_frame(named: tuple[str, Path], task: str, dropped: Dropped) -> Frame:
+    stem, path = named
     classes, unscored = TASKS[task].names, TASKS[task].unscored
     mask = check_mask(read_mask(path), len(classes), path)
     ids = np.unique(mask).tolist()
@@ -111,16 +118,17 @@ def _mask_frame(path: Path, task: str, dropped: Dropped) -> Frame:
         Label(id=str(number), category=classes[i], rle=_rle(one))
         for number, (i, one) in enumerate(zip(ids, masks, strict=True))
     ]
-    return _frame(path, mask.shape, labels)
+    return _frame(stem, mask.shape, labels)
 
 
 def _bitmask_frame(
-    path: Path,
+    named: tuple[str, Path],
     task: str,
     dropped: Dropped,
     score_file: Path | None,
     scores: Mapping[str, InstanceScores] | None,
 ) -> Frame:
+    stem, path = named
     classes = TASKS[task].names
     bitmask = read_bitmask(path)
     try:
@@ -132,7 +140,7 @@ def _bitmask_frame(
     ranked: list[float | None] = [None] * len(wanted)
     if scores is not None and score_file is not None:
         # Segments of no category are scored by nobody, so that they need no score.
-        own = scores.get(f"{mask_stem(path)}.png")
+        own = scores.get(f"{stem}.png")
         order, values = rank(bitmask.ids[wanted], own, path, score_file)
         wanted, ranked = wanted[order], values.tolist()
     masks = encode_instances(bitmask.instances, 1 + wanted)
@@ -151,12 +159,12 @@ def _bitmask_frame(
         )
         for i, score, mask, (x, y, width, height) in zip(wanted.tolist(), ranked, masks, boxes, strict=True)
     ]
-    return _frame(path, bitmask.instances.shape, labels)
+    return _frame(stem, bitmask.instances.shape, labels)
 
 
 def _rle(mask: CocoRLE) -> RLE:
     return RLE(mask["counts"].decode(), (int(mask["size"][0]), int(mask["size"][1])))
 
 
-def _frame(path: Path, shape: tuple[int, ...], labels: list[Label]) -> Frame:
-    return Frame(image_name(mask_stem(path)), size=ImageSize(shape[1], shape[0]), labels=labels)
+def _frame(stem: str, shape: tuple[int, ...], labels: list[Label]) -> Frame:
+    return Frame(image_name(stem), size=ImageSize(shape[1], shape[0]), labels=labels)

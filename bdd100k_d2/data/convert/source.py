@@ -158,11 +158,11 @@ def open_source(
 
 def _open_pngs(path: Path, kind: str, dropped: Dropped, options: SourceOptions) -> LabelSource:
     with read_errors(path):
-        files = list(list_masks(path, below=True).values()) if path.is_dir() else []
+        files = list_masks(path, below=True) if path.is_dir() else {}
     if not files:
         raise DataError(f"{path}: no .png file in the folder; give the folder of the masks or bitmasks.")
     allowed = [one.name for one in TASKS.values() if one.form == kind]
-    task = options.task or (mask_task if kind == "masks" else bitmask_task)(files)
+    task = options.task or (mask_task if kind == "masks" else bitmask_task)([*files.values()])
     if task not in allowed:
         raise DataError(f"{path}: {kind} are of {' or '.join(allowed)}, not of {task}; give another --task or --from.")
     if options.score_file is not None and not TASKS[task].has_scores:

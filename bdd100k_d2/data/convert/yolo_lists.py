@@ -6,8 +6,8 @@ from pathlib import Path
 from ...errors import DataError, shown
 from ...regular_file import check_regular_file
 from ..folders import visible_files
-from ..image_names import image_stem, is_image_name, path_parts
-from .image_sizes import images_below, the_image
+from ..image_names import is_image_name, path_parts
+from .image_sizes import ImagesBelow
 from .source_files import text_lines
 from .splits import splits_in
 from .yolo_parts import IMAGES, LABELS, YoloFrame, images_of_split
@@ -47,7 +47,7 @@ def listed_frames(path: Path, images: Path | None, anywhere: bool) -> Iterator[Y
     own = path.parent
     # In paths of a list among the labels, "images" stands for their folder.
     bases = [own, own.parent] if own.name == LABELS else [own]
-    found = None if images is None else images_below(images_of_split(images, path.stem, None))
+    found = None if images is None else ImagesBelow(images_of_split(images, path.stem, None))
     for number, line in enumerate(text_lines(path, _MOST_BYTES_OF_LIST), 1):
         text = line.strip().replace("\\", "/")
         if not text:
@@ -57,8 +57,8 @@ def listed_frames(path: Path, images: Path | None, anywhere: bool) -> Iterator[Y
         frame = next(filter(None, map(_frame_at, _candidates(text, bases, anywhere))), None)
         if found is not None:
             *folders, name = path_parts(text)
-            keys = ("__".join([*folders[i:], image_stem(name)]) for i in range(len(folders) + 1))
-            image = next((image for one in keys if (image := the_image(one, found)) is not None), None)
+            keys = ("__".join([*folders[i:], name]) for i in range(len(folders) + 1))
+            image = next((image for one in keys if (image := found.find(one)) is not None), None)
             frame = YoloFrame(name, frame.labels if frame else None, image, text)
         if frame is None or not (frame.labels or frame.image):
             raise DataError(

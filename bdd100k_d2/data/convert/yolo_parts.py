@@ -1,6 +1,7 @@
 """Label files of YOLO and their images, in the folders of a split: what is one, and which belong together."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from ...errors import DataError, shown
 from ..folders import visible_files
 from ..image_names import image_name, image_stem, is_image_name
-from .image_sizes import images_below, the_image
+from .image_sizes import ImagesBelow, the_image
 from .source_files import files_through_links
 
 LABELS, IMAGES = "labels", "images"
@@ -103,41 +104,44 @@ def frames_in(
     """
     labels = {} if folders.labels is None else _label_files(folders.labels, lists)
     folder = folders.images if images is None else images_of_split(images, split, folders.labels)
-    found = {} if folder is None else images_below(folder)
+    found = [] if folder is None else ImagesBelow(folder).paths
     counts = Counter(stem_of(place) for place in labels)
     images_of_stem: dict[str, list[Path]] = {}
-    for one in sorted({one for several in found.values() for one in several}):
+    for one in sorted(found):
         images_of_stem.setdefault(image_stem(one.name), []).append(one)
+    for stem in [stem for stem in images_of_stem if not stem.isascii()]:
+        images_of_stem.setdefault(unicodedata.normalize("NFC", stem), images_of_stem[stem])
 
-    def image_at(place: str) -> Path | None:
+    def image_at(place: str, file: Path) -> Path | None:
         """The image of the label file at ``place``; where others have its name, that in the folders of this name."""
         *folders, stem = place.split("/")
-        images = images_of_stem.get(stem, [])
+        # Some tools write a.jpg.txt.
+        name = file.name[: -len(_SUFFIX)]
+        images = images_of_stem.get(stem) or images_of_stem.get(unicodedata.normalize("NFC", stem), [])
         if folder is None or not images or (counts[stem] == 1 and len(images) == 1):
-            return the_image(stem, {stem: images} if images else {})
+            return the_image(images, name)
         parents = {image: [*image.relative_to(folder).parts[:-1]] for image in images}
         same = [image for image in images if parents[image] == folders]
         ends = [image for image in images if folders and parents[image][-len(folders) :] == folders]
         if not folders and not same and counts[stem] == 1:
             ends = images
-        chosen = same or ends
-        return the_image(stem, {stem: chosen} if chosen else {})
+        return the_image(same or ends, name)
 
     taken: set[Path] = set()
     for place, file in labels.items():
-        image = image_at(place)
+        image = image_at(place, file)
         name = image_name(stem_of(place)) if image is None else image.name
         yield YoloFrame(name, file, image, f"{place.rpartition('/')[0]}/{name}")
         if image is not None:
             taken.add(image)
     if folder == images and folders.labels is not None and folders.labels.parent.name == LABELS:
         # One folder with the images of all splits: those with labels elsewhere are not of this one.
-        for other in _label_files(folders.labels.parent, frozenset(), twice=True):
+        for other, file in _label_files(folders.labels.parent, frozenset(), twice=True).items():
             split_of_other, _, place = other.partition("/")
             if place and split_of_other != folders.labels.name:
                 counts.update([stem_of(place)])
-                taken.update(filter(None, [image_at(place)]))
-    for one in sorted({one for several in images_of_stem.values() for one in several} - taken):
+                taken.update(filter(None, [image_at(place, file)]))
+    for one in sorted({*found} - taken):
         yield YoloFrame(one.name, None, one, one.relative_to(folder or one.parent).as_posix())
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.folders import visible_files
-from ...data.image_names import check_file_name, image_stem, images_by_stem
+from ...data.convert.image_sizes import ImagesBelow
+from ...data.image_names import check_file_name, image_stem
 from ...data.labels import FrameAttributes
 from ...data.slices import FRAME_ATTRIBUTES
 from ...errors import ConfigError, DataError
@@ -73,22 +73,25 @@ def slice_masks(attributes: Sequence[FrameAttributes | None]) -> Iterable[np.nda
         yield from (values == value for value in sorted(set(values.tolist()) - {""}))
 
 
-def find_images(names: Sequence[str], images: Path | None) -> list[Path | None]:
-    """The images of frames in a folder, with whatever ending; None where one is not there, which one warning counts.
+def find_images(names: Sequence[str], images: Path | None, masks: Iterable[Path] = ()) -> list[Path | None]:
+    """The images of frames in a folder or below it, as `ImagesBelow` finds them, which ``masks`` are none of.
+
+    None where one is not there, which one warning counts.
 
     Raises:
-        DataError: a name leads out of ``images``.
+        DataError: a name leads out of ``images``, or several images may be a frame's.
     """
     if images is None:
         return [None] * len(names)
-    there = images_by_stem(entry.name for entry in visible_files(images))
+    there: ImagesBelow | None = None
     found: list[Path | None] = []
     for name in names:
         check_file_name(name, images)
-        path = images / name
-        if not path.is_file():
-            path = images / there.get(image_stem(name), name)
-        found.append(path if path.is_file() else None)
+        path: Path | None = images / name
+        if not (images / name).is_file():
+            there = there or ImagesBelow(images, masks)
+            path = there.find(name)
+        found.append(path)
     if None in found:
         text = "%s: %d of %d images to be shown are not in this folder; the first is %s."
         logger.warning(text, images, found.count(None), len(names), names[found.index(None)])

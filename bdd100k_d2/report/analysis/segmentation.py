@@ -11,7 +11,7 @@ from ...data.image_names import image_name, image_stem
 from ...data.labels import FrameAttributes
 from ...errors import ConfigError
 from ...evaluation.files.evaluate import read_attributes
-from ...evaluation.files.segmentation import Mask, MaskLabels, MatchedMasks, open_masks
+from ...evaluation.files.segmentation import Mask, MaskFile, MaskLabels, MatchedMasks, open_masks
 from ...evaluation.metrics.segmentation import segmentation_scores, without_background
 from ...evaluation.toolkit_format import extra_segmentation_metrics, official_segmentation, summary
 from ...parallel import cores
@@ -206,7 +206,11 @@ def _frames(
     worst = worst_of_each(order, groups, overall, each).tolist()
 
     stems = [image_stem(matched.names[place]) for place in worst]
-    paths = find_images([image_name(stem) for stem in stems], images)
+    paths = find_images(
+        [image_name(stem) for stem in stems],
+        images,
+        [mask.path for mask, _ in matched.masks if isinstance(mask, MaskFile)],
+    )
     frames = []
     for place, stem, path in zip(worst, stems, paths, strict=True):
         ious, present = (_of_all(task, matrices[place], values).tolist() for values in (_iou, _seen))

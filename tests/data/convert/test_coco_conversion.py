@@ -296,9 +296,13 @@ def test_annotations_in_any_order_go_to_their_images(tmp_path: Path) -> None:
 
 def test_frames_that_differ_by_their_folders_alone(tmp_path: Path) -> None:
     frames = [sized(name="cam0/a.jpg"), sized(name="cam0/b.jpg"), sized(name="cam1/a.jpg")]
-    with pytest.raises(DataError, match=r"frames cam0/a.jpg and cam1/a.jpg have one name in different folders"):
-        run(write(tmp_path, frames), tmp_path / "c.json", "coco")
-    run(write(tmp_path, frames[:2]), tmp_path / "c.json", "coco")
+    run(write(tmp_path, frames), tmp_path / "c.json", "coco")
+    written = json.loads((tmp_path / "c.json").read_text())["images"]
+    assert [one["file_name"] for one in written] == ["cam0/a.jpg", "cam0/b.jpg", "cam1/a.jpg"]
+    # Whoever reads it tells them apart.
+    assert [one.name for one in read_labels(tmp_path / "c.json").frames] == ["cam0__a.jpg", "b.jpg", "cam1__a.jpg"]
+    with pytest.raises(DataError, match=r"frames cam0/a.jpg and ./cam0/a.jpg are of one image; remove one of the two"):
+        run(write(tmp_path, [sized(name="cam0/a.jpg"), sized(name="./cam0/a.jpg")]), tmp_path / "d.json", "coco")
 
 
 def test_masks_of_classes_of_no_single_task(tmp_path: Path) -> None:
