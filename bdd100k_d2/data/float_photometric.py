@@ -71,7 +71,7 @@ class FloatPhotometricTransform(T.ColorTransform):
         is_bgr = self.image_format == "BGR"
         to_hsv, back = (cv2.COLOR_BGR2HSV, cv2.COLOR_HSV2BGR) if is_bgr else (cv2.COLOR_RGB2HSV, cv2.COLOR_HSV2RGB)
         # Of an order that OpenCV takes.
-        image = np.array(image, np.float32, order="C")
+        image: np.ndarray = np.array(image, np.float32, order="C")
         if self.brightness is not None:
             image += self.brightness
         if self.contrast is not None:

@@ -25,6 +25,7 @@ MAKERS = {
     "segmenter": ("sources.vis4d_models", "segmenter"),
     "zoo": ("sources.mm_models", "zoo"),
     "recipe": ("sources.vis4d_recipe", "recipe"),
+    "strong": ("sources.mm_strong", "strong"),
 }
 
 
