@@ -18,6 +18,8 @@ Record = dict[str, Any]
 _MOSAIC, _MIXUP = "mosaic_records", "mixup_records"
 # How often another record is drawn for MixUp while one has no boxes.
 _ATTEMPTS = 15
+# Models that train on boxes alone.
+_OF_BOXES = ("GeneralizedRCNN", "RetinaNet", "BDD100KRetinaNet")
 
 
 class CombiningMapper(BDD100KDatasetMapper):
@@ -126,12 +128,18 @@ def _with_boxes(draw: Callable[[], Record]) -> list[Record]:
 def _check(cfg: CfgNode) -> None:
     keys, model = cfg.INPUT, cfg.MODEL
     name = "INPUT.MOSAIC.ENABLED" if keys.MOSAIC.ENABLED else "INPUT.MIXUP.ENABLED"
-    if (
-        model.MASK_ON
-        or model.KEYPOINT_ON
-        or model.META_ARCHITECTURE not in ("GeneralizedRCNN", "BDD100KRetinaNet", "RetinaNet")
-    ):
+    if model.MASK_ON or model.KEYPOINT_ON or model.META_ARCHITECTURE not in _OF_BOXES:
         raise ConfigError(
-            f"{name} is True; images are combined with their boxes alone, and this model trains on masks or keypoints: "
-            "set INPUT.MOSAIC.ENABLED and INPUT.MIXUP.ENABLED False."
+            f"{name} is True; images are combined with their boxes alone, and {model.META_ARCHITECTURE} trains on "
+            "masks or keypoints here: set INPUT.MOSAIC.ENABLED and INPUT.MIXUP.ENABLED False."
         )
+    for key, size in (("MOSAIC.SIZE", keys.MOSAIC.SIZE), ("MIXUP.SIZE", keys.MIXUP.SIZE)):
+        if len(size) != 2 or min(size) < 1:
+            raise ConfigError(f"INPUT.{key} is {size}; give height and width in pixels.")
+    center, ratio, epochs = keys.MOSAIC.CENTER_RANGE, keys.MIXUP.RATIO_RANGE, keys.COMBINED_EPOCHS
+    if len(center) != 2 or not 0 <= center[0] <= center[1] <= 2:
+        raise ConfigError(f"INPUT.MOSAIC.CENTER_RANGE is {center}; give the least and the most, of 0 to 2.")
+    if len(ratio) != 2 or not 0 < ratio[0] <= ratio[1]:
+        raise ConfigError(f"INPUT.MIXUP.RATIO_RANGE is {ratio}; give the least and the most, more than 0.")
+    if epochs < 0:
+        raise ConfigError(f"INPUT.COMBINED_EPOCHS is {epochs}; give how many there are, or 0 for all.")

@@ -142,9 +142,8 @@ class _Samples(Dataset[Any]):
         raise DataError(f"{len(skipped)} images drawn one after the other cannot be used, the last: {reason}")
 
     def _map(self, record: dict[str, Any], epoch: int) -> dict[str, Any] | None:
-        if isinstance(self.mapper, CombiningMapper):
-            return self.mapper(record, self._draw, epoch)
-        result: dict[str, Any] | None = self.mapper(record)
+        others = (self._draw, epoch) if isinstance(self.mapper, CombiningMapper) else ()
+        result: dict[str, Any] | None = self.mapper(record, *others)
         return result
 
     def _draw(self) -> dict[str, Any]:
