@@ -78,6 +78,7 @@ LAYERS = (
         "engine.refused_keys",
         "engine.resumed_state",
         "engine.solver",
+        "engine.test_time_augmentation",
         "engine.rendezvous",
     ),
     ("engine.hooks",),

@@ -9,6 +9,7 @@ from bdd100k_d2.parallel import spin_little
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
     """Runs in each process: evaluates with --eval-only and returns the scores, trains otherwise."""
+    from detectron2.engine import hooks
     from detectron2.evaluation import verify_results
     from detectron2.utils import comm
 
@@ -28,11 +29,16 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
         if not args.resume or TrainingCheckpointer(model, cfg.OUTPUT_DIR, classes=classes).resume() is None:
             load_weights(model, cfg.MODEL.WEIGHTS, exact=True, classes=classes)
         results = bdd100k_d2.Trainer.test(cfg, model)
+        if cfg.TEST.AUG.ENABLED:
+            results = {**results, **bdd100k_d2.Trainer.test_with_TTA(cfg, model)}
         if comm.is_main_process():
             verify_results(cfg, results)
         return results
     trainer = bdd100k_d2.Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
+    if cfg.TEST.AUG.ENABLED:
+        # After the last iteration.
+        trainer.register_hooks([hooks.EvalHook(0, lambda: trainer.test_with_TTA(trainer.cfg, trainer.model))])
     return trainer.train()
 
 

@@ -127,11 +127,7 @@ def test_evaluating_with_resume_takes_the_last_checkpoint(command: ModuleType, t
         (["--eval-only", "MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["DATASETS.TRAIN", "()"], r"DATASETS\.TRAIN is empty; name a data set"),
-        (
-            ["--eval-only", "TEST.AUG.ENABLED", "True"],
-            r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation",
-        ),
-        (["TEST.AUG.ENABLED", "True"], r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation"),
+        (["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "()"], r"TEST\.AUG\.MIN_SIZES is \(\) and MAX_SIZE 4000"),
         (["OUTPUT_DIR", "README.md/out"], r"README\.md/out: the output folder cannot be written"),
     ],
 )
