@@ -9,7 +9,6 @@ from bdd100k_d2.parallel import spin_little
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
     """Runs in each process: evaluates with --eval-only and returns the scores, trains otherwise."""
-    from detectron2.engine import hooks
     from detectron2.evaluation import verify_results
     from detectron2.utils import comm
 
@@ -17,6 +16,7 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
     from bdd100k_d2.checkpoint.loading import load_weights
     from bdd100k_d2.checkpoint.saving import TrainingCheckpointer
     from bdd100k_d2.engine.class_agreement import check_classes, check_evaluators
+    from bdd100k_d2.engine.hooks.evaluation import PeriodicEvaluation
     from bdd100k_d2.engine.launch import setup
 
     cfg = setup(args)
@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
     trainer.resume_or_load(resume=args.resume)
     if cfg.TEST.AUG.ENABLED:
         # After the last iteration.
-        trainer.register_hooks([hooks.EvalHook(0, lambda: trainer.test_with_TTA(trainer.cfg, trainer.model))])
+        trainer.register_hooks([PeriodicEvaluation(0, lambda: trainer.test_with_TTA(trainer.cfg, trainer.model))])
     return trainer.train()
 
 

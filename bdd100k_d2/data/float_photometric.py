@@ -71,21 +71,22 @@ class FloatPhotometricTransform(T.ColorTransform):
         is_bgr = self.image_format == "BGR"
         to_hsv, back = (cv2.COLOR_BGR2HSV, cv2.COLOR_HSV2BGR) if is_bgr else (cv2.COLOR_RGB2HSV, cv2.COLOR_HSV2RGB)
         # Of an order that OpenCV takes.
-        image: np.ndarray = np.array(image, np.float32, order="C")
-        if self.brightness is not None:
-            image += self.brightness
-        if self.contrast is not None:
-            image *= self.contrast
+        changed: np.ndarray = np.array(image, np.float32, order="C")
+        changed = _scaled(changed, self.contrast, self.brightness)
         # There and back also where neither is changed: values below 0 do not come back as they were.
-        hsv = np.asarray(cv2.cvtColor(image, to_hsv))
-        if self.saturation is not None:
-            hsv[..., 1] *= self.saturation
+        hsv = np.asarray(cv2.cvtColor(changed, to_hsv))
+        hsv[..., 1] = _scaled(hsv[..., 1], self.saturation)
         if self.hue is not None:
             hue = hsv[..., 0]
-            hue += self.hue
+            np.add(hue, np.float32(self.hue), out=hue)
             hue[hue > 360] -= 360
             hue[hue < 0] += 360
-        image = np.asarray(cv2.cvtColor(hsv, back))
-        if self.last_contrast is not None:
-            image *= self.last_contrast
-        return image if self.order is None else image[..., list(self.order)]
+        changed = _scaled(np.asarray(cv2.cvtColor(hsv, back)), self.last_contrast)
+        return changed if self.order is None else changed[..., list(self.order)]
+
+
+def _scaled(values: np.ndarray, factor: float | None, before: float | None = None) -> np.ndarray:
+    """``(values + before) * factor`` in single precision."""
+    if before is not None:
+        values = values + np.float32(before)
+    return values if factor is None else values * np.float32(factor)

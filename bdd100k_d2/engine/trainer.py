@@ -117,7 +117,8 @@ class Trainer(DefaultTrainer):
         use_sources(cfg)
         model = super().build_model(cfg)
         # A trainer of users' own may merge in its own way.
-        if cfg.TEST.AUG.ENABLED and cls.test_with_TTA.__func__ is Trainer.test_with_TTA.__func__:
+        owner = next(one for one in cls.__mro__ if "test_with_TTA" in vars(one))
+        if cfg.TEST.AUG.ENABLED and owner is Trainer:
             check_augmentable(cfg, model)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
