@@ -20,6 +20,7 @@ from .data.categories import (
     Category,
     LabelClass,
     is_known,
+    own_categories,
 )
 from .errors import DataError, shown
 
@@ -111,13 +112,32 @@ class Task:
     @property
     def is_official(self) -> bool:
         """Whether it has BDD100K's classes; only then are files and scores those of the official toolkit."""
-        return TASKS.get(self.name) is self
+        official = TASKS.get(self.name)
+        return official is self or (official is not None and official.names == self.names)
+
+    def with_names(self, names: Sequence[str], colors: Sequence[Sequence[int]] | None = None) -> "Task":
+        """The task with the classes of these names, as `with_classes`; without ``colors`` BDD100K's keep theirs."""
+        official = TASKS[self.name]
+        if colors is None and [*names] == [*official.names]:
+            return official
+        return self.with_classes(own_categories(names, colors, are_things=self.form != "masks"))
 
     def with_classes(self, categories: Sequence[Category]) -> "Task":
-        """The task with other classes, each of one name alone; the task of BDD100K where they are its own, in order."""
+        """The task with other classes, each of one name alone; where they are BDD100K's, in order, only their colours.
+
+        With its colours too it is the task of BDD100K itself.
+        """
         official = TASKS[self.name]
         if [category.name for category in categories] == [*official.names]:
-            return official
+            colors = tuple(category.color for category in categories)
+            if colors == official.colors:
+                return official
+            return replace(
+                official,
+                categories=tuple(
+                    own._replace(color=color) for own, color in zip(official.categories, colors, strict=True)
+                ),
+            )
         return replace(
             official,
             categories=tuple(categories),

@@ -17,6 +17,9 @@ IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
 ATTRIBUTE_BITS = {"ignored": IGNORED, "crowd": CROWD, "occluded": OCCLUDED, "truncated": TRUNCATED}
 """The bits by the names that label files have for them."""
 
+REGION = 1 << 8
+"""Beside `CROWD` and `IGNORED`, of COCO's crowds, which no file of bitmasks holds: what lies in one is found in it."""
+
 _NUM_IDS = 1 << 16
 
 _KIND = (
@@ -40,7 +43,7 @@ class Bitmask(NamedTuple):
         instances: (H, W) int32, 0 for background, else 1 to N.
         ids: (N,) int32 annotation ids, 1 to 65,535.
         categories: (N,) int32 category ids, counted from 1; 0 is "unlabeled".
-        attributes: (N,) uint8 sums of `IGNORED`, `CROWD`, `OCCLUDED` and `TRUNCATED`.
+        attributes: (N,) uint8 sums of `IGNORED`, `CROWD`, `OCCLUDED` and `TRUNCATED`; uint16 with `REGION`.
     """
 
     instances: np.ndarray

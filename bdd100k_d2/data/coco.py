@@ -6,7 +6,7 @@ Sources: https://cocodataset.org/#format-data, and ``scalabel/label/to_coco.py``
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from ..errors import DataError, shown
 from .coco_attributes import has_others, with_attributes
 from .coco_masks import Segmentation, box_around, segmentation_mask
 from .diagnosis import DocumentPart, are_objects, diagnose
-from .image_names import last_part
+from .image_names import frame_names
 from .image_size import check_image_size
 from .json_file import JSON_ERRORS, read_beginning, read_json
 from .labels import Box2D, Frame, FrameAttributes, ImageSize, Label, LabelAttributes, without_collection
@@ -57,6 +57,8 @@ class _Image(msgspec.Struct, gc=False):
     width: int | None = None
     height: int | None = None
     attributes: FrameAttributes | None = None
+    # Of its frame; never what the file has under this key.
+    name: Any = None
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -117,9 +119,10 @@ def coco_frames(document: CocoDocument, path: Path, count: Callable[[str], None]
     """Yields the frames of a COCO document in the order of its images, their labels in the order of its annotations.
 
     Boxes become inclusive corners. Polygons and plain run lengths become compressed run lengths. ``iscrowd`` becomes
-    the attribute ``crowd``, ``ignore`` the attribute ``ignored``; CVAT's ``attributes`` occluded, truncated and
+    the attributes ``crowd`` and ``ignored``, ``ignore`` the latter; CVAT's ``attributes`` occluded, truncated and
     trafficLightColor are the label's. An annotation without a box gets that around its mask, one without an id a number
-    that counts all labels. A frame's name is the last part of ``file_name``. ``count`` is called with
+    that counts all labels. A frame's name is the last part of ``file_name``,
+    or more of it where several have that (:func:`~.image_names.frame_names`). ``count`` is called with
     :data:`MORE_ATTRIBUTES` and :data:`TRACKS`, of each annotation of which that is true.
 
     Raises:
@@ -175,9 +178,16 @@ def read_names(path: Path) -> CocoNames:
         raise DataError(f"{path}: {diagnose(content, error, coco_parts)}") from error
 
 
+def ids_by_name(categories: Mapping[Id, str]) -> dict[str, Id]:
+    """The id of each name of a category, in the order of the ids; of several of one name the first."""
+    ids: dict[str, Id] = {}
+    for key, name in sorted(categories.items(), key=lambda one: (isinstance(one[0], str), one[0])):
+        ids.setdefault(name, key)
+    return ids
+
+
 def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
     images: dict[Id, _Image] = {}
-    names: dict[str, str] = {}
     for image in msgspec.json.decode(document.images, type=list[_Image]):
         other = images.setdefault(id_number(image.id), image)
         if other is not image:
@@ -185,18 +195,10 @@ def _images(document: CocoDocument, path: Path) -> dict[Id, _Image]:
                 f"{path}: frames {shown(other.file_name)} and {shown(image.file_name)} have the same image id "
                 f"{shown(image.id)}; mend one of them."
             )
-        namesake = names.setdefault(_frame_name(image), image.file_name)
-        if namesake != image.file_name:
-            raise DataError(
-                f"{path}: images {shown(namesake)} and {shown(image.file_name)} have one name in different folders, by "
-                "which results and masks could not tell them apart; give each image a name of its own."
-            )
-    return images
-
-
-def _frame_name(image: _Image) -> str:
     # The toolkit writes a frame's address, or its video before its name, others a folder.
-    return last_part(image.file_name)
+    for image, name in zip(images.values(), frame_names(image.file_name for image in images.values()), strict=True):
+        image.name = name
+    return images
 
 
 def _category_names(document: CocoDocument, path: Path) -> dict[Id, str]:
@@ -256,7 +258,7 @@ def _frame(
     image: _Image, annotations: list[_Annotation], categories: dict[Id, str], path: Path, number: int = 0
 ) -> Frame:
     """The frame of an image; ``number`` counts the labels of the frames before it."""
-    name = _frame_name(image)
+    name: str = image.name
     size = None
     # Tools that did not look into an image write null, or 0x0.
     if image.width is not None and image.height is not None and (image.width or image.height):
@@ -272,8 +274,8 @@ def _frame(
         if annotation.bbox is not None:
             box = Box2D.of_size(*annotation.bbox)
         if annotation.iscrowd or annotation.ignore:
-            crowd, ignored = bool(annotation.iscrowd) or None, bool(annotation.ignore) or None
-            attributes = LabelAttributes(crowd=crowd, ignored=ignored)
+            # COCO's crowd is never missed, which of BDD100K's two marks ignored is.
+            attributes = LabelAttributes(crowd=bool(annotation.iscrowd) or None, ignored=True)
         if annotation.attributes is not ABSENT:
             attributes = with_attributes(attributes, annotation.attributes)
         if annotation.segmentation is not ABSENT:

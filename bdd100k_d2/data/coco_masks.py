@@ -1,15 +1,12 @@
 """The mask of a COCO annotation, in whatever of COCO's three forms -> compressed run lengths."""
 
-from collections.abc import Sequence
-
 import msgspec
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..errors import DataError
 from .image_size import check_image_size
-from .labels import RLE, Box2D, ImageSize
-from .rle import CocoRLE, check_rle
+from .labels import RLE, Box2D, ImageSize, Outline
+from .rle import check_rle, fill_polygons
 
 
 class _RunLengths(msgspec.Struct, gc=False):
@@ -26,6 +23,8 @@ _decode_segmentation = msgspec.json.Decoder(Segmentation).decode
 def segmentation_mask(raw: msgspec.Raw, size: ImageSize | None, where: str) -> RLE | None:
     """The mask of an unparsed ``segmentation`` in an image of ``size``, None for an empty one.
 
+    Polygons in an image of no size are an `Outline`.
+
     Raises:
         DataError: damaged run lengths or polygons; the message begins with ``where``.
         msgspec.MsgspecError: it is neither.
@@ -39,11 +38,9 @@ def segmentation_mask(raw: msgspec.Raw, size: ImageSize | None, where: str) -> R
             return RLE(segmentation.counts, segmentation.size)
         return _compress(segmentation.counts, segmentation.size, where)
     if size is None:
-        raise DataError(f"{where}: the image has no width and height, without which polygons have no mask; add them.")
-    try:
-        filled = polygons_to_rle(segmentation, (size.height, size.width))
-    except DataError as error:
-        raise DataError(f"{where}: {error}; mend or remove it.") from error
+        # Not the numbers, which take several times the memory of their text.
+        return Outline("", (), raw.copy(), where)  # type: ignore[arg-type]  # no size, as it says
+    filled = fill_polygons(segmentation, (size.height, size.width), where)
     return RLE(filled["counts"].decode(), (size.height, size.width))
 
 
@@ -71,29 +68,8 @@ def box_around(mask: RLE, size: ImageSize | None, where: str) -> Box2D | None:
     Raises:
         DataError: the mask is damaged or of another size; the message begins with ``where``.
     """
+    if size is None and isinstance(mask, Outline):
+        raise DataError(f"{where}: it has no bbox, and its image no width and height; add the one or the other.")
     checked = check_rle(mask, mask.size if size is None else (size.height, size.width), where)
     x, y, width, height = coco_mask.toBbox([checked])[0].tolist()
     return Box2D(x, y, x + width - 1, y + height - 1) if width else None
-
-
-def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> CocoRLE:
-    """Fills polygons, as pycocotools does, and unites them.
-
-    A polygon is x and y of each corner in turn, in pixels; ``size`` is the image's (height, width).
-
-    Raises:
-        DataError: there is no polygon, or one has less than three corners, half a corner, or a corner further outside
-            of the image than that is large; the caller adds where.
-    """
-    height, width = size
-    for polygon in polygons:
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise DataError(f"a polygon has an x and a y for each of three corners or more, not {len(polygon)} numbers")
-        corners = np.asarray(polygon).reshape(-1, 2)
-        # pycocotools takes memory for every step along the outline.
-        if not (np.abs(corners) <= 2 * np.array([width, height])).all():
-            raise DataError(f"a polygon leads far out of the image of {width}x{height} pixels")
-    if not polygons:
-        raise DataError("there is no polygon")
-    merged = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width))
-    return {"size": [int(height), int(width)], "counts": merged["counts"]}

@@ -1,12 +1,23 @@
 """The file names of images: their endings, their stems, by which frames, masks and results are matched."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..errors import DataError
 
 IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 """The endings, in small letters, of the names of images."""
+
+
+_BDD100K_STEM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(-\d{7})?")
+
+
+def is_bdd100k_stem(stem: str) -> bool:
+    """Whether a frame, without the ending of its image, or a video is named as BDD100K's are."""
+    return _BDD100K_STEM.fullmatch(stem) is not None
 
 
 def is_image_name(name: str) -> bool:
@@ -28,6 +39,33 @@ def image_name(name: str) -> str:
 def last_part(path: str) -> str:
     """The file name at the end of a path or address, as any system writes it."""
     return path.replace("\\", "/").rpartition("/")[2]
+
+
+def path_parts(path: str | Path) -> list[str]:
+    """The folders of a path, and the file name in the end; of a text as any system writes it, without "" and "."."""
+    if isinstance(path, Path):
+        return [*path.parts]
+    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def plain_name(path: str) -> str:
+    """The name of a frame that is told by the whole path of its image: ``a__0.jpg`` for ``a/0.jpg``."""
+    return "__".join(path_parts(path))
+
+
+def frame_names(paths: Iterable[str | Path]) -> list[str]:
+    """The names of the frames of images at ``paths``: their file names, but of several of one stem `plain_name`.
+
+    That is of their paths below the folder that holds all of ``paths``. So masks and results, which have a frame's name
+    without its ending, are told apart; paths that stand there again have one name.
+    """
+    parts = [path_parts(path) or [""] for path in paths]
+    counts = Counter(image_stem(names[-1]) for names in parts)
+    if len(counts) == len(parts):
+        return [names[-1] for names in parts]
+    first, last = min(names[:-1] for names in parts), max(names[:-1] for names in parts)
+    common = next((i for i, (one, two) in enumerate(zip(first, last, strict=False)) if one != two), len(first))
+    return [names[-1] if counts[image_stem(names[-1])] == 1 else "__".join(names[common:]) for names in parts]
 
 
 def images_by_stem(names: Iterable[str]) -> dict[str, str]:

@@ -229,7 +229,7 @@ def crowd_bits(label: Label, ignored: bool) -> int:
 
 def _instances_of(masks: list[_ClassAndMask]) -> dict[str, Any]:
     ids, bits = [known.index for known, _, _ in masks], [one for _, one, _ in masks]
-    return {"annotations": _annotations([mask for _, _, mask in masks], ids, bits)}
+    return {"annotations": _as_coco(_annotations([mask for _, _, mask in masks], ids, bits))}
 
 
 def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
@@ -240,7 +240,15 @@ def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
     ]
     things = [(known.index + 1, bits, mask) for known, bits, mask in masks if known.index + 1 in ids.things]
     columns = [mask for _, _, mask in things], [ids.things[i] for i, _, _ in things], [bits for _, bits, _ in things]
-    return {"annotations": _annotations(*columns), "segments_info": segments}
+    return {"annotations": _as_coco(_annotations(*columns)), "segments_info": segments}
+
+
+def _as_coco(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Annotations of run lengths; those of both marks are COCO's crowds, which are what ``iscrowd`` alone says."""
+    for annotation in annotations:
+        if annotation.get("bitmask_attributes") == IGNORED | CROWD:
+            del annotation["bitmask_attributes"]
+    return annotations
 
 
 def _annotations(masks: list[CocoRLE], category_ids: list[int], bits: list[int]) -> list[dict[str, Any]]:

@@ -57,6 +57,16 @@ class RLE(msgspec.Struct, gc=False):
     size: tuple[int, int]
 
 
+class Outline(RLE, gc=False):
+    """A mask of ``polygons``, unparsed, of an image whose file states no size; ``counts`` and ``size`` are empty.
+
+    :func:`~bdd100k_d2.data.rle.check_rle` fills it, in the size of the image; ``where`` it stands begins messages.
+    """
+
+    polygons: msgspec.Raw
+    where: str
+
+
 class Label(msgspec.Struct, omit_defaults=True, gc=False):
     """An object of a frame. ``score`` (0 to 1) is set in predictions only."""
 
@@ -71,6 +81,11 @@ class Label(msgspec.Struct, omit_defaults=True, gc=False):
     def is_crowd(self) -> bool:
         """Whether the object is marked as a crowd or as ignored."""
         return self.attributes is not None and bool(self.attributes.crowd or self.attributes.ignored)
+
+
+def unsized(where: str) -> DataError:
+    """What is wrong with polygons of an image whose size nobody knows; the message begins with ``where``."""
+    return DataError(f"{where}: the image has no width and height, without which polygons have no mask; add them.")
 
 
 class FrameAttributes(msgspec.Struct, omit_defaults=True, gc=False):
@@ -104,10 +119,17 @@ class Frame(msgspec.Struct, omit_defaults=True):
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The size of the image in pixels; where the file does not say, of its masks, else the official one."""
+        """The size of the image in pixels; where the file does not say, of its masks, else the official one.
+
+        DataError where it is asked for polygons alone, which no size that is guessed would fit.
+        """
         if self.size is not None:
             return self.size.height, self.size.width
-        return next((label.rle.size for label in self.labels or () if label.rle is not None), (HEIGHT, WIDTH))
+        masks = [label.rle for label in self.labels or () if label.rle is not None]
+        stated = next((mask.size for mask in masks if not isinstance(mask, Outline)), None)
+        if stated is None and masks:
+            raise unsized(masks[0].where if isinstance(masks[0], Outline) else self.name)
+        return stated or (HEIGHT, WIDTH)
 
 
 class OpenAttributes(LabelAttributes, forbid_unknown_fields=False, gc=False):

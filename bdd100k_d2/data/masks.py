@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import DataError
 from .categories import IGNORE_LABEL
 from .folders import files_below, visible_files
+from .image_names import frame_names
 from .labels import Frame
 from .png import GREY, PALETTE, PngForm, read_png
 from .rle import check_rle, paint
@@ -48,6 +49,8 @@ def mask_stem(path: str | os.PathLike[str]) -> str:
 def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
     """The masks or bitmasks of a folder, or also ``below`` it, by the stems of their frames, sorted by path.
 
+    Of several of one stem in different folders these are as `frame_names` makes them: ``a__0`` for ``a/0.png``.
+
     Raises:
         DataError: two files are masks of one frame, or one is a drivable map of 2018.
         OSError: there is no such folder, if ``below`` is false; else it has no masks.
@@ -56,9 +59,11 @@ def list_masks(folder: Path, below: bool = False) -> dict[str, Path]:
         paths = files_below(folder, ".png")
     else:
         paths = [Path(path) for path in sorted(entry.path for entry in visible_files(folder, ".png"))]
+    # What follows the folders is a mask's stem, in which a dot is part of the name.
+    places = [f"{path.parent.relative_to(folder).as_posix()}/{mask_stem(path)}.png" for path in paths]
     files: dict[str, Path] = {}
-    for path in paths:
-        other = files.setdefault(mask_stem(path), path)
+    for path, name in zip(paths, frame_names(places), strict=True):
+        other = files.setdefault(name.removesuffix(".png"), path)
         if other is not path:
             first, second = (one.relative_to(folder) for one in (other, path))
             raise DataError(f"{folder}: {first} and {second} are masks of the same frame; remove one of the two.")

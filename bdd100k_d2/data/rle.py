@@ -8,12 +8,13 @@ another digit follows, bit 16 of the last digit that the number is negative. Sou
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
+import msgspec
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..errors import DataError, shown
 from .image_size import check_image_size
-from .labels import RLE
+from .labels import RLE, Outline
 
 if TYPE_CHECKING:
     # To import it takes a quarter of the time of NumPy.
@@ -61,7 +62,12 @@ def run_lengths(counts: str) -> np.ndarray:
 
 
 def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
-    """A mask for pycocotools; DataError unless its run lengths fill an image of ``size``, (height, width) in pixels."""
+    """A mask for pycocotools; DataError unless its run lengths fill an image of ``size``, (height, width) in pixels.
+
+    The polygons of an `Outline` are filled.
+    """
+    if isinstance(rle, Outline):
+        return fill_polygons(msgspec.json.decode(rle.polygons, type=list[list[float]]), size, rle.where)
     if tuple(rle.size) != tuple(size):
         raise DataError(
             f"{where}: the mask has {shown(rle.size[0])}x{shown(rle.size[1])} pixels, the image {size[0]}x{size[1]} "
@@ -86,6 +92,37 @@ def check_rle(rle: RLE, size: tuple[int, int], where: str) -> CocoRLE:
             "the label again."
         )
     return {"size": [int(size[0]), int(size[1])], "counts": rle.counts.encode()}
+
+
+def polygons_to_rle(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> CocoRLE:
+    """Fills polygons, as pycocotools does, and unites them.
+
+    A polygon is x and y of each corner in turn, in pixels; ``size`` is the image's (height, width).
+
+    Raises:
+        DataError: there is no polygon, or one has less than three corners, half a corner, or a corner further outside
+            of the image than that is large; the caller adds where.
+    """
+    height, width = size
+    for polygon in polygons:
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise DataError(f"a polygon has an x and a y for each of three corners or more, not {len(polygon)} numbers")
+        corners = np.asarray(polygon).reshape(-1, 2)
+        # pycocotools takes memory for every step along the outline.
+        if not (np.abs(corners) <= 2 * np.array([width, height])).all():
+            raise DataError(f"a polygon leads far out of the image of {width}x{height} pixels")
+    if not polygons:
+        raise DataError("there is no polygon")
+    merged = coco_mask.merge(coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width))
+    return {"size": [int(height), int(width)], "counts": merged["counts"]}
+
+
+def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int], where: str) -> CocoRLE:
+    """As :func:`polygons_to_rle`, whose DataError begins with ``where``."""
+    try:
+        return polygons_to_rle(polygons, size)
+    except DataError as error:
+        raise DataError(f"{where}: {error}; mend or remove it.") from error
 
 
 def paint(

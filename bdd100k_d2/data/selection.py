@@ -16,7 +16,13 @@ _Record = dict[str, Any]
 
 
 def record_stem(record: Mapping[str, Any]) -> str:
-    """The name without its ending of a record's image, by which frames are told."""
+    """The name without its ending of a record's image, by which frames are told, with folders where `image_id` has."""
+    stem, name = _file_stem(record), record.get("image_id")
+    with_folders = isinstance(name, str) and image_stem(name).endswith(f"__{stem}")
+    return image_stem(str(name)) if with_folders else stem
+
+
+def _file_stem(record: Mapping[str, Any]) -> str:
     return image_stem(last_part(str(record["file_name"])))
 
 
@@ -45,7 +51,8 @@ class Selection(NamedTuple):
         given = _names_in(Path(self.names)) if isinstance(self.names, str) else self.names
         places: dict[str, list[int]] = {}
         for place, record in enumerate(records):
-            places.setdefault(record_stem(record), []).append(place)
+            for stem in {record_stem(record), _file_stem(record)}:
+                places.setdefault(stem, []).append(place)
         chosen, missing = set[int](), list[str]()
         for name in given:
             parts = _parts(name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, DataError, shown
 from .categories import SCENE, TIME_OF_DAY, WEATHER
 from .folders import visible_files
-from .image_names import image_stem
+from .image_names import frame_names, image_stem
 from .labels import FrameAttributes, attributes_of
 from .selection import Selection, record_stem, selection
 from .vintages import read_labels
@@ -222,7 +222,10 @@ def _with_attributes(name: str) -> frozenset[str]:
 @lru_cache(maxsize=4)
 def _attributes(source: Path, state: tuple[int, ...]) -> dict[str, FrameAttributes]:
     """The frames' attributes; kept, because a slice is loaded, then evaluated, and often is one of several."""
-    return attributes_of(read_labels(source).frames)
+    frames = read_labels(source).frames
+    for frame, name in zip(frames, frame_names(frame.name for frame in frames), strict=True):
+        frame.name = name
+    return attributes_of(frames)
 
 
 def _state(source: Path) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import DataError, shown
-from .coco import coco_frames, coco_parts, is_coco, read_names
+from .coco import coco_frames, coco_parts, ids_by_name, is_coco, read_names
 from .diagnosis import DocumentPart, diagnose, scalabel_parts
 from .folders import label_files, warn_of_unread_label_files
 from .image_names import image_name, image_stem
@@ -83,9 +83,7 @@ def stated_classes(path: Path) -> list[str] | None:
         DataError: the file cannot be read, or states them in another way.
     """
     if is_coco(path):
-        named = read_names(path).categories
-        by_id = sorted(named.items(), key=lambda one: (isinstance(one[0], str), one[0]))
-        return [*dict.fromkeys(name for _, name in by_id)]
+        return [*ids_by_name(read_names(path).categories)]
     content = read_json(path)
     try:
         return read_categories(content)

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from ..atomic import write_atomic
 from ..data.bitmasks import read_bitmask
 from ..data.dataset_task import categories_of
-from ..data.image_names import image_stem
 from ..data.masks import read_mask
 from ..data.own_dataset import register_config_datasets
 from ..data.register import known_names
+from ..data.selection import record_stem
 from ..errors import ConfigError, DataError, OutputError
 from .legend import add_legend
 from .overlay import (
@@ -68,9 +68,10 @@ def write_dataset_images(name: str, folder: Path, limit: int | None = 50, overwr
         records = [records[int(i)] for i in np.linspace(0, len(records) - 1, limit).round()]
     _check_folder(folder, name, files)
     for record in records:
-        _check_new(folder / f"{_stem(record)}.png", overwrite)
+        _check_new(folder / f"{record_stem(record)}.png", overwrite)
     drawn = (
-        (_stem(record), draw_record(load_image(record["file_name"], "RGB"), record, metadata)) for record in records
+        (record_stem(record), draw_record(load_image(record["file_name"], "RGB"), record, metadata))
+        for record in records
     )
     return _write(drawn, folder, len(records), overwrite)
 
@@ -105,7 +106,7 @@ def write_loader_images(cfg: "CfgNode", folder: Path, limit: int = 50, overwrite
     _check_classes(cfg.DATASETS.TRAIN[0], metadata)
     samples = (sample for batch in loader for sample in batch)
     drawn = (
-        (f"{number:04d}_{_stem(sample)}", draw_sample(sample, cfg.INPUT.FORMAT, metadata))
+        (f"{number:04d}_{record_stem(sample)}", draw_sample(sample, cfg.INPUT.FORMAT, metadata))
         for number, sample in zip(range(limit), samples, strict=False)
     )
     return _write(drawn, folder, limit, overwrite)
@@ -156,10 +157,6 @@ def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata")
             found = masks.tensor.numpy().astype(bool)
         owners = stack_masks(np.asarray(found), corners)
     return _draw_objects(image, Objects(corners, instances.gt_classes.numpy(), None, owners), metadata)
-
-
-def _stem(record: dict[str, Any]) -> str:
-    return image_stem(Path(record["file_name"]).name)
 
 
 def _check_registered(name: str) -> None:

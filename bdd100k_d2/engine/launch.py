@@ -19,11 +19,11 @@ from detectron2.utils.logger import setup_logger
 
 from ..atomic import check_writable, write_atomic
 from ..config import load_config
-from ..data.own_dataset import register_config_datasets
-from ..data.register import known_names, register_once
+from ..data.register import known_names
 from ..errors import ConfigError, LostProcessError, OutputError
 from ..evaluation.evaluators import results_folder
 from ..lock import locked
+from .own_sets import register_sets
 from .rendezvous import fresh_store
 from .resumed_state import MOST_SEED
 
@@ -46,10 +46,9 @@ def setup(args: argparse.Namespace) -> CfgNode:
         DataError: the name of a test set, or a link, leads elsewhere than where its results go.
         OutputError: nothing can be written to the output folder.
     """
-    register_once()
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
-    register_config_datasets(cfg)
+    register_sets(cfg)
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         if name not in DatasetCatalog.list():
             raise ConfigError(f"DATASETS: no dataset {name!r} is registered; there are {known_names()}.")

@@ -41,6 +41,7 @@ from .hooks.stopping import EarlyStopping, StopTraining
 from .hooks.termination import Termination
 from .hooks.val_loss import ValidationLoss
 from .hooks.writers import WriteEvents, build_writers, shows_images
+from .own_sets import register_sets
 from .parallel import parallel_model, share_buffers, unwrapped
 from .precision import BFloat16Training, accelerate, is_in_bfloat16
 from .refused_keys import refuse_ignored_keys
@@ -66,6 +67,7 @@ class Trainer(DefaultTrainer):
     last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
+        register_sets(cfg)
         self._classes = check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
         # A trainer of users' own may have evaluators of its own.
         if type(self).build_evaluator is Trainer.build_evaluator:
@@ -126,11 +128,13 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
         """The training sets' images with the recipes' augmentations, in the order that ``cfg.SEED`` gives."""
+        register_sets(cfg)
         return build_train_loader(cfg, comm.shared_random_seed() if cfg.SEED < 0 else cfg.SEED)
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
         """Detectron2's test loader, with one image per batch."""
+        register_sets(cfg)
         mapper = BDD100KDatasetMapper(cfg, is_train=False)
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper, num_workers=num_workers(cfg))
 
@@ -141,6 +145,7 @@ class Trainer(DefaultTrainer):
         Raises:
             ConfigError: the model and the test sets have other classes, or a test set has no evaluator.
         """
+        register_sets(cfg)
         classes = check_classes(cfg, (), cfg.DATASETS.TEST)
         if problem := refusal(remembered(unwrapped(model)), classes):
             raise ConfigError(f"DATASETS.TEST: {problem}")

@@ -17,13 +17,13 @@ from ..data.coco_results import is_results, read_predictions
 from ..data.json_file import JSON_ERRORS
 from ..data.label_document import read_statement
 from ..data.labels import decode_frames, is_frame_name, without_collection
+from ..data.other_classes import leave_out_others
 from ..data.splitter import read_part, split_frames
 from ..data.unlabelled import check_unlabelled
 from ..errors import DataError
 from ..parallel import submit, working_processes
 from ..tasks import TASKS, Task
 from .boxes import Boxes, join_boxes, predicted_boxes
-from .own_classes import leave_out_others
 
 # Below this size in bytes a second process costs more than it saves.
 _LARGE = 20_000_000

@@ -51,6 +51,11 @@ class Boxes(NamedTuple):
             boxes[:, size] += 1
         return boxes
 
+    def renamed(self, names: list[str]) -> "Boxes":
+        """The same with other names of the frames, in their order."""
+        new = dict(zip(self.names, names, strict=True))
+        return self._replace(names=names, sizes={new[name]: size for name, size in self.sizes.items()})
+
     def places(self, names: Sequence[str]) -> np.ndarray:
         """(N,) int64 places of the boxes' frames in ``names``; -1 for a frame that is not there."""
         index = {name: i for i, name in enumerate(names)}

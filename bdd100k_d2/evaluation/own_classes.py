@@ -1,13 +1,15 @@
 """Own classes on files: which they are, and what becomes of labels of other classes."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 
-from ..data.categories import IGNORE_LABEL, is_known, own_categories
+from ..data.categories import is_known
+from ..data.class_list import with_classes
+from ..data.image_names import image_stem, is_bdd100k_stem
 from ..data.labels import Frame
+from ..data.other_classes import counts_of_others
 from ..data.vintages import stated_classes
 from ..errors import ConfigError, DataError, shown
 from ..tasks import TASKS, Task
@@ -48,22 +50,31 @@ def task_of_classes(task: str, names: Sequence[str] | None) -> Task:
     official = TASKS.get(task)
     if official is None:
         raise ConfigError(f"no task {task!r}; there are {', '.join(TASKS)}.")
-    if names is None:
-        return official
-    if official.form == "bitmasks" and not official.has_scores:
+    if names is not None and official.form == "bitmasks" and not official.has_scores:
         raise ConfigError(f"files of {task} are scored by BDD100K's classes alone; leave out --classes.")
-    if not 0 < len(names) <= IGNORE_LABEL:
-        raise ConfigError(f"--classes has {len(names)} names; give 1 to {IGNORE_LABEL}.")
-    if not all(name.strip() for name in names):
-        raise ConfigError("--classes has an empty name; write names as car,bus,tram.")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ConfigError(f"--classes has {shown(twice[0])} twice; take one of them out.")
-    return official.with_classes(own_categories(names, are_things=official.form != "masks"))
+    return with_classes(official, None if names is None else [*names], "--classes")
 
 
 def unofficial_note(task: Task) -> str:
     """What is said of the scores of a task with own classes."""
     return f"These are not the official scores: own classes ({', '.join(map(shown, task.names))})."
+
+
+def warn_of_assumed(truth: Path, names: Iterable[str], task: Task) -> None:
+    """Warns that ids are taken for BDD100K's classes, where no frame of masks or bitmasks is named as BDD100K's are.
+
+    ``names`` are those of the frames or of their masks.
+    """
+    if not task.is_official or any(is_bdd100k_stem(image_stem(name)) for name in names):
+        return
+    classes = f"{task.num_classes} classes, {task.names[0]} to {task.names[-1]}"
+    can_choose = task.form == "masks" or task.has_scores
+    logger.warning(
+        "%s: no frame is named as BDD100K's; its ids are scored as BDD100K's %s%s.",
+        truth,
+        classes,
+        ": --classes names yours" if can_choose else "",
+    )
 
 
 def check_stated(truth: Path, task: Task) -> None:
@@ -85,23 +96,6 @@ def classes_remedy(truth: Path, task: Task) -> str:
     return f" The file states classes of its own, which are scored with --classes {shown(repr(listed), 1000)}."
 
 
-def leave_out_others(frames: Iterable[Frame], task: Task) -> Counter[str]:
-    """Takes the labels of other classes out of ``frames``, where a task has own ones; returns how many by category.
-
-    A label without a category stays, because it is a mistake.
-    """
-    others: Counter[str] = Counter()
-    if task.is_official:
-        return others
-    known = {None, *task.label_classes}
-    for frame in frames:
-        other = [label.category for label in frame.labels or () if label.category not in known]
-        if other:
-            others.update(filter(None, other))
-            frame.labels = [label for label in frame.labels or () if label.category in known]
-    return others
-
-
 def tell_left_out(others: Mapping[str, int], kept: int, path: Path, task: Task) -> None:
     """Warns, once, of labels of other classes that are left out of the file ``path``.
 
@@ -110,7 +104,7 @@ def tell_left_out(others: Mapping[str, int], kept: int, path: Path, task: Task) 
     """
     if not others:
         return
-    counts = ", ".join(f"{shown(name)} ({count:,})" for name, count in sorted(others.items()))
+    counts = counts_of_others(others)
     if not kept:
         raise DataError(
             f"{path}: no label is of the classes {', '.join(map(shown, task.names))}, but of {counts}; mend --classes, "

@@ -1,14 +1,12 @@
 """The task of a model and the classes of its results, told by its config's first test set, of which nothing is read."""
 
-from collections import Counter
-
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN, PanopticFPN, SemanticSegmentor
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 
-from ..data.categories import IGNORE_LABEL
-from ..data.dataset_task import categories_of, dataset_task
+from ..data.class_list import check_class_list
+from ..data.dataset_task import dataset_task, task_of_metadata
 from ..data.own_dataset import register_config_datasets
 from ..errors import ConfigError, shown
 from ..tasks import TASKS, Task
@@ -52,10 +50,7 @@ def _task_of_model(cfg: CfgNode, metadata: Metadata) -> Task:
         )
     if name == "det" and issubclass(model, GeneralizedRCNN) and cfg.MODEL.MASK_ON:
         name = "ins_seg"
-    task = TASKS[name]
-    things, stuff = categories_of(metadata, "thing"), categories_of(metadata, "stuff")
-    # As `dataset_task` reads the metadata of this package's own sets.
-    return task.with_classes(stuff if name == "sem_seg" else (*stuff[1:], *things) if name == "pan_seg" else things)
+    return task_of_metadata(TASKS[name], metadata)
 
 
 def _check_classes(task: Task, metadata: Metadata) -> None:
@@ -68,13 +63,4 @@ def _check_classes(task: Task, metadata: Metadata) -> None:
             f"of {task.name} would have no names; describe the set with its classes in DATASETS.OWN, or set them where "
             "it is registered."
         )
-    repeated = [one for one, times in Counter(task.names).items() if times > 1]
-    if repeated:
-        raise ConfigError(
-            f"{name} has two classes {shown(repr(repeated[0]))}, which no result tells apart; rename one."
-        )
-    if task.form != "boxes" and task.num_classes > IGNORE_LABEL:
-        raise ConfigError(
-            f"{name} has {task.num_classes:,} classes; the {task.form} that {task.name} is written as hold "
-            f"{IGNORE_LABEL} at most."
-        )
+    check_class_list([*task.names], f"{name} of DATASETS.TEST", task)

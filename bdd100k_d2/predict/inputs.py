@@ -3,12 +3,11 @@
 import glob
 import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.image_names import IMAGE_SUFFIXES, image_stem, is_image_name
+from ..data.image_names import IMAGE_SUFFIXES, frame_names, image_stem, is_image_name
 from ..errors import DataError, shown
 
 logger = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ def _search(folder: Path, skipped: set[Path]) -> InputImages:
         raise DataError(f"{folder}: no image in the folder or in those below it; {remedy}")
     if videos:
         logger.warning("%s: %d videos are left out; give each of them by itself.", folder, videos)
-    return _name(sorted(found), folder)
+    return _name(sorted(found))
 
 
 def _pattern(text: str, skipped: set[Path]) -> InputImages:
@@ -149,14 +148,10 @@ def _list(path: Path) -> InputImages:
     return _name(unique)
 
 
-def _name(paths: Sequence[Path], base: Path | None = None) -> InputImages:
-    base = Path(os.path.commonpath([path.absolute().parent for path in paths]) if base is None else base).absolute()
-    counts = Counter(image_stem(path.name) for path in paths)
+def _name(paths: Sequence[Path]) -> InputImages:
     named: dict[str, Path] = {}
     stems: dict[str, Path] = {}
-    for path in paths:
-        alone = counts[image_stem(path.name)] == 1
-        name = path.name if alone else "__".join(path.absolute().relative_to(base).parts)
+    for path, name in zip(paths, frame_names(path.absolute() for path in paths), strict=True):
         other = stems.setdefault(image_stem(name), path)
         if other is not path:
             raise DataError(

@@ -113,7 +113,7 @@ class PredictionRun:
             score_thr=min_score,
             classes=None if classes is None else sorted(classes),
             overlay=overlay,
-            categories=None if task.is_official else task.categories,
+            categories=None if task is TASKS[task.name] else task.categories,
         )
 
     def run(self, predictor: Predictor) -> Summary:

@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.categories import own_categories
+from ..data.class_list import with_classes
+from ..data.own_places import at_split, names_of_splits
 from ..data.register import locate
 from ..errors import ConfigError, DataError, shown
-from ..evaluation.own_classes import task_of_classes
-from ..tasks import SPLITS, TASKS, Task
+from ..tasks import TASKS, Task
 from .run_config import OwnData
 
-_SPLIT = "{split}"
 _REGISTERED = "{} is no data set of BDD100K and none of the config (DATASETS.OWN)"
 
 
@@ -58,16 +57,18 @@ def find_set(base: str, own: tuple[OwnData, ...], inference: Path, root: Path | 
 
 def _own(base: str, own: tuple[OwnData, ...], config: Path) -> EvaluatedSet | None:
     for one in own:
-        split = base.removeprefix(f"{one.name}_")
-        if base != one.name and (split == base or split not in SPLITS):
+        splits = {one.name: base, **{name: split for split, name in names_of_splits(one.name)}}
+        if base not in splits:
             continue
         try:
+            if one.task not in TASKS:
+                raise ConfigError(f"{shown(one.name)}: no task {shown(repr(one.task))}; there are {', '.join(TASKS)}.")
             # Bitmasks, whose things would have to be told from stuff, have no page.
-            bitmasks = one.task in TASKS and TASKS[one.task].form == "bitmasks"
-            task = task_of_classes(one.task, None if bitmasks else one.classes)
+            named = (None, None) if TASKS[one.task].form == "bitmasks" else (one.classes, one.colors)
+            task = with_classes(TASKS[one.task], named[0], shown(one.name), named[1])
         except ConfigError as error:
-            raise DataError(f"{config}: DATASETS.OWN: {shown(one.name)}: {error}") from error
-        images, labels = (_place(path, split) for path in (one.images, one.labels))
+            raise DataError(f"{config}: DATASETS.OWN: {error}") from error
+        images, labels = (_place(path, splits[base]) for path in (one.images, one.labels))
         # Labels of YOLO name no frames, and are not drawn.
         is_json = labels is not None and labels.is_file() and labels.suffix.lower() not in (".yaml", ".yml", ".txt")
         drawn = labels is not None and (is_json if task.form == "boxes" else labels.is_dir())
@@ -84,7 +85,7 @@ def _own(base: str, own: tuple[OwnData, ...], config: Path) -> EvaluatedSet | No
 
 def _place(path: str | None, split: str) -> Path | None:
     """A path of the config for a split; None where nothing is there."""
-    place = None if path is None else Path(path.replace(_SPLIT, split)).expanduser()
+    place = None if path is None else at_split(path, split).expanduser()
     return place if place is not None and place.exists() else None
 
 
@@ -111,8 +112,7 @@ def _unknown(base: str, inference: Path, config: Path) -> EvaluatedSet:
             return EvaluatedSet(base, task, None, None, notes=(note,))
     if fitting:
         task, names = fitting[0]
-        own = own_categories(names, are_things=task.form != "masks") if names else task.categories
-        return EvaluatedSet(base, task.with_classes(own), None, None, notes=(note,))
+        return EvaluatedSet(base, task.with_names(names or task.names), None, None, notes=(note,))
     results = " or ".join(dict.fromkeys(place for task in TASKS.values() for place in task.results))
     raise DataError(
         f"{config}: {_REGISTERED.format(shown(repr(base)))}, and {inference} has no {results} with scores of them; "

@@ -12,16 +12,16 @@ from ..data.categories import LabelClass
 from ..data.convert.image_sizes import images_below, the_image
 from ..data.folders import visible_files
 from ..data.image_files import read_image_file
-from ..data.image_names import check_file_name, image_name, image_stem
+from ..data.image_names import check_file_name, frame_names, image_name, image_stem
 from ..data.labels import Box2D, Frame, Label
-from ..data.masks import check_mask, read_mask
+from ..data.masks import check_mask, list_masks, read_mask
+from ..data.other_classes import leave_out_others
 from ..data.root import data_remedy
 from ..data.slices import FRAME_ATTRIBUTES
 from ..data.vintages import read_labels
 from ..drawing.draw import Box, Color, draw_boxes, overlay_mask
 from ..drawing.overlay import IGNORED_COLOR, classes_of_task
 from ..errors import DataError
-from ..evaluation.own_classes import leave_out_others
 from ..tasks import Task
 from .page_images import PageImages, WrittenImage, decode_image
 from .run import EvaluationResults
@@ -96,7 +96,10 @@ def _box_gallery(
     if labels_path is not None:
         frames = read_labels(labels_path).frames
         leave_out_others(frames, task)
-        truth = {frame.name: frame for frame in frames}
+        names = frame_names(frame.name for frame in frames)
+        # A name that leads elsewhere is refused where its image is looked for.
+        names = [frame.name if ".." in frame.name else name for name, frame in zip(names, frames, strict=True)]
+        truth = dict(zip(names, frames, strict=True))
         if predicted and not predicted.keys() & truth.keys():
             raise DataError(f"{predictions_path}: none of its frames is one of {labels_path}; evaluate again.")
         if evaluation.is_slice:
@@ -130,11 +133,13 @@ def _box_gallery(
 def _mask_gallery(evaluation: EvaluationResults, source: _Images, images: PageImages, max_frames: int) -> Gallery:
     task, labels = evaluation.data.task, evaluation.data.labels
     stems = _stems(evaluation.predictions)
+    true: dict[str, Path] = {}
     if labels is not None:
         if not labels.is_dir():
             raise DataError(f"{labels}: no such folder of masks; {data_remedy()}.")
+        true = list_masks(labels, below=True)
         # The folder may hold masks of another split that was predicted before.
-        stems &= _stems(labels)
+        stems &= true.keys()
     if not stems:
         raise DataError(f"{evaluation.predictions}: no mask of a frame of {evaluation.name}; evaluate again.")
     painted = classes_of_task(task).colors
@@ -145,7 +150,7 @@ def _mask_gallery(evaluation: EvaluationResults, source: _Images, images: PageIm
         start = images.start_frame(name)
         left = None
         if labels is not None:
-            left = _write(images, f"{start}-truth", _paint(image, labels / f"{stem}.png", painted, name))
+            left = _write(images, f"{start}-truth", _paint(image, true[stem], painted, name))
         mask = evaluation.predictions / f"{stem}.png"
         right = _write(images, f"{start}-prediction", _paint(image, mask, painted, name))
         pairs.append(ShownFrame(name, (), left, right))

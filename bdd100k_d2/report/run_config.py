@@ -51,6 +51,7 @@ class OwnData(msgspec.Struct):
     images: str | None = None
     task: str = "det"
     classes: tuple[str, ...] | None = None
+    colors: tuple[tuple[int, int, int], ...] | None = None
 
 
 class _Datasets(msgspec.Struct, rename="upper"):

@@ -213,10 +213,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         coco([IMAGE, IMAGE | {"id": 2}]),
         "frame a.jpg stands twice; remove one of the two.",
     ),
-    "one name in two folders": (
-        coco([IMAGE | {"file_name": "cam0/a.jpg"}, IMAGE | {"id": 2, "file_name": "cam1\\a.jpg"}]),
-        "images cam0/a.jpg and cam1\\a.jpg have one name in different folders, by which results and masks could not "
-        "tell them apart; give each image a name of its own.",
+    "one path in two ways": (
+        coco([IMAGE | {"file_name": "cam0/a.jpg"}, IMAGE | {"id": 2, "file_name": ".\\cam0\\a.jpg"}]),
+        "frame a.jpg stands twice; remove one of the two.",
     ),
     "a mask of another size without a box": (
         coco(bbox=None, segmentation={"size": [8, 8], "counts": [10, 4, 50]}),
@@ -238,9 +237,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "or remove it.",
     ),
     "a polygon of text": (coco(segmentation=[["1"]]), "frame a.jpg, annotation 1: Expected `float`, got `str`"),
-    "a polygon without a size": (
-        coco([{"id": 1, "file_name": "a.jpg"}], segmentation=[[1, 2, 3, 4, 5, 6]]),
-        "frame a.jpg, annotation 1: the image has no width and height, without which polygons have no mask; add them.",
+    "a polygon without a size and a box": (
+        coco([{"id": 1, "file_name": "a.jpg"}], bbox=None, segmentation=[[1, 2, 3, 4, 5, 6]]),
+        "frame a.jpg, annotation 1: it has no bbox, and its image no width and height; add the one or the other.",
     ),
     "run lengths that do not fill the image": (
         coco(segmentation={"counts": [5, 5], "size": [96, 160]}),

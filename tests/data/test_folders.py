@@ -37,7 +37,11 @@ def test_masks_are_listed_by_stem(junk: Path) -> None:
     assert list_masks(junk) == {"a": junk / "a.png", "b": junk / "b.png"}
     assert list(list_masks(junk, below=True)) == ["a", "b", "c"]
     (junk / "in/a_train_id.png").touch()
-    with pytest.raises(DataError, match=r"junk: a.png and in/a_train_id.png are masks of the same frame; remove one"):
+    assert list(list_masks(junk, below=True)) == ["a", "b", "in__a", "c"]
+    (junk / "in/a.png").touch()
+    with pytest.raises(
+        DataError, match=r"junk: in/a.png and in/a_train_id.png are masks of the same frame; remove one"
+    ):
         list_masks(junk, below=True)
     (junk / "a_drivable_id.png").touch()
     with pytest.raises(DataError, match="a drivable map of 2018"):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from bdd100k_d2.data.own_dataset import register_config_datasets, register_datas
 from bdd100k_d2.data.slices import register_slice, slice_frames
 from bdd100k_d2.errors import ConfigError, DataError
 from bdd100k_d2.evaluation.prediction_files import write_mask
-from bdd100k_d2.tasks import TASKS
+from bdd100k_d2.report.evaluated_set import find_set
+from bdd100k_d2.report.run_config import OwnData
+from bdd100k_d2.tasks import TASKS, Task
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +115,7 @@ def test_classes_choose_order_and_leave_others_out(tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.WARNING):
         a, b = DatasetCatalog.get("pets")
     assert boxes_of(a) == [(0, [1, 1, 9, 9]), (1, [2, 2, 9, 9])] and boxes_of(b) == []
-    assert caplog.messages == [f"{labels}: labels of other classes are left out: bird 2."]
+    assert caplog.messages == [f"{labels}: labels of other classes are left out: bird (2)."]
     metadata = MetadataCatalog.get("pets")
     assert metadata.thing_classes == ["dog", "cat"] and metadata.thing_colors == [(1, 2, 3), (4, 5, 6)]
     assert metadata.thing_dataset_id_to_contiguous_id == {90: 0, 3: 1}
@@ -413,7 +416,10 @@ def pets(tmp_path: Path) -> Path:
         ({"colors": [[1, 2, 3]]}, "colors are .red, green, blue., of 0 to 255, of each of the 3 classes"),
         ({"colors": [[1, 2, 300]] * 3}, "colors are"),
         ({"things": ["cat"]}, "things are of pan_seg, not of det; leave them out"),
-        ({"task": "sem_seg"}, "my.json: labels of sem_seg are masks, this is coco; give others, or another task"),
+        (
+            {"task": "sem_seg"},
+            "my.json: labels of sem_seg are masks, this is coco; its run lengths and polygons are not painted",
+        ),
         ({"labels": "bitmasks", "task": "sem_seg"}, "labels of sem_seg are masks, this is bitmasks"),
         ({"labels": "masks", "task": "ins_seg"}, "labels of ins_seg are bitmasks or coco or scalabel, this is masks"),
         ({"labels": "masks"}, "labels of det are coco or scalabel or yolo, this is masks"),
@@ -426,7 +432,7 @@ def pets(tmp_path: Path) -> Path:
             {"labels": "bitmasks", "task": "pan_seg", "classes": ["cat", "sky"], "things": ["cat"]},
             "give things, which are the last of the classes, in their order",
         ),
-        ({"labels": "masks", "task": "drivable", "colors": [[1, 2, 3]] * 3}, "BDD100K's, which have colors and things"),
+        ({"labels": "bitmasks", "task": "pan_seg", "things": ["car"]}, "the classes are BDD100K's, which have things"),
     ],
 )
 def test_what_cannot_be_registered(pets: Path, given: dict[str, Any], message: str) -> None:
@@ -450,7 +456,7 @@ def test_splits_whose_classes_have_other_ids(pets: Path) -> None:
 
 def test_labels_of_no_class_or_without_their_images(pets: Path) -> None:
     register_dataset("pets", pets / "my.json", pets / "images", classes=["dog"])
-    with pytest.raises(DataError, match=r"my.json: has nothing of the classes dog: its 1 labels are of cat; check"):
+    with pytest.raises(DataError, match=r"my.json: has nothing of the classes dog: its 1 labels are of cat .1.; check"):
         DatasetCatalog.get("pets")
     write_coco(pets / "my.json", PETS, {"a.jpg": [(3, [1, 1, 9, 9])], "b.jpg": [], "c.jpg": []})
     with pytest.raises(DataError, match=r"images: 2 of 3 images of the labels in .*my.json are missing, the first is"):
@@ -552,3 +558,83 @@ def test_an_image_can_be_read_as_it_was_written(pets: Path) -> None:
     register_dataset("pets", pets / "my.json", pets / "images")
     (record,) = DatasetCatalog.get("pets")
     assert cv2.imread(record["file_name"]).shape[:2] == (record["height"], record["width"])
+
+
+# Two of one name
+
+
+def test_two_rows_of_one_name_are_one_data_set_or_refused(pets: Path) -> None:
+    row = {"name": "pets", "labels": str(pets / "my.json"), "images": str(pets / "images")}
+    # The same again, and a config that is set up again.
+    for _ in range(2):
+        register_config_datasets(config_with(pets, row, row | {"classes": ["cat", "bird", "dog"]}))
+    others: list[dict[str, Any]] = [
+        {"classes": ["cat"]},
+        {"colors": [[1, 2, 3]] * 3},
+        {"images": str(pets / "yolo/train/images")},
+        {"task": "sem_seg", "labels": str(pets / "masks"), "classes": ["floor"]},
+    ]
+    for other in others:
+        with pytest.raises(
+            ConfigError,
+            match=r"DATASETS.OWN: two data sets would be called pets, one of labels .*my.json, images .*images, task "
+            r"det, classes cat, bird, dog, the other of labels .*; rename one",
+        ):
+            register_config_datasets(config_with(pets, row, row | other))
+    # A data set with splits and one by the name of a split.
+    yolo = {"name": "cups", "labels": str(pets / "yolo")}
+    with pytest.raises(ConfigError, match="two data sets would be called cups_train, one of labels .*yolo, task det"):
+        register_config_datasets(config_with(pets, yolo, row | {"name": "cups_train"}))
+
+
+def test_a_call_replaces_and_a_config_does_not_replace_a_call(pets: Path) -> None:
+    row = {"name": "pets", "labels": str(pets / "my.json"), "images": str(pets / "images"), "classes": ["cat"]}
+    register_config_datasets(config_with(pets, row))
+    # Another config, as in a notebook.
+    register_config_datasets(config_with(pets, row | {"classes": ["cat", "dog"]}))
+    assert MetadataCatalog.get("pets").thing_classes == ["cat", "dog"]
+    register_dataset("pets", pets / "my.json", pets / "images")
+    register_config_datasets(config_with(pets, row | {"classes": ["cat", "bird", "dog"]}))
+    register_dataset("pets", pets / "my.json", pets / "images", classes=["dog", "cat"])
+    with pytest.raises(ConfigError, match="two data sets would be called pets, one of .* classes dog, cat, the other"):
+        register_config_datasets(config_with(pets, row))
+    DatasetCatalog.remove("pets")
+    register_config_datasets(config_with(pets, row))
+    assert MetadataCatalog.get("pets").thing_classes == ["cat"]
+
+
+# Colours
+
+
+def test_bdd100k_s_classes_in_own_colours(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", "a.jpg")
+    names = [*TASKS["det"].names]
+    labels = write_coco(
+        tmp_path / "my.json", {1: "van", **{3 + i: name for i, name in enumerate(names)}}, {"a.jpg": []}
+    )
+    colors = [[i, 2 * i, 255 - i] for i in range(len(names))]
+    register_dataset("cars", labels, tmp_path / "images", classes=names, colors=colors)
+    task = dataset_task(MetadataCatalog.get("cars"))
+    assert task is not None and task.colors == tuple(map(tuple, colors))
+    # They are BDD100K's in all else.
+    assert task.is_official and task.label_classes["van"].index == 2 and pickle.loads(pickle.dumps(task)) == task
+    assert evaluated_task(tmp_path, labels, names, colors).colors == task.colors
+    metadata = MetadataCatalog.get("cars")
+    # A user may also set them afterwards; Detectron2 lets nobody change what is set.
+    del metadata.thing_colors
+    metadata.thing_colors = [(7, 7, 7)] * len(names)
+    task = dataset_task(metadata)
+    assert task is not None and set(task.colors) == {(7, 7, 7)} and task.is_official
+    del metadata.thing_colors
+    assert dataset_task(metadata) is TASKS["det"]
+    masks = tmp_path / "masks"
+    write_mask(np.zeros((60, 100), np.uint8), masks / "a.png")
+    colors = [[9, 8, 7]] * 3
+    register_dataset("roads", masks, tmp_path / "images", task="drivable", colors=colors)
+    task = dataset_task(MetadataCatalog.get("roads"))
+    assert task is not None and task.colors == ((9, 8, 7),) * 3 and task.unscored == TASKS["drivable"].unscored
+
+
+def evaluated_task(folder: Path, labels: Path, classes: list[str], colors: list[list[int]]) -> Task:
+    row = OwnData("cars", str(labels), str(folder / "images"), classes=tuple(classes), colors=tuple(map(tuple, colors)))
+    return find_set("cars", (row,), folder, None, folder / "config.yaml").task

@@ -188,7 +188,7 @@ def test_what_cannot_be_scored_is_refused_at_the_start(caplog: pytest.LogCapture
         bdd100k_d2.Trainer(cfg)
     # Its category is no class: the first evaluation would say so.
     register("unnumbered", ["x"], category_id=4)
-    with pytest.raises(DataError, match="unnumbered: frame a.jpg: category_id 4 is no class"):
+    with pytest.raises(DataError, match=r"unnumbered: frame a.jpg: annotations\[0\]: category_id 4 is no class"):
         check_evaluators(("unnumbered",))
 
 

@@ -27,7 +27,7 @@ from bdd100k_d2.evaluation.evaluators import (
     BDD100KSemSegEvaluator,
 )
 from bdd100k_d2.evaluation.evaluators.base import OfficialEvaluator
-from bdd100k_d2.evaluation.evaluators.records import is_released
+from bdd100k_d2.evaluation.evaluators.records import box_truth, is_released
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.metrics.coco_scores import METRICS
 from bdd100k_d2.evaluation.prediction_files import write_mask
@@ -186,22 +186,69 @@ def test_records_without_labels_have_no_scores(tmp_path: Path, caplog: pytest.Lo
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"category_id": 2}, r"bad: frame a.jpg: category_id 2 is no class; the metadata has 2, 0 to 1 \(x, y\)"),
+        ({"category_id": 2}, "category_id 2 is no class; the metadata has 2, 0 to 1 (x, y). Renumber the records"),
         ({"category_id": -1}, "category_id -1 is no class"),
-        ({"bbox_mode": BoxMode.XYWHA_ABS}, "bad: frame a.jpg: an annotation has no bbox with a bbox_mode of XYXY_ABS"),
-        ({"bbox": [0, 0, float("nan"), 1]}, "bad: frame a.jpg: the box .* is not finite"),
+        ({"category_id": 0.7}, "category_id 0.7 is no class"),
+        ({"category_id": "0"}, "category_id '0' is no class"),
+        ({"category_id": None}, "category_id None is no class"),
+        ({"category_id": ...}, "it has no category_id, which is no class"),
+        ({"bbox_mode": BoxMode.XYWHA_ABS}, "it has no bbox with a bbox_mode of XYXY_ABS or XYWH_ABS; add it."),
+        ({"bbox": ...}, "it has no bbox with a bbox_mode"),
+        ({"bbox": [0, 0, 3, 4, 0]}, "the bbox [0, 0, 3, 4, 0] is not of four numbers; mend it."),
+        ({"bbox": None}, "the bbox None is not of four numbers"),
+        ({"bbox": [0, 0, float("nan"), 1]}, "the bbox [0, 0, nan, 1], in XYWH_ABS, has no area or is not finite"),
+        ({"bbox": [float("inf"), 0, 1, 1]}, "the bbox [inf, 0, 1, 1], in XYWH_ABS, has no area or is not finite"),
+        ({"bbox": [5, 5, 0, 4]}, "the bbox [5, 5, 0, 4], in XYWH_ABS, has no area or is not finite; mend its numbers"),
+        ({"bbox": [5, 5, -3, 4]}, "the bbox [5, 5, -3, 4], in XYWH_ABS, has no area"),
+        ({"bbox": [20, 20, 5, 5], "bbox_mode": BoxMode.XYXY_ABS}, "the bbox [20, 20, 5, 5], in XYXY_ABS, has no area"),
+        ({"bbox": [60, 0, 5, 5]}, "the bbox [60, 0, 5, 5] is outside of the image of 60x40 pixels; mend or remove"),
+        ({"bbox": [0, -5, 5, 5]}, "the bbox [0, -5, 5, 5] is outside of the image of 60x40 pixels"),
+        ({"iscrowd": 2}, "iscrowd is 2; write 0 or 1."),
     ],
 )
 def test_records_that_are_no_ground_truth(change: Record, message: str) -> None:
-    one = {"bbox": [0, 0, 3, 4], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 0} | change
+    good = {"bbox": [0, 0, 3, 4], "bbox_mode": BoxMode.XYWH_ABS, "category_id": 0}
+    bad = {key: value for key, value in {**good, **change}.items() if value is not ...}
+    record = {"file_name": "a.jpg", "image_id": "a.jpg", "height": 40, "width": 60, "annotations": [good, bad]}
+    register("bad", [record], evaluator_type="bdd100k_det", thing_classes=["x", "y"])
+    with pytest.raises(DataError, match=re.escape(f"bad: frame a.jpg: annotations[1]: {message}")):
+        BDD100KDetEvaluator("bad")
+
+
+def test_numbers_of_other_types_are_ground_truth() -> None:
+    """As arrays give them; a box may reach out of its image, and an image need not state its size."""
+    one = {"bbox": np.array([-5.0, 30, 100, 40]), "bbox_mode": 1, "category_id": np.int64(1), "iscrowd": np.bool_(0)}
+    record = {"file_name": Path("a.jpg"), "image_id": 3, "annotations": (one, one | {"category_id": 1.0})}
     register(
-        "bad",
-        [{"file_name": "a.jpg", "image_id": "a.jpg", "annotations": [one]}],
+        "good",
+        [record, record | {"file_name": "b.jpg", "height": 40, "width": 60}],
         evaluator_type="bdd100k_det",
         thing_classes=["x", "y"],
     )
-    with pytest.raises(DataError, match=message):
-        BDD100KDetEvaluator("bad")
+    names, truth = box_truth({r: DatasetCatalog.get("good")[i] for i, r in enumerate("ab")}, "good", TASKS["det"])
+    assert (names, truth.category.tolist(), truth.crowd.tolist()) == (["a", "b"], [1] * 4, [False] * 4)
+    assert truth.box.tolist() == [[-5, 30, 100, 40]] * 4
+    BDD100KDetEvaluator("good")
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        ("det", {"annotations": None}, "frame a.jpg: annotations is no list of dicts, but None; write [] for a frame"),
+        ("det", {"annotations": ["x"]}, "frame a.jpg: annotations is no list of dicts, but ['x']"),
+        ("det", {"height": "x"}, "frame a.jpg: height and width are 'x' and 60; write pixels, or leave them out."),
+        ("det", {"image_id": 7, "file_name": None}, "a record has the file_name None and the image_id 7, which name"),
+        ("ins_seg", {"annotations": None}, "frame a: annotations is no list of dicts, but None"),
+        ("pan_seg", {"segments_info": None}, "frame a: segments_info is no list of dicts, but None"),
+        ("sem_seg", {"sem_seg_file_name": None}, "frame a: sem_seg_file_name is None; write the path of its mask, or"),
+    ],
+)
+def test_records_of_another_form(task: str, change: Record, message: str) -> None:
+    record = {"file_name": "a.jpg", "image_id": "a.jpg", "height": 40, "width": 60, "annotations": []} | change
+    fields = {"thing_classes": ["x"], "stuff_classes": ["things", "y"], "evaluator_type": f"bdd100k_{task}"}
+    register("form", [record], **fields)
+    with pytest.raises(DataError, match=re.escape(message)):
+        EVALUATORS[task]("form")
 
 
 def test_data_sets_that_cannot_be_evaluated() -> None:
@@ -312,17 +359,20 @@ def test_own_instances_in_every_form_of_masks(tmp_path: Path, caplog: pytest.Log
 @pytest.mark.parametrize(
     ("segmentation", "message"),
     [
-        ({"size": [4, 6], "counts": "0d0"}, r"frame a: the mask has 4x6 pixels, the image 40x60"),
-        ([[1, 2, 3, 4]], "frame a: a polygon has an x and a y for each of three corners"),
-        (None, "frame a: a segmentation is neither run lengths nor polygons"),
-        ("xyz", "frame a: a segmentation is neither run lengths nor polygons"),
+        ({"size": [4, 6], "counts": "0d0"}, "the mask has 4x6 pixels, the image 40x60"),
+        ([[1, 2, 3, 4]], "a polygon has an x and a y for each of three corners"),
+        (None, "a segmentation is neither run lengths nor polygons"),
+        ("xyz", "a segmentation is neither run lengths nor polygons"),
+        ([1, 2, 3, 4, 5, 6], "a segmentation is neither run lengths nor polygons"),
+        ([["a"] * 6], "a segmentation is neither run lengths nor polygons"),
+        (np.ones(SIZE), "a segmentation is neither run lengths nor polygons"),
     ],
 )
 def test_masks_that_are_no_ground_truth(segmentation: object, message: str) -> None:
     one = {"bbox": [0, 0, 1, 1], "bbox_mode": 1, "category_id": 0, "segmentation": segmentation, "iscrowd": 0}
     records = [{"file_name": "a.jpg", "image_id": "a.jpg", "height": 40, "width": 60, "annotations": [one]}]
     register("bad_masks", records, evaluator_type="bdd100k_ins_seg", thing_classes=["x"])
-    with pytest.raises(DataError, match=f"the records of bad_masks: {message}"):
+    with pytest.raises(DataError, match=rf"the records of bad_masks: frame a: annotations\[0\]: {message}"):
         run(BDD100KInsSegEvaluator("bad_masks"), records, [masks_found([np.ones(SIZE)], [0])])
 
 
@@ -406,13 +456,18 @@ def test_own_panoptic_classes(tmp_path: Path) -> None:
     coco[0]["id"] = 5
     with pytest.raises(DataError, match="the records of coco_pan: frame a: the segment 5 has no pixel in its file"):
         run(BDD100KPanSegEvaluator("coco_pan"), theirs, [output])
+    coco[0]["id"] = coco[1]["id"]
+    with pytest.raises(DataError, match="frame a: two of its segments_info have one id, or one has none; mend them"):
+        run(BDD100KPanSegEvaluator("coco_pan"), theirs, [output])
     small = {"panoptic_seg": (predicted[:9, :9], output["panoptic_seg"][1])}
     with pytest.raises(
         DataError, match="the records of own_pan: the ground truth of a.jpg is 60x40, the prediction 9x9"
     ):
         run(BDD100KPanSegEvaluator("own_pan"), records, [small])
     segments[0]["category_id"] = 0
-    with pytest.raises(DataError, match="frame a: a segment of stuff has the category_id 0, which stands for all"):
+    with pytest.raises(
+        DataError, match=r"frame a: segments_info\[0\]: a segment of stuff has the category_id 0, which stands for all"
+    ):
         run(BDD100KPanSegEvaluator("own_pan"), records, [output])
 
 

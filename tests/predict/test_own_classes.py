@@ -311,12 +311,12 @@ def test_what_has_no_task_or_no_classes_is_refused(add_set: AddSet) -> None:
         config(add_set(None, thing_classes=["tram"]), "PanopticFPN"),
         nameless.format("mine_val", "stuff_classes", "pan_seg"),
     )
-    refused(config(add_set(thing_classes=["car", "bus", "car"])), "'mine_val' has two classes 'car', which no result t")
+    refused(config(add_set(thing_classes=["car", "bus", "car"])), "'mine_val' of DATASETS.TEST: car stands twice among")
     many = [f"class {i}" for i in range(256)]
     assert task_of(config(add_set(thing_classes=many))).num_classes == 256
     refused(
         config(add_set("bdd100k_sem_seg", stuff_classes=many)),
-        "'mine_val' has 256 classes; the masks that sem_seg is written as hold 255 at most",
+        "'mine_val' of DATASETS.TEST: 256 classes; the masks of sem_seg hold 255 at most, give fewer",
     )
 
 

@@ -135,7 +135,7 @@ class CocoWriter:
         self._annotations += 1
         self._dropped.add_attributes(label)
         self._dropped.add_polygon(label)
-        if label.attributes is not None and label.attributes.ignored:
+        if label.attributes is not None and label.attributes.ignored and not label.attributes.crowd:
             self._dropped.add(lost.IGNORED_AS_CROWD)
         annotation = _Annotation(
             id=self._annotations,

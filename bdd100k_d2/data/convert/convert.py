@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from ...errors import ConfigError, DataError, OutputError
 from ...tasks import TASKS
-from ..labels import Frame
+from ..labels import RLE, Frame, Outline
+from ..rle import check_rle
 from .classes import detects
 from .coco_writer import CocoWriter
 from .dropped import Dropped
@@ -48,6 +49,16 @@ def _counted(opened: LabelSource, counts: Counter[str]) -> Iterator[Frame]:
     for frame in tqdm(opened.frames, "converting", opened.total, unit="frame", disable=not sys.stderr.isatty()):
         counts["frames"] += 1
         counts["labels"] += len(frame.labels or ())
+        yield frame
+
+
+def _filled(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yields the frames, their polygons that waited for the size of the image filled; DataError without that."""
+    for frame in frames:
+        for label in frame.labels or ():
+            if isinstance(label.rle, Outline):
+                size = frame.height_width
+                label.rle = RLE(check_rle(label.rle, size, label.rle.where)["counts"].decode(), size)
         yield frame
 
 
@@ -114,6 +125,7 @@ def convert(
         # by the toolkit, for COCO alone, where no box and no mask depends on it.
         sizes = SizeOptions(options.images, options.size, assumed=kind == "scalabel" and to == "coco")
         frames = with_sizes(frames, source, sizes)
+    frames = _filled(frames)
     if to == "scalabel":
         write_scalabel(frames, target)
     elif to == "yolo" and opened.boxes:

@@ -1,14 +1,13 @@
 """The sizes of images: what the labels state, else the image's own, else what is told, else that of BDD100K's."""
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DataError, shown
 from ..image_files import image_size
-from ..image_names import image_stem, images_by_stem, is_image_name
+from ..image_names import image_stem, images_by_stem, is_bdd100k_stem, is_image_name
 from ..image_size import check_image_size
 from ..labels import HEIGHT, WIDTH, Frame, ImageSize, Label
 from .source_files import files_through_links
@@ -16,13 +15,14 @@ from .source_files import files_through_links
 logger = logging.getLogger(__name__)
 
 _GIVE = "give --images with the folder of the images, or --size 1280x720"
-_OFFICIAL_STEM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(-\d{7})?")
 
 
 def images_below(folder: Path) -> dict[str, list[Path]]:
     """The images in a folder and in those in it, by their stems; several of one stem lie in different folders.
 
-    Of several of one stem in one folder it is that in ``.jpg``, as `images_by_stem`.
+    Those are there by their stems with folders before it too, as `frame_names` writes them: ``a__0``, ``b__0`` and, if
+    there is more than one folder before it, ``x__a__0``; the stem alone is that of the one in ``folder`` itself. Of
+    several of one stem in one folder it is that in ``.jpg``, as `images_by_stem`.
 
     Raises:
         DataError: there is no such folder, or it cannot be read.
@@ -36,6 +36,13 @@ def images_below(folder: Path) -> dict[str, list[Path]]:
     for place in sorted(by_folder):
         for stem, name in images_by_stem(by_folder[place]).items():
             found.setdefault(stem, []).append(Path(place, name))
+    for stem, images in [*found.items()]:
+        if len(images) > 1:
+            for image in images:
+                folders = image.relative_to(folder).parts[:-1]
+                for i in range(len(folders)):
+                    found.setdefault("__".join([*folders[i:], stem]), []).append(image)
+            found[stem] = [image for image in images if image.parent == folder] or images
     return found
 
 
@@ -45,7 +52,10 @@ def the_image(stem: str, images: dict[str, list[Path]]) -> Path | None:
     if found is None:
         return None
     if len(found) > 1:
-        raise DataError(f"{found[0]} and {found[1]} are images of one name; give a folder that has one of them.")
+        raise DataError(
+            f"{found[0]} and {found[1]} are images of one name, which the labels do not tell apart; give a folder that "
+            "has one of them, or labels that name the folders too."
+        )
     return found[0]
 
 
@@ -71,7 +81,7 @@ class SizeOptions(NamedTuple):
 
 def _is_official(frame: Frame) -> bool:
     """Whether a frame or its video is named as BDD100K's are."""
-    return any(_OFFICIAL_STEM.fullmatch(image_stem(str(name))) for name in (frame.name, frame.videoName))
+    return any(is_bdd100k_stem(image_stem(str(name))) for name in (frame.name, frame.videoName))
 
 
 def with_sizes(frames: Iterator[Frame], source: Path, options: SizeOptions) -> Iterator[Frame]:
@@ -115,7 +125,8 @@ def _look_at_labels(frame: Frame) -> tuple[ImageSize | None, Label | None]:
     beyond = None
     for label in frame.labels or ():
         box, rle = label.box2d, label.rle
-        if rle is not None:
+        # Polygons whose image states no size state none either.
+        if rle is not None and rle.size:
             return ImageSize(rle.size[1], rle.size[0]), None
         # A pixel more, because corners are rounded, and predicted.
         if box is not None and (box.x2 > WIDTH or box.y2 > HEIGHT):

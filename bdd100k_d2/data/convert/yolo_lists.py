@@ -6,7 +6,7 @@ from pathlib import Path
 from ...errors import DataError, shown
 from ...regular_file import check_regular_file
 from ..folders import visible_files
-from ..image_names import image_stem, is_image_name
+from ..image_names import image_stem, is_image_name, path_parts
 from .image_sizes import images_below, the_image
 from .source_files import text_lines
 from .splits import splits_in
@@ -56,13 +56,15 @@ def listed_frames(path: Path, images: Path | None, anywhere: bool) -> Iterator[Y
             raise DataError(f"{path}: line {number}: {shown(text)} is no path of an image; mend the list.")
         frame = next(filter(None, map(_frame_at, _candidates(text, bases, anywhere))), None)
         if found is not None:
-            name = text.rpartition("/")[2]
-            frame = YoloFrame(name, frame.labels if frame else None, the_image(image_stem(name), found))
+            *folders, name = path_parts(text)
+            keys = ("__".join([*folders[i:], image_stem(name)]) for i in range(len(folders) + 1))
+            image = next((image for one in keys if (image := the_image(one, found)) is not None), None)
+            frame = YoloFrame(name, frame.labels if frame else None, image, text)
         if frame is None or not (frame.labels or frame.image):
             raise DataError(
                 f"{path}: line {number}: neither the image {shown(text)} nor its labels are there; mend the list."
             )
-        yield frame
+        yield frame._replace(place=text)
 
 
 def _candidates(text: str, bases: list[Path], anywhere: bool) -> Iterator[Path]:
@@ -84,4 +86,4 @@ def _frame_at(image: Path) -> YoloFrame | None:
         labels.insert(0, Path(*folders[:last], LABELS, *folders[last + 1 :], image.name).with_suffix(".txt"))
     label = next((one for one in labels if one.is_file()), None)
     is_there = image.is_file()
-    return YoloFrame(image.name, label, image if is_there else None) if label or is_there else None
+    return YoloFrame(image.name, label, image if is_there else None, image.name) if label or is_there else None

@@ -1,6 +1,7 @@
 """Label files of YOLO and their images, in the folders of a split: what is one, and which belong together."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,23 +20,27 @@ _SUFFIX = ".txt"
 
 
 class YoloFrame(NamedTuple):
-    """A frame: its image's name, its label file if it has labels, and the image if it is there."""
+    """A frame: its image's name, its label file if it has labels, and the image if it is there.
+
+    ``place`` is the path of the image, or of where it would be, below the folder that it was found in or as a list has
+    it. The folders in it tell images of one name apart.
+    """
 
     name: str
     labels: Path | None
     image: Path | None
+    place: str
 
     @property
     def file(self) -> str:
         """The label file, else the image, to be shown."""
         return shown(self.labels or self.image)
 
-    def is_same(self, other: "YoloFrame") -> bool:
-        """Whether the label file and the image are those of another frame."""
-        return all(
-            one == two or (one is not None and two is not None and one.samefile(two))
-            for one, two in ((self.labels, other.labels), (self.image, other.image))
-        )
+    @property
+    def files(self) -> tuple[tuple[int, int] | None, ...]:
+        """What tells the label file and the image from all others, by whatever path: device and number."""
+        stats = (None if path is None else path.stat() for path in (self.labels, self.image))
+        return tuple(None if found is None else (found.st_dev, found.st_ino) for found in stats)
 
 
 class YoloFolders(NamedTuple):
@@ -99,29 +104,62 @@ def frames_in(
     labels = {} if folders.labels is None else _label_files(folders.labels, lists)
     folder = folders.images if images is None else images_of_split(images, split, folders.labels)
     found = {} if folder is None else images_below(folder)
+    counts = Counter(stem_of(place) for place in labels)
+    images_of_stem: dict[str, list[Path]] = {}
+    for one in sorted({one for several in found.values() for one in several}):
+        images_of_stem.setdefault(image_stem(one.name), []).append(one)
+
+    def image_at(place: str) -> Path | None:
+        """The image of the label file at ``place``; where others have its name, that in the folders of this name."""
+        *folders, stem = place.split("/")
+        images = images_of_stem.get(stem, [])
+        if folder is None or not images or (counts[stem] == 1 and len(images) == 1):
+            return the_image(stem, {stem: images} if images else {})
+        parents = {image: [*image.relative_to(folder).parts[:-1]] for image in images}
+        same = [image for image in images if parents[image] == folders]
+        ends = [image for image in images if folders and parents[image][-len(folders) :] == folders]
+        if not folders and not same and counts[stem] == 1:
+            ends = images
+        chosen = same or ends
+        return the_image(stem, {stem: chosen} if chosen else {})
+
+    taken: set[Path] = set()
+    for place, file in labels.items():
+        image = image_at(place)
+        name = image_name(stem_of(place)) if image is None else image.name
+        yield YoloFrame(name, file, image, f"{place.rpartition('/')[0]}/{name}")
+        if image is not None:
+            taken.add(image)
     if folder == images and folders.labels is not None and folders.labels.parent.name == LABELS:
         # One folder with the images of all splits: those with labels elsewhere are not of this one.
-        others = (image_stem(name[: -len(_SUFFIX)]) for _, name in _below(folders.labels.parent))
-        for stem in set(others) - labels.keys():
-            found.pop(stem, None)
-    for stem in labels.keys() | found.keys():
-        image = the_image(stem, found)
-        yield YoloFrame(image_name(stem) if image is None else image.name, labels.get(stem), image)
+        for other in _label_files(folders.labels.parent, frozenset(), twice=True):
+            split_of_other, _, place = other.partition("/")
+            if place and split_of_other != folders.labels.name:
+                counts.update([stem_of(place)])
+                taken.update(filter(None, [image_at(place)]))
+    for one in sorted({one for several in images_of_stem.values() for one in several} - taken):
+        yield YoloFrame(one.name, None, one, one.relative_to(folder or one.parent).as_posix())
 
 
-def _below(folder: Path) -> Iterator[tuple[str, str]]:
-    return files_through_links(folder, is_label_name)
+def stem_of(place: str) -> str:
+    """The last part of the path of a frame."""
+    return place.rpartition("/")[2]
 
 
-def _label_files(folder: Path, lists: frozenset[str]) -> dict[str, Path]:
+def _label_files(folder: Path, lists: frozenset[str], twice: bool = False) -> dict[str, Path]:
+    """The label files in and below a folder by their paths there, without endings; DataError for two of one frame.
+
+    With ``twice`` one of the two is enough.
+    """
     labels: dict[str, Path] = {}
     top = os.fspath(folder)
-    for place, name in _below(folder):
-        if name in lists and place == top:
+    for where, name in files_through_links(folder, is_label_name):
+        if name in lists and where == top:
             continue
-        stem, path = image_stem(name[: -len(_SUFFIX)]), Path(place, name)
-        other = labels.setdefault(stem, path)
-        if other is not path:
+        stem, path = image_stem(name[: -len(_SUFFIX)]), Path(where, name)
+        below = path.parent.relative_to(folder).as_posix()
+        other = labels.setdefault(stem if below == "." else f"{below}/{stem}", path)
+        if other is not path and not twice:
             raise same_frame(stem, shown(other), shown(path))
     return labels
 

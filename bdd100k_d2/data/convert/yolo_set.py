@@ -7,6 +7,7 @@ their path is ``labels``, else beside them (https://docs.ultralytics.com/dataset
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from ...errors import DataError, shown
 from ...yaml_file import read_yaml
 from ..folders import visible_files
-from ..image_names import image_stem
+from ..image_names import frame_names, image_stem
 from ..labels import is_frame_name
 from .source_files import read_errors
 from .splits import same_split, split_in, split_of, splits_in
@@ -65,18 +66,8 @@ def find_yolo(source: Path, split: str | None, images: Path | None) -> YoloSet:
     """
     with read_errors(source):
         parts, name = _parts_of(source, split)
-        frames: dict[str, YoloFrame] = {}
-        repeated: list[YoloFrame] = []
-        for part in parts:
-            for frame in _frames_of(part, name, images, anywhere=not source.is_dir()):
-                stem = image_stem(frame.name)
-                if not is_frame_name(frame.name):
-                    raise DataError(f"{source}: '{shown(frame.name)}' is no name of an image; rename its files.")
-                other = frames.setdefault(stem, frame)
-                if other is not frame:
-                    if not other.is_same(frame):
-                        raise same_frame(stem, other.file, frame.file)
-                    repeated.append(frame)
+        found = [frame for part in parts for frame in _frames_of(part, name, images, anywhere=not source.is_dir())]
+        frames, repeated = _named(found, source)
     if repeated:
         logger.warning(
             "%s: %d images are named again, and count once; the first is %s.", source, len(repeated), repeated[0].file
@@ -89,6 +80,26 @@ def find_yolo(source: Path, split: str | None, images: Path | None) -> YoloSet:
     reads += [one for both in folders for one in both if one is not None]
     speaks = split_of(source) if name is None else split_in(name)
     return YoloSet([frames[stem] for stem in sorted(frames)], folder, speaks, name is not None, reads)
+
+
+def _named(found: Sequence[YoloFrame], source: Path) -> tuple[dict[str, YoloFrame], list[YoloFrame]]:
+    """Frames by the stems of their names, which are those of `frame_names`, and those that are named again."""
+    counts = Counter(image_stem(frame.name) for frame in found)
+    seen: set[tuple[object, ...]] = set()
+    once: list[YoloFrame] = []
+    repeated: list[YoloFrame] = []
+    for frame in found:
+        if not is_frame_name(frame.name):
+            raise DataError(f"{source}: '{shown(frame.name)}' is no name of an image; rename its files.")
+        files = frame.files if counts[image_stem(frame.name)] > 1 else (frame.name,)
+        (repeated if files in seen else once).append(frame)
+        seen.add(files)
+    frames: dict[str, YoloFrame] = {}
+    for frame, name in zip(once, frame_names(frame.place for frame in once), strict=True):
+        other = frames.setdefault(image_stem(name), frame._replace(name=name))
+        if (other.labels, other.image) != (frame.labels, frame.image):
+            raise same_frame(image_stem(name), other.file, frame.file)
+    return frames, repeated
 
 
 def _parts_of(source: Path, split: str | None) -> tuple[Sequence[_Part], str | None]:

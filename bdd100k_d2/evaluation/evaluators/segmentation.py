@@ -31,7 +31,7 @@ class BDD100KSemSegEvaluator(OfficialEvaluator):
         super().__init__(dataset_name, output_dir)
         self._ignored = MetadataCatalog.get(dataset_name).get("ignore_label", IGNORE_LABEL)
         if self.records is not None:
-            self.truth = mask_files(self.records)
+            self.truth = mask_files(self.records, dataset_name)
         else:
             self.truth = {} if self.label_path is None else list_masks(self.label_path, below=True)
         if self.frames is not None:

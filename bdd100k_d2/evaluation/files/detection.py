@@ -13,15 +13,16 @@ from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.image_names import image_stem
 from ...data.json_file import read_beginning
 from ...data.labels import Frame, FrameAttributes, attributes_of
+from ...data.other_classes import leave_out_others
 from ...data.vintages import Vintage, read_labels
 from ...errors import DataError
 from ...tasks import TASKS, Task
 from ..box_reader import reading_boxes
 from ..boxes import Boxes, LabelFlags, ground_truth_columns, stated_sizes
 from ..metrics.detection import Detections, GroundTruth, detection_scores
-from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_absent, tell_left_out
+from ..own_classes import check_stated, classes_remedy, count_labels, tell_absent, tell_left_out
 from ..toolkit_format import ToolkitScores, official_detection
-from .matched_frames import MatchedFrames, match_frames
+from .matched_frames import MatchedFrames, match_frames, named_as_truth
 from .prediction_labels import check_without_shape, ids_of_results
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def open_det(
         # The records are not needed while the boxes are scored.
         del frames
         found = boxes()
+    found = found.renamed(named_as_truth(names, found.names, predicted))
     match_frames(names, found.names, truth, predicted)
     tell_left_out(found.other_classes, len(found.frame), predicted, task)
     _check_sizes(sizes, found.sizes, truth, predicted)

@@ -15,6 +15,7 @@ from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import TASKS, Task
 from ..metrics.instances import FrameMasks, FrameMatches, bitmask_scores, match_instances, rle_scores
+from ..own_classes import warn_of_assumed
 from ..toolkit_format import ToolkitScores, official_detection
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
@@ -64,7 +65,7 @@ def open_ins_seg(
             'a list of {"name", "labels": [{"index", "score"}]}.'
         )
     true_files, files = found
-    match_frames(true_files, files, truth, predicted)
+    warn_of_assumed(truth, match_frames(true_files, files, truth, predicted), task)
     scores = read_score_file(score_file)
     unused = sorted(scores.keys() - files.keys())
     if unused:

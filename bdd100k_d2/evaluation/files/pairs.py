@@ -12,13 +12,14 @@ from ...data.coco_results import read_predictions
 from ...data.folders import LABEL_SUFFIXES, files_below
 from ...data.labels import Frame, Label
 from ...data.masks import list_masks
+from ...data.other_classes import leave_out_others
 from ...data.rle import CocoRLE, check_rle
 from ...data.vintages import read_labels
 from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import Task
-from ..own_classes import check_stated, count_labels, leave_out_others, tell_absent, tell_left_out
-from .matched_frames import Counted, match_frames
+from ..own_classes import check_stated, count_labels, tell_absent, tell_left_out
+from .matched_frames import Counted, match_frames, named_as_truth
 from .prediction_labels import check_mask_predictions, ids_of_results
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,8 @@ def count_run_lengths(
         tell_left_out(others, count_labels(of_file), path, task)
     tell_absent(truth_frames, truth, task)
     true_frames = {frame.name: frame for frame in truth_frames}
-    frames = {frame.name: frame for frame in found_frames}
+    found_names = named_as_truth(true_frames, [frame.name for frame in found_frames], predicted)
+    frames = dict(zip(found_names, found_frames, strict=True))
     names = match_frames(true_frames, frames, truth, predicted)
     check_masks_present(true_frames.values(), truth)
     pairs = [(true_frames[name], frames.get(name) or Frame(name)) for name in names]

@@ -13,6 +13,7 @@ from ...errors import shown
 from ...parallel import map_frames
 from ...tasks import TASKS, Task
 from ..metrics.panoptic import FrameSegments, PanopticCounts, bitmask_counts, panoptic_scores, rle_counts
+from ..own_classes import warn_of_assumed
 from ..toolkit_format import ToolkitScores
 from .matched_frames import CountedFrames, MatchedFrames, match_frames
 from .pairs import LeftOut, checked_masks, count_run_lengths, find_bitmasks, read_pair
@@ -43,7 +44,7 @@ def open_pan_seg(truth: Path, predicted: Path, processes: int, task: Task = TASK
         names, counted = count_run_lengths(truth, predicted, processes, "Counting segments", count, task)
         return matched_segments(names, counted, "NUM", task)
     true_files, files = found
-    match_frames(true_files, files, truth, predicted)
+    warn_of_assumed(truth, match_frames(true_files, files, truth, predicted), task)
     items = [(file, files.get(name)) for name, file in true_files.items()]
     counts = list(map_frames(partial(_count_bitmasks, task.num_classes), items, processes, "Counting segments"))
     return matched_segments(list(true_files), counts, "N", task)

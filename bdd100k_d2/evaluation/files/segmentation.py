@@ -13,18 +13,19 @@ from hotcoco.semantic import SemanticEval
 
 from ...data.categories import IGNORE_LABEL, is_known
 from ...data.folders import LABEL_SUFFIXES, files_below
-from ...data.image_names import image_stem
+from ...data.image_names import image_stem, plain_name
 from ...data.labels import Frame
 from ...data.masks import check_mask, frame_to_mask, list_masks, read_mask
+from ...data.other_classes import leave_out_others
 from ...data.png import GREY, read_header
 from ...data.vintages import read_labels
 from ...errors import DataError, shown
 from ...parallel import map_frames
 from ...tasks import Task
 from ..metrics.segmentation import confusion_matrix
-from ..own_classes import check_stated, classes_remedy, count_labels, leave_out_others, tell_absent, tell_left_out
+from ..own_classes import check_stated, classes_remedy, count_labels, tell_absent, tell_left_out, warn_of_assumed
 from ..toolkit_format import ToolkitScores, extra_segmentation_metrics, official_segmentation
-from .matched_frames import MatchedFrames, match_frames
+from .matched_frames import MatchedFrames, match_frames, named_as_truth
 from .pairs import check_masks_present, warn_without_mask
 from .prediction_labels import check_mask_predictions
 
@@ -71,7 +72,11 @@ def open_masks(task: Task, truth: Path, predicted: Path, workers: int) -> Matche
     true, found = _open(truth, task, check=True), _open(predicted, task, check=False)
     if any(isinstance(mask, MaskFile) for masks in (true, found) for mask in islice(masks.values(), 1)):
         true, found = _by_stem(true, truth), _by_stem(found, predicted)
+    else:
+        found = dict(zip(named_as_truth(true, [*found], predicted), found.values(), strict=True))
     frames = match_frames(true, found, truth, predicted)
+    if isinstance(true[frames[0]], MaskFile):
+        warn_of_assumed(truth, frames, task)
     count = partial(_count, num_classes=task.num_classes)
     pairs = [(true[frame], found.get(frame)) for frame in frames]
     matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))
@@ -168,7 +173,7 @@ def _by_stem(masks: Mapping[str, Mask], path: Path) -> dict[str, Mask]:
     found: dict[str, Mask] = {}
     for name, mask in masks.items():
         # A mask a.jpg.png is that of no image a.jpg, officially too.
-        stem = name if isinstance(mask, MaskFile) else image_stem(name)
+        stem = name if isinstance(mask, MaskFile) else image_stem(plain_name(name))
         if found.setdefault(stem, mask) is not mask:
             raise DataError(f"{path}: two frames are called {stem}; masks cannot be matched to both.")
     return found

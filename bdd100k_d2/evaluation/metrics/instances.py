@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hotcoco import COCO, COCOeval
 
-from ...data.bitmasks import CROWD, IGNORED, Bitmask, shared_pixels
+from ...data.bitmasks import CROWD, IGNORED, REGION, Bitmask, shared_pixels
 from ...data.rle import CocoRLE
 from .coco_scores import (
     AREA_RANGES,
@@ -50,7 +50,7 @@ def match_instances(
     """Matches the predictions of a frame to its ground truth, by the toolkit's rule for bitmasks.
 
     Args:
-        truth: categories other than 1..K are not scored.
+        truth: categories other than 1..K are not scored; a `REGION` is matched as COCO's crowds are.
         predicted: of the same size; categories other than 1..K are not scored.
         ranking: (D,) indices into the instances of ``predicted``, by descending score; instances not in it are left
             out.
@@ -62,6 +62,9 @@ def match_instances(
     category = predicted.categories[ranking]
     shared = shared[1:, 1:][ranking]
     iou = shared / (area[:, None] + true_area - shared)
+    # COCO's overlap with a crowd is the part of the prediction that lies in it.
+    regions = np.flatnonzero(truth.attributes.astype(np.uint16) & REGION)
+    iou[:, regions] = shared[:, regions] / area[:, None]
     iou[category[:, None] != truth.categories] = 0
 
     found = _assign(iou, (truth.attributes & CROWD) > 0)

@@ -331,8 +331,8 @@ BAD = {
         "frames a.jpg and b.jpg have the same image id 7; mend one of them",
     ),
     "a frame twice": (
-        {"images": [{"id": 7, "file_name": "x/a.jpg"}, {"id": 8, "file_name": "y/a.jpg"}]},
-        "images x/a.jpg and y/a.jpg have one name in different folders",
+        {"images": [{"id": i, "file_name": "x/a.jpg", "width": 9, "height": 9} for i in (7, 8)]},
+        "frame a.jpg stands twice",
     ),
     "an annotation of no image": (
         {"annotations": [{**ANNOTATION, "image_id": 5}]},
@@ -371,7 +371,7 @@ BAD = {
             "images": [{"id": 7, "file_name": "a.jpg"}],
             "annotations": [{**ANNOTATION, "segmentation": [[1, 2, 3, 4, 5, 6]]}],
         },
-        "the image has no width and height, without which polygons have no mask; add them",
+        "frame a.jpg, annotation 9: it has no bbox, and its image no width and height; add the one or the other",
     ),
 }
 

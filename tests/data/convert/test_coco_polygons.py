@@ -8,8 +8,8 @@ import pytest
 from pycocotools import mask as coco_mask
 from support.conversion_cases import random_regions
 
-from bdd100k_d2.data.coco_masks import polygons_to_rle
 from bdd100k_d2.data.convert.polygons import mask_to_polygons
+from bdd100k_d2.data.rle import polygons_to_rle
 from bdd100k_d2.errors import DataError
 
 

@@ -75,8 +75,8 @@ def test_labels_lie_in_folders(tmp_path: Path) -> None:
     lay(root, "images/train/v1/a.png", "images/train/v2/d.png")
     assert frames_of(root, size=SIZE) == {"a.png": 1, "b.jpg": 1, "c.jpg": 1, "d.png": 0}
     lay(root, "labels/train/v2/a.txt")
-    with pytest.raises(DataError, match=r"v[12]/a.txt and .*v[12]/a.txt are of the same frame a; rename or remove one"):
-        frames_of(root, size=SIZE)
+    both = {"v1__a.png": 1, "v2__a.jpg": 1}
+    assert frames_of(root, size=SIZE) == {"b.jpg": 1, "c.jpg": 1, "d.png": 0} | both
 
 
 def test_roboflow(tmp_path: Path) -> None:
@@ -119,7 +119,6 @@ def test_png_images_beside_labels_are_no_masks(tmp_path: Path) -> None:
 LISTS = {
     "words": ("images/a.jpg\nnothing\n", "line 2: nothing is no path of an image; mend the list"),
     "missing": ("images/a.jpg\nimages/z.jpg\n", "line 2: neither the image images/z.jpg nor its labels are there"),
-    "another of its name": ("images/a.jpg\nother/a.jpg\n", "a.txt and .*a.jpg are of the same frame a"),
     "NUL": ("images/a.jpg\nb\0.jpg\n", r"line 2: b\\x00.jpg is no path of an image"),
 }
 

@@ -96,9 +96,9 @@ def test_classes_in_a_file_a_yaml_and_a_list_are_the_same(trams: tuple[Path, Pat
 @pytest.mark.parametrize(
     ("task", "classes", "error", "message"),
     [
-        ("det", ["car", "car"], ConfigError, "--classes has car twice; take one of them out"),
-        ("det", ["car", ""], ConfigError, "--classes has an empty name; write names as car,bus,tram"),
-        ("det", [], ConfigError, "--classes has 0 names; give 1 to 255"),
+        ("det", ["car", "car"], ConfigError, "--classes: car stands twice among the classes; take one of them out"),
+        ("det", ["car", ""], ConfigError, r"--classes: classes are \['car', ''\]; write a list of names"),
+        ("det", [], ConfigError, r"--classes: classes are \[\]; write a list of names"),
         ("pan_seg", ["car"], ConfigError, "files of pan_seg are scored by BDD100K's classes alone"),
         ("det", ["carr"], DataError, r"gt\.json: no label is of the classes carr, but of car \(1\), deer \(1\), tram"),
         ("det", ["deer"], DataError, r"pred\.json: no label is of the classes deer, but of car \(2\), tram \(1\)"),
@@ -228,3 +228,27 @@ def test_panoptic_stuff_and_things_of_ones_own(tmp_path: Path) -> None:
 def test_what_is_official_alone_is_refused(trams: tuple[Path, Path], more: Sequence[str], message: str) -> None:
     done = run_tool("evaluate", "det", "--gt", trams[0], "--pred", trams[1], "--classes", "car", *more)
     assert done.returncode == 2 and message in done.stderr
+
+
+def test_masks_of_others_without_classes_say_as_what_they_are_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_mask(tmp_path / "gt", "a", 0, 1)
+    write_mask(tmp_path / "pred", "a", 0, 1)
+    message = (
+        "gt: no frame is named as BDD100K's; its ids are scored as BDD100K's 19 classes, road to bicycle: --classes "
+        "names yours."
+    )
+    evaluate_files("sem_seg", tmp_path / "gt", tmp_path / "pred")
+    assert caplog.text.count("no frame is named as") == 1 and message in caplog.text
+    caplog.clear()
+    evaluate_files("sem_seg", tmp_path / "gt", tmp_path / "pred", classes=["other", "road"])
+    for folder in ("gt", "pred"):
+        (tmp_path / folder / "a.png").rename(tmp_path / folder / "0004a4c0-d4dff0ad.png")
+    evaluate_files("sem_seg", tmp_path / "gt", tmp_path / "pred")
+    assert "no frame is named as" not in caplog.text
+    write_bitmask(tmp_path / "bits", (1, 1), (3, 2))
+    (tmp_path / "score.json").write_text('[{"name": "a.jpg", "labels": []}]')
+    with pytest.raises(DataError, match="no score"):
+        evaluate_files("ins_seg", tmp_path / "bits", tmp_path / "bits", score_file=tmp_path / "score.json")
+    assert "its ids are scored as BDD100K's 8 classes, pedestrian to bicycle: --classes names yours." in caplog.text

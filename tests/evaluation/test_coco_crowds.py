@@ -1,0 +1,161 @@
+"""COCO's crowds, which are never missed, are the same to every way of scoring a COCO file."""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import register_coco_instances
+from detectron2.structures import Instances
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from support.conversion_cases import run as convert
+from support.frames import write_image
+
+from bdd100k_d2.data.own_dataset import register_dataset
+from bdd100k_d2.evaluation.evaluators import BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
+from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+
+HEIGHT, WIDTH, CLASSES = 60, 100, ["car", "bus"]
+METRICS = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "AR100": 8}
+
+
+@pytest.fixture(autouse=True)
+def catalogs_as_they_were() -> Iterator[None]:
+    known = set(DatasetCatalog.list())
+    yield
+    for name in set(DatasetCatalog.list()) - known:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def square(x: int, y: int, side: int) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
+    mask[y : y + side, x : x + side] = 1
+    return mask
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> dict[str, Any]:
+    """Five frames of eight squares, every third a crowd; polygons and run lengths in turn."""
+    rng = np.random.default_rng(1)
+    images, annotations = [], []
+    for number in range(1, 6):
+        write_image(tmp_path / f"images/{number}.png", HEIGHT, WIDTH)
+        images.append({"id": number, "file_name": f"{number}.png", "width": WIDTH, "height": HEIGHT})
+        for i in range(8):
+            x, y, side = 5 + 24 * (i % 4), 5 + 28 * (i // 4), int(rng.integers(8, 16))
+            packed = coco_mask.encode(square(x, y, side))
+            outline = [[x, y, x + side, y, x + side, y + side, x, y + side]]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 3 + 4 * int(rng.integers(2)),
+                    "segmentation": outline if i % 2 else packed | {"counts": packed["counts"].decode()},
+                    "bbox": [x, y, side, side],
+                    "area": side * side,
+                    "iscrowd": int(i % 3 == 2),
+                }
+            )
+    categories = [{"id": 3, "name": "car"}, {"id": 7, "name": "bus"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    return document
+
+
+def predictions(document: dict[str, Any], noisy: bool) -> dict[int, Instances]:
+    """All that is no crowd; noisy ones are moved, some are missed, and some are where nothing is."""
+    rng = np.random.default_rng(2)
+    found = {}
+    for image in document["images"]:
+        masks, classes = [], []
+        for one in document["annotations"]:
+            if one["image_id"] == image["id"] and not one["iscrowd"] and not (noisy and rng.random() < 0.2):
+                (x, y, side, _), moved = one["bbox"], rng.integers(-3, 4, 2) * noisy
+                masks.append(square(x + int(moved[0]), y + int(moved[1]), side))
+                classes.append(one["category_id"] // 7)
+        if noisy:
+            # Two parts of a crowd, which are found in it, and what lies in it by half.
+            crowd = next(c for c in document["annotations"] if c["iscrowd"] and c["image_id"] == image["id"])
+            x, y, side, _ = crowd["bbox"]
+            masks += [square(x + 2, y, 6), square(x + side - 2, y + 6, 2), square(x - 2, y, 4)]
+            classes += [crowd["category_id"] // 7] * 3
+            masks.append(square(0, 55, 4))
+            classes.append(0)
+        instances = Instances((HEIGHT, WIDTH))
+        instances.pred_masks = torch.from_numpy(np.stack(masks).astype(bool))
+        instances.pred_classes = torch.tensor(classes)
+        instances.scores = torch.from_numpy(rng.random(len(classes)).astype(np.float32))
+        found[image["id"]] = instances
+    return found
+
+
+def evaluated(name: str, found: dict[int, Instances], out: Path | None = None) -> dict[str, float]:
+    evaluator = BDD100KInsSegEvaluator(name, out)
+    evaluator.with_coco_results = out is not None
+    evaluator.reset()
+    for record in DatasetCatalog.get(name):
+        evaluator.process([record], [{"instances": found[int(Path(record["file_name"]).stem)]}])
+    return evaluator.evaluate()["segm"]
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_crowds_of_a_coco_file_score_alike_in_every_way(tmp_path: Path, document: dict[str, Any], noisy: bool) -> None:
+    labels, found = tmp_path / "coco.json", predictions(document, noisy)
+    register_dataset("own", labels, tmp_path / "images", task="ins_seg")
+    register_coco_instances("theirs", {}, str(labels), str(tmp_path / "images"))
+    DatasetCatalog.get("theirs")
+    # Metadata refuses another value.
+    vars(MetadataCatalog.get("theirs"))["evaluator_type"] = "bdd100k_ins_seg"
+    convert(labels, tmp_path / "scalabel.json", "scalabel")
+    register_dataset("converted", tmp_path / "scalabel.json", tmp_path / "images", task="ins_seg", classes=CLASSES)
+    results = tmp_path / "out/coco_instances_results.json"
+    scores = [evaluated("own", found, tmp_path / "out"), evaluated("theirs", found), evaluated("converted", found)]
+    of_files = evaluate_files("ins_seg", labels, results, classes=CLASSES, workers=1).official
+    scores.append({metric: of_files[metric][1]["OVERALL"] for metric in METRICS})
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(labels))
+        reference = COCOeval(truth, truth.loadRes(str(results)), "segm")
+        reference.evaluate()
+        reference.accumulate()
+        reference.summarize()
+    expected = {metric: 100 * reference.stats[place] for metric, place in METRICS.items()}
+    assert 0 < expected["AP"] < 90 if noisy else expected["AP"] == pytest.approx(100)
+    for one in scores:
+        assert {metric: one[metric] for metric in METRICS} == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_crowd_of_a_panoptic_coco_file_is_not_missed(tmp_path: Path, document: dict[str, Any]) -> None:
+    fields = {"task": "pan_seg", "classes": CLASSES, "things": ["bus"]}
+    register_dataset("own", tmp_path / "coco.json", tmp_path / "images", **fields)
+    evaluator = BDD100KPanSegEvaluator("own")
+    evaluator.reset()
+    for record in DatasetCatalog.get("own"):
+        kept = [one for one in record["segments_info"] if not one["iscrowd"]]
+        assert len(record["segments_info"]) - len(kept) == 2
+        segments = np.zeros((HEIGHT, WIDTH), np.int32)
+        stuff = [one for one in kept if not one["isthing"]]
+        infos = [{"id": 1, "isthing": False, "category_id": 1}] if stuff else []
+        for i, one in enumerate(kept, 2):
+            segments[coco_mask.decode(one["segmentation"]) > 0] = i if one["isthing"] else 1
+            if one["isthing"]:
+                infos.append({"id": i, "isthing": True, "category_id": 0})
+        evaluator.process([record], [{"panoptic_seg": (torch.from_numpy(segments), infos)}])
+    assert evaluator.evaluate()["panoptic_seg"]["PQ-bus"] == pytest.approx(100)
+
+
+def test_crowds_stay_crowds_from_coco_to_coco(tmp_path: Path, document: dict[str, Any]) -> None:
+    """Nothing of them is lost on the way, so nothing is counted; in training they are left out."""
+    assert convert(tmp_path / "coco.json", tmp_path / "back.json", "coco", task="ins_seg").dropped == {}
+    marks = [one["iscrowd"] for one in document["annotations"]]
+    assert [one["iscrowd"] for one in json.loads((tmp_path / "back.json").read_text())["annotations"]] == marks
+    register_dataset("own", tmp_path / "coco.json", tmp_path / "images", task="ins_seg")
+    assert [one["iscrowd"] for record in DatasetCatalog.get("own") for one in record["annotations"]] == marks
