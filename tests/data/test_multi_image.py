@@ -97,6 +97,14 @@ def test_a_mixup_in_numbers() -> None:
     assert image.image.max() == 101
 
 
+def test_averages_are_rounded_down() -> None:
+    first, second = np.indices((256, 256), np.uint8)
+    nothing = np.zeros((0, 4)), np.zeros(0, np.int64)
+    images = [LabelledImage(np.repeat(one[..., None], 3, axis=2), *nothing) for one in (first, second)]
+    found = MixUp((256, 256), (1.0, 1.0), 0.0)(*images)
+    np.testing.assert_array_equal(found.image[..., 1], (first.astype(int) + second) // 2)
+
+
 def test_draws_are_in_their_ranges() -> None:
     images = [labelled(i) for i in range(4)]
     np.random.seed(0)
