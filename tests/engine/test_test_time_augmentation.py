@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling import SemanticSegmentor, build_model
+from detectron2.modeling import GeneralizedRCNNWithTTA, SemanticSegmentor, build_model
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from PIL import Image
@@ -116,6 +116,19 @@ def test_two_sizes_and_flips_are_the_union_merged_by_nms(name: str, image: np.nd
     assert found.image_size == SIZE and len(parts) == 4 and len(expected) == 30
     np.testing.assert_allclose(rows_of(found), expected, atol=2e-3)
     assert sum(np.isin(part[1], expected[:, 4].astype(np.float32)).any() for part in parts) > 1
+
+
+def test_one_size_and_its_flip_are_detectron2s(image: np.ndarray) -> None:
+    """Which resizes with smoothing, and puts images of several sizes in a batch."""
+    cfg = aug(other_detector(CASCADE), (128,), flip=True)
+    cfg.INPUT.RESIZE_ANTIALIAS = True
+    model = built(cfg)
+    inputs = [{"image": torch.from_numpy(image.transpose(2, 0, 1).copy()), "height": SIZE[0], "width": SIZE[1]}]
+    with torch.no_grad():
+        found = augmented_in_tests(cfg, model)(inputs)[0]["instances"]
+        stock = GeneralizedRCNNWithTTA(cfg, model)(inputs)[0]["instances"]
+    assert len(found) == 30
+    np.testing.assert_array_equal(rows_of(found), rows_of(stock))
 
 
 @pytest.mark.parametrize("name", [CASCADE, RETINANET])
