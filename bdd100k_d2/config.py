@@ -40,6 +40,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
+    # The classes that MODEL.WEIGHTS were trained for, where they do not say it: a data set that has names, such as
+    # coco_2017_train, or the names between commas. Classes of the same names take their rows of the last layers.
+    cfg.MODEL.WEIGHTS_CLASSES = ""
     # Where the weights called bdd100k://... and open-mmlab://... are looked for before their servers: a folder of any
     # layout, and the address of a mirror. Empty: the environment's BDD100K_WEIGHTS and BDD100K_WEIGHTS_MIRROR.
     cfg.MODEL.ZOO = CfgNode()
@@ -51,6 +54,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # Three 3x3 convolutions in place of the 7x7 one: the ResNet-v1c of the segmentation zoo.
     cfg.MODEL.RESNETS.DEEP_STEM = False
+    # 8: res4 and res5 keep the size of res3 and dilate in place, the ResNet-D8 of the segmentation zoo. 32 is usual.
+    cfg.MODEL.RESNETS.OUTPUT_STRIDE = 32
 
     # Batch norm by the loaded statistics while its scale and shift are trained: Vis4D's and mmdet's detectors. With
     # RESNETS.NORM "BN" and the package's backbones, and timm's; Detectron2's "FrozenBN" fixes scale and shift too.
@@ -66,6 +71,18 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.FROZEN_STAGES = 0
     # The greatest probability with which a residual branch is left out in training (stochastic depth).
     cfg.MODEL.TIMM.DROP_PATH = 0.0
+    # The ConvNeXt or Swin of torchvision that BACKBONE.NAME build_torchvision_fpn_backbone, or without an FPN
+    # build_torchvision_backbone, builds: convnext_tiny, convnext_small, convnext_base, swin_t, swin_s or swin_b.
+    cfg.MODEL.TORCHVISION = CfgNode()
+    cfg.MODEL.TORCHVISION.NAME = ""
+    cfg.MODEL.TORCHVISION.OUT_FEATURES = ["res2", "res3", "res4", "res5"]
+    # The greatest probability with which a residual branch is left out in training (stochastic depth).
+    cfg.MODEL.TORCHVISION.DROP_PATH = 0.0
+    # A layer norm on each output, as the zoo's models have; torchvision has none.
+    cfg.MODEL.TORCHVISION.OUT_NORMS = True
+    # The epsilon of the norms before ConvNeXt's downsampling convolutions: 1e-6 in torchvision and mmpretrain, 1e-5 in
+    # the zoo's models, which are older.
+    cfg.MODEL.TORCHVISION.DOWNSAMPLE_EPS = 1e-6
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
     # Clip RetinaNet's boxes to the image and drop the empty ones before NMS, as mmdet does, or after it.
@@ -76,13 +93,25 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.RPN.ALLOWED_BORDER = -1
     # The best anchor of a box is positive only from this IoU on: 0.3 in Vis4D and mmdet, any in Detectron2.
     cfg.MODEL.RPN.MIN_LOW_QUALITY_IOU = 0.0
+    # With a MIN_LOW_QUALITY_IOU, let such an anchor learn the box whose best it is, as in mmdet, or the one that it
+    # overlaps most, as in Vis4D and Detectron2.
+    cfg.MODEL.RPN.LOW_QUALITY_MOVES = False
     # Divide the RPN's losses by the anchors that were sampled, as Vis4D and mmdet do, or by BATCH_SIZE_PER_IMAGE.
     cfg.MODEL.RPN.AVERAGE_OVER_SAMPLED = False
 
     # Limit how far a box may shrink, as Detectron2 limits how far it may grow: in Vis4D and mmdet both by 1000 / 16.
     cfg.MODEL.CLIP_DELTAS_BELOW = False
+    # Weights of the stages' losses, one each: train as mmdet's Cascade R-CNN does, with the whole gradient on the
+    # features, and proposals that each stage samples anew, the labelled boxes among them. Empty: as Detectron2's does.
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = []
     # Average the stages' logits before the softmax, as mmdet's Cascade R-CNN does, or the probabilities after it.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS = False
+
+    # With ROI_HEADS.NAME BDD100KROIHeads: let a proposal learn the box whose best it is, from this IoU on, as mmdet's
+    # Mask R-CNN does with 0.5, or, with 0, the box that it overlaps most.
+    cfg.MODEL.ROI_HEADS.MIN_LOW_QUALITY_IOU = 0.0
+    # With BDD100KROIHeads too: one NMS for the boxes of all classes, as in mmdet's Panoptic FPN, or one for each class.
+    cfg.MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS = False
 
     # Initial values of the heads: "detectron2", or "vis4d" as the published recipes start.
     cfg.MODEL.ROI_BOX_HEAD.INIT = "detectron2"
@@ -90,8 +119,27 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # Share of the head's feature channels that are zeroed in training.
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
+    # Take the loss at the head's stride, of every COMMON_STRIDE-th pixel of the mask, as mmdet's Panoptic FPN does, or
+    # of logits that are resized to the mask.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_AT_STRIDE = False
     # Divide the loss by all pixels, as the zoo's recipe does, or by the ones that are not ignored, as Detectron2 does.
     cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED = False
+    # How the heads of EncoderDecoder resize maps: the zoo's models of 769x769 align the corners' centres.
+    cfg.MODEL.SEM_SEG_HEAD.ALIGN_CORNERS = False
+    # FCNHead: its convolutions, their kernel, and whether the map is put before what they made of it.
+    cfg.MODEL.SEM_SEG_HEAD.FCN = CfgNode()
+    cfg.MODEL.SEM_SEG_HEAD.FCN.NUM_CONVS = 2
+    cfg.MODEL.SEM_SEG_HEAD.FCN.KERNEL = 3
+    cfg.MODEL.SEM_SEG_HEAD.FCN.CONCATENATE = True
+    # A second head of EncoderDecoder in training, on this map of the backbone; empty for none.
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY = CfgNode()
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE = ""
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.CONVS_DIM = 256
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.LOSS_WEIGHT = 0.4
+    # EncoderDecoder predicts an image in windows of this height and width, so far apart; empty: as a whole.
+    cfg.MODEL.SLIDING_WINDOW = CfgNode()
+    cfg.MODEL.SLIDING_WINDOW.SIZE = []
+    cfg.MODEL.SLIDING_WINDOW.STRIDE = []
 
     # Resize by Pillow, which smooths when it shrinks, as Detectron2 does, or between the four nearest pixels, as Vis4D
     # and mmdet do; in training and in evaluation.
@@ -113,6 +161,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
 
+    # mmsegmentation's changes of the same four, each of half of the images, in place of or after COLOR_JITTER.
+    cfg.INPUT.PHOTOMETRIC_DISTORTION = False
     # mmdetection 2.x's changes of the same four in floating point, and of the order of channels, each of half of the
     # images: those of the zoo's strong recipes.
     cfg.INPUT.FLOAT_PHOTOMETRIC_DISTORTION = False
@@ -147,6 +197,16 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.AMP.DTYPE = "float16"
     # "SGD" as in Detectron2, or "AdamW", which decouples WEIGHT_DECAY from the gradient.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # The decay of layer norms, of ConvNeXt's layer scales and of Swin's tables of relative positions; null: that of
+    # other norms, WEIGHT_DECAY_NORM.
+    cfg.SOLVER.WEIGHT_DECAY_LAYER_NORM = None
+    # Lower the rate of a ConvNeXt's layers, RATE ** (LAYERS + 1 - layer) of BASE_LR, with Meta's numbers of layers: BY
+    # "layer" as in its detectors (LAYERS 6 for ConvNeXt-T, 12 for S and B) or "stage" as in its segmenters (6). All
+    # that is not the backbone's, and the norms of its outputs, train at BASE_LR. RATE 1 changes nothing.
+    cfg.SOLVER.LAYER_DECAY = CfgNode()
+    cfg.SOLVER.LAYER_DECAY.RATE = 1.0
+    cfg.SOLVER.LAYER_DECAY.LAYERS = 6
+    cfg.SOLVER.LAYER_DECAY.BY = "layer"
     # LR_SCHEDULER_NAME "WarmupPolyLR" falls from BASE_LR to POLY_MIN_LR as (1 - iteration / MAX_ITER) ** POLY_POWER.
     # The warm-up multiplies that, as in Vis4D; Detectron2's schedules reach their curve where it ends.
     cfg.SOLVER.POLY_POWER = 0.9

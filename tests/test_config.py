@@ -28,9 +28,14 @@ def test_every_config_builds_and_names_known_datasets(name: str) -> None:
     assert len(tasks) == 1
     task = tasks.pop()
     assert name.startswith((f"{task}/", "sample/"))
-    head = {"BDD100KRetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS", "SemanticFPN": "SEM_SEG_HEAD"}
-    assert TASKS[task].num_classes == cfg.MODEL[head[cfg.MODEL.META_ARCHITECTURE]].NUM_CLASSES
-    assert (task == "ins_seg") == cfg.MODEL.MASK_ON and (not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT == "bitmask")
+    heads = {"BDD100KRetinaNet": ["RETINANET"], "GeneralizedRCNN": ["ROI_HEADS"]}
+    heads["PanopticFPN"] = ["ROI_HEADS", "SEM_SEG_HEAD"]
+    numbers = [cfg.MODEL[head].NUM_CLASSES for head in heads.get(cfg.MODEL.META_ARCHITECTURE, ["SEM_SEG_HEAD"])]
+    # The semantic head of a panoptic model has one class more, for all things.
+    assert TASKS[task].num_classes == sum(numbers) - (task == "pan_seg")
+    assert (task in ("ins_seg", "pan_seg")) == cfg.MODEL.MASK_ON and (
+        not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT == "bitmask"
+    )
     assert f"output/{name}" == cfg.OUTPUT_DIR
     if cfg.MODEL.TIMM.NAME:
         pytest.importorskip("timm", reason="the extra 'timm' is not installed")

@@ -12,6 +12,9 @@ five minutes; `--frames 1000 --batches 20 --repeat 1` one.
 `python tools/benchmark.py train` and `predict` run the models by stock Detectron2 and by this package; `--levers` adds
 what each lever does alone. Takes some ten minutes for both on a GPU, or on two cores of a CPU with `--levers` an hour.
 
+`python tools/benchmark.py models --openmmlab ENV/bin/python` predicts by one model of each family of the zoo, beside
+the framework that published it. Takes half an hour on two cores; `--family fcn_r50-d8` a minute.
+
 `python tools/benchmark.py commands` runs the report, the check of the data and the conversions of labels on problems of
 BDD100K's size. Takes some ten minutes; `--frames 200 --masks 20 --train-frames 1000` one.
 """
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from benchmarks.evaluate import Report
     from benchmarks.loader import LoaderReport
     from benchmarks.models import SpeedReport
+    from benchmarks.zoo import ZooReport
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
 
@@ -87,6 +91,12 @@ def _predict(args: argparse.Namespace) -> bool:
     return _show(args, run_predicting_benchmark(*_shared(args), args.levers, args.pictures, args.weights, args.keys))
 
 
+def _models(args: argparse.Namespace) -> bool:
+    from benchmarks.zoo import run_zoo_benchmark
+
+    return _show(args, run_zoo_benchmark(args.openmmlab, args.family, args.count, args.repeat))
+
+
 def _commands(args: argparse.Namespace) -> bool:
     from benchmarks.commands import run_command_benchmark
 
@@ -99,7 +109,7 @@ def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None
 
 
 def _show(
-    args: argparse.Namespace, report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport"
+    args: argparse.Namespace, report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport | ZooReport"
 ) -> bool:
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -134,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     loader.add_argument("--pictures", type=path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
     loader.add_argument("--out", type=path, help="JSON file to write")
     loader.set_defaults(run=_loader)
+    models = commands.add_parser("models", help="each family of the zoo beside mmdet or mmseg")
+    models.add_argument("--openmmlab", type=path, required=True, help="Python of an environment with mmdet and mmseg")
+    models.add_argument("--family", nargs="+", default=(), metavar="NAME", help="by their golden files (default: all)")
+    models.add_argument("--count", type=positive, default=3, help="predictions of a run (default: 3)")
+    models.add_argument("--repeat", type=positive, default=1, help="runs of each, in turn (default: 1)")
+    models.add_argument("--out", type=path, help="JSON file to write")
+    models.set_defaults(run=_models)
     decoders = commands.add_parser("decoders", help="reading a JPEG file, on one core")
     decoders.add_argument("--repeat", type=positive, default=5, help="rounds; the median counts (default: 5)")
     decoders.add_argument("--pictures", type=path, help="folder of JPEG files (default: some are drawn)")

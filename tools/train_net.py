@@ -27,7 +27,8 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
         model = bdd100k_d2.Trainer.build_model(cfg)
         # As in Detectron2's script, --resume takes the last checkpoint of the output folder, if there is one.
         if not args.resume or TrainingCheckpointer(model, cfg.OUTPUT_DIR, classes=classes).resume() is None:
-            load_weights(model, cfg.MODEL.WEIGHTS, exact=True, classes=classes)
+            trained_for = cfg.MODEL.WEIGHTS_CLASSES
+            load_weights(model, cfg.MODEL.WEIGHTS, exact=True, classes=classes, trained_for=trained_for)
         results = bdd100k_d2.Trainer.test(cfg, model)
         if cfg.TEST.AUG.ENABLED:
             results = {**results, **bdd100k_d2.Trainer.test_with_TTA(cfg, model)}

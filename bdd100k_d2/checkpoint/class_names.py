@@ -39,10 +39,11 @@ class _Head(NamedTuple):
 _HEADS = {
     r"box_predictor(\.\d+)?\.cls_score": _Head(THINGS, "MODEL.ROI_HEADS.NUM_CLASSES", 1),
     r"head\.cls_score": _Head(THINGS, "MODEL.RETINANET.NUM_CLASSES", 0),
-    r"sem_seg_head\.predictor": _Head(STUFF, "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
+    r"sem_seg_head\.(predictor|conv_seg)": _Head(STUFF, "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
 }
 # Layers beside them that have so many rows for each class, unless they are for all classes together.
 _BESIDE = {r"box_predictor(\.\d+)?\.bbox_pred": (THINGS, 4), r"mask_head\.predictor": (THINGS, 1)}
+_BESIDE |= {r"auxiliary_head\.conv_seg": (STUFF, 1)}
 
 
 def class_counts(shapes: Mapping[str, Sequence[int]]) -> ClassCounts:

@@ -13,7 +13,8 @@ from torch import Tensor
 from .._version import __version__
 from ..atomic import atomic_path
 from ..errors import OutputError, WeightsError
-from . import from_openmmlab, from_torchvision, from_vis4d
+from . import convnext_swin, from_openmmlab, from_torchvision, from_vis4d
+from .architecture import EPS_KEY, title_of, trained_eps
 from .class_names import as_kept, kept_names, stated_names
 from .reading import read_checkpoint, tensors_of
 from .rules import PARAMETERS, UNSUPPORTED, Layout
@@ -39,10 +40,13 @@ class Converted:
     # As in `Layout`.
     matching_heuristics: bool
 
-    def checkpoint(self) -> dict[str, Any]:
-        """What Detectron2's checkpointer loads."""
-        content = {"model": self.model, "__author__": self.source}
-        return content | ({"matching_heuristics": True} if self.matching_heuristics else {})
+    def checkpoint(self, content: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What Detectron2's checkpointer loads; ``content`` is that of the file that the tensors were read from."""
+        eps = trained_eps(content or {})
+        made: dict[str, Any] = {"model": self.model, "__author__": self.source}
+        if eps is not None and (title_of(self.model) or "").startswith("ConvNeXt"):
+            made[EPS_KEY] = eps
+        return made | ({"matching_heuristics": True} if self.matching_heuristics else {})
 
     def describe(self) -> str:
         """One line: what it was taken for, how many tensors were used, how many dropped and why."""
@@ -71,8 +75,8 @@ def convert_state(state: Mapping[str, Tensor], name: str) -> Converted:
         if any(module.startswith(("backbone.bottom_up.", "res2.")) for module in modules):
             raise WeightsError(f"{name}: has Detectron2's names already; use it as it is.")
         raise WeightsError(
-            f"{name}: not a checkpoint of a framework that can be converted ({FRAMEWORKS}, with a ResNet)"
-            f"{shortened('it holds', list(state))}. Give one of those."
+            f"{name}: not a checkpoint of a framework that can be converted ({FRAMEWORKS}, with a ResNet, "
+            f"ConvNeXt or Swin){shortened('it holds', list(state))}. Give one of those."
         )
     model, dropped = _rename(state, layout, name, "Detectron2")
     return Converted(layout.source, model, dropped, layout.matching_heuristics)
@@ -92,16 +96,12 @@ def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
     if layout is None:
         raise WeightsError(
             f"{name}: not a Detectron2 checkpoint that has a counterpart in mmdet or mmseg (Faster, Mask, Cascade "
-            f"R-CNN, RetinaNet, Semantic FPN on a ResNet-FPN){shortened('it holds', list(state))}."
+            "R-CNN, RetinaNet, Semantic or Panoptic FPN on an FPN over a ResNet, ConvNeXt or Swin)"
+            f"{shortened('it holds', list(state))}."
         )
     computed = {key: "buffers that mmdet computes" for key in state if any(part in key for part in _COMPUTED)}
     used = {key: tensor for key, tensor in state.items() if key not in computed}
-    inverse = Layout(
-        f"Detectron2 {layout.source.partition(' ')[2]}",
-        {ours: theirs for theirs, ours in layout.modules.items()},
-        # RetinaNet's is the only one, and its own inverse.
-        {layout.modules[theirs]: reorder for theirs, reorder in layout.reorder.items()},
-    )
+    inverse = layout.inverse(f"Detectron2 {layout.source.partition(' ')[2]}")
     model, counters = _rename(used, inverse, name, layout.source)
     return Converted(inverse.source, model, dropped | computed | counters, False)
 
@@ -138,7 +138,7 @@ def convert_file(
     stated = {"meta": {"CLASSES": [*classes]}} if classes else content
     if to == "detectron2":
         converted = convert_state(state, str(source))
-        content = converted.checkpoint() | as_kept(stated_names(stated, converted.model))
+        content = converted.checkpoint(content) | as_kept(stated_names(stated, converted.model))
     else:
         converted = convert_state_to_mmdet(state, str(source))
         content = {"meta": {"bdd100k_d2_version": __version__}, "state_dict": converted.model}
@@ -177,7 +177,7 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
 
 
 def _layout_of(modules: Set[str]) -> Layout | None:
-    readers = (from_vis4d.layout_of, from_torchvision.layout_of, from_openmmlab.layout_of)
+    readers = (from_vis4d.layout_of, from_torchvision.layout_of, from_openmmlab.layout_of, convnext_swin.layout_of)
     return next(filter(None, (layout_of(modules) for layout_of in readers)), None)
 
 
@@ -190,21 +190,24 @@ def _rename(
     strange = []
     for key, tensor in state.items():
         module, _, parameter = key.rpartition(".")
-        new = f"{layout.modules.get(module)}.{parameter}"
-        if module in layout.dropped:
-            dropped[key] = layout.dropped[module]
+        new = layout.tensors.get(key)
+        if new is None and module in layout.modules and parameter in PARAMETERS:
+            new = f"{layout.modules[module]}.{parameter}"
+        if (reason := layout.dropped.get(key, layout.dropped.get(module))) is not None:
+            dropped[key] = reason
         elif module in layout.modules and parameter == _COUNTER:
             dropped[key] = "counters of batches"
-        elif module not in layout.modules or parameter not in PARAMETERS or new in model:
+        elif new is None or new in model:
             strange.append(key)
         else:
             if module in layout.cut:
-                rows, reason = layout.cut[module]
+                rows, why = layout.cut[module]
                 # A view would keep the whole tensor, also in a file.
                 tensor = tensor[rows:].clone()
-                dropped[f"{key}[:{rows}]"] = reason
+                dropped[f"{key}[:{rows}]"] = why
             try:
-                model[new] = layout.reorder[module](tensor) if module in layout.reorder else tensor
+                reorder = layout.reorder.get(key, layout.reorder.get(module))
+                model[new] = reorder(tensor) if reorder else tensor
             except WeightsError as error:
                 raise WeightsError(f"{name}: {key}: {error}; the conversion knows no other.") from error
     if strange:

@@ -2,24 +2,34 @@
 
 from collections.abc import Set
 
+from .convnext_swin import openmmlab_convnext, openmmlab_swin
+from .panoptic_fpn import is_panoptic, panoptic_fpn
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
 
 def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not OpenMMLab's."""
-    if "backbone.layer1.0.conv1" in modules:
-        deep = "backbone.stem.0" in modules
+    if "decode_head.conv_seg" in modules and "decode_head.scale_heads.0.0.conv" not in modules:
+        without_fpn = _backbone_of(modules, "backbone.")
+        return None if without_fpn is None else segmenter(without_fpn)
+    backbone = _backbone_of(modules, "backbone.bottom_up.")
+    if backbone is not None:
         if any(module.startswith("decode_head.") for module in modules):
-            return semantic_fpn(deep, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
+            return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
-            return retinanet(deep)
+            return retinanet(backbone)
         if any(module.startswith("roi_head.bbox_head.0.") for module in modules):
-            return cascade_rcnn(deep)
+            return cascade_rcnn(backbone)
+        if is_panoptic(modules):
+            return panoptic_fpn(mask_rcnn(backbone))
         if "roi_head.mask_head.conv_logits" in modules:
-            return mask_rcnn(deep)
+            return mask_rcnn(backbone)
         if "roi_head.bbox_head.fc_cls" in modules:
-            return faster_rcnn(deep)
-        return Layout("an OpenMMLab model with a ResNet", _backbone(deep) | _fpn())
+            return faster_rcnn(backbone)
+        if backbone.source != "ResNet" and not any(module.startswith("neck.") for module in modules):
+            # An ImageNet classifier's, which `convnext_swin.layout_of` reads.
+            return None
+        return backbone.extended(f"an OpenMMLab model with a {backbone.source}", _fpn())
     if "stem.0" in modules and "layer1.0.conv1" in modules:
         return Layout("open-mmlab ResNet-v1c", resnet("", "", STEM_V1C), dropped=CLASSIFIER, matching_heuristics=True)
     return None
@@ -27,44 +37,59 @@ def layout_of(modules: Set[str]) -> Layout | None:
 
 def layout_for_detectron2(names: Set[str]) -> Layout | None:
     """OpenMMLab's layout for a Detectron2 state dict with these tensors; None if there is none."""
-    if "backbone.bottom_up.res2.0.conv1.weight" not in names:
+    ours = "backbone." if "sem_seg_head.conv_seg.weight" in names else "backbone.bottom_up."
+    if f"{ours}res2.0.conv1.weight" in names:
+        backbone = resnet_backbone(f"{ours}stem.conv3.weight" in names, ours)
+    elif f"{ours}features.1.0.block.0.weight" in names:
+        backbone = openmmlab_convnext("backbone.", ours)
+    elif f"{ours}features.1.0.attn.qkv.weight" in names:
+        backbone = openmmlab_swin("backbone.", ours)
+    else:
         return None
-    deep = "backbone.bottom_up.stem.conv3.weight" in names
+    if {"sem_seg_head.predictor.weight", "roi_heads.mask_head.predictor.weight"} <= names:
+        return panoptic_fpn(mask_rcnn(backbone))
     if "sem_seg_head.predictor.weight" in names:
-        return semantic_fpn(deep, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
+        return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
     if "head.cls_score.weight" in names:
-        return retinanet(deep)
+        return retinanet(backbone)
     if "roi_heads.box_predictor.0.cls_score.weight" in names:
-        return cascade_rcnn(deep)
+        return cascade_rcnn(backbone)
     if "roi_heads.mask_head.predictor.weight" in names:
-        return mask_rcnn(deep)
-    return faster_rcnn(deep) if "roi_heads.box_predictor.cls_score.weight" in names else None
+        return mask_rcnn(backbone)
+    return faster_rcnn(backbone) if "roi_heads.box_predictor.cls_score.weight" in names else None
 
 
-def faster_rcnn(deep_stem: bool = False) -> Layout:
+def resnet_backbone(deep_stem: bool, ours: str) -> Layout:
+    """A ResNet; ``ours`` is what its modules begin with in Detectron2."""
+    return Layout("ResNet", resnet("backbone.", ours, STEM_V1C if deep_stem else None))
+
+
+def faster_rcnn(backbone: Layout) -> Layout:
     """Faster R-CNN with FPN; the levels of the FPN are C2 to C5."""
-    return Layout("mmdet Faster R-CNN", _proposals(deep_stem) | _box_head("roi_head.bbox_head", ""))
+    return backbone.extended(
+        _source("mmdet Faster R-CNN", backbone), _proposals() | _box_head("roi_head.bbox_head", "")
+    )
 
 
-def mask_rcnn(deep_stem: bool = False) -> Layout:
+def mask_rcnn(backbone: Layout) -> Layout:
     """Faster R-CNN with a mask head of four convolutions."""
     masks = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)}
     masks |= {"upsample": "deconv", "conv_logits": "predictor"}
     head = {f"roi_head.mask_head.{a}": f"roi_heads.mask_head.{b}" for a, b in masks.items()}
-    return Layout("mmdet Mask R-CNN", {**faster_rcnn(deep_stem).modules, **head})
+    return faster_rcnn(backbone).extended(_source("mmdet Mask R-CNN", backbone), head)
 
 
-def cascade_rcnn(deep_stem: bool = False) -> Layout:
+def cascade_rcnn(backbone: Layout) -> Layout:
     """Three box heads after each other, without masks."""
-    modules = _proposals(deep_stem)
+    modules = _proposals()
     for stage in range(3):
         modules |= _box_head(f"roi_head.bbox_head.{stage}", f"{stage}.")
-    return Layout("mmdet Cascade R-CNN", modules)
+    return backbone.extended(_source("mmdet Cascade R-CNN", backbone), modules)
 
 
-def retinanet(deep_stem: bool = False) -> Layout:
+def retinanet(backbone: Layout) -> Layout:
     """RetinaNet, whose FPN begins at C3 and makes P6 and P7 by convolutions."""
-    modules = _backbone(deep_stem)
+    modules = {}
     for i in range(3):
         modules[f"neck.lateral_convs.{i}.conv"] = f"backbone.fpn_lateral{i + 3}"
         modules[f"neck.fpn_convs.{i}.conv"] = f"backbone.fpn_output{i + 3}"
@@ -74,21 +99,49 @@ def retinanet(deep_stem: bool = False) -> Layout:
         modules[f"bbox_head.cls_convs.{i}.conv"] = f"head.cls_subnet.{2 * i}"
         modules[f"bbox_head.reg_convs.{i}.conv"] = f"head.bbox_subnet.{2 * i}"
     outputs = {"bbox_head.retina_cls": "head.cls_score", "bbox_head.retina_reg": "head.bbox_pred"}
-    return Layout("mmdet RetinaNet", modules | outputs, dict.fromkeys(outputs, swap_ratios_and_scales))
+    reorder = dict.fromkeys(outputs, swap_ratios_and_scales)
+    return backbone.extended(_source("mmdet RetinaNet", backbone), modules | outputs, reorder)
 
 
-def semantic_fpn(deep_stem: bool = True, norm: str = "bn") -> Layout:
+def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
     """Semantic FPN (mmseg's FPNHead); ``norm`` is what mmseg calls the head's norms, bn or gn."""
-    modules = _backbone(deep_stem) | _fpn()
+    modules = _fpn()
     for level in range(4):
         for step in range(max(level, 1)):
             a, b = f"decode_head.scale_heads.{level}.{2 * step}", f"sem_seg_head.p{level + 2}.{2 * step}"
             modules |= {f"{a}.conv": b, f"{a}.{norm}": f"{b}.norm"}
-    return Layout("mmseg Semantic FPN", modules | {"decode_head.conv_seg": "sem_seg_head.predictor"})
+    modules["decode_head.conv_seg"] = "sem_seg_head.predictor"
+    return backbone.extended(_source("mmseg Semantic FPN", backbone), modules)
 
 
-def _backbone(deep_stem: bool) -> dict[str, str]:
-    return resnet("backbone.", "backbone.bottom_up.", STEM_V1C if deep_stem else None)
+def segmenter(backbone: Layout) -> Layout:
+    """A backbone without FPN and any of the heads of `modeling.decode_heads`, whose modules are called as mmseg's."""
+    modules = _decode_head("decode_head", "sem_seg_head") | _decode_head("auxiliary_head", "auxiliary_head")
+    return backbone.extended(_source("mmseg segmenter", backbone), modules)
+
+
+def _decode_head(theirs: str, ours: str) -> dict[str, str]:
+    separable = [f"sep_bottleneck.{i}" for i in range(2)] + [f"aspp_modules.{i}" for i in range(1, 4)]
+    convs = [f"{name}.{part}" for name in separable for part in ("depthwise_conv", "pointwise_conv")]
+    convs += ["conv_cat", "bottleneck", "image_pool.1", "c1_bottleneck", "fpn_bottleneck"]
+    convs += [f"{name}.{i}" for name in ("convs", "aspp_modules", "lateral_convs", "fpn_convs") for i in range(4)]
+    convs += [f"psp_modules.{i}.1" for i in range(4)]
+    # A convolution with its norm, which is a part of it in Detectron2.
+    modules = {f"{theirs}.{name}.conv": f"{ours}.{name}" for name in convs}
+    modules |= {f"{theirs}.{name}.bn": f"{ours}.{name}.norm" for name in convs}
+    return modules | {f"{theirs}.conv_seg": f"{ours}.conv_seg"}
+
+
+def _source(model: str, backbone: Layout) -> str:
+    return model if backbone.source == "ResNet" else f"{model} with a {backbone.source}"
+
+
+def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
+    if "backbone.layer1.0.conv1" in modules:
+        return resnet_backbone("backbone.stem.0" in modules, ours)
+    if "backbone.downsample_layers.0.0" in modules:
+        return openmmlab_convnext("backbone.", ours)
+    return openmmlab_swin("backbone.", ours) if "backbone.patch_embed.projection" in modules else None
 
 
 def _fpn() -> dict[str, str]:
@@ -96,10 +149,10 @@ def _fpn() -> dict[str, str]:
     return {f"neck.{a}.{i}.conv": f"backbone.{b}{i + 2}" for a, b in names.items() for i in range(4)}
 
 
-def _proposals(deep_stem: bool) -> dict[str, str]:
+def _proposals() -> dict[str, str]:
     names = {"rpn_conv": "conv", "rpn_cls": "objectness_logits", "rpn_reg": "anchor_deltas"}
     rpn = {f"rpn_head.{a}": f"proposal_generator.rpn_head.{b}" for a, b in names.items()}
-    return _backbone(deep_stem) | _fpn() | rpn
+    return _fpn() | rpn
 
 
 def _box_head(theirs: str, stage: str) -> dict[str, str]:

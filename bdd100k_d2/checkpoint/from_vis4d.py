@@ -26,14 +26,14 @@ def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not Vis4D's."""
     if "basemodel.layer1.0.conv1" not in modules:
         return None
-    deep = "basemodel.stem.0" in modules
+    backbone = from_openmmlab.resnet_backbone("basemodel.stem.0" in modules, "backbone.bottom_up.")
     if any(module.startswith("seg_head.") for module in modules):
-        return _renamed(from_openmmlab.semantic_fpn(deep))
+        return _renamed(from_openmmlab.semantic_fpn(backbone))
     if "retinanet_head.retina_cls" in modules:
         extra = {f"fpn.layer_blocks.{i}.0": f"fpn.extra_blocks.convs.{i - 3}" for i in (3, 4)}
-        return _renamed(from_openmmlab.retinanet(deep), extra)
+        return _renamed(from_openmmlab.retinanet(backbone), extra)
     detector = from_openmmlab.mask_rcnn if "mask_head.conv_logits" in modules else from_openmmlab.faster_rcnn
-    return _renamed(detector(deep))
+    return _renamed(detector(backbone))
 
 
 def _renamed(layout: Layout, extra: dict[str, str] | None = None) -> Layout:

@@ -7,7 +7,8 @@ from typing import Any
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
-from ..errors import WeightsError
+from ..errors import ConfigError, WeightsError
+from .architecture import check_architecture, check_eps
 from .class_names import (
     KEY,
     ClassCounts,
@@ -22,6 +23,7 @@ from .class_names import (
     remember,
     stated_names,
 )
+from .class_rows import is_published, names_of_weights, take_rows_by_name
 from .convert import convert_state, is_foreign, shortened
 from .published import local_path
 from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
@@ -29,21 +31,27 @@ from .timm_weights import AUTHOR, BACKBONE, rename_timm
 
 logger = logging.getLogger(__name__)
 
+_AUXILIARY = "auxiliary_head."
 
-def load_weights(model: nn.Module, path: str, exact: bool = False, classes: ClassNames | None = None) -> None:
+
+def load_weights(
+    model: nn.Module, path: str, exact: bool = False, classes: ClassNames | None = None, trained_for: str = ""
+) -> None:
     """Loads a file, or an address that Detectron2 resolves, into ``model``; an empty ``path`` leaves it as initialised.
 
     A checkpoint of another framework is converted first, see `convert.convert_state`. ``exact``, as for evaluation,
     wants every tensor to match; otherwise some have to, as for fine-tuning. ``classes`` are those of the data sets, as
-    `engine.class_agreement.check_classes` returns them. Weights that are known to be for others are refused if
-    ``exact``; otherwise the layers with rows for each class stay as initialised, as where their number is another one.
+    `engine.class_agreement.check_classes` returns them. The last layers of weights that are known to be for others give
+    their rows to the classes of the same names, see `class_rows`; the other classes stay as initialised. If ``exact``
+    such weights are refused, but where ``trained_for``, which is ``MODEL.WEIGHTS_CLASSES``, or the address tells what
+    they are for: then the other classes are never predicted.
 
     Raises:
         WeightsError: the file does not exist, is no checkpoint, holds tensors that do not fit, which are named, or is
             for other classes.
     """
     if path:
-        loading = CheckingCheckpointer(model, exact=exact, classes=classes, save_to_disk=False)
+        loading = CheckingCheckpointer(model, exact=exact, classes=classes, trained_for=trained_for, save_to_disk=False)
         loading.load(path, checkpointables=[])
     elif exact:
         raise WeightsError("No weights to evaluate: add MODEL.WEIGHTS and a file to the command.")
@@ -52,7 +60,7 @@ def load_weights(model: nn.Module, path: str, exact: bool = False, classes: Clas
 class CheckingCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it.
 
-    ``exact`` and ``classes`` are as in `load_weights`.
+    ``exact``, ``classes`` and ``trained_for`` are as in `load_weights`.
     """
 
     def __init__(
@@ -62,11 +70,13 @@ class CheckingCheckpointer(DetectionCheckpointer):
         *,
         exact: bool,
         classes: ClassNames | None = None,
+        trained_for: str = "",
         **kwargs: Any,  # noqa: ANN401, the parent's
     ) -> None:
         super().__init__(model, save_dir, **kwargs)
         self.exact = exact
         self.classes = classes or {}
+        self.trained_for = trained_for
         # What messages call the file that is being loaded.
         self.path = ""
 
@@ -98,16 +108,22 @@ class CheckingCheckpointer(DetectionCheckpointer):
         if not is_own and is_foreign(state):
             converted = convert_state(state, self.path)
             logger.info("%s: converted from %s.", self.path, converted.describe())
-            return converted.checkpoint() | as_kept(stated_names(content, converted.model))
-        return _native(content, Path(filename).suffix)
+            content = converted.checkpoint(content) | as_kept(stated_names(content, converted.model))
+        else:
+            content = _native(content, Path(filename).suffix)
+        check_architecture(content["model"], self.model, self.path)
+        is_classifier = bool(content.get("matching_heuristics"))
+        check_eps(content, self.model, self.path, exact=self.exact, is_classifier=is_classifier)
+        return content
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
-        names = kept_names(checkpoint)
+        names: ClassNames = kept_names(checkpoint)
         try:
             counts = class_counts(_shapes(checkpoint["model"]))
-            if not self.exact:
-                self._leave_out_others(checkpoint["model"], names)
+            names = self._fit_classes(checkpoint["model"], counts, names)
             incompatible = super()._load_model(checkpoint)
+        except ConfigError:
+            raise
         except DAMAGED as error:
             raise WeightsError(
                 f"{self.path}: not a checkpoint of Detectron2 ({reason(error)}). Is it of another framework?"
@@ -116,6 +132,8 @@ class CheckingCheckpointer(DetectionCheckpointer):
         shapes = [f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})" for key, theirs, ours in wrong]
         missing = [key for key in incompatible.missing_keys if not key.endswith("num_batches_tracked")]
         unexpected = incompatible.unexpected_keys
+        if self.exact:
+            missing, unexpected = self._without_auxiliary(missing), self._without_auxiliary(unexpected)
         unfilled = {*missing, *(key for key, *_ in wrong)}
         wanted = [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
         if len(unfilled) >= len(wanted) or (self.exact and (shapes or missing or unexpected)):
@@ -130,6 +148,38 @@ class CheckingCheckpointer(DetectionCheckpointer):
         checkpoint.pop(KEY, None)
         remember(self.model, {**names, **self.classes})
         return incompatible
+
+    def _fit_classes(self, state: dict[str, Any], counts: ClassCounts, names: ClassNames) -> ClassNames:
+        """Gives the last layers to the classes of the same names, in place; returns whose they are now."""
+        known = names_of_weights(self.trained_for, self.path, counts, names)
+        if not self.exact or self.trained_for or is_published(self.path):
+            self._warn_of_colours()
+            initial = self.model.state_dict()
+            taken = take_rows_by_name(state, initial, known, self.classes, self.path, switch_off=self.exact)
+            now = {kind: self.classes[kind] for kind in taken}
+            names, known = {**names, **now}, {**known, **now}
+        if not self.exact:
+            self._leave_out_others(state, known)
+        return names
+
+    def _warn_of_colours(self) -> None:
+        if is_published(self.path) and getattr(self.model, "input_format", "BGR") != "BGR":
+            logger.warning(
+                "%s: trained on BGR images of 0 to 255 with the strides in 1x1 convolutions, and this model is built "
+                "for others; take configs/det/faster_rcnn_R_50_FPN_coco.yaml, or its keys.",
+                self.path,
+            )
+
+    def _without_auxiliary(self, keys: list[str]) -> list[str]:
+        """The tensors but those of the auxiliary head, which training alone uses; says so where there are some."""
+        rest = [key for key in keys if not key.startswith(_AUXILIARY)]
+        if len(rest) < len(keys):
+            logger.warning(
+                "%s: either the weights or the model have an auxiliary head. It predicts nothing; whether a model is "
+                "trained with one says MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE.",
+                self.path,
+            )
+        return rest
 
     def _leave_out_others(self, state: dict[str, Any], theirs: ClassNames) -> None:
         """Takes the layers for other classes out of weights to go on from, where their shapes would fit."""

@@ -7,7 +7,7 @@ The handlers give Detectron2's `PathManager`, which resolves ``MODEL.WEIGHTS``, 
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
@@ -32,7 +32,9 @@ from .timm_weights import BackboneWeightsHandler, hub_tensors, hub_version, pack
 logger = logging.getLogger(__name__)
 
 BDD100K_SERVER = "https://dl.cv.ethz.ch/bdd100k"
-OPEN_MMLAB_SERVER = "https://download.openmmlab.com/pretrain/third_party"
+OPEN_MMLAB_SERVER = "https://download.openmmlab.com"
+MICROSOFT_SERVER = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0"
+TORCHVISION_SERVER = "https://download.pytorch.org/models"
 # What Detectron2 itself resolves detectron2:// to.
 _DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
 
@@ -81,10 +83,45 @@ class PublishedFile:
     short: str = ""
 
 
+_CONVNEXT = "mmclassification/v0/convnext/downstream"
 # The name of a file of OpenMMLab ends with the first digits of its sha256.
 _OPEN_MMLAB = {
-    f"resnet{depth}_v1c": PublishedFile(f"resnet{depth}_v1c-{start}.pth", sha256_start=start)
-    for depth, start in ((50, "2cccc1ad"), (101, "e67eebb6"))
+    name: PublishedFile(f"{folder}/{name}{between}-{start}.pth", sha256_start=start)
+    for name, folder, between, start in (
+        ("resnet50_v1c", "pretrain/third_party", "", "2cccc1ad"),
+        ("resnet101_v1c", "pretrain/third_party", "", "e67eebb6"),
+        ("convnext-tiny_3rdparty_32xb128-noema_in1k", _CONVNEXT, "_20220301", "795e9634"),
+        ("convnext-small_3rdparty_32xb128-noema_in1k", _CONVNEXT, "_20220301", "303e75e3"),
+        ("convnext-base_3rdparty_32xb128-noema_in1k", _CONVNEXT, "_20220301", "2a0ee547"),
+        (
+            "convnext-base_in21k-pre-3rdparty_32xb128_in1k",
+            "mmclassification/v0/convnext",
+            "_20220124",
+            "eb2d6ada",
+        ),
+    )
+}
+# Microsoft publishes no checksums.
+_MICROSOFT = {
+    name: PublishedFile(f"{name}.pth")
+    for name in (
+        "swin_tiny_patch4_window7_224",
+        "swin_small_patch4_window7_224",
+        "swin_base_patch4_window7_224",
+        "swin_base_patch4_window7_224_22k",
+    )
+}
+# torchvision's ConvNeXt and Swin, whose files end with the first digits of their sha256 too.
+_TORCHVISION = {
+    name: PublishedFile(f"{name}-{start}.pth", sha256_start=start)
+    for name, start in (
+        ("convnext_tiny", "983f1562"),
+        ("convnext_small", "0c510722"),
+        ("convnext_base", "6075fbad"),
+        ("swin_t", "704ceda3"),
+        ("swin_s", "5e29d889"),
+        ("swin_b", "68c6b09e"),
+    )
 }
 
 
@@ -97,9 +134,23 @@ def zoo_file(name: str) -> PublishedFile:
 
 def open_mmlab_file(name: str) -> PublishedFile:
     """Where the ImageNet weights ``name``, e.g. ``resnet50_v1c``, are; raises `WeightsError` if unknown."""
-    if name in _OPEN_MMLAB:
-        return _OPEN_MMLAB[name]
-    raise WeightsError(f"no weights of this name. {suggest(name, list(_OPEN_MMLAB))}")
+    return _known(name, _OPEN_MMLAB)
+
+
+def microsoft_file(name: str) -> PublishedFile:
+    """Where the ImageNet weights ``name``, e.g. ``swin_tiny_patch4_window7_224``, are; `WeightsError` if unknown."""
+    return _known(name, _MICROSOFT)
+
+
+def torchvision_file(name: str) -> PublishedFile:
+    """Where the ImageNet weights ``name``, e.g. ``convnext_tiny``, are; raises `WeightsError` if unknown."""
+    return _known(name, _TORCHVISION)
+
+
+def _known(name: str, files: Mapping[str, PublishedFile]) -> PublishedFile:
+    if name in files:
+        return files[name]
+    raise WeightsError(f"no weights of this name. {suggest(name, list(files))}")
 
 
 class PublishedWeightsHandler(NamedWeightsHandler):
@@ -214,6 +265,8 @@ def _register_handlers() -> None:
     for handler in (
         PublishedWeightsHandler(PREFIX, zoo_file, BDD100K_SERVER),
         PublishedWeightsHandler("open-mmlab://", open_mmlab_file, OPEN_MMLAB_SERVER),
+        PublishedWeightsHandler("microsoft://", microsoft_file, MICROSOFT_SERVER),
+        PublishedWeightsHandler("torchvision://", torchvision_file, TORCHVISION_SERVER),
         BackboneWeightsHandler("pip://", packaged_tensors, packaged_version),
         BackboneWeightsHandler("timm://", hub_tensors, hub_version),
     ):

@@ -1,7 +1,7 @@
 """How a foreign layout of tensors becomes Detectron2's and back: module names in pairs, and the few reorderings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ PARAMETERS = ("weight", "bias", "running_mean", "running_var")
 _BLOCKS = 36
 _STAGES = 4
 
-# Takes and returns a tensor whose first dimension is a layer's output channels.
+# Takes and returns a tensor.
 Reorder = Callable[[Tensor], Tensor]
 
 
@@ -25,14 +25,44 @@ class Layout:
     source: str
     # Their module -> Detectron2's.
     modules: Mapping[str, str]
-    # Their module -> what is done with its tensors on the way to Detectron2.
+    # Their module or tensor -> what is done with its tensors on the way to Detectron2.
     reorder: Mapping[str, Reorder] = field(default_factory=dict)
-    # Their modules that Detectron2 has no use for -> why.
+    # Their modules or tensors that Detectron2 has no use for -> why.
     dropped: Mapping[str, str] = field(default_factory=dict)
     # Their module -> how many first rows of its tensors Detectron2 has no use for, and why.
     cut: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     # Whether it is a classifier, whose backbone Detectron2 has to find in its model by the ends of the names.
     matching_heuristics: bool = False
+    # Their tensors that are no module's weight, bias or statistics -> Detectron2's.
+    tensors: Mapping[str, str] = field(default_factory=dict)
+    # Their module or tensor -> what undoes its reordering, where that is not its own inverse.
+    undo: Mapping[str, Reorder] = field(default_factory=dict)
+
+    def extended(
+        self,
+        source: str,
+        modules: Mapping[str, str],
+        reorder: Mapping[str, Reorder] | None = None,
+        undo: Mapping[str, Reorder] | None = None,
+    ) -> "Layout":
+        """This layout, of a backbone, with the modules of what stands on it."""
+        return replace(
+            self,
+            source=source,
+            modules={**self.modules, **modules},
+            reorder={**self.reorder, **(reorder or {})},
+            undo={**self.undo, **(undo or {})},
+        )
+
+    def inverse(self, source: str) -> "Layout":
+        """The layout of the way back, whose messages call what it reads ``source``."""
+        ours = {**self.modules, **self.tensors}
+        return Layout(
+            source,
+            {new: old for old, new in self.modules.items()},
+            {ours[name]: self.undo.get(name, reorder) for name, reorder in self.reorder.items()},
+            tensors={new: old for old, new in self.tensors.items()},
+        )
 
 
 def resnet(theirs: str, ours: str, deep_stem: Mapping[str, str] | None = None) -> dict[str, str]:

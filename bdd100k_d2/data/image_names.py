@@ -42,10 +42,11 @@ def last_part(path: str) -> str:
 
 
 def path_parts(path: str | Path) -> list[str]:
-    """The folders of a path, and the file name in the end; of a text as any system writes it, without "" and "."."""
+    """The folders of a path, and the file name in the end; a text as any system writes it, without "" and "."."""
     if isinstance(path, Path):
         return [*path.parts]
-    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    *folders, name = path.replace("\\", "/").split("/")
+    return [*(folder for folder in folders if folder not in ("", ".")), name]
 
 
 def plain_name(path: str) -> str:
@@ -59,7 +60,7 @@ def frame_names(paths: Iterable[str | Path]) -> list[str]:
     That is of their paths below the folder that holds all of ``paths``. So masks and results, which have a frame's name
     without its ending, are told apart; paths that stand there again have one name.
     """
-    parts = [path_parts(path) or [""] for path in paths]
+    parts = [path_parts(path) for path in paths]
     counts = Counter(image_stem(names[-1]) for names in parts)
     if len(counts) == len(parts):
         return [names[-1] for names in parts]

@@ -32,7 +32,8 @@ from .datasets import (
 from .folders import holds
 from .image_names import image_stem
 from .labels import Frame, Label
-from .rle import CocoRLE, check_rle
+from .rle import CocoRLE, check_rle, union
+from .stuff import segments_of
 from .vintages import read_labels
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]
         * ``annotations`` of its things, as :func:`load_instances` gives them, ``category_id`` 0 to 9;
         * ``segments_info`` of things and stuff: ``id`` (of a bitmask's annotation, else a count from 1), ``isthing``,
           ``category_id`` (things 0 to 9, stuff 1 to 30, as in the metadata), ``iscrowd`` (1 for crowds and for ignored
-          segments), and ``segmentation`` where the labels are run lengths;
+          segments), and ``segmentation`` where the labels are run lengths. All stuff of a class is one segment;
         * ``bitmask_file_name`` where the labels are bitmasks. It is not ``pan_seg_file_name``, for which Detectron2
           expects other colours.
 
@@ -234,10 +235,11 @@ def _instances_of(masks: list[_ClassAndMask]) -> dict[str, Any]:
 
 def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
     ids = panoptic_ids(task)
-    segments = [
-        _segment(number, known.index + 1, bits > 0, ids) | {"segmentation": mask}
-        for number, (known, bits, mask) in enumerate(masks, 1)
-    ]
+    segments = []
+    for number, places in enumerate(segments_of([known.index for known, _, _ in masks], task), 1):
+        known, bits, _ = masks[places[0]]
+        mask = union([masks[i][2] for i in places])
+        segments.append(_segment(number, known.index + 1, bits > 0, ids) | {"segmentation": mask})
     things = [(known.index + 1, bits, mask) for known, bits, mask in masks if known.index + 1 in ids.things]
     columns = [mask for _, _, mask in things], [ids.things[i] for i, _, _ in things], [bits for _, bits, _ in things]
     return {"annotations": _as_coco(_annotations(*columns)), "segments_info": segments}

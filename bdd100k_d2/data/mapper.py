@@ -16,16 +16,21 @@ from detectron2.data.detection_utils import (
     transform_proposals,
 )
 from detectron2.data.transforms import AugInput, TransformList
+from detectron2.modeling import META_ARCH_REGISTRY, PanopticFPN
 from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
 from .augmentation import augment, build_augmentation
 from .images import load_image
 from .masks import check_mask, read_mask
+from .panoptic_mask import panoptic_mask
 
 
 class BDD100KDatasetMapper(DatasetMapper):
-    """Turns a dataset dict into a model input as its parent does; ``num_mask_classes`` may be in a semantic mask."""
+    """Turns a dataset dict into a model input as its parent does; ``num_mask_classes`` may be in a semantic mask.
+
+    With ``paints_segments`` the mask to train with is painted of the segments, where a dict has no file of it.
+    """
 
     @configurable
     def __init__(
@@ -34,10 +39,12 @@ class BDD100KDatasetMapper(DatasetMapper):
         *,
         num_mask_classes: int,
         clip_boxes: bool = True,
+        paints_segments: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's
     ) -> None:
         super().__init__(is_train, **kwargs)
         self.num_mask_classes, self.clip_boxes = num_mask_classes, clip_boxes
+        self.paints_segments = paints_segments
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -46,6 +53,10 @@ class BDD100KDatasetMapper(DatasetMapper):
         arguments["augmentations"] = build_augmentation(cfg, is_train)
         arguments["num_mask_classes"] = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
         arguments["clip_boxes"] = cfg.INPUT.CLIP_BOXES
+        # Other panoptic models than this one take other targets.
+        name = cfg.MODEL.META_ARCHITECTURE
+        model = META_ARCH_REGISTRY.get(name) if name in META_ARCH_REGISTRY else object
+        arguments["paints_segments"] = issubclass(model, PanopticFPN)
         return arguments
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +70,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         mask_file = record.pop("sem_seg_file_name", None)
         image = self._read(record)
         # Evaluators read the ground truth at its own size; here it would be read and resized for nothing.
-        mask = self._read_mask(record, mask_file) if mask_file is not None and self.is_train else None
+        mask = self._mask_to_train(record, mask_file) if self.is_train else None
         inputs = AugInput(image, sem_seg=mask)
         transforms = augment(self.augmentations, inputs, f"{record['file_name']}: ")
         size = inputs.image.shape[:2]
@@ -85,8 +96,17 @@ class BDD100KDatasetMapper(DatasetMapper):
             ) from error
         return image
 
-    def _read_mask(self, record: dict[str, Any], path: str) -> np.ndarray:
-        mask = read_mask(path)
+    def _mask_to_train(self, record: dict[str, Any], path: str | None) -> np.ndarray | None:
+        if path is not None:
+            return self._checked(read_mask(path), record, path)
+        if not self.paints_segments:
+            return None
+        mask = panoptic_mask(record, self.num_mask_classes)
+        # Their run lengths are not needed any more, and go from process to process.
+        del record["segments_info"]
+        return self._checked(mask, record, _source(record))
+
+    def _checked(self, mask: np.ndarray, record: dict[str, Any], path: str) -> np.ndarray:
         if mask.shape != (record["height"], record["width"]):
             raise DataError(
                 f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image {record['width']}x"
@@ -113,3 +133,8 @@ class BDD100KDatasetMapper(DatasetMapper):
         instances, inside = filter_empty_instances(instances, return_mask=True)
         instances.gt_boxes = Boxes(boxes[inside.numpy()])
         dataset_dict["instances"] = instances
+
+
+def _source(record: dict[str, Any]) -> str:
+    """What messages call the segments of a record."""
+    return str(record.get("bitmask_file_name") or record.get("pan_seg_file_name") or record["file_name"])

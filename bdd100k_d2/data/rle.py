@@ -143,6 +143,11 @@ def areas(masks: Sequence[CocoRLE]) -> np.ndarray:
     return np.concatenate(parts, dtype=np.int64, casting="unsafe") if parts else np.zeros(0, np.int64)
 
 
+def union(masks: Sequence[CocoRLE]) -> CocoRLE:
+    """One mask of what is in any of the masks, of which there is one or more, all of one size."""
+    return masks[0] if len(masks) == 1 else coco_mask.merge(list(masks))
+
+
 def overlap(masks: Sequence[CocoRLE]) -> bool:
     """Whether two of the masks, all of one size, share a pixel."""
     return len(masks) > 1 and int(areas(masks).sum()) > int(coco_mask.area(coco_mask.merge(list(masks))))

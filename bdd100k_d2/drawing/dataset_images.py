@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..data.bitmasks import read_bitmask
+from ..data.categories import IGNORE_LABEL
 from ..data.dataset_task import categories_of
 from ..data.masks import read_mask
 from ..data.own_dataset import register_config_datasets
@@ -133,7 +134,8 @@ def draw_record(image: np.ndarray, record: dict[str, Any], metadata: "Metadata")
 def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata") -> np.ndarray:
     """Draws an input of a model in training: (H + h, W, 3) uint8, RGB, with a legend under it.
 
-    It has "image", a tensor (C, H, W) of 0 to 255 in ``image_format`` (``INPUT.FORMAT``), and "instances" or "sem_seg".
+    It has "image", a tensor (C, H, W) of 0 to 255 in ``image_format`` (``INPUT.FORMAT``), and "instances", "sem_seg" or
+    both, of which the instances lie on top.
     """
     from detectron2.data.detection_utils import convert_image_to_rgb
 
@@ -142,8 +144,9 @@ def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata")
         # Some augmentations leave the range, and what converts would take 256 from 0 on again.
         pixels = pixels.round().clip(0, 255)
     image = np.ascontiguousarray(convert_image_to_rgb(pixels, image_format).round().clip(0, 255), dtype=np.uint8)
-    if "sem_seg" in sample:
-        return _draw_ids(image, sample["sem_seg"].numpy().astype(np.uint8), metadata, sample["file_name"])
+    ids = sample["sem_seg"].numpy().astype(np.uint8) if "sem_seg" in sample else None
+    if ids is not None and "instances" not in sample:
+        return _draw_ids(image, ids, metadata, sample["file_name"])
     instances = sample["instances"]
     corners = instances.gt_boxes.tensor.numpy().astype(np.float64)
     # Detectron2's boxes end where the next pixel begins.
@@ -156,7 +159,24 @@ def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata")
         else:
             found = masks.tensor.numpy().astype(bool)
         owners = stack_masks(np.asarray(found), corners)
+    if ids is not None:
+        return _draw_targets(image, ids, owners, instances.gt_classes.tolist(), metadata)
     return _draw_objects(image, Objects(corners, instances.gt_classes.numpy(), None, owners), metadata)
+
+
+def _draw_targets(
+    image: np.ndarray, ids: np.ndarray, owners: np.ndarray | None, things: Sequence[int], metadata: "Metadata"
+) -> np.ndarray:
+    """What a panoptic model is trained with: the stuff of a mask, of which 0 is all things, and the things over it."""
+    stuff = [k for k in present_classes(ids) if 0 < k < IGNORE_LABEL]
+    infos = [{"id": k, "isthing": False, "category_id": k} for k in stuff]
+    infos += [{"id": IGNORE_LABEL + i, "isthing": True, "category_id": k} for i, k in enumerate(things, 1)]
+    segments = np.where(ids == IGNORE_LABEL, 0, ids).astype(np.int32)
+    if owners is not None:
+        np.copyto(segments, owners + np.int32(IGNORE_LABEL), where=owners > 0)
+    classes = panoptic_classes(metadata)
+    drawn, present = draw_segments(image, segments, classes_of_segments(infos, metadata), classes)
+    return add_legend(drawn, classes, present)
 
 
 def _check_registered(name: str) -> None:

@@ -8,7 +8,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer
 from detectron2.solver import LRMultiplier, build_lr_scheduler
 from detectron2.solver import build_optimizer as build_sgd
-from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from detectron2.solver.build import maybe_add_gradient_clipping
 from fvcore.common.param_scheduler import ParamScheduler
 from tabulate import tabulate
 from torch import nn
@@ -17,27 +17,26 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..config import all_keys
 from ..errors import ConfigError
+from .parameter_groups import parameter_groups
 
 logger = logging.getLogger(__name__)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
-    """Builds "SGD" as Detectron2 does or "AdamW"; raises `ConfigError` if ``SOLVER.OPTIMIZER`` is another name."""
+    """Builds "SGD" as Detectron2 does or "AdamW", with the groups of `parameter_groups`.
+
+    Raises `ConfigError` if ``SOLVER.OPTIMIZER`` is another name, or as `parameter_groups` does.
+    """
     solver = cfg.SOLVER
-    if solver.OPTIMIZER == "SGD":
-        return build_sgd(cfg, model)
-    if solver.OPTIMIZER != "AdamW":
+    if solver.OPTIMIZER not in ("SGD", "AdamW"):
         raise ConfigError(f"SOLVER.OPTIMIZER is {solver.OPTIMIZER!r}; there are SGD and AdamW.")
-    params = get_default_optimizer_params(
-        model,
-        base_lr=solver.BASE_LR,
-        weight_decay=solver.WEIGHT_DECAY,
-        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
-        bias_lr_factor=solver.BIAS_LR_FACTOR,
-        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-    )
-    adamw = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-    return adamw(params, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)
+    if solver.OPTIMIZER == "AdamW":
+        adamw = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
+        return adamw(parameter_groups(cfg, model), lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)
+    optimizer = build_sgd(cfg, model)
+    if solver.LAYER_DECAY.RATE == 1 and solver.WEIGHT_DECAY_LAYER_NORM is None:
+        return optimizer
+    return type(optimizer)(parameter_groups(cfg, model), **optimizer.defaults)
 
 
 @dataclass

@@ -185,7 +185,8 @@ class Trainer(DefaultTrainer):
                 name = type(self.data_loader).__name__
                 logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)
         else:
-            load_weights(self.model, self.cfg.MODEL.WEIGHTS, classes=self._classes)
+            model = self.cfg.MODEL
+            load_weights(self.model, model.WEIGHTS, classes=self._classes, trained_for=model.WEIGHTS_CLASSES)
 
     def build_hooks(self) -> list[HookBase]:
         """Detectron2's hooks in Detectron2's order, and between them those that the config asks for.

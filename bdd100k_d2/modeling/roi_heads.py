@@ -1,17 +1,22 @@
 """Detectron2's ROI heads with the choices of the published recipes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, nms
 from detectron2.modeling import ROI_HEADS_REGISTRY, StandardROIHeads
-from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead
-from detectron2.structures import Instances
+from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNConvFCHead, FastRCNNOutputLayers
+from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
+from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
 from ..config import with_our_keys
+from ..errors import ConfigError
 from .recipe import build_box2box_transform, starts_as_vis4d
+from .rpn import MinQualityMatcher
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -23,31 +28,78 @@ class BDD100KROIHeads(StandardROIHeads):
     keypoint_on: torch.jit.Final[bool]  # type: ignore[misc]
 
     @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """The constructor's arguments from ``cfg``."""
+        arguments: dict[str, Any] = super().from_config(cfg, input_shape)
+        heads = with_our_keys(cfg).MODEL.ROI_HEADS
+        if heads.MIN_LOW_QUALITY_IOU > 0:
+            matcher = MinQualityMatcher(heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU, moves=True)
+            arguments["proposal_matcher"] = matcher
+        return arguments
+
+    @classmethod
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)
         _initialise(cfg, arguments["box_head"])
+        if with_our_keys(cfg).MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS:
+            arguments["box_predictor"] = OneNMSOutputLayers(cfg, arguments["box_head"].output_shape)
         predictor = arguments["box_predictor"]
         predictor.box2box_transform = build_box2box_transform(cfg, cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS)
         return arguments
+
+
+class OneNMSOutputLayers(FastRCNNOutputLayers):
+    """Detectron2's `FastRCNNOutputLayers` with one NMS over the boxes of all classes, instead of one for each."""
+
+    def inference(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> tuple[list[Instances], list[Tensor]]:
+        """The detections of each image, best first, and the numbers (N,) of the proposals that they come from."""
+        boxes, scores = self.predict_boxes(predictions, proposals), self.predict_probs(predictions, proposals)
+        sizes = [one.image_size for one in proposals]
+        # No IoU is above 1, and -1 keeps all: only the threshold of the scores is applied.
+        found, numbers = fast_rcnn_inference(boxes, scores, sizes, self.test_score_thresh, 1.0, -1)
+        kept = [nms(one.pred_boxes.tensor.float(), one.scores.float(), self.test_nms_thresh) for one in found]
+        if self.test_topk_per_image >= 0:
+            kept = [places[: self.test_topk_per_image] for places in kept]
+        return (
+            [one[places] for one, places in zip(found, kept, strict=True)],
+            [of_image[places] for of_image, places in zip(numbers, kept, strict=True)],
+        )
 
 
 @ROI_HEADS_REGISTRY.register()
 class BDD100KCascadeROIHeads(CascadeROIHeads):
     """Detectron2's `CascadeROIHeads`; with the package's keys at their defaults it equals its parent.
 
-    With ``average_logits`` the stages' logits are averaged rather than their probabilities.
+    With ``average_logits`` the stages' logits are averaged rather than their probabilities. With ``loss_weights``, one
+    of each stage, it trains as mmdet's does: they multiply the losses, each stage samples its proposals anew, with the
+    labelled boxes as they are among them, and the gradient on the features is not divided by the number of stages.
     """
 
     @configurable
-    def __init__(self, *, average_logits: bool = False, **kwargs: Any) -> None:  # noqa: ANN401, the parent's
+    def __init__(
+        self,
+        *,
+        average_logits: bool = False,
+        loss_weights: Sequence[float] = (),
+        **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
+    ) -> None:
         super().__init__(**kwargs)
         self.average_logits = average_logits
+        self.loss_weights = list(loss_weights)
+        if self.loss_weights and len(self.loss_weights) != self.num_cascade_stages:
+            raise ConfigError(
+                f"MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS is {self.loss_weights}; give one for each of the "
+                f"{self.num_cascade_stages} stages, or none."
+            )
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
-        arguments["average_logits"] = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS
+        keys = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD
+        arguments |= {"average_logits": keys.AVERAGE_LOGITS, "loss_weights": keys.LOSS_WEIGHTS}
         return arguments
 
     @classmethod
@@ -63,6 +115,9 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances] | None = None
     ) -> dict[str, Tensor] | list[Instances]:
         results: dict[str, Tensor] | list[Instances]
+        if self.training and self.loss_weights:
+            assert targets is not None, "training needs labels"
+            return self._train_stages(features, proposals, targets)
         if self.training or not self.average_logits:
             results = super()._forward_box(features, proposals, targets)
             return results
@@ -78,6 +133,38 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
         logits = torch.stack(all_logits).mean(dim=0)
         results = self.box_predictor[-1].inference((logits, predictions[1]), proposals)[0]
         return results
+
+    def _train_stages(
+        self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances]
+    ) -> dict[str, Tensor]:
+        maps = [features[name] for name in self.box_in_features]
+        losses: dict[str, Tensor] = {}
+        for stage, weight in enumerate(self.loss_weights):
+            if stage:
+                self.proposal_matcher = self.proposal_matchers[stage]
+                proposals = self.label_and_sample_proposals(proposals, targets)
+            pooled = self.box_pooler(maps, [instances.proposal_boxes for instances in proposals])
+            predictor = self.box_predictor[stage]
+            predictions = predictor(self.box_head[stage](pooled))
+            with get_event_storage().name_scope(f"stage{stage}"):
+                of_stage = predictor.losses(predictions, proposals)
+            losses |= {f"{name}_stage{stage}": loss * weight for name, loss in of_stage.items()}
+            boxes = predictor.predict_boxes(predictions, proposals)
+            proposals = [_refined(*one) for one in zip(proposals, boxes, targets, strict=True)]
+        # The next batch's proposals are sampled for the first stage before this is called.
+        self.proposal_matcher = self.proposal_matchers[0]
+        return losses
+
+
+def _refined(proposals: Instances, boxes: Tensor, targets: Instances) -> Instances:
+    """The next stage's proposals: where a stage moved those of its own to, ``boxes`` (N, 4), but the labelled ones."""
+    labelled = (proposals.proposal_boxes.tensor[:, None] == targets.gt_boxes.tensor).all(dim=2).any(dim=1)
+    refined = Instances(proposals.image_size)
+    refined.proposal_boxes = Boxes(boxes.detach()[~labelled])
+    refined.proposal_boxes.clip(proposals.image_size)
+    # Which proposals have, and nothing uses here.
+    refined.objectness_logits = refined.proposal_boxes.tensor.new_zeros(len(refined))
+    return refined
 
 
 def _initialise(cfg: CfgNode, head: FastRCNNConvFCHead) -> None:

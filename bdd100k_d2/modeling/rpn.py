@@ -16,11 +16,24 @@ from .recipe import build_box2box_transform
 
 
 class MinQualityMatcher(Matcher):
-    """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need IoU ``min_quality``."""
+    """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need IoU ``min_quality``.
 
-    def __init__(self, thresholds: list[float], labels: list[int], min_quality: float) -> None:
+    With ``moves`` they match the box whose best they are, as in mmdet, else the one that they overlap most.
+    """
+
+    def __init__(self, thresholds: list[float], labels: list[int], min_quality: float, moves: bool = False) -> None:
         super().__init__(thresholds, labels, allow_low_quality_matches=True)
         self.min_quality = min_quality
+        self.moves = moves
+
+    def __call__(self, match_quality_matrix: Tensor) -> tuple[Tensor, Tensor]:
+        """The box (N,) that each prediction matches, and its label (N,), from IoUs (M, N); see the parent."""
+        matches, labels = super().__call__(match_quality_matrix)
+        if self.moves and len(match_quality_matrix):
+            best = match_quality_matrix.max(dim=1).values
+            for box in (best >= self.min_quality).nonzero().flatten():
+                matches[match_quality_matrix[box] == best[box]] = box
+        return matches, labels
 
     def set_low_quality_matches_(self, match_labels: Tensor, match_quality_matrix: Tensor) -> None:
         """Labels 1, in place in ``match_labels`` (N,), the best of each row of ``match_quality_matrix`` (M, N)."""
@@ -57,7 +70,8 @@ class BDD100KRPN(RPN):
         arguments["average_over_sampled"] = rpn.AVERAGE_OVER_SAMPLED
         arguments["box2box_transform"] = build_box2box_transform(cfg, rpn.BBOX_REG_WEIGHTS)
         if rpn.MIN_LOW_QUALITY_IOU > 0:
-            arguments["anchor_matcher"] = MinQualityMatcher(rpn.IOU_THRESHOLDS, rpn.IOU_LABELS, rpn.MIN_LOW_QUALITY_IOU)
+            thresholds = (rpn.IOU_THRESHOLDS, rpn.IOU_LABELS, rpn.MIN_LOW_QUALITY_IOU)
+            arguments["anchor_matcher"] = MinQualityMatcher(*thresholds, moves=rpn.LOW_QUALITY_MOVES)
         return arguments
 
     @torch.jit.unused

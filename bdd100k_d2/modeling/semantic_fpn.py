@@ -56,8 +56,9 @@ class SemanticFPNHead(SemSegFPNHead):
     """Detectron2's `SemSegFPNHead` with dropout, the recipe's loss, and branches resized to the finest level's size.
 
     ``dropout`` is the share of channels that are zeroed before the predictor in training; ``average_over_ignored``
-    divides the loss by all pixels instead of by those that are not ignored; ``init_as_vis4d`` starts the convolutions
-    as Vis4D does. With none of these and sizes that divide by 32 it equals its parent.
+    divides the loss by all pixels instead of by those that are not ignored; ``loss_at_stride`` takes it of logits that
+    are not resized; ``init_as_vis4d`` starts the convolutions as Vis4D does. With none of these and sizes that divide
+    by 32 it equals its parent.
     """
 
     @configurable
@@ -67,12 +68,14 @@ class SemanticFPNHead(SemSegFPNHead):
         *,
         dropout: float = 0.0,
         average_over_ignored: bool = False,
+        loss_at_stride: bool = False,
         init_as_vis4d: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
         super().__init__(input_shape, **kwargs)
         self.dropout = nn.Dropout2d(dropout)
         self.average_over_ignored = average_over_ignored
+        self.loss_at_stride = loss_at_stride
         if init_as_vis4d:
             for module in nn.ModuleList(self.scale_heads).modules():
                 if isinstance(module, nn.Conv2d):
@@ -88,6 +91,7 @@ class SemanticFPNHead(SemSegFPNHead):
         arguments["dropout"] = keys.DROPOUT
         arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
         arguments["average_over_ignored"] = keys.AVERAGE_OVER_IGNORED
+        arguments["loss_at_stride"] = keys.LOSS_AT_STRIDE
         return arguments
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
@@ -104,9 +108,13 @@ class SemanticFPNHead(SemSegFPNHead):
 
     def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross entropy of logits (N, K, h, w) at the head's stride against ids (N, H, W)."""
+        logits = predictions.float()
+        if self.loss_at_stride:
+            # The pixels that "nearest" takes.
+            targets = targets[..., :: self.common_stride, :: self.common_stride]
+        else:
+            logits = F.interpolate(logits, scale_factor=self.common_stride, mode="bilinear", align_corners=False)
         height, width = targets.shape[-2:]
-        predictions = predictions.float()
-        logits = F.interpolate(predictions, scale_factor=self.common_stride, mode="bilinear", align_corners=False)
         # A size that does not divide by the stride comes back larger.
         logits = logits[..., :height, :width]
         loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=self.ignore_value)

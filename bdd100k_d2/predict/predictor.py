@@ -99,7 +99,8 @@ class Predictor:
         if self.cfg.TEST.AUG.ENABLED:
             check_augmentable(self.cfg, model)
         use_sources(self.cfg)
-        load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True, classes=classes)
+        keys = self.cfg.MODEL
+        load_weights(model, keys.WEIGHTS, exact=True, classes=classes, trained_for=keys.WEIGHTS_CLASSES)
         if fold:
             fold_norms(model)
         self.model, inputs = accelerate(self.cfg, model, amp), self.cfg

@@ -1,13 +1,16 @@
 """How large a model is, and how much it computes on an image."""
 
+import math
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from detectron2.modeling import build_model
 from detectron2.utils.analysis import FlopCountAnalysis
 from fvcore.nn import parameter_count
+from fvcore.nn.jit_handles import get_shape
 from torch import nn
 from tqdm import tqdm
 
@@ -23,11 +26,19 @@ def measure_size(model: nn.Module, height: int = 720, width: int = 1280) -> Mode
     """
     image = np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
     analysis = FlopCountAnalysis(model.eval(), [{"image": torch.from_numpy(image)}])
+    analysis.set_op_handle("aten::scaled_dot_product_attention", _attention)
     # What fvcore does not count, such as NMS, has next to no multiplications.
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
         flops = analysis.total()
     return ModelSize(parameter_count(model)[""], round(flops / 1e9, 1))
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-adds of fused attention: of queries (..., L, E) with keys (..., S, E), and of weights with values."""
+    queries, keys = (get_shape(one) for one in inputs[:2])
+    count: int = 2 * math.prod(queries) * keys[-2]
+    return count
 
 
 def measure_sizes(configs: Iterable[str]) -> dict[str, ModelSize]:
@@ -38,6 +49,9 @@ def measure_sizes(configs: Iterable[str]) -> dict[str, ModelSize]:
     for config in tqdm(configs, "measuring", disable=not sys.stderr.isatty()):
         cfg = get_config(config)
         cfg.MODEL.DEVICE = "cpu"
+        # As many proposals and masks as there may be: which of random ones have an area and a score is chance.
+        cfg.MODEL.PROPOSAL_GENERATOR.MIN_SIZE = -1
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = 0.0, 1.0
         model = cfg.MODEL.dump()
         if model not in of_model:
             torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """The models that the package builds: their configs, published scores, and the names of their weights."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class ZooRow:
 
 _MODEL = "tests/parity/test_model_parity.py"
 _RECIPE = "tests/parity/test_recipe_parity.py"
+_OPTIMIZER = "tests/engine/test_optimizer_groups.py"
 
 # How the zoo trains otherwise than the configs, which follow Vis4D; docs/MODEL_ZOO.md has the details.
 _BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border; boxes clipped"
@@ -74,6 +75,9 @@ _BORDER = "RPN trains anchors across the border; boxes clipped"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_PREDICTORS = "last layers of masks and stuff start from other values"
+_WRITTEN = "losses compared; augmentation and schedule are written from its config"
+_NOT_COMPARED = "training not compared"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -84,7 +88,7 @@ def _vis4d(config: str, *scores: PublishedScore) -> ZooRow:
 def _vis4d_ins_seg(schedule: str, mask: float, box: float) -> ZooRow:
     scores = (PublishedScore("mask AP", mask), PublishedScore("box AP", box))
     config = f"ins_seg/mask_rcnn_R_50_FPN_{schedule}"
-    return ZooRow(config, schedule, VIS4D, scores, difference="training not compared", tests=(_MODEL,))
+    return ZooRow(config, schedule, VIS4D, scores, difference=_NOT_COMPARED, tests=(_MODEL,))
 
 
 def _zoo(config: str, stem: str, *scores: PublishedScore, difference: str) -> ZooRow:
@@ -97,6 +101,12 @@ def _det(config: str, stem: str, val: float, test: float, difference: str) -> Zo
     return _zoo(f"det/{config}", stem, PublishedScore("box AP", val, test), difference=difference)
 
 
+def _strong(config: str, stem: str, val: float, test: float) -> ZooRow:
+    """A detector on a ConvNeXt or Swin, whose training was compared too."""
+    row = _det(config, stem, val, test, difference="")
+    return replace(row, tests=(_MODEL, _OPTIMIZER))
+
+
 def _ins_seg(
     config: str, stem: str, val: tuple[float, float], test: tuple[float, float], difference: str = _BORDER
 ) -> ZooRow:
@@ -104,9 +114,17 @@ def _ins_seg(
     return _zoo(f"ins_seg/{config}", stem, *scores, difference=difference)
 
 
+def _pan_seg(config: str, stem: str, val: float, test: float) -> ZooRow:
+    return _zoo(f"pan_seg/{config}", stem, PublishedScore("PQ", val, test), difference=_PREDICTORS)
+
+
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
     config = f"{task}/semantic_fpn_R_50_{suffix}"
     return _zoo(config, stem, PublishedScore("mIoU", val, test), difference=_RESIZED)
+
+
+def _segmenter(task: str, config: str, stem: str, val: float, test: float) -> ZooRow:
+    return _zoo(f"{task}/{config}", stem, PublishedScore("mIoU", val, test), difference=_WRITTEN)
 
 
 ROWS: tuple[ZooRow, ...] = (
@@ -127,7 +145,24 @@ ROWS: tuple[ZooRow, ...] = (
     _det("cascade_rcnn_R_50_FPN_1x", "cascade_rcnn_r50_fpn_1x", 32.40, 31.23, _CASCADE),
     _det("cascade_rcnn_R_50_FPN_3x", "cascade_rcnn_r50_fpn_3x", 33.72, 33.07, _CASCADE),
     _det("cascade_rcnn_R_101_FPN_3x", "cascade_rcnn_r101_fpn_3x", 33.57, 32.90, _CASCADE),
+    _strong("faster_rcnn_swin_T_FPN_1x", "faster_rcnn_swin-t_fpn_1x", 32.07, 30.96),
+    _strong("faster_rcnn_swin_T_FPN_3x", "faster_rcnn_swin-t_fpn_3x", 34.12, 33.47),
+    _strong("faster_rcnn_swin_S_FPN_3x", "faster_rcnn_swin-s_fpn_3x", 34.21, 33.15),
+    _strong("faster_rcnn_swin_S_FPN_fp16_3x", "faster_rcnn_swin-s_fpn_fp16_3x", 34.21, 33.26),
+    _strong("faster_rcnn_swin_B_FPN_fp16_3x", "faster_rcnn_swin-b_fpn_fp16_3x", 34.46, 33.35),
+    _strong("cascade_rcnn_swin_T_FPN_3x", "cascade_rcnn_swin-t_fpn_3x", 35.95, 35.26),
+    _strong("cascade_rcnn_swin_S_FPN_fp16_3x", "cascade_rcnn_swin-s_fpn_fp16_3x", 35.49, 34.86),
+    _strong("cascade_rcnn_swin_B_FPN_fp16_3x", "cascade_rcnn_swin-b_fpn_fp16_3x", 35.03, 34.13),
+    _strong("faster_rcnn_convnext_T_FPN_fp16_1x", "faster_rcnn_convnext-t_fpn_fp16_1x", 33.32, 31.96),
+    _strong("faster_rcnn_convnext_T_FPN_fp16_3x", "faster_rcnn_convnext-t_fpn_fp16_3x", 34.08, 33.59),
+    _strong("faster_rcnn_convnext_S_FPN_fp16_3x", "faster_rcnn_convnext-s_fpn_fp16_3x", 34.79, 34.49),
+    _strong("faster_rcnn_convnext_B_FPN_fp16_3x", "faster_rcnn_convnext-b_fpn_fp16_3x", 33.92, 33.30),
+    _strong("cascade_rcnn_convnext_T_FPN_fp16_1x", "cascade_rcnn_convnext-t_fpn_fp16_1x", 35.51, 33.99),
+    _strong("cascade_rcnn_convnext_T_FPN_fp16_3x", "cascade_rcnn_convnext-t_fpn_fp16_3x", 35.84, 35.35),
+    _strong("cascade_rcnn_convnext_S_FPN_fp16_3x", "cascade_rcnn_convnext-s_fpn_fp16_3x", 36.11, 35.43),
+    _strong("cascade_rcnn_convnext_B_FPN_fp16_3x", "cascade_rcnn_convnext-b_fpn_fp16_3x", 35.77, 34.95),
     ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
+    ZooRow("det/faster_rcnn_R_50_FPN_coco", "1x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
     _vis4d_ins_seg("5x", 20.2, 25.7),
@@ -137,16 +172,69 @@ ROWS: tuple[ZooRow, ...] = (
     _ins_seg("mask_rcnn_R_50_FPN_1x_32bs", "mask_rcnn_r50_fpn_1x_32bs", (16.15, 21.54), (14.90, 19.24)),
     _ins_seg("mask_rcnn_R_50_FPN_3x_32bs", "mask_rcnn_r50_fpn_3x_32bs", (20.20, 26.14), (17.60, 22.03)),
     _ins_seg("mask_rcnn_R_101_FPN_3x_32bs", "mask_rcnn_r101_fpn_3x_32bs", (20.48, 25.70), (17.71, 21.94)),
+    _pan_seg("panoptic_fpn_R_50_FPN_1x", "panoptic_fpn_r50_fpn_1x", 21.52, 20.59),
+    _pan_seg("panoptic_fpn_R_50_FPN_3x", "panoptic_fpn_r50_fpn_3x", 22.39, 21.76),
+    _pan_seg("panoptic_fpn_R_50_FPN_5x", "panoptic_fpn_r50_fpn_5x", 23.38, 22.04),
+    _pan_seg("panoptic_fpn_R_101_FPN_3x", "panoptic_fpn_r101_fpn_3x", 22.61, 22.34),
+    _pan_seg("panoptic_fpn_R_101_FPN_5x", "panoptic_fpn_r101_fpn_5x", 23.90, 22.50),
     _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
     _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
+    _segmenter("sem_seg", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 61.62, 55.17),
+    _segmenter("sem_seg", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 62.16, 55.20),
+    _segmenter("sem_seg", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 62.55, 55.19),
+    _segmenter("sem_seg", "deeplabv3_R_101_D8_80k", "deeplabv3_r101-d8_512x1024_80k", 63.23, 56.24),
+    _segmenter("sem_seg", "deeplabv3plus_R_50_D8_769_40k", "deeplabv3+_r50-d8_769x769_40k", 61.22, 55.61),
+    _segmenter("sem_seg", "deeplabv3plus_R_50_D8_40k", "deeplabv3+_r50-d8_512x1024_40k", 62.51, 55.14),
+    _segmenter("sem_seg", "deeplabv3plus_R_50_D8_80k", "deeplabv3+_r50-d8_512x1024_80k", 63.96, 56.08),
+    _segmenter("sem_seg", "deeplabv3plus_R_101_D8_80k", "deeplabv3+_r101-d8_512x1024_80k", 64.49, 57.00),
+    _segmenter("sem_seg", "upernet_swin_T_40k", "upernet_swin-t_512x1024_40k", 62.00, 54.33),
+    _segmenter("sem_seg", "upernet_swin_T_80k", "upernet_swin-t_512x1024_80k", 63.10, 54.81),
+    _segmenter("sem_seg", "upernet_swin_S_80k", "upernet_swin-s_512x1024_80k", 65.76, 58.00),
+    _segmenter("sem_seg", "upernet_swin_S_fp16_80k", "upernet_swin-s_fp16_512x1024_80k", 65.51, 57.67),
+    _segmenter("sem_seg", "upernet_swin_B_fp16_80k", "upernet_swin-b_fp16_512x1024_80k", 65.98, 58.33),
+    _segmenter("sem_seg", "upernet_convnext_T_fp16_40k", "upernet_convnext-t_fp16_512x1024_40k", 63.21, 56.09),
+    _segmenter("sem_seg", "upernet_convnext_T_fp16_80k", "upernet_convnext-t_fp16_512x1024_80k", 64.36, 57.02),
+    _segmenter("sem_seg", "upernet_convnext_S_fp16_80k", "upernet_convnext-s_fp16_512x1024_80k", 66.13, 58.15),
+    _segmenter("sem_seg", "upernet_convnext_B_fp16_80k", "upernet_convnext-b_fp16_512x1024_80k", 67.26, 59.82),
+    _segmenter("sem_seg", "fcn_R_50_D8_769_40k", "fcn_r50-d8_769x769_40k", 59.87, 52.59),
+    _segmenter("sem_seg", "fcn_R_50_D8_40k", "fcn_r50-d8_512x1024_40k", 59.80, 53.06),
+    _segmenter("sem_seg", "pspnet_R_50_D8_40k", "pspnet_r50-d8_512x1024_40k", 61.88, 54.50),
+    _segmenter("sem_seg", "pspnet_R_50_D8_80k", "pspnet_r50-d8_512x1024_80k", 62.03, 54.99),
+    _segmenter("sem_seg", "pspnet_R_101_D8_80k", "pspnet_r101-d8_512x1024_80k", 63.62, 56.32),
+    _segmenter("sem_seg", "upernet_R_50_769_40k", "upernet_r50-d8_769x769_40k", 60.01, 54.39),
+    _segmenter("sem_seg", "upernet_R_50_40k", "upernet_r50-d8_512x1024_40k", 61.12, 53.97),
     ZooRow("sem_seg/semantic_fpn_efficientnet_lite0", "40k", NOBODY, ()),
     _sem_seg("drivable", "40k", "fpn_r50_512x1024_40k", 77.29, 76.71),
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
     _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
     _sem_seg("drivable", "80k_gn", "fpn_r50_gn_512x1024_80k", 82.59, 82.26),
+    _segmenter("drivable", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 83.49, 82.74),
+    _segmenter("drivable", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 84.10, 83.52),
+    _segmenter("drivable", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 84.63, 84.14),
+    _segmenter("drivable", "deeplabv3_R_101_D8_80k", "deeplabv3_r101-d8_512x1024_80k", 85.15, 84.75),
+    _segmenter("drivable", "deeplabv3plus_R_50_D8_769_40k", "deeplabv3+_r50-d8_769x769_40k", 83.65, 83.00),
+    _segmenter("drivable", "deeplabv3plus_R_50_D8_40k", "deeplabv3+_r50-d8_512x1024_40k", 84.12, 83.65),
+    _segmenter("drivable", "deeplabv3plus_R_50_D8_80k", "deeplabv3+_r50-d8_512x1024_80k", 84.35, 83.93),
+    _segmenter("drivable", "deeplabv3plus_R_101_D8_80k", "deeplabv3+_r101-d8_512x1024_80k", 84.73, 84.41),
+    _segmenter("drivable", "upernet_swin_T_40k", "upernet_swin-t_512x1024_40k", 81.87, 81.05),
+    _segmenter("drivable", "upernet_swin_T_80k", "upernet_swin-t_512x1024_80k", 82.26, 81.49),
+    _segmenter("drivable", "upernet_swin_S_80k", "upernet_swin-s_512x1024_80k", 83.89, 83.32),
+    _segmenter("drivable", "upernet_swin_S_fp16_80k", "upernet_swin-s_fp16_512x1024_80k", 83.76, 83.42),
+    _segmenter("drivable", "upernet_swin_B_fp16_80k", "upernet_swin-b_fp16_512x1024_80k", 83.93, 83.41),
+    _segmenter("drivable", "upernet_convnext_T_fp16_40k", "upernet_convnext-t_fp16_512x1024_40k", 77.69, 77.21),
+    _segmenter("drivable", "upernet_convnext_T_fp16_80k", "upernet_convnext-t_fp16_512x1024_80k", 81.22, 80.63),
+    _segmenter("drivable", "upernet_convnext_S_fp16_80k", "upernet_convnext-s_fp16_512x1024_80k", 83.14, 82.57),
+    _segmenter("drivable", "upernet_convnext_B_fp16_80k", "upernet_convnext-b_fp16_512x1024_80k", 83.75, 83.24),
+    _segmenter("drivable", "fcn_R_50_D8_769_40k", "fcn_r50-d8_769x769_40k", 74.84, 74.42),
+    _segmenter("drivable", "pspnet_R_50_D8_769_40k", "pspnet_r50-d8_769x769_40k", 83.51, 82.68),
+    _segmenter("drivable", "pspnet_R_50_D8_40k", "pspnet_r50-d8_512x1024_40k", 83.37, 82.91),
+    _segmenter("drivable", "pspnet_R_50_D8_80k", "pspnet_r50-d8_512x1024_80k", 83.67, 83.43),
+    _segmenter("drivable", "pspnet_R_101_D8_80k", "pspnet_r101-d8_512x1024_80k", 84.13, 83.80),
+    _segmenter("drivable", "upernet_R_50_40k", "upernet_r50-d8_512x1024_40k", 82.13, 81.74),
+    _segmenter("drivable", "upernet_R_50_769_40k", "upernet_r50-d8_769x769_40k", 82.65, 82.03),
 )
 
 

@@ -18,12 +18,14 @@ from bdd100k_d2.errors import WeightsError
 
 FASTER, MASK = "det/faster_rcnn_R_50_FPN_1x", "ins_seg/mask_rcnn_R_50_FPN_1x"
 CASCADE, RETINANET = "det/cascade_rcnn_R_50_FPN_1x", "det/retinanet_R_50_FPN_1x"
+PANOPTIC = "pan_seg/panoptic_fpn_R_50_FPN_1x"
 SEMANTIC, SEMANTIC_GN = "sem_seg/semantic_fpn_R_50_40k", "sem_seg/semantic_fpn_R_50_40k_gn"
 MODELS = {
     "mmdet Faster R-CNN": (trees.faster_rcnn(), FASTER),
     "mmdet Mask R-CNN": (trees.mask_rcnn(), MASK),
     "mmdet Cascade R-CNN": (trees.cascade_rcnn(), CASCADE),
     "mmdet RetinaNet": (trees.retinanet(), RETINANET),
+    "mmdet Panoptic FPN": (trees.panoptic_fpn(), PANOPTIC),
     "mmseg Semantic FPN": (trees.semantic_fpn(), SEMANTIC),
     "mmseg Semantic FPN with GN": (trees.semantic_fpn(group_norm=True), SEMANTIC_GN),
     "Vis4D Faster R-CNN": (trees.as_vis4d(trees.faster_rcnn()), FASTER),
@@ -136,11 +138,17 @@ BRANCHES = {
     for level, step in ((0, 0), (1, 0), (2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
     for theirs, ours in (("conv.weight", "weight"), ("#.weight", "norm.weight"), ("#.bias", "norm.bias"))
 } | {"decode_head.conv_seg.weight": "sem_seg_head.predictor.weight"}
+LEVELS = {
+    f"semantic_head.conv_upsample_layers.{level}.conv.{step}.{theirs}": f"sem_seg_head.p{level + 2}.{2 * step}.{ours}"
+    for level, step in ((0, 0), (1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
+    for theirs, ours in (("conv.weight", "weight"), ("gn.weight", "norm.weight"), ("gn.bias", "norm.bias"))
+}
 PAIRS = {
     "mmdet Faster R-CNN": STEM | NECK | PROPOSALS | BOXES,
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
     "mmdet RetinaNet": STEM | DENSE,
+    "mmdet Panoptic FPN": STEM | NECK | PROPOSALS | BOXES | MASKS | LEVELS,
     "mmseg Semantic FPN": DEEP_STEM | NECK | BRANCHES,
     "mmseg Semantic FPN with GN": DEEP_STEM | NECK | BRANCHES,
 }
@@ -224,6 +232,14 @@ def test_retinanets_channels_follow_their_anchors() -> None:
     order = (converted["head.bbox_pred.bias"].reshape(9, 4)[:, 0] // 100).long()
     weight = state["bbox_head.retina_reg.weight"].reshape(9, 4, trees.FPN, 3, 3)[order]
     assert torch.equal(converted["head.bbox_pred.weight"], weight.reshape(36, trees.FPN, 3, 3))
+
+
+def test_the_class_of_all_things_is_first_here_and_last_there() -> None:
+    state = trees.random_tensors(trees.panoptic_fpn())
+    model = convert_state(state, "a.pth").model
+    for part in ("weight", "bias"):
+        ours, theirs = model[f"sem_seg_head.predictor.{part}"], state[f"semantic_head.conv_logits.{part}"]
+        assert len(ours) == 31 and torch.equal(ours[0], theirs[30]) and torch.equal(ours[1:], theirs[:30])
 
 
 def with_deformable_convolutions() -> trees.Shapes:

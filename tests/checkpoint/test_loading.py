@@ -343,15 +343,22 @@ def test_the_last_layers_for_other_classes_are_not_gone_on_from(
     before = {name: value.clone() for name, value in target.state_dict().items()}
     path = kept(tmp_path / "a.pth", source, THREE)
     with caplog.at_level(logging.WARNING, logger="bdd100k_d2"):
-        load_weights(target, path, classes={"thing_classes": ORDER})
+        load_weights(target, path, classes={"thing_classes": ["a", "b", "c"]})
     found, theirs = target.state_dict(), source.state_dict()
     # The boxes are for all classes together.
     assert all(torch.equal(value, (before if "cls_score" in name else theirs)[name]) for name, value in found.items())
     assert [one.getMessage() for one in caplog.records if one.name.startswith("bdd100k_d2")] == [
-        f"{path}: the classes are not those of the data sets, but the same ones in another order (class 0 is 'bus', not"
-        " 'car'; class 1 is 'car', not 'bus'). 2 tensors of the last layers stay as initialised: "
+        f"{path}: the classes are not those of the data sets, but others of the same number (class 0 is 'bus', not 'a';"
+        " class 1 is 'car', not 'b'; class 2 is 'tram', not 'c'). 2 tensors of the last layers stay as initialised: "
         "box_predictor.cls_score.weight, box_predictor.cls_score.bias."
     ]
+
+
+def test_the_last_layers_of_the_same_classes_in_another_order_are_gone_on_from(tmp_path: Path) -> None:
+    source, target = head(3), head(3)
+    load_weights(target, kept(tmp_path / "a.pth", source, THREE), classes={"thing_classes": ORDER})
+    scores = source.state_dict()["box_predictor.cls_score.weight"]
+    assert torch.equal(target.state_dict()["box_predictor.cls_score.weight"], scores[[1, 0, 2, 3]])
 
 
 @pytest.mark.parametrize("names", [7, "bus", ["bus", 7, "car"], [], {"a": 1}])

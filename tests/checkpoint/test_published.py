@@ -169,7 +169,7 @@ def test_the_package_makes_detectron2_know_the_names() -> None:
         ("bdd100k://../../etc/passwd", "no published weights of this name"),
         ("bdd100k://", "no published weights of this name"),
         ("open-mmlab://resnet50_v1d", "no weights of this name. Did you mean resnet50_v1c"),
-        ("open-mmlab://detectron2", "There are resnet50_v1c, resnet101_v1c."),
+        ("open-mmlab://detectron2", "There are resnet50_v1c, resnet101_v1c, convnext-tiny"),
     ],
 )
 def test_unknown_names(name: str, message: str) -> None:

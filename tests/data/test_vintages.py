@@ -177,7 +177,7 @@ def test_coco_becomes_frames(tmp_path: Path) -> None:
     assert (b.name, b.labels, b.attributes) == ("b.jpg", [], FrameAttributes(weather="rainy"))
     assert (a.name, a.size, a.attributes) == ("a.jpg", ImageSize(160, 96), None)
     assert a.labels == [
-        Label(1, "motorcycle", attributes=LabelAttributes(crowd=True), box2d=Box2D(1, 2.5, 3, 4)),
+        Label(1, "motorcycle", attributes=LabelAttributes(crowd=True, ignored=True), box2d=Box2D(1, 2.5, 3, 4)),
         Label("x", "car", score=0.25, box2d=Box2D(0, 0, 159, 95), rle=RLE("0PP?", (96, 160))),
     ]
 

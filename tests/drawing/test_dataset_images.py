@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 from detectron2.config import CfgNode
+from detectron2.structures import BitMasks, Boxes, Instances
 from support import ROOT
 from support.commands import run_tool
 
@@ -87,6 +89,23 @@ def test_things_and_stuff_of_panoptic_segments() -> None:
     drawn = draw_record(IMAGE, {"file_name": "a.jpg", "segments_info": infos}, BOTH)
     assert abs(drawn[30, 10].astype(int) - (178, 50, 50)).max() <= 1
     assert abs(drawn[30, 30].astype(int) - (50, 50, 178)).max() <= 1 and (drawn[30, 50] == 100).all()
+
+
+def test_targets_of_a_panoptic_model() -> None:
+    """Stuff from a mask, things over it, and nothing where neither is labelled or a crowd of things is."""
+    stuff = torch.full((60, 80), 1)
+    stuff[:30], stuff[50:] = 0, 255
+    things = Instances((60, 80))
+    mask = torch.zeros(1, 60, 80, dtype=torch.bool)
+    mask[0, 10:20, 10:20] = True
+    things.gt_boxes, things.gt_classes = Boxes(torch.tensor([[10.0, 10, 20, 20]])), torch.tensor([0])
+    things.gt_masks = BitMasks(mask)
+    image = torch.from_numpy(IMAGE.copy()).permute(2, 0, 1)
+    sample = {"file_name": "a.jpg", "image": image, "sem_seg": stuff, "instances": things}
+    drawn = draw_sample(sample, "RGB", BOTH)
+    assert abs(drawn[15, 15].astype(int) - (178, 50, 50)).max() <= 1
+    assert abs(drawn[40, 40].astype(int) - (50, 50, 178)).max() <= 1
+    assert (drawn[25, 40] == 100).all() and (drawn[55, 40] == 100).all()
 
 
 def test_segments_of_cocos_panoptic_masks(tmp_path: Path) -> None:

@@ -149,6 +149,75 @@ def rpn(**keys: object) -> nn.Module:
     return build_model(cfg).proposal_generator
 
 
+def test_low_quality_matches_learn_the_box_whose_best_they_are() -> None:
+    # The second prediction is the first box's best, and overlaps the second box more, whose best is the first.
+    iou = torch.tensor([[0.1, 0.4, 0.2], [0.8, 0.5, 0.0], [0.0, 0.0, 0.25]])
+    stays, labels = MinQualityMatcher([0.3, 0.7], [0, -1, 1], 0.3)(iou)
+    moved, moved_labels = MinQualityMatcher([0.3, 0.7], [0, -1, 1], 0.3, moves=True)(iou)
+    assert stays.tolist() == [1, 1, 2] and moved.tolist() == [1, 0, 2]
+    assert labels.tolist() == moved_labels.tolist() == [1, 1, 0]
+    empty, labels = MinQualityMatcher([0.3, 0.7], [0, -1, 1], 0.3, moves=True)(torch.zeros(0, 3))
+    assert empty.tolist() == labels.tolist() == [0, 0, 0]
+
+
+def cascade_config(weights: list[float]) -> CfgNode:
+    cfg = small(bdd100k_d2.get_config("det/cascade_rcnn_R_50_FPN_1x"))
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = weights
+    return cfg
+
+
+def test_a_cascade_trains_with_the_labelled_boxes_in_each_stage() -> None:
+    torch.manual_seed(0)
+    model = build_model(cascade_config([1.0, 0.5, 0.25])).train()
+    heads, seen = model.roi_heads, []
+    predictor = heads.box_predictor[2]
+    predictor.register_forward_hook(lambda *_: seen.append(None))
+    sampled = heads.label_and_sample_proposals
+
+    def watch(proposals: list[Instances], targets: list[Instances]) -> list[Instances]:
+        result = sampled(proposals, targets)
+        boxes = [one.proposal_boxes.tensor for one in result]
+        seen.append(
+            [(b[:, None] == t.gt_boxes.tensor).all(2).sum(0).tolist() for b, t in zip(boxes, targets, strict=True)]
+        )
+        return result
+
+    heads.label_and_sample_proposals = watch
+    with EventStorage():
+        losses = model(batch())
+    # Once each in each of three stages, however the stage before moved them.
+    assert seen == [[[1, 1, 1]] * 2] * 3 + [None]
+    assert heads.proposal_matcher is heads.proposal_matchers[0]
+    # One weight changed, one stage's losses change with it.
+    with EventStorage():
+        torch.manual_seed(1)
+        first = model(batch())
+        heads.loss_weights[1] = 1.5
+        torch.manual_seed(1)
+        second = model(batch())
+    assert len(losses) == 8
+    for name in first:
+        assert second[name].item() == pytest.approx(
+            first[name].item() * (3 if name.endswith("stage1") else 1), rel=1e-5
+        )
+
+
+def test_an_image_without_boxes_trains_such_a_cascade() -> None:
+    model = build_model(cascade_config([1.0, 0.5, 0.25])).train()
+    empty = batch()
+    for one in empty:
+        one["instances"] = one["instances"][:0]
+    with EventStorage():
+        losses = model(empty)
+    assert all(loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+
+
+def test_a_weight_for_each_stage() -> None:
+    with pytest.raises(ConfigError, match=r"LOSS_WEIGHTS is \[1.0, 0.5\]; give one for each of the 3 stages, or none"):
+        build_model(cascade_config([1.0, 0.5]))
+
+
 def test_anchors_across_the_border_are_left_out_before_matching() -> None:
     anchors = [Boxes([[-1.0, 0, 31, 32], [0, 0, 32, 32], [40, 40, 72, 72]]), Boxes([[60.0, 60, 101, 90]])]
     truth = Instances((100, 100))

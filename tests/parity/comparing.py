@@ -62,9 +62,10 @@ def segmenter_config() -> CfgNode:
 
 
 def build_seeded(cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> nn.Module:
-    """Our model with the weights that Vis4D's had, which go through the package's own conversion."""
+    """Our model with the weights that the golden one had, which go through the package's own conversion."""
     shapes = json.loads(str(golden["shapes"]))
-    state = {name: torch.from_numpy(np.asarray(value)) for name, value in seeded_state(shapes).items()}
+    scales = json.loads(str(golden.get("scales", "{}")))
+    state = {name: torch.from_numpy(np.asarray(value)) for name, value in seeded_state(shapes, scales=scales).items()}
     return load_converted(build_model(cfg), convert_state(state, "seeded").model)
 
 

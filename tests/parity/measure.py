@@ -7,7 +7,10 @@ The parity tests hold every row.
 
 from measure_converted import measure_converted_checkpoints
 from measure_models import MODEL_MEASUREMENTS
+from measure_panoptic import PANOPTIC_MEASUREMENTS
 from measure_recipe import measure_augmentations, measure_optimizers, measure_rates
+from measure_segmenters import SEGMENTER_MEASUREMENTS
+from measure_torchvision_backbones import TORCHVISION_MEASUREMENTS
 
 MEASUREMENTS = (
     *MODEL_MEASUREMENTS,
@@ -15,6 +18,9 @@ MEASUREMENTS = (
     measure_optimizers,
     measure_augmentations,
     measure_converted_checkpoints,
+    *TORCHVISION_MEASUREMENTS,
+    *PANOPTIC_MEASUREMENTS,
+    *SEGMENTER_MEASUREMENTS,
 )
 
 if __name__ == "__main__":

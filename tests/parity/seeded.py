@@ -1,6 +1,7 @@
 """Weights, images and labels from seeds, equal in every environment: NumPy only, nothing large to store."""
 
 import math
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -22,15 +23,26 @@ _HEADS = {
     "conv_seg": 0.05,
     "conv_logits": 0.1,
 }
+# Scales of what is added to something else, of which a network has many in a row: part of the name -> range.
+_BRANCHES = (
+    (re.compile(r"bn3"), (0.2, 0.4)),
+    # ConvNeXt's layer scale, HRNet's basic blocks and the branches that it sums.
+    (re.compile(r"backbone\.stages\.\d+\.\d+\.gamma$"), (0.2, 0.4)),
+    (re.compile(r"backbone\.stage\d\.\d+\.branches\..*\.bn2\.weight$"), (0.2, 0.4)),
+    (re.compile(r"backbone\.stage\d\.\d+\.fuse_layers\..*\.1\.weight$"), (0.4, 0.6)),
+)
 
 
-def seeded_state(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str, np.ndarray]:
-    """Values for every tensor of a model, float32 but for counters (int64, zero).
+def seeded_state(
+    shapes: Mapping[str, Sequence[int]], seed: int = 0, scales: Mapping[str, float] | None = None
+) -> dict[str, np.ndarray]:
+    """Values for every tensor of a model, float32 but for counters and indices (int64).
 
     A tensor's values depend on the seed, its name and its shape, not on its place. No tensor is constant: norms get
-    statistics, scales and shifts away from 0 and 1, the last norm of a residual branch included.
+    statistics, scales and shifts away from 0 and 1, the last norm of a residual branch included. ``scales`` are a
+    model's own standard deviations by a part of the name, which go before the general ones.
     """
-    return {name: _seeded_tensor(name, tuple(shape), seed) for name, shape in shapes.items()}
+    return {name: _seeded_tensor(name, tuple(shape), seed, scales or {}) for name, shape in shapes.items()}
 
 
 def seeded_image(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -58,6 +70,20 @@ def seeded_mask(height: int, width: int, classes: int, seed: int = 0, ignored: i
     cells = random.integers(0, classes, (math.ceil(height / 16), math.ceil(width / 16)))
     cells[random.uniform(size=cells.shape) < 0.1] = ignored
     return np.kron(cells, np.ones((16, 16), np.int64))[:height, :width]
+
+
+def ellipses(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Masks (N, H, W), uint8: of each box (N, 4) the pixels whose centre lies in the ellipse within it."""
+    x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
+    x1, y1, x2, y2 = boxes.astype(np.float64).T[:, :, None, None]
+    inside = ((2 * x - x1 - x2) / (x2 - x1)) ** 2 + ((2 * y - y1 - y2) / (y2 - y1)) ** 2 <= 1
+    return inside.astype(np.uint8)
+
+
+def relative_position_index(window: int) -> np.ndarray:
+    """Swin's constant (window^2, window^2), int64: the row of the bias table for each pair of places in a window."""
+    y, x = np.divmod(np.arange(window**2), window)
+    return (y[:, None] - y + window - 1) * (2 * window - 1) + x[:, None] - x + window - 1
 
 
 def image_of_colors() -> np.ndarray:
@@ -92,20 +118,22 @@ def spread_places(size: int) -> np.ndarray:
     return np.linspace(0, size - 1, 500).astype(np.int64)
 
 
-def _seeded_tensor(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+def _seeded_tensor(name: str, shape: tuple[int, ...], seed: int, scales: Mapping[str, float]) -> np.ndarray:
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
+    if name.endswith("relative_position_index"):
+        return relative_position_index(math.isqrt(shape[0]))
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if name.endswith("running_var"):
         values = random.uniform(0.8, 1.2, shape)
     elif name.endswith("running_mean") or (len(shape) == 1 and name.endswith("bias")):
         values = random.normal(0, 0.05, shape)
-    elif len(shape) == 1:
+    elif len(shape) < 2:
         # A residual branch adds less than it is given, as in a trained network.
-        low, high = (0.2, 0.4) if "bn3" in name else (0.8, 1.2)
-        values = random.uniform(low, high, shape)
+        low, high = next((limits for pattern, limits in _BRANCHES if pattern.search(name)), (0.8, 1.2))
+        values = np.asarray(random.uniform(low, high, shape))
     else:
-        scale = next((std for part, std in _HEADS.items() if part in name), None)
+        scale = next((std for part, std in {**scales, **_HEADS, **scales}.items() if part in name), None)
         # In single precision from the start: a ResNet has 40 million values.
         values = random.standard_normal(shape, np.float32)
         values *= np.float32(scale or math.sqrt(2 / math.prod(shape[1:])))

@@ -6,9 +6,23 @@ import pytest
 from comparing import GOLDEN, Line, assert_within
 from measure_converted import measure_converted_checkpoints
 from measure_models import MODEL_MEASUREMENTS
+from measure_panoptic import measure_panoptic_inference, measure_panoptic_training
+from measure_segmenters import measure_segmenter_inference, measure_segmenter_training
+from measure_torchvision_backbones import measure_torchvision_inference, measure_torchvision_training
+
+MEASUREMENTS = [
+    *MODEL_MEASUREMENTS,
+    measure_converted_checkpoints,
+    measure_torchvision_inference,
+    measure_segmenter_inference,
+    measure_panoptic_inference,
+    pytest.param(measure_torchvision_training, marks=pytest.mark.slow),
+    pytest.param(measure_segmenter_training, marks=pytest.mark.slow),
+    pytest.param(measure_panoptic_training, marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("measure", [*MODEL_MEASUREMENTS, measure_converted_checkpoints])
+@pytest.mark.parametrize("measure", MEASUREMENTS)
 def test_nothing_is_further_off_than_allowed(measure: Callable[[], Iterator[Line]]) -> None:
     assert_within(list(measure()))
 

@@ -71,6 +71,20 @@ def faster_rcnn(classes: int = 10) -> Shapes:
     return resnet("backbone.") | pyramid() | rpn() | box_head("roi_head.bbox_head", classes, classes)
 
 
+def semantic_head(stuff: int = 30) -> Shapes:
+    shapes = layer("semantic_head.conv_logits", stuff + 1, SEM_SEG, 1, 1)
+    for level in range(4):
+        for step in range(max(level, 1)):
+            name = f"semantic_head.conv_upsample_layers.{level}.conv.{step}"
+            shapes[f"{name}.conv.weight"] = (SEM_SEG, SEM_SEG if step else FPN, 3, 3)
+            shapes |= norm(f"{name}.gn", SEM_SEG, statistics=False)
+    return shapes
+
+
+def panoptic_fpn() -> Shapes:
+    return mask_rcnn(10) | semantic_head()
+
+
 def mask_head(prefix: str, classes: int) -> Shapes:
     shapes: Shapes = {}
     for i in range(4):

@@ -46,6 +46,7 @@ def test_models_that_nobody_trained_say_so(capsys: pytest.CaptureFixture[str]) -
     own = [row for row in ROWS if row not in PUBLISHED]
     assert [row.config for row in own] == [
         "det/faster_rcnn_efficientnet_lite0_FPN",
+        "det/faster_rcnn_R_50_FPN_coco",
         "sem_seg/semantic_fpn_efficientnet_lite0",
     ]
     assert not any(row.scores or row.weights for row in own)
@@ -57,13 +58,14 @@ def test_models_that_nobody_trained_say_so(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.weights or f"{row.config}-vis4d")
 def test_rows_are_complete(row: ZooRow) -> None:
     assert row.source == (BDD100K_MODELS if row.weights else VIS4D)
-    # The three recipes whose training is compared with Vis4D's, and no other.
-    assert row.is_recipe == (row.source == VIS4D and any("recipe" in test for test in row.tests))
+    # The recipes whose training and optimizer are compared with their source's, and no other.
+    assert row.is_recipe == any("recipe" in test or "optimizer" in test for test in row.tests)
     assert [score.metric for score in row.scores] == {
         "det": ["box AP"],
         "ins_seg": ["mask AP", "box AP"],
         "sem_seg": ["mIoU"],
         "drivable": ["mIoU"],
+        "pan_seg": ["PQ"],
     }[row.task]
     for score in row.scores:
         assert 10 < score.val < 90
@@ -80,11 +82,13 @@ def test_configs_train_as_long_as_their_rows_say(row: ZooRow) -> None:
     if row.schedule.endswith("k"):
         assert int(row.schedule[:-1]) * 1000 == solver.MAX_ITER
         return
-    images = {"det": 69_863, "ins_seg": 7_000}[row.task]
+    images = {"det": 69_863, "ins_seg": 7_000, "pan_seg": 7_000}[row.task]
     epoch = -(-images // solver.IMS_PER_BATCH)
     epochs, drops = {"1x": (12, (8, 11)), "3x": (36, (24, 33)), "5x": (60, (48, 55))}[row.schedule]
-    if row.task == "ins_seg" and row.schedule == "5x":
+    if row.task in ("ins_seg", "pan_seg") and row.schedule == "5x":
         drops = (40, 55)
+    if solver.OPTIMIZER == "AdamW":
+        drops = {"1x": (9, 11), "3x": (27, 33)}[row.schedule]
     assert (epochs * epoch, tuple(drop * epoch for drop in drops)) == (solver.MAX_ITER, solver.STEPS)
     assert epoch == solver.CHECKPOINT_PERIOD
 
@@ -93,18 +97,27 @@ def test_configs_train_as_long_as_their_rows_say(row: ZooRow) -> None:
 def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
     task, name = row.weights.split("/")
     cfg = bdd100k_d2.get_config(row.config)
-    assert row.task == task and f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config
-    assert f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
+    assert row.task == task
+    if cfg.MODEL.TORCHVISION.NAME:
+        family, size = re.search(r"_(swin|convnext)-([tsb])_", name).groups()
+        assert f"_{family}_{size.upper()}_" in row.config
+        # The config of this one says so in its source, too.
+        size = "t" if name == "cascade_rcnn_convnext-s_fpn_fp16_3x" else size
+        assert re.fullmatch(f"{family}_{size}(iny|mall|ase)?", cfg.MODEL.TORCHVISION.NAME)
+        # Whether a source's config has fp16 is not what its name says, of Cascade R-CNN with Swin.
+        assert ("_fp16_" in name and not name.startswith("cascade_rcnn_swin")) == cfg.SOLVER.AMP.ENABLED
+    else:
+        assert f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config and f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
-    assert name.startswith("mask") == cfg.MODEL.MASK_ON
-    assert name.endswith("_32bs") == (cfg.SOLVER.IMS_PER_BATCH == 32)
+    assert name.startswith(("mask", "panoptic")) == cfg.MODEL.MASK_ON
+    assert (name.endswith("_32bs") or "convnext" in name) == (cfg.SOLVER.IMS_PER_BATCH == 32)
 
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 29
+    assert len(names) == len(set(names)) == 50
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
@@ -132,6 +145,20 @@ def test_sizes_are_counted_in_multiply_adds() -> None:
     size = measure_size(Convolution(), height=500, width=2000)
     assert size.parameters == 3 * 128 * 9 + 128
     assert size.gflops == round(3 * 128 * 9 * 500 * 2000 / 1e9, 1) == 3.5
+
+
+class Attention(nn.Module):
+    """Fused attention of 1,000 windows of 49 positions with 10 heads of 32 channels."""
+
+    def forward(self, inputs: list[dict[str, Tensor]]) -> Tensor:
+        x = inputs[0]["image"].float().flatten()[: 1000 * 490 * 32].view(1000, 10, 49, 32)
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+def test_fused_attention_is_counted() -> None:
+    assert (
+        measure_size(Attention(), height=2000, width=3000).gflops == round(2 * 1000 * 10 * 49 * 49 * 32 / 1e9, 1) == 1.5
+    )
 
 
 def test_the_kept_sizes_are_of_the_configs() -> None:
@@ -184,8 +211,8 @@ def test_the_command_lists_models(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_text_that_no_model_has(capsys: pytest.CaptureFixture[str]) -> None:
-    assert page.main(["panoptic"]) == 1
-    assert "No model's config or weights contain 'panoptic'" in capsys.readouterr().err
+    assert page.main(["no such model"]) == 1
+    assert "No model's config or weights contain 'no such model'" in capsys.readouterr().err
 
 
 def test_measuring_keeps_the_other_sizes(

@@ -23,6 +23,7 @@ from ..masks import frame_to_mask
 from ..png import save_png
 from ..rle import areas, check_rle, overlap, paint
 from ..score_file import ScoredFrame, ScoredInstance
+from ..stuff import segments_of
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
@@ -160,13 +161,12 @@ def _paint_instances(frame: Frame, regions: Sequence[_Region], task: Task, sourc
     instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), size, 0, np.int32)
     seen = np.bincount(instances.ravel(), minlength=len(regions) + 1)[1:]
     ids = _annotation_ids(regions, task)
-    # Stuff of a class is one segment, so its parts cannot differ.
-    attributes: dict[int, int] = {}
-    for i, region in zip(ids, regions, strict=True):
-        attributes.setdefault(i, _attribute_bits(region))
-    categories = np.array([region.known.id + 1 for region in regions], np.int64)
-    bits = np.array([attributes[i] for i in ids], np.uint8)
-    bitmask = Bitmask(instances, np.array(ids, np.int64), categories, bits)
+    classes = np.array([region.known.id for region in regions], np.int64)
+    bits = np.zeros(len(regions), np.uint8)
+    for places in segments_of(classes.tolist(), task):
+        # Of one segment, parts cannot differ.
+        bits[places] = _attribute_bits(regions[places[0]])
+    bitmask = Bitmask(instances, np.array(ids, np.int64), classes + 1, bits)
     renumbered = sum(
         str(region.label.id) != str(i) for i, region in zip(ids, regions, strict=True) if _is_thing(region, task)
     )

@@ -16,11 +16,12 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from ...data.bitmasks import CROWD, IGNORED, REGION, Bitmask, read_bitmask
 from ...data.coco_masks import segmentation_mask
 from ...data.image_names import image_stem, last_part
-from ...data.images import load_image
 from ...data.labels import RLE, ImageSize
+from ...data.panoptic_png import read_panoptic_png
 from ...data.register import all_splits
-from ...data.rle import CocoRLE, areas, check_rle, fill_polygons, paint
+from ...data.rle import CocoRLE, areas, check_rle, fill_polygons, paint, union
 from ...data.slices import is_registered_here
+from ...data.stuff import join_stuff, segments_of
 from ...errors import DataError, shown
 from ...tasks import Task
 from ..metrics.detection import GroundTruth
@@ -153,17 +154,20 @@ class BitmaskRecords:
         if not self._task.has_scores and "bitmask_file_name" in record:
             found = self._segments(read_bitmask(record["bitmask_file_name"]), record, where)
         elif not self._task.has_scores and "pan_seg_file_name" in record:
-            found = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
+            segments = self._segments(read_panoptic_png(record["pan_seg_file_name"]), record, where)
+            found = join_stuff(segments, self._task)
         else:
             found = self._painted(record, stated_size(record, where) or size, where)
         return of_size(found, size, f"{self.path}: the ground truth of {shown(image_name)}")
 
     def _painted(self, record: Record, size: tuple[int, int] | None, where: str) -> Bitmask:
-        """The masks of a record's objects; those that are small lie on top."""
+        """The masks of a record's objects, of stuff those of a class together; those that are small lie on top."""
         if size is None:
             raise DataError(f"{where}: neither it nor a prediction has a size; add its height and width.")
         objects, classes = objects_of(record, self._key, where), self._classes(record, where)
-        masks = [_mask(one.get("segmentation"), size, f"{where}: {self._key}[{i}]") for i, one in enumerate(objects)]
+        parts = [_mask(one.get("segmentation"), size, f"{where}: {self._key}[{i}]") for i, one in enumerate(objects)]
+        segments = segments_of(classes, self._task)
+        masks, first = [union([parts[i] for i in each]) for each in segments], [each[0] for each in segments]
         area = areas(masks)
         order = np.argsort(-area, kind="stable").tolist()
         instances = paint(((masks[i], i + 1) for i in order), size, 0, np.int32)
@@ -176,8 +180,8 @@ class BitmaskRecords:
         return Bitmask(
             numbers[instances],
             (kept + 1).astype(np.int32),
-            np.array([classes[i] + 1 for i in kept.tolist()], np.int32),
-            np.array([_bits(objects[i]) for i in kept.tolist()], np.uint16),
+            np.array([classes[first[i]] + 1 for i in kept.tolist()], np.int32),
+            np.array([_bits(objects[first[i]]) for i in kept.tolist()], np.uint16),
         )
 
     def _segments(self, bitmask: Bitmask, record: Record, where: str) -> Bitmask:
@@ -221,16 +225,6 @@ class BitmaskRecords:
         if index < 0:
             raise wrong_object(where, "a segment of stuff has the category_id 0, which stands for all things; mend it.")
         return index
-
-
-def read_panoptic_png(path: str) -> Bitmask:
-    """The segments of a PNG file of COCO's, without their classes; an id is R + 256 G + 65,536 B, 0 is unlabelled."""
-    colors = load_image(path, "RGB").astype(np.int32)
-    of_pixel = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
-    ids = np.unique(of_pixel)
-    ids = ids[ids > 0]
-    instances = np.where(of_pixel > 0, 1 + np.searchsorted(ids, of_pixel), 0).astype(np.int32)
-    return Bitmask(instances, ids, np.ones(len(ids), np.int32), np.zeros(len(ids), np.uint8))
 
 
 def _bits(one: Record) -> int:

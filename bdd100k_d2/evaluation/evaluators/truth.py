@@ -11,6 +11,7 @@ from ...data.instances import crowd_bits
 from ...data.labels import Frame
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
+from ...data.stuff import join_stuff
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ...tasks import Task
@@ -65,7 +66,7 @@ def of_size(bitmask: Bitmask, size: tuple[int, int] | None, what: str) -> Bitmas
 def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
     """Paints the run lengths of a frame's labels, where they have any, in their order, later ones over earlier ones.
 
-    Labels of other tasks' classes are left out.
+    Labels of other tasks' classes are left out, and all stuff of a class is one segment.
 
     Raises:
         DataError: run lengths that are damaged or of another size, or an unknown category.
@@ -81,13 +82,11 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
         categories.append(known.index + 1)
         attributes.append(crowd_bits(label, known.ignored))
     instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
+    ids = np.arange(1, len(masks) + 1, dtype=np.int32)
+    painted = Bitmask(instances, ids, np.array(categories, np.int32), np.array(attributes, np.uint8))
+    instances, *columns = join_stuff(painted, task)
     # An instance that others cover wholly is none.
-    ids = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(categories) + 1)[1:]) + 1
-    place = np.zeros(len(categories) + 1, np.int32)
-    place[ids] = np.arange(1, len(ids) + 1)
-    return Bitmask(
-        place[instances],
-        ids.astype(np.int32),
-        np.array(categories, np.int32)[ids - 1],
-        np.array(attributes, np.uint8)[ids - 1],
-    )
+    seen = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(columns[0]) + 1)[1:])
+    place = np.zeros(len(columns[0]) + 1, np.int32)
+    place[1 + seen] = np.arange(1, len(seen) + 1)
+    return Bitmask(place[instances], *(column[seen] for column in columns))

@@ -76,10 +76,12 @@ def resize(path: Path) -> None:
     smaller.save(path)
 
 
-def move_below(path: Path, name: str) -> None:
-    """A second file of the same name in a folder below."""
-    (path.parent / name).mkdir()
-    (path.parent / name / path.name).write_bytes(path.read_bytes() + b"\0")
+def move_below(path: Path, *folders: str) -> None:
+    """Files of the same name in folders below, and none in its place."""
+    for i, name in enumerate(folders):
+        (path.parent / name).mkdir()
+        (path.parent / name / path.name).write_bytes(path.read_bytes() + bytes(i))
+    path.unlink()
 
 
 def without_annotations(document: Json) -> None:
@@ -139,7 +141,7 @@ CASES: list[tuple[str, str, bool, Callable[[Path], object], str]] = [
     ("no images", "coco", False, lambda r: [image(r, name).unlink() for name in TRAIN], "own_train"),
     ("missing image", "coco", False, lambda r: image(r).unlink(), "b.png"),
     ("missing image", "yolo", False, lambda r: image(r).unlink(), "b.txt"),
-    ("two images of a frame", "coco", False, lambda r: move_below(image(r), "more"), "are images of one name"),
+    ("two images of a frame", "coco", False, lambda r: move_below(image(r), "one", "two"), "are images of one name"),
     ("unreadable image", "coco", False, lambda r: image(r).write_bytes(b""), "b.png: an empty file"),
     ("unreadable image", "coco", True, lambda r: cut(image(r)), "b.png: image file is truncated"),
     ("unreadable image", "scalabel", True, lambda r: image(r).write_text("<html>"), "b.png: it is a HTML file"),

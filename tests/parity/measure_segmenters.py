@@ -1,0 +1,113 @@
+"""The segmentation zoo's heads and backbones against mmseg 1.2.2: inference at two sizes, and a training step."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from comparing import Line, build_seeded, difference, load_golden, our_names, sampled
+from seeded import seeded_image, seeded_mask
+from torch import Tensor, nn
+
+import bdd100k_d2
+from bdd100k_d2.modeling.norms import adapt_sync_norms
+
+# Golden file -> title, and the config that builds the same model.
+SEGMENTERS = {
+    "fcn_r50-d8": ("FCN R-50-D8", "sem_seg/fcn_R_50_D8_40k"),
+    "pspnet_r50-d8": ("PSPNet R-50-D8", "sem_seg/pspnet_R_50_D8_40k"),
+    "deeplabv3_r50-d8": ("DeepLabV3 R-50-D8", "sem_seg/deeplabv3_R_50_D8_40k"),
+    "deeplabv3_r50-d8_769": ("DeepLabV3 R-50-D8, windows", "sem_seg/deeplabv3_R_50_D8_769_40k"),
+    "deeplabv3plus_r50-d8": ("DeepLabV3+ R-50-D8", "sem_seg/deeplabv3plus_R_50_D8_40k"),
+    "upernet_r50": ("UPerNet R-50", "sem_seg/upernet_R_50_40k"),
+    "upernet_swin-t": ("UPerNet Swin-T", "sem_seg/upernet_swin_T_40k"),
+    "upernet_convnext-t": ("UPerNet ConvNeXt-T", "sem_seg/upernet_convnext_T_fp16_40k"),
+}
+# The windows of the golden file, which are smaller than the zoo's by three.
+_WINDOWS = {"SIZE": [257, 257], "STRIDE": [171, 171]}
+# mmseg's names of losses -> ours.
+_LOSSES = {"decode.loss_ce": "loss_sem_seg", "aux.loss_ce": "loss_auxiliary"}
+# Gradients that are zero in theory, as those of the biases of keys, are noise.
+_NOISE = 1e-3
+
+
+def measure_segmenter_inference() -> Iterator[Line]:
+    """Segmenters on one image of each of two sizes."""
+    for stem, (title, config) in SEGMENTERS.items():
+        golden = load_golden(f"openmmlab/{stem}")
+        model = _build(config, golden).eval()
+        sizes = [(size["input"], size["logits"]) for size in json.loads(str(golden["meta"]))["sizes"]]
+        seen = [_measure_image(model, *size, golden) for size in sizes]
+        maps, logits, others = (max(values) for values in zip(*seen, strict=True))
+        yield Line(title, "features C2 to C5, two sizes", 1e-4, maps)
+        yield Line(title, "logits, two sizes", 1e-4, logits)
+        yield Line(title, "pixels of another class, two sizes", 0, others)
+
+
+def measure_segmenter_training() -> Iterator[Line]:
+    """A step on two images, with neither dropout nor drop path."""
+    for stem, (title, config) in SEGMENTERS.items():
+        golden = load_golden(f"openmmlab/{stem}")
+        if "train/trained" not in golden:
+            continue
+        options = {"MODEL.SEM_SEG_HEAD.DROPOUT": 0.0, "MODEL.TORCHVISION.DROP_PATH": 0.0, "INPUT.CROP.ENABLED": False}
+        model = _build(config, golden, options).train()
+        losses = model([_labelled(256, 320, seed) for seed in range(2)])
+        theirs = {ours: float(golden[f"train/{name}"]) for name, ours in _LOSSES.items()}
+        assert losses.keys() == theirs.keys()
+        apart = max(abs(float(losses[name].detach()) / value - 1) for name, value in theirs.items())
+        yield Line(title, "2 losses, relative", 1e-3, apart)
+        sum(losses.values()).backward()
+        names = our_names(golden)
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        order = [names[name] for name in json.loads(str(golden["train/trained"]))]
+        assert sorted(order) == sorted(trained)
+        ours = np.array([float(trained[name].grad.norm()) for name in order])
+        norms = golden["train/gradient_norms"]
+        apart = float((np.abs(ours - norms) / np.maximum(norms, _NOISE)).max())
+        yield Line(title, f"gradient norm of each of {len(order)} parameters, relative", 1e-2, apart)
+        buffers = dict(model.named_buffers())
+        moved = {name.removeprefix("train/"): value for name, value in golden.items() if "running_" in name}
+        apart = max(difference(sampled(buffers[names[name]]), value) for name, value in moved.items())
+        yield Line(title, f"{len(moved)} running statistics of the heads", 1e-4, apart)
+
+
+def _build(config: str, golden: Mapping[str, np.ndarray], options: Mapping[str, Any] | None = None) -> nn.Module:
+    cfg = bdd100k_d2.get_config(config)
+    cfg.merge_from_list([part for pair in (options or {}).items() for part in pair])
+    cfg.MODEL.DEVICE = "cpu"
+    if cfg.MODEL.SLIDING_WINDOW.SIZE:
+        cfg.MODEL.SLIDING_WINDOW.SIZE, cfg.MODEL.SLIDING_WINDOW.STRIDE = _WINDOWS["SIZE"], _WINDOWS["STRIDE"]
+    model = build_seeded(cfg, golden)
+    adapt_sync_norms(model)
+    return model
+
+
+def _image(height: int, width: int, seed: int = 0) -> Tensor:
+    return torch.from_numpy(seeded_image(height, width, seed)).permute(2, 0, 1)
+
+
+@torch.no_grad()
+def _measure_image(
+    model: nn.Module, size: tuple[int, int], original: tuple[int, int], golden: Mapping[str, np.ndarray]
+) -> tuple[float, float, int]:
+    """Largest differences of the backbone's maps and of the logits, and the pixels whose class is another."""
+    expected = {
+        name.rpartition("/")[2]: value for name, value in golden.items() if name.startswith("{}x{}/".format(*size))
+    }
+    image = _image(*size)
+    features = model.backbone(((image - model.pixel_mean) / model.pixel_std)[None])
+    outputs = [f"res{i + 2}" for i in range(4)]
+    found = {name: difference(sampled(features[name]), expected[f"backbone{i}"]) for i, name in enumerate(outputs)}
+    logits = model([{"image": image, "height": original[0], "width": original[1]}])[0]["sem_seg"]
+    others = int((logits.argmax(dim=0).numpy() != expected["classes"]).sum())
+    return max(found.values()), difference(sampled(logits), expected["logits"]), others
+
+
+def _labelled(height: int, width: int, seed: int) -> dict[str, Tensor]:
+    mask = torch.from_numpy(seeded_mask(height, width, 19, seed=seed))
+    return {"image": _image(height, width, seed), "sem_seg": mask}
+
+
+SEGMENTER_MEASUREMENTS = (measure_segmenter_inference, measure_segmenter_training)
