@@ -81,7 +81,9 @@ class CombiningMapper(BDD100KDatasetMapper):
             others[_MOSAIC] = [draw() for _ in range(3)]
         if self.mixup is not None:
             others[_MIXUP] = _with_boxes(draw)
-        return super().__call__({**dataset_dict, **others})
+        # Boxes alone are combined, and such models train on no mask of classes.
+        record = {key: value for key, value in dataset_dict.items() if key != "sem_seg_file_name"}
+        return super().__call__({**record, **others})
 
     def _read(self, record: Record) -> np.ndarray:
         mosaic, mixup = record.pop(_MOSAIC), record.pop(_MIXUP)

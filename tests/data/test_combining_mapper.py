@@ -95,6 +95,9 @@ def test_a_sample_is_made_of_those_that_are_drawn(strong: Config, tmp_path: Path
     )
     others = iter(records[1:4])
     np.random.seed(3)
+    # A mask, which a detector does not read.
+    records[0]["sem_seg_file_name"] = "none.png"
+    before[0]["sem_seg_file_name"] = "none.png"
     made = CombiningMapper(cfg, is_train=True)(records[0], others.__next__)
     assert records == before and made["image"].shape == (3, 192, 320)
     classes = made["instances"].gt_classes.tolist()
