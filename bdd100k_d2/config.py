@@ -163,6 +163,24 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # mmsegmentation's changes of the same four, each of half of the images, in place of or after COLOR_JITTER.
     cfg.INPUT.PHOTOMETRIC_DISTORTION = False
+    # mmdetection 2.x's changes of the same four in floating point, and of the order of channels, each of half of the
+    # images: those of the zoo's strong recipes.
+    cfg.INPUT.FLOAT_PHOTOMETRIC_DISTORTION = False
+    # Train detectors on four images around a point of a canvas of 2 * SIZE (height, width), which each one is fitted
+    # into; the point is drawn within CENTER_RANGE, in widths and heights of SIZE. What follows resizes and crops it.
+    cfg.INPUT.MOSAIC = CfgNode()
+    cfg.INPUT.MOSAIC.ENABLED = False
+    cfg.INPUT.MOSAIC.SIZE = (720, 1280)
+    cfg.INPUT.MOSAIC.CENTER_RANGE = (0.5, 1.5)
+    # Then average it with another image, which is fitted into SIZE, resized by a factor within RATIO_RANGE and flipped
+    # with FLIP_PROB; the boxes of both are trained on.
+    cfg.INPUT.MIXUP = CfgNode()
+    cfg.INPUT.MIXUP.ENABLED = False
+    cfg.INPUT.MIXUP.SIZE = (720, 1280)
+    cfg.INPUT.MIXUP.RATIO_RANGE = (0.5, 1.5)
+    cfg.INPUT.MIXUP.FLIP_PROB = 0.5
+    # Combine images in so many epochs from the first, and train on single ones at MIN_SIZE_TEST after them; 0: in all.
+    cfg.INPUT.COMBINED_EPOCHS = 0
 
     # Data sets of your own to register before TRAIN and TEST are looked up, each a mapping of the arguments of
     # `register_dataset`: {name: mine, labels: "coco/{split}.json", images: "images/{split}", classes: [car, tram]}.

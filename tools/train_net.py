@@ -16,6 +16,7 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
     from bdd100k_d2.checkpoint.loading import load_weights
     from bdd100k_d2.checkpoint.saving import TrainingCheckpointer
     from bdd100k_d2.engine.class_agreement import check_classes, check_evaluators
+    from bdd100k_d2.engine.hooks.evaluation import PeriodicEvaluation
     from bdd100k_d2.engine.launch import setup
 
     cfg = setup(args)
@@ -29,11 +30,16 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
             trained_for = cfg.MODEL.WEIGHTS_CLASSES
             load_weights(model, cfg.MODEL.WEIGHTS, exact=True, classes=classes, trained_for=trained_for)
         results = bdd100k_d2.Trainer.test(cfg, model)
+        if cfg.TEST.AUG.ENABLED:
+            results = {**results, **bdd100k_d2.Trainer.test_with_TTA(cfg, model)}
         if comm.is_main_process():
             verify_results(cfg, results)
         return results
     trainer = bdd100k_d2.Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
+    if cfg.TEST.AUG.ENABLED:
+        # After the last iteration.
+        trainer.register_hooks([PeriodicEvaluation(0, lambda: trainer.test_with_TTA(trainer.cfg, trainer.model))])
     return trainer.train()
 
 

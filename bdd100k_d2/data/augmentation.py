@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as color
 
 from ..errors import DataError, UnreadableError
 from .categories import IGNORE_LABEL
+from .float_photometric import FloatPhotometricDistortion
 from .image_size import check_image_size
 from .photometric import PhotometricDistortion
 
@@ -44,6 +45,8 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
         augmentations.append(ColorJitter(jitter.PROB, *spreads, image_format=cfg.INPUT.FORMAT))
     if is_train and cfg.INPUT.PHOTOMETRIC_DISTORTION:
         augmentations.append(PhotometricDistortion(cfg.INPUT.FORMAT))
+    if is_train and cfg.INPUT.FLOAT_PHOTOMETRIC_DISTORTION:
+        augmentations.append(FloatPhotometricDistortion(cfg.INPUT.FORMAT))
     return augmentations
 
 

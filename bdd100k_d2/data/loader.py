@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import ConfigError, DataError, UnreadableError
 from ..parallel import give_back_freed_memory, loader_workers
+from .combining_mapper import CombiningMapper, combines
 from .image_files import image_size
 from .mapper import BDD100KDatasetMapper
 from .randomness import Purpose, drawing, generator
@@ -130,7 +131,7 @@ class _Samples(Dataset[Any]):
             reason = f"{record['file_name']}: the mapper leaves it out."
             try:
                 with drawing(self.seed, Purpose.AUGMENTATION, sample.epoch, index, sample.copy):
-                    result = self.mapper(record)
+                    result = self._map(record, sample.epoch)
             except UnreadableError as error:
                 if not self.skip_unreadable:
                     raise
@@ -139,6 +140,15 @@ class _Samples(Dataset[Any]):
                 return {**result, _SKIPPED: skipped} if skipped else result
             skipped.append((record["file_name"], reason))
         raise DataError(f"{len(skipped)} images drawn one after the other cannot be used, the last: {reason}")
+
+    def _map(self, record: dict[str, Any], epoch: int) -> dict[str, Any] | None:
+        others = (self._draw, epoch) if isinstance(self.mapper, CombiningMapper) else ()
+        result: dict[str, Any] | None = self.mapper(record, *others)
+        return result
+
+    def _draw(self) -> dict[str, Any]:
+        record: dict[str, Any] = self.dataset[int(self.spare[np.random.randint(len(self.spare))])]
+        return record
 
     def _candidates(self, sample: Sample) -> Iterator[int]:
         yield sample.index
@@ -152,7 +162,8 @@ def build_train_loader(
 ) -> TrainLoader:
     """The loader of the config's training sets: the records that Detectron2's own loader takes, in exact order.
 
-    ``seed`` is 0 or more, the same in all processes; ``mapper`` is in place of a `BDD100KDatasetMapper`.
+    ``seed`` is 0 or more, the same in all processes; ``mapper`` is in place of a `BDD100KDatasetMapper`, or of a
+    `CombiningMapper` where images are combined.
 
     Raises:
         ConfigError: the batch cannot be dealt out to the processes, there is no such sampler, or the model cannot be
@@ -175,7 +186,7 @@ def build_train_loader(
 
     return TrainLoader(
         dataset,
-        mapper or BDD100KDatasetMapper(cfg, is_train=True),
+        mapper or (CombiningMapper if combines(cfg) else BDD100KDatasetMapper)(cfg, is_train=True),
         order,
         seed=seed,
         start_iter=start_iter,

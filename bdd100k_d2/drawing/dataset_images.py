@@ -140,6 +140,9 @@ def draw_sample(sample: dict[str, Any], image_format: str, metadata: "Metadata")
     from detectron2.data.detection_utils import convert_image_to_rgb
 
     pixels = sample["image"].permute(1, 2, 0).numpy()
+    if pixels.dtype != np.uint8 and not image_format.startswith("YUV"):
+        # Some augmentations leave the range, and what converts would take 256 from 0 on again.
+        pixels = pixels.round().clip(0, 255)
     image = np.ascontiguousarray(convert_image_to_rgb(pixels, image_format).round().clip(0, 255), dtype=np.uint8)
     ids = sample["sem_seg"].numpy().astype(np.uint8) if "sem_seg" in sample else None
     if ids is not None and "instances" not in sample:

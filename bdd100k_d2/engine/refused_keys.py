@@ -3,7 +3,7 @@
 Every other key of Detectron2 does what it does there; `tests/engine/test_refused_keys.py` holds that none is left out.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from detectron2.config import CfgNode
 
@@ -24,11 +24,6 @@ def _is_adamw(cfg: CfgNode) -> bool:
 # Key -> whether its value asks for what is not done, and why it is refused.
 REFUSED: dict[str, tuple[Callable[[CfgNode], bool], str]] = {
     "VERSION": (lambda cfg: cfg.VERSION != 2, "only configs of version 2 are read: write it by Detectron2's names"),
-    "TEST.AUG.ENABLED": (
-        lambda cfg: cfg.TEST.AUG.ENABLED,
-        "there is no test-time augmentation here: set it False, or give a Trainer of your own the method "
-        "test_with_TTA of Detectron2's train_net.py and call it",
-    ),
     "TEST.KEYPOINT_OKS_SIGMAS": (
         lambda cfg: len(cfg.TEST.KEYPOINT_OKS_SIGMAS) > 0,
         "no evaluator here takes it: leave it empty, and give it to a COCOEvaluator of your own",
@@ -45,8 +40,8 @@ REFUSED: dict[str, tuple[Callable[[CfgNode], bool], str]] = {
 }
 
 
-def refuse_ignored_keys(cfg: CfgNode, but: Collection[str] = ()) -> None:
-    """Raises `ConfigError` for a key whose value asks for what is not done here, unless it is one of ``but``."""
+def refuse_ignored_keys(cfg: CfgNode) -> None:
+    """Raises `ConfigError` for a key whose value asks for what is not done here."""
     for key, (is_asked_for, why) in REFUSED.items():
-        if key not in but and is_asked_for(cfg):
+        if is_asked_for(cfg):
             raise ConfigError(f"{key} is {shown(repr(value_of(cfg, key)))}; {why}.")

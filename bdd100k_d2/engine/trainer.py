@@ -50,6 +50,7 @@ from .precision import BFloat16Training, accelerate, is_in_bfloat16
 from .refused_keys import refuse_ignored_keys
 from .resumed_state import check_loss_scale, check_numbers, check_optimizer, place_in_schedule
 from .solver import build_optimizer, build_schedule, scale_to_processes
+from .test_time_augmentation import as_read, augmented_in_tests, check_augmentable
 
 logger = logging.getLogger(__name__)
 
@@ -117,12 +118,16 @@ class Trainer(DefaultTrainer):
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         """Detectron2's model, for the processes there are and as fast as the config allows, see `accelerate`.
 
-        Training and evaluation begin here: raises `ConfigError` for a key that would be ignored. A subclass that has
-        Detectron2's ``test_with_TTA`` does what ``TEST.AUG`` asks for.
+        Training and evaluation begin here: raises `ConfigError` for a key that would be ignored, and for ``TEST.AUG``
+        where the model's predictions cannot be merged.
         """
-        refuse_ignored_keys(cfg, but=("TEST.AUG.ENABLED",) if hasattr(cls, "test_with_TTA") else ())
+        refuse_ignored_keys(cfg)
         use_sources(cfg)
         model = super().build_model(cfg)
+        # A trainer of users' own may merge in its own way.
+        owner = next(one for one in cls.__mro__ if "test_with_TTA" in vars(one))
+        if cfg.TEST.AUG.ENABLED and owner is Trainer:
+            check_augmentable(cfg, model)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
 
@@ -160,6 +165,19 @@ class Trainer(DefaultTrainer):
         # A loader draws a seed for its workers.
         with given_back(gpus=True):
             return super().test(cfg, model, evaluators)
+
+    @classmethod
+    def test_with_TTA(cls, cfg: CfgNode, model: nn.Module) -> dict[str, Any]:  # noqa: N802, Detectron2's name
+        """The scores of `test` with what ``TEST.AUG`` says, under their names with "_TTA", as in Detectron2's script.
+
+        The files are in ``OUTPUT_DIR/TTA``. Raises what `test` does, and `ConfigError` for a model that cannot be.
+        """
+        model = unwrapped(model)
+        augmented = augmented_in_tests(cfg, model)
+        remember(augmented, remembered(model))
+        logger.info("Evaluating with test-time augmentation, TEST.AUG.")
+        cfg = with_keys(as_read(cfg), "OUTPUT_DIR", str(Path(cfg.OUTPUT_DIR) / "TTA"))
+        return {f"{name}_TTA": result for name, result in cls.test(cfg, augmented).items()}
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Continues from the last whole checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.

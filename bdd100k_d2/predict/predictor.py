@@ -25,6 +25,7 @@ from ..data.own_dataset import register_config_datasets
 from ..data.randomness import given_back
 from ..engine.class_agreement import check_classes
 from ..engine.precision import accelerate, autocast
+from ..engine.test_time_augmentation import as_read, augmented_in_tests, check_augmentable
 from ..errors import ConfigError, DataError, UnreadableError
 from ..modeling.norms import fold_norms
 from ..parallel import cores
@@ -65,7 +66,7 @@ class Predictor:
 
     Attributes:
         cfg: the model's config.
-        model: in evaluation mode, its norms folded.
+        model: in evaluation mode, its norms folded; with ``TEST.AUG.ENABLED`` what merges its predictions.
         metadata: of the first test set, or of none: the names and colours of the classes. Those of a set of
             ``DATASETS.OWN`` with its classes are there also where its files are not.
     """
@@ -83,7 +84,7 @@ class Predictor:
 
         Raises:
             ConfigError: there is no such config, a slice in it cannot be, ``batch_size`` is below 1, or the model has
-                another number of classes than the first test set.
+                another number of classes than the first test set; or ``TEST.AUG`` cannot be applied to it.
             WeightsError: the weights cannot be loaded, are not of this model, or are for other classes.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
@@ -98,13 +99,17 @@ class Predictor:
         # Initial values are drawn, though all are replaced.
         with given_back(gpus=True):
             model = build_model(self.cfg).eval()
+        if self.cfg.TEST.AUG.ENABLED:
+            check_augmentable(self.cfg, model)
         use_sources(self.cfg)
         keys = self.cfg.MODEL
         load_weights(model, keys.WEIGHTS, exact=True, classes=classes, trained_for=keys.WEIGHTS_CLASSES)
         if fold:
             fold_norms(model)
-        self.model = accelerate(self.cfg, model, amp)
-        self._augmentations = AugmentationList(build_augmentation(self.cfg, is_train=False))
+        self.model, inputs = accelerate(self.cfg, model, amp), self.cfg
+        if self.cfg.TEST.AUG.ENABLED:
+            self.model, inputs = augmented_in_tests(self.cfg, self.model), as_read(self.cfg)
+        self._augmentations = AugmentationList(build_augmentation(inputs, is_train=False))
 
     def __call__(self, frame: ImageOrPath) -> dict[str, Any]:
         """Predicts one frame: what Detectron2's `DefaultPredictor` returns, on the model's device.

@@ -72,6 +72,7 @@ _OPTIMIZER = "tests/engine/test_optimizer_groups.py"
 # How the zoo trains otherwise than the configs, which follow Vis4D; docs/MODEL_ZOO.md has the details.
 _BATCH_32 = "batch 32, rate 0.04; RPN trains anchors across the border; boxes clipped"
 _BORDER = "RPN trains anchors across the border; boxes clipped"
+_MODE_SWITCH = "the hook that ends the augmentation nine epochs before the end was not published"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
@@ -105,6 +106,12 @@ def _strong(config: str, stem: str, val: float, test: float) -> ZooRow:
     """A detector on a ConvNeXt or Swin, whose training was compared too."""
     row = _det(config, stem, val, test, difference="")
     return replace(row, tests=(_MODEL, _OPTIMIZER))
+
+
+def _strong_augmentation(config: str, stem: str, val: float, test: float) -> ZooRow:
+    """A Faster R-CNN on a Swin that trains on images made of several."""
+    row = _det(f"faster_rcnn_swin_{config}", f"faster_rcnn_swin-{stem}", val, test, difference=_MODE_SWITCH)
+    return replace(row, tests=(_MODEL, "tests/data/test_mosaic_and_mixup.py"))
 
 
 def _ins_seg(
@@ -150,6 +157,9 @@ ROWS: tuple[ZooRow, ...] = (
     _strong("faster_rcnn_swin_S_FPN_3x", "faster_rcnn_swin-s_fpn_3x", 34.21, 33.15),
     _strong("faster_rcnn_swin_S_FPN_fp16_3x", "faster_rcnn_swin-s_fpn_fp16_3x", 34.21, 33.26),
     _strong("faster_rcnn_swin_B_FPN_fp16_3x", "faster_rcnn_swin-b_fpn_fp16_3x", 34.46, 33.35),
+    _strong_augmentation("T_FPN_3x_strong", "t_fpn_3x_strong", 34.43, 33.30),
+    _strong_augmentation("S_FPN_fp16_3x_strong", "s_fpn_fp16_3x_strong", 35.06, 33.69),
+    _strong_augmentation("B_FPN_fp16_3x_strong", "b_fpn_fp16_3x_strong", 35.36, 34.25),
     _strong("cascade_rcnn_swin_T_FPN_3x", "cascade_rcnn_swin-t_fpn_3x", 35.95, 35.26),
     _strong("cascade_rcnn_swin_S_FPN_fp16_3x", "cascade_rcnn_swin-s_fpn_fp16_3x", 35.49, 34.86),
     _strong("cascade_rcnn_swin_B_FPN_fp16_3x", "cascade_rcnn_swin-b_fpn_fp16_3x", 35.03, 34.13),

@@ -338,6 +338,17 @@ def test_samples_with_boxes_keep_detectron2s_last_pixel() -> None:
     np.testing.assert_array_equal(drawn, draw_record(IMAGE, record, THINGS))
 
 
+def test_samples_outside_of_the_range_are_cut_to_it() -> None:
+    import torch
+    from detectron2.structures import Boxes, Instances
+
+    instances = Instances((60, 80), gt_boxes=Boxes(torch.zeros(0, 4)), gt_classes=torch.zeros(0, dtype=torch.int64))
+    image = torch.tensor([-20.0, 300.0, 99.6])[:, None, None].expand(3, 60, 80)
+    for image_format, expected in (("RGB", [0, 255, 100]), ("BGR", [100, 255, 0])):
+        sample = {"image": image, "instances": instances, "file_name": "a.jpg"}
+        assert (draw_sample(sample, image_format, THINGS)[:60] == expected).all()
+
+
 def test_the_command_on_the_real_images(
     real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,6 +114,36 @@ def test_evaluating_with_resume_takes_the_last_checkpoint(command: ModuleType, t
     assert (out / "inference/scores.json").is_file()
 
 
+@pytest.mark.parametrize("task", ["det", "sem_seg"])
+def test_augmented_scores_come_beside_the_plain_ones(
+    command: ModuleType, tiny_root: Path, tmp_path: Path, task: str
+) -> None:
+    out, key = tmp_path / "out", {"det": "bbox", "sem_seg": "sem_seg"}[task]
+    aug = [
+        "TEST.AUG.ENABLED",
+        "True",
+        "TEST.AUG.MIN_SIZES",
+        "(64, 96)",
+        "SOLVER.MAX_ITER",
+        "2",
+        "TEST.EVAL_PERIOD",
+        "1",
+    ]
+    train_net(command, tiny_root, task, out, *aug)
+    logged = [json.loads(line) for line in (out / "metrics.json").read_text().splitlines()]
+    # Once, after the last iteration.
+    assert [line["iteration"] for line in logged if any(name.startswith(f"{key}_TTA/") for name in line)] == [2]
+    for folder in ("inference", "TTA/inference"):
+        assert (out / folder / "scores.json").is_file()
+    weights = ["MODEL.WEIGHTS", str(out / "model_final.pth"), "OUTPUT_DIR", str(tmp_path / "eval")]
+    register_all(tiny_root)
+    args = arguments(task, out, "--eval-only", *aug, *weights)
+    results = command.main(default_argument_parser().parse_args(args))
+    assert results.keys() == {key, f"{key}_TTA"} and results[key].keys() == results[f"{key}_TTA"].keys()
+    again = json.loads((tmp_path / "eval/TTA/inference/scores.json").read_text())
+    assert again == json.loads((out / "TTA/inference/scores.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -127,11 +157,7 @@ def test_evaluating_with_resume_takes_the_last_checkpoint(command: ModuleType, t
         (["--eval-only", "MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["MODEL.WEIGHTS", "missing.pth"], r"missing\.pth: no such file of weights"),
         (["DATASETS.TRAIN", "()"], r"DATASETS\.TRAIN is empty; name a data set"),
-        (
-            ["--eval-only", "TEST.AUG.ENABLED", "True"],
-            r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation",
-        ),
-        (["TEST.AUG.ENABLED", "True"], r"TEST\.AUG\.ENABLED is True; there is no test-time augmentation"),
+        (["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "()"], r"TEST\.AUG\.MIN_SIZES is \(\) and MAX_SIZE 4000"),
         (["OUTPUT_DIR", "README.md/out"], r"README\.md/out: the output folder cannot be written"),
     ],
 )

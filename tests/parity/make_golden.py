@@ -33,6 +33,7 @@ MAKERS = {
     "segmenter": ("sources.vis4d_models", "segmenter"),
     "zoo": ("sources.mm_models", "zoo"),
     "recipe": ("sources.vis4d_recipe", "recipe"),
+    "strong": ("sources.mm_strong", "strong"),
 }
 # Golden files in golden/openmmlab -> module and function that makes the arrays of the name that it is given.
 OPENMMLAB = {

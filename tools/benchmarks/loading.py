@@ -23,7 +23,8 @@ def measure_loader(
     """Reads batches as Faster R-CNN R-50-FPN trains with them, 720x1280.
 
     Args:
-        kind: "ours", or "stock" for Detectron2's loader with its own mapper.
+        kind: "ours", "strong" for ours with the zoo's strong augmentation, or "stock" for Detectron2's loader with its
+            own mapper.
         labels: det_20 label file.
         images: folder of its images.
         workers: of the loader.
@@ -35,9 +36,11 @@ def measure_loader(
         (PSS), ``memory`` at the most, and the median of the ``anonymous`` part, which is not in files or shared memory.
     """
     # Each costs seconds, and the package's benchmarks are light to import.
+    from detectron2.config import CfgNode
     from detectron2.data import DatasetCatalog, MetadataCatalog, build_detection_train_loader
 
     from bdd100k_d2 import get_config
+    from bdd100k_d2.config import config_folder, read_config
     from bdd100k_d2.data.datasets import load_det
     from bdd100k_d2.data.loader import build_train_loader
     from bdd100k_d2.tasks import TASKS
@@ -49,7 +52,9 @@ def measure_loader(
     cfg.DATASETS.TRAIN = (name,)
     cfg.DATALOADER.NUM_WORKERS = workers
     cfg.SOLVER.IMS_PER_BATCH = batch_size
-    stream = iter(build_train_loader(cfg, seed=0) if kind == "ours" else build_detection_train_loader(cfg))
+    if kind == "strong":
+        cfg.merge_from_other_cfg(CfgNode(read_config(config_folder() / "Base-Strong.yaml")))
+    stream = iter(build_detection_train_loader(cfg) if kind == "stock" else build_train_loader(cfg, seed=0))
     for _ in islice(stream, _FIRST):
         pass
     start = time.perf_counter()
@@ -70,7 +75,7 @@ def measure_loader(
 def main() -> None:
     """Measures what the command line says and prints it as JSON, after what Detectron2 prints."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=("ours", "stock"))
+    parser.add_argument("kind", choices=("ours", "strong", "stock"))
     parser.add_argument("labels", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("workers", type=int)
