@@ -38,8 +38,23 @@ MAKERS = {
 OPENMMLAB = {
     "faster_rcnn_convnext-t": ("mm_detectors", "detector"),
     "cascade_rcnn_swin-t": ("mm_detectors", "detector"),
+    "panoptic_fpn_r50": ("mm_detectors", "detector"),
+    "faster_rcnn_r50_dconv": ("mm_detectors", "detector"),
+    "mask_rcnn_r50_dconv": ("mm_detectors", "detector"),
+    "faster_rcnn_hrnetv2p_w18": ("mm_detectors", "detector"),
+    "atss_r50": ("mm_detectors", "detector"),
+    "cascade_mask_rcnn_r50": ("mm_detectors", "detector"),
     "upernet_swin-t": ("mm_segmenters", "segmenter"),
     "upernet_convnext-t": ("mm_segmenters", "segmenter"),
+    "deeplabv3_r50-d8": ("mm_segmenters", "segmenter"),
+    "deeplabv3_r50-d8_769": ("mm_segmenters", "segmenter"),
+    "deeplabv3plus_r50-d8": ("mm_segmenters", "segmenter"),
+    "pspnet_r50-d8": ("mm_segmenters", "segmenter"),
+    "fcn_r50-d8": ("mm_segmenters", "segmenter"),
+    "upernet_r50": ("mm_segmenters", "segmenter"),
+    "fpn_r50_gn_dconv": ("mm_segmenters", "segmenter"),
+    "fcn_hr48": ("mm_segmenters", "segmenter"),
+    "pointrend_r50": ("mm_segmenters", "segmenter"),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mm_backbones import CHANNELS, convnext_t, swin_t
+from mm_backbones import CHANNELS, convnext_t, hrnet, swin_t
 from mm_record import SIZES, TRAIN_SIZES, batch, fill, gradients, meta, prefixed, published_eps, sample, samples
 
 import mmdet  # isort: skip, after mm_record
@@ -76,7 +76,7 @@ def _detect(model: nn.Module, size: tuple[int, int]) -> dict[str, np.ndarray]:
     outputs = model.backbone(images)
     features = model.neck(outputs)
     arrays = {**samples("backbone", outputs), **samples("neck", features)}
-    if model.with_rpn:
+    if hasattr(model, "rpn_head"):
         logits, deltas = model.rpn_head(features)
         (proposals,) = model.rpn_head.predict(features, data, rescale=False)
         arrays |= {**samples("rpn_logits", logits), **samples("rpn_deltas", deltas)}
@@ -84,7 +84,7 @@ def _detect(model: nn.Module, size: tuple[int, int]) -> dict[str, np.ndarray]:
     else:
         for name, maps in zip(("logits", "deltas", "centerness"), model.bbox_head(features), strict=True):
             arrays |= samples(name, maps)
-    if model.with_roi_head:
+    if hasattr(model, "roi_head"):
         # PanopticFPN.predict keeps only the merged map.
         (found,) = model.roi_head.predict(features, [proposals], data, rescale=False)
     else:
@@ -151,8 +151,32 @@ def _backbone(name: str, make: Callable[[], dict[str, Any]]) -> Callable[[Config
     return change
 
 
+def _dconv(cfg: ConfigDict) -> None:
+    """Deformable convolutions without a mask, which the zoo calls v2."""
+    cfg.backbone.dcn = {"type": "DCN", "deform_groups": 1, "fallback_on_stride": False}
+    cfg.backbone.stage_with_dcn = (False, True, True, True)
+
+
+def _hrnet_w18(cfg: ConfigDict) -> None:
+    cfg.backbone = ConfigDict(hrnet(18))
+    cfg.neck.in_channels = CHANNELS["w18"]
+
+
+def _panoptic(cfg: ConfigDict) -> None:
+    for part in (cfg.semantic_head, cfg.panoptic_fusion_head):
+        part.update(num_things_classes=10, num_stuff_classes=30)
+
+
 # Of features that left a LayerNorm.
 NORMED = {"rpn_cls": 0.03, "fc_cls": 0.02, "fc_reg": 0.02}
+# The values of a ResNet share a mean, by which one class would win every box that is above the zoo's threshold of 0.6.
+CENTRED = {"lateral_convs": 0.015, "rpn_cls": 0.02, "shared_fcs.0": 0.0126, "shared_fcs.1": 0.044, "fc_cls": 0.02}
+# One stage, whose towers are the convolutions before the classes.
+TOWERS = {"lateral_convs": 0.015, "cls_convs": 0.03, "reg_convs": 0.03, "atss_cls": 0.02, "atss_reg": 0.01}
+# HRNet adds up more than a ResNet.
+SUMMED = {"reduction_conv": 0.002, "rpn_cls": 0.03, "fc_cls": 0.02, "fc_reg": 0.02}
+# Deformable convolutions look a pixel or two aside.
+OFFSETS = {"conv_offset": 0.02}
 
 DETECTORS = {
     "faster_rcnn_convnext-t": Detector(
@@ -161,4 +185,10 @@ DETECTORS = {
     "cascade_rcnn_swin-t": Detector(
         "_base_/models/cascade-rcnn_r50_fpn.py", _backbone("swin-t", swin_t), NORMED, train=True
     ),
+    "panoptic_fpn_r50": Detector("panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py", _panoptic, CENTRED, train=True),
+    "faster_rcnn_r50_dconv": Detector("_base_/models/faster-rcnn_r50_fpn.py", _dconv, CENTRED | OFFSETS, train=True),
+    "mask_rcnn_r50_dconv": Detector("_base_/models/mask-rcnn_r50_fpn.py", _dconv, CENTRED | OFFSETS),
+    "faster_rcnn_hrnetv2p_w18": Detector("hrnet/faster-rcnn_hrnetv2p-w32-1x_coco.py", _hrnet_w18, SUMMED, train=True),
+    "atss_r50": Detector("atss/atss_r50_fpn_1x_coco.py", scales=TOWERS, train=True),
+    "cascade_mask_rcnn_r50": Detector("_base_/models/cascade-mask-rcnn_r50_fpn.py", scales=CENTRED, train=True),
 }

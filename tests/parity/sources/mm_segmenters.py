@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mm_backbones import CHANNELS, convnext_t, swin_t
+from mm_backbones import CHANNELS, convnext_t, hrnet, swin_t
 from mm_record import SIZES, batch, fill, gradients, meta, prefixed, published_eps, sample, samples
 
 import mmseg  # isort: skip, after mm_record
@@ -123,7 +123,41 @@ def _backbone(make: Callable[[], dict[str, Any]]) -> Callable[[ConfigDict], None
     return change
 
 
+def _sliding(cfg: ConfigDict) -> None:
+    """The zoo's 769x769 rows, made smaller by three: two windows in a picture of 241x427, six in one of 300x500."""
+    cfg.decode_head.align_corners = cfg.auxiliary_head.align_corners = True
+    cfg.test_cfg = ConfigDict(mode="slide", crop_size=(257, 257), stride=(171, 171))
+
+
+def _dconv_head(cfg: ConfigDict) -> None:
+    """Group norms and modulated deformable convolutions in the head of a Semantic FPN."""
+    cfg.decode_head.conv_cfg = {"type": "DCNv2"}
+    cfg.decode_head.norm_cfg = {"type": "GN", "num_groups": 32, "requires_grad": True}
+
+
+def _hr48(cfg: ConfigDict) -> None:
+    cfg.backbone.update(hrnet(48))
+    cfg.decode_head.in_channels = CHANNELS["w48"]
+    cfg.decode_head.channels = sum(CHANNELS["w48"])
+
+
+# Deformable convolutions look a pixel or two aside.
+OFFSETS = {"conv_offset": 0.02}
+# HRNet adds up more than a ResNet.
+SUMMED = {"decode_head.convs": 0.001}
+
 SEGMENTERS = {
     "upernet_swin-t": Segmenter("upernet_swin.py", _backbone(swin_t), train=True),
     "upernet_convnext-t": Segmenter("upernet_convnext.py", _backbone(convnext_t), train=True),
+    "deeplabv3_r50-d8": Segmenter("deeplabv3_r50-d8.py", train=True),
+    "deeplabv3_r50-d8_769": Segmenter(
+        "deeplabv3_r50-d8.py", _sliding, sizes=(((241, 427), (240, 426)), ((300, 500), (300, 500)))
+    ),
+    "deeplabv3plus_r50-d8": Segmenter("deeplabv3plus_r50-d8.py"),
+    "pspnet_r50-d8": Segmenter("pspnet_r50-d8.py"),
+    "fcn_r50-d8": Segmenter("fcn_r50-d8.py"),
+    "upernet_r50": Segmenter("upernet_r50.py"),
+    "fpn_r50_gn_dconv": Segmenter("fpn_r50.py", _dconv_head, scales=OFFSETS),
+    "fcn_hr48": Segmenter("fcn_hr18.py", _hr48, scales=SUMMED),
+    "pointrend_r50": Segmenter("pointrend_r50.py"),
 }
