@@ -18,19 +18,23 @@ _PUBLIC = {
     "load_config": "config",
     "register_all": "data.register",
     "Predictor": "predict.predictor",
+    "register_coco_panoptic": "data.coco_panoptic",
     "register_dataset": "data.own_dataset",
     "register_slice": "data.slices",
     "Trainer": "engine.trainer",
+    "write_coco_panoptic": "evaluation.evaluators.coco_panoptic",
 }
 
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from .config import add_bdd100k_config, get_config, load_config
+    from .data.coco_panoptic import register_coco_panoptic
     from .data.own_dataset import register_dataset
     from .data.register import register_all
     from .data.slices import register_slice
     from .engine.trainer import Trainer
+    from .evaluation.evaluators.coco_panoptic import write_coco_panoptic
     from .predict.predictor import Predictor
 
 

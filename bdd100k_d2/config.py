@@ -40,11 +40,19 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # compiler; again at each new size, and after some sizes PyTorch gives up and runs as without.
     cfg.MODEL.COMPILE = False
 
+    # Where the weights called bdd100k://... and open-mmlab://... are looked for before their servers: a folder of any
+    # layout, and the address of a mirror. Empty: the environment's BDD100K_WEIGHTS and BDD100K_WEIGHTS_MIRROR.
+    cfg.MODEL.ZOO = CfgNode()
+    cfg.MODEL.ZOO.FOLDER = ""
+    cfg.MODEL.ZOO.MIRROR = ""
+
     # Let a step of several processes leave parameters without a gradient, which costs a walk over the graph.
     cfg.MODEL.DDP_FIND_UNUSED_PARAMETERS = False
 
     # Three 3x3 convolutions in place of the 7x7 one: the ResNet-v1c of the segmentation zoo.
     cfg.MODEL.RESNETS.DEEP_STEM = False
+    # 8: res4 and res5 keep the size of res3 and dilate in place, the ResNet-D8 of the segmentation zoo. 32 is usual.
+    cfg.MODEL.RESNETS.OUTPUT_STRIDE = 32
 
     # Batch norm by the loaded statistics while its scale and shift are trained: Vis4D's and mmdet's detectors. With
     # RESNETS.NORM "BN" and the package's backbones, and timm's; Detectron2's "FrozenBN" fixes scale and shift too.
@@ -104,6 +112,22 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
     # Divide the loss by all pixels, as the zoo's recipe does, or by the ones that are not ignored, as Detectron2 does.
     cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED = False
+    # How the heads of EncoderDecoder resize maps: the zoo's models of 769x769 align the corners' centres.
+    cfg.MODEL.SEM_SEG_HEAD.ALIGN_CORNERS = False
+    # FCNHead: its convolutions, their kernel, and whether the map is put before what they made of it.
+    cfg.MODEL.SEM_SEG_HEAD.FCN = CfgNode()
+    cfg.MODEL.SEM_SEG_HEAD.FCN.NUM_CONVS = 2
+    cfg.MODEL.SEM_SEG_HEAD.FCN.KERNEL = 3
+    cfg.MODEL.SEM_SEG_HEAD.FCN.CONCATENATE = True
+    # A second head of EncoderDecoder in training, on this map of the backbone; empty for none.
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY = CfgNode()
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE = ""
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.CONVS_DIM = 256
+    cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.LOSS_WEIGHT = 0.4
+    # EncoderDecoder predicts an image in windows of this height and width, so far apart; empty: as a whole.
+    cfg.MODEL.SLIDING_WINDOW = CfgNode()
+    cfg.MODEL.SLIDING_WINDOW.SIZE = []
+    cfg.MODEL.SLIDING_WINDOW.STRIDE = []
 
     # Resize by Pillow, which smooths when it shrinks, as Detectron2 does, or between the four nearest pixels, as Vis4D
     # and mmdet do; in training and in evaluation.
@@ -124,6 +148,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.COLOR_JITTER.CONTRAST = 0.5
     cfg.INPUT.COLOR_JITTER.SATURATION = 0.5
     cfg.INPUT.COLOR_JITTER.HUE = 0.05
+
+    # mmsegmentation's changes of the same four, each of half of the images, in place of or after COLOR_JITTER.
+    cfg.INPUT.PHOTOMETRIC_DISTORTION = False
 
     # Data sets of your own to register before TRAIN and TEST are looked up, each a mapping of the arguments of
     # `register_dataset`: {name: mine, labels: "coco/{split}.json", images: "images/{split}", classes: [car, tram]}.
@@ -171,6 +198,7 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # At each evaluation of boxes, instances or panoptic segments write the results also as COCO has them, for other
     # tools: coco_instances_results.json, which pycocotools' loadRes takes; coco_panoptic_results.json with
     # panoptic/*.png. The ids are those of the COCO file that tools/convert_labels.py --to coco makes of the labels.
+    # record_instances_results.json is the first by the records' image_id, for Detectron2's visualize_json_results.py.
     cfg.TEST.COCO_RESULTS = False
     # End the training after PATIENCE evaluations in which METRIC ("bbox/AP", "ema/sem_seg/mIoU"; "val_loss/total_loss",
     # which is better when lower) did not improve by more than MIN_DELTA; "" trains to the end.
@@ -191,6 +219,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.SOLVER.BEST_METRIC = ""
     # Whether "max" or "min" is the best value.
     cfg.SOLVER.BEST_MODE = "max"
+
+
+def value_of(cfg: CfgNode, key: str) -> Any:  # noqa: ANN401, whatever the key holds
+    """The value of a key with dots, such as ``MODEL.ROI_HEADS.NUM_CLASSES``."""
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
 
 
 def with_keys(cfg: CfgNode, *keys_and_values: object) -> CfgNode:

@@ -15,17 +15,18 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
     import bdd100k_d2
     from bdd100k_d2.checkpoint.loading import load_weights
     from bdd100k_d2.checkpoint.saving import TrainingCheckpointer
-    from bdd100k_d2.engine.class_agreement import check_evaluators
+    from bdd100k_d2.engine.class_agreement import check_classes, check_evaluators
     from bdd100k_d2.engine.launch import setup
 
     cfg = setup(args)
     if args.eval_only:
         # Before the frames of a first data set are predicted.
         check_evaluators(cfg.DATASETS.TEST)
+        classes = check_classes(cfg, (), cfg.DATASETS.TEST)
         model = bdd100k_d2.Trainer.build_model(cfg)
         # As in Detectron2's script, --resume takes the last checkpoint of the output folder, if there is one.
-        if not args.resume or TrainingCheckpointer(model, cfg.OUTPUT_DIR).resume() is None:
-            load_weights(model, cfg.MODEL.WEIGHTS, exact=True)
+        if not args.resume or TrainingCheckpointer(model, cfg.OUTPUT_DIR, classes=classes).resume() is None:
+            load_weights(model, cfg.MODEL.WEIGHTS, exact=True, classes=classes)
         results = bdd100k_d2.Trainer.test(cfg, model)
         if comm.is_main_process():
             verify_results(cfg, results)

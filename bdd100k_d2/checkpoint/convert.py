@@ -15,6 +15,7 @@ from ..atomic import atomic_path
 from ..errors import OutputError, WeightsError
 from . import convnext_swin, from_openmmlab, from_torchvision, from_vis4d
 from .architecture import EPS_KEY, title_of, trained_eps
+from .class_names import as_kept, kept_names, stated_names
 from .reading import read_checkpoint, tensors_of
 from .rules import PARAMETERS, UNSUPPORTED, Layout
 
@@ -106,9 +107,14 @@ def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
 
 
 def convert_file(
-    source: Path | str, destination: Path | str, *, to: str = "detectron2", overwrite: bool = False
+    source: Path | str,
+    destination: Path | str,
+    *,
+    to: str = "detectron2",
+    overwrite: bool = False,
+    classes: Sequence[str] = (),
 ) -> Converted:
-    """Writes a checkpoint under the names of another framework.
+    """Writes a checkpoint under the names of another framework, with those of its ``classes``, or that it states.
 
     ``to`` is "detectron2", or "mmdet" for the names of mmdet 3.x and mmseg, which Detectron2's checkpoints get too.
 
@@ -129,12 +135,15 @@ def convert_file(
         raise OutputError(f"{destination}: Detectron2 reads .pkl as plain pickles; name the destination .pth.")
     content = read_checkpoint(source)
     state = tensors_of(content)
+    stated = {"meta": {"CLASSES": [*classes]}} if classes else content
     if to == "detectron2":
         converted = convert_state(state, str(source))
-        content = converted.checkpoint(content)
+        content = converted.checkpoint(content) | as_kept(stated_names(stated, converted.model))
     else:
         converted = convert_state_to_mmdet(state, str(source))
         content = {"meta": {"bdd100k_d2_version": __version__}, "state_dict": converted.model}
+        # Where mmdet does not look: its functions for pictures want a palette with the names.
+        content |= as_kept(kept_names(stated))
     with atomic_path(destination) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
     return converted

@@ -5,12 +5,13 @@ from collections.abc import Set
 from .convnext_swin import openmmlab_convnext, openmmlab_swin
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
-_BACKBONE = ("backbone.", "backbone.bottom_up.")
-
 
 def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not OpenMMLab's."""
-    backbone = _backbone_of(modules)
+    if "decode_head.conv_seg" in modules and "decode_head.scale_heads.0.0.conv" not in modules:
+        without_fpn = _backbone_of(modules, "backbone.")
+        return None if without_fpn is None else segmenter(without_fpn)
+    backbone = _backbone_of(modules, "backbone.bottom_up.")
     if backbone is not None:
         if any(module.startswith("decode_head.") for module in modules):
             return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
@@ -33,12 +34,13 @@ def layout_of(modules: Set[str]) -> Layout | None:
 
 def layout_for_detectron2(names: Set[str]) -> Layout | None:
     """OpenMMLab's layout for a Detectron2 state dict with these tensors; None if there is none."""
-    if "backbone.bottom_up.res2.0.conv1.weight" in names:
-        backbone = resnet_backbone("backbone.bottom_up.stem.conv3.weight" in names)
-    elif "backbone.bottom_up.features.1.0.block.0.weight" in names:
-        backbone = openmmlab_convnext(*_BACKBONE)
-    elif "backbone.bottom_up.features.1.0.attn.qkv.weight" in names:
-        backbone = openmmlab_swin(*_BACKBONE)
+    ours = "backbone." if "sem_seg_head.conv_seg.weight" in names else "backbone.bottom_up."
+    if f"{ours}res2.0.conv1.weight" in names:
+        backbone = resnet_backbone(f"{ours}stem.conv3.weight" in names, ours)
+    elif f"{ours}features.1.0.block.0.weight" in names:
+        backbone = openmmlab_convnext("backbone.", ours)
+    elif f"{ours}features.1.0.attn.qkv.weight" in names:
+        backbone = openmmlab_swin("backbone.", ours)
     else:
         return None
     if "sem_seg_head.predictor.weight" in names:
@@ -52,9 +54,9 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
     return faster_rcnn(backbone) if "roi_heads.box_predictor.cls_score.weight" in names else None
 
 
-def resnet_backbone(deep_stem: bool = False) -> Layout:
-    """A ResNet under an FPN."""
-    return Layout("ResNet", resnet(*_BACKBONE, STEM_V1C if deep_stem else None))
+def resnet_backbone(deep_stem: bool, ours: str) -> Layout:
+    """A ResNet; ``ours`` is what its modules begin with in Detectron2."""
+    return Layout("ResNet", resnet("backbone.", ours, STEM_V1C if deep_stem else None))
 
 
 def faster_rcnn(backbone: Layout) -> Layout:
@@ -107,16 +109,34 @@ def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
     return backbone.extended(_source("mmseg Semantic FPN", backbone), modules)
 
 
+def segmenter(backbone: Layout) -> Layout:
+    """A backbone without FPN and any of the heads of `modeling.decode_heads`, whose modules are called as mmseg's."""
+    modules = _decode_head("decode_head", "sem_seg_head") | _decode_head("auxiliary_head", "auxiliary_head")
+    return backbone.extended(_source("mmseg segmenter", backbone), modules)
+
+
+def _decode_head(theirs: str, ours: str) -> dict[str, str]:
+    separable = [f"sep_bottleneck.{i}" for i in range(2)] + [f"aspp_modules.{i}" for i in range(1, 4)]
+    convs = [f"{name}.{part}" for name in separable for part in ("depthwise_conv", "pointwise_conv")]
+    convs += ["conv_cat", "bottleneck", "image_pool.1", "c1_bottleneck", "fpn_bottleneck"]
+    convs += [f"{name}.{i}" for name in ("convs", "aspp_modules", "lateral_convs", "fpn_convs") for i in range(4)]
+    convs += [f"psp_modules.{i}.1" for i in range(4)]
+    # A convolution with its norm, which is a part of it in Detectron2.
+    modules = {f"{theirs}.{name}.conv": f"{ours}.{name}" for name in convs}
+    modules |= {f"{theirs}.{name}.bn": f"{ours}.{name}.norm" for name in convs}
+    return modules | {f"{theirs}.conv_seg": f"{ours}.conv_seg"}
+
+
 def _source(model: str, backbone: Layout) -> str:
     return model if backbone.source == "ResNet" else f"{model} with a {backbone.source}"
 
 
-def _backbone_of(modules: Set[str]) -> Layout | None:
+def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
     if "backbone.layer1.0.conv1" in modules:
-        return resnet_backbone("backbone.stem.0" in modules)
+        return resnet_backbone("backbone.stem.0" in modules, ours)
     if "backbone.downsample_layers.0.0" in modules:
-        return openmmlab_convnext(*_BACKBONE)
-    return openmmlab_swin(*_BACKBONE) if "backbone.patch_embed.projection" in modules else None
+        return openmmlab_convnext("backbone.", ours)
+    return openmmlab_swin("backbone.", ours) if "backbone.patch_embed.projection" in modules else None
 
 
 def _fpn() -> dict[str, str]:

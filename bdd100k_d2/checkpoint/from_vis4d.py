@@ -26,7 +26,7 @@ def layout_of(modules: Set[str]) -> Layout | None:
     """The layout of a state dict with these modules; None if it is not Vis4D's."""
     if "basemodel.layer1.0.conv1" not in modules:
         return None
-    backbone = from_openmmlab.resnet_backbone("basemodel.stem.0" in modules)
+    backbone = from_openmmlab.resnet_backbone("basemodel.stem.0" in modules, "backbone.bottom_up.")
     if any(module.startswith("seg_head.") for module in modules):
         return _renamed(from_openmmlab.semantic_fpn(backbone))
     if "retinanet_head.retina_cls" in modules:

@@ -1,7 +1,6 @@
 """Loading weights into a model, with errors that say what is wrong with them."""
 
 import logging
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,20 @@ from torch import nn
 
 from ..errors import WeightsError
 from .architecture import check_architecture, check_eps
+from .class_names import (
+    KEY,
+    ClassCounts,
+    ClassNames,
+    as_kept,
+    class_counts,
+    class_tensors,
+    difference,
+    kept_names,
+    other_kinds,
+    refusal,
+    remember,
+    stated_names,
+)
 from .convert import convert_state, is_foreign, shortened
 from .published import local_path
 from .reading import DAMAGED, check_file, read_checkpoint, reason, tensors_of
@@ -17,28 +30,46 @@ from .timm_weights import AUTHOR, BACKBONE, rename_timm
 
 logger = logging.getLogger(__name__)
 
+_AUXILIARY = "auxiliary_head."
 
-def load_weights(model: nn.Module, path: str, exact: bool = False) -> None:
+
+def load_weights(model: nn.Module, path: str, exact: bool = False, classes: ClassNames | None = None) -> None:
     """Loads a file, or an address that Detectron2 resolves, into ``model``; an empty ``path`` leaves it as initialised.
 
     A checkpoint of another framework is converted first, see `convert.convert_state`. ``exact``, as for evaluation,
-    wants every tensor to match; otherwise some have to, as for fine-tuning.
+    wants every tensor to match; otherwise some have to, as for fine-tuning. ``classes`` are those of the data sets, as
+    `engine.class_agreement.check_classes` returns them. Weights that are known to be for others are refused if
+    ``exact``; otherwise the layers with rows for each class stay as initialised, as where their number is another one.
 
     Raises:
-        WeightsError: the file does not exist, is no checkpoint, or holds tensors that do not fit, which are named.
+        WeightsError: the file does not exist, is no checkpoint, holds tensors that do not fit, which are named, or is
+            for other classes.
     """
     if path:
-        CheckingCheckpointer(model, exact=exact, save_to_disk=False).load(path, checkpointables=[])
+        loading = CheckingCheckpointer(model, exact=exact, classes=classes, save_to_disk=False)
+        loading.load(path, checkpointables=[])
     elif exact:
         raise WeightsError("No weights to evaluate: add MODEL.WEIGHTS and a file to the command.")
 
 
 class CheckingCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it."""
+    """Detectron2's checkpointer that runs no code of a file and says in a `WeightsError` what is wrong with it.
 
-    def __init__(self, model: nn.Module, save_dir: str = "", *, exact: bool, **kwargs: Any) -> None:  # noqa: ANN401
+    ``exact`` and ``classes`` are as in `load_weights`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        exact: bool,
+        classes: ClassNames | None = None,
+        **kwargs: Any,  # noqa: ANN401, the parent's
+    ) -> None:
         super().__init__(model, save_dir, **kwargs)
         self.exact = exact
+        self.classes = classes or {}
         # What messages call the file that is being loaded.
         self.path = ""
 
@@ -70,7 +101,7 @@ class CheckingCheckpointer(DetectionCheckpointer):
         if not is_own and is_foreign(state):
             converted = convert_state(state, self.path)
             logger.info("%s: converted from %s.", self.path, converted.describe())
-            content = converted.checkpoint(content)
+            content = converted.checkpoint(content) | as_kept(stated_names(content, converted.model))
         else:
             content = _native(content, Path(filename).suffix)
         check_architecture(content["model"], self.model, self.path)
@@ -79,7 +110,11 @@ class CheckingCheckpointer(DetectionCheckpointer):
         return content
 
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
+        names = kept_names(checkpoint)
         try:
+            counts = class_counts(_shapes(checkpoint["model"]))
+            if not self.exact:
+                self._leave_out_others(checkpoint["model"], names)
             incompatible = super()._load_model(checkpoint)
         except DAMAGED as error:
             raise WeightsError(
@@ -89,6 +124,8 @@ class CheckingCheckpointer(DetectionCheckpointer):
         shapes = [f"{key} (checkpoint {tuple(theirs)}, model {tuple(ours)})" for key, theirs, ours in wrong]
         missing = [key for key in incompatible.missing_keys if not key.endswith("num_batches_tracked")]
         unexpected = incompatible.unexpected_keys
+        if self.exact:
+            missing, unexpected = self._without_auxiliary(missing), self._without_auxiliary(unexpected)
         unfilled = {*missing, *(key for key, *_ in wrong)}
         wanted = [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
         if len(unfilled) >= len(wanted) or (self.exact and (shapes or missing or unexpected)):
@@ -96,30 +133,50 @@ class CheckingCheckpointer(DetectionCheckpointer):
             raise WeightsError(
                 f"{self.path}: these weights are not of this model"
                 f"{''.join(shortened(what, keys) for what, keys in lists)}"
-                f". Give the config that they were trained with{self._other_classes(wrong)}."
+                f". Give the config that they were trained with{self._other_count(counts)}."
             )
+        if self.exact and (problem := refusal(names, self.classes)):
+            raise WeightsError(f"{self.path}: {problem}")
+        checkpoint.pop(KEY, None)
+        remember(self.model, {**names, **self.classes})
         return incompatible
 
-    def _other_classes(self, wrong: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> str:
-        """What to say of the first head of another number of classes, if one is among the tensors of another shape."""
-        for tensor, theirs, ours in wrong:
-            for ending, (key, background) in _HEADS.items():
-                if tensor.endswith(ending):
-                    if key.startswith("MODEL.RETINANET"):
-                        # Of each anchor there are the classes and four numbers.
-                        anchors = len(self.model.state_dict()[tensor.replace("cls_score", "bbox_pred")]) // 4
-                        theirs, ours = [theirs[0] // anchors], [ours[0] // anchors]
-                    return f": they have {theirs[0] - background} classes, the model {ours[0] - background} ({key})"
+    def _without_auxiliary(self, keys: list[str]) -> list[str]:
+        """The tensors but those of the auxiliary head, which training alone uses; says so where there are some."""
+        rest = [key for key in keys if not key.startswith(_AUXILIARY)]
+        if len(rest) < len(keys):
+            logger.warning(
+                "%s: either the weights or the model have an auxiliary head. It predicts nothing; whether a model is "
+                "trained with one says MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE.",
+                self.path,
+            )
+        return rest
+
+    def _leave_out_others(self, state: dict[str, Any], theirs: ClassNames) -> None:
+        """Takes the layers for other classes out of weights to go on from, where their shapes would fit."""
+        others = other_kinds(theirs, self.classes)
+        if left_out := class_tensors(_shapes(state), others) if others else []:
+            for name in left_out:
+                del state[name]
+            logger.warning(
+                "%s: the classes are not those of the data sets, but %s. %d tensors of the last layers stay as "
+                "initialised: %s.",
+                self.path,
+                "; ".join(difference(theirs[kind], self.classes[kind]) for kind in others),
+                len(left_out),
+                ", ".join(left_out),
+            )
+
+    def _other_count(self, theirs: ClassCounts) -> str:
+        """What to say of the first head of another number of classes, if there is one."""
+        for kind, (key, number) in class_counts(_shapes(self.model.state_dict())).items():
+            if kind in theirs and theirs[kind][1] != number:
+                return f": they have {theirs[kind][1]} classes, the model {number} ({key})"
         return ""
 
 
-# The weights of the heads that have a row for each class: the key of their number, and how many rows are of none.
-_HEADS = {
-    "box_predictor.cls_score.weight": ("MODEL.ROI_HEADS.NUM_CLASSES", 1),
-    "box_predictor.0.cls_score.weight": ("MODEL.ROI_HEADS.NUM_CLASSES", 1),
-    "sem_seg_head.predictor.weight": ("MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
-    "head.cls_score.weight": ("MODEL.RETINANET.NUM_CLASSES", 0),
-}
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(tensor, "shape", ())) for name, tensor in state.items()}
 
 
 def _native(content: dict[str, Any], suffix: str) -> dict[str, Any]:

@@ -4,21 +4,29 @@ The handlers give Detectron2's `PathManager`, which resolves ``MODEL.WEIGHTS``, 
 `DefaultPredictor` and `DetectionCheckpointer`, which know no other framework, load it.
 """
 
+import hashlib
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
+import torch
+from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
 from iopath.common.file_io import get_cache_dir
 
 from ..atomic import atomic_path, file_digest
-from ..errors import WeightsError
+from ..errors import WeightsError, shown
+from ..tasks import TASKS
 from ..zoo.download import download, fetch_md5, is_checkpoint
+from ..zoo.local_files import FOLDER_VARIABLE, LocalFile, WeightsFolder
 from ..zoo.table import PREFIX, check_weights_name, suggest
-from .convert import convert_file
+from .class_names import as_kept, kept_names
+from .convert import convert_file, is_foreign
 from .handler import NamedWeightsHandler
+from .reading import read_checkpoint, tensors_of
 from .timm_weights import BackboneWeightsHandler, hub_tensors, hub_version, packaged_tensors, packaged_version
 
 logger = logging.getLogger(__name__)
@@ -31,13 +39,48 @@ TORCHVISION_SERVER = "https://download.pytorch.org/models"
 _DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2/"
 
 
+MIRROR_VARIABLE = "BDD100K_WEIGHTS_MIRROR"
+"""The environment variable with the address of a mirror; the key ``MODEL.ZOO.MIRROR`` goes before it."""
+
+# What the names of a Detectron2 model's tensors begin with.
+_PARTS = ("backbone.", "proposal_generator.", "roi_heads.", "sem_seg_head.", "auxiliary_head.", "head.", "pixel_")
+
+# What the keys of the last config say, before the environment.
+_keys = {FOLDER_VARIABLE: "", MIRROR_VARIABLE: ""}
+
+
+def use_sources(cfg: CfgNode) -> None:
+    """From now on the names of published weights are looked for where ``MODEL.ZOO`` says, else the environment."""
+    _keys.update({FOLDER_VARIABLE: cfg.MODEL.ZOO.FOLDER, MIRROR_VARIABLE: cfg.MODEL.ZOO.MIRROR})
+
+
+def weights_folder() -> str:
+    """The folder of a user's own where weights are looked for first; empty for none."""
+    return _keys[FOLDER_VARIABLE] or os.environ.get(FOLDER_VARIABLE, "")
+
+
+def mirror() -> str:
+    """The address below which a mirror has the files as the server has them; empty for none."""
+    address = (_keys[MIRROR_VARIABLE] or os.environ.get(MIRROR_VARIABLE, "")).rstrip("/")
+    if address and not address.startswith(("http://", "https://", "file://")):
+        raise WeightsError(
+            f"{shown(address)}: no address of a mirror, which begins with https://; check {MIRROR_VARIABLE} or "
+            f"MODEL.ZOO.MIRROR. A folder is given as {FOLDER_VARIABLE}."
+        )
+    return address
+
+
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file on a server: its path below the address, that of its md5 if published, the first digits of its sha256."""
+    """A file on a server: its path below the address, that of its md5 if published, the first digits of its sha256.
+
+    ``short`` is another name that it may have in a user's folder, see `WeightsFolder.find`.
+    """
 
     path: str
     md5_path: str | None = None
     sha256_start: str = ""
+    short: str = ""
 
 
 _CONVNEXT = "mmclassification/v0/convnext/downstream"
@@ -86,7 +129,7 @@ def zoo_file(name: str) -> PublishedFile:
     """Where the weights ``name``, e.g. ``det/faster_rcnn_r50_fpn_1x``, are; raises `WeightsError` if unknown."""
     task, _, stem = check_weights_name(name).partition("/")
     path = f"{task}/models/{stem}_{task}_bdd100k"
-    return PublishedFile(f"{path}.pth", md5_path=f"{path}.md5")
+    return PublishedFile(f"{path}.pth", md5_path=f"{path}.md5", short=name)
 
 
 def open_mmlab_file(name: str) -> PublishedFile:
@@ -111,9 +154,10 @@ def _known(name: str, files: Mapping[str, PublishedFile]) -> PublishedFile:
 
 
 class PublishedWeightsHandler(NamedWeightsHandler):
-    """Resolves names of published weights, which are downloaded and converted.
+    """Resolves names of published weights: a file of the user's own folder, else one that is downloaded; converted.
 
-    ``find`` is from a name without the prefix to the file, whose path is below the address ``server``.
+    ``find`` is from a name without the prefix to the file, whose path is below the address ``server``, and below a
+    mirror's. Folder and mirror are those of `use_sources` or of the environment.
     """
 
     def __init__(self, prefix: str, find: Callable[[str], PublishedFile], server: str) -> None:
@@ -123,49 +167,97 @@ class PublishedWeightsHandler(NamedWeightsHandler):
 
     def place(self, name: str) -> Path:
         """Beside the downloaded file, under ``$FVCORE_CACHE``; see the parent."""
-        raw = self._raw(self.find(name))
+        file = self.find(name)
+        raw = self._raw(file)
+        if local := self._local(file):
+            # Of another file, or of one that was changed, another checkpoint.
+            status = local.path.stat()
+            state = f"{local.path.resolve()} {status.st_size} {status.st_mtime_ns}"
+            return raw.with_name(f"{raw.stem}_{hashlib.sha256(state.encode()).hexdigest()[:12]}_detectron2.pth")
         return raw.with_name(f"{raw.stem}_detectron2.pth")
 
     def make(self, name: str, checkpoint: Path, force: bool) -> None:
-        """Downloads and converts, or converts what was put there by hand; see the parent."""
+        """Converts the file of the user's folder, or one that was put here by hand, or downloads it; see the parent."""
         file = self.find(name)
-        raw, address = self._raw(file), f"{self.server}/{file.path}"
-        if raw.is_file() and not force:
+        raw = self._raw(file)
+        if local := self._local(file):
+            logger.info("%s%s: using %s", self.prefix, name, local.path)
+            local.check()
+            if file.sha256_start:
+                _check_sha256(local.path, file, str(local.path))
+            self._convert(name, local.path, checkpoint)
+        elif raw.is_file() and not force:
             logger.info("%s%s: using %s", self.prefix, name, raw)
             try:
-                self._check(raw, file, str(raw))
-                convert_file(raw, checkpoint, to="detectron2", overwrite=True)
+                self._check(raw, file, str(raw), self.server)
+                self._convert(name, raw, checkpoint)
             except WeightsError as error:
+                address = f"{self.server}/{file.path}"
                 raise WeightsError(f"{error} Remove this file, or put there what {address} publishes.") from error
-            return
-        try:
-            with atomic_path(raw) as temporary:
-                download(address, temporary, raw.name)
-                self._check(temporary, file, address)
-        except WeightsError as error:
-            raise WeightsError(f"{error} Try again later, or fetch {address} by hand and put it at {raw}.") from error
-        try:
-            convert_file(raw, checkpoint, to="detectron2", overwrite=True)
-        except WeightsError as error:
-            # Kept, it would be taken for a file that was put there by hand.
-            raw.unlink()
-            raise WeightsError(f"what {address} serves cannot be used: {error}") from error
+        else:
+            address = self._fetch(file, raw)
+            try:
+                self._convert(name, raw, checkpoint)
+            except WeightsError as error:
+                # Kept, it would be taken for a file that was put there by hand.
+                raw.unlink()
+                raise WeightsError(f"what {address} serves cannot be used: {error}") from error
+
+    def _fetch(self, file: PublishedFile, raw: Path) -> str:
+        """Downloads from the mirror, else from the server, to ``raw``; returns the address that it came from."""
+        servers = [*filter(None, [mirror()]), self.server]
+        failed = []
+        for server in servers:
+            address = f"{server}/{file.path}"
+            try:
+                with atomic_path(raw) as temporary:
+                    download(address, temporary, raw.name)
+                    self._check(temporary, file, address, server)
+            except WeightsError as error:
+                failed.append(str(error))
+                logger.info("%s", error)
+            else:
+                return address
+        raise WeightsError(
+            f"{' '.join(failed)} Try again later, or fetch {self.server}/{file.path} by hand and put it at {raw}, or "
+            f"into a folder of yours that {FOLDER_VARIABLE} names."
+        )
+
+    def _local(self, file: PublishedFile) -> LocalFile | None:
+        folder = weights_folder()
+        return WeightsFolder(folder).find(Path(file.path).stem, file.short) if folder else None
+
+    def _convert(self, name: str, raw: Path, checkpoint: Path) -> None:
+        # Whatever the file calls them, the classes of the zoo's models are those of their task.
+        classes = TASKS[name.partition("/")[0]].names if self.prefix == PREFIX else ()
+        content = read_checkpoint(raw)
+        state = tensors_of(content)
+        # A file of the user's folder may have Detectron2's names already.
+        if state and not is_foreign(state) and all(key.startswith(_PARTS) for key in state):
+            with atomic_path(checkpoint) as temporary:
+                torch.save({"model": {**state}, **as_kept(kept_names(content))}, temporary)
+        else:
+            convert_file(raw, checkpoint, to="detectron2", overwrite=True, classes=classes)
 
     def _raw(self, file: PublishedFile) -> Path:
         return Path(get_cache_dir(), urlparse(f"{self.server}/{file.path}").path.lstrip("/"))
 
-    def _check(self, local: Path, file: PublishedFile, subject: str) -> None:
+    def _check(self, local: Path, file: PublishedFile, subject: str, server: str) -> None:
         if not is_checkpoint(local):
             raise WeightsError(f"{subject}: no checkpoint, but a web page or another kind of file.")
-        if file.sha256_start and not (found := file_digest(local)).startswith(file.sha256_start):
-            raise WeightsError(f"{subject}: its sha256 is {found}, and has to start with {file.sha256_start}.")
+        _check_sha256(local, file, subject)
         if file.md5_path is None:
             return
-        expected = fetch_md5(f"{self.server}/{file.md5_path}")
+        expected = fetch_md5(f"{server}/{file.md5_path}")
         if expected is None:
             logger.info("%s: its md5 is not published, or cannot be fetched", local.name)
         elif (found := file_digest(local, "md5")) != expected:
-            raise WeightsError(f"{subject}: its md5 is {found}, and {self.server}/{file.md5_path} says {expected}.")
+            raise WeightsError(f"{subject}: its md5 is {found}, and {server}/{file.md5_path} says {expected}.")
+
+
+def _check_sha256(local: Path, file: PublishedFile, subject: str) -> None:
+    if file.sha256_start and not (found := file_digest(local)).startswith(file.sha256_start):
+        raise WeightsError(f"{subject}: its sha256 is {found}, and has to start with {file.sha256_start}.")
 
 
 def _register_handlers() -> None:

@@ -14,6 +14,7 @@ from ..atomic import file_digest, write_atomic
 from ..errors import ConfigError, DataError, OutputError, WeightsError
 from ..inside import check_plain_name
 from .checksum import is_as_written, read_checked, remove_checked, write_checked
+from .class_names import ClassNames, as_kept
 from .loading import CheckingCheckpointer
 from .reading import DAMAGED, reason
 
@@ -35,17 +36,26 @@ class _Found(NamedTuple):
 class TrainingCheckpointer(CheckingCheckpointer):
     """Detectron2's checkpointer with checksums, for training.
 
-    Beside each ``<name>.pth`` stands ``<name>.pth.sha256``; ``last_checkpoint`` names a checkpoint only after both have
-    reached the disk. Of the checkpoints ``model_<iteration>.pth`` it keeps the newest ``keep``, 0 for all; others, such
-    as the best one and ``model_final.pth``, are not counted and stay. By default the main process alone writes.
+    Each checkpoint has the names of the ``classes`` that are trained, see `class_names`. Beside ``<name>.pth`` stands
+    ``<name>.pth.sha256``; ``last_checkpoint`` names a checkpoint only after both have reached the disk. Of the
+    checkpoints ``model_<iteration>.pth`` it keeps the newest ``keep``, 0 for all; others, such as the best one and
+    ``model_final.pth``, are not counted and stay. By default the main process alone writes.
 
     Attributes:
         run: names the run, from its start through every time it is resumed.
         newest: the checkpoint that this process tagged last; None before.
     """
 
-    def __init__(self, model: nn.Module, save_dir: str = "", *, keep: int = 0, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(model, save_dir, exact=True, **kwargs)
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        keep: int = 0,
+        classes: ClassNames | None = None,
+        **kwargs: Any,  # noqa: ANN401, the parent's
+    ) -> None:
+        super().__init__(model, save_dir, exact=True, classes=classes, **kwargs)
         self.keep = keep
         self.run = uuid.uuid4().hex
         self.newest: Path | None = None
@@ -60,7 +70,7 @@ class TrainingCheckpointer(CheckingCheckpointer):
             return
         path = Path(self.save_dir, f"{name}.pth")
         self._clear_leftovers()
-        content = {"model": self.model.state_dict(), "run": self.run}
+        content = {"model": self.model.state_dict(), "run": self.run, **as_kept(self.classes)}
         content |= {key: value.state_dict() for key, value in self.checkpointables.items()} | kwargs
         logger.info("Saving checkpoint to %s", path)
         try:

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as color
 from ..errors import DataError, UnreadableError
 from .categories import IGNORE_LABEL
 from .image_size import check_image_size
+from .photometric import PhotometricDistortion
 
 # In this order the jitter numbers them.
 _COLOR_ADJUSTMENTS = {
@@ -40,6 +41,8 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
         jitter = cfg.INPUT.COLOR_JITTER
         spreads = jitter.BRIGHTNESS, jitter.CONTRAST, jitter.SATURATION, jitter.HUE
         augmentations.append(ColorJitter(jitter.PROB, *spreads, image_format=cfg.INPUT.FORMAT))
+    if is_train and cfg.INPUT.PHOTOMETRIC_DISTORTION:
+        augmentations.append(PhotometricDistortion(cfg.INPUT.FORMAT))
     return augmentations
 
 

@@ -205,7 +205,9 @@ def _register(
             for key, one in read_names(part.labels).categories.items():
                 if ids.setdefault(one, key) is not key:
                     logger.warning("%s: two categories are called %s; they are one class.", part.labels, shown(one))
-            ids_of_file = {ids[name]: i for i, name in enumerate(own.names) if name in ids}
+            # A class of other splits alone has a number beyond those of this file: Detectron2 wants ids of all.
+            beyond = max((one for one in ids.values() if isinstance(one, int)), default=0) + 1
+            ids_of_file = {ids.get(name, beyond + i): i for i, name in enumerate(own.names)}
             fields["thing_dataset_id_to_contiguous_id"] = ids_of_file
         load = _options_as_arguments()(partial(_load, part, own, others_left_out=others_left_out))
         replace_dataset(part.name, load, fields, is_official=False)

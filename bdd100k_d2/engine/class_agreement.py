@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from ..checkpoint.class_names import STUFF, THINGS, listed
+from ..config import value_of
 from ..data.dataset_task import dataset_task
 from ..errors import ConfigError, shown
 from ..evaluation.evaluators import EVALUATORS, evaluator_classes
@@ -18,41 +20,50 @@ from ..tasks import Task
 
 logger = logging.getLogger(__name__)
 
-_THINGS, _STUFF = "thing_classes", "stuff_classes"
 # What a model predicts, by what the metadata calls the classes, and the key of their number. Others are not known.
 _HEADS = {
-    "GeneralizedRCNN": {_THINGS: "MODEL.ROI_HEADS.NUM_CLASSES"},
-    "RetinaNet": {_THINGS: "MODEL.RETINANET.NUM_CLASSES"},
-    "BDD100KRetinaNet": {_THINGS: "MODEL.RETINANET.NUM_CLASSES"},
-    "SemanticSegmentor": {_STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "SemanticFPN": {_STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "PanopticFPN": {_THINGS: "MODEL.ROI_HEADS.NUM_CLASSES", _STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
+    "GeneralizedRCNN": {THINGS: "MODEL.ROI_HEADS.NUM_CLASSES"},
+    "RetinaNet": {THINGS: "MODEL.RETINANET.NUM_CLASSES"},
+    "BDD100KRetinaNet": {THINGS: "MODEL.RETINANET.NUM_CLASSES"},
+    "SemanticSegmentor": {STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
+    "EncoderDecoder": {STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
+    "SemanticFPN": {STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
+    "PanopticFPN": {THINGS: "MODEL.ROI_HEADS.NUM_CLASSES", STUFF: "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
 }
 # What the metadata of a COCO file, or of a slice of one, has.
 _LEARNT_FROM = ("json_file", "slice_of")
-# So many classes a message names.
-_MOST_NAMES = 20
 
 
-def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]) -> None:
+def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Compares the classes of data sets with one another, and their numbers with the model's.
 
-    ``trained`` and ``evaluated`` are names of data sets. Those that are not registered, and foreign ones whose metadata
+    Returns the names of the model's classes by them: ``thing_classes`` and ``stuff_classes``, of those that it has.
+
+    ``trained`` and ``evaluated`` are names of data sets. Those that are not known, and foreign ones whose metadata
     names no classes, are left out, and so is a model whose heads are not known.
 
     Raises:
         ConfigError: they differ; the message names the classes and the key of the config.
     """
     heads = _HEADS.get(cfg.MODEL.META_ARCHITECTURE, {})
-    there = [name for name in dict.fromkeys((*trained, *evaluated)) if name in DatasetCatalog.list()]
+    registered = {*DatasetCatalog.list()}
+    # To predict with, the names of the classes are enough.
+    known = registered | {*MetadataCatalog.list()}
+    there = [name for name in dict.fromkeys((*trained, *evaluated)) if name in known]
     for name in there:
         metadata = MetadataCatalog.get(name)
         task = dataset_task(metadata)
         if heads and task is not None:
             _check_task(cfg, name, task, heads, name in evaluated)
-        elif heads and not metadata.get(_THINGS, None) and any(metadata.get(key, None) for key in _LEARNT_FROM):
+        elif (
+            heads
+            and name in registered
+            and not metadata.get(THINGS, None)
+            and any(metadata.get(key, None) for key in _LEARNT_FROM)
+        ):
             # Detectron2 learns the classes of a COCO file when it reads it.
             DatasetCatalog.get(name)
+    agreed = {}
     for kind, key in heads.items():
         having = [(name, tuple(MetadataCatalog.get(name).get(kind, None) or ())) for name in there]
         having = [(name, classes) for name, classes in having if classes]
@@ -60,6 +71,8 @@ def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]
             _check_same(*having[0], name, classes)
         for name, classes in having[:1]:
             _check_number(cfg, key, name, classes, kind)
+            agreed[kind] = classes
+    return agreed
 
 
 def check_evaluators(names: Sequence[str]) -> None:
@@ -81,7 +94,7 @@ def check_evaluators(names: Sequence[str]) -> None:
 
 def _check_task(cfg: CfgNode, name: str, task: Task, heads: dict[str, str], is_evaluated: bool) -> None:
     kinds = {category.is_thing for category in task.categories} if task.form == "bitmasks" else {task.form == "boxes"}
-    needed = {_THINGS if is_thing else _STUFF for is_thing in kinds}
+    needed = {THINGS if is_thing else STUFF for is_thing in kinds}
     # A detector may be trained on the things of panoptic segmentation, but has no result to be scored.
     if not heads.keys() <= needed or (is_evaluated and not needed <= heads.keys()):
         raise ConfigError(
@@ -102,7 +115,7 @@ def _check_same(first: str, its: tuple[str, ...], second: str, classes: tuple[st
     if its == classes:
         return
     if len(its) != len(classes):
-        what = f"{len(its)} ({_listed(its)}) and {len(classes)} ({_listed(classes)})"
+        what = f"{len(its)} ({listed(its)}) and {len(classes)} ({listed(classes)})"
     else:
         i = next(i for i, (one, other) in enumerate(zip(its, classes, strict=True)) if one != other)
         what = f"class {i} is {shown(repr(its[i]))} in the first and {shown(repr(classes[i]))} in the second"
@@ -113,17 +126,10 @@ def _check_same(first: str, its: tuple[str, ...], second: str, classes: tuple[st
 
 
 def _check_number(cfg: CfgNode, key: str, name: str, classes: tuple[str, ...], kind: str) -> None:
-    number = cfg
-    for part in key.split("."):
-        number = number[part]
+    number = value_of(cfg, key)
     if number != len(classes):
-        counted = ", of which the first stands for all things" if kind == _STUFF and classes[0] == "things" else ""
+        counted = ", of which the first stands for all things" if kind == STUFF and classes[0] == "things" else ""
         raise ConfigError(
-            f"{key} is {number}, but {name} has {len(classes)} classes ({_listed(classes)}){counted}. Set {key} to "
+            f"{key} is {number}, but {name} has {len(classes)} classes ({listed(classes)}){counted}. Set {key} to "
             f"{len(classes)}, or name data sets of the model's classes."
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(map(shown, names[:_MOST_NAMES]))
-    return listed if len(names) <= _MOST_NAMES else f"{listed} and {len(names) - _MOST_NAMES} more"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from detectron2.config import CfgNode
 
+from ..config import value_of
 from ..data.categories import IGNORE_LABEL
 from ..errors import ConfigError, shown
 
@@ -48,7 +49,4 @@ def refuse_ignored_keys(cfg: CfgNode, but: Collection[str] = ()) -> None:
     """Raises `ConfigError` for a key whose value asks for what is not done here, unless it is one of ``but``."""
     for key, (is_asked_for, why) in REFUSED.items():
         if key not in but and is_asked_for(cfg):
-            value: object = cfg
-            for part in key.split("."):
-                value = value[part]  # type: ignore[index]
-            raise ConfigError(f"{key} is {shown(repr(value))}; {why}.")
+            raise ConfigError(f"{key} is {shown(repr(value_of(cfg, key)))}; {why}.")

@@ -18,7 +18,9 @@ from fvcore.nn.precise_bn import get_bn_modules
 from torch import nn
 
 from ..atomic import disk_errors_explained
+from ..checkpoint.class_names import refusal, remember, remembered
 from ..checkpoint.loading import load_weights
+from ..checkpoint.published import use_sources
 from ..checkpoint.saving import TrainingCheckpointer
 from ..config import with_keys
 from ..data.loader import TrainLoader, build_train_loader, num_workers
@@ -53,7 +55,7 @@ class Trainer(DefaultTrainer):
 
     What iteration k draws is a function of the seed, k and the process's rank, and the samples of its batch are one of
     the seed and k, so that a run that was stopped and resumed is the run that was not. The global generators, which it
-    seeds for that, are given back: what a script draws before, between and after trainings does not depend on them.
+    seeds for that, are given back: what a script draws does not depend on trainings and evaluations before it.
 
     Attributes:
         last_batch: the model's input in the last step; None before the first.
@@ -63,7 +65,7 @@ class Trainer(DefaultTrainer):
     last_batch: list[dict[str, Any]] | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
-        check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
+        self._classes = check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
         # A trainer of users' own may have evaluators of its own.
         if type(self).build_evaluator is Trainer.build_evaluator:
             check_evaluators(cfg.DATASETS.TEST)
@@ -79,6 +81,7 @@ class Trainer(DefaultTrainer):
             if not logging.getLogger("detectron2").isEnabledFor(logging.INFO):
                 setup_logger()
             model = self.build_model(cfg)
+            remember(model, self._classes)
             optimizer = self.build_optimizer(cfg, model)
             loader = self.build_train_loader(cfg)
             in_bfloat16 = is_in_bfloat16(cfg)
@@ -87,8 +90,9 @@ class Trainer(DefaultTrainer):
             scales_losses = cfg.SOLVER.AMP.ENABLED and not in_bfloat16
             self._trainer = (AMPTrainer if scales_losses else SimpleTrainer)(model, loader, optimizer)
             self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-            keep = cfg.SOLVER.CHECKPOINT_KEEP
-            self.checkpointer = TrainingCheckpointer(model, cfg.OUTPUT_DIR, keep=keep, trainer=weakref.proxy(self))
+            what_to_keep = {"keep": cfg.SOLVER.CHECKPOINT_KEEP, "classes": self._classes}
+            trainer = weakref.proxy(self)
+            self.checkpointer = TrainingCheckpointer(model, cfg.OUTPUT_DIR, **what_to_keep, trainer=trainer)
             self.start_iter = 0
             self.max_iter = cfg.SOLVER.MAX_ITER
             self.cfg = cfg
@@ -109,6 +113,7 @@ class Trainer(DefaultTrainer):
         Detectron2's ``test_with_TTA`` does what ``TEST.AUG`` asks for.
         """
         refuse_ignored_keys(cfg, but=("TEST.AUG.ENABLED",) if hasattr(cls, "test_with_TTA") else ())
+        use_sources(cfg)
         model = super().build_model(cfg)
         adapt_sync_norms(model)
         return accelerate(cfg, model, cfg.SOLVER.AMP.ENABLED)
@@ -129,11 +134,18 @@ class Trainer(DefaultTrainer):
         """Detectron2's evaluation of the model of the first process, which is the one that is saved.
 
         Raises:
-            ConfigError: the model and the test sets have other classes, see `check_classes`.
+            ConfigError: the model and the test sets have other classes, or a test set has no evaluator.
         """
-        check_classes(cfg, (), cfg.DATASETS.TEST)
+        classes = check_classes(cfg, (), cfg.DATASETS.TEST)
+        if problem := refusal(remembered(unwrapped(model)), classes):
+            raise ConfigError(f"DATASETS.TEST: {problem}")
+        # Before frames are predicted: those of the first test set are, before the evaluator of the next one is made.
+        if evaluators is None and len(cfg.DATASETS.TEST) > 1 and cls.build_evaluator is Trainer.build_evaluator:
+            check_evaluators(cfg.DATASETS.TEST)
         share_buffers(model)
-        return super().test(cfg, model, evaluators)
+        # A loader draws a seed for its workers.
+        with given_back(gpus=True):
+            return super().test(cfg, model, evaluators)
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Continues from the last whole checkpoint of the output folder, or starts from ``MODEL.WEIGHTS``.
@@ -150,7 +162,7 @@ class Trainer(DefaultTrainer):
                 name = type(self.data_loader).__name__
                 logger.warning("%s cannot go on where the run stopped; the images start over in a new order.", name)
         else:
-            load_weights(self.model, self.cfg.MODEL.WEIGHTS)
+            load_weights(self.model, self.cfg.MODEL.WEIGHTS, classes=self._classes)
 
     def build_hooks(self) -> list[HookBase]:
         """Detectron2's hooks in Detectron2's order, and between them those that the config asks for.
@@ -165,7 +177,7 @@ class Trainer(DefaultTrainer):
         if cfg.MODEL.EMA.ENABLED:
             average = WeightAverage(model, cfg.MODEL.EMA.DECAY, cfg.MODEL.EMA.WARMUP)
             checkpointer.add_checkpointable("ema", average)
-            built.append(UpdateAverage(average, folder))
+            built.append(UpdateAverage(average, folder, self._classes))
         if test.PRECISE_BN.ENABLED and get_bn_modules(self.model):
             # Its loader is a second one beside the training's.
             loader = self.build_train_loader(with_keys(cfg, "DATALOADER.NUM_WORKERS", 0))

@@ -88,12 +88,19 @@ def build_resnet_semantic_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> 
     return AnySizeFPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, fuse_type=fpn.FUSE_TYPE)
 
 
+@BACKBONE_REGISTRY.register()
+def build_bdd100k_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
+    """Builds a ResNet with the package's keys, without an FPN, for images of any size."""
+    return _build_resnet(cfg, input_shape)
+
+
 def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     cfg = with_our_keys(cfg)
     resnet = build_resnet_backbone(cfg, input_shape)
     if cfg.MODEL.RESNETS.DEEP_STEM:
         resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)
         resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
+    _set_output_stride(resnet, cfg)
     if cfg.MODEL.BACKBONE.FIXED_NORM_STATISTICS:
         if cfg.MODEL.RESNETS.NORM not in ("BN", "FrozenBN"):
             raise ConfigError(
@@ -101,6 +108,33 @@ def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
             )
         FixedStatisticsBatchNorm2d.convert(resnet)
     return resnet
+
+
+def _set_output_stride(resnet: ResNet, cfg: CfgNode) -> None:
+    """Takes the strides of res4 and res5 away and dilates their 3x3 convolutions, in place.
+
+    As in mmsegmentation the first block of a stage keeps the dilation of the stage before; Detectron2's
+    ``RES5_DILATION`` dilates all blocks alike.
+    """
+    keys = cfg.MODEL.RESNETS
+    if keys.OUTPUT_STRIDE == 32:
+        return
+    if keys.OUTPUT_STRIDE != 8 or keys.STRIDE_IN_1X1 or keys.RES5_DILATION != 1 or keys.DEPTH < 50:
+        raise ConfigError(
+            f"MODEL.RESNETS.OUTPUT_STRIDE is {keys.OUTPUT_STRIDE}; there are 32, and 8 with a DEPTH of 50 or more, "
+            "STRIDE_IN_1X1 False and RES5_DILATION 1."
+        )
+    before = 1
+    for stage, dilation in (("res4", 2), ("res5", 4)):
+        for block in getattr(resnet, stage, ()):
+            block.stride = 1
+            block.conv2.stride = (1, 1)
+            if block.shortcut is not None:
+                block.shortcut.stride = (1, 1)
+            block.conv2.dilation = block.conv2.padding = (before, before)
+            before = dilation
+        if stage in resnet.output_shape():
+            resnet._out_feature_strides[stage] = 8
 
 
 def _conv3x3(in_channels: int, out_channels: int, norm: str, stride: int = 1) -> Conv2d:

@@ -17,6 +17,7 @@ from detectron2.data.transforms import AugInput, AugmentationList
 from detectron2.modeling import build_model
 
 from ..checkpoint.loading import load_weights
+from ..checkpoint.published import use_sources
 from ..config import get_config
 from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
@@ -82,7 +83,7 @@ class Predictor:
         Raises:
             ConfigError: there is no such config, a slice in it cannot be, ``batch_size`` is below 1, or the model has
                 another number of classes than the first test set.
-            WeightsError: the weights cannot be loaded, or are not of this model.
+            WeightsError: the weights cannot be loaded, are not of this model, or are for other classes.
         """
         self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
         if batch_size < 1:
@@ -92,9 +93,10 @@ class Predictor:
         register_config_datasets(self.cfg)
         names = self.cfg.DATASETS.TEST
         self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
-        check_classes(self.cfg, (), names[:1])
+        classes = check_classes(self.cfg, (), names[:1])
         model = build_model(self.cfg).eval()
-        load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True)
+        use_sources(self.cfg)
+        load_weights(model, self.cfg.MODEL.WEIGHTS, exact=True, classes=classes)
         if fold:
             fold_norms(model)
         self.model = accelerate(self.cfg, model, amp)

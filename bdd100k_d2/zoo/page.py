@@ -1,9 +1,10 @@
 """Lists the models: their configs, published scores, weights and sizes.
 
-    python -m bdd100k_d2.zoo [--markdown] [--measure] [TEXT]
+    python -m bdd100k_d2.zoo [--markdown] [--measure] [--local DIR] [TEXT]
 
 With TEXT only the models whose config or weights contain it. ``--markdown`` prints the tables of docs/MODEL_ZOO.md;
-``--measure`` builds the configs first and counts their parameters and operations anew, which takes minutes.
+``--measure`` builds the configs first and counts their parameters and operations anew, which takes minutes. ``--local``
+lists in place of them which published weights lie in a folder, whole and of the right model.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..atomic import write_atomic
-from ..cli import command, say
+from ..cli import command, path, say
 from ..tasks import TASKS
 from .table import PREFIX, ROWS, SIZES_FILE, ModelSize, ZooRow, read_sizes
 
@@ -58,13 +59,22 @@ def _run(arguments: list[str] | None) -> int:
     parser.add_argument("text", nargs="?", default="", help="only models whose config or weights contain it")
     parser.add_argument("--markdown", action="store_true", help="print the tables of docs/MODEL_ZOO.md")
     parser.add_argument("--measure", action="store_true", help="count parameters and operations anew (minutes)")
+    parser.add_argument(
+        "--local", type=path, metavar="DIR", help="say which weights lie in this folder, and check them"
+    )
     options = parser.parse_args(arguments)
     rows = [row for row in ROWS if options.text.lower() in f"{row.config} {PREFIX}{row.weights or ''}".lower()]
     if not rows:
         print(f"No model's config or weights contain {options.text!r}.", file=sys.stderr)  # noqa: T201, a command
         return 1
-    if options.measure:
+    if options.local:
         # It imports PyTorch, which takes seconds.
+        from .local_check import check_folder, local_table
+
+        found = check_folder(rows, options.local)
+        say(local_table(found, options.local))
+        return int(any(one.error for one in found))
+    if options.measure:
         from .sizes import measure_sizes
 
         sizes = read_sizes() if SIZES_FILE.exists() else {}

@@ -75,6 +75,7 @@ _BORDER = "RPN trains anchors across the border; boxes clipped"
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_NOT_COMPARED = "training not compared"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -85,7 +86,7 @@ def _vis4d(config: str, *scores: PublishedScore) -> ZooRow:
 def _vis4d_ins_seg(schedule: str, mask: float, box: float) -> ZooRow:
     scores = (PublishedScore("mask AP", mask), PublishedScore("box AP", box))
     config = f"ins_seg/mask_rcnn_R_50_FPN_{schedule}"
-    return ZooRow(config, schedule, VIS4D, scores, difference="training not compared", tests=(_MODEL,))
+    return ZooRow(config, schedule, VIS4D, scores, difference=_NOT_COMPARED, tests=(_MODEL,))
 
 
 def _zoo(config: str, stem: str, *scores: PublishedScore, difference: str) -> ZooRow:
@@ -114,6 +115,10 @@ def _ins_seg(
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
     config = f"{task}/semantic_fpn_R_50_{suffix}"
     return _zoo(config, stem, PublishedScore("mIoU", val, test), difference=_RESIZED)
+
+
+def _segmenter(task: str, config: str, stem: str, val: float, test: float) -> ZooRow:
+    return _zoo(f"{task}/{config}", stem, PublishedScore("mIoU", val, test), difference=_NOT_COMPARED)
 
 
 ROWS: tuple[ZooRow, ...] = (
@@ -165,11 +170,41 @@ ROWS: tuple[ZooRow, ...] = (
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
     _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
+    _segmenter("sem_seg", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 61.62, 55.17),
+    _segmenter("sem_seg", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 62.16, 55.20),
+    _segmenter("sem_seg", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 62.55, 55.19),
+    _segmenter("sem_seg", "deeplabv3_R_101_D8_80k", "deeplabv3_r101-d8_512x1024_80k", 63.23, 56.24),
+    _segmenter("sem_seg", "deeplabv3plus_R_50_D8_769_40k", "deeplabv3+_r50-d8_769x769_40k", 61.22, 55.61),
+    _segmenter("sem_seg", "deeplabv3plus_R_50_D8_40k", "deeplabv3+_r50-d8_512x1024_40k", 62.51, 55.14),
+    _segmenter("sem_seg", "deeplabv3plus_R_50_D8_80k", "deeplabv3+_r50-d8_512x1024_80k", 63.96, 56.08),
+    _segmenter("sem_seg", "deeplabv3plus_R_101_D8_80k", "deeplabv3+_r101-d8_512x1024_80k", 64.49, 57.00),
+    _segmenter("sem_seg", "fcn_R_50_D8_769_40k", "fcn_r50-d8_769x769_40k", 59.87, 52.59),
+    _segmenter("sem_seg", "fcn_R_50_D8_40k", "fcn_r50-d8_512x1024_40k", 59.80, 53.06),
+    _segmenter("sem_seg", "pspnet_R_50_D8_40k", "pspnet_r50-d8_512x1024_40k", 61.88, 54.50),
+    _segmenter("sem_seg", "pspnet_R_50_D8_80k", "pspnet_r50-d8_512x1024_80k", 62.03, 54.99),
+    _segmenter("sem_seg", "pspnet_R_101_D8_80k", "pspnet_r101-d8_512x1024_80k", 63.62, 56.32),
+    _segmenter("sem_seg", "upernet_R_50_769_40k", "upernet_r50-d8_769x769_40k", 60.01, 54.39),
+    _segmenter("sem_seg", "upernet_R_50_40k", "upernet_r50-d8_512x1024_40k", 61.12, 53.97),
     ZooRow("sem_seg/semantic_fpn_efficientnet_lite0", "40k", NOBODY, ()),
     _sem_seg("drivable", "40k", "fpn_r50_512x1024_40k", 77.29, 76.71),
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
     _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
     _sem_seg("drivable", "80k_gn", "fpn_r50_gn_512x1024_80k", 82.59, 82.26),
+    _segmenter("drivable", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 83.49, 82.74),
+    _segmenter("drivable", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 84.10, 83.52),
+    _segmenter("drivable", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 84.63, 84.14),
+    _segmenter("drivable", "deeplabv3_R_101_D8_80k", "deeplabv3_r101-d8_512x1024_80k", 85.15, 84.75),
+    _segmenter("drivable", "deeplabv3plus_R_50_D8_769_40k", "deeplabv3+_r50-d8_769x769_40k", 83.65, 83.00),
+    _segmenter("drivable", "deeplabv3plus_R_50_D8_40k", "deeplabv3+_r50-d8_512x1024_40k", 84.12, 83.65),
+    _segmenter("drivable", "deeplabv3plus_R_50_D8_80k", "deeplabv3+_r50-d8_512x1024_80k", 84.35, 83.93),
+    _segmenter("drivable", "deeplabv3plus_R_101_D8_80k", "deeplabv3+_r101-d8_512x1024_80k", 84.73, 84.41),
+    _segmenter("drivable", "fcn_R_50_D8_769_40k", "fcn_r50-d8_769x769_40k", 74.84, 74.42),
+    _segmenter("drivable", "pspnet_R_50_D8_769_40k", "pspnet_r50-d8_769x769_40k", 83.51, 82.68),
+    _segmenter("drivable", "pspnet_R_50_D8_40k", "pspnet_r50-d8_512x1024_40k", 83.37, 82.91),
+    _segmenter("drivable", "pspnet_R_50_D8_80k", "pspnet_r50-d8_512x1024_80k", 83.67, 83.43),
+    _segmenter("drivable", "pspnet_R_101_D8_80k", "pspnet_r101-d8_512x1024_80k", 84.13, 83.80),
+    _segmenter("drivable", "upernet_R_50_40k", "upernet_r50-d8_512x1024_40k", 82.13, 81.74),
+    _segmenter("drivable", "upernet_R_50_769_40k", "upernet_r50-d8_769x769_40k", 82.65, 82.03),
 )
 
 

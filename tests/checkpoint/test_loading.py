@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
+from detectron2.modeling import META_ARCH_REGISTRY, build_model
 from detectron2.utils.file_io import PathManager
 from support import module_trees as trees
 from torch import nn
 
 import bdd100k_d2
-from bdd100k_d2.checkpoint.convert import convert_state
+from bdd100k_d2.checkpoint.class_names import class_counts, class_tensors, difference
+from bdd100k_d2.checkpoint.convert import convert_file, convert_state
 from bdd100k_d2.checkpoint.loading import load_weights
 from bdd100k_d2.errors import WeightsError
+from bdd100k_d2.tasks import TASKS
 
 
 def model(width: int = 3) -> nn.Module:
@@ -277,3 +280,155 @@ def test_a_users_model_with_a_foreign_backbone_is_not_converted(tmp_path: Path) 
     source, target = Users(), Users()
     load_weights(target, save(tmp_path / "a.pth", source.state_dict()), exact=True)
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+
+
+THREE, ORDER = ["bus", "car", "tram"], ["car", "bus", "tram"]
+
+
+def head(classes: int) -> nn.Module:
+    """The last layers of a detector, under their names, beside a layer that has nothing to do with classes."""
+    found = nn.ModuleDict({"fc": nn.Linear(4, 4)})
+    found["box_predictor"] = nn.ModuleDict({"cls_score": nn.Linear(4, classes + 1), "bbox_pred": nn.Linear(4, 4)})
+    return found
+
+
+def kept(path: Path, source: nn.Module, names: object) -> str:
+    torch.save({"model": source.state_dict(), "classes": {"thing_classes": names}, "iteration": 3}, path)
+    return str(path)
+
+
+def test_weights_for_the_same_classes_load_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source, target = head(3), head(3)
+    path = kept(tmp_path / "a.pth", source, THREE)
+    # Kinds of which one side knows nothing, and metadata's tuples, do not matter.
+    load_weights(target, path, exact=True, classes={"thing_classes": tuple(THREE), "stuff_classes": ["road"]})
+    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+    for exact in (True, False):
+        target = head(3)
+        load_weights(target, path, exact=exact)
+        assert torch.equal(source["box_predictor"]["cls_score"].weight, target["box_predictor"]["cls_score"].weight)
+    assert not [one for one in caplog.records if one.name.startswith("bdd100k_d2")]
+    # Detectron2's checkpointer passes the names over.
+    assert DetectionCheckpointer(target).load(path)["iteration"] == 3
+
+
+@pytest.mark.parametrize(
+    ("ours", "what"),
+    [
+        (ORDER, r"the same ones in another order \(class 0 is 'bus', not 'car'; class 1 is 'car', not 'bus'\)"),
+        (["bus", "car", "van"], r"others of the same number \(class 2 is 'tram', not 'van'\)"),
+    ],
+)
+def test_weights_for_other_classes_are_refused_for_evaluation(tmp_path: Path, ours: list[str], what: str) -> None:
+    path = kept(tmp_path / "a.pth", head(3), THREE)
+    message = (
+        rf"^{path}: the thing classes of the weights are not those of the data sets, but {what}: names and scores would"
+        r" be wrong\. Name the data sets that the weights are for, or register these with the weights' classes, in "
+        r"their order: bus, car, tram\.$"
+    )
+    with pytest.raises(WeightsError, match=message):
+        load_weights(head(3), path, exact=True, classes={"thing_classes": ours})
+
+
+def test_of_many_differences_five_are_named() -> None:
+    theirs, ours = ([f"{name}{i}" for i in range(30)] for name in "ab")
+    assert "class 4 is 'a4', not 'b4' and 25 more)" in difference(theirs, ours)
+    assert difference(theirs[:1], ours[:2]) == "1 (a0) in place of 2 (b0, b1)"
+
+
+def test_the_last_layers_for_other_classes_are_not_gone_on_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = head(3), head(3)
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    path = kept(tmp_path / "a.pth", source, THREE)
+    with caplog.at_level(logging.WARNING, logger="bdd100k_d2"):
+        load_weights(target, path, classes={"thing_classes": ORDER})
+    found, theirs = target.state_dict(), source.state_dict()
+    # The boxes are for all classes together.
+    assert all(torch.equal(value, (before if "cls_score" in name else theirs)[name]) for name, value in found.items())
+    assert [one.getMessage() for one in caplog.records if one.name.startswith("bdd100k_d2")] == [
+        f"{path}: the classes are not those of the data sets, but the same ones in another order (class 0 is 'bus', not"
+        " 'car'; class 1 is 'car', not 'bus'). 2 tensors of the last layers stay as initialised: "
+        "box_predictor.cls_score.weight, box_predictor.cls_score.bias."
+    ]
+
+
+@pytest.mark.parametrize("names", [7, "bus", ["bus", 7, "car"], [], {"a": 1}])
+def test_what_are_no_names_is_passed_over(tmp_path: Path, names: object) -> None:
+    path = kept(tmp_path / "a.pth", head(3), names)
+    load_weights(head(3), path, exact=True, classes={"thing_classes": ORDER})
+    torch.save({"model": head(3).state_dict(), "classes": names}, path)
+    load_weights(head(3), path, exact=True, classes={"thing_classes": ORDER})
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "kinds", "layers"),
+    [
+        (
+            "det/faster_rcnn_R_50_FPN_1x",
+            (),
+            {"thing_classes": 10},
+            {"roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"},
+        ),
+        (
+            "det/cascade_rcnn_R_50_FPN_1x",
+            (),
+            {"thing_classes": 10},
+            {f"roi_heads.box_predictor.{i}.cls_score" for i in range(3)},
+        ),
+        ("det/retinanet_R_50_FPN_1x", (), {"thing_classes": 10}, {"head.cls_score"}),
+        (
+            "ins_seg/mask_rcnn_R_50_FPN_1x",
+            ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", False),
+            {"thing_classes": 8},
+            {"roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred", "roi_heads.mask_head.predictor"},
+        ),
+        (
+            "ins_seg/mask_rcnn_R_50_FPN_1x",
+            ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", True, "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", True),
+            {"thing_classes": 8},
+            {"roi_heads.box_predictor.cls_score"},
+        ),
+        ("sem_seg/semantic_fpn_R_50_40k", (), {"stuff_classes": 19}, {"sem_seg_head.predictor"}),
+    ],
+)
+def test_the_layers_with_rows_for_each_class(
+    name: str, keys: tuple[object, ...], kinds: dict[str, int], layers: set[str]
+) -> None:
+    cfg = bdd100k_d2.get_config(name)
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu", *keys])
+    with torch.device("meta"):
+        state = META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)(cfg).state_dict()
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    assert {kind: number for kind, (_, number) in class_counts(shapes).items()} == kinds
+    assert {key.rpartition(".")[0] for key in class_tensors(shapes, kinds)} == layers
+    assert class_tensors(shapes, {"thing_classes", "stuff_classes"} - kinds.keys()) == []
+
+
+@pytest.mark.parametrize("place", ["CLASSES", "dataset_meta"])
+def test_names_that_openmmlab_states(tmp_path: Path, place: str) -> None:
+    names = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "light", "sign")
+    meta = {"CLASSES": names} if place == "CLASSES" else {"dataset_meta": {"classes": names}, "CLASSES": ("a",)}
+    torch.save({"state_dict": trees.random_tensors(trees.faster_rcnn()), "meta": meta}, tmp_path / "mm.pth")
+    path, target = str(tmp_path / "mm.pth"), build_model(small_detector())
+    load_weights(target, path, exact=True, classes={"thing_classes": names})
+    convert_file(path, tmp_path / "ours.pth")
+    assert torch.load(tmp_path / "ours.pth", weights_only=True)["classes"] == {"thing_classes": [*names]}
+    # There and back: mmdet passes over what stands there.
+    convert_file(tmp_path / "ours.pth", tmp_path / "again.pth", to="mmdet")
+    for one in (path, tmp_path / "ours.pth", tmp_path / "again.pth"):
+        with pytest.raises(WeightsError, match=r"class 8 is 'light', not 'traffic light'"):
+            load_weights(target, str(one), exact=True, classes={"thing_classes": TASKS["det"].names})
+
+
+def test_names_that_are_not_as_many_as_the_heads_classes(tmp_path: Path) -> None:
+    """Checkpoints of a backbone, or of a framework's default data set, state others."""
+    torch.save(
+        {"state_dict": trees.random_tensors(trees.faster_rcnn()), "meta": {"CLASSES": ("a", "b")}}, tmp_path / "mm.pth"
+    )
+    load_weights(
+        build_model(small_detector()), str(tmp_path / "mm.pth"), True, classes={"thing_classes": TASKS["det"].names}
+    )
+    convert_file(tmp_path / "mm.pth", tmp_path / "ours.pth")
+    assert "classes" not in torch.load(tmp_path / "ours.pth", weights_only=True)

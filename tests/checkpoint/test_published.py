@@ -36,6 +36,8 @@ from bdd100k_d2.checkpoint.published import (
 )
 from bdd100k_d2.config import load_config
 from bdd100k_d2.errors import WeightsError
+from bdd100k_d2.tasks import TASKS
+from bdd100k_d2.zoo import page
 from bdd100k_d2.zoo.table import ROWS
 
 NAME = "bdd100k://det/faster_rcnn_r50_fpn_1x"
@@ -191,7 +193,8 @@ def test_weights_are_fetched_once_and_converted(
     # No bar in a pipe.
     assert capfd.readouterr().err == ""
     model = detector()
-    DetectionCheckpointer(model).load(str(converted))
+    rest = DetectionCheckpointer(model).load(str(converted))
+    assert rest["classes"] == {"thing_classes": [*TASKS["det"].names]}
     state = model.state_dict()
     assert all(torch.equal(state[key], value) for key, value in trained.items() if "num_batches" not in key)
 
@@ -375,3 +378,147 @@ def test_loading_says_what_to_fetch_by_hand(server: Server, cache: Path) -> None
             load_weights(detector(), NAME)
     finally:
         PathManager.register_handler(PublishedWeightsHandler("bdd100k://", zoo_file, BDD100K_SERVER))
+
+
+# A folder of the user's own, and a mirror
+
+STEM = "faster_rcnn_r50_fpn_1x_det_bdd100k"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "mine"
+    place.mkdir()
+    monkeypatch.setenv("BDD100K_WEIGHTS", str(place))
+    return place
+
+
+@pytest.mark.parametrize("path", [f"{STEM}.pth", f"old/deep/{STEM}.PTH", "x/det/faster_rcnn_r50_fpn_1x.pth"])
+def test_a_file_of_the_users_folder_comes_first(
+    server: Server, cache: Path, folder: Path, checkpoint: bytes, trained: dict[str, torch.Tensor], path: str
+) -> None:
+    put(cache, b"not read")
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(checkpoint)
+    model = detector()
+    DetectionCheckpointer(model).load(str(resolve(server)))
+    state = model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in trained.items() if "num_batches" not in key)
+    assert server.asked == [] and [*folder.rglob("*.pth"), *folder.rglob("*.PTH")] == [folder / path]
+
+
+def test_a_changed_file_of_the_folder_is_converted_again(server: Server, folder: Path, checkpoint: bytes) -> None:
+    (folder / f"{STEM}.pth").write_bytes(checkpoint)
+    first = resolve(server)
+    assert resolve(server) == first
+    (folder / f"{STEM}.pth").write_bytes(checkpoint + b"\0")
+    assert resolve(server) != first
+    (folder / f"{STEM}.pth").unlink()
+    server.files = {PATH: checkpoint}
+    assert resolve(server).name == f"{STEM}_detectron2.pth"
+
+
+def test_a_file_of_another_task_is_not_taken(server: Server, folder: Path, checkpoint: bytes) -> None:
+    (folder / "ins_seg").mkdir()
+    (folder / "ins_seg" / "faster_rcnn_r50_fpn_1x.pth").write_bytes(checkpoint)
+    (folder / "faster_rcnn_r50_fpn_1x.pth").write_bytes(checkpoint)
+    with pytest.raises(WeightsError, match="404"):
+        resolve(server)
+
+
+def test_a_file_is_found_by_its_md5(server: Server, folder: Path, checkpoint: bytes) -> None:
+    (folder / "download (3).pth").write_bytes(checkpoint)
+    (folder / "other.pth").write_bytes(b"PK\x03\x04")
+    (folder / f"{STEM}.md5").write_text(hashlib.md5(checkpoint).hexdigest())
+    assert resolve(server).is_file() and server.asked == []
+
+
+def test_a_damaged_file_of_the_folder(server: Server, folder: Path, checkpoint: bytes) -> None:
+    (folder / f"{STEM}.pth").write_bytes(checkpoint[:-100])
+    (folder / f"{STEM}.md5").write_text(hashlib.md5(checkpoint).hexdigest())
+    with pytest.raises(WeightsError, match=f"{folder / STEM}.pth: its md5 is .* and the .md5 file of its name says"):
+        resolve(server)
+    # A whole copy is taken in its place.
+    (folder / "b").mkdir()
+    (folder / "b" / f"{STEM}.pth").write_bytes(checkpoint)
+    assert resolve(server).is_file()
+
+
+def test_two_files_of_one_name_that_differ(server: Server, folder: Path, checkpoint: bytes) -> None:
+    for place, content in (("a", checkpoint), ("b", checkpoint + b"\0")):
+        (folder / place).mkdir()
+        (folder / place / f"{STEM}.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match="have the name of the same weights and differ; keep one of them"):
+        resolve(server)
+    (folder / "b" / f"{STEM}.pth").write_bytes(checkpoint)
+    assert resolve(server).is_file()
+
+
+def test_a_file_of_the_folder_with_detectron2s_names(server: Server, folder: Path) -> None:
+    torch.save({"model": {"backbone.a.weight": torch.ones(2)}}, folder / f"{STEM}.pth")
+    assert torch.load(resolve(server), weights_only=True)["model"]["backbone.a.weight"].tolist() == [1, 1]
+
+
+def test_a_folder_that_is_none(server: Server, folder: Path) -> None:
+    folder.rmdir()
+    with pytest.raises(WeightsError, match=f"{folder}: no folder of weights; check BDD100K_WEIGHTS or the option"):
+        resolve(server)
+
+
+def test_imagenet_weights_of_the_folder_are_checked(server: Server, folder: Path, checkpoint: bytes) -> None:
+    (folder / "any.pth").write_bytes(checkpoint)
+    with pytest.raises(WeightsError, match="any.pth: its sha256 is .* and has to start with 0000000x"):
+        handler(server, PublishedFile("any.pth", sha256_start="0000000x"))._get_local_path(NAME)
+
+
+def test_a_mirror_comes_before_the_server(
+    server: Server, checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BDD100K_WEIGHTS_MIRROR", f"{server.address}/mirror/")
+    server.files = {f"mirror/{PATH}": checkpoint}
+    assert resolve(server).is_file() and server.asked == [f"mirror/{PATH}", f"mirror/{MD5_PATH}"]
+    # What it does not have, the server has.
+    server.files = {PATH: checkpoint}
+    assert resolve(server, force=True).is_file() and server.asked[2:] == [f"mirror/{PATH}", PATH, MD5_PATH]
+    server.files = {}
+    with pytest.raises(WeightsError, match=r"/mirror/det/models/.*404.*/det/models/.*404.* Try again later"):
+        resolve(server, force=True)
+    monkeypatch.setenv("BDD100K_WEIGHTS_MIRROR", str(tmp_path))
+    with pytest.raises(
+        WeightsError, match="no address of a mirror, which begins with https://; check BDD100K_WEIGHTS_M"
+    ):
+        resolve(server, force=True)
+
+
+@pytest.mark.usefixtures("registered")
+def test_keys_say_where_weights_are(
+    server: Server, checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").mkdir()
+    (tmp_path / "key" / f"{STEM}.pth").write_bytes(checkpoint)
+    monkeypatch.setenv("BDD100K_WEIGHTS", "/nowhere")
+    options = ["MODEL.WEIGHTS", NAME, "MODEL.DEVICE", "cpu"]
+    cfg = load_config("configs/det/faster_rcnn_R_50_FPN_1x.yaml", [*options, "MODEL.ZOO.FOLDER", str(tmp_path / "key")])
+    assert bdd100k_d2.Predictor(cfg) and server.asked == []
+    # The next config has no such key.
+    with pytest.raises(WeightsError, match="/nowhere: no folder of weights"):
+        bdd100k_d2.Predictor(load_config("configs/det/faster_rcnn_R_50_FPN_1x.yaml", options))
+
+
+def test_the_folder_is_listed(
+    folder: Path, checkpoint: bytes, trained: dict[str, torch.Tensor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / f"{STEM}.pth").write_bytes(checkpoint)
+    assert page.main(["--local", str(folder), "det/faster_rcnn_r50_fpn_1x"]) == 0
+    assert capsys.readouterr().out == (
+        f"{folder}: 1 of 1 published weights are there, whole and of the right model.\n\n"
+        f"{NAME}  {folder / STEM}.pth (every tensor fits; its md5 is not known)\n"
+    )
+    (folder / "faster_rcnn_r101_fpn_3x_det_bdd100k.pth").write_bytes(checkpoint)
+    (folder / f"{STEM}.md5").write_text(hashlib.md5(checkpoint).hexdigest())
+    assert page.main(["--local", str(folder), "det/faster_rcnn_r"]) == 1
+    shown = capsys.readouterr().out
+    assert f"{NAME}  {folder / STEM}.pth (md5 agrees)" in shown
+    wrong = f"{folder}/faster_rcnn_r101_fpn_3x_det_bdd100k.pth: these weights are not of this model; missing: "
+    assert f"Not usable:\nbdd100k://det/faster_rcnn_r101_fpn_3x: {wrong}" in shown
+    assert "Not there: bdd100k://det/faster_rcnn_r50_fpn_3x, " in shown

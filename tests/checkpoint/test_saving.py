@@ -358,3 +358,34 @@ def _save_for_ever(folder: Path, iteration: int) -> None:
         target.save("model_final", tag=False) if iteration else target.save("model_final")
         save(target, iteration)
         iteration += 1
+
+
+def test_checkpoints_have_the_names_of_their_classes(tmp_path: Path) -> None:
+    def named(*names: str) -> TrainingCheckpointer:
+        # Metadata may have tuples, of which a checkpoint makes lists.
+        return TrainingCheckpointer(
+            nn.Linear(3, 2), str(tmp_path), classes={"thing_classes": names} if names else None, trainer=State()
+        )
+
+    save(named("car", "bus"), 9)
+    named("car", "bus").save("model_best", tag=False, best={"value": 1.0})
+    for name in ("model_0000009", "model_best"):
+        assert torch.load(tmp_path / f"{name}.pth", weights_only=True)["classes"] == {"thing_classes": ["car", "bus"]}
+    assert named("car", "bus").resume() == {"iteration": 9}
+    # Who knows no names, as Detectron2, goes on from it too.
+    assert named().resume() == {"iteration": 9}
+    plain = DetectionCheckpointer(nn.Linear(3, 2), str(tmp_path), trainer=State())
+    assert plain.resume_or_load("", resume=True)["iteration"] == 9
+    with pytest.raises(
+        WeightsError, match=r"0009\.pth: the thing classes .* order \(class 0 is 'car', not 'bus'.*It is the last check"
+    ):
+        named("bus", "car").resume()
+
+
+def test_a_run_goes_on_from_a_checkpoint_without_names(tmp_path: Path) -> None:
+    save(checkpointer(tmp_path), 9)
+    assert "classes" not in torch.load(tmp_path / "model_0000009.pth", weights_only=True)
+    target = TrainingCheckpointer(nn.Linear(3, 2), str(tmp_path), classes={"thing_classes": ["car"]}, trainer=State())
+    assert target.resume() == {"iteration": 9}
+    save(target, 19)
+    assert torch.load(tmp_path / "model_0000019.pth", weights_only=True)["classes"] == {"thing_classes": ["car"]}

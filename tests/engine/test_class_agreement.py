@@ -89,6 +89,29 @@ def test_each_model_has_its_key(name: str, key: str, number: int, listed: str) -
         check_classes(config(name, key, 54), sets.TRAIN, sets.TEST)
 
 
+def test_the_names_of_a_models_classes_are_those_of_its_data() -> None:
+    pan_seg = TASKS["pan_seg"].names
+    for name, expected in (
+        ("det/retinanet_R_50_FPN_1x", {"thing_classes": DET}),
+        ("drivable/semantic_fpn_R_50_40k", {"stuff_classes": TASKS["drivable"].names}),
+        ("pan_seg", {"thing_classes": pan_seg[30:], "stuff_classes": ("things", *pan_seg[:30])}),
+    ):
+        cfg = config(name)
+        assert check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST) == expected
+        assert check_classes(cfg, (), ()) == {}
+    # Of panoptic segmentation a detector has the things alone.
+    cfg = config("det/faster_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES", 10)
+    assert check_classes(cfg, ("bdd100k_pan_seg_train",), ()) == {"thing_classes": pan_seg[30:]}
+    assert check_classes(config("det/faster_rcnn_R_50_FPN_1x", "MODEL.META_ARCHITECTURE", "Mine"), (), ("a",)) == {}
+
+
+def test_metadata_without_a_data_set_counts_too() -> None:
+    """A script that predicts gives a name nothing else."""
+    MetadataCatalog.get("names_only").set(thing_classes=["a", "b"])
+    with pytest.raises(ConfigError, match=r"NUM_CLASSES is 10, but names_only has 2 classes \(a, b\)\."):
+        check_classes(config("det/faster_rcnn_R_50_FPN_1x"), (), ("names_only",))
+
+
 def test_of_panoptic_stuff_the_first_is_explained() -> None:
     cfg = config("pan_seg", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 30)
     with pytest.raises(

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,3 +94,28 @@ def test_a_seed_that_is_drawn_is_another_one_each_time(small_cfg: Make) -> None:
     first, second = (bdd100k_d2.Trainer(small_cfg("SEED", -1)).seed for _ in range(2))
     np.random.seed(5)
     assert first != second and bdd100k_d2.Trainer(small_cfg("SEED", -1)).seed == first
+
+
+def test_a_run_that_is_resumed_gives_them_back_too(small_cfg: Make, tmp_path: Path) -> None:
+    """In a script: the run goes on, from its weights a second one begins, and the model is evaluated."""
+    keys = ("SOLVER.CHECKPOINT_PERIOD", 1, "SEED", 1)
+    bdd100k_d2.Trainer(small_cfg("SOLVER.MAX_ITER", 1, *keys)).train()
+    weights = ("MODEL.WEIGHTS", str(tmp_path / "out/model_final.pth"), "OUTPUT_DIR", str(tmp_path / "second"))
+
+    def go_on() -> list[tuple[float, ...]]:
+        drawn = []
+        for cfg, resume in ((small_cfg("SOLVER.MAX_ITER", 2, *keys), True), (small_cfg(*weights, *keys), False)):
+            trainer = bdd100k_d2.Trainer(cfg)
+            drawn.append(draw())
+            trainer.resume_or_load(resume)
+            assert trainer.start_iter == int(resume)
+            drawn.append(draw())
+            if resume:
+                trainer.train()
+                drawn.append(draw())
+            trainer.test(small_cfg("DATASETS.TEST", ("bdd100k_sem_seg_val",)), trainer.model)
+            drawn.append(draw())
+        return drawn
+
+    after, drawn = seeded(go_on)
+    assert [after, drawn] == seeded(lambda: [draw() for _ in drawn]) and len(set(drawn)) == 7

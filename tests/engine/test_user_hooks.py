@@ -73,6 +73,23 @@ def test_what_a_users_hook_measures_is_written_in_its_iteration(
     assert [type(one) for one in trainer._hooks[-3:]] == [ValidationLoss, WriteEvents, Termination]
 
 
+@pytest.mark.parametrize("add", [inserted, registered, swapped])
+def test_hooks_of_a_run_that_is_resumed_stand_in_the_same_order(
+    small_cfg: Make, tmp_path: Path, add: Callable[[CfgNode], bdd100k_d2.Trainer]
+) -> None:
+    """However a script adds its hook."""
+    keys = ("SOLVER.CHECKPOINT_PERIOD", 20)
+    add(small_cfg("SOLVER.MAX_ITER", 20, *keys)).train()
+    trainer = add(small_cfg("SOLVER.MAX_ITER", 60, *keys))
+    trainer.resume_or_load(True)
+    assert trainer.start_iter == 20
+    trainer.train()
+    lines = [json.loads(line) for line in (tmp_path / "out/metrics.json").read_text().splitlines()]
+    expected = [(19, 20.0), (39, 40.0), (59, 60.0)]
+    assert [(one["iteration"], one["validation_loss"]) for one in lines if "validation_loss" in one] == expected
+    assert [type(one) for one in trainer._hooks[-3:]] == [ValidationLoss, WriteEvents, Termination]
+
+
 def test_a_users_own_writers_take_the_place_of_ours(small_cfg: Make) -> None:
     """As in Detectron2, ``build_hooks`` ends with the writers."""
     written = []

@@ -13,9 +13,9 @@ from detectron2.structures import Boxes, Instances
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from support.bitmask_sets import write_bitmasks
 
 import bdd100k_d2
-from bdd100k_d2.data.bitmasks import Bitmask, encode_bitmask
 from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.labels import write_frames
@@ -23,7 +23,6 @@ from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.vintages import read_labels
 from bdd100k_d2.evaluation.evaluators import build_evaluator
-from bdd100k_d2.evaluation.prediction_files import write_mask
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +71,15 @@ def test_boxes_score_in_coco_what_they_score_here(tiny_root: Path, tmp_path: Pat
     rows = json.loads(results.read_text())
     assert {row["image_id"] for row in rows} == {2, 3}
     assert rows[0] == {"image_id": 3, "category_id": 3, "bbox": [11, 20, 51, 51], "score": pytest.approx(0.9)}
+    # The same, by the records' own ids.
+    by_record = results.with_name("record_instances_results.json")
+    names = {3: "val0.jpg", 2: "val1.jpg"}
+    assert json.loads(by_record.read_text()) == [row | {"image_id": names[row["image_id"]]} for row in rows]
     convert(labels, tmp_path / "coco.json", "coco", options=SourceOptions(task="det"))
     assert 0 < scores["AP"] < 100
     assert coco_ap(tmp_path / "coco.json", results, "bbox") == pytest.approx(scores["AP"], abs=1e-9)
     evaluator.reset()
-    assert not results.exists()
+    assert not results.exists() and not by_record.exists()
     # Nothing of it without the key.
     evaluator = build_evaluator(config(tmp_path, wanted=False), "bdd100k_det_val")
     evaluator.process([record], [boxes_found(record)])
@@ -97,6 +100,7 @@ def test_a_data_set_that_was_coco_keeps_its_ids(tmp_path: Path) -> None:
     evaluator.evaluate()
     rows = json.loads((tmp_path / "inference/coco_instances_results.json").read_text())
     assert {(row["image_id"], row["category_id"]) for row in rows} == {(77, 90)}
+    assert rows == json.loads((tmp_path / "inference/record_instances_results.json").read_text())
 
 
 @pytest.mark.parametrize("names", [["car", "bus"], ["pedestrian", "my car"]])
@@ -140,19 +144,8 @@ def test_a_registered_coco_file_keeps_its_ids(tmp_path: Path, names: list[str], 
     assert ({row["image_id"] for row in rows}, {row["category_id"] for row in rows}) == ({1, 2, 3, 4}, {1, 2})
 
 
-def write_truth(root: Path, task: str, categories: list[int]) -> Bitmask:
-    instances = np.zeros((720, 1280), np.int32)
-    for i in range(len(categories)):
-        instances[200 * i + 5 : 200 * i + 155, 10 : 400 + 100 * i] = i + 1
-    ids = np.arange(1, len(categories) + 1) + 300
-    mask = Bitmask(instances, ids, np.array(categories), np.zeros(len(categories), np.uint8))
-    for i in range(3):
-        write_mask(encode_bitmask(mask), root / f"bdd100k/labels/{task}/bitmasks/val/val{i}.png")
-    return mask
-
-
 def test_instances_score_in_coco(tiny_root: Path, tmp_path: Path) -> None:
-    truth = write_truth(tiny_root, "ins_seg", [3, 1, 3])
+    truth = write_bitmasks(tiny_root, "ins_seg", [3, 1, 3])
     evaluator = build_evaluator(config(tmp_path), "bdd100k_ins_seg_val")
     for record in DatasetCatalog.get("bdd100k_ins_seg_val"):
         found = Instances((720, 1280))
@@ -174,7 +167,7 @@ def test_instances_score_in_coco(tiny_root: Path, tmp_path: Path) -> None:
 
 
 def test_panoptic_segments(tiny_root: Path, tmp_path: Path) -> None:
-    truth = write_truth(tiny_root, "pan_seg", [7, 35])
+    truth = write_bitmasks(tiny_root, "pan_seg", [7, 35])
     evaluator = build_evaluator(config(tmp_path), "bdd100k_pan_seg_val")
     evaluator.reset()
     infos = [{"id": 1, "isthing": False, "category_id": 7}, {"id": 2, "isthing": True, "category_id": 4}]

@@ -60,6 +60,11 @@ INVOCATIONS = (
     _row("tools/evaluate.py pan_seg --gt {rle.json} --pred {rle2.json} --workers 2"),
     _row("tools/evaluate.py sem_seg --check-submission {masks.zip} --split val --root {root}"),
     _row("tools/check_dataset.py --root {root} --json {OUT}.json --workers 1", rewrites=True),
+    _row(
+        "tools/check_dataset.py --labels {coco.json} --images {images} --json {OUT}.json --workers 1",
+        heavy=True,
+        rewrites=True,
+    ),
     _row("tools/convert_labels.py {gt.json} {OUT}.json --to coco"),
     _row("tools/convert_labels.py {coco.json} {OUT}.json --to scalabel"),
     _row("tools/convert_labels.py {yolo} {OUT}.json --to coco --size 1280x720 --split train"),

@@ -1,1 +1,1 @@
-"""Is a copy of the data complete and sound? Reads everything, writes nothing."""
+"""Are the data complete and sound, a copy of BDD100K and users' own? Reads everything, writes nothing."""

@@ -26,7 +26,7 @@ _CLASS = {name: known.index for name, known in DET_CLASSES.items()}
 class BoxTable(NamedTuple):
     """The N labels with a box, in the order of the F frames.
 
-    ``frame`` (N,) are places in ``frames``, ``category`` (N,) detection classes, -1 for an unknown one, ``corners``
+    ``frame`` (N,) are places in ``frames``, ``category`` (N,) classes, -1 for an unknown one, ``corners``
     (N, 4) x1, y1, x2, y2 in pixels, inclusive, and ``size`` (F, 2) width and height in pixels.
     """
 
@@ -49,8 +49,8 @@ class BoxTable(NamedTuple):
         return f"{where}: ({x1:g}, {y1:g}) to ({x2:g}, {y2:g})"
 
 
-def box_table(frames: Sequence[Frame]) -> BoxTable:
-    """The columns of the frames' boxes."""
+def box_table(frames: Sequence[Frame], class_of: Mapping[str, int] = _CLASS) -> BoxTable:
+    """The columns of the frames' boxes; ``class_of`` has the class of each category."""
     labelled = [(i, label) for i, frame in enumerate(frames) for label in frame.labels or ()]
     found = [(i, label, box) for i, label in labelled if (box := label.box2d) is not None]
     sizes = [(WIDTH, HEIGHT) if frame.size is None else (frame.size.width, frame.size.height) for frame in frames]
@@ -58,14 +58,14 @@ def box_table(frames: Sequence[Frame]) -> BoxTable:
         frames,
         [label for _, label, _ in found],
         np.array([i for i, _, _ in found], np.int64),
-        np.array([_CLASS.get(label.category or "", -1) for _, label, _ in found], np.int64),
+        np.array([class_of.get(label.category or "", -1) for _, label, _ in found], np.int64),
         np.array([(box.x1, box.y1, box.x2, box.y2) for _, _, box in found], np.float64).reshape(-1, 4),
         np.array(sizes, np.int64).reshape(-1, 2),
     )
 
 
-def check_boxes(table: BoxTable, path: Path, findings: Findings) -> None:
-    """Finds what is wrong with the boxes of the label file ``path``."""
+def check_boxes(table: BoxTable, path: Path, findings: Findings, least: float = 1) -> None:
+    """Finds what is wrong with the boxes of the label file ``path``; those below ``least`` pixels are degenerate."""
     unknown = np.flatnonzero(table.category < 0).tolist()
     # One box of each name tells more than five of the first.
     by_name = {table.labels[box].category: box for box in reversed(unknown)}
@@ -74,7 +74,7 @@ def check_boxes(table: BoxTable, path: Path, findings: Findings) -> None:
     width, height = table.width_height.T
     frame_width, frame_height = table.size[table.frame].T
     # Comparisons with NaN are false, so NaN is degenerate too.
-    whole = (width >= 1) & (height >= 1) & np.isfinite(width + height)
+    whole = (width >= least) & (height >= least) & np.isfinite(width + height)
     inside = (x1 < frame_width) & (y1 < frame_height) & (x2 >= 0) & (y2 >= 0)
     # Corners are inclusive, so the last pixel of a row is width - 1; some labels end where the image does.
     within = (x1 >= -1) & (y1 >= -1) & (x2 <= frame_width) & (y2 <= frame_height)
@@ -143,7 +143,7 @@ def check_det(labels: DetLabels, task: Task, split: str, findings: Findings) -> 
     findings.add("label without a box", path, *labels.without_box[:EXAMPLES], count=len(labels.without_box))
     check_names(frames, path, findings)
     findings.add("frame without objects", path, *(frame.name for frame in frames if not frame.labels))
-    _check_attributes(frames, path, findings)
+    check_attributes(frames, path, findings)
     if len(frames) == task.counts[split].frames:
         _check_counts(labels, split, findings)
 
@@ -166,7 +166,8 @@ def frame_attributes(frames: Sequence[Frame]) -> dict[str, Counter[str]]:
     }
 
 
-def _check_attributes(frames: Sequence[Frame], path: Path, findings: Findings) -> None:
+def check_attributes(frames: Sequence[Frame], path: Path, findings: Findings) -> None:
+    """Finds frames without attributes, and values that no slice is by."""
     findings.add("frame without attributes", path, *(frame.name for frame in frames if frame.attributes is None))
     for frame in frames:
         for attribute, values in FRAME_ATTRIBUTES.items():

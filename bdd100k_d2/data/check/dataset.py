@@ -32,6 +32,7 @@ def check_dataset(
     workers: int | None = None,
     released: Mapping[str, Mapping[str, SplitCounts]] | None = None,
     statistics: Statistics | None = None,
+    names: Sequence[str] = (),
 ) -> Report:
     """Checks a copy of the data; nothing is written.
 
@@ -42,6 +43,7 @@ def check_dataset(
         workers: processes that read images; default: all cores. A script of your own needs a ``__main__`` guard.
         released: how many images and frames there are to be, by task and split; default: as in the release.
         statistics: is filled with what the labels hold.
+        names: of data sets, which then have to be there and are checked alone; their statistics are under their names.
 
     Raises:
         DataError: there is no folder ``bdd100k``, or a task does not exist.
@@ -53,12 +55,16 @@ def check_dataset(
     if not (root / "bdd100k").is_dir():
         raise DataError(f"{root}: no folder bdd100k in it; give the folder that holds it, see datasets/README.md.")
     released = {name: task.counts for name, task in TASKS.items()} if released is None else released
-    check = _Check(root, released, Statistics() if statistics is None else statistics)
-    rows = [locate(row.name, root).present() for row in all_splits() if row.task in (tasks or TASKS)]
+    check = _Check(root, released, Statistics() if statistics is None else statistics, by_name=bool(names))
+    rows = [
+        locate(row.name, root).present()
+        for row in all_splits()
+        if (row.name in names if names else row.task in (tasks or TASKS))
+    ]
     labelled = {row.task for row in rows if _has_labels(row)}
     usable = {row.task for row in rows if _has_labels(row) and image_sizes(row.images)}
     for row in rows:
-        check.split(row, row.task in tasks, row.task in labelled, row.task in usable)
+        check.split(row, bool(names) or row.task in tasks, row.task in labelled, row.task in usable)
     if fast:
         check.find_empty()
     else:
@@ -73,10 +79,12 @@ def _has_labels(row: Split) -> bool:
 
 
 class _Check:
-    def __init__(self, root: Path, released: Mapping[str, Mapping[str, SplitCounts]], statistics: Statistics) -> None:
+    def __init__(
+        self, root: Path, released: Mapping[str, Mapping[str, SplitCounts]], statistics: Statistics, by_name: bool
+    ) -> None:
         self.facts: list[SplitFacts] = []
         self.findings = Findings()
-        self._root, self._released, self._statistics = root, released, statistics
+        self._root, self._released, self._statistics, self._by_name = root, released, statistics, by_name
         self._files: dict[Path, dict[str, int]] = {}
         # Of the images that labels need the size (width, height) they have to have; None for any.
         self._needed: dict[Path, dict[str, _Size | None]] = {}
@@ -114,7 +122,7 @@ class _Check:
             self._boxes(row, labels, facts, needed)
         elif task.form == "bitmasks" and not holds(labels, ".png"):
             frames, content = check_run_lengths(task, labels, self.findings)
-            self._statistics.add_content(row.task, row.split, content)
+            self._statistics.add_content(row.task, self._key(row), content)
             facts.frames, facts.objects = len(frames), int(content.sum())
             self._need(frames, needed, row, labels)
         else:
@@ -129,6 +137,10 @@ class _Check:
         if facts.frames is not None:
             self._compare(facts.frames, released.frames, "frames", labels)
 
+    def _key(self, row: Split) -> str:
+        """What the statistics of a split stand under."""
+        return row.name if self._by_name else row.split
+
     def _boxes(self, row: Split, path: Path, facts: SplitFacts, needed: dict[str, _Size | None]) -> None:
         labels = read_det(path, self.findings)
         if labels is None:
@@ -137,7 +149,7 @@ class _Check:
         compare_vintages(labels, other_labels(self._root / "bdd100k", row.split, path), self.findings)
         frames = labels.boxes.frames
         facts.frames, facts.objects, facts.vintage = len(frames), len(labels.boxes.labels), labels.vintage.value
-        self._statistics.add_boxes(row.split, labels.boxes)
+        self._statistics.add_boxes(self._key(row), labels.boxes)
         self._need(frames, needed, row, path)
 
     def _need(self, frames: Sequence[Frame], needed: dict[str, _Size | None], row: Split, labels: Path) -> None:
@@ -213,8 +225,8 @@ class _Check:
         """Reads the masks of every data set that has some."""
         for row, masks, stems in self._masks:
             sizes = self._sizes.get(row.images, {})
-            content = check_masks(TASKS[row.task], masks, stems, sizes, pool, self.findings)
-            self._statistics.add_content(row.task, row.split, content)
+            content = check_masks(TASKS[row.task], masks, stems, sizes, pool, self.findings).sum(axis=0)
+            self._statistics.add_content(row.task, self._key(row), content)
             if TASKS[row.task].form == "bitmasks":
                 facts = next(facts for facts in self.facts if facts.name == row.name)
                 facts.objects = int(content.sum())

@@ -1,6 +1,6 @@
 """Masks and bitmasks: is every file readable, of its image's size, with ids of the task's classes?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from ...parallel import map_files
 from ...tasks import NO_SUCH_VALUE, Task
 from ..bitmasks import check_categories, read_bitmask
 from ..categories import IGNORE_LABEL
-from ..datasets import MASKS_WITHOUT_IMAGE
+from ..datasets import MASKS_WITHOUT_IMAGE, FindClass
 from ..labels import Frame
 from ..masks import mask_stem, read_mask, wrong_ids
 from ..rle import check_rle
@@ -88,10 +88,10 @@ def check_masks(
 ) -> np.ndarray:
     """Reads the masks or bitmasks of the frames ``stems``, which have a mask and an image, by the processes of a pool.
 
-    ``sizes`` are (width, height) in pixels of the images that could be read, by stem. Returns (K,) int64 pixels of each
-    class in all of them, of bitmasks instances.
+    ``sizes`` are (width, height) in pixels of the images that could be read, by stem. Returns (N, K) int64 pixels of
+    each class in each of the N masks, of bitmasks instances; zeros of those that cannot be used.
     """
-    content = np.zeros(task.num_classes, np.int64)
+    content = np.zeros((len(stems), task.num_classes), np.int64)
     paths = [str(masks.files[stem]) for stem in stems]
     # A task of the caller's own need not be in the `TASKS` of another process.
     if task.form == "bitmasks":
@@ -99,12 +99,12 @@ def check_masks(
     else:
         look = partial(_look_at_mask, num_classes=task.num_classes, class_of=np.array(task.class_of_value))
     verdicts = map_files(partial(_verify, look=look), paths, pool, f"reading masks of {task.name}")
-    for stem, path, verdict in zip(stems, paths, verdicts, strict=True):
+    for row, stem, path, verdict in zip(content, stems, paths, verdicts, strict=True):
         name = Path(path).name
         if verdict.kind is not None:
             findings.add(verdict.kind, masks.path, f"{name}: {verdict.text}" if verdict.text else name)
         if verdict.content is not None:
-            content += verdict.content
+            row[:] = verdict.content
         if verdict.size is not None and sizes.get(stem, verdict.size) != verdict.size:
             text = "{}: {}x{}, its image {}x{}".format(name, *verdict.size, *sizes[stem])
             findings.add("mask of another size", masks.path, text)
@@ -147,13 +147,22 @@ def _look_at_mask(path: str, num_classes: int, class_of: np.ndarray) -> _Verdict
 
 def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[Frame], np.ndarray]:
     """Reads a label file of run lengths: its frames, none if it cannot be read, and (K,) int64 masks of each class."""
-    content = np.zeros(task.num_classes, np.int64)
     try:
         frames = read_labels(path).frames
     except DataError as error:
         findings.add("unusable label file", path, without_path(error, path))
-        return [], content
+        return [], np.zeros(task.num_classes, np.int64)
     check_names(frames, path, findings)
+    # Instances are of the detection classes, by any of their names.
+    find_class = task.class_of if task.has_scores else task.class_if_any
+    return frames, check_rles(frames, task.num_classes, path, find_class, findings)
+
+
+def check_rles(
+    frames: Sequence[Frame], num_classes: int, path: Path, find_class: FindClass, findings: Findings
+) -> np.ndarray:
+    """Finds what is wrong with the run lengths of the label file ``path``: (K,) int64 masks of each class."""
+    content = np.zeros(num_classes, np.int64)
     without = []
     for frame in frames:
         for label in frame.labels or ():
@@ -162,8 +171,7 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
                 without.append(where)
                 continue
             try:
-                # Instances are of the detection classes, by any of their names.
-                known = (task.class_of if task.has_scores else task.class_if_any)(label.category, where)
+                known = find_class(label.category, where)
                 if known is not None:
                     content[known.index] += 1
             except DataError as error:
@@ -177,4 +185,4 @@ def check_run_lengths(task: Task, path: Path, findings: Findings) -> tuple[list[
         findings.add("unusable label file", path, f"none of its {total:,} labels has a mask in run lengths")
     else:
         findings.add("labels without a mask", path, *without)
-    return frames, content
+    return content

@@ -1,6 +1,7 @@
 """What is wrong with a copy of the data, and whether training survives it: a table to read, and JSON to process."""
 
 import os
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +93,10 @@ FINDING_KINDS: dict[str, Kind] = {
 
 
 class Finding(msgspec.Struct):
-    """All findings of a kind, a key of `FINDING_KINDS`, in one place, a file or folder; ``examples`` are the first."""
+    """All findings of a kind in one place, a file or folder; ``examples`` are the first.
+
+    Kinds are the keys of `FINDING_KINDS`, or of the table of data of one's own.
+    """
 
     kind: str
     severity: Severity
@@ -108,9 +112,10 @@ def without_path(error: Exception, path: str | Path) -> str:
 
 
 class Findings:
-    """Collects findings, counted by kind and place."""
+    """Collects findings of ``kinds``, counted by kind and place."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[str, Kind] = FINDING_KINDS) -> None:
+        self._kinds = kinds
         self._found: dict[tuple[str, str], Finding] = {}
 
     def add(self, kind: str, place: Path, *examples: str, count: int | None = None) -> None:
@@ -121,14 +126,19 @@ class Findings:
         count = len(examples) if count is None else count
         if not count:
             return
-        severity, remedy = FINDING_KINDS[kind]
+        severity, remedy = self._kinds[kind]
         found = self._found.setdefault((kind, str(place)), Finding(kind, severity, str(place), 0, [], remedy))
         found.count += count
         found.examples += [shown(example, _LONGEST_EXAMPLE) for example in examples[: EXAMPLES - len(found.examples)]]
 
+    def found_in(self, *places: Path) -> list[Finding]:
+        """What was found in one of ``places`` so far."""
+        wanted = {str(place) for place in places}
+        return [one for one in self._found.values() if one.place in wanted]
+
     def sorted(self) -> list[Finding]:
         """All that were found; what breaks training first."""
-        order = list(FINDING_KINDS)
+        order = list(self._kinds)
         return sorted(self._found.values(), key=lambda finding: (order.index(finding.kind), finding.place))
 
 
@@ -136,7 +146,7 @@ class SplitFacts(msgspec.Struct):
     """What is there of a data set, beside what the release has; None where that is not known or nothing is there.
 
     ``labels`` is None of a split without public labels, ``objects`` counts boxes or instances, and ``pictures`` images:
-    the JSON file's key has always been that.
+    the JSON file's key has always been that. ``vintage`` of data of one's own is their format.
     """
 
     name: str
@@ -175,12 +185,14 @@ class Report(msgspec.Struct):
             ]
             for facts in self.datasets
         ]
-        headers = ("data set", "images", "with labels", "objects", "vintage")
+        own = all(facts.released_pictures is None for facts in self.datasets)
+        headers = ("data set", "images", "with labels", "objects", "format" if own and self.datasets else "vintage")
         parts = [tabulate(rows, headers, disable_numparse=True, colalign=("left", "right", "right", "right", "left"))]
         for severity in Severity:
             found = [finding for finding in self.findings if finding.severity is severity]
-            kinds = dict.fromkeys(finding.kind for finding in found)
-            lines = [_lines([one for one in found if one.kind == kind], self.root) for kind in kinds]
+            # What is to be done of a kind is another thing in data of one's own.
+            kinds = dict.fromkeys((finding.kind, finding.remedy) for finding in found)
+            lines = [_lines([one for one in found if (one.kind, one.remedy) == kind], self.root) for kind in kinds]
             if lines:
                 parts.append("\n".join([severity.value.upper(), *lines]))
         return "\n\n".join([*parts, self._conclusion()])

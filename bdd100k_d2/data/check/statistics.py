@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...tasks import TASKS
+from ...tasks import TASKS, Task
 from ..labels import HEIGHT, WIDTH
 from .boxes import BoxTable, frame_attributes
 
@@ -20,11 +20,13 @@ COCO_EDGES = (32, 96)
 
 
 class BoxStatistics(NamedTuple):
-    """The detection boxes of a split.
+    """The boxes of a split, of K classes.
 
     Attributes:
-        classes: (10,) int64 boxes of each class; ignored categories are those they stand for.
-        sizes: (10, len(SIZE_EDGES) - 1) int64 boxes of each class by the root of their area.
+        task: whose classes they are of.
+        is_released: the labels are those of BDD100K, whose images are of one size.
+        classes: (K,) int64 boxes of each class; ignored categories are those they stand for.
+        sizes: (K, len(SIZE_EDGES) - 1) int64 boxes of each class by the root of their area.
         small_medium_large: (3,) int64 boxes by COCO's sizes.
         places: `GRID` int64: how many boxes cover the middle of each cell.
         boxes_a_frame: (101,) int64 frames with 0 to 99 boxes, and with more.
@@ -32,6 +34,8 @@ class BoxStatistics(NamedTuple):
         attributes: frames by the value of each attribute.
     """
 
+    task: Task
+    is_released: bool
     frames: int
     classes: np.ndarray
     sizes: np.ndarray
@@ -43,31 +47,45 @@ class BoxStatistics(NamedTuple):
 
 
 class Statistics:
-    """Collects statistics: of boxes by split, and of masks by task and split."""
+    """Collects statistics: of boxes by split, and of masks by task and split; of own data a split is a data set."""
 
     def __init__(self) -> None:
         self.boxes: dict[str, BoxStatistics] = {}
         # (K,) int64 pixels of each class, or of bitmasks the instances.
         self.content: dict[tuple[str, str], np.ndarray] = {}
+        # Of the content, where the classes are not BDD100K's.
+        self._own: dict[tuple[str, str], Task] = {}
 
-    def add_content(self, task: str, split: str, content: np.ndarray) -> None:
-        """Adds what masks hold by class, if anything."""
+    def task_of(self, task: str, split: str) -> Task:
+        """The task, with its classes, of what stands in `content` under the same key."""
+        return self._own.get((task, split), TASKS[task])
+
+    def add_content(self, task: str, split: str, content: np.ndarray, own: Task | None = None) -> None:
+        """Adds what masks hold by class, if anything; ``own`` is the task with other classes than BDD100K's."""
         if content.any():
             self.content[task, split] = content
+            if own is not None:
+                self._own[task, split] = own
 
-    def add_boxes(self, split: str, table: BoxTable) -> None:
-        """Adds the boxes of a label file; unknown categories and degenerate boxes are left out."""
+    def add_boxes(self, split: str, table: BoxTable, own: Task | None = None) -> None:
+        """Adds the boxes of a label file; unknown categories and degenerate boxes are left out.
+
+        ``own`` is the task that the table's classes are of, where they are not BDD100K's.
+        """
+        task = TASKS["det"] if own is None else own
         whole = (table.category >= 0) & (table.width_height >= 1).all(axis=1) & np.isfinite(table.corners).all(axis=1)
         category, sides = table.category[whole], table.width_height[whole]
         root = np.sqrt(sides.prod(axis=1))
         size = np.clip(np.searchsorted(SIZE_EDGES, root, "right") - 1, 0, len(SIZE_EDGES) - 2)
-        sizes = np.zeros((TASKS["det"].num_classes, len(SIZE_EDGES) - 1), np.int64)
+        sizes = np.zeros((task.num_classes, len(SIZE_EDGES) - 1), np.int64)
         np.add.at(sizes, (category, size), 1)
         each = np.bincount(table.frame, minlength=len(table.frames))
         given = [label.attributes for label in table.labels if label.attributes is not None]
         self.boxes[split] = BoxStatistics(
+            task,
+            own is None,
             len(table.frames),
-            np.bincount(category, minlength=TASKS["det"].num_classes),
+            np.bincount(category, minlength=task.num_classes),
             sizes,
             np.bincount(np.digitize(root, COCO_EDGES), minlength=3),
             _places(table.corners[whole], table.size[table.frame[whole]]),
@@ -82,9 +100,9 @@ class Statistics:
             "det": {
                 split: {
                     "frames": one.frames,
-                    "boxes": dict(zip(TASKS["det"].names, one.classes.tolist(), strict=True)),
+                    "boxes": dict(zip(one.task.names, one.classes.tolist(), strict=True)),
                     "root_area_edges": SIZE_EDGES.round(2).tolist(),
-                    "boxes_by_root_area": dict(zip(TASKS["det"].names, one.sizes.tolist(), strict=True)),
+                    "boxes_by_root_area": dict(zip(one.task.names, one.sizes.tolist(), strict=True)),
                     "small_medium_large": one.small_medium_large.tolist(),
                     "boxes_covering_a_cell": one.places.tolist(),
                     "frames_by_boxes": one.boxes_a_frame.tolist(),
@@ -94,7 +112,7 @@ class Statistics:
                 for split, one in self.boxes.items()
             },
             **{
-                f"{task}_{split}": dict(zip(TASKS[task].names, content.tolist(), strict=True))
+                f"{task}_{split}": dict(zip(self.task_of(task, split).names, content.tolist(), strict=True))
                 for (task, split), content in self.content.items()
             },
         }

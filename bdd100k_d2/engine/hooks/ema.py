@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ...checkpoint.checksum import write_checked
+from ...checkpoint.class_names import ClassNames, as_kept
 from ...errors import ConfigError, WeightsError
 
 logger = logging.getLogger(__name__)
@@ -87,10 +88,14 @@ class WeightAverage:
 
 
 class UpdateAverage(HookBase):
-    """Updates a `WeightAverage` after each step; writes ``model_final_ema.pth`` into the run's folder at the end."""
+    """Updates a `WeightAverage` after each step; writes ``model_final_ema.pth`` into the run's folder at the end.
 
-    def __init__(self, average: WeightAverage, output_dir: Path) -> None:
+    It has the names of the ``classes``, as other checkpoints have.
+    """
+
+    def __init__(self, average: WeightAverage, output_dir: Path, classes: ClassNames | None = None) -> None:
         self._average = average
+        self._classes = classes or {}
         self._path = output_dir / "model_final_ema.pth"
 
     def before_train(self) -> None:
@@ -107,5 +112,5 @@ class UpdateAverage(HookBase):
     def after_train(self) -> None:
         """Writes the average, if the training came to its end."""
         if self.trainer.iter >= self.trainer.max_iter and comm.is_main_process():
-            write_checked({"model": self._average.model_state()}, self._path)
+            write_checked({"model": self._average.model_state(), **as_kept(self._classes)}, self._path)
             logger.info("The moving average of the weights is in %s", self._path)

@@ -1,5 +1,6 @@
 """Detectron2 evaluators around the official metrics, one per task, chosen by a dataset's ``evaluator_type``."""
 
+import os
 from pathlib import Path
 
 from detectron2.config import CfgNode
@@ -36,19 +37,24 @@ EVALUATORS: dict[str, type[OfficialEvaluator]] = {
 """By task."""
 
 
-def build_evaluator(cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+def build_evaluator(
+    cfg: CfgNode, dataset_name: str, output_folder: str | os.PathLike[str] | None = None
+) -> DatasetEvaluator:
     """The evaluator of a registered dataset; one that is not of BDD100K's tasks has one of Detectron2's.
 
-    It writes into ``OUTPUT_DIR/inference``, or with several test sets into a folder of the dataset's name there.
+    It writes into ``output_folder``; without one into ``OUTPUT_DIR/inference``, or with several test sets into a folder
+    of the dataset's name there. So it takes the place of ``get_evaluator`` in Detectron2's ``plain_train_net.py`` and
+    of ``build_evaluator`` in its ``train_net.py``; ``cfg`` need not have this package's keys.
 
     Raises:
         ConfigError: there is none, or the dataset's metadata lacks what it needs.
         DataError: as :func:`results_folder`, or the ground truth cannot be used.
     """
-    (evaluator, *_), folder = evaluator_classes(dataset_name), results_folder(cfg, dataset_name)
+    (evaluator, *_) = evaluator_classes(dataset_name)
+    folder = results_folder(cfg, dataset_name) if output_folder is None else Path(output_folder)
     if issubclass(evaluator, OfficialEvaluator):
         made = evaluator(dataset_name, folder)
-        made.with_coco_results = cfg.TEST.COCO_RESULTS
+        made.with_coco_results = cfg.TEST.get("COCO_RESULTS", False)
         return made
     return build_foreign_evaluator(dataset_name, folder)
 

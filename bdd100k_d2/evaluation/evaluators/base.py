@@ -34,7 +34,11 @@ DatasetScores = dict[str, dict[str, float]]
 
 _SCORES, _SUBMISSION = "scores.json", "submission.zip"
 COCO_LIST, COCO_PANOPTIC_LIST, COCO_PANOPTIC = "coco_instances_results.json", "coco_panoptic_results.json", "panoptic"
-"""What results in COCO's forms are called in the folder of an evaluation: lists, and the folder of PNG files."""
+RECORDS_LIST = "record_instances_results.json"
+"""What results in COCO's forms are called in the folder of an evaluation: lists, and the folder of PNG files.
+
+The last is the first list by the records' own ``image_id``.
+"""
 
 _FOLDERS = (*sorted({task.result_folder for task in TASKS.values() if task.result_folder is not None}), COCO_PANOPTIC)
 
@@ -118,7 +122,7 @@ class OfficialEvaluator(DatasetEvaluator):
         if self.task.result_folder is not None:
             lists.append(_SUBMISSION)
         if self.task.has_scores:
-            lists.append(COCO_LIST)
+            lists += [COCO_LIST, RECORDS_LIST]
         elif self.task.form == "bitmasks":
             lists.append(COCO_PANOPTIC_LIST)
         return [name for name in lists if name is not None]

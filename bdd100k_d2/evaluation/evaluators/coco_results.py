@@ -4,10 +4,14 @@ Images and categories have the ids of the COCO file that ``tools/convert_labels.
 which images count from 1 in the order of the labels and categories are the classes from 1. Those of a data set that was
 a COCO file are its own: of one whose records have whole numbers for ``image_id`` and whose metadata has the categories'
 ids, as Detectron2 registers it, and of one whose ``label_path`` is the file, as ``register_dataset`` does.
+
+A second list of boxes and instances has the registered records' own ``image_id``, which of BDD100K are the names of the
+images: by these Detectron2's ``visualize_json_results.py`` looks for them. They cannot be the ids of the first list:
+pycocotools takes texts for ids, but faster-coco-eval and hotcoco take whole numbers alone.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from pycocotools import mask as coco_mask
 from ...atomic import write_atomic
 from ...data.bitmasks import Bitmask
 from ...data.coco import CocoNames, Id, is_coco, read_names
+from ...data.coco_panoptic import segment_colors
 from ...data.instances import encode_instances
 from ...data.labels import write_frames
 from ...data.masks import list_masks
@@ -25,8 +30,11 @@ from ...data.vintages import read_labels
 from ...errors import DataError
 from ..boxes import Boxes
 from ..prediction_files import mask_path, write_mask
-from .base import COCO_LIST, COCO_PANOPTIC, COCO_PANOPTIC_LIST, OfficialEvaluator
+from .base import COCO_LIST, COCO_PANOPTIC, COCO_PANOPTIC_LIST, RECORDS_LIST, OfficialEvaluator
 from .records import Record, frame_name, frame_stem
+
+_Row = tuple[str, int, dict[str, Any]]
+"""The frame's name, the index of the class, and what else stands in a line of a list."""
 
 
 def _of_file(evaluator: OfficialEvaluator) -> CocoNames | None:
@@ -89,16 +97,38 @@ def category_ids(evaluator: OfficialEvaluator) -> list[Id]:
     return [own.get(k, beyond + k) for k in range(len(evaluator.names))]
 
 
+def _write_lists(
+    evaluator: OfficialEvaluator, names: Iterable[str], rows: Callable[[], Iterable[_Row]], folder: Path
+) -> None:
+    """Writes both lists of ``rows``, which have the names of predicted frames, and the indices of classes."""
+    names = [*names]
+    by_stem, records = image_ids(evaluator, names), evaluator.records or {}
+    of_file = {name: by_stem[frame_stem(name)] for name in names}
+    found = ((name, records.get(name) or records.get(frame_stem(name), {})) for name in names)
+    of_records = {name: record.get("image_id", name) for name, record in found}
+    ids = category_ids(evaluator)
+    by_metadata = MetadataCatalog.get(evaluator.dataset_name).get("thing_dataset_id_to_contiguous_id", None) or {}
+    known = {place: one for one, place in by_metadata.items()}
+    for path, images, categories in (
+        (folder / COCO_LIST, of_file, ids),
+        (folder / RECORDS_LIST, of_records, [known.get(k, one) for k, one in enumerate(ids)]),
+    ):
+        each = ({"image_id": images[name], "category_id": categories[k], **rest} for name, k, rest in rows())
+        write_frames(each, path)
+
+
 def write_boxes(evaluator: OfficialEvaluator, boxes: Boxes, folder: Path) -> None:
-    """Writes ``coco_instances_results.json``, which pycocotools' ``loadRes`` takes; boxes are x, y, width, height."""
-    ids, categories = image_ids(evaluator, boxes.names), category_ids(evaluator)
-    images = [ids[frame_stem(name)] for name in boxes.names]
-    columns = (column.tolist() for column in (boxes.frame, boxes.category, boxes.xywh, boxes.score))
-    rows = (
-        {"image_id": images[i], "category_id": categories[k], "bbox": box, "score": score}
-        for i, k, box, score in zip(*columns, strict=True)
-    )
-    write_frames(rows, folder / COCO_LIST)
+    """Writes ``coco_instances_results.json``, which pycocotools' ``loadRes`` takes; boxes are x, y, width, height.
+
+    Beside it is ``record_instances_results.json``, the same by the records' own ``image_id``.
+    """
+    columns = [column.tolist() for column in (boxes.frame, boxes.category, boxes.xywh, boxes.score)]
+
+    def rows() -> Iterator[_Row]:
+        for i, k, box, score in zip(*columns, strict=True):
+            yield boxes.names[i], k, {"bbox": box, "score": score}
+
+    _write_lists(evaluator, boxes.names, rows, folder)
 
 
 def instance_rows(bitmask: Bitmask, scores: np.ndarray) -> list[dict[str, Any]]:
@@ -117,26 +147,19 @@ def instance_rows(bitmask: Bitmask, scores: np.ndarray) -> list[dict[str, Any]]:
 
 
 def write_instances(evaluator: OfficialEvaluator, found: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:
-    """Writes ``coco_instances_results.json`` of what :func:`instance_rows` gave, by frame."""
-    ids, categories = image_ids(evaluator, found), category_ids(evaluator)
+    """Writes the lists of :func:`write_boxes`, with masks, of what :func:`instance_rows` gave, by frame."""
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[_Row]:
         for name in sorted(found):
             for row in found[name]:
-                rest = {key: value for key, value in row.items() if key != "category"}
-                yield {"image_id": ids[frame_stem(name)], "category_id": categories[row["category"]], **rest}
+                yield name, row["category"], {key: value for key, value in row.items() if key != "category"}
 
-    write_frames(rows(), folder / COCO_LIST)
+    _write_lists(evaluator, found, rows, folder)
 
 
 def write_segments_png(bitmask: Bitmask, name: str, folder: Path) -> list[dict[str, int]]:
-    """Writes ``panoptic/<frame>.png`` of a predicted bitmask, and returns its segments, with the ids in the image.
-
-    As panopticapi has it, the id of a segment is R + 256 G + 65,536 B; 0 is unlabelled.
-    """
-    of_pixel = np.append(0, bitmask.ids)[bitmask.instances]
-    colors = np.stack([of_pixel & 0xFF, of_pixel >> 8, np.zeros_like(of_pixel)], axis=2).astype(np.uint8)
-    write_mask(colors, mask_path(folder / COCO_PANOPTIC, name))
+    """Writes ``panoptic/<frame>.png`` of a predicted bitmask, and returns its segments, with the ids in the image."""
+    write_mask(segment_colors(bitmask), mask_path(folder / COCO_PANOPTIC, name))
     columns = bitmask.ids.tolist(), bitmask.categories.tolist()
     return [{"id": one, "category_id": category} for one, category in zip(*columns, strict=True)]
 

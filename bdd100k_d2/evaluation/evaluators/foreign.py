@@ -26,6 +26,8 @@ _EVALUATORS: dict[str, tuple[type[DatasetEvaluator], ...]] = {
     "lvis": (LVISEvaluator,),
     "pascal_voc": (PascalVOCDetectionEvaluator,),
 }
+# Of panoptic data sets each scores labels of its own, by this key of the metadata: there may be but some of them.
+_PANOPTIC_LABELS = {SemSegEvaluator: "sem_seg_root", COCOEvaluator: "json_file", COCOPanopticEvaluator: "panoptic_json"}
 # Of these Detectron2 scores all frames that its own files have, whatever the records are.
 _OF_WHOLE_SETS = ("coco_panoptic_seg", "lvis", "pascal_voc")
 
@@ -56,6 +58,8 @@ def foreign_evaluators(dataset_name: str) -> tuple[type[DatasetEvaluator], ...]:
             # They may be known when the base has been read.
             DatasetCatalog.get(dataset_name)
     chosen = _EVALUATORS[kind]
+    if kind == "coco_panoptic_seg":
+        chosen = tuple(one for one in chosen if metadata.get(_PANOPTIC_LABELS[one], None)) or chosen
     needs = {
         SemSegEvaluator: ("stuff_classes", "ignore_label"),
         COCOEvaluator: () if metadata.get("json_file", None) else ("thing_classes",),

@@ -1,16 +1,22 @@
-"""Programs that know nothing of the package read its configs as they read Detectron2's, and get the same models."""
+"""Programs that know nothing of the package, as sahi, read its configs as Detectron2's, and get the same models."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from detectron2 import model_zoo
 from detectron2.config import CfgNode, get_cfg
+from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultPredictor
 from detectron2.modeling import build_model
+from support.prediction_models import config_file, detector
 from support.small_models import SMALL_MODELS
 
 import bdd100k_d2
 from bdd100k_d2.config import add_bdd100k_config, config_folder, with_our_keys
 from bdd100k_d2.modeling.norms import adapt_sync_norms
+from bdd100k_d2.tasks import TASKS
 
 
 def as_sahi_reads_it(name: str) -> CfgNode:
@@ -50,12 +56,29 @@ def test_a_config_without_our_defaults_is_the_same_model(name: str) -> None:
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
 
 
-def test_detectron2s_predictor_takes_a_config_as_sahi_reads_it() -> None:
-    cfg = as_sahi_reads_it("sample/faster_rcnn_R_18_FPN")
-    cfg.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", *SMALL_MODELS["det"]])
+@pytest.mark.parametrize("task", ["det", "ins_seg"])
+def test_sahi_loads_a_model_and_predicts_a_tile(task: str, tmp_path: Path) -> None:
+    """As it does: a name of Detectron2's zoo or else a file, its own size, classes by the metadata of the train set."""
+    made = detector(tmp_path, task)
+    made.DATASETS.TRAIN = (f"bdd100k_{task}_train",)
+    path, cfg = config_file(made, tmp_path), get_cfg()
+    with pytest.raises((RuntimeError, ValueError), match="not available in Model Zoo"):
+        model_zoo.get_config_file(str(path.name))
+    cfg.set_new_allowed(True)
+    cfg.merge_from_file(str(path))
+    cfg.MODEL.WEIGHTS, cfg.MODEL.DEVICE = str(tmp_path / f"bdd100k_{task}_val.pth"), "cpu"
     cfg.INPUT.MIN_SIZE_TEST = cfg.INPUT.MAX_SIZE_TEST = 64
-    found = DefaultPredictor(cfg)(np.zeros((48, 64, 3), np.uint8))["instances"]
-    assert found.image_size == (48, 64)
+    predictor = DefaultPredictor(cfg)
+    assert predictor.input_format == "RGB"
+    names = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).thing_classes
+    tile = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    found = predictor(tile)["instances"].to("cpu")
+    assert found.image_size == (48, 64) and len(found) == 12
+    assert tuple(names) == TASKS[task].names and int(found.pred_classes.max()) < len(names)
+    assert found.has("pred_masks") == (task == "ins_seg")
+    # What it takes of each object.
+    for box, score in zip(found.pred_boxes.tensor.tolist(), found.scores.tolist(), strict=True):
+        assert 0 <= box[0] < box[2] <= 64 and 0 <= box[1] < box[3] <= 48 and 0 < score <= 1
 
 
 def test_a_config_that_has_our_keys_is_taken_as_it_is() -> None:
