@@ -110,6 +110,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
 
     # Share of the head's feature channels that are zeroed in training.
     cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.0
+    # Make SemanticFPNHead's 3x3 convolutions deformable ones with a mask (version 2).
+    cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE = False
     # Divide the loss by all pixels, as the zoo's recipe does, or by the ones that are not ignored, as Detectron2 does.
     cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED = False
     # How the heads of EncoderDecoder resize maps: the zoo's models of 769x769 align the corners' centres.

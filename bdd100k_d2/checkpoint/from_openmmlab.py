@@ -104,7 +104,7 @@ def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
     for level in range(4):
         for step in range(max(level, 1)):
             a, b = f"decode_head.scale_heads.{level}.{2 * step}", f"sem_seg_head.p{level + 2}.{2 * step}"
-            modules |= {f"{a}.conv": b, f"{a}.{norm}": f"{b}.norm"}
+            modules |= {f"{a}.conv": b, f"{a}.conv.conv_offset": f"{b}.offset", f"{a}.{norm}": f"{b}.norm"}
     modules["decode_head.conv_seg"] = "sem_seg_head.predictor"
     return backbone.extended(_source("mmseg Semantic FPN", backbone), modules)
 

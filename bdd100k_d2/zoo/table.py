@@ -76,6 +76,7 @@ _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
 _NOT_COMPARED = "training not compared"
+_ONE_BOX = "a proposal learns the box that it overlaps most, also where it is another's best"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -100,7 +101,7 @@ def _det(config: str, stem: str, val: float, test: float, difference: str) -> Zo
 
 
 def _strong(config: str, stem: str, val: float, test: float) -> ZooRow:
-    """A detector on a ConvNeXt or Swin, whose training was compared too."""
+    """A detector whose training was compared too."""
     row = _det(config, stem, val, test, difference="")
     return replace(row, tests=(_MODEL, _OPTIMIZER))
 
@@ -110,6 +111,10 @@ def _ins_seg(
 ) -> ZooRow:
     scores = map(PublishedScore, ("mask AP", "box AP"), val, test)
     return _zoo(f"ins_seg/{config}", stem, *scores, difference=difference)
+
+
+def _mask(config: str, stem: str, val: tuple[float, float], test: tuple[float, float]) -> ZooRow:
+    return _ins_seg(config, stem, val, test, _ONE_BOX)
 
 
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
@@ -155,6 +160,9 @@ ROWS: tuple[ZooRow, ...] = (
     _strong("cascade_rcnn_convnext_T_FPN_fp16_3x", "cascade_rcnn_convnext-t_fpn_fp16_3x", 35.84, 35.35),
     _strong("cascade_rcnn_convnext_S_FPN_fp16_3x", "cascade_rcnn_convnext-s_fpn_fp16_3x", 36.11, 35.43),
     _strong("cascade_rcnn_convnext_B_FPN_fp16_3x", "cascade_rcnn_convnext-b_fpn_fp16_3x", 35.77, 34.95),
+    _strong("faster_rcnn_R_50_FPN_dconv_1x", "faster_rcnn_r50_fpn_dconv_1x", 32.09, 30.93),
+    _strong("faster_rcnn_R_50_FPN_dconv_3x", "faster_rcnn_r50_fpn_dconv_3x", 33.21, 32.41),
+    _strong("faster_rcnn_R_101_FPN_dconv_3x", "faster_rcnn_r101_fpn_dconv_3x", 33.09, 32.43),
     ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
     _vis4d_ins_seg("3x", 20.2, 26.8),
@@ -165,11 +173,19 @@ ROWS: tuple[ZooRow, ...] = (
     _ins_seg("mask_rcnn_R_50_FPN_1x_32bs", "mask_rcnn_r50_fpn_1x_32bs", (16.15, 21.54), (14.90, 19.24)),
     _ins_seg("mask_rcnn_R_50_FPN_3x_32bs", "mask_rcnn_r50_fpn_3x_32bs", (20.20, 26.14), (17.60, 22.03)),
     _ins_seg("mask_rcnn_R_101_FPN_3x_32bs", "mask_rcnn_r101_fpn_3x_32bs", (20.48, 25.70), (17.71, 21.94)),
+    _mask("mask_rcnn_R_50_FPN_dconv_1x", "mask_rcnn_r50_fpn_dconv_1x", (17.72, 23.37), (15.80, 20.73)),
+    _mask("mask_rcnn_R_50_FPN_dconv_3x", "mask_rcnn_r50_fpn_dconv_3x", (20.89, 27.17), (18.29, 22.88)),
+    _mask("mask_rcnn_R_101_FPN_dconv_3x", "mask_rcnn_r101_fpn_dconv_3x", (20.98, 25.99), (18.74, 22.73)),
+    _mask("mask_rcnn_R_50_FPN_dconv_1x_32bs", "mask_rcnn_r50_fpn_dconv_1x_32bs", (17.50, 23.16), (15.53, 20.66)),
+    _mask("mask_rcnn_R_50_FPN_dconv_3x_32bs", "mask_rcnn_r50_fpn_dconv_3x_32bs", (20.72, 27.51), (18.40, 22.80)),
+    _mask("mask_rcnn_R_101_FPN_dconv_3x_32bs", "mask_rcnn_r101_fpn_dconv_3x_32bs", (20.91, 25.87), (18.60, 22.83)),
     _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
     _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
+    _sem_seg("sem_seg", "40k_gn_dconv", "fpn_r50_gn_dconv_512x1024_40k", 61.53, 54.31),
+    _sem_seg("sem_seg", "80k_gn_dconv", "fpn_r50_gn_dconv_512x1024_80k", 60.55, 53.91),
     _segmenter("sem_seg", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 61.62, 55.17),
     _segmenter("sem_seg", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 62.16, 55.20),
     _segmenter("sem_seg", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 62.55, 55.19),
@@ -190,6 +206,8 @@ ROWS: tuple[ZooRow, ...] = (
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
     _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
     _sem_seg("drivable", "80k_gn", "fpn_r50_gn_512x1024_80k", 82.59, 82.26),
+    _sem_seg("drivable", "40k_gn_dconv", "fpn_r50_gn_dconv_512x1024_40k", 83.65, 83.11),
+    _sem_seg("drivable", "80k_gn_dconv", "fpn_r50_gn_dconv_512x1024_80k", 83.04, 82.71),
     _segmenter("drivable", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 83.49, 82.74),
     _segmenter("drivable", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 84.10, 83.52),
     _segmenter("drivable", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 84.63, 84.14),

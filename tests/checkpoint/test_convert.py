@@ -24,6 +24,12 @@ MODELS = {
     "mmdet Mask R-CNN": (trees.mask_rcnn(), MASK),
     "mmdet Cascade R-CNN": (trees.cascade_rcnn(), CASCADE),
     "mmdet RetinaNet": (trees.retinanet(), RETINANET),
+    "mmdet Faster R-CNN with DCN": (trees.deformable(trees.faster_rcnn()), "det/faster_rcnn_R_50_FPN_dconv_1x"),
+    "mmdet Mask R-CNN with DCN": (trees.deformable(trees.mask_rcnn()), "ins_seg/mask_rcnn_R_50_FPN_dconv_1x"),
+    "mmseg Semantic FPN with DCN and GN": (
+        trees.deformable_head(trees.semantic_fpn(group_norm=True)),
+        "sem_seg/semantic_fpn_R_50_40k_gn_dconv",
+    ),
     "mmseg Semantic FPN": (trees.semantic_fpn(), SEMANTIC),
     "mmseg Semantic FPN with GN": (trees.semantic_fpn(group_norm=True), SEMANTIC_GN),
     "Vis4D Faster R-CNN": (trees.as_vis4d(trees.faster_rcnn()), FASTER),
@@ -136,11 +142,26 @@ BRANCHES = {
     for level, step in ((0, 0), (1, 0), (2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
     for theirs, ours in (("conv.weight", "weight"), ("#.weight", "norm.weight"), ("#.bias", "norm.bias"))
 } | {"decode_head.conv_seg.weight": "sem_seg_head.predictor.weight"}
+OFFSETS = {
+    f"backbone.layer{stage}.{block}.conv2.conv_offset.{part}": (
+        f"backbone.bottom_up.res{stage + 1}.{block}.conv2_offset.{part}"
+    )
+    for stage, block in ((2, 0), (3, 5), (4, 2))
+    for part in ("weight", "bias")
+}
+HEAD_OFFSETS = {
+    f"decode_head.scale_heads.{level}.{step}.conv.conv_offset.{part}": f"sem_seg_head.p{level + 2}.{step}.offset.{part}"
+    for level, step in ((0, 0), (2, 2), (3, 4))
+    for part in ("weight", "bias")
+}
 PAIRS = {
     "mmdet Faster R-CNN": STEM | NECK | PROPOSALS | BOXES,
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
     "mmdet RetinaNet": STEM | DENSE,
+    "mmdet Faster R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | OFFSETS,
+    "mmdet Mask R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | MASKS | OFFSETS,
+    "mmseg Semantic FPN with DCN and GN": DEEP_STEM | NECK | BRANCHES | HEAD_OFFSETS,
     "mmseg Semantic FPN": DEEP_STEM | NECK | BRANCHES,
     "mmseg Semantic FPN with GN": DEEP_STEM | NECK | BRANCHES,
 }
@@ -226,10 +247,6 @@ def test_retinanets_channels_follow_their_anchors() -> None:
     assert torch.equal(converted["head.bbox_pred.weight"], weight.reshape(36, trees.FPN, 3, 3))
 
 
-def with_deformable_convolutions() -> trees.Shapes:
-    return trees.faster_rcnn() | trees.layer("backbone.layer2.0.conv2.conv_offset", 18, 16, 3, 3)
-
-
 def with_context_blocks() -> trees.Shapes:
     return trees.mask_rcnn() | trees.layer("backbone.layer2.0.context_block.conv_mask", 1, 64, 1, 1)
 
@@ -257,10 +274,6 @@ def of_mmdet_1() -> trees.Shapes:
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        (
-            with_deformable_convolutions(),
-            r"looks like mmdet Faster R-CNN, but .* backbone\.layer2\.0\.conv2\.conv_offset\.weight, .*deformable conv",
-        ),
         (with_context_blocks(), r"mmdet Mask R-CNN.*layer2\.0\.context_block\.conv_mask\.weight.*GCNet's context"),
         (
             with_a_mask_head_for_each_stage(),

@@ -5,11 +5,19 @@ from collections.abc import Callable, Iterator
 import pytest
 from comparing import GOLDEN, Line, assert_within
 from measure_converted import measure_converted_checkpoints
+from measure_deformable import DEFORMABLE_MEASUREMENTS
 from measure_models import MODEL_MEASUREMENTS
 from measure_torchvision_backbones import TORCHVISION_MEASUREMENTS
 
+MEASUREMENTS = (
+    *MODEL_MEASUREMENTS,
+    measure_converted_checkpoints,
+    *TORCHVISION_MEASUREMENTS,
+    *DEFORMABLE_MEASUREMENTS,
+)
 
-@pytest.mark.parametrize("measure", [*MODEL_MEASUREMENTS, measure_converted_checkpoints, *TORCHVISION_MEASUREMENTS])
+
+@pytest.mark.parametrize("measure", MEASUREMENTS)
 def test_nothing_is_further_off_than_allowed(measure: Callable[[], Iterator[Line]]) -> None:
     assert_within(list(measure()))
 

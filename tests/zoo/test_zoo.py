@@ -6,6 +6,7 @@ import torch
 from detectron2.modeling import build_model
 from support import ROOT
 from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
 
 import bdd100k_d2
 from bdd100k_d2.config import config_names
@@ -110,12 +111,15 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
     assert name.startswith("mask") == cfg.MODEL.MASK_ON
-    assert (name.endswith("_32bs") or "convnext" in name) == (cfg.SOLVER.IMS_PER_BATCH == 32)
+    is_deformable = any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) or cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE
+    assert ("_dconv_" in name) == is_deformable
+    of_32 = name.endswith("_32bs") or "convnext" in name or (task == "det" and is_deformable)
+    assert of_32 == (cfg.SOLVER.IMS_PER_BATCH == 32)
 
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 45
+    assert len(names) == len(set(names)) == 88
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
@@ -157,6 +161,18 @@ def test_fused_attention_is_counted() -> None:
     assert (
         measure_size(Attention(), height=2000, width=3000).gflops == round(2 * 1000 * 10 * 49 * 49 * 32 / 1e9, 1) == 1.5
     )
+
+
+class Deformable(nn.Module):
+    """A deformable convolution of two groups, whose offsets are none."""
+
+    def forward(self, inputs: list[dict[str, Tensor]]) -> Tensor:
+        image = inputs[0]["image"][None, :2].float()
+        return deform_conv2d(image, image.new_zeros(1, 18, *image.shape[2:]), image.new_zeros(64, 1, 3, 3), padding=1)
+
+
+def test_deformable_convolutions_are_counted() -> None:
+    assert measure_size(Deformable(), height=500, width=2000).gflops == round(64 * 9 * 500 * 2000 / 1e9, 1) == 0.6
 
 
 def test_the_kept_sizes_are_of_the_configs() -> None:
@@ -226,10 +242,12 @@ def test_measuring_keeps_the_other_sizes(
         "det/faster_rcnn_R_50_FPN_1x": (5, 7.5),
         "sem_seg/semantic_fpn_R_50_80k": (6, 8.25),
         "sem_seg/semantic_fpn_R_50_80k_gn": (6, 8.25),
+        "sem_seg/semantic_fpn_R_50_80k_gn_dconv": (6, 8.25),
         "drivable/semantic_fpn_R_50_80k": (6, 8.25),
         "drivable/semantic_fpn_R_50_80k_gn": (6, 8.25),
+        "drivable/semantic_fpn_R_50_80k_gn_dconv": (6, 8.25),
     }
-    assert capsys.readouterr().out.count("0.0 M") == 4
+    assert capsys.readouterr().out.count("0.0 M") == 6
 
 
 def test_the_page_holds_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
