@@ -68,6 +68,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.FROZEN_STAGES = 0
     # The greatest probability with which a residual branch is left out in training (stochastic depth).
     cfg.MODEL.TIMM.DROP_PATH = 0.0
+    # The HRNet of timm that BACKBONE.NAME build_hrnet_fpn_backbone, with its own pyramid of features, and
+    # build_hrnet_backbone build: channels of the finest branch, "BN" or "SyncBN", and whether branches are resized
+    # between four pixels and to each other's size (mmsegmentation) or by repeating pixels (mmdet and timm).
+    cfg.MODEL.HRNET = CfgNode()
+    cfg.MODEL.HRNET.WIDTH = 18
+    cfg.MODEL.HRNET.NORM = "BN"
+    cfg.MODEL.HRNET.BILINEAR = False
     # The ConvNeXt or Swin of torchvision that BACKBONE.NAME build_torchvision_fpn_backbone, or without an FPN
     # build_torchvision_backbone, builds: convnext_tiny, convnext_small, convnext_base, swin_t, swin_s or swin_b.
     cfg.MODEL.TORCHVISION = CfgNode()

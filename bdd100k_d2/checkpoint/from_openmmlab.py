@@ -2,6 +2,7 @@
 
 from collections.abc import Set
 
+from . import hrnet
 from .convnext_swin import openmmlab_convnext, openmmlab_swin
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
 
@@ -41,6 +42,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         backbone = openmmlab_convnext("backbone.", ours)
     elif f"{ours}features.1.0.attn.qkv.weight" in names:
         backbone = openmmlab_swin("backbone.", ours)
+    elif (of_hrnet := hrnet.backbone_of({name.rpartition(".")[0] for name in names}, "backbone.", ours)) is not None:
+        backbone = of_hrnet
     else:
         return None
     if "sem_seg_head.predictor.weight" in names:
@@ -132,6 +135,8 @@ def _source(model: str, backbone: Layout) -> str:
 
 
 def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
+    if (backbone := hrnet.backbone_of(modules, "backbone.", ours)) is not None:
+        return backbone
     if "backbone.layer1.0.conv1" in modules:
         return resnet_backbone("backbone.stem.0" in modules, ours)
     if "backbone.downsample_layers.0.0" in modules:

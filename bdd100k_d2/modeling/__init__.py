@@ -3,6 +3,7 @@
 from . import (  # noqa: F401, they register their own
     decode_heads,
     encoder_decoder,
+    hrnet,
     resnet_backbone,
     retinanet,
     roi_heads,

@@ -117,10 +117,17 @@ def test_sgd_takes_the_groups_too() -> None:
 # The others' recipes are plain: one rate and one decay for all that is trained.
 @pytest.mark.parametrize(
     ("name", "rate"),
-    [("det/faster_rcnn_R_50_FPN_dconv_1x", 0.04), ("det/faster_rcnn_R_101_FPN_dconv_3x", 0.04)],
+    [
+        ("det/faster_rcnn_R_50_FPN_dconv_1x", 0.04),
+        ("det/faster_rcnn_R_101_FPN_dconv_3x", 0.04),
+        ("det/faster_rcnn_hrnet_W18_1x", 0.02),
+        ("det/faster_rcnn_hrnet_W32_3x", 0.02),
+    ],
 )
 def test_sgd_decays_all_parameters_alike(name: str, rate: float) -> None:
     cfg = bdd100k_d2.get_config(name)
+    if "hrnet" in name:
+        pytest.importorskip("timm", reason="the extra 'timm' is not installed")
     cfg.MODEL.DEVICE = "meta"
     with torch.device("meta"):
         model = build_model(cfg)

@@ -7,6 +7,7 @@ The parity tests hold every row.
 
 from measure_converted import measure_converted_checkpoints
 from measure_deformable import DEFORMABLE_MEASUREMENTS
+from measure_hrnet import HRNET_MEASUREMENTS
 from measure_models import MODEL_MEASUREMENTS
 from measure_recipe import measure_augmentations, measure_optimizers, measure_rates
 from measure_torchvision_backbones import TORCHVISION_MEASUREMENTS
@@ -19,6 +20,7 @@ MEASUREMENTS = (
     measure_converted_checkpoints,
     *TORCHVISION_MEASUREMENTS,
     *DEFORMABLE_MEASUREMENTS,
+    *HRNET_MEASUREMENTS,
 )
 
 if __name__ == "__main__":

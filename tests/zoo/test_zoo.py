@@ -105,6 +105,9 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
         assert re.fullmatch(f"{family}_{size}(iny|mall|ase)?", cfg.MODEL.TORCHVISION.NAME)
         # Whether a source's config has fp16 is not what its name says, of Cascade R-CNN with Swin.
         assert ("_fp16_" in name and not name.startswith("cascade_rcnn_swin")) == cfg.SOLVER.AMP.ENABLED
+    elif "hrnet" in cfg.MODEL.BACKBONE.NAME:
+        assert f"_W{cfg.MODEL.HRNET.WIDTH}_" in row.config
+        assert re.search(rf"_(hrnetv2p_w|hr){cfg.MODEL.HRNET.WIDTH}_", name)
     else:
         assert f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config and f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
@@ -119,7 +122,7 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 88
+    assert len(names) == len(set(names)) == 102
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
@@ -180,7 +183,7 @@ def test_the_kept_sizes_are_of_the_configs() -> None:
     assert list(sizes) == CONFIGS, "run python -m bdd100k_d2.zoo --measure"
     for config in CONFIGS:
         cfg = bdd100k_d2.get_config(config)
-        if cfg.MODEL.TIMM.NAME:
+        if cfg.MODEL.TIMM.NAME or "hrnet" in cfg.MODEL.BACKBONE.NAME:
             pytest.importorskip("timm", reason="the extra 'timm' is not installed")
         cfg.MODEL.DEVICE = "meta"
         with torch.device("meta"):
