@@ -18,6 +18,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
             return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
             return retinanet(backbone)
+        if "roi_head.mask_head.0.conv_logits" in modules:
+            return cascade_mask_rcnn(backbone)
         if any(module.startswith("roi_head.bbox_head.0.") for module in modules):
             return cascade_rcnn(backbone)
         if "roi_head.mask_head.conv_logits" in modules:
@@ -50,6 +52,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
     if "head.cls_score.weight" in names:
         return retinanet(backbone)
+    if "roi_heads.mask_head.0.predictor.weight" in names:
+        return cascade_mask_rcnn(backbone)
     if "roi_heads.box_predictor.0.cls_score.weight" in names:
         return cascade_rcnn(backbone)
     if "roi_heads.mask_head.predictor.weight" in names:
@@ -71,10 +75,7 @@ def faster_rcnn(backbone: Layout) -> Layout:
 
 def mask_rcnn(backbone: Layout) -> Layout:
     """Faster R-CNN with a mask head of four convolutions."""
-    masks = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)}
-    masks |= {"upsample": "deconv", "conv_logits": "predictor"}
-    head = {f"roi_head.mask_head.{a}": f"roi_heads.mask_head.{b}" for a, b in masks.items()}
-    return faster_rcnn(backbone).extended(_source("mmdet Mask R-CNN", backbone), head)
+    return faster_rcnn(backbone).extended(_source("mmdet Mask R-CNN", backbone), _mask_head(""))
 
 
 def cascade_rcnn(backbone: Layout) -> Layout:
@@ -83,6 +84,12 @@ def cascade_rcnn(backbone: Layout) -> Layout:
     for stage in range(3):
         modules |= _box_head(f"roi_head.bbox_head.{stage}", f"{stage}.")
     return backbone.extended(_source("mmdet Cascade R-CNN", backbone), modules)
+
+
+def cascade_mask_rcnn(backbone: Layout) -> Layout:
+    """Three box heads and three mask heads."""
+    masks = {theirs: ours for stage in range(3) for theirs, ours in _mask_head(f"{stage}.").items()}
+    return cascade_rcnn(backbone).extended(_source("mmdet Cascade Mask R-CNN", backbone), masks)
 
 
 def retinanet(backbone: Layout) -> Layout:
@@ -159,3 +166,11 @@ def _box_head(theirs: str, stage: str) -> dict[str, str]:
     modules = {f"{theirs}.shared_fcs.{i}": f"roi_heads.box_head.{stage}fc{i + 1}" for i in range(2)}
     names = {"fc_cls": "cls_score", "fc_reg": "bbox_pred"}
     return modules | {f"{theirs}.{a}": f"roi_heads.box_predictor.{stage}{b}" for a, b in names.items()}
+
+
+def _mask_head(stage: str) -> dict[str, str]:
+    names = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)} | {
+        "upsample": "deconv",
+        "conv_logits": "predictor",
+    }
+    return {f"roi_head.mask_head.{stage}{a}": f"roi_heads.mask_head.{stage}{b}" for a, b in names.items()}

@@ -84,7 +84,6 @@ CLASSIFIER = {"fc": "the ImageNet classifier"}
 # Part of a tensor's name -> what is behind it, for messages.
 UNSUPPORTED = {
     "context_block": "GCNet's context blocks, which Detectron2 has not",
-    "roi_head.mask_head.0.": "a mask head for each stage of the cascade, where Detectron2 has one for all",
     "downsample.2": "average-pooled shortcuts (ResNet-D), which Detectron2 has not",
 }
 

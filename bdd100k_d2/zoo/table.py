@@ -117,6 +117,12 @@ def _mask(config: str, stem: str, val: tuple[float, float], test: tuple[float, f
     return _ins_seg(config, stem, val, test, _ONE_BOX)
 
 
+def _cascade_mask(name: str, stem: str, val: tuple[float, float], test: tuple[float, float]) -> ZooRow:
+    """A Cascade Mask R-CNN, whose training was compared too."""
+    row = _ins_seg(f"cascade_mask_rcnn_{name}", f"cascade_mask_rcnn_{stem}", val, test, difference="")
+    return replace(row, tests=(_MODEL, _OPTIMIZER))
+
+
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
     config = f"{task}/semantic_fpn_R_50_{suffix}"
     return _zoo(config, stem, PublishedScore("mIoU", val, test), difference=_RESIZED)
@@ -189,6 +195,11 @@ ROWS: tuple[ZooRow, ...] = (
     _mask("mask_rcnn_hrnet_W32_3x", "mask_rcnn_hrnetv2p_w32_3x", (22.45, 28.16), (18.76, 23.48)),
     _mask("mask_rcnn_hrnet_W40_1x", "mask_rcnn_hrnetv2p_w40_1x", (19.65, 25.46), (16.64, 21.98)),
     _mask("mask_rcnn_hrnet_W40_3x", "mask_rcnn_hrnetv2p_w40_3x", (22.57, 28.17), (19.38, 24.37)),
+    _cascade_mask("R_50_FPN_1x", "r50_fpn_1x", (18.63, 25.97), (15.89, 21.55)),
+    _cascade_mask("R_50_FPN_3x", "r50_fpn_3x", (19.43, 25.26), (16.18, 20.46)),
+    _cascade_mask("R_101_FPN_3x", "r101_fpn_3x", (19.79, 24.79), (16.65, 20.63)),
+    _cascade_mask("R_50_FPN_1x_32bs", "r50_fpn_1x_32bs", (17.67, 25.67), (15.73, 21.40)),
+    _cascade_mask("R_50_FPN_3x_32bs", "r50_fpn_3x_32bs", (18.58, 24.63), (16.34, 20.75)),
     _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),

@@ -23,6 +23,7 @@ MODELS = {
     "mmdet Faster R-CNN": (trees.faster_rcnn(), FASTER),
     "mmdet Mask R-CNN": (trees.mask_rcnn(), MASK),
     "mmdet Cascade R-CNN": (trees.cascade_rcnn(), CASCADE),
+    "mmdet Cascade Mask R-CNN": (trees.cascade_mask_rcnn(), "ins_seg/cascade_mask_rcnn_R_50_FPN_1x"),
     "mmdet RetinaNet": (trees.retinanet(), RETINANET),
     "mmdet Faster R-CNN with DCN": (trees.deformable(trees.faster_rcnn()), "det/faster_rcnn_R_50_FPN_dconv_1x"),
     "mmdet Mask R-CNN with DCN": (trees.deformable(trees.mask_rcnn()), "ins_seg/mask_rcnn_R_50_FPN_dconv_1x"),
@@ -127,6 +128,11 @@ STAGES = {
     for theirs, ours in BOXES.items()
     for i in range(3)
 }
+STAGES_OF_MASKS = {
+    theirs.replace("mask_head", f"mask_head.{i}"): ours.replace("mask_head", f"mask_head.{i}")
+    for theirs, ours in MASKS.items()
+    for i in range(3)
+}
 DENSE = (
     {
         f"neck.{theirs}.{i}.conv.weight": f"backbone.{ours}{i + 3}.weight"
@@ -158,6 +164,7 @@ PAIRS = {
     "mmdet Faster R-CNN": STEM | NECK | PROPOSALS | BOXES,
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
+    "mmdet Cascade Mask R-CNN": STEM | NECK | PROPOSALS | STAGES | STAGES_OF_MASKS,
     "mmdet RetinaNet": STEM | DENSE,
     "mmdet Faster R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | OFFSETS,
     "mmdet Mask R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | MASKS | OFFSETS,
@@ -251,9 +258,9 @@ def with_context_blocks() -> trees.Shapes:
     return trees.mask_rcnn() | trees.layer("backbone.layer2.0.context_block.conv_mask", 1, 64, 1, 1)
 
 
-def with_a_mask_head_for_each_stage() -> trees.Shapes:
+def with_two_mask_heads_for_three_stages() -> trees.Shapes:
     shapes = trees.cascade_rcnn()
-    for stage in range(3):
+    for stage in (1, 2):
         shapes |= trees.mask_head(f"roi_head.mask_head.{stage}", 8)
     return shapes
 
@@ -276,8 +283,8 @@ def of_mmdet_1() -> trees.Shapes:
     [
         (with_context_blocks(), r"mmdet Mask R-CNN.*layer2\.0\.context_block\.conv_mask\.weight.*GCNet's context"),
         (
-            with_a_mask_head_for_each_stage(),
-            r"mmdet Cascade R-CNN.*roi_head\.mask_head\.0\.convs\.0\.conv\.weight.* and 31 more.*mask head for each",
+            with_two_mask_heads_for_three_stages(),
+            r"mmdet Cascade R-CNN.*roi_head\.mask_head\.1\.convs\.0\.conv\.weight.* and 19 more",
         ),
         (with_pooled_shortcuts(), r"torchvision or timm ResNet.*layer1\.0\.downsample\.2\.weight.*average-pooled"),
         (with_another_parameter(), r"they are: backbone\.conv1\.weight_orig\. It is of another architecture"),

@@ -120,6 +120,9 @@ def test_sgd_takes_the_groups_too() -> None:
     [
         ("det/faster_rcnn_R_50_FPN_dconv_1x", 0.04),
         ("det/faster_rcnn_R_101_FPN_dconv_3x", 0.04),
+        ("ins_seg/cascade_mask_rcnn_R_50_FPN_1x", 0.02),
+        ("ins_seg/cascade_mask_rcnn_R_101_FPN_3x", 0.02),
+        ("ins_seg/cascade_mask_rcnn_R_50_FPN_3x_32bs", 0.04),
         ("det/faster_rcnn_hrnet_W18_1x", 0.02),
         ("det/faster_rcnn_hrnet_W32_3x", 0.02),
     ],

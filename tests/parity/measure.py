@@ -5,6 +5,7 @@
 The parity tests hold every row.
 """
 
+from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_deformable import DEFORMABLE_MEASUREMENTS
 from measure_hrnet import HRNET_MEASUREMENTS
@@ -21,6 +22,7 @@ MEASUREMENTS = (
     *TORCHVISION_MEASUREMENTS,
     *DEFORMABLE_MEASUREMENTS,
     *HRNET_MEASUREMENTS,
+    *CASCADE_MASK_MEASUREMENTS,
 )
 
 if __name__ == "__main__":

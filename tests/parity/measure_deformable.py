@@ -17,10 +17,16 @@ FASTER = ("Faster R-CNN DCN", "det/faster_rcnn_R_50_FPN_dconv_3x", "openmmlab/fa
 MASK = ("Mask R-CNN DCN", "ins_seg/mask_rcnn_R_50_FPN_dconv_3x", "openmmlab/mask_rcnn_r50_dconv")
 
 
-def measure_deformable_inference() -> Iterator[Line]:
-    """Detectors on one image of each of two sizes."""
-    for title, config, stem in (FASTER, MASK):
-        yield from inference_lines(title, detector_config(config), load_golden(stem))
+def measure_deformable_boxes() -> Iterator[Line]:
+    """Faster R-CNN on one image of each of two sizes."""
+    title, config, stem = FASTER
+    yield from inference_lines(title, detector_config(config), load_golden(stem))
+
+
+def measure_deformable_masks() -> Iterator[Line]:
+    """Mask R-CNN on one image of each of two sizes."""
+    title, config, stem = MASK
+    yield from inference_lines(title, detector_config(config), load_golden(stem))
 
 
 def measure_deformable_training() -> Iterator[Line]:
@@ -51,4 +57,9 @@ def logits_lines(title: str, cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> 
     yield Line(title, "pixels of another class, two sizes", 0, others)
 
 
-DEFORMABLE_MEASUREMENTS = (measure_deformable_inference, measure_deformable_training, measure_deformable_head)
+DEFORMABLE_MEASUREMENTS = (
+    measure_deformable_boxes,
+    measure_deformable_masks,
+    measure_deformable_training,
+    measure_deformable_head,
+)

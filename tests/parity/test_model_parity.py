@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from comparing import GOLDEN, Line, assert_within
+from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_deformable import DEFORMABLE_MEASUREMENTS
 from measure_hrnet import HRNET_MEASUREMENTS
@@ -16,6 +17,7 @@ MEASUREMENTS = (
     *TORCHVISION_MEASUREMENTS,
     *DEFORMABLE_MEASUREMENTS,
     *HRNET_MEASUREMENTS,
+    *CASCADE_MASK_MEASUREMENTS,
 )
 
 

@@ -90,6 +90,13 @@ def cascade_rcnn(classes: int = 10) -> Shapes:
     return shapes
 
 
+def cascade_mask_rcnn(classes: int = 8) -> Shapes:
+    shapes = cascade_rcnn(classes)
+    for stage in range(3):
+        shapes |= mask_head(f"roi_head.mask_head.{stage}", classes)
+    return shapes
+
+
 def retinanet(classes: int = 10) -> Shapes:
     shapes = resnet("backbone.") | pyramid(start=1, extra=2)
     for i in range(4):

@@ -113,7 +113,7 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
-    assert name.startswith("mask") == cfg.MODEL.MASK_ON
+    assert ("mask_rcnn" in name) == cfg.MODEL.MASK_ON
     is_deformable = any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) or cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE
     assert ("_dconv_" in name) == is_deformable
     of_32 = name.endswith("_32bs") or "convnext" in name or (task == "det" and is_deformable)
@@ -122,7 +122,7 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 102
+    assert len(names) == len(set(names)) == 107
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
