@@ -71,6 +71,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.FROZEN_STAGES = 0
     # The greatest probability with which a residual branch is left out in training (stochastic depth).
     cfg.MODEL.TIMM.DROP_PATH = 0.0
+    # The HRNet of timm that BACKBONE.NAME build_hrnet_fpn_backbone, with its own pyramid of features, and
+    # build_hrnet_backbone build: channels of the finest branch, "BN" or "SyncBN", and whether branches are resized
+    # between four pixels and to each other's size (mmsegmentation) or by repeating pixels (mmdet and timm).
+    cfg.MODEL.HRNET = CfgNode()
+    cfg.MODEL.HRNET.WIDTH = 18
+    cfg.MODEL.HRNET.NORM = "BN"
+    cfg.MODEL.HRNET.BILINEAR = False
     # The ConvNeXt or Swin of torchvision that BACKBONE.NAME build_torchvision_fpn_backbone, or without an FPN
     # build_torchvision_backbone, builds: convnext_tiny, convnext_small, convnext_base, swin_t, swin_s or swin_b.
     cfg.MODEL.TORCHVISION = CfgNode()
@@ -122,6 +129,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # Take the loss at the head's stride, of every COMMON_STRIDE-th pixel of the mask, as mmdet's Panoptic FPN does, or
     # of logits that are resized to the mask.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_AT_STRIDE = False
+    # Make SemanticFPNHead's 3x3 convolutions deformable ones with a mask (version 2).
+    cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE = False
     # Divide the loss by all pixels, as the zoo's recipe does, or by the ones that are not ignored, as Detectron2 does.
     cfg.MODEL.SEM_SEG_HEAD.AVERAGE_OVER_IGNORED = False
     # How the heads of EncoderDecoder resize maps: the zoo's models of 769x769 align the corners' centres.

@@ -42,7 +42,7 @@ _HEADS = {
     r"sem_seg_head\.(predictor|conv_seg)": _Head(STUFF, "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
 }
 # Layers beside them that have so many rows for each class, unless they are for all classes together.
-_BESIDE = {r"box_predictor(\.\d+)?\.bbox_pred": (THINGS, 4), r"mask_head\.predictor": (THINGS, 1)}
+_BESIDE = {r"box_predictor(\.\d+)?\.bbox_pred": (THINGS, 4), r"mask_head(\.\d+)?\.predictor": (THINGS, 1)}
 _BESIDE |= {r"auxiliary_head\.conv_seg": (STUFF, 1)}
 
 

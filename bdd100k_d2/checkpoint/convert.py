@@ -13,7 +13,7 @@ from torch import Tensor
 from .._version import __version__
 from ..atomic import atomic_path
 from ..errors import OutputError, WeightsError
-from . import convnext_swin, from_openmmlab, from_torchvision, from_vis4d
+from . import convnext_swin, from_openmmlab, from_torchvision, from_vis4d, hrnet
 from .architecture import EPS_KEY, title_of, trained_eps
 from .class_names import as_kept, kept_names, stated_names
 from .reading import read_checkpoint, tensors_of
@@ -177,13 +177,10 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
 
 
 def _layout_of(modules: Set[str]) -> Layout | None:
-    readers = (
-        from_vis4d.layout_of,
-        from_torchvision.layout_of,
-        from_openmmlab.layout_of,
-        convnext_swin.classifier_layout,
-    )
-    return next(filter(None, (layout_of(modules) for layout_of in readers)), None)
+    # An HRNet begins as a ResNet does.
+    frameworks = (hrnet, from_vis4d, from_torchvision, from_openmmlab)
+    readers = (*(framework.layout_of for framework in frameworks), convnext_swin.classifier_layout)
+    return next(filter(None, (read(modules) for read in readers)), None)
 
 
 def _rename(

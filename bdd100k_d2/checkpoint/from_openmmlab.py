@@ -2,6 +2,7 @@
 
 from collections.abc import Set
 
+from . import hrnet
 from .convnext_swin import openmmlab_convnext, openmmlab_swin
 from .panoptic_fpn import is_panoptic, panoptic_fpn
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
@@ -18,6 +19,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
             return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
             return retinanet(backbone)
+        if "roi_head.mask_head.0.conv_logits" in modules:
+            return cascade_mask_rcnn(backbone)
         if any(module.startswith("roi_head.bbox_head.0.") for module in modules):
             return cascade_rcnn(backbone)
         if is_panoptic(modules):
@@ -44,6 +47,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         backbone = openmmlab_convnext("backbone.", ours)
     elif f"{ours}features.1.0.attn.qkv.weight" in names:
         backbone = openmmlab_swin("backbone.", ours)
+    elif (of_hrnet := hrnet.backbone_of({name.rpartition(".")[0] for name in names}, "backbone.", ours)) is not None:
+        backbone = of_hrnet
     else:
         return None
     if {"sem_seg_head.predictor.weight", "roi_heads.mask_head.predictor.weight"} <= names:
@@ -52,6 +57,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
     if "head.cls_score.weight" in names:
         return retinanet(backbone)
+    if "roi_heads.mask_head.0.predictor.weight" in names:
+        return cascade_mask_rcnn(backbone)
     if "roi_heads.box_predictor.0.cls_score.weight" in names:
         return cascade_rcnn(backbone)
     if "roi_heads.mask_head.predictor.weight" in names:
@@ -73,10 +80,7 @@ def faster_rcnn(backbone: Layout) -> Layout:
 
 def mask_rcnn(backbone: Layout) -> Layout:
     """Faster R-CNN with a mask head of four convolutions."""
-    masks = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)}
-    masks |= {"upsample": "deconv", "conv_logits": "predictor"}
-    head = {f"roi_head.mask_head.{a}": f"roi_heads.mask_head.{b}" for a, b in masks.items()}
-    return faster_rcnn(backbone).extended(_source("mmdet Mask R-CNN", backbone), head)
+    return faster_rcnn(backbone).extended(_source("mmdet Mask R-CNN", backbone), _mask_head(""))
 
 
 def cascade_rcnn(backbone: Layout) -> Layout:
@@ -85,6 +89,12 @@ def cascade_rcnn(backbone: Layout) -> Layout:
     for stage in range(3):
         modules |= _box_head(f"roi_head.bbox_head.{stage}", f"{stage}.")
     return backbone.extended(_source("mmdet Cascade R-CNN", backbone), modules)
+
+
+def cascade_mask_rcnn(backbone: Layout) -> Layout:
+    """Three box heads and three mask heads."""
+    masks = {theirs: ours for stage in range(3) for theirs, ours in _mask_head(f"{stage}.").items()}
+    return cascade_rcnn(backbone).extended(_source("mmdet Cascade Mask R-CNN", backbone), masks)
 
 
 def retinanet(backbone: Layout) -> Layout:
@@ -109,7 +119,7 @@ def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
     for level in range(4):
         for step in range(max(level, 1)):
             a, b = f"decode_head.scale_heads.{level}.{2 * step}", f"sem_seg_head.p{level + 2}.{2 * step}"
-            modules |= {f"{a}.conv": b, f"{a}.{norm}": f"{b}.norm"}
+            modules |= {f"{a}.conv": b, f"{a}.conv.conv_offset": f"{b}.offset", f"{a}.{norm}": f"{b}.norm"}
     modules["decode_head.conv_seg"] = "sem_seg_head.predictor"
     return backbone.extended(_source("mmseg Semantic FPN", backbone), modules)
 
@@ -137,6 +147,8 @@ def _source(model: str, backbone: Layout) -> str:
 
 
 def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
+    if (backbone := hrnet.backbone_of(modules, "backbone.", ours)) is not None:
+        return backbone
     if "backbone.layer1.0.conv1" in modules:
         return resnet_backbone("backbone.stem.0" in modules, ours)
     if "backbone.downsample_layers.0.0" in modules:
@@ -159,3 +171,11 @@ def _box_head(theirs: str, stage: str) -> dict[str, str]:
     modules = {f"{theirs}.shared_fcs.{i}": f"roi_heads.box_head.{stage}fc{i + 1}" for i in range(2)}
     names = {"fc_cls": "cls_score", "fc_reg": "bbox_pred"}
     return modules | {f"{theirs}.{a}": f"roi_heads.box_predictor.{stage}{b}" for a, b in names.items()}
+
+
+def _mask_head(stage: str) -> dict[str, str]:
+    names = {f"convs.{i}.conv": f"mask_fcn{i + 1}" for i in range(4)} | {
+        "upsample": "deconv",
+        "conv_logits": "predictor",
+    }
+    return {f"roi_head.mask_head.{stage}{a}": f"roi_heads.mask_head.{stage}{b}" for a, b in names.items()}

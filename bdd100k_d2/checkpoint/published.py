@@ -101,6 +101,10 @@ _OPEN_MMLAB = {
         ),
     )
 }
+_OPEN_MMLAB |= {
+    f"msra/hrnetv2_w{width}": PublishedFile(f"pretrain/third_party/hrnetv2_w{width}-{start}.pth", sha256_start=start)
+    for width, start in ((18, "00eb2006"), (32, "dc9eeb4f"), (40, "ed0b031c"), (48, "d2186c55"))
+}
 # Microsoft publishes no checksums.
 _MICROSOFT = {
     name: PublishedFile(f"{name}.pth")

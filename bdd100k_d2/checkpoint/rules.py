@@ -79,6 +79,8 @@ def resnet(theirs: str, ours: str, deep_stem: Mapping[str, str] | None = None) -
             for conv in (1, 2, 3):
                 modules[f"{a}.conv{conv}"] = f"{b}.conv{conv}"
                 modules[f"{a}.bn{conv}"] = f"{b}.conv{conv}.norm"
+            # Of a deformable convolution, in OpenMMLab's ResNets.
+            modules[f"{a}.conv2.conv_offset"] = f"{b}.conv2_offset"
             modules[f"{a}.downsample.0"] = f"{b}.shortcut"
             modules[f"{a}.downsample.1"] = f"{b}.shortcut.norm"
     return modules
@@ -89,9 +91,7 @@ CLASSIFIER = {"fc": "the ImageNet classifier"}
 
 # Part of a tensor's name -> what is behind it, for messages.
 UNSUPPORTED = {
-    "conv_offset": "deformable convolutions, which the conversion does not do",
     "context_block": "GCNet's context blocks, which Detectron2 has not",
-    "roi_head.mask_head.0.": "a mask head for each stage of the cascade, where Detectron2 has one for all",
     "downsample.2": "average-pooled shortcuts (ResNet-D), which Detectron2 has not",
 }
 

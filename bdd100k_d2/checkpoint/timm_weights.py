@@ -166,7 +166,7 @@ def rename_timm(state: Mapping[str, Tensor], model: nn.Module, name: str) -> dic
     if lacking or shapes or further:
         lists = (("lacking", lacking), ("of another shape", shapes), ("further", further))
         raise WeightsError(
-            f"{name}: these weights are of another model of timm than MODEL.TIMM.NAME"
+            f"{name}: these weights are of another model of timm than {backbone.name_key}"
             f"{''.join(shortened(what, sorted(keys)) for what, keys in lists)}. Give the model's own."
         )
     return {BACKBONE + ours[key][0]: theirs[key] for key in common}

@@ -1,8 +1,10 @@
 """What the recipes need beyond Detectron2's models; importing this registers it."""
 
 from . import (  # noqa: F401, they register their own
+    cascade_mask_heads,
     decode_heads,
     encoder_decoder,
+    hrnet,
     resnet_backbone,
     retinanet,
     roi_heads,

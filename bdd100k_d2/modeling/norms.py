@@ -3,7 +3,7 @@
 import logging
 
 import torch
-from detectron2.layers import Conv2d, FrozenBatchNorm2d
+from detectron2.layers import Conv2d, DeformConv, FrozenBatchNorm2d, ModulatedDeformConv
 from detectron2.utils import comm
 from fvcore.nn.distributed import differentiable_all_reduce
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 logger = logging.getLogger(__name__)
+
+# Of Detectron2, with a norm behind them.
+_CONVOLUTIONS = (Conv2d, DeformConv, ModulatedDeformConv)
 
 
 class FixedStatisticsBatchNorm2d(nn.BatchNorm2d):
@@ -39,7 +42,7 @@ class FixedStatisticsBatchNorm2d(nn.BatchNorm2d):
 
 
 def fold_norms(model: nn.Module) -> int:
-    """Multiplies the batch norms of Detectron2's `Conv2d` layers into their weights, in place; returns how many.
+    """Multiplies the batch norms of Detectron2's convolutions into their weights, in place; returns how many.
 
     For prediction alone: the state of ``model`` has other keys afterwards. The results are the same but for rounding.
     Norms that depend on the image (GN, LN) stay. Raises `ValueError` in training mode.
@@ -48,7 +51,7 @@ def fold_norms(model: nn.Module) -> int:
         raise ValueError("the norms of a model that trains cannot be folded; call its eval() before.")
     count = 0
     for layer in model.modules():
-        if isinstance(layer, Conv2d) and isinstance(layer.norm, _BatchNorm | FrozenBatchNorm2d):
+        if isinstance(layer, _CONVOLUTIONS) and isinstance(layer.norm, _BatchNorm | FrozenBatchNorm2d):
             norm = layer.norm
             with torch.no_grad():
                 # Norms of Detectron2 have statistics; PyTorch's types leave it open.

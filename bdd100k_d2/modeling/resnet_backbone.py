@@ -4,12 +4,14 @@ from detectron2.config import CfgNode
 from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, ResNet, build_resnet_backbone
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
+from detectron2.modeling.backbone.resnet import DeformBottleneckBlock
 from fvcore.nn import weight_init
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..config import with_our_keys
 from ..errors import ConfigError
+from .deformable import compute_by_torchvision
 from .norms import FixedStatisticsBatchNorm2d
 
 
@@ -96,7 +98,11 @@ def build_bdd100k_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNe
 
 def _build_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     cfg = with_our_keys(cfg)
+    stages = cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE
+    if any(stages) and cfg.MODEL.RESNETS.DEPTH < 50:
+        raise ConfigError(f"MODEL.RESNETS.DEFORM_ON_PER_STAGE is {stages}; it needs a DEPTH of 50 or more.")
     resnet = build_resnet_backbone(cfg, input_shape)
+    compute_by_torchvision(resnet)
     if cfg.MODEL.RESNETS.DEEP_STEM:
         resnet.stem = DeepStem(input_shape.channels, cfg.MODEL.RESNETS.STEM_OUT_CHANNELS, cfg.MODEL.RESNETS.NORM)
         resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_AT)
@@ -128,10 +134,12 @@ def _set_output_stride(resnet: ResNet, cfg: CfgNode) -> None:
     for stage, dilation in (("res4", 2), ("res5", 4)):
         for block in getattr(resnet, stage, ()):
             block.stride = 1
-            block.conv2.stride = (1, 1)
+            # A deformable convolution finds its offsets by another one of its stride and dilation.
+            convs = [block.conv2, *([block.conv2_offset] if isinstance(block, DeformBottleneckBlock) else [])]
+            for conv in convs:
+                conv.stride, conv.dilation, conv.padding = (1, 1), (before, before), (before, before)
             if block.shortcut is not None:
                 block.shortcut.stride = (1, 1)
-            block.conv2.dilation = block.conv2.padding = (before, before)
             before = dilation
         if stage in resnet.output_shape():
             resnet._out_feature_strides[stage] = 8

@@ -147,13 +147,17 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
             predictor = self.box_predictor[stage]
             predictions = predictor(self.box_head[stage](pooled))
             with get_event_storage().name_scope(f"stage{stage}"):
-                of_stage = predictor.losses(predictions, proposals)
+                of_stage = predictor.losses(predictions, proposals) | self._stage_losses(features, proposals, stage)
             losses |= {f"{name}_stage{stage}": loss * weight for name, loss in of_stage.items()}
             boxes = predictor.predict_boxes(predictions, proposals)
             proposals = [_refined(*one) for one in zip(proposals, boxes, targets, strict=True)]
         # The next batch's proposals are sampled for the first stage before this is called.
         self.proposal_matcher = self.proposal_matchers[0]
         return losses
+
+    def _stage_losses(self, features: dict[str, Tensor], proposals: list[Instances], stage: int) -> dict[str, Tensor]:
+        """Further losses of a stage, on its proposals: none here."""
+        return {}
 
 
 def _refined(proposals: Instances, boxes: Tensor, targets: Instances) -> Instances:

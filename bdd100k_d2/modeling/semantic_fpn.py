@@ -1,7 +1,7 @@
 """Semantic FPN (Kirillov et al., Panoptic Feature Pyramid Networks, 2019) for images of any size."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..config import with_our_keys
+from .deformable import OffsetConv2d
 from .recipe import starts_as_vis4d
 
 
@@ -57,7 +58,8 @@ class SemanticFPNHead(SemSegFPNHead):
 
     ``dropout`` is the share of channels that are zeroed before the predictor in training; ``average_over_ignored``
     divides the loss by all pixels instead of by those that are not ignored; ``loss_at_stride`` takes it of logits that
-    are not resized; ``init_as_vis4d`` starts the convolutions as Vis4D does. With none of these and sizes that divide
+    are not resized; ``init_as_vis4d`` starts the convolutions as Vis4D does; ``deformable`` makes the 3x3 ones
+    deformable, of version 2. With none of these and sizes that divide
     by 32 it equals its parent.
     """
 
@@ -70,17 +72,23 @@ class SemanticFPNHead(SemSegFPNHead):
         average_over_ignored: bool = False,
         loss_at_stride: bool = False,
         init_as_vis4d: bool = False,
+        deformable: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's keyword arguments
     ) -> None:
         super().__init__(input_shape, **kwargs)
         self.dropout = nn.Dropout2d(dropout)
         self.average_over_ignored = average_over_ignored
         self.loss_at_stride = loss_at_stride
-        if init_as_vis4d:
-            for module in nn.ModuleList(self.scale_heads).modules():
-                if isinstance(module, nn.Conv2d):
+        for branch in self.scale_heads:
+            for i, layer in enumerate(branch):
+                if isinstance(layer, nn.Conv2d) and deformable:
+                    # A convolution of Detectron2, which holds its norm.
+                    norm = cast("nn.Module | None", layer.norm)
+                    branch[i] = OffsetConv2d(layer.in_channels, layer.out_channels, norm)
+                if isinstance(layer, nn.Conv2d) and init_as_vis4d:
                     # PyTorch's own start of a convolution.
-                    nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+                    nn.init.kaiming_uniform_(branch[i].weight, a=math.sqrt(5))
+        if init_as_vis4d:
             nn.init.kaiming_normal_(self.predictor.weight, mode="fan_out", nonlinearity="relu")
 
     @classmethod
@@ -92,6 +100,7 @@ class SemanticFPNHead(SemSegFPNHead):
         arguments["init_as_vis4d"] = starts_as_vis4d(cfg, "SEM_SEG_HEAD")
         arguments["average_over_ignored"] = keys.AVERAGE_OVER_IGNORED
         arguments["loss_at_stride"] = keys.LOSS_AT_STRIDE
+        arguments["deformable"] = keys.DEFORMABLE
         return arguments
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:

@@ -36,6 +36,9 @@ class TimmBackbone(Backbone):
     ``fixed_norm_statistics`` all batch norms keep their statistics in training, while scale and shift are trained.
     """
 
+    # The config's key that says which model it is.
+    name_key = "MODEL.TIMM.NAME"
+
     def __init__(self, body: nn.Module, *, frozen_stages: int = 0, fixed_norm_statistics: bool = False) -> None:
         super().__init__()
         # The body lives outside of the module tree and lends it its content, so that names are timm's.

@@ -27,6 +27,7 @@ def measure_size(model: nn.Module, height: int = 720, width: int = 1280) -> Mode
     image = np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
     analysis = FlopCountAnalysis(model.eval(), [{"image": torch.from_numpy(image)}])
     analysis.set_op_handle("aten::scaled_dot_product_attention", _attention)
+    analysis.set_op_handle("torchvision::deform_conv2d", _deformable)
     # What fvcore does not count, such as NMS, has next to no multiplications.
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
@@ -38,6 +39,13 @@ def _attention(inputs: list[Any], outputs: list[Any]) -> int:
     """Multiply-adds of fused attention: of queries (..., L, E) with keys (..., S, E), and of weights with values."""
     queries, keys = (get_shape(one) for one in inputs[:2])
     count: int = 2 * math.prod(queries) * keys[-2]
+    return count
+
+
+def _deformable(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-adds of a deformable convolution, without those that interpolate between pixels."""
+    weight, output = get_shape(inputs[1]), get_shape(outputs[0])
+    count: int = math.prod(output) * math.prod(weight[1:])
     return count
 
 

@@ -79,6 +79,7 @@ _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
 _PREDICTORS = "last layers of masks and stuff start from other values"
 _WRITTEN = "losses compared; augmentation and schedule are written from its config"
 _NOT_COMPARED = "training not compared"
+_ONE_BOX = "a proposal learns the box that it overlaps most, also where it is another's best"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -103,7 +104,7 @@ def _det(config: str, stem: str, val: float, test: float, difference: str) -> Zo
 
 
 def _strong(config: str, stem: str, val: float, test: float) -> ZooRow:
-    """A detector on a ConvNeXt or Swin, whose training was compared too."""
+    """A detector whose training was compared too."""
     row = _det(config, stem, val, test, difference="")
     return replace(row, tests=(_MODEL, _OPTIMIZER))
 
@@ -123,6 +124,16 @@ def _ins_seg(
 
 def _pan_seg(config: str, stem: str, val: float, test: float) -> ZooRow:
     return _zoo(f"pan_seg/{config}", stem, PublishedScore("PQ", val, test), difference=_PREDICTORS)
+
+
+def _mask(config: str, stem: str, val: tuple[float, float], test: tuple[float, float]) -> ZooRow:
+    return _ins_seg(config, stem, val, test, _ONE_BOX)
+
+
+def _cascade_mask(name: str, stem: str, val: tuple[float, float], test: tuple[float, float]) -> ZooRow:
+    """A Cascade Mask R-CNN, whose training was compared too."""
+    row = _ins_seg(f"cascade_mask_rcnn_{name}", f"cascade_mask_rcnn_{stem}", val, test, difference="")
+    return replace(row, tests=(_MODEL, _OPTIMIZER))
 
 
 def _sem_seg(task: str, suffix: str, stem: str, val: float, test: float) -> ZooRow:
@@ -171,6 +182,13 @@ ROWS: tuple[ZooRow, ...] = (
     _strong("cascade_rcnn_convnext_T_FPN_fp16_3x", "cascade_rcnn_convnext-t_fpn_fp16_3x", 35.84, 35.35),
     _strong("cascade_rcnn_convnext_S_FPN_fp16_3x", "cascade_rcnn_convnext-s_fpn_fp16_3x", 36.11, 35.43),
     _strong("cascade_rcnn_convnext_B_FPN_fp16_3x", "cascade_rcnn_convnext-b_fpn_fp16_3x", 35.77, 34.95),
+    _strong("faster_rcnn_R_50_FPN_dconv_1x", "faster_rcnn_r50_fpn_dconv_1x", 32.09, 30.93),
+    _strong("faster_rcnn_R_50_FPN_dconv_3x", "faster_rcnn_r50_fpn_dconv_3x", 33.21, 32.41),
+    _strong("faster_rcnn_R_101_FPN_dconv_3x", "faster_rcnn_r101_fpn_dconv_3x", 33.09, 32.43),
+    _strong("faster_rcnn_hrnet_W18_1x", "faster_rcnn_hrnetv2p_w18_1x", 31.74, 30.64),
+    _strong("faster_rcnn_hrnet_W18_3x", "faster_rcnn_hrnetv2p_w18_3x", 33.35, 32.61),
+    _strong("faster_rcnn_hrnet_W32_1x", "faster_rcnn_hrnetv2p_w32_1x", 32.84, 31.84),
+    _strong("faster_rcnn_hrnet_W32_3x", "faster_rcnn_hrnetv2p_w32_3x", 33.97, 33.19),
     ZooRow("det/faster_rcnn_efficientnet_lite0_FPN", "3x", NOBODY, ()),
     ZooRow("det/faster_rcnn_R_50_FPN_coco", "1x", NOBODY, ()),
     _vis4d_ins_seg("1x", 17.0, 23.4),
@@ -187,11 +205,32 @@ ROWS: tuple[ZooRow, ...] = (
     _pan_seg("panoptic_fpn_R_50_FPN_5x", "panoptic_fpn_r50_fpn_5x", 23.38, 22.04),
     _pan_seg("panoptic_fpn_R_101_FPN_3x", "panoptic_fpn_r101_fpn_3x", 22.61, 22.34),
     _pan_seg("panoptic_fpn_R_101_FPN_5x", "panoptic_fpn_r101_fpn_5x", 23.90, 22.50),
+    _mask("mask_rcnn_R_50_FPN_dconv_1x", "mask_rcnn_r50_fpn_dconv_1x", (17.72, 23.37), (15.80, 20.73)),
+    _mask("mask_rcnn_R_50_FPN_dconv_3x", "mask_rcnn_r50_fpn_dconv_3x", (20.89, 27.17), (18.29, 22.88)),
+    _mask("mask_rcnn_R_101_FPN_dconv_3x", "mask_rcnn_r101_fpn_dconv_3x", (20.98, 25.99), (18.74, 22.73)),
+    _mask("mask_rcnn_R_50_FPN_dconv_1x_32bs", "mask_rcnn_r50_fpn_dconv_1x_32bs", (17.50, 23.16), (15.53, 20.66)),
+    _mask("mask_rcnn_R_50_FPN_dconv_3x_32bs", "mask_rcnn_r50_fpn_dconv_3x_32bs", (20.72, 27.51), (18.40, 22.80)),
+    _mask("mask_rcnn_R_101_FPN_dconv_3x_32bs", "mask_rcnn_r101_fpn_dconv_3x_32bs", (20.91, 25.87), (18.60, 22.83)),
+    _mask("mask_rcnn_hrnet_W18_1x", "mask_rcnn_hrnetv2p_w18_1x", (16.54, 22.97), (14.62, 19.81)),
+    _mask("mask_rcnn_hrnet_W18_3x", "mask_rcnn_hrnetv2p_w18_3x", (21.28, 27.53), (17.74, 22.98)),
+    _mask("mask_rcnn_hrnet_W32_1x", "mask_rcnn_hrnetv2p_w32_1x", (18.69, 24.75), (16.35, 21.52)),
+    _mask("mask_rcnn_hrnet_W32_3x", "mask_rcnn_hrnetv2p_w32_3x", (22.45, 28.16), (18.76, 23.48)),
+    _mask("mask_rcnn_hrnet_W40_1x", "mask_rcnn_hrnetv2p_w40_1x", (19.65, 25.46), (16.64, 21.98)),
+    _mask("mask_rcnn_hrnet_W40_3x", "mask_rcnn_hrnetv2p_w40_3x", (22.57, 28.17), (19.38, 24.37)),
+    _cascade_mask("R_50_FPN_1x", "r50_fpn_1x", (18.63, 25.97), (15.89, 21.55)),
+    _cascade_mask("R_50_FPN_3x", "r50_fpn_3x", (19.43, 25.26), (16.18, 20.46)),
+    _cascade_mask("R_101_FPN_3x", "r101_fpn_3x", (19.79, 24.79), (16.65, 20.63)),
+    _cascade_mask("R_50_FPN_1x_32bs", "r50_fpn_1x_32bs", (17.67, 25.67), (15.73, 21.40)),
+    _cascade_mask("R_50_FPN_3x_32bs", "r50_fpn_3x_32bs", (18.58, 24.63), (16.34, 20.75)),
     _vis4d("sem_seg/semantic_fpn_R_50_40k", PublishedScore("mIoU", 59.2)),
     _sem_seg("sem_seg", "40k", "fpn_r50_512x1024_40k", 59.24, 52.89),
     _sem_seg("sem_seg", "80k", "fpn_r50_512x1024_80k", 60.36, 52.92),
     _sem_seg("sem_seg", "40k_gn", "fpn_r50_gn_512x1024_40k", 59.44, 53.42),
     _sem_seg("sem_seg", "80k_gn", "fpn_r50_gn_512x1024_80k", 60.21, 53.00),
+    _sem_seg("sem_seg", "40k_gn_dconv", "fpn_r50_gn_dconv_512x1024_40k", 61.53, 54.31),
+    _sem_seg("sem_seg", "80k_gn_dconv", "fpn_r50_gn_dconv_512x1024_80k", 60.55, 53.91),
+    _segmenter("sem_seg", "fcn_hrnet_W48_40k", "fcn_hr48_512x1024_40k", 63.37, 56.01),
+    _segmenter("sem_seg", "fcn_hrnet_W48_80k", "fcn_hr48_512x1024_80k", 63.93, 55.89),
     _segmenter("sem_seg", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 61.62, 55.17),
     _segmenter("sem_seg", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 62.16, 55.20),
     _segmenter("sem_seg", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 62.55, 55.19),
@@ -221,6 +260,10 @@ ROWS: tuple[ZooRow, ...] = (
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
     _sem_seg("drivable", "40k_gn", "fpn_r50_gn_512x1024_40k", 81.30, 80.85),
     _sem_seg("drivable", "80k_gn", "fpn_r50_gn_512x1024_80k", 82.59, 82.26),
+    _sem_seg("drivable", "40k_gn_dconv", "fpn_r50_gn_dconv_512x1024_40k", 83.65, 83.11),
+    _sem_seg("drivable", "80k_gn_dconv", "fpn_r50_gn_dconv_512x1024_80k", 83.04, 82.71),
+    _segmenter("drivable", "fcn_hrnet_W48_40k", "fcn_hr48_512x1024_40k", 83.24, 82.70),
+    _segmenter("drivable", "fcn_hrnet_W48_80k", "fcn_hr48_512x1024_80k", 83.27, 82.87),
     _segmenter("drivable", "deeplabv3_R_50_D8_769_40k", "deeplabv3_r50-d8_769x769_40k", 83.49, 82.74),
     _segmenter("drivable", "deeplabv3_R_50_D8_40k", "deeplabv3_r50-d8_512x1024_40k", 84.10, 83.52),
     _segmenter("drivable", "deeplabv3_R_50_D8_80k", "deeplabv3_r50-d8_512x1024_80k", 84.63, 84.14),

@@ -24,8 +24,15 @@ MODELS = {
     "mmdet Faster R-CNN": (trees.faster_rcnn(), FASTER),
     "mmdet Mask R-CNN": (trees.mask_rcnn(), MASK),
     "mmdet Cascade R-CNN": (trees.cascade_rcnn(), CASCADE),
+    "mmdet Cascade Mask R-CNN": (trees.cascade_mask_rcnn(), "ins_seg/cascade_mask_rcnn_R_50_FPN_1x"),
     "mmdet RetinaNet": (trees.retinanet(), RETINANET),
     "mmdet Panoptic FPN": (trees.panoptic_fpn(), PANOPTIC),
+    "mmdet Faster R-CNN with DCN": (trees.deformable(trees.faster_rcnn()), "det/faster_rcnn_R_50_FPN_dconv_1x"),
+    "mmdet Mask R-CNN with DCN": (trees.deformable(trees.mask_rcnn()), "ins_seg/mask_rcnn_R_50_FPN_dconv_1x"),
+    "mmseg Semantic FPN with DCN and GN": (
+        trees.deformable_head(trees.semantic_fpn(group_norm=True)),
+        "sem_seg/semantic_fpn_R_50_40k_gn_dconv",
+    ),
     "mmseg Semantic FPN": (trees.semantic_fpn(), SEMANTIC),
     "mmseg Semantic FPN with GN": (trees.semantic_fpn(group_norm=True), SEMANTIC_GN),
     "Vis4D Faster R-CNN": (trees.as_vis4d(trees.faster_rcnn()), FASTER),
@@ -123,6 +130,11 @@ STAGES = {
     for theirs, ours in BOXES.items()
     for i in range(3)
 }
+STAGES_OF_MASKS = {
+    theirs.replace("mask_head", f"mask_head.{i}"): ours.replace("mask_head", f"mask_head.{i}")
+    for theirs, ours in MASKS.items()
+    for i in range(3)
+}
 DENSE = (
     {
         f"neck.{theirs}.{i}.conv.weight": f"backbone.{ours}{i + 3}.weight"
@@ -143,12 +155,28 @@ LEVELS = {
     for level, step in ((0, 0), (1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
     for theirs, ours in (("conv.weight", "weight"), ("gn.weight", "norm.weight"), ("gn.bias", "norm.bias"))
 }
+OFFSETS = {
+    f"backbone.layer{stage}.{block}.conv2.conv_offset.{part}": (
+        f"backbone.bottom_up.res{stage + 1}.{block}.conv2_offset.{part}"
+    )
+    for stage, block in ((2, 0), (3, 5), (4, 2))
+    for part in ("weight", "bias")
+}
+HEAD_OFFSETS = {
+    f"decode_head.scale_heads.{level}.{step}.conv.conv_offset.{part}": f"sem_seg_head.p{level + 2}.{step}.offset.{part}"
+    for level, step in ((0, 0), (2, 2), (3, 4))
+    for part in ("weight", "bias")
+}
 PAIRS = {
     "mmdet Faster R-CNN": STEM | NECK | PROPOSALS | BOXES,
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
+    "mmdet Cascade Mask R-CNN": STEM | NECK | PROPOSALS | STAGES | STAGES_OF_MASKS,
     "mmdet RetinaNet": STEM | DENSE,
     "mmdet Panoptic FPN": STEM | NECK | PROPOSALS | BOXES | MASKS | LEVELS,
+    "mmdet Faster R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | OFFSETS,
+    "mmdet Mask R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | MASKS | OFFSETS,
+    "mmseg Semantic FPN with DCN and GN": DEEP_STEM | NECK | BRANCHES | HEAD_OFFSETS,
     "mmseg Semantic FPN": DEEP_STEM | NECK | BRANCHES,
     "mmseg Semantic FPN with GN": DEEP_STEM | NECK | BRANCHES,
 }
@@ -242,17 +270,13 @@ def test_the_class_of_all_things_is_first_here_and_last_there() -> None:
         assert len(ours) == 31 and torch.equal(ours[0], theirs[30]) and torch.equal(ours[1:], theirs[:30])
 
 
-def with_deformable_convolutions() -> trees.Shapes:
-    return trees.faster_rcnn() | trees.layer("backbone.layer2.0.conv2.conv_offset", 18, 16, 3, 3)
-
-
 def with_context_blocks() -> trees.Shapes:
     return trees.mask_rcnn() | trees.layer("backbone.layer2.0.context_block.conv_mask", 1, 64, 1, 1)
 
 
-def with_a_mask_head_for_each_stage() -> trees.Shapes:
+def with_two_mask_heads_for_three_stages() -> trees.Shapes:
     shapes = trees.cascade_rcnn()
-    for stage in range(3):
+    for stage in (1, 2):
         shapes |= trees.mask_head(f"roi_head.mask_head.{stage}", 8)
     return shapes
 
@@ -273,14 +297,10 @@ def of_mmdet_1() -> trees.Shapes:
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        (
-            with_deformable_convolutions(),
-            r"looks like mmdet Faster R-CNN, but .* backbone\.layer2\.0\.conv2\.conv_offset\.weight, .*deformable conv",
-        ),
         (with_context_blocks(), r"mmdet Mask R-CNN.*layer2\.0\.context_block\.conv_mask\.weight.*GCNet's context"),
         (
-            with_a_mask_head_for_each_stage(),
-            r"mmdet Cascade R-CNN.*roi_head\.mask_head\.0\.convs\.0\.conv\.weight.* and 31 more.*mask head for each",
+            with_two_mask_heads_for_three_stages(),
+            r"mmdet Cascade R-CNN.*roi_head\.mask_head\.1\.convs\.0\.conv\.weight.* and 19 more",
         ),
         (with_pooled_shortcuts(), r"torchvision or timm ResNet.*layer1\.0\.downsample\.2\.weight.*average-pooled"),
         (with_another_parameter(), r"they are: backbone\.conv1\.weight_orig\. It is of another architecture"),

@@ -112,3 +112,30 @@ def test_sgd_takes_the_groups_too() -> None:
     assert isinstance(sgd, torch.optim.SGD) and sgd.defaults["momentum"] == 0.8
     rates = {id(p): group["lr"] for group in sgd.param_groups for p in group["params"]}
     assert rates[id(model["backbone"].features[0][0].weight)] == pytest.approx(1e-4 * 0.95**7)
+
+
+# The others' recipes are plain: one rate and one decay for all that is trained.
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("det/faster_rcnn_R_50_FPN_dconv_1x", 0.04),
+        ("det/faster_rcnn_R_101_FPN_dconv_3x", 0.04),
+        ("ins_seg/cascade_mask_rcnn_R_50_FPN_1x", 0.02),
+        ("ins_seg/cascade_mask_rcnn_R_101_FPN_3x", 0.02),
+        ("ins_seg/cascade_mask_rcnn_R_50_FPN_3x_32bs", 0.04),
+        ("det/faster_rcnn_hrnet_W18_1x", 0.02),
+        ("det/faster_rcnn_hrnet_W32_3x", 0.02),
+    ],
+)
+def test_sgd_decays_all_parameters_alike(name: str, rate: float) -> None:
+    cfg = bdd100k_d2.get_config(name)
+    if "hrnet" in name:
+        pytest.importorskip("timm", reason="the extra 'timm' is not installed")
+    cfg.MODEL.DEVICE = "meta"
+    with torch.device("meta"):
+        model = build_model(cfg)
+    sgd = build_optimizer(cfg, model)
+    assert isinstance(sgd, torch.optim.SGD) and sgd.defaults["momentum"] == 0.9 and not sgd.defaults["nesterov"]
+    groups = {(group["lr"], group["weight_decay"]) for group in sgd.param_groups}
+    assert groups == {(rate, 1e-4)} and (cfg.SOLVER.WARMUP_ITERS, cfg.SOLVER.WARMUP_FACTOR) == (500, 0.001)
+    assert sum(len(group["params"]) for group in sgd.param_groups) == sum(p.requires_grad for p in model.parameters())

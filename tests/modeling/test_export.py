@@ -41,6 +41,9 @@ def small_model(name: str) -> nn.Module:
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.DEVICE, cfg.MODEL.WEIGHTS = "cpu", ""
     cfg.merge_from_list(SMALL_MODELS["sem_seg" if "semantic" in name else "det"])
+    if cfg.MODEL.SEM_SEG_HEAD.NORM == "GN":
+        # 32 groups of channels.
+        cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM = 32
     cfg.MODEL.ROI_MASK_HEAD.CONV_DIM, cfg.MODEL.RETINANET.SCORE_THRESH_TEST = 8, 0.0
     torch.manual_seed(0)
     model = build_model(cfg)
@@ -99,6 +102,8 @@ TRACED: dict[str, Callable[..., object] | None] = {
     "ins_seg/mask_rcnn_R_50_FPN_1x": raw,
     "det/retinanet_R_50_FPN_1x": None,
     "sem_seg/semantic_fpn_R_50_40k": None,
+    "det/faster_rcnn_R_50_FPN_dconv_1x": raw,
+    "sem_seg/semantic_fpn_R_50_40k_gn_dconv": None,
 }
 
 

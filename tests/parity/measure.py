@@ -5,7 +5,10 @@
 The parity tests hold every row.
 """
 
+from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
+from measure_deformable import DEFORMABLE_MEASUREMENTS
+from measure_hrnet import HRNET_MEASUREMENTS
 from measure_models import MODEL_MEASUREMENTS
 from measure_panoptic import PANOPTIC_MEASUREMENTS
 from measure_recipe import measure_augmentations, measure_optimizers, measure_rates
@@ -21,6 +24,9 @@ MEASUREMENTS = (
     *TORCHVISION_MEASUREMENTS,
     *PANOPTIC_MEASUREMENTS,
     *SEGMENTER_MEASUREMENTS,
+    *DEFORMABLE_MEASUREMENTS,
+    *HRNET_MEASUREMENTS,
+    *CASCADE_MASK_MEASUREMENTS,
 )
 
 if __name__ == "__main__":

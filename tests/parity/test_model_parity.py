@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from comparing import GOLDEN, Line, assert_within
+from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
+from measure_deformable import DEFORMABLE_MEASUREMENTS
+from measure_hrnet import HRNET_MEASUREMENTS
 from measure_models import MODEL_MEASUREMENTS
 from measure_panoptic import measure_panoptic_inference, measure_panoptic_training
 from measure_segmenters import measure_segmenter_inference, measure_segmenter_training
@@ -16,6 +19,9 @@ MEASUREMENTS = [
     measure_torchvision_inference,
     measure_segmenter_inference,
     measure_panoptic_inference,
+    *DEFORMABLE_MEASUREMENTS,
+    *HRNET_MEASUREMENTS,
+    *CASCADE_MASK_MEASUREMENTS,
     pytest.param(measure_torchvision_training, marks=pytest.mark.slow),
     pytest.param(measure_segmenter_training, marks=pytest.mark.slow),
     pytest.param(measure_panoptic_training, marks=pytest.mark.slow),
@@ -24,6 +30,8 @@ MEASUREMENTS = [
 
 @pytest.mark.parametrize("measure", MEASUREMENTS)
 def test_nothing_is_further_off_than_allowed(measure: Callable[[], Iterator[Line]]) -> None:
+    if measure in HRNET_MEASUREMENTS:
+        pytest.importorskip("timm", reason="the extra 'timm' is not installed")
     assert_within(list(measure()))
 
 

@@ -1,5 +1,6 @@
 """The tensors' names and shapes of OpenMMLab's and Vis4D's models, as their module trees make them."""
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -103,6 +104,13 @@ def cascade_rcnn(classes: int = 10) -> Shapes:
     return shapes
 
 
+def cascade_mask_rcnn(classes: int = 8) -> Shapes:
+    shapes = cascade_rcnn(classes)
+    for stage in range(3):
+        shapes |= mask_head(f"roi_head.mask_head.{stage}", classes)
+    return shapes
+
+
 def retinanet(classes: int = 10) -> Shapes:
     shapes = resnet("backbone.") | pyramid(start=1, extra=2)
     for i in range(4):
@@ -119,6 +127,24 @@ def semantic_fpn(classes: int = 19, group_norm: bool = False) -> Shapes:
             shapes[f"{name}.conv.weight"] = (SEM_SEG, FPN if step == 0 else SEM_SEG, 3, 3)
             shapes |= norm(f"{name}.{'gn' if group_norm else 'bn'}", SEM_SEG, statistics=not group_norm)
     return shapes | layer("decode_head.conv_seg", classes, SEM_SEG, 1, 1)
+
+
+def deformable(shapes: Shapes) -> Shapes:
+    """A model whose ResNet has deformable convolutions of version 1 in its last three stages."""
+    offsets: Shapes = {}
+    for key, shape in shapes.items():
+        if re.fullmatch(r"backbone\.layer[234]\.\d+\.conv2\.weight", key):
+            offsets |= layer(f"{key.removesuffix('.weight')}.conv_offset", 18, shape[1], 3, 3)
+    return shapes | offsets
+
+
+def deformable_head(shapes: Shapes) -> Shapes:
+    """A Semantic FPN with those of version 2 in its head."""
+    offsets: Shapes = {}
+    for key, shape in shapes.items():
+        if key.startswith("decode_head.scale_heads.") and key.endswith(".conv.weight"):
+            offsets |= layer(f"{key.removesuffix('.weight')}.conv_offset", 27, shape[1], 3, 3)
+    return shapes | offsets
 
 
 # Vis4D's trees are OpenMMLab's with other names for these.

@@ -6,6 +6,7 @@ import torch
 from detectron2.modeling import build_model
 from support import ROOT
 from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
 
 import bdd100k_d2
 from bdd100k_d2.config import config_names
@@ -106,13 +107,19 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
         assert re.fullmatch(f"{family}_{size}(iny|mall|ase)?", cfg.MODEL.TORCHVISION.NAME)
         # Whether a source's config has fp16 is not what its name says, of Cascade R-CNN with Swin.
         assert ("_fp16_" in name and not name.startswith("cascade_rcnn_swin")) == cfg.SOLVER.AMP.ENABLED
+    elif "hrnet" in cfg.MODEL.BACKBONE.NAME:
+        assert f"_W{cfg.MODEL.HRNET.WIDTH}_" in row.config
+        assert re.search(rf"_(hrnetv2p_w|hr){cfg.MODEL.HRNET.WIDTH}_", name)
     else:
         assert f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config and f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
-    assert name.startswith(("mask", "panoptic")) == cfg.MODEL.MASK_ON
-    assert (name.endswith("_32bs") or "convnext" in name) == (cfg.SOLVER.IMS_PER_BATCH == 32)
+    assert (name.startswith("panoptic") or "mask_rcnn" in name) == cfg.MODEL.MASK_ON
+    is_deformable = any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) or cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE
+    assert ("_dconv_" in name) == is_deformable
+    of_32 = name.endswith("_32bs") or "convnext" in name or (task == "det" and is_deformable)
+    assert of_32 == (cfg.SOLVER.IMS_PER_BATCH == 32)
 
 
 def test_names_of_weights() -> None:
@@ -161,12 +168,24 @@ def test_fused_attention_is_counted() -> None:
     )
 
 
+class Deformable(nn.Module):
+    """A deformable convolution of two groups, whose offsets are none."""
+
+    def forward(self, inputs: list[dict[str, Tensor]]) -> Tensor:
+        image = inputs[0]["image"][None, :2].float()
+        return deform_conv2d(image, image.new_zeros(1, 18, *image.shape[2:]), image.new_zeros(64, 1, 3, 3), padding=1)
+
+
+def test_deformable_convolutions_are_counted() -> None:
+    assert measure_size(Deformable(), height=500, width=2000).gflops == round(64 * 9 * 500 * 2000 / 1e9, 1) == 0.6
+
+
 def test_the_kept_sizes_are_of_the_configs() -> None:
     sizes = read_sizes()
     assert list(sizes) == CONFIGS, "run python -m bdd100k_d2.zoo --measure"
     for config in CONFIGS:
         cfg = bdd100k_d2.get_config(config)
-        if cfg.MODEL.TIMM.NAME:
+        if cfg.MODEL.TIMM.NAME or "hrnet" in cfg.MODEL.BACKBONE.NAME:
             pytest.importorskip("timm", reason="the extra 'timm' is not installed")
         cfg.MODEL.DEVICE = "meta"
         with torch.device("meta"):
@@ -228,10 +247,12 @@ def test_measuring_keeps_the_other_sizes(
         "det/faster_rcnn_R_50_FPN_1x": (5, 7.5),
         "sem_seg/semantic_fpn_R_50_80k": (6, 8.25),
         "sem_seg/semantic_fpn_R_50_80k_gn": (6, 8.25),
+        "sem_seg/semantic_fpn_R_50_80k_gn_dconv": (6, 8.25),
         "drivable/semantic_fpn_R_50_80k": (6, 8.25),
         "drivable/semantic_fpn_R_50_80k_gn": (6, 8.25),
+        "drivable/semantic_fpn_R_50_80k_gn_dconv": (6, 8.25),
     }
-    assert capsys.readouterr().out.count("0.0 M") == 4
+    assert capsys.readouterr().out.count("0.0 M") == 6
 
 
 def test_the_page_holds_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
