@@ -178,8 +178,8 @@ def _modules(state: Mapping[str, Any]) -> set[str]:
 
 def _layout_of(modules: Set[str]) -> Layout | None:
     # An HRNet begins as a ResNet does.
-    frameworks = (hrnet, from_vis4d, from_torchvision, from_openmmlab)
-    readers = (*(framework.layout_of for framework in frameworks), convnext_swin.classifier_layout)
+    frameworks = [framework.layout_of for framework in (from_vis4d, from_torchvision, from_openmmlab)]
+    readers = (hrnet.hrnet_classifier, *frameworks, convnext_swin.classifier_layout)
     return next(filter(None, (read(modules) for read in readers)), None)
 
 

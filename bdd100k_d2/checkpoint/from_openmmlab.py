@@ -47,7 +47,7 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         backbone = openmmlab_convnext("backbone.", ours)
     elif f"{ours}features.1.0.attn.qkv.weight" in names:
         backbone = openmmlab_swin("backbone.", ours)
-    elif (of_hrnet := hrnet.backbone_of({name.rpartition(".")[0] for name in names}, "backbone.", ours)) is not None:
+    elif (of_hrnet := hrnet.hrnet_backbone({name.rpartition(".")[0] for name in names}, "backbone.", ours)) is not None:
         backbone = of_hrnet
     else:
         return None
@@ -147,7 +147,7 @@ def _source(model: str, backbone: Layout) -> str:
 
 
 def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
-    if (backbone := hrnet.backbone_of(modules, "backbone.", ours)) is not None:
+    if (backbone := hrnet.hrnet_backbone(modules, "backbone.", ours)) is not None:
         return backbone
     if "backbone.layer1.0.conv1" in modules:
         return resnet_backbone("backbone.stem.0" in modules, ours)

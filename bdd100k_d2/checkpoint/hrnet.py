@@ -12,7 +12,7 @@ _SIGN = "stage4.0.branches.0.0.conv1"
 _CLASSIFIER = re.compile(r"(incre_modules|downsamp_modules|final_layer)\..*|classifier")
 
 
-def layout_of(modules: Set[str]) -> Layout | None:
+def hrnet_classifier(modules: Set[str]) -> Layout | None:
     """The layout of an ImageNet classifier with these modules; None if it is none."""
     if _SIGN not in modules:
         return None
@@ -21,7 +21,7 @@ def layout_of(modules: Set[str]) -> Layout | None:
     return Layout("ImageNet HRNet", names, dropped=dropped, matching_heuristics=True)
 
 
-def backbone_of(modules: Set[str], theirs: str, ours: str) -> Layout | None:
+def hrnet_backbone(modules: Set[str], theirs: str, ours: str) -> Layout | None:
     """The layout of the HRNet whose modules begin with ``theirs``, put under ``ours``, and of its pyramid of features.
 
     None if there is none among ``modules``. The names are the same on both sides, so ``modules`` may be either's.

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from .mapper import BDD100KDatasetMapper
 from .multi_image import LabelledImage, MixUp, Mosaic
 
-Record = dict[str, Any]
+_Record = dict[str, Any]
 
 # The other records of a sample, within its record.
 _MOSAIC, _MIXUP = "mosaic_records", "mixup_records"
@@ -67,7 +67,7 @@ class CombiningMapper(BDD100KDatasetMapper):
         return arguments
 
     def __call__(
-        self, dataset_dict: Record, draw: Callable[[], Record] | None = None, epoch: int = 0
+        self, dataset_dict: _Record, draw: Callable[[], _Record] | None = None, epoch: int = 0
     ) -> dict[str, Any]:
         """Maps one dict, which stays as it is, with others from ``draw``, at random; without ``draw`` as it is alone.
 
@@ -75,7 +75,7 @@ class CombiningMapper(BDD100KDatasetMapper):
         """
         if draw is None or 0 < self.epochs <= epoch:
             return self.plain(dataset_dict)
-        others: dict[str, list[Record]] = {_MOSAIC: [], _MIXUP: []}
+        others: dict[str, list[_Record]] = {_MOSAIC: [], _MIXUP: []}
         if self.mosaic is not None:
             others[_MOSAIC] = [draw() for _ in range(3)]
         if self.mixup is not None:
@@ -84,7 +84,7 @@ class CombiningMapper(BDD100KDatasetMapper):
         record = {key: value for key, value in dataset_dict.items() if key != "sem_seg_file_name"}
         return super().__call__({**record, **others})
 
-    def _read(self, record: Record) -> np.ndarray:
+    def _read(self, record: _Record) -> np.ndarray:
         mosaic, mixup = record.pop(_MOSAIC), record.pop(_MIXUP)
         combined = self._labelled(record)
         if self.mosaic is not None:
@@ -99,7 +99,7 @@ class CombiningMapper(BDD100KDatasetMapper):
         ]
         return combined.image
 
-    def _labelled(self, record: Record) -> LabelledImage:
+    def _labelled(self, record: _Record) -> LabelledImage:
         # Reading sets sizes that a record has not.
         image = super()._read(copy.copy(record))
         labelled = _labelled_objects(record)
@@ -113,11 +113,11 @@ def combines(cfg: CfgNode) -> bool:
     return bool(cfg.INPUT.MOSAIC.ENABLED or cfg.INPUT.MIXUP.ENABLED)
 
 
-def _labelled_objects(record: Record) -> Sequence[dict[str, Any]]:
+def _labelled_objects(record: _Record) -> Sequence[dict[str, Any]]:
     return [one for one in record.get("annotations", ()) if one.get("iscrowd", 0) == 0]
 
 
-def _with_boxes(draw: Callable[[], Record]) -> list[Record]:
+def _with_boxes(draw: Callable[[], _Record]) -> list[_Record]:
     """A record with boxes; none if too many that were drawn have none."""
     for _ in range(_ATTEMPTS):
         record = draw()

@@ -111,14 +111,18 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
         assert f"_W{cfg.MODEL.HRNET.WIDTH}_" in row.config
         assert re.search(rf"_(hrnetv2p_w|hr){cfg.MODEL.HRNET.WIDTH}_", name)
     else:
-        assert f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config and f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
+        depth = cfg.MODEL.RESNETS.DEPTH
+        assert f"R_{depth}_" in row.config and re.search(rf"_r{depth}(-d8)?_", name)
+    # An UPerNet of the zoo has none of the dilations that its name speaks of.
+    assert ("-d8_" in name and not name.startswith("upernet")) == (cfg.MODEL.RESNETS.OUTPUT_STRIDE == 8)
+    assert ("_769x769_" in name) == (cfg.MODEL.SLIDING_WINDOW.SIZE == [769, 769] == cfg.INPUT.CROP.SIZE)
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
     assert (name.startswith("panoptic") or "mask_rcnn" in name) == cfg.MODEL.MASK_ON
     is_deformable = any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) or cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE
     assert ("_dconv_" in name) == is_deformable
-    of_32 = name.endswith("_32bs") or "convnext" in name or (task == "det" and is_deformable)
+    of_32 = name.endswith("_32bs") or (task == "det" and ("convnext" in name or is_deformable))
     assert of_32 == (cfg.SOLVER.IMS_PER_BATCH == 32)
 
 
@@ -212,7 +216,7 @@ def test_the_command_lists_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert below.startswith("its recipe: does the config train as the source did? If not, docs/MODEL_ZOO.md says")
     lines = table.splitlines()
     assert len(lines) == 1 + len(ROWS) and lines[0].split()[:3] == ["config", "schedule", "metric"]
-    assert page.main(["R_50_FPN_1x_32BS"]) == 0
+    assert page.main(["mask_rcnn_R_50_FPN_1x_32BS"]) == 0
     (_, line) = capsys.readouterr().out.split("\n\n")[0].splitlines()
     size = read_sizes()["ins_seg/mask_rcnn_R_50_FPN_1x_32bs"]
     assert re.split(r"  +", line) == [

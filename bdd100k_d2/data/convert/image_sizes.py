@@ -73,12 +73,13 @@ class ImagesBelow:
         """
         *folders, name = path_parts(name)
         stem = image_stem(name)
-        images = self._found.get(stem) or self._found.get(unicodedata.normalize("NFC", stem), [])
         if folders:
-            places = {image: image.relative_to(self._folder).parts[-2::-1] for image in images}
-            places = {one: place for one, place in places.items() if _agree(place, folders[::-1])}
-            images = [one for one, place in places.items() if len(place) == max(map(len, places.values()))]
-        elif len(images) > 1:
+            # Of several images the one that most folders agree with.
+            several = (self._called("__".join([*folders[i:], stem])) for i in range(len(folders) + 1))
+            agreeing = ([one for one in images if self._agrees(one, folders)] for images in several)
+            return the_image(next(filter(None, agreeing), []), name)
+        images = self._called(stem)
+        if len(images) > 1:
             images = _of_ending(images, name)
             direct = [image for image in images if image.parent == self._folder]
             # Not where a file is called as one in a folder would be.
@@ -86,10 +87,17 @@ class ImagesBelow:
                 images = direct or images
         return the_image(images, name)
 
+    def _called(self, stem: str) -> list[Path]:
+        return self._found.get(stem) or self._found.get(unicodedata.normalize("NFC", stem), [])
 
-def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two places, from the last folder up, are one as far as both go."""
-    return all(a == b for a, b in zip(one, other, strict=False))
+    def _agrees(self, image: Path, folders: Sequence[str]) -> bool:
+        """Whether the folders of an image and those of a name, from the last one up, are the same as far as both go."""
+        own = image.relative_to(self._folder).parts[-2::-1]
+        return all(_same_text(one, other) for one, other in zip(own, reversed(folders), strict=False))
+
+
+def _same_text(one: str, other: str) -> bool:
+    return one == other or unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
 
 
 def _of_ending(images: list[Path], name: str) -> list[Path]:
