@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY, PanopticFPN, SemanticSegmentor
 from detectron2.structures import BoxMode
 
 from ..errors import ConfigError
@@ -18,8 +19,6 @@ _Record = dict[str, Any]
 _MOSAIC, _MIXUP = "mosaic_records", "mixup_records"
 # How often another record is drawn for MixUp while one has no boxes.
 _ATTEMPTS = 15
-# Models that train on boxes alone.
-_OF_BOXES = ("GeneralizedRCNN", "RetinaNet", "BDD100KRetinaNet")
 
 
 class CombiningMapper(BDD100KDatasetMapper):
@@ -130,7 +129,8 @@ def _with_boxes(draw: Callable[[], _Record]) -> list[_Record]:
 def _check(cfg: CfgNode) -> None:
     keys, model = cfg.INPUT, cfg.MODEL
     name = "INPUT.MOSAIC.ENABLED" if keys.MOSAIC.ENABLED else "INPUT.MIXUP.ENABLED"
-    if model.MASK_ON or model.KEYPOINT_ON or model.META_ARCHITECTURE not in _OF_BOXES:
+    kind = META_ARCH_REGISTRY.get(model.META_ARCHITECTURE) if model.META_ARCHITECTURE in META_ARCH_REGISTRY else object
+    if model.MASK_ON or model.KEYPOINT_ON or issubclass(kind, PanopticFPN | SemanticSegmentor):
         raise ConfigError(
             f"{name} is True; images are combined with their boxes alone, and {model.META_ARCHITECTURE} trains on "
             "masks or keypoints here: set INPUT.MOSAIC.ENABLED and INPUT.MIXUP.ENABLED False."

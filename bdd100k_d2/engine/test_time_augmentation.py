@@ -13,12 +13,13 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import AugInput, AugmentationList, RandomFlip
 from detectron2.layers import batched_nms
 from detectron2.modeling import DatasetMapperTTA, GeneralizedRCNNWithTTA, SemanticSegmentor
-from detectron2.modeling.meta_arch import GeneralizedRCNN, PanopticFPN, RetinaNet
+from detectron2.modeling.meta_arch import GeneralizedRCNN, PanopticFPN
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import Boxes, Instances
 from fvcore.transforms.transform import HFlipTransform, TransformList
 from torch import Tensor, nn
 
-from ..config import with_keys
+from ..config import with_keys, with_our_keys
 from ..data.augmentation import LinearResizeShortestEdge, ResizeShortestEdge, augment
 from ..errors import ConfigError
 
@@ -47,7 +48,7 @@ def check_augmentable(cfg: CfgNode, model: nn.Module) -> None:
             "pixels, and the most of the longer one."
         )
     name = type(model).__name__
-    kinds = (GeneralizedRCNN, RetinaNet, SemanticSegmentor)
+    kinds = (GeneralizedRCNN, DenseDetector, SemanticSegmentor)
     if isinstance(model, PanopticFPN) or cfg.MODEL.KEYPOINT_ON or not isinstance(model, kinds):
         what = "keypoints" if cfg.MODEL.KEYPOINT_ON else name
         raise ConfigError(
@@ -90,16 +91,18 @@ class AugmentedImages(DatasetMapperTTA):
 class AugmentedDetector(GeneralizedRCNNWithTTA):
     """Merges boxes by NMS over those of all images, then averages the masks of the boxes that are left.
 
-    Takes RetinaNet too.
+    Takes detectors of one stage too, such as RetinaNet.
     """
 
-    def __init__(self, cfg: CfgNode, model: GeneralizedRCNN | RetinaNet) -> None:
-        # Its parent takes no RetinaNet.
+    def __init__(self, cfg: CfgNode, model: GeneralizedRCNN | DenseDetector) -> None:
+        # Its parent takes no other than `GeneralizedRCNN`.
         nn.Module.__init__(self)
         self.cfg, self.model, self.tta_mapper = cfg, model, AugmentedImages(cfg)
-        of_retinanet = isinstance(model, RetinaNet)
-        self.nms_threshold = (cfg.MODEL.RETINANET if of_retinanet else cfg.MODEL.ROI_HEADS).NMS_THRESH_TEST
-        self.has_masks = bool(cfg.MODEL.MASK_ON) and not of_retinanet
+        self.is_dense = isinstance(model, DenseDetector)
+        heads = with_our_keys(cfg).MODEL.ROI_HEADS
+        self.nms_threshold: float = model.test_nms_thresh if self.is_dense else heads.NMS_THRESH_TEST
+        self.has_one_nms = bool(heads.CLASS_AGNOSTIC_NMS) and not self.is_dense
+        self.has_masks = bool(cfg.MODEL.MASK_ON) and not self.is_dense
 
     def __call__(self, batched_inputs: list[Inputs]) -> list[dict[str, Instances]]:
         """Takes one dict per image, ``image`` with its ``height`` and ``width``; returns ``instances`` at that size."""
@@ -122,7 +125,7 @@ class AugmentedDetector(GeneralizedRCNNWithTTA):
         pairs = zip(batched_inputs, given, strict=True)
         for _, group in groupby(pairs, key=lambda pair: pair[0]["image"].shape):
             images, instances = zip(*group, strict=True)
-            if isinstance(self.model, RetinaNet):
+            if self.is_dense:
                 found += [one["instances"] for one in self.model(list(images))]
             else:
                 boxes = None if detected_instances is None else list(instances)
@@ -146,7 +149,8 @@ class AugmentedDetector(GeneralizedRCNNWithTTA):
         merged.pred_boxes.clip(shape_hw)
         merged.scores, merged.pred_classes = all_scores, all_classes
         merged = merged[merged.pred_boxes.nonempty()]
-        kept = batched_nms(merged.pred_boxes.tensor, merged.scores, merged.pred_classes, self.nms_threshold)
+        groups = torch.zeros_like(merged.pred_classes) if self.has_one_nms else merged.pred_classes
+        kept = batched_nms(merged.pred_boxes.tensor, merged.scores, groups, self.nms_threshold)
         return merged[kept[: self.cfg.TEST.DETECTIONS_PER_IMAGE]]
 
 

@@ -165,6 +165,7 @@ def test_an_unreadable_companion_is_named_or_skipped(strong: Config, tiny_root: 
     [
         (["MODEL.MASK_ON", True], r"INPUT\.MOSAIC\.ENABLED is True; images are combined with their boxes alone"),
         (["MODEL.META_ARCHITECTURE", "PanopticFPN"], r"and PanopticFPN trains on masks"),
+        (["MODEL.META_ARCHITECTURE", "SemanticFPN"], r"and SemanticFPN trains on masks"),
         (
             ["INPUT.MOSAIC.ENABLED", False, "MODEL.KEYPOINT_ON", True],
             r"INPUT\.MIXUP\.ENABLED is True; .*: set INPUT\.MOSAIC\.ENABLED and INPUT\.MIXUP\.ENABLED False",

@@ -58,6 +58,7 @@ def built(cfg: CfgNode) -> nn.Module:
 
 
 CASCADE, RETINANET = "det/cascade_rcnn_R_50_FPN_1x", "det/retinanet_R_50_FPN_1x"
+FASTER = "det/faster_rcnn_R_50_FPN_1x"
 
 
 def predictions(cfg: CfgNode, model: nn.Module, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -80,14 +81,16 @@ def predictions(cfg: CfgNode, model: nn.Module, image: np.ndarray) -> list[tuple
     return found
 
 
-def merged(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], threshold: float, most: int) -> np.ndarray:
-    """Greedy NMS class by class over all of them: rows of box, score and class, best first."""
+def merged(
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], threshold: float, most: int, has_one: bool
+) -> np.ndarray:
+    """Greedy NMS class by class, or one, over all of them: rows of box, score and class, best first."""
     rows = np.concatenate([np.column_stack(one) for one in found])
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
     kept: list[np.ndarray] = []
     for row in rows:
         for other in kept:
-            if other[5] != row[5]:
+            if other[5] != row[5] and not has_one:
                 continue
             sides = np.minimum(other[2:4], row[2:4]) - np.maximum(other[:2], row[:2])
             common = np.prod(np.maximum(sides, 0))
@@ -103,17 +106,19 @@ def rows_of(instances: Instances) -> np.ndarray:
     return np.column_stack([instances.pred_boxes.tensor, instances.scores, instances.pred_classes])
 
 
-@pytest.mark.parametrize("name", [CASCADE, RETINANET, "det/faster_rcnn_R_50_FPN_1x"])
+@pytest.mark.parametrize("name", [CASCADE, RETINANET, FASTER, "one NMS of all classes"])
 def test_two_sizes_and_flips_are_the_union_merged_by_nms(name: str, image: np.ndarray) -> None:
-    cfg = aug(other_detector(name), (96, 128), flip=True)
+    has_one = name == "one NMS of all classes"
+    cfg = aug(other_detector(FASTER if has_one else name), (96, 128), flip=True)
+    cfg.MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS = has_one
     model = built(cfg)
     rgb = torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))
     with torch.no_grad():
         found = augmented_in_tests(cfg, model)([{"image": rgb, "height": SIZE[0], "width": SIZE[1]}])[0]["instances"]
     threshold = (cfg.MODEL.RETINANET if "retinanet" in name else cfg.MODEL.ROI_HEADS).NMS_THRESH_TEST
     parts = predictions(cfg, model, image)
-    expected = merged(parts, threshold, 30)
-    assert found.image_size == SIZE and len(parts) == 4 and len(expected) == 30
+    expected = merged(parts, threshold, 30, has_one)
+    assert found.image_size == SIZE and len(parts) == 4 and len(expected) == (len(found) if has_one else 30)
     np.testing.assert_allclose(rows_of(found), expected, atol=2e-3)
     assert sum(np.isin(part[1], expected[:, 4].astype(np.float32)).any() for part in parts) > 1
 

@@ -10,7 +10,8 @@ They run in an environment of their own, for they need NumPy 1 (1 to 4 minutes, 
     MMCV_WITH_OPS=1 FORCE_CUDA=0 ENV/bin/python -m pip install --no-build-isolation --no-deps mmcv==2.1.0
     ENV/bin/python -m pip install mmdet==3.3.0 mmsegmentation==1.2.2 "numpy<2" ftfy regex
 
-Then, in this folder, `ENV/bin/python make_golden.py detector segmenter recipe zoo`; without names, all four.
+Then, in this folder, `ENV/bin/python make_golden.py detector segmenter recipe zoo`; without names, all four
+and "strong", which needs a file of mmdet 2.25.1 (sources/mm_strong.py says how to get it) and any NumPy.
 
 The files in golden/openmmlab, one for each family of the zoo, need an environment that no compiler takes part in, with
 NumPy 2 (15 minutes for all on a core of its own, 4 GB):

@@ -1,6 +1,6 @@
 """Mosaic, MixUp and PhotoMetricDistortion of mmdetection 2.x, whose version 3 pads and clips otherwise.
 
-That version needs an mmcv which is compiled; of it this file takes one, which needs no more than OpenCV and NumPy 1:
+That version needs an mmcv which is compiled; of it this takes one file, which needs no more than OpenCV and NumPy:
 
     python -m pip download --no-deps mmdet==2.25.1 && unzip mmdet-2.25.1-py3-none-any.whl
     MMDET_2=$PWD/mmdet ENV/bin/python make_golden.py strong
