@@ -82,6 +82,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TORCHVISION.DOWNSAMPLE_EPS = 1e-6
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
+    # What dense detectors make P6 of: "res5", as RetinaNet, or "p5", as ATSS.
+    cfg.MODEL.FPN.TOP_BLOCK_IN_FEATURE = "res5"
+    # ATSS takes these and, of MODEL.RETINANET, the keys of classes, head, deltas, focal loss and test: how many anchors
+    # of each level, the nearest ones, may learn a box, and the weight of the loss of boxes.
+    cfg.MODEL.ATSS = CfgNode()
+    cfg.MODEL.ATSS.CANDIDATES = 9
+    cfg.MODEL.ATSS.BOX_LOSS_WEIGHT = 2.0
     # Clip RetinaNet's boxes to the image and drop the empty ones before NMS, as mmdet does, or after it.
     cfg.MODEL.RETINANET.CLIP_BEFORE_NMS = False
 

@@ -28,7 +28,7 @@ def test_every_config_builds_and_names_known_datasets(name: str) -> None:
     assert len(tasks) == 1
     task = tasks.pop()
     assert name.startswith((f"{task}/", "sample/"))
-    head = {"BDD100KRetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS"}
+    head = {"BDD100KRetinaNet": "RETINANET", "ATSS": "RETINANET", "GeneralizedRCNN": "ROI_HEADS"}
     assert TASKS[task].num_classes == cfg.MODEL[head.get(cfg.MODEL.META_ARCHITECTURE, "SEM_SEG_HEAD")].NUM_CLASSES
     assert (task == "ins_seg") == cfg.MODEL.MASK_ON and (not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT == "bitmask")
     assert f"output/{name}" == cfg.OUTPUT_DIR

@@ -1,6 +1,7 @@
 """The layouts of mmdet 2.x and 3.x, mmseg, and the deep-stem ResNets that OpenMMLab publishes."""
 
 from collections.abc import Set
+from dataclasses import replace
 
 from .convnext_swin import openmmlab_convnext, openmmlab_swin
 from .rules import CLASSIFIER, STEM_V1C, Layout, resnet, swap_ratios_and_scales
@@ -17,6 +18,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
             return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
             return retinanet(backbone)
+        if "bbox_head.atss_cls" in modules:
+            return atss(backbone)
         if any(module.startswith("roi_head.bbox_head.0.") for module in modules):
             return cascade_rcnn(backbone)
         if "roi_head.mask_head.conv_logits" in modules:
@@ -45,6 +48,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         return None
     if "sem_seg_head.predictor.weight" in names:
         return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
+    if "head.centerness.weight" in names:
+        return atss(backbone)
     if "head.cls_score.weight" in names:
         return retinanet(backbone)
     if "roi_heads.box_predictor.0.cls_score.weight" in names:
@@ -84,11 +89,7 @@ def cascade_rcnn(backbone: Layout) -> Layout:
 
 def retinanet(backbone: Layout) -> Layout:
     """RetinaNet, whose FPN begins at C3 and makes P6 and P7 by convolutions."""
-    modules = {}
-    for i in range(3):
-        modules[f"neck.lateral_convs.{i}.conv"] = f"backbone.fpn_lateral{i + 3}"
-        modules[f"neck.fpn_convs.{i}.conv"] = f"backbone.fpn_output{i + 3}"
-    modules |= {f"neck.fpn_convs.{i}.conv": f"backbone.top_block.p{i + 3}" for i in (3, 4)}
+    modules = _dense_fpn()
     for i in range(4):
         # A ReLU follows each convolution.
         modules[f"bbox_head.cls_convs.{i}.conv"] = f"head.cls_subnet.{2 * i}"
@@ -96,6 +97,19 @@ def retinanet(backbone: Layout) -> Layout:
     outputs = {"bbox_head.retina_cls": "head.cls_score", "bbox_head.retina_reg": "head.bbox_pred"}
     reorder = dict.fromkeys(outputs, swap_ratios_and_scales)
     return backbone.extended(_source("mmdet RetinaNet", backbone), modules | outputs, reorder)
+
+
+def atss(backbone: Layout) -> Layout:
+    """ATSS, whose FPN begins at C3 and makes P6 and P7 by convolutions; with a norm in each convolution of the head."""
+    modules = _dense_fpn()
+    for name, subnet in (("cls_convs", "cls_subnet"), ("reg_convs", "bbox_subnet")):
+        modules |= {f"bbox_head.{name}.{i}.conv": f"head.{subnet}.{i}" for i in range(4)}
+        modules |= {f"bbox_head.{name}.{i}.gn": f"head.{subnet}.{i}.norm" for i in range(4)}
+    outputs = {"atss_cls": "cls_score", "atss_reg": "bbox_pred", "atss_centerness": "centerness"}
+    modules |= {f"bbox_head.{theirs}": f"head.{ours}" for theirs, ours in outputs.items()}
+    scales = {f"bbox_head.scales.{i}.scale": f"head.scales.{i}.scale" for i in range(5)}
+    layout = backbone.extended(_source("mmdet ATSS", backbone), modules)
+    return replace(layout, tensors={**layout.tensors, **scales})
 
 
 def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
@@ -142,6 +156,14 @@ def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
 def _fpn() -> dict[str, str]:
     names = {"lateral_convs": "fpn_lateral", "fpn_convs": "fpn_output"}
     return {f"neck.{a}.{i}.conv": f"backbone.{b}{i + 2}" for a, b in names.items() for i in range(4)}
+
+
+def _dense_fpn() -> dict[str, str]:
+    modules = {f"neck.fpn_convs.{i}.conv": f"backbone.top_block.p{i + 3}" for i in (3, 4)}
+    for i in range(3):
+        modules[f"neck.lateral_convs.{i}.conv"] = f"backbone.fpn_lateral{i + 3}"
+        modules[f"neck.fpn_convs.{i}.conv"] = f"backbone.fpn_output{i + 3}"
+    return modules
 
 
 def _proposals() -> dict[str, str]:

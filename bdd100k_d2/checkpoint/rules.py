@@ -84,6 +84,7 @@ UNSUPPORTED = {
     "conv_offset": "deformable convolutions, which the conversion does not do",
     "context_block": "GCNet's context blocks, which Detectron2 has not",
     "roi_head.mask_head.0.": "a mask head for each stage of the cascade, where Detectron2 has one for all",
+    "dyhead_blocks": "DyHead, which is not built here",
     "downsample.2": "average-pooled shortcuts (ResNet-D), which Detectron2 has not",
 }
 

@@ -1,6 +1,7 @@
 """What the recipes need beyond Detectron2's models; importing this registers it."""
 
 from . import (  # noqa: F401, they register their own
+    atss,
     decode_heads,
     encoder_decoder,
     resnet_backbone,

@@ -18,12 +18,14 @@ from bdd100k_d2.errors import WeightsError
 
 FASTER, MASK = "det/faster_rcnn_R_50_FPN_1x", "ins_seg/mask_rcnn_R_50_FPN_1x"
 CASCADE, RETINANET = "det/cascade_rcnn_R_50_FPN_1x", "det/retinanet_R_50_FPN_1x"
+ATSS = "det/atss_R_50_FPN_1x"
 SEMANTIC, SEMANTIC_GN = "sem_seg/semantic_fpn_R_50_40k", "sem_seg/semantic_fpn_R_50_40k_gn"
 MODELS = {
     "mmdet Faster R-CNN": (trees.faster_rcnn(), FASTER),
     "mmdet Mask R-CNN": (trees.mask_rcnn(), MASK),
     "mmdet Cascade R-CNN": (trees.cascade_rcnn(), CASCADE),
     "mmdet RetinaNet": (trees.retinanet(), RETINANET),
+    "mmdet ATSS": (trees.atss(), ATSS),
     "mmseg Semantic FPN": (trees.semantic_fpn(), SEMANTIC),
     "mmseg Semantic FPN with GN": (trees.semantic_fpn(group_norm=True), SEMANTIC_GN),
     "Vis4D Faster R-CNN": (trees.as_vis4d(trees.faster_rcnn()), FASTER),
@@ -121,16 +123,28 @@ STAGES = {
     for theirs, ours in BOXES.items()
     for i in range(3)
 }
+DENSE_NECK = {
+    f"neck.{theirs}.{i}.conv.weight": f"backbone.{ours}{i + 3}.weight"
+    for theirs, ours in (("lateral_convs", "fpn_lateral"), ("fpn_convs", "fpn_output"))
+    for i in range(3)
+} | {f"neck.fpn_convs.{i}.conv.bias": f"backbone.top_block.p{i + 3}.bias" for i in (3, 4)}
 DENSE = (
-    {
-        f"neck.{theirs}.{i}.conv.weight": f"backbone.{ours}{i + 3}.weight"
-        for theirs, ours in (("lateral_convs", "fpn_lateral"), ("fpn_convs", "fpn_output"))
-        for i in range(3)
-    }
-    | {f"neck.fpn_convs.{i}.conv.bias": f"backbone.top_block.p{i + 3}.bias" for i in (3, 4)}
+    DENSE_NECK
     | {f"bbox_head.cls_convs.{i}.conv.weight": f"head.cls_subnet.{2 * i}.weight" for i in range(4)}
     | {f"bbox_head.reg_convs.{i}.conv.weight": f"head.bbox_subnet.{2 * i}.weight" for i in range(4)}
 )
+TOWERS = {
+    f"bbox_head.{theirs}_convs.{i}.{part}": f"head.{ours}_subnet.{i}.{our_part}"
+    for theirs, ours in (("cls", "cls"), ("reg", "bbox"))
+    for i in range(4)
+    for part, our_part in (("conv.weight", "weight"), ("gn.weight", "norm.weight"), ("gn.bias", "norm.bias"))
+} | {
+    "bbox_head.atss_cls.weight": "head.cls_score.weight",
+    "bbox_head.atss_reg.bias": "head.bbox_pred.bias",
+    "bbox_head.atss_centerness.weight": "head.centerness.weight",
+    "bbox_head.scales.0.scale": "head.scales.0.scale",
+    "bbox_head.scales.4.scale": "head.scales.4.scale",
+}
 BRANCHES = {
     f"decode_head.scale_heads.{level}.{step}.{theirs}": f"sem_seg_head.p{level + 2}.{step}.{ours}"
     for level, step in ((0, 0), (1, 0), (2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
@@ -141,6 +155,7 @@ PAIRS = {
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
     "mmdet RetinaNet": STEM | DENSE,
+    "mmdet ATSS": STEM | DENSE_NECK | TOWERS,
     "mmseg Semantic FPN": DEEP_STEM | NECK | BRANCHES,
     "mmseg Semantic FPN with GN": DEEP_STEM | NECK | BRANCHES,
 }
@@ -246,6 +261,11 @@ def with_pooled_shortcuts() -> trees.Shapes:
     return shapes | {"layer1.0.downsample.1.weight": (32, 8, 1, 1)} | trees.norm("layer1.0.downsample.2", 32)
 
 
+def with_dyhead() -> trees.Shapes:
+    name = "neck.1.dyhead_blocks.0.spatial_conv_offset"
+    return trees.atss() | trees.layer(name, 27, trees.FPN, 3, 3)
+
+
 def with_another_parameter() -> trees.Shapes:
     return trees.faster_rcnn() | {"backbone.conv1.weight_orig": (8, 3, 7, 7)}
 
@@ -267,6 +287,7 @@ def of_mmdet_1() -> trees.Shapes:
             r"mmdet Cascade R-CNN.*roi_head\.mask_head\.0\.convs\.0\.conv\.weight.* and 31 more.*mask head for each",
         ),
         (with_pooled_shortcuts(), r"torchvision or timm ResNet.*layer1\.0\.downsample\.2\.weight.*average-pooled"),
+        (with_dyhead(), r"looks like mmdet ATSS.*neck\.1\.dyhead_blocks.*It uses DyHead, which is not built here\."),
         (with_another_parameter(), r"they are: backbone\.conv1\.weight_orig\. It is of another architecture"),
         (of_mmdet_1(), r"an OpenMMLab model with a ResNet.*rpn_head\.rpn_conv\.weight"),
     ],

@@ -5,6 +5,7 @@
 The parity tests hold every row.
 """
 
+from measure_atss import ATSS_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_models import MODEL_MEASUREMENTS
 from measure_recipe import measure_augmentations, measure_optimizers, measure_rates
@@ -19,6 +20,7 @@ MEASUREMENTS = (
     measure_converted_checkpoints,
     *TORCHVISION_MEASUREMENTS,
     *SEGMENTER_MEASUREMENTS,
+    *ATSS_MEASUREMENTS,
 )
 
 if __name__ == "__main__":

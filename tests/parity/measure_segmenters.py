@@ -6,13 +6,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from comparing import Line, difference, load_converted, load_golden, our_names, sampled
-from detectron2.modeling import build_model
-from seeded import seeded_image, seeded_mask, seeded_state
+from comparing import (
+    Line,
+    build_seeded,
+    difference,
+    load_golden,
+    of_size,
+    our_names,
+    picture,
+    sampled,
+    step_lines,
+)
+from seeded import seeded_mask
 from torch import Tensor, nn
 
 import bdd100k_d2
-from bdd100k_d2.checkpoint.convert import convert_state
 from bdd100k_d2.modeling.norms import adapt_sync_norms
 
 # Golden file -> title, and the config that builds the same model.
@@ -30,8 +38,6 @@ SEGMENTERS = {
 _WINDOWS = {"SIZE": [257, 257], "STRIDE": [171, 171]}
 # mmseg's names of losses -> ours.
 _LOSSES = {"decode.loss_ce": "loss_sem_seg", "aux.loss_ce": "loss_auxiliary"}
-# Gradients that are zero in theory, as those of the biases of keys, are noise.
-_NOISE = 1e-3
 
 
 def measure_segmenter_inference() -> Iterator[Line]:
@@ -56,19 +62,8 @@ def measure_segmenter_training() -> Iterator[Line]:
         options = {"MODEL.SEM_SEG_HEAD.DROPOUT": 0.0, "MODEL.TORCHVISION.DROP_PATH": 0.0, "INPUT.CROP.ENABLED": False}
         model = _build(config, golden, options).train()
         losses = model([_labelled(256, 320, seed) for seed in range(2)])
-        theirs = {ours: float(golden[f"train/{name}"]) for name, ours in _LOSSES.items()}
-        assert losses.keys() == theirs.keys()
-        apart = max(abs(float(losses[name].detach()) / value - 1) for name, value in theirs.items())
-        yield Line(title, "2 losses, relative", 1e-3, apart)
-        sum(losses.values()).backward()
+        yield from step_lines(title, model, losses, golden, _LOSSES)
         names = our_names(golden)
-        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        order = [names[name] for name in json.loads(str(golden["train/trained"]))]
-        assert sorted(order) == sorted(trained)
-        ours = np.array([float(trained[name].grad.norm()) for name in order])
-        norms = golden["train/gradient_norms"]
-        apart = float((np.abs(ours - norms) / np.maximum(norms, _NOISE)).max())
-        yield Line(title, f"gradient norm of each of {len(order)} parameters, relative", 1e-2, apart)
         buffers = dict(model.named_buffers())
         moved = {name.removeprefix("train/"): value for name, value in golden.items() if "running_" in name}
         apart = max(difference(sampled(buffers[names[name]]), value) for name, value in moved.items())
@@ -81,15 +76,9 @@ def _build(config: str, golden: Mapping[str, np.ndarray], options: Mapping[str, 
     cfg.MODEL.DEVICE = "cpu"
     if cfg.MODEL.SLIDING_WINDOW.SIZE:
         cfg.MODEL.SLIDING_WINDOW.SIZE, cfg.MODEL.SLIDING_WINDOW.STRIDE = _WINDOWS["SIZE"], _WINDOWS["STRIDE"]
-    state = seeded_state(json.loads(str(golden["shapes"])), scales=json.loads(str(golden["scales"])))
-    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in state.items()}
-    model = load_converted(build_model(cfg), convert_state(tensors, "seeded").model)
+    model = build_seeded(cfg, golden)
     adapt_sync_norms(model)
     return model
-
-
-def _image(height: int, width: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(seeded_image(height, width, seed)).permute(2, 0, 1)
 
 
 @torch.no_grad()
@@ -97,10 +86,7 @@ def _measure_image(
     model: nn.Module, size: tuple[int, int], original: tuple[int, int], golden: Mapping[str, np.ndarray]
 ) -> tuple[float, float, int]:
     """Largest differences of the backbone's maps and of the logits, and the pixels whose class is another."""
-    expected = {
-        name.rpartition("/")[2]: value for name, value in golden.items() if name.startswith("{}x{}/".format(*size))
-    }
-    image = _image(*size)
+    expected, image = of_size(golden, *size), picture(*size)
     features = model.backbone(((image - model.pixel_mean) / model.pixel_std)[None])
     outputs = [f"res{i + 2}" for i in range(4)]
     found = {name: difference(sampled(features[name]), expected[f"backbone{i}"]) for i, name in enumerate(outputs)}
@@ -111,7 +97,7 @@ def _measure_image(
 
 def _labelled(height: int, width: int, seed: int) -> dict[str, Tensor]:
     mask = torch.from_numpy(seeded_mask(height, width, 19, seed=seed))
-    return {"image": _image(height, width, seed), "sem_seg": mask}
+    return {"image": picture(height, width, seed), "sem_seg": mask}
 
 
 SEGMENTER_MEASUREMENTS = (measure_segmenter_inference, measure_segmenter_training)

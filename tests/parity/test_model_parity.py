@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from comparing import GOLDEN, Line, assert_within
+from measure_atss import ATSS_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_models import MODEL_MEASUREMENTS
 from measure_segmenters import SEGMENTER_MEASUREMENTS
@@ -12,7 +13,13 @@ from measure_torchvision_backbones import TORCHVISION_MEASUREMENTS
 
 @pytest.mark.parametrize(
     "measure",
-    [*MODEL_MEASUREMENTS, measure_converted_checkpoints, *TORCHVISION_MEASUREMENTS, *SEGMENTER_MEASUREMENTS],
+    [
+        *MODEL_MEASUREMENTS,
+        measure_converted_checkpoints,
+        *TORCHVISION_MEASUREMENTS,
+        *SEGMENTER_MEASUREMENTS,
+        *ATSS_MEASUREMENTS,
+    ],
 )
 def test_nothing_is_further_off_than_allowed(measure: Callable[[], Iterator[Line]]) -> None:
     assert_within(list(measure()))

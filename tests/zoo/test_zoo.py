@@ -105,17 +105,20 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
         # Whether a source's config has fp16 is not what its name says, of Cascade R-CNN with Swin.
         assert ("_fp16_" in name and not name.startswith("cascade_rcnn_swin")) == cfg.SOLVER.AMP.ENABLED
     else:
-        assert f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config and f"_r{cfg.MODEL.RESNETS.DEPTH}_" in name
+        assert f"R_{cfg.MODEL.RESNETS.DEPTH}_" in row.config and re.search(rf"_r{cfg.MODEL.RESNETS.DEPTH}[_-]", name)
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
+    assert name.startswith("atss") == (cfg.MODEL.META_ARCHITECTURE == "ATSS")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
     assert name.startswith("mask") == cfg.MODEL.MASK_ON
-    assert (name.endswith("_32bs") or "convnext" in name) == (cfg.SOLVER.IMS_PER_BATCH == 32)
+    assert (name.endswith("_32bs") or "rcnn_convnext" in name or name.startswith("atss")) == (
+        cfg.SOLVER.IMS_PER_BATCH == 32
+    )
 
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 45
+    assert len(names) == len(set(names)) == 96
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None
