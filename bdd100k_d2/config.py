@@ -131,6 +131,23 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE = ""
     cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.CONVS_DIM = 256
     cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.LOSS_WEIGHT = 0.4
+    # SEM_SEG_HEAD.NAME PointRendHead: the keys of Detectron2's project PointRend, whose classes are SEM_SEG_HEAD's.
+    cfg.MODEL.POINT_HEAD = CfgNode()
+    cfg.MODEL.POINT_HEAD.NAME = "StandardPointHead"
+    # The head whose logits are refined, and the maps that the points are looked up in.
+    cfg.MODEL.POINT_HEAD.COARSE_SEM_SEG_HEAD_NAME = "SemSegFPNHead"
+    cfg.MODEL.POINT_HEAD.IN_FEATURES = ("p2",)
+    # In training: so many points of an image, the share of them that is uncertain, and of how many times as many.
+    cfg.MODEL.POINT_HEAD.TRAIN_NUM_POINTS = 14 * 14
+    cfg.MODEL.POINT_HEAD.IMPORTANCE_SAMPLE_RATIO = 0.75
+    cfg.MODEL.POINT_HEAD.OVERSAMPLE_RATIO = 3
+    # In inference: how often the size is doubled, and the most uncertain points that are computed anew each time.
+    cfg.MODEL.POINT_HEAD.SUBDIVISION_STEPS = 5
+    cfg.MODEL.POINT_HEAD.SUBDIVISION_NUM_POINTS = 28 * 28
+    cfg.MODEL.POINT_HEAD.FC_DIM = 256
+    cfg.MODEL.POINT_HEAD.NUM_FC = 3
+    cfg.MODEL.POINT_HEAD.COARSE_PRED_EACH_LAYER = True
+    cfg.MODEL.POINT_HEAD.CLS_AGNOSTIC_MASK = False
     # EncoderDecoder predicts an image in windows of this height and width, so far apart; empty: as a whole.
     cfg.MODEL.SLIDING_WINDOW = CfgNode()
     cfg.MODEL.SLIDING_WINDOW.SIZE = []

@@ -14,6 +14,8 @@ def layout_of(modules: Set[str]) -> Layout | None:
         return None if without_fpn is None else segmenter(without_fpn)
     backbone = _backbone_of(modules, "backbone.bottom_up.")
     if backbone is not None:
+        if "decode_head.1.fc_seg" in modules:
+            return point_rend(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if any(module.startswith("decode_head.") for module in modules):
             return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
@@ -46,6 +48,9 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         backbone = openmmlab_swin("backbone.", ours)
     else:
         return None
+    if "sem_seg_head.point_head.predictor.weight" in names:
+        has_statistics = "sem_seg_head.coarse_sem_seg_head.p2.0.norm.running_mean" in names
+        return point_rend(backbone, "bn" if has_statistics else "gn")
     if "sem_seg_head.predictor.weight" in names:
         return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
     if "head.centerness.weight" in names:
@@ -114,13 +119,16 @@ def atss(backbone: Layout) -> Layout:
 
 def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
     """Semantic FPN (mmseg's FPNHead); ``norm`` is what mmseg calls the head's norms, bn or gn."""
-    modules = _fpn()
-    for level in range(4):
-        for step in range(max(level, 1)):
-            a, b = f"decode_head.scale_heads.{level}.{2 * step}", f"sem_seg_head.p{level + 2}.{2 * step}"
-            modules |= {f"{a}.conv": b, f"{a}.{norm}": f"{b}.norm"}
-    modules["decode_head.conv_seg"] = "sem_seg_head.predictor"
+    modules = _fpn() | _fpn_head("decode_head", "sem_seg_head", norm)
     return backbone.extended(_source("mmseg Semantic FPN", backbone), modules)
+
+
+def point_rend(backbone: Layout, norm: str = "bn") -> Layout:
+    """PointRend (mmseg's FPNHead and PointHead in a cascade); ``norm`` as of `semantic_fpn`."""
+    modules = _fpn() | _fpn_head("decode_head.0", "sem_seg_head.coarse_sem_seg_head", norm)
+    modules |= {f"decode_head.1.fcs.{i}.conv": f"sem_seg_head.point_head.fc{i + 1}" for i in range(3)}
+    modules["decode_head.1.fc_seg"] = "sem_seg_head.point_head.predictor"
+    return backbone.extended(_source("mmseg PointRend", backbone), modules)
 
 
 def segmenter(backbone: Layout) -> Layout:
@@ -156,6 +164,15 @@ def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
 def _fpn() -> dict[str, str]:
     names = {"lateral_convs": "fpn_lateral", "fpn_convs": "fpn_output"}
     return {f"neck.{a}.{i}.conv": f"backbone.{b}{i + 2}" for a, b in names.items() for i in range(4)}
+
+
+def _fpn_head(theirs: str, ours: str, norm: str) -> dict[str, str]:
+    modules = {f"{theirs}.conv_seg": f"{ours}.predictor"}
+    for level in range(4):
+        for step in range(max(level, 1)):
+            a, b = f"{theirs}.scale_heads.{level}.{2 * step}", f"{ours}.p{level + 2}.{2 * step}"
+            modules |= {f"{a}.conv": b, f"{a}.{norm}": f"{b}.norm"}
+    return modules
 
 
 def _dense_fpn() -> dict[str, str]:

@@ -4,6 +4,7 @@ from . import (  # noqa: F401, they register their own
     atss,
     decode_heads,
     encoder_decoder,
+    point_rend,
     resnet_backbone,
     retinanet,
     roi_heads,

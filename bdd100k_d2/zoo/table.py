@@ -198,6 +198,8 @@ ROWS: tuple[ZooRow, ...] = (
     _segmenter("sem_seg", "pspnet_R_101_D8_80k", "pspnet_r101-d8_512x1024_80k", 63.62, 56.32),
     _segmenter("sem_seg", "upernet_R_50_769_40k", "upernet_r50-d8_769x769_40k", 60.01, 54.39),
     _segmenter("sem_seg", "upernet_R_50_40k", "upernet_r50-d8_512x1024_40k", 61.12, 53.97),
+    _segmenter("sem_seg", "pointrend_R_50_40k", "pointrend_r50_512x1024_40k", 61.80, 53.61),
+    _segmenter("sem_seg", "pointrend_R_50_80k", "pointrend_r50_512x1024_80k", 61.02, 52.53),
     ZooRow("sem_seg/semantic_fpn_efficientnet_lite0", "40k", NOBODY, ()),
     _sem_seg("drivable", "40k", "fpn_r50_512x1024_40k", 77.29, 76.71),
     _sem_seg("drivable", "80k", "fpn_r50_512x1024_80k", 78.25, 77.74),
@@ -227,6 +229,7 @@ ROWS: tuple[ZooRow, ...] = (
     _segmenter("drivable", "pspnet_R_101_D8_80k", "pspnet_r101-d8_512x1024_80k", 84.13, 83.80),
     _segmenter("drivable", "upernet_R_50_40k", "upernet_r50-d8_512x1024_40k", 82.13, 81.74),
     _segmenter("drivable", "upernet_R_50_769_40k", "upernet_r50-d8_769x769_40k", 82.65, 82.03),
+    _segmenter("drivable", "pointrend_R_50_40k", "pointrend_r50_512x1024_40k", 77.33, 76.81),
 )
 
 

@@ -18,6 +18,7 @@ from bdd100k_d2.errors import WeightsError
 
 FASTER, MASK = "det/faster_rcnn_R_50_FPN_1x", "ins_seg/mask_rcnn_R_50_FPN_1x"
 CASCADE, RETINANET = "det/cascade_rcnn_R_50_FPN_1x", "det/retinanet_R_50_FPN_1x"
+POINTREND = "sem_seg/pointrend_R_50_40k"
 ATSS = "det/atss_R_50_FPN_1x"
 SEMANTIC, SEMANTIC_GN = "sem_seg/semantic_fpn_R_50_40k", "sem_seg/semantic_fpn_R_50_40k_gn"
 MODELS = {
@@ -28,6 +29,7 @@ MODELS = {
     "mmdet ATSS": (trees.atss(), ATSS),
     "mmseg Semantic FPN": (trees.semantic_fpn(), SEMANTIC),
     "mmseg Semantic FPN with GN": (trees.semantic_fpn(group_norm=True), SEMANTIC_GN),
+    "mmseg PointRend": (trees.point_rend(), POINTREND),
     "Vis4D Faster R-CNN": (trees.as_vis4d(trees.faster_rcnn()), FASTER),
     "Vis4D Faster R-CNN of old torchvision": (trees.as_vis4d(trees.faster_rcnn(), sequences=False), FASTER),
     "Vis4D Mask R-CNN": (trees.as_vis4d(trees.mask_rcnn()), MASK),
@@ -150,7 +152,16 @@ BRANCHES = {
     for level, step in ((0, 0), (1, 0), (2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
     for theirs, ours in (("conv.weight", "weight"), ("#.weight", "norm.weight"), ("#.bias", "norm.bias"))
 } | {"decode_head.conv_seg.weight": "sem_seg_head.predictor.weight"}
+POINTS = {
+    theirs.replace("decode_head", "decode_head.0"): ours.replace("sem_seg_head", "sem_seg_head.coarse_sem_seg_head")
+    for theirs, ours in BRANCHES.items()
+} | {
+    "decode_head.1.fcs.0.conv.weight": "sem_seg_head.point_head.fc1.weight",
+    "decode_head.1.fcs.2.conv.bias": "sem_seg_head.point_head.fc3.bias",
+    "decode_head.1.fc_seg.weight": "sem_seg_head.point_head.predictor.weight",
+}
 PAIRS = {
+    "mmseg PointRend": DEEP_STEM | NECK | POINTS,
     "mmdet Faster R-CNN": STEM | NECK | PROPOSALS | BOXES,
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
@@ -287,7 +298,7 @@ def of_mmdet_1() -> trees.Shapes:
             r"mmdet Cascade R-CNN.*roi_head\.mask_head\.0\.convs\.0\.conv\.weight.* and 31 more.*mask head for each",
         ),
         (with_pooled_shortcuts(), r"torchvision or timm ResNet.*layer1\.0\.downsample\.2\.weight.*average-pooled"),
-        (with_dyhead(), r"looks like mmdet ATSS.*neck\.1\.dyhead_blocks.*It uses DyHead, which is not built here\."),
+        (with_dyhead(), r"looks like mmdet ATSS.*neck\.1\.dyhead_blocks.*It uses .*DyHead, which is not built here\."),
         (with_another_parameter(), r"they are: backbone\.conv1\.weight_orig\. It is of another architecture"),
         (of_mmdet_1(), r"an OpenMMLab model with a ResNet.*rpn_head\.rpn_conv\.weight"),
     ],

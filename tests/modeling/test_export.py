@@ -40,10 +40,12 @@ def small_model(name: str) -> nn.Module:
     """A zoo's model at a fraction of its size, with random weights whose scores have no ties."""
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.DEVICE, cfg.MODEL.WEIGHTS = "cpu", ""
-    cfg.merge_from_list(SMALL_MODELS["sem_seg" if "semantic" in name else "det"])
+    cfg.merge_from_list(SMALL_MODELS["sem_seg" if name.startswith("sem_seg") else "det"])
     if "atss" in name:
         # Of 32 groups.
         cfg.MODEL.FPN.OUT_CHANNELS = 32
+    # Fewer than the smaller image has.
+    cfg.MODEL.POINT_HEAD.SUBDIVISION_NUM_POINTS = 500
     cfg.MODEL.ROI_MASK_HEAD.CONV_DIM, cfg.MODEL.RETINANET.SCORE_THRESH_TEST = 8, 0.0
     torch.manual_seed(0)
     model = build_model(cfg)
@@ -103,6 +105,7 @@ TRACED: dict[str, Callable[..., object] | None] = {
     "det/retinanet_R_50_FPN_1x": None,
     "det/atss_R_50_FPN_1x": None,
     "sem_seg/semantic_fpn_R_50_40k": None,
+    "sem_seg/pointrend_R_50_40k": None,
 }
 
 

@@ -31,6 +31,7 @@ SEGMENTERS = {
     "deeplabv3_r50-d8_769": ("DeepLabV3 R-50-D8, windows", "sem_seg/deeplabv3_R_50_D8_769_40k"),
     "deeplabv3plus_r50-d8": ("DeepLabV3+ R-50-D8", "sem_seg/deeplabv3plus_R_50_D8_40k"),
     "upernet_r50": ("UPerNet R-50", "sem_seg/upernet_R_50_40k"),
+    "pointrend_r50": ("PointRend R-50", "sem_seg/pointrend_R_50_40k"),
     "upernet_swin-t": ("UPerNet Swin-T", "sem_seg/upernet_swin_T_40k"),
     "upernet_convnext-t": ("UPerNet ConvNeXt-T", "sem_seg/upernet_convnext_T_fp16_40k"),
 }
@@ -87,7 +88,9 @@ def _measure_image(
 ) -> tuple[float, float, int]:
     """Largest differences of the backbone's maps and of the logits, and the pixels whose class is another."""
     expected, image = of_size(golden, *size), picture(*size)
-    features = model.backbone(((image - model.pixel_mean) / model.pixel_std)[None])
+    # Under an FPN, where there is one.
+    backbone = getattr(model.backbone, "bottom_up", model.backbone)
+    features = backbone(((image - model.pixel_mean) / model.pixel_std)[None])
     outputs = [f"res{i + 2}" for i in range(4)]
     found = {name: difference(sampled(features[name]), expected[f"backbone{i}"]) for i, name in enumerate(outputs)}
     logits = model([{"image": image, "height": original[0], "width": original[1]}])[0]["sem_seg"]

@@ -106,6 +106,13 @@ def atss(classes: int = 10) -> Shapes:
     return shapes | {f"bbox_head.scales.{i}.scale": () for i in range(5)}
 
 
+def point_rend(classes: int = 19) -> Shapes:
+    shapes = {key.replace("decode_head.", "decode_head.0."): shape for key, shape in semantic_fpn(classes).items()}
+    for i in range(3):
+        shapes |= layer(f"decode_head.1.fcs.{i}.conv", 256, (256 if i else FPN) + classes, 1)
+    return shapes | layer("decode_head.1.fc_seg", classes, 256 + classes, 1)
+
+
 def semantic_fpn(classes: int = 19, group_norm: bool = False) -> Shapes:
     shapes = resnet("backbone.", deep_stem=True) | pyramid()
     for level, steps in enumerate((1, 1, 2, 3)):
