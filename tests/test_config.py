@@ -121,7 +121,7 @@ def test_the_device_is_what_there_is() -> None:
 
 
 def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Shipped are det/cascade_rcnn_R_101_FPN_3x, "):
+    with pytest.raises(ConfigError, match="Shipped are det/atss_R_101_FPN_3x, "):
         bdd100k_d2.get_config("det/faster_rcnn")
     base = config_folder() / "det" / "faster_rcnn_R_50_FPN_1x.yaml"
     with pytest.raises(ConfigError, match=r"SOLVER\.BASE_RL\. Did you mean SOLVER\.BASE_LR\?"):

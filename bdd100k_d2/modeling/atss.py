@@ -19,7 +19,7 @@ from torchvision.ops import generalized_box_iou_loss
 
 from ..config import with_our_keys
 from ..errors import ConfigError
-from .atss_assignment import assign, centerness
+from .atss_assignment import assign_anchors, centerness
 from .atss_head import ATSSHead
 from .recipe import build_box2box_transform
 
@@ -32,7 +32,7 @@ class ATSS(DenseDetector):
         num_classes: K.
         anchor_generator: gives one anchor a place.
         box2box_transform: between anchors and boxes.
-        candidates: of each level, how many anchors may learn a box; see `assign`.
+        candidates: of each level, how many anchors may learn a box; see `assign_anchors`.
         focal_loss_alpha, focal_loss_gamma: of the focal loss of the classes.
         box_loss_weight: of the generalised IoU.
         test_score_thresh: above which a class score is, before it is multiplied by the centerness.
@@ -170,7 +170,7 @@ class ATSS(DenseDetector):
         for instances, size in zip(gt_instances, image_sizes, strict=True):
             inside = [self._is_inside(level, size) for level in anchors]
             within = [level[of_level] for level, of_level in zip(anchors, inside, strict=True)]
-            index = assign(within, instances.gt_boxes, self.candidates)
+            index = assign_anchors(within, instances.gt_boxes, self.candidates)
             known = torch.cat(inside)
             of_image = torch.full(known.shape, -1, device=known.device)
             learnt = instances.gt_boxes.tensor.new_zeros(len(known), 4)

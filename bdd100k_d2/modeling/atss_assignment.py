@@ -10,7 +10,7 @@ from torch import Tensor
 _MARGIN = 0.01
 
 
-def assign(levels: Sequence[Boxes], boxes: Boxes, candidates: int) -> Tensor:
+def assign_anchors(levels: Sequence[Boxes], boxes: Boxes, candidates: int) -> Tensor:
     """The index of the box that each anchor learns (R,), int64; -1 for none.
 
     The ``candidates`` anchors of each level whose centres are nearest to that of a box may learn it. Positive are those

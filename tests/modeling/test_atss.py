@@ -15,7 +15,7 @@ import bdd100k_d2
 from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.modeling import atss
 from bdd100k_d2.modeling.atss import ATSS
-from bdd100k_d2.modeling.atss_assignment import assign, centerness
+from bdd100k_d2.modeling.atss_assignment import assign_anchors, centerness
 
 
 def small(*options: object) -> ATSS:
@@ -29,7 +29,7 @@ def small(*options: object) -> ATSS:
 
 
 def grid(side: int, rows: int, columns: int) -> Boxes:
-    """Anchors of a level in rows, with sides of its stride, as `assign` takes any."""
+    """Anchors of a level in rows, with sides of its stride, as `assign_anchors` takes any."""
     y, x = torch.meshgrid(torch.arange(rows) * side, torch.arange(columns) * side, indexing="ij")
     centres = torch.stack([x, y], dim=-1).reshape(-1, 2).float()
     return Boxes(torch.cat([centres - side / 2, centres + side / 2], dim=1))
@@ -48,20 +48,20 @@ def test_the_anchors_of_a_box_by_hand() -> None:
     levels = [grid(8, 4, 4), grid(16, 2, 2)]
     # Nearest are 8,8 (IoU 64 / 169) and 8,0 (32 / 201) of the first, 0,0 (56 / 369) and 16,0 (48 / 377) of the second:
     # mean 0.204 and deviation 0.117, so that only the first is above 0.321.
-    index = assign(levels, Boxes(torch.tensor([[1.0, 0.0, 14.0, 13.0]])), candidates=2)
+    index = assign_anchors(levels, Boxes(torch.tensor([[1.0, 0.0, 14.0, 13.0]])), candidates=2)
     assert index.tolist() == [-1] * 5 + [0] + [-1] * 14
     # The same overlap does not help an anchor whose centre is outside of its box.
     thin = Boxes(torch.tensor([[9.0, 1.0, 12.0, 15.0]]))
-    assert assign(levels, thin, candidates=2).tolist() == [-1] * 20
+    assert assign_anchors(levels, thin, candidates=2).tolist() == [-1] * 20
 
 
 def test_an_anchor_of_two_boxes_learns_the_one_that_it_overlaps_most() -> None:
     levels = [grid(8, 4, 4), grid(16, 2, 2)]
     boxes = torch.tensor([[1.0, 0.0, 14.0, 13.0], [3.0, 3.0, 12.0, 13.0]])
-    alone = [assign(levels, Boxes(box[None]), candidates=2)[5] for box in boxes]
+    alone = [assign_anchors(levels, Boxes(box[None]), candidates=2)[5] for box in boxes]
     assert alone == [0, 0]
     for order, winner in (([0, 1], 1), ([1, 0], 0)):
-        assert assign(levels, Boxes(boxes[order]), candidates=2)[5] == winner
+        assert assign_anchors(levels, Boxes(boxes[order]), candidates=2)[5] == winner
 
 
 def by_loops(levels: list[Boxes], boxes: Boxes, candidates: int) -> list[int]:
@@ -92,15 +92,15 @@ def test_many_boxes_are_assigned_as_one_by_one(candidates: int) -> None:
     corners = torch.rand(30, 2, generator=generator) * torch.tensor([100.0, 60.0])
     sides = 6 + torch.rand(30, 2, generator=generator) ** 3 * 60
     boxes = Boxes(torch.cat([corners, corners + sides], dim=1))
-    index = assign(levels, boxes, candidates)
+    index = assign_anchors(levels, boxes, candidates)
     assert index.tolist() == by_loops(levels, boxes, candidates)
     assert len(index.unique()) > 10
 
 
 def test_without_boxes_no_anchor_learns_one() -> None:
-    assert assign([grid(8, 2, 2)], Boxes(torch.zeros(0, 4)), 9).tolist() == [-1] * 4
+    assert assign_anchors([grid(8, 2, 2)], Boxes(torch.zeros(0, 4)), 9).tolist() == [-1] * 4
     # Of a size that no anchor's centre is in.
-    assert assign([grid(8, 2, 2)], Boxes(torch.tensor([[3.0, 3.0, 3.0, 3.0]])), 9).tolist() == [-1] * 4
+    assert assign_anchors([grid(8, 2, 2)], Boxes(torch.tensor([[3.0, 3.0, 3.0, 3.0]])), 9).tolist() == [-1] * 4
 
 
 def test_centerness_by_hand() -> None:
