@@ -48,6 +48,8 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         backbone = openmmlab_swin("backbone.", ours)
     else:
         return None
+    if "sem_seg_head.conv_seg.weight" in names:
+        return segmenter(backbone)
     if "sem_seg_head.point_head.predictor.weight" in names:
         has_statistics = "sem_seg_head.coarse_sem_seg_head.p2.0.norm.running_mean" in names
         return point_rend(backbone, "bn" if has_statistics else "gn")
@@ -143,10 +145,13 @@ def _decode_head(theirs: str, ours: str) -> dict[str, str]:
     convs += ["conv_cat", "bottleneck", "image_pool.1", "c1_bottleneck", "fpn_bottleneck"]
     convs += [f"{name}.{i}" for name in ("convs", "aspp_modules", "lateral_convs", "fpn_convs") for i in range(4)]
     convs += [f"psp_modules.{i}.1" for i in range(4)]
+    convs += [f"{block}.{name}" for block in ("nl_block", "dnl_block") for name in ("g", "theta", "phi", "conv_out")]
     # A convolution with its norm, which is a part of it in Detectron2.
     modules = {f"{theirs}.{name}.conv": f"{ours}.{name}" for name in convs}
     modules |= {f"{theirs}.{name}.bn": f"{ours}.{name}.norm" for name in convs}
-    return modules | {f"{theirs}.conv_seg": f"{ours}.conv_seg"}
+    others = ["conv_seg", "dnl_block.conv_mask", "gc_block.conv_mask"]
+    others += [f"gc_block.channel_add_conv.{i}" for i in (0, 1, 3)]
+    return modules | {f"{theirs}.{name}": f"{ours}.{name}" for name in others}
 
 
 def _source(model: str, backbone: Layout) -> str:

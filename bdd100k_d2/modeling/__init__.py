@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401, they register their own
     atss,
+    attention_heads,
     decode_heads,
     encoder_decoder,
     point_rend,

@@ -31,6 +31,9 @@ SEGMENTERS = {
     "deeplabv3_r50-d8_769": ("DeepLabV3 R-50-D8, windows", "sem_seg/deeplabv3_R_50_D8_769_40k"),
     "deeplabv3plus_r50-d8": ("DeepLabV3+ R-50-D8", "sem_seg/deeplabv3plus_R_50_D8_40k"),
     "upernet_r50": ("UPerNet R-50", "sem_seg/upernet_R_50_40k"),
+    "dnl_r50-d8": ("DNL R-50-D8", "sem_seg/dnl_R_50_D8_40k"),
+    "nonlocal_r50-d8": ("Non-local R-50-D8", "sem_seg/nonlocal_R_50_D8_40k"),
+    "gcnet_r50-d8": ("GCNet R-50-D8", "drivable/gcnet_R_50_D8_40k"),
     "pointrend_r50": ("PointRend R-50", "sem_seg/pointrend_R_50_40k"),
     "upernet_swin-t": ("UPerNet Swin-T", "sem_seg/upernet_swin_T_40k"),
     "upernet_convnext-t": ("UPerNet ConvNeXt-T", "sem_seg/upernet_convnext_T_fp16_40k"),
@@ -74,7 +77,8 @@ def measure_segmenter_training() -> Iterator[Line]:
 def _build(config: str, golden: Mapping[str, np.ndarray], options: Mapping[str, Any] | None = None) -> nn.Module:
     cfg = bdd100k_d2.get_config(config)
     cfg.merge_from_list([part for pair in (options or {}).items() for part in pair])
-    cfg.MODEL.DEVICE = "cpu"
+    # Of the golden models.
+    cfg.MODEL.DEVICE, cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = "cpu", 19
     if cfg.MODEL.SLIDING_WINDOW.SIZE:
         cfg.MODEL.SLIDING_WINDOW.SIZE, cfg.MODEL.SLIDING_WINDOW.STRIDE = _WINDOWS["SIZE"], _WINDOWS["STRIDE"]
     model = build_seeded(cfg, golden)
