@@ -92,6 +92,13 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.TORCHVISION.DOWNSAMPLE_EPS = 1e-6
     # A ReLU between RetinaNet's P6 and P7: Detectron2 has it, the RetinaNets of the zoo have not.
     cfg.MODEL.FPN.RELU_BEFORE_P7 = True
+    # What dense detectors make P6 of: "res5", as RetinaNet, or "p5", as ATSS.
+    cfg.MODEL.FPN.TOP_BLOCK_IN_FEATURE = "res5"
+    # ATSS takes these and, of MODEL.RETINANET, the keys of classes, head, deltas, focal loss and test: how many anchors
+    # of each level, the nearest ones, may learn a box, and the weight of the loss of boxes.
+    cfg.MODEL.ATSS = CfgNode()
+    cfg.MODEL.ATSS.CANDIDATES = 9
+    cfg.MODEL.ATSS.BOX_LOSS_WEIGHT = 2.0
     # Clip RetinaNet's boxes to the image and drop the empty ones before NMS, as mmdet does, or after it.
     cfg.MODEL.RETINANET.CLIP_BEFORE_NMS = False
 
@@ -145,6 +152,23 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.IN_FEATURE = ""
     cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.CONVS_DIM = 256
     cfg.MODEL.SEM_SEG_HEAD.AUXILIARY.LOSS_WEIGHT = 0.4
+    # SEM_SEG_HEAD.NAME PointRendHead: the keys of Detectron2's project PointRend, whose classes are SEM_SEG_HEAD's.
+    cfg.MODEL.POINT_HEAD = CfgNode()
+    cfg.MODEL.POINT_HEAD.NAME = "StandardPointHead"
+    # The head whose logits are refined, and the maps that the points are looked up in.
+    cfg.MODEL.POINT_HEAD.COARSE_SEM_SEG_HEAD_NAME = "SemSegFPNHead"
+    cfg.MODEL.POINT_HEAD.IN_FEATURES = ("p2",)
+    # In training: so many points of an image, the share of them that is uncertain, and of how many times as many.
+    cfg.MODEL.POINT_HEAD.TRAIN_NUM_POINTS = 14 * 14
+    cfg.MODEL.POINT_HEAD.IMPORTANCE_SAMPLE_RATIO = 0.75
+    cfg.MODEL.POINT_HEAD.OVERSAMPLE_RATIO = 3
+    # In inference: how often the size is doubled, and the most uncertain points that are computed anew each time.
+    cfg.MODEL.POINT_HEAD.SUBDIVISION_STEPS = 5
+    cfg.MODEL.POINT_HEAD.SUBDIVISION_NUM_POINTS = 28 * 28
+    cfg.MODEL.POINT_HEAD.FC_DIM = 256
+    cfg.MODEL.POINT_HEAD.NUM_FC = 3
+    cfg.MODEL.POINT_HEAD.COARSE_PRED_EACH_LAYER = True
+    cfg.MODEL.POINT_HEAD.CLS_AGNOSTIC_MASK = False
     # EncoderDecoder predicts an image in windows of this height and width, so far apart; empty: as a whole.
     cfg.MODEL.SLIDING_WINDOW = CfgNode()
     cfg.MODEL.SLIDING_WINDOW.SIZE = []

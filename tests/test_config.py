@@ -28,7 +28,7 @@ def test_every_config_builds_and_names_known_datasets(name: str) -> None:
     assert len(tasks) == 1
     task = tasks.pop()
     assert name.startswith((f"{task}/", "sample/"))
-    heads = {"BDD100KRetinaNet": ["RETINANET"], "GeneralizedRCNN": ["ROI_HEADS"]}
+    heads = {"BDD100KRetinaNet": ["RETINANET"], "ATSS": ["RETINANET"], "GeneralizedRCNN": ["ROI_HEADS"]}
     heads["PanopticFPN"] = ["ROI_HEADS", "SEM_SEG_HEAD"]
     numbers = [cfg.MODEL[head].NUM_CLASSES for head in heads.get(cfg.MODEL.META_ARCHITECTURE, ["SEM_SEG_HEAD"])]
     # The semantic head of a panoptic model has one class more, for all things.
@@ -126,7 +126,7 @@ def test_the_device_is_what_there_is() -> None:
 
 
 def test_unknown_configs_and_keys_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Shipped are det/cascade_rcnn_R_101_FPN_3x, "):
+    with pytest.raises(ConfigError, match="Shipped are det/atss_R_101_FPN_3x, "):
         bdd100k_d2.get_config("det/faster_rcnn")
     base = config_folder() / "det" / "faster_rcnn_R_50_FPN_1x.yaml"
     with pytest.raises(ConfigError, match=r"SOLVER\.BASE_RL\. Did you mean SOLVER\.BASE_LR\?"):

@@ -39,11 +39,13 @@ class _Head(NamedTuple):
 _HEADS = {
     r"box_predictor(\.\d+)?\.cls_score": _Head(THINGS, "MODEL.ROI_HEADS.NUM_CLASSES", 1),
     r"head\.cls_score": _Head(THINGS, "MODEL.RETINANET.NUM_CLASSES", 0),
-    r"sem_seg_head\.(predictor|conv_seg)": _Head(STUFF, "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
+    r"sem_seg_head\.(coarse_sem_seg_head\.)?(predictor|conv_seg)": _Head(STUFF, "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 0),
 }
 # Layers beside them that have so many rows for each class, unless they are for all classes together.
 _BESIDE = {r"box_predictor(\.\d+)?\.bbox_pred": (THINGS, 4), r"mask_head(\.\d+)?\.predictor": (THINGS, 1)}
 _BESIDE |= {r"auxiliary_head\.conv_seg": (STUFF, 1)}
+# PointRend's layers, each of which takes the logits of all classes.
+_TAKING_CLASSES = r"sem_seg_head\.point_head\.(fc\d+|predictor)"
 
 
 def class_counts(shapes: Mapping[str, Sequence[int]]) -> ClassCounts:
@@ -64,12 +66,14 @@ def class_counts(shapes: Mapping[str, Sequence[int]]) -> ClassCounts:
 
 
 def class_tensors(shapes: Mapping[str, Sequence[int]], kinds: Collection[str]) -> list[str]:
-    """Which tensors of these ``shapes`` are of layers with rows for each class of ``kinds``."""
+    """Which tensors of these ``shapes`` are of layers with rows for each class of ``kinds``, or that take them all."""
     counts = class_counts(shapes)
 
     def has_class_rows(name: str, shape: Sequence[int]) -> bool:
         layer = name.rpartition(".")[0]
         if any(head.kind in kinds and _is(layer, pattern) for pattern, head in _HEADS.items()):
+            return True
+        if STUFF in kinds and _is(layer, _TAKING_CLASSES):
             return True
         for pattern, (kind, rows) in _BESIDE.items():
             if kind in kinds and kind in counts and _is(layer, pattern):

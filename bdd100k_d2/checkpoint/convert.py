@@ -96,7 +96,8 @@ def convert_state_to_mmdet(state: Mapping[str, Tensor], name: str) -> Converted:
     if layout is None:
         raise WeightsError(
             f"{name}: not a Detectron2 checkpoint that has a counterpart in mmdet or mmseg (Faster, Mask, Cascade "
-            "R-CNN, RetinaNet, Semantic or Panoptic FPN on an FPN over a ResNet, ConvNeXt or Swin)"
+            "R-CNN, RetinaNet, ATSS, Semantic or Panoptic FPN, PointRend on an FPN, and segmenters without one, over a "
+            "ResNet, ConvNeXt, Swin or HRNet)"
             f"{shortened('it holds', list(state))}."
         )
     computed = {key: "buffers that mmdet computes" for key in state if any(part in key for part in _COMPUTED)}

@@ -1,6 +1,7 @@
 """The layouts of mmdet 2.x and 3.x, mmseg, and the deep-stem ResNets that OpenMMLab publishes."""
 
 from collections.abc import Set
+from dataclasses import replace
 
 from . import hrnet
 from .convnext_swin import openmmlab_convnext, openmmlab_swin
@@ -15,10 +16,14 @@ def layout_of(modules: Set[str]) -> Layout | None:
         return None if without_fpn is None else segmenter(without_fpn)
     backbone = _backbone_of(modules, "backbone.bottom_up.")
     if backbone is not None:
+        if "decode_head.1.fc_seg" in modules:
+            return point_rend(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if any(module.startswith("decode_head.") for module in modules):
             return semantic_fpn(backbone, "gn" if any(module.endswith(".gn") for module in modules) else "bn")
         if "bbox_head.retina_cls" in modules:
             return retinanet(backbone)
+        if "bbox_head.atss_cls" in modules:
+            return atss(backbone)
         if "roi_head.mask_head.0.conv_logits" in modules:
             return cascade_mask_rcnn(backbone)
         if any(module.startswith("roi_head.bbox_head.0.") for module in modules):
@@ -53,8 +58,15 @@ def layout_for_detectron2(names: Set[str]) -> Layout | None:
         return None
     if {"sem_seg_head.predictor.weight", "roi_heads.mask_head.predictor.weight"} <= names:
         return panoptic_fpn(mask_rcnn(backbone))
+    if "sem_seg_head.conv_seg.weight" in names:
+        return segmenter(backbone)
+    if "sem_seg_head.point_head.predictor.weight" in names:
+        has_statistics = "sem_seg_head.coarse_sem_seg_head.p2.0.norm.running_mean" in names
+        return point_rend(backbone, "bn" if has_statistics else "gn")
     if "sem_seg_head.predictor.weight" in names:
         return semantic_fpn(backbone, "bn" if "sem_seg_head.p2.0.norm.running_mean" in names else "gn")
+    if "head.centerness.weight" in names:
+        return atss(backbone)
     if "head.cls_score.weight" in names:
         return retinanet(backbone)
     if "roi_heads.mask_head.0.predictor.weight" in names:
@@ -99,11 +111,7 @@ def cascade_mask_rcnn(backbone: Layout) -> Layout:
 
 def retinanet(backbone: Layout) -> Layout:
     """RetinaNet, whose FPN begins at C3 and makes P6 and P7 by convolutions."""
-    modules = {}
-    for i in range(3):
-        modules[f"neck.lateral_convs.{i}.conv"] = f"backbone.fpn_lateral{i + 3}"
-        modules[f"neck.fpn_convs.{i}.conv"] = f"backbone.fpn_output{i + 3}"
-    modules |= {f"neck.fpn_convs.{i}.conv": f"backbone.top_block.p{i + 3}" for i in (3, 4)}
+    modules = _dense_fpn()
     for i in range(4):
         # A ReLU follows each convolution.
         modules[f"bbox_head.cls_convs.{i}.conv"] = f"head.cls_subnet.{2 * i}"
@@ -113,15 +121,31 @@ def retinanet(backbone: Layout) -> Layout:
     return backbone.extended(_source("mmdet RetinaNet", backbone), modules | outputs, reorder)
 
 
+def atss(backbone: Layout) -> Layout:
+    """ATSS, whose FPN begins at C3 and makes P6 and P7 by convolutions; with a norm in each convolution of the head."""
+    modules = _dense_fpn()
+    for name, subnet in (("cls_convs", "cls_subnet"), ("reg_convs", "bbox_subnet")):
+        modules |= {f"bbox_head.{name}.{i}.conv": f"head.{subnet}.{i}" for i in range(4)}
+        modules |= {f"bbox_head.{name}.{i}.gn": f"head.{subnet}.{i}.norm" for i in range(4)}
+    outputs = {"atss_cls": "cls_score", "atss_reg": "bbox_pred", "atss_centerness": "centerness"}
+    modules |= {f"bbox_head.{theirs}": f"head.{ours}" for theirs, ours in outputs.items()}
+    scales = {f"bbox_head.scales.{i}.scale": f"head.scales.{i}.scale" for i in range(5)}
+    layout = backbone.extended(_source("mmdet ATSS", backbone), modules)
+    return replace(layout, tensors={**layout.tensors, **scales})
+
+
 def semantic_fpn(backbone: Layout, norm: str = "bn") -> Layout:
     """Semantic FPN (mmseg's FPNHead); ``norm`` is what mmseg calls the head's norms, bn or gn."""
-    modules = _fpn()
-    for level in range(4):
-        for step in range(max(level, 1)):
-            a, b = f"decode_head.scale_heads.{level}.{2 * step}", f"sem_seg_head.p{level + 2}.{2 * step}"
-            modules |= {f"{a}.conv": b, f"{a}.conv.conv_offset": f"{b}.offset", f"{a}.{norm}": f"{b}.norm"}
-    modules["decode_head.conv_seg"] = "sem_seg_head.predictor"
+    modules = _fpn() | _fpn_head("decode_head", "sem_seg_head", norm)
     return backbone.extended(_source("mmseg Semantic FPN", backbone), modules)
+
+
+def point_rend(backbone: Layout, norm: str = "bn") -> Layout:
+    """PointRend (mmseg's FPNHead and PointHead in a cascade); ``norm`` as of `semantic_fpn`."""
+    modules = _fpn() | _fpn_head("decode_head.0", "sem_seg_head.coarse_sem_seg_head", norm)
+    modules |= {f"decode_head.1.fcs.{i}.conv": f"sem_seg_head.point_head.fc{i + 1}" for i in range(3)}
+    modules["decode_head.1.fc_seg"] = "sem_seg_head.point_head.predictor"
+    return backbone.extended(_source("mmseg PointRend", backbone), modules)
 
 
 def segmenter(backbone: Layout) -> Layout:
@@ -136,10 +160,13 @@ def _decode_head(theirs: str, ours: str) -> dict[str, str]:
     convs += ["conv_cat", "bottleneck", "image_pool.1", "c1_bottleneck", "fpn_bottleneck"]
     convs += [f"{name}.{i}" for name in ("convs", "aspp_modules", "lateral_convs", "fpn_convs") for i in range(4)]
     convs += [f"psp_modules.{i}.1" for i in range(4)]
+    convs += [f"{block}.{name}" for block in ("nl_block", "dnl_block") for name in ("g", "theta", "phi", "conv_out")]
     # A convolution with its norm, which is a part of it in Detectron2.
     modules = {f"{theirs}.{name}.conv": f"{ours}.{name}" for name in convs}
     modules |= {f"{theirs}.{name}.bn": f"{ours}.{name}.norm" for name in convs}
-    return modules | {f"{theirs}.conv_seg": f"{ours}.conv_seg"}
+    others = ["conv_seg", "dnl_block.conv_mask", "gc_block.conv_mask"]
+    others += [f"gc_block.channel_add_conv.{i}" for i in (0, 1, 3)]
+    return modules | {f"{theirs}.{name}": f"{ours}.{name}" for name in others}
 
 
 def _source(model: str, backbone: Layout) -> str:
@@ -159,6 +186,23 @@ def _backbone_of(modules: Set[str], ours: str) -> Layout | None:
 def _fpn() -> dict[str, str]:
     names = {"lateral_convs": "fpn_lateral", "fpn_convs": "fpn_output"}
     return {f"neck.{a}.{i}.conv": f"backbone.{b}{i + 2}" for a, b in names.items() for i in range(4)}
+
+
+def _fpn_head(theirs: str, ours: str, norm: str) -> dict[str, str]:
+    modules = {f"{theirs}.conv_seg": f"{ours}.predictor"}
+    for level in range(4):
+        for step in range(max(level, 1)):
+            a, b = f"{theirs}.scale_heads.{level}.{2 * step}", f"{ours}.p{level + 2}.{2 * step}"
+            modules |= {f"{a}.conv": b, f"{a}.conv.conv_offset": f"{b}.offset", f"{a}.{norm}": f"{b}.norm"}
+    return modules
+
+
+def _dense_fpn() -> dict[str, str]:
+    modules = {f"neck.fpn_convs.{i}.conv": f"backbone.top_block.p{i + 3}" for i in (3, 4)}
+    for i in range(3):
+        modules[f"neck.lateral_convs.{i}.conv"] = f"backbone.fpn_lateral{i + 3}"
+        modules[f"neck.fpn_convs.{i}.conv"] = f"backbone.fpn_output{i + 3}"
+    return modules
 
 
 def _proposals() -> dict[str, str]:

@@ -92,6 +92,7 @@ CLASSIFIER = {"fc": "the ImageNet classifier"}
 # Part of a tensor's name -> what is behind it, for messages.
 UNSUPPORTED = {
     "context_block": "GCNet's context blocks, which Detectron2 has not",
+    "dyhead_blocks": "DyHead, which is not built here",
     "downsample.2": "average-pooled shortcuts (ResNet-D), which Detectron2 has not",
 }
 

@@ -19,6 +19,7 @@ MODEL_CLASSES = {
     "GeneralizedRCNN": {"thing_classes": "MODEL.ROI_HEADS.NUM_CLASSES"},
     "RetinaNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
     "BDD100KRetinaNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
+    "ATSS": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
     "SemanticSegmentor": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
     "EncoderDecoder": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
     "SemanticFPN": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},

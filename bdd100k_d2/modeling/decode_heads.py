@@ -156,8 +156,13 @@ class FCNHead(DecodeHead):
     def decode(self, maps: list[Tensor]) -> Tensor:
         """See the parent."""
         x = maps[0] if len(maps) == 1 else torch.cat([self.resize(one, maps[0].shape[-2:]) for one in maps], dim=1)
-        decoded: Tensor = self.convs(x)
+        decoded = self.compute(x)
         return decoded if self.conv_cat is None else self.conv_cat(torch.cat([x, decoded], dim=1))
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Maps what the head takes, (N, C, h, w), to (N, channels, h, w)."""
+        decoded: Tensor = self.convs(x)
+        return decoded
 
 
 class _PooledContext(DecodeHead):

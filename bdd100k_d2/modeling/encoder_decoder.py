@@ -56,7 +56,7 @@ class EncoderDecoder(SemanticSegmentor):
         if not isinstance(head, DecodeHead):
             raise ConfigError(
                 f"MODEL.SEM_SEG_HEAD.NAME is {cfg.MODEL.SEM_SEG_HEAD.NAME}, which EncoderDecoder does not take; it "
-                "takes FCNHead, PSPHead, ASPPHead, SeparableASPPHead and UPerHead."
+                "takes FCNHead, PSPHead, ASPPHead, SeparableASPPHead, UPerHead, NLHead, DNLHead and GCHead."
             )
         crop, window = cfg.INPUT.CROP, cfg.MODEL.SLIDING_WINDOW
         if crop.ENABLED and crop.TYPE == "absolute":

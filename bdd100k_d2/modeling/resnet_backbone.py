@@ -59,10 +59,10 @@ class AnySizeFPN(FPN):
 
 
 class LinearP6P7(LastLevelP6P7):
-    """RetinaNet's two coarsest levels, P6 from C5 and P7 from P6 without a ReLU between them, as mmdet has them."""
+    """The two coarsest levels of dense detectors, P6 and P7 from P6, without a ReLU between them, as mmdet has them."""
 
     def forward(self, c5: Tensor) -> list[Tensor]:
-        """Maps C5 (N, C, h, w) to P6 and P7, each half the size of the one before."""
+        """Maps C5 or P5 (N, C, h, w) to P6 and P7, each half the size of the one before."""
         p6 = self.p6(c5)
         return [p6, self.p7(p6)]
 
@@ -79,7 +79,11 @@ def build_bdd100k_retinanet_resnet_fpn_backbone(cfg: CfgNode, input_shape: Shape
     """Builds Detectron2's FPN with P3 to P7 over a ResNet with the package's keys."""
     resnet, fpn = _build_resnet(cfg, input_shape), with_our_keys(cfg).MODEL.FPN
     last_levels = LastLevelP6P7 if fpn.RELU_BEFORE_P7 else LinearP6P7
-    top_block = last_levels(resnet.output_shape()["res5"].channels, fpn.OUT_CHANNELS)
+    source = fpn.TOP_BLOCK_IN_FEATURE
+    if source not in ("res5", "p5"):
+        raise ConfigError(f"MODEL.FPN.TOP_BLOCK_IN_FEATURE is {source!r}; there are res5 and p5.")
+    channels = resnet.output_shape()["res5"].channels if source == "res5" else fpn.OUT_CHANNELS
+    top_block = last_levels(channels, fpn.OUT_CHANNELS, source)
     return FPN(resnet, fpn.IN_FEATURES, fpn.OUT_CHANNELS, fpn.NORM, top_block, fpn.FUSE_TYPE)
 
 

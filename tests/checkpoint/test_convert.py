@@ -19,6 +19,8 @@ from bdd100k_d2.errors import WeightsError
 FASTER, MASK = "det/faster_rcnn_R_50_FPN_1x", "ins_seg/mask_rcnn_R_50_FPN_1x"
 CASCADE, RETINANET = "det/cascade_rcnn_R_50_FPN_1x", "det/retinanet_R_50_FPN_1x"
 PANOPTIC = "pan_seg/panoptic_fpn_R_50_FPN_1x"
+POINTREND = "sem_seg/pointrend_R_50_40k"
+ATSS = "det/atss_R_50_FPN_1x"
 SEMANTIC, SEMANTIC_GN = "sem_seg/semantic_fpn_R_50_40k", "sem_seg/semantic_fpn_R_50_40k_gn"
 MODELS = {
     "mmdet Faster R-CNN": (trees.faster_rcnn(), FASTER),
@@ -33,8 +35,10 @@ MODELS = {
         trees.deformable_head(trees.semantic_fpn(group_norm=True)),
         "sem_seg/semantic_fpn_R_50_40k_gn_dconv",
     ),
+    "mmdet ATSS": (trees.atss(), ATSS),
     "mmseg Semantic FPN": (trees.semantic_fpn(), SEMANTIC),
     "mmseg Semantic FPN with GN": (trees.semantic_fpn(group_norm=True), SEMANTIC_GN),
+    "mmseg PointRend": (trees.point_rend(), POINTREND),
     "Vis4D Faster R-CNN": (trees.as_vis4d(trees.faster_rcnn()), FASTER),
     "Vis4D Faster R-CNN of old torchvision": (trees.as_vis4d(trees.faster_rcnn(), sequences=False), FASTER),
     "Vis4D Mask R-CNN": (trees.as_vis4d(trees.mask_rcnn()), MASK),
@@ -135,16 +139,28 @@ STAGES_OF_MASKS = {
     for theirs, ours in MASKS.items()
     for i in range(3)
 }
+DENSE_NECK = {
+    f"neck.{theirs}.{i}.conv.weight": f"backbone.{ours}{i + 3}.weight"
+    for theirs, ours in (("lateral_convs", "fpn_lateral"), ("fpn_convs", "fpn_output"))
+    for i in range(3)
+} | {f"neck.fpn_convs.{i}.conv.bias": f"backbone.top_block.p{i + 3}.bias" for i in (3, 4)}
 DENSE = (
-    {
-        f"neck.{theirs}.{i}.conv.weight": f"backbone.{ours}{i + 3}.weight"
-        for theirs, ours in (("lateral_convs", "fpn_lateral"), ("fpn_convs", "fpn_output"))
-        for i in range(3)
-    }
-    | {f"neck.fpn_convs.{i}.conv.bias": f"backbone.top_block.p{i + 3}.bias" for i in (3, 4)}
+    DENSE_NECK
     | {f"bbox_head.cls_convs.{i}.conv.weight": f"head.cls_subnet.{2 * i}.weight" for i in range(4)}
     | {f"bbox_head.reg_convs.{i}.conv.weight": f"head.bbox_subnet.{2 * i}.weight" for i in range(4)}
 )
+TOWERS = {
+    f"bbox_head.{theirs}_convs.{i}.{part}": f"head.{ours}_subnet.{i}.{our_part}"
+    for theirs, ours in (("cls", "cls"), ("reg", "bbox"))
+    for i in range(4)
+    for part, our_part in (("conv.weight", "weight"), ("gn.weight", "norm.weight"), ("gn.bias", "norm.bias"))
+} | {
+    "bbox_head.atss_cls.weight": "head.cls_score.weight",
+    "bbox_head.atss_reg.bias": "head.bbox_pred.bias",
+    "bbox_head.atss_centerness.weight": "head.centerness.weight",
+    "bbox_head.scales.0.scale": "head.scales.0.scale",
+    "bbox_head.scales.4.scale": "head.scales.4.scale",
+}
 BRANCHES = {
     f"decode_head.scale_heads.{level}.{step}.{theirs}": f"sem_seg_head.p{level + 2}.{step}.{ours}"
     for level, step in ((0, 0), (1, 0), (2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
@@ -167,7 +183,16 @@ HEAD_OFFSETS = {
     for level, step in ((0, 0), (2, 2), (3, 4))
     for part in ("weight", "bias")
 }
+POINTS = {
+    theirs.replace("decode_head", "decode_head.0"): ours.replace("sem_seg_head", "sem_seg_head.coarse_sem_seg_head")
+    for theirs, ours in BRANCHES.items()
+} | {
+    "decode_head.1.fcs.0.conv.weight": "sem_seg_head.point_head.fc1.weight",
+    "decode_head.1.fcs.2.conv.bias": "sem_seg_head.point_head.fc3.bias",
+    "decode_head.1.fc_seg.weight": "sem_seg_head.point_head.predictor.weight",
+}
 PAIRS = {
+    "mmseg PointRend": DEEP_STEM | NECK | POINTS,
     "mmdet Faster R-CNN": STEM | NECK | PROPOSALS | BOXES,
     "mmdet Mask R-CNN": STEM | NECK | PROPOSALS | BOXES | MASKS,
     "mmdet Cascade R-CNN": STEM | NECK | PROPOSALS | STAGES,
@@ -177,6 +202,7 @@ PAIRS = {
     "mmdet Faster R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | OFFSETS,
     "mmdet Mask R-CNN with DCN": STEM | NECK | PROPOSALS | BOXES | MASKS | OFFSETS,
     "mmseg Semantic FPN with DCN and GN": DEEP_STEM | NECK | BRANCHES | HEAD_OFFSETS,
+    "mmdet ATSS": STEM | DENSE_NECK | TOWERS,
     "mmseg Semantic FPN": DEEP_STEM | NECK | BRANCHES,
     "mmseg Semantic FPN with GN": DEEP_STEM | NECK | BRANCHES,
 }
@@ -286,6 +312,11 @@ def with_pooled_shortcuts() -> trees.Shapes:
     return shapes | {"layer1.0.downsample.1.weight": (32, 8, 1, 1)} | trees.norm("layer1.0.downsample.2", 32)
 
 
+def with_dyhead() -> trees.Shapes:
+    name = "neck.1.dyhead_blocks.0.spatial_conv_offset"
+    return trees.atss() | trees.layer(name, 27, trees.FPN, 3, 3)
+
+
 def with_another_parameter() -> trees.Shapes:
     return trees.faster_rcnn() | {"backbone.conv1.weight_orig": (8, 3, 7, 7)}
 
@@ -303,6 +334,7 @@ def of_mmdet_1() -> trees.Shapes:
             r"mmdet Cascade R-CNN.*roi_head\.mask_head\.1\.convs\.0\.conv\.weight.* and 19 more",
         ),
         (with_pooled_shortcuts(), r"torchvision or timm ResNet.*layer1\.0\.downsample\.2\.weight.*average-pooled"),
+        (with_dyhead(), r"looks like mmdet ATSS.*neck\.1\.dyhead_blocks.*It uses .*DyHead, which is not built here\."),
         (with_another_parameter(), r"they are: backbone\.conv1\.weight_orig\. It is of another architecture"),
         (of_mmdet_1(), r"an OpenMMLab model with a ResNet.*rpn_head\.rpn_conv\.weight"),
     ],

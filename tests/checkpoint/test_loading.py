@@ -212,7 +212,9 @@ def test_foreign_weights_of_another_class_count(tmp_path: Path) -> None:
 def test_weights_of_another_class_count_of_each_head(tmp_path: Path) -> None:
     for name, key, narrow in (
         ("det/retinanet_R_50_FPN_1x", "MODEL.RETINANET.NUM_CLASSES", ()),
+        ("det/atss_R_50_FPN_1x", "MODEL.RETINANET.NUM_CLASSES", ("MODEL.FPN.OUT_CHANNELS", 32)),
         ("sem_seg/semantic_fpn_R_50_40k", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", ("MODEL.SEM_SEG_HEAD.CONVS_DIM", 8)),
+        ("sem_seg/pointrend_R_50_40k", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", ("MODEL.SEM_SEG_HEAD.CONVS_DIM", 8)),
     ):
         cfg = bdd100k_d2.get_config(name)
         cfg.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.FPN.OUT_CHANNELS", 8, *narrow, key, 3])
@@ -385,6 +387,7 @@ def test_what_are_no_names_is_passed_over(tmp_path: Path, names: object) -> None
             {f"roi_heads.box_predictor.{i}.cls_score" for i in range(3)},
         ),
         ("det/retinanet_R_50_FPN_1x", (), {"thing_classes": 10}, {"head.cls_score"}),
+        ("det/atss_R_50_FPN_1x", (), {"thing_classes": 10}, {"head.cls_score"}),
         (
             "ins_seg/mask_rcnn_R_50_FPN_1x",
             ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", False),
@@ -398,6 +401,13 @@ def test_what_are_no_names_is_passed_over(tmp_path: Path, names: object) -> None
             {"roi_heads.box_predictor.cls_score"},
         ),
         ("sem_seg/semantic_fpn_R_50_40k", (), {"stuff_classes": 19}, {"sem_seg_head.predictor"}),
+        (
+            "sem_seg/pointrend_R_50_40k",
+            (),
+            {"stuff_classes": 19},
+            {"sem_seg_head.coarse_sem_seg_head.predictor"}
+            | {f"sem_seg_head.point_head.{name}" for name in ("fc1", "fc2", "fc3", "predictor")},
+        ),
     ],
 )
 def test_the_layers_with_rows_for_each_class(

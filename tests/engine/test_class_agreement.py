@@ -73,9 +73,11 @@ def test_another_number_of_classes_is_refused(number: int) -> None:
     ("name", "key", "number", "listed"),
     [
         ("det/retinanet_R_50_FPN_1x", "MODEL.RETINANET.NUM_CLASSES", 10, "pedestrian"),
+        ("det/atss_R_50_FPN_1x", "MODEL.RETINANET.NUM_CLASSES", 10, "pedestrian"),
         ("det/cascade_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES", 10, "pedestrian"),
         ("ins_seg/mask_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES", 8, "pedestrian"),
         ("sem_seg/semantic_fpn_R_50_40k", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 19, "road"),
+        ("drivable/pointrend_R_50_40k", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 3, "direct"),
         ("drivable/semantic_fpn_R_50_40k", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 3, "direct"),
         ("pan_seg", "MODEL.ROI_HEADS.NUM_CLASSES", 10, "person"),
         ("pan_seg", "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 31, "things"),

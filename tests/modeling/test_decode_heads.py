@@ -83,7 +83,7 @@ def test_the_strides_of_res4_and_res5_become_dilations() -> None:
     assert build("UPerNet").backbone.output_shape()["res5"].stride == 32
 
 
-@pytest.mark.parametrize("base", ["FCN", "PSPNet", "DeepLabV3", "DeepLabV3-Plus", "UPerNet"])
+@pytest.mark.parametrize("base", ["FCN", "PSPNet", "DeepLabV3", "DeepLabV3-Plus", "UPerNet", "NL", "DNL", "GCNet"])
 def test_a_model_trains_and_predicts(base: str) -> None:
     model = build(base, "INPUT.CROP.SIZE", [64, 96])
     batch = [{"image": image(60 + i, 90), "sem_seg": torch.full((60 + i, 90), i)} for i in range(2)]

@@ -40,10 +40,15 @@ def small_model(name: str) -> nn.Module:
     """A zoo's model at a fraction of its size, with random weights whose scores have no ties."""
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.DEVICE, cfg.MODEL.WEIGHTS = "cpu", ""
-    cfg.merge_from_list(SMALL_MODELS["sem_seg" if "semantic" in name else "det"])
+    cfg.merge_from_list(SMALL_MODELS["sem_seg" if name.startswith("sem_seg") else "det"])
+    if "atss" in name:
+        # Of 32 groups.
+        cfg.MODEL.FPN.OUT_CHANNELS = 32
     if cfg.MODEL.SEM_SEG_HEAD.NORM == "GN":
         # 32 groups of channels.
         cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM = 32
+    # Fewer than the smaller image has.
+    cfg.MODEL.POINT_HEAD.SUBDIVISION_NUM_POINTS = 500
     cfg.MODEL.ROI_MASK_HEAD.CONV_DIM, cfg.MODEL.RETINANET.SCORE_THRESH_TEST = 8, 0.0
     torch.manual_seed(0)
     model = build_model(cfg)
@@ -79,10 +84,10 @@ def test_an_rcnn_is_scripted(name: str) -> None:
         assert_equal(scripted((inputs,))[0], expected.get_fields())
 
 
+@pytest.mark.parametrize("name", ["det/retinanet_R_50_FPN_1x", "det/atss_R_50_FPN_1x"])
 @torch.no_grad()
-def test_a_retinanet_is_scripted() -> None:
-    model = small_model("det/retinanet_R_50_FPN_1x")
-    assert model.clip_before_nms
+def test_a_dense_detector_is_scripted(name: str) -> None:
+    model = small_model(name)
     scripted = scripting_with_instances(model, FIELDS)
     for height, width in SIZES:
         inputs = [{"image": image(height, width)}]
@@ -101,9 +106,11 @@ TRACED: dict[str, Callable[..., object] | None] = {
     "det/cascade_rcnn_R_50_FPN_1x": raw,
     "ins_seg/mask_rcnn_R_50_FPN_1x": raw,
     "det/retinanet_R_50_FPN_1x": None,
+    "det/atss_R_50_FPN_1x": None,
     "sem_seg/semantic_fpn_R_50_40k": None,
     "det/faster_rcnn_R_50_FPN_dconv_1x": raw,
     "sem_seg/semantic_fpn_R_50_40k_gn_dconv": None,
+    "sem_seg/pointrend_R_50_40k": None,
 }
 
 

@@ -1,7 +1,7 @@
 """What the measurements share: golden files, seeded models, and rows of the table."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
-from seeded import seeded_state, spread_places
+from seeded import seeded_image, seeded_state, spread_places
 from torch import Tensor, nn
 
 import bdd100k_d2
 from bdd100k_d2.checkpoint.convert import convert_state
 
 GOLDEN = Path(__file__).parent / "golden"
+# Gradients that are zero in theory, as those of biases before a norm or of keys, are noise of 1e-5.
+_NOISE = 4e-3
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,36 @@ def difference(ours: Tensor, theirs: np.ndarray) -> float:
 
 def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours / theirs - 1).max())
+
+
+def picture(height: int, width: int, seed: int = 0) -> Tensor:
+    """The seeded image as models take it: (3, height, width)."""
+    return torch.from_numpy(seeded_image(height, width, seed)).permute(2, 0, 1)
+
+
+def of_size(golden: Mapping[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
+    """The arrays that OpenMMLab's golden models gave for the picture of one size."""
+    prefix = f"{height}x{width}/"
+    return {name.removeprefix(prefix): value for name, value in golden.items() if name.startswith(prefix)}
+
+
+def step_lines(
+    title: str, model: nn.Module, losses: Mapping[str, Tensor], golden: Mapping[str, np.ndarray], names: dict[str, str]
+) -> Iterator[Line]:
+    """The losses and gradients of a step against the golden ones; ``names`` are OpenMMLab's of losses -> ours."""
+    theirs = {ours: float(golden[f"train/{name}"]) for name, ours in names.items()}
+    assert losses.keys() == theirs.keys()
+    apart = max(abs(float(losses[name].detach()) / value - 1) for name, value in theirs.items())
+    yield Line(title, f"{len(theirs)} losses, relative", 1e-3, apart)
+    sum(losses.values()).backward()
+    of_theirs = our_names(golden)
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    order = [of_theirs[name] for name in json.loads(str(golden["train/trained"]))]
+    assert sorted(order) == sorted(trained)
+    ours = np.array([float(trained[name].grad.norm()) for name in order])
+    norms = golden["train/gradient_norms"]
+    apart = float((np.abs(ours - norms) / np.maximum(norms, _NOISE)).max())
+    yield Line(title, f"gradient norm of each of {len(order)} parameters, relative", 1e-2, apart)
 
 
 def match_boxes(

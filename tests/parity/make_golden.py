@@ -57,6 +57,9 @@ OPENMMLAB = {
     "fpn_r50_gn_dconv": ("mm_segmenters", "segmenter"),
     "fcn_hr48": ("mm_segmenters", "segmenter"),
     "pointrend_r50": ("mm_segmenters", "segmenter"),
+    "dnl_r50-d8": ("mm_segmenters", "segmenter"),
+    "nonlocal_r50-d8": ("mm_segmenters", "segmenter"),
+    "gcnet_r50-d8": ("mm_segmenters", "segmenter"),
 }
 
 

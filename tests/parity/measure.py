@@ -5,6 +5,7 @@
 The parity tests hold every row.
 """
 
+from measure_atss import ATSS_MEASUREMENTS
 from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_deformable import DEFORMABLE_MEASUREMENTS
@@ -27,6 +28,7 @@ MEASUREMENTS = (
     *DEFORMABLE_MEASUREMENTS,
     *HRNET_MEASUREMENTS,
     *CASCADE_MASK_MEASUREMENTS,
+    *ATSS_MEASUREMENTS,
 )
 
 if __name__ == "__main__":

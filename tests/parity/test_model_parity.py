@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from comparing import GOLDEN, Line, assert_within
+from measure_atss import ATSS_MEASUREMENTS
 from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_deformable import DEFORMABLE_MEASUREMENTS
@@ -22,6 +23,7 @@ MEASUREMENTS = [
     *DEFORMABLE_MEASUREMENTS,
     *HRNET_MEASUREMENTS,
     *CASCADE_MASK_MEASUREMENTS,
+    *ATSS_MEASUREMENTS,
     pytest.param(measure_torchvision_training, marks=pytest.mark.slow),
     pytest.param(measure_segmenter_training, marks=pytest.mark.slow),
     pytest.param(measure_panoptic_training, marks=pytest.mark.slow),

@@ -276,6 +276,7 @@ def test_the_model_tells_the_task_of_a_set_that_tells_none(add_set: AddSet) -> N
             ("GeneralizedRCNN", True),
             ("RetinaNet",),
             ("BDD100KRetinaNet",),
+            ("ATSS",),
             ("SemanticFPN",),
             ("PanopticFPN", True),
         )
@@ -283,6 +284,7 @@ def test_the_model_tells_the_task_of_a_set_that_tells_none(add_set: AddSet) -> N
     assert [(task.name, task.names) for task in found] == [
         ("det", ("tram",)),
         ("ins_seg", ("tram",)),
+        ("det", ("tram",)),
         ("det", ("tram",)),
         ("det", ("tram",)),
         ("sem_seg", ("things", "rail")),

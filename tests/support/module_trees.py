@@ -8,7 +8,7 @@ from torch import Tensor
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 # Small, so that a test takes a second: what the configs' WIDTH_PER_GROUP and the like are set to.
-WIDTH, FPN, FC, SEM_SEG = 8, 16, 24, 32
+WIDTH, FPN, FC, SEM_SEG = 8, 32, 24, 32
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -47,13 +47,13 @@ def resnet(prefix: str = "", depth: int = 50, width: int = WIDTH, deep_stem: boo
     return {prefix + key: shape for key, shape in shapes.items()}
 
 
-def pyramid(start: int = 0, extra: int = 0) -> Shapes:
+def pyramid(start: int = 0, extra: int = 0, extra_channels: int = 32 * WIDTH) -> Shapes:
     shapes: Shapes = {}
     for i in range(4 - start):
         shapes |= layer(f"neck.lateral_convs.{i}.conv", FPN, 4 * WIDTH * 2 ** (i + start), 1, 1)
         shapes |= layer(f"neck.fpn_convs.{i}.conv", FPN, FPN, 3, 3)
     for i in range(extra):
-        channels = 32 * WIDTH if i == 0 else FPN
+        channels = extra_channels if i == 0 else FPN
         shapes |= layer(f"neck.fpn_convs.{4 - start + i}.conv", FPN, channels, 3, 3)
     return shapes
 
@@ -117,6 +117,22 @@ def retinanet(classes: int = 10) -> Shapes:
         shapes |= layer(f"bbox_head.cls_convs.{i}.conv", FPN, FPN, 3, 3)
         shapes |= layer(f"bbox_head.reg_convs.{i}.conv", FPN, FPN, 3, 3)
     return shapes | layer("bbox_head.retina_cls", 9 * classes, FPN, 3, 3) | layer("bbox_head.retina_reg", 36, FPN, 3, 3)
+
+
+def atss(classes: int = 10) -> Shapes:
+    shapes = resnet("backbone.") | pyramid(start=1, extra=2, extra_channels=FPN)
+    for name in (f"bbox_head.{tower}_convs.{i}" for tower in ("cls", "reg") for i in range(4)):
+        shapes |= {f"{name}.conv.weight": (FPN, FPN, 3, 3)} | norm(f"{name}.gn", FPN, statistics=False)
+    for name, channels in (("cls", classes), ("reg", 4), ("centerness", 1)):
+        shapes |= layer(f"bbox_head.atss_{name}", channels, FPN, 3, 3)
+    return shapes | {f"bbox_head.scales.{i}.scale": () for i in range(5)}
+
+
+def point_rend(classes: int = 19) -> Shapes:
+    shapes = {key.replace("decode_head.", "decode_head.0."): shape for key, shape in semantic_fpn(classes).items()}
+    for i in range(3):
+        shapes |= layer(f"decode_head.1.fcs.{i}.conv", 256, (256 if i else FPN) + classes, 1)
+    return shapes | layer("decode_head.1.fc_seg", classes, 256 + classes, 1)
 
 
 def semantic_fpn(classes: int = 19, group_norm: bool = False) -> Shapes:

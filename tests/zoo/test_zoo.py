@@ -118,17 +118,18 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
     assert ("_769x769_" in name) == (cfg.MODEL.SLIDING_WINDOW.SIZE == [769, 769] == cfg.INPUT.CROP.SIZE)
     assert ("_gn_" in name) == (cfg.MODEL.SEM_SEG_HEAD.NORM == "GN" and task in ("sem_seg", "drivable"))
     assert name.startswith("retinanet") == (cfg.MODEL.META_ARCHITECTURE == "BDD100KRetinaNet")
+    assert name.startswith("atss") == (cfg.MODEL.META_ARCHITECTURE == "ATSS")
     assert name.startswith("cascade") == ("Cascade" in cfg.MODEL.ROI_HEADS.NAME)
     assert (name.startswith("panoptic") or "mask_rcnn" in name) == cfg.MODEL.MASK_ON
     is_deformable = any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) or cfg.MODEL.SEM_SEG_HEAD.DEFORMABLE
     assert ("_dconv_" in name) == is_deformable
-    of_32 = name.endswith("_32bs") or (task == "det" and ("convnext" in name or is_deformable))
-    assert of_32 == (cfg.SOLVER.IMS_PER_BATCH == 32)
+    is_of_32 = "convnext" in name or is_deformable or name.startswith("atss")
+    assert (name.endswith("_32bs") or (task == "det" and is_of_32)) == (cfg.SOLVER.IMS_PER_BATCH == 32)
 
 
 def test_names_of_weights() -> None:
     names = [row.weights for row in ROWS if row.weights]
-    assert len(names) == len(set(names)) == 53
+    assert len(names) == len(set(names)) == 151
     assert all(check_weights_name(name) == name for name in names)
     assert published_weights("det/faster_rcnn_R_50_FPN_1x") == "bdd100k://det/faster_rcnn_r50_fpn_1x"
     assert published_weights("ins_seg/mask_rcnn_R_50_FPN_5x") is None

@@ -143,6 +143,8 @@ def _hr48(cfg: ConfigDict) -> None:
 
 # Deformable convolutions look a pixel or two aside.
 OFFSETS = {"conv_offset": 0.02}
+# Pixels attend to many, not to one alone.
+SIMILAR = {".theta.": 0.01, ".phi.": 0.01}
 # HRNet adds up more than a ResNet.
 SUMMED = {"decode_head.convs": 0.001}
 
@@ -160,4 +162,7 @@ SEGMENTERS = {
     "fpn_r50_gn_dconv": Segmenter("fpn_r50.py", _dconv_head, scales=OFFSETS),
     "fcn_hr48": Segmenter("fcn_hr18.py", _hr48, scales=SUMMED),
     "pointrend_r50": Segmenter("pointrend_r50.py"),
+    "dnl_r50-d8": Segmenter("dnl_r50-d8.py", scales=SIMILAR, train=True),
+    "nonlocal_r50-d8": Segmenter("nonlocal_r50-d8.py", scales=SIMILAR),
+    "gcnet_r50-d8": Segmenter("gcnet_r50-d8.py", train=True),
 }
