@@ -28,6 +28,15 @@ FAMILIES = {
     "deeplabv3plus_r50-d8": "sem_seg/deeplabv3plus_R_50_D8_40k",
     "pspnet_r50-d8": "sem_seg/pspnet_R_50_D8_40k",
     "fcn_r50-d8": "sem_seg/fcn_R_50_D8_40k",
+    "fcn_hr48": "sem_seg/fcn_hrnet_W48_40k",
+    "fpn_r50_gn_dconv": "sem_seg/semantic_fpn_R_50_40k_gn_dconv",
+    "pointrend_r50": "sem_seg/pointrend_R_50_40k",
+    "faster_rcnn_r50_dconv": "det/faster_rcnn_R_50_FPN_dconv_1x",
+    "faster_rcnn_hrnetv2p_w18": "det/faster_rcnn_hrnet_W18_1x",
+    "atss_r50": "det/atss_R_50_FPN_1x",
+    "mask_rcnn_r50_dconv": "ins_seg/mask_rcnn_R_50_FPN_dconv_1x",
+    "cascade_mask_rcnn_r50": "ins_seg/cascade_mask_rcnn_R_50_FPN_1x",
+    "panoptic_fpn_r50": "pan_seg/panoptic_fpn_R_50_FPN_1x",
 }
 
 
@@ -96,7 +105,7 @@ def run_zoo_benchmark(openmmlab: Path, names: Sequence[str] = (), count: int = 3
     speeds = []
     for name in names or FAMILIES:
         theirs = [str(openmmlab), "-W", "ignore", str(_TESTS / "sources/mm_speed.py"), name, *numbers]
-        ours = [sys.executable, "-m", "benchmarks.zoo_model", name, FAMILIES[name], *numbers]
+        ours = [sys.executable, "-W", "ignore", str(_TESTS / "speed.py"), name, FAMILIES[name], *numbers]
         seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
         memory = {"theirs": 0, "ours": 0}
         for _ in range(repeat):
