@@ -23,6 +23,7 @@ _SYNONYMS = {
 # What switches a class off, also in half precision.
 _NEVER = -1e4
 _DETECTRON2_COCO = "detectron2://COCO-"
+_POINTS = "point_head."
 # torchvision counts the ids of COCO, of which some have no class.
 _TORCHVISION_ROWS = 90
 
@@ -81,6 +82,9 @@ def take_rows_by_name(
         if all(place is None for place in places):
             continue
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        if any(_POINTS in name for name in class_tensors(shapes, [kind])):
+            # PointRend's layers take the logits of all classes too; moving rows alone would mix these up.
+            continue
         for name in class_tensors(shapes, [kind]):
             if name in initial:
                 state[name] = _rows(state[name], initial[name], places, len(theirs[kind]), name, switch_off)

@@ -157,7 +157,7 @@ class CheckingCheckpointer(DetectionCheckpointer):
             initial = self.model.state_dict()
             taken = take_rows_by_name(state, initial, known, self.classes, self.path, switch_off=self.exact)
             now = {kind: self.classes[kind] for kind in taken}
-            names, known = {**names, **now}, {**known, **now}
+            names, known = {**names, **known, **now}, {**known, **now}
         if not self.exact:
             self._leave_out_others(state, known)
         return names

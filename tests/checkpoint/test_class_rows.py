@@ -151,3 +151,15 @@ def test_masks_and_segmenters_take_rows_too() -> None:
     assert take_rows_by_name(state, initial, *stuff, "w", switch_off=True) == ["stuff_classes"]
     assert state["sem_seg_head.conv_seg.bias"].tolist() == [2, -1e4, 1]
     assert take_rows_by_name(state, initial, {"stuff_classes": ["x"]}, stuff[1], "w", switch_off=True) == []
+
+
+def test_pointrend_keeps_no_rows(tmp_path: Path) -> None:
+    theirs = build("sem_seg/pointrend_R_50_40k", 3, seed=0)
+    torch.save({"model": theirs.state_dict()}, tmp_path / "points.pth")
+    path, ours = str(tmp_path / "points.pth"), {"stuff_classes": ["a", "c", "b"]}
+    model = build("sem_seg/pointrend_R_50_40k", 3, seed=1)
+    with pytest.raises(WeightsError, match="the stuff classes of the weights are not those of the data sets"):
+        load_weights(model, path, exact=True, classes=ours, trained_for="a, b, c")
+    before = model.sem_seg_head.point_head.fc1.weight.detach().clone()
+    load_weights(model, path, classes=ours, trained_for="a, b, c")
+    assert torch.equal(model.sem_seg_head.point_head.fc1.weight, before)

@@ -198,6 +198,18 @@ def test_the_kept_sizes_are_of_the_configs() -> None:
         assert sizes[config].parameters == sum(parameter.numel() for parameter in model.parameters()), config
 
 
+@pytest.mark.parametrize(
+    "backbone", ["R_101_FPN_3x", "R_50_FPN_dconv_1x", "R_101_FPN_dconv_3x", "hrnet_W18_1x", "hrnet_W32_1x"]
+)
+def test_a_mask_head_costs_the_same_above_any_backbone(backbone: str) -> None:
+    sizes = read_sizes()
+    costs = [
+        sizes[f"ins_seg/mask_rcnn_{one}"].gflops - sizes[f"det/faster_rcnn_{one}"].gflops
+        for one in ("R_50_FPN_1x", backbone)
+    ]
+    assert costs[0] > 50 and costs[1] == pytest.approx(costs[0], abs=0.5)
+
+
 def test_the_kept_operations_are_of_the_configs() -> None:
     # A fully convolutional detector's operations grow with the image, padded to a multiple of 32.
     cfg = bdd100k_d2.get_config("det/retinanet_R_50_FPN_1x")
