@@ -1,11 +1,10 @@
-import re
-
 """Detectron2's own `DefaultPredictor` and `Visualizer` work with our configs and metadata.
 
 It resizes by Pillow. BDD100K's images, 1280x720, have the zoo's size already, so that nothing is resized; a config
 that resizes them has to do so by Pillow too (``INPUT.RESIZE_ANTIALIAS``), else the result is not the evaluator's.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
