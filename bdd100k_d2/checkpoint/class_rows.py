@@ -24,24 +24,31 @@ _SYNONYMS = {
 _NEVER = -1e4
 _DETECTRON2_COCO = "detectron2://COCO-"
 _POINTS = "point_head."
+_DETECTRON2_ROWS = 80
 # torchvision counts the ids of COCO, of which some have no class.
 _TORCHVISION_ROWS = 90
 
 
-def names_of_weights(value: str, path: str, counts: ClassCounts, kept: ClassNames) -> ClassNames:
+def names_of_weights(value: str, path: str, counts: ClassCounts, kept: ClassNames, source: str = "") -> ClassNames:
     """The names of the classes of weights, of which there are ``counts``, by kind, as far as they are known.
 
-    They are what ``MODEL.WEIGHTS_CLASSES``, the ``value``, says: a data set that has names, or these between commas;
-    else the names that are ``kept`` in the file; else COCO's, where Detectron2 or torchvision published the weights.
+    They are those that are ``kept`` in the file; else what ``MODEL.WEIGHTS_CLASSES``, the ``value``, says: a data set
+    that has names, or these between commas; else COCO's, where Detectron2 published the weights, or torchvision, which
+    is told by the ``source`` that they were converted from.
 
     Raises:
         ConfigError: ``value`` has another number of names than the weights have classes.
     """
-    if not value:
-        return kept or _published(path, counts)
+    if kept or not value:
+        return kept or _published(path, counts, source)
     names: dict[str, Sequence[str]] = {}
     for kind, (_, number) in counts.items():
         given = _given(value, kind)
+        if len(given) != number and len(counts) > 1:
+            raise ConfigError(
+                f"MODEL.WEIGHTS_CLASSES {shown(value)}: {path} has classes of things and of stuff; name a data set "
+                "that has the names of both."
+            )
         if len(given) != number:
             raise ConfigError(
                 f"MODEL.WEIGHTS_CLASSES {shown(value)}: {len(given)} names, but {path} has {number} classes; give "
@@ -105,11 +112,11 @@ def _given(value: str, kind: str) -> list[str]:
     return [name.strip() for name in value.split(",")]
 
 
-def _published(path: str, counts: ClassCounts) -> ClassNames:
+def _published(path: str, counts: ClassCounts, source: str) -> ClassNames:
     number = counts[THINGS][1] if THINGS in counts else 0
-    if is_published(path):
+    if is_published(path) and number == _DETECTRON2_ROWS:
         return {THINGS: MetadataCatalog.get("coco_2017_train").thing_classes}
-    if number == _TORCHVISION_ROWS:
+    if source.startswith("torchvision") and number == _TORCHVISION_ROWS:
         # Its import takes a second.
         from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 

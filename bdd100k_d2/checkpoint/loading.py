@@ -119,8 +119,10 @@ class CheckingCheckpointer(DetectionCheckpointer):
     def _load_model(self, checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401, fvcore's tuple of incompatible keys
         names: ClassNames = kept_names(checkpoint)
         try:
+            # Pickles of Detectron2's own zoo hold arrays.
+            self._convert_ndarray_to_tensor(checkpoint["model"])
             counts = class_counts(_shapes(checkpoint["model"]))
-            names = self._fit_classes(checkpoint["model"], counts, names)
+            names = self._fit_classes(checkpoint["model"], counts, names, str(checkpoint.get("__author__", "")))
             incompatible = super()._load_model(checkpoint)
         except ConfigError:
             raise
@@ -149,10 +151,10 @@ class CheckingCheckpointer(DetectionCheckpointer):
         remember(self.model, {**names, **self.classes})
         return incompatible
 
-    def _fit_classes(self, state: dict[str, Any], counts: ClassCounts, names: ClassNames) -> ClassNames:
+    def _fit_classes(self, state: dict[str, Any], counts: ClassCounts, names: ClassNames, source: str) -> ClassNames:
         """Gives the last layers to the classes of the same names, in place; returns whose they are now."""
-        known = names_of_weights(self.trained_for, self.path, counts, names)
-        if not self.exact or self.trained_for or is_published(self.path):
+        known = names_of_weights(self.trained_for, self.path, counts, names, source)
+        if not self.exact or (self.trained_for and not names) or is_published(self.path):
             self._warn_of_colours()
             initial = self.model.state_dict()
             taken = take_rows_by_name(state, initial, known, self.classes, self.path, switch_off=self.exact)

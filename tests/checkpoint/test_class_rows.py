@@ -1,6 +1,7 @@
 """Weights for other classes: the rows of the last layers go to the classes of the same names."""
 
 import logging
+import pickle
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,33 @@ def test_a_detector_of_coco_predicts_without_training(
     kept = [*(place for place in PLACES if place is not None), 80]
     assert torch.allclose(ours[:, [0, *range(2, 11)]], theirs[:, kept].softmax(dim=1), atol=1e-6)
     assert "instances" in model.eval()([{"image": image}])[0]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_pickled_arrays_as_detectron2_publishes_them(coco: tuple[nn.Module, str], tmp_path: Path, exact: bool) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in coco[0].state_dict().items()}
+    (tmp_path / "coco.pkl").write_bytes(pickle.dumps({"model": arrays, "__author__": "Detectron2 Model Zoo"}))
+    model = build("det/faster_rcnn_R_50_FPN_coco", 10, seed=1)
+    initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    load_weights(model, str(tmp_path / "coco.pkl"), exact=exact, classes=OURS, trained_for=COCO)
+    check_rows(model, coco[0], None if exact else initial)
+
+
+def test_names_in_a_file_go_before_the_key(tmp_path: Path) -> None:
+    # A config that trained from nameless weights keeps the key; the run's own files name their classes.
+    theirs = build("det/faster_rcnn_R_50_FPN_1x", 3, seed=0)
+    path, names = (
+        saved(theirs, tmp_path / "own.pth", ["car", "truck", "bus"]),
+        {"thing_classes": ["car", "truck", "bus"]},
+    )
+    for key in ("bus,car,truck", COCO):
+        model = build("det/faster_rcnn_R_50_FPN_1x", 3, seed=1)
+        load_weights(model, path, exact=True, classes=names, trained_for=key)
+        scores = "roi_heads.box_predictor.cls_score.weight"
+        assert torch.equal(model.state_dict()[scores], theirs.state_dict()[scores])
+    with pytest.raises(WeightsError, match="the same ones in another order"):
+        turned = {"thing_classes": ["bus", "car", "truck"]}
+        load_weights(model, path, exact=True, classes=turned, trained_for="bus,car,truck")
 
 
 def test_weights_of_unknown_classes_are_refused_as_before(coco: tuple[nn.Module, str]) -> None:
