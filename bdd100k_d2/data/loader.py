@@ -138,7 +138,8 @@ class _Samples(Dataset[Any]):
                 result, reason = None, str(error)
             if result is not None:
                 return {**result, _SKIPPED: skipped} if skipped else result
-            skipped.append((record["file_name"], reason))
+            # Of a sample that is made of several images, one of the others may be the one that cannot be read.
+            skipped.append((reason.partition(": ")[0], reason))
         raise DataError(f"{len(skipped)} images drawn one after the other cannot be used, the last: {reason}")
 
     def _map(self, record: dict[str, Any], epoch: int) -> dict[str, Any] | None:
