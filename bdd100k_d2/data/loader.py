@@ -138,7 +138,9 @@ class _Samples(Dataset[Any]):
                 result, reason = None, str(error)
             if result is not None:
                 return {**result, _SKIPPED: skipped} if skipped else result
-            skipped.append((record["file_name"], reason))
+            # Of several images that are combined, another may be the one that cannot be read.
+            is_combined = isinstance(self.mapper, CombiningMapper)
+            skipped.append((reason.partition(": ")[0] if is_combined else record["file_name"], reason))
         raise DataError(f"{len(skipped)} images drawn one after the other cannot be used, the last: {reason}")
 
     def _map(self, record: dict[str, Any], epoch: int) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention
 class WindowAttention(ShiftedWindowAttention):
     """torchvision's `ShiftedWindowAttention` by PyTorch's fused attention, which gives the same but for rounding.
 
-    It shifts maps of one window too, as Microsoft's and mmdet's do and torchvision's does not. The index of relative
+    It shifts maps of one window too, as mmdet's does and torchvision's does not. The index of relative
     positions, a constant, is not among what is saved.
     """
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from .. import get_config
 from ..checkpoint.loading import load_weights
 from ..checkpoint.published import zoo_file
-from ..errors import WeightsError
+from ..errors import BDD100KError
 from .local_files import WeightsFolder
 from .table import PREFIX, ZooRow
 
@@ -58,7 +58,7 @@ def check_folder(rows: Sequence[ZooRow], folder: str | Path) -> list[LocalWeight
             if model is None or model[0] != row.config:
                 model = row.config, _build(row.config)
             load_weights(model[1], str(path), exact=True)
-        except WeightsError as error:
+        except BDD100KError as error:
             found.append(LocalWeights(name, path, error=str(error)))
         else:
             found.append(LocalWeights(name, path, checked="md5" if local.md5 else "read"))

@@ -3,7 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from ..atomic import file_digest
@@ -34,7 +34,7 @@ class LocalFile:
 
     def check(self) -> None:
         """Raises `WeightsError` where its md5 is known and another."""
-        if self.md5 and (found := file_digest(self.path, "md5")) != self.md5:
+        if self.md5 and (found := _md5_of(self.path)) != self.md5:
             raise WeightsError(
                 f"{self.path}: its md5 is {found}, and the .md5 file of its name says {self.md5}; copy it again."
             )
@@ -66,7 +66,7 @@ class WeightsFolder:
         if md5 is None:
             _check_copies(files)
         else:
-            whole = [file for file in files or self._weights if file_digest(file, "md5") == md5]
+            whole = [file for file in files or self._weights if _md5_of(file) == md5]
             # A damaged one of its name is found too; `LocalFile.check` says that it is.
             files = whole or files
         return LocalFile(files[0], md5) if files else None
@@ -85,6 +85,17 @@ class WeightsFolder:
         return None
 
 
+def _md5_of(path: Path) -> str:
+    status = path.stat()
+    return _md5_of_state(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _md5_of_state(path: Path, size: int, modified: int) -> str:
+    # A folder may hold a hundred files of hundreds of megabytes, and is looked through for each name.
+    return file_digest(path, "md5")
+
+
 def _check_copies(files: list[Path]) -> None:
-    if len(files) > 1 and len({file_digest(file) for file in files}) > 1:
+    if len(files) > 1 and len({_md5_of(file) for file in files}) > 1:
         raise WeightsError(f"{files[0]} and {files[1]} have the name of the same weights and differ; keep one of them.")
