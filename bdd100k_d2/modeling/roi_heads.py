@@ -33,8 +33,10 @@ class BDD100KROIHeads(StandardROIHeads):
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         heads = with_our_keys(cfg).MODEL.ROI_HEADS
         if heads.MIN_LOW_QUALITY_IOU > 0:
-            matcher = MinQualityMatcher(heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU, moves=True)
-            arguments["proposal_matcher"] = matcher
+            thresholds = (heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU)
+            # The heads append the labelled boxes to the proposals before they match them.
+            appended = heads.PROPOSAL_APPEND_GT
+            arguments["proposal_matcher"] = MinQualityMatcher(*thresholds, moves=True, appended=appended)
         return arguments
 
     @classmethod
