@@ -99,6 +99,12 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
+        heads = with_our_keys(cfg).MODEL.ROI_HEADS
+        for key, default in (("CLASS_AGNOSTIC_NMS", False), ("MIN_LOW_QUALITY_IOU", 0.0)):
+            if heads[key] != default:
+                raise ConfigError(
+                    f"MODEL.ROI_HEADS.{key} is {heads[key]}, but {heads.NAME} has no such choice; set it to {default}."
+                )
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         keys = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD
         arguments |= {"average_logits": keys.AVERAGE_LOGITS, "loss_weights": keys.LOSS_WEIGHTS}
