@@ -33,8 +33,10 @@ class BDD100KROIHeads(StandardROIHeads):
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         heads = with_our_keys(cfg).MODEL.ROI_HEADS
         if heads.MIN_LOW_QUALITY_IOU > 0:
-            matcher = MinQualityMatcher(heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU, moves=True)
-            arguments["proposal_matcher"] = matcher
+            thresholds = (heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU)
+            # The heads append the labelled boxes to the proposals before they match them.
+            appended = heads.PROPOSAL_APPEND_GT
+            arguments["proposal_matcher"] = MinQualityMatcher(*thresholds, moves=True, appended=appended)
         return arguments
 
     @classmethod
@@ -97,6 +99,12 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
+        heads = with_our_keys(cfg).MODEL.ROI_HEADS
+        for key, default in (("CLASS_AGNOSTIC_NMS", False), ("MIN_LOW_QUALITY_IOU", 0.0)):
+            if heads[key] != default:
+                raise ConfigError(
+                    f"MODEL.ROI_HEADS.{key} is {heads[key]}, but {heads.NAME} has no such choice; set it to {default}."
+                )
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         keys = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD
         arguments |= {"average_logits": keys.AVERAGE_LOGITS, "loss_weights": keys.LOSS_WEIGHTS}

@@ -18,27 +18,52 @@ from .recipe import build_box2box_transform
 class MinQualityMatcher(Matcher):
     """Detectron2's `Matcher` whose low-quality matches, the best prediction of each box, need IoU ``min_quality``.
 
-    With ``moves`` they match the box whose best they are, as in mmdet, else the one that they overlap most.
+    With ``moves`` they match the box whose best they are, as in mmdet, else the one that they overlap most. With
+    ``appended`` the last M of the N predictions are the boxes themselves, which are nobody's best and match themselves,
+    as mmdet adds them after it has matched.
     """
 
-    def __init__(self, thresholds: list[float], labels: list[int], min_quality: float, moves: bool = False) -> None:
+    def __init__(
+        self,
+        thresholds: list[float],
+        labels: list[int],
+        min_quality: float,
+        moves: bool = False,
+        appended: bool = False,
+    ) -> None:
         super().__init__(thresholds, labels, allow_low_quality_matches=True)
         self.min_quality = min_quality
         self.moves = moves
+        self.appended = appended
 
     def __call__(self, match_quality_matrix: Tensor) -> tuple[Tensor, Tensor]:
         """The box (N,) that each prediction matches, and its label (N,), from IoUs (M, N); see the parent."""
         matches, labels = super().__call__(match_quality_matrix)
-        if self.moves and len(match_quality_matrix):
-            best = match_quality_matrix.max(dim=1).values
+        if not match_quality_matrix.numel():
+            return matches, labels
+        if self.moves:
+            candidates = self._candidates(match_quality_matrix)
+            best = candidates.max(dim=1).values
             for box in (best >= self.min_quality).nonzero().flatten():
-                matches[match_quality_matrix[box] == best[box]] = box
+                matches[candidates[box] == best[box]] = box
+        if self.appended:
+            boxes = len(match_quality_matrix)
+            matches[-boxes:] = torch.arange(boxes, device=matches.device)
         return matches, labels
 
     def set_low_quality_matches_(self, match_labels: Tensor, match_quality_matrix: Tensor) -> None:
         """Labels 1, in place in ``match_labels`` (N,), the best of each row of ``match_quality_matrix`` (M, N)."""
-        best = match_quality_matrix.max(dim=1, keepdim=True).values.clamp(min=self.min_quality)
-        match_labels[(match_quality_matrix == best).any(dim=0)] = 1
+        candidates = self._candidates(match_quality_matrix)
+        best = candidates.max(dim=1, keepdim=True).values.clamp(min=self.min_quality)
+        match_labels[(candidates == best).any(dim=0)] = 1
+
+    def _candidates(self, match_quality_matrix: Tensor) -> Tensor:
+        """The IoUs (M, N) with -1, which is nobody's best, for the appended boxes."""
+        if not self.appended:
+            return match_quality_matrix
+        candidates = match_quality_matrix.clone()
+        candidates[:, -len(candidates) :] = -1
+        return candidates
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()

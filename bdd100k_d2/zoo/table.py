@@ -76,10 +76,10 @@ _MODE_SWITCH = "the hook that ends the augmentation nine epochs before the end w
 _RETINANET = "batch 32, rate 0.02; loss divided by the positive anchors"
 _CASCADE = "batch 32, rate 0.04; stages weighted 1, 0.5, 0.25"
 _STRIKES_BACK = "AdamW, batch 32, started from ResNet Strikes Back"
+_MASK_PREDICTOR = "last layer of masks starts from other values"
 _PREDICTORS = "last layers of masks and stuff start from other values"
 _WRITTEN = "losses compared; augmentation and schedule are written from its config"
 _NOT_COMPARED = "training not compared"
-_ONE_BOX = "a proposal learns the box that it overlaps most, also where it is another's best"
 _RESIZED = "resized by 0.5 to 2 before the crop; no warm-up; other colour jitter"
 
 
@@ -127,12 +127,12 @@ def _pan_seg(config: str, stem: str, val: float, test: float) -> ZooRow:
 
 
 def _mask(config: str, stem: str, val: tuple[float, float], test: tuple[float, float]) -> ZooRow:
-    return _ins_seg(config, stem, val, test, _ONE_BOX)
+    return _ins_seg(config, stem, val, test, _MASK_PREDICTOR)
 
 
 def _cascade_mask(name: str, stem: str, val: tuple[float, float], test: tuple[float, float]) -> ZooRow:
     """A Cascade Mask R-CNN, whose training was compared too."""
-    row = _ins_seg(f"cascade_mask_rcnn_{name}", f"cascade_mask_rcnn_{stem}", val, test, difference="")
+    row = _mask(f"cascade_mask_rcnn_{name}", f"cascade_mask_rcnn_{stem}", val, test)
     return replace(row, tests=(_MODEL, _OPTIMIZER))
 
 

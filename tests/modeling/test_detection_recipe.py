@@ -1,6 +1,7 @@
 """What the detection recipes set beyond Detectron2: each key does what it says, and nothing where it is not set."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -216,6 +217,19 @@ def test_an_image_without_boxes_trains_such_a_cascade() -> None:
 def test_a_weight_for_each_stage() -> None:
     with pytest.raises(ConfigError, match=r"LOSS_WEIGHTS is \[1.0, 0.5\]; give one for each of the 3 stages, or none"):
         build_model(cascade_config([1.0, 0.5]))
+
+
+@pytest.mark.parametrize("config", ["det/cascade_rcnn_R_50_FPN_1x", "ins_seg/cascade_mask_rcnn_R_50_FPN_1x"])
+@pytest.mark.parametrize(
+    ("key", "value", "default"), [("CLASS_AGNOSTIC_NMS", True, False), ("MIN_LOW_QUALITY_IOU", 0.5, 0.0)]
+)
+def test_keys_that_a_cascade_lacks(config: str, key: str, value: float, default: float) -> None:
+    cfg = small(bdd100k_d2.get_config(config))
+    cfg.MODEL.ROI_HEADS[key] = value
+    name = cfg.MODEL.ROI_HEADS.NAME
+    message = f"MODEL.ROI_HEADS.{key} is {value}, but {name} has no such choice; set it to {default}."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build_model(cfg)
 
 
 def test_anchors_across_the_border_are_left_out_before_matching() -> None:

@@ -5,6 +5,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_model
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import EventStorage
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 import bdd100k_d2
@@ -79,11 +80,48 @@ def test_the_heads_are_those_of_the_config() -> None:
     with torch.device("meta"):
         heads = build_model(cfg).roi_heads
     assert isinstance(heads.box_predictor, OneNMSOutputLayers) and isinstance(heads.proposal_matcher, MinQualityMatcher)
-    # The second proposal is the best of both boxes; from 0.5 on it learns the later one, as in mmdet.
-    matches, labels = heads.proposal_matcher(torch.tensor([[0.6, 0.9, 0.2], [0.1, 0.7, 0.45]]))
-    assert (matches.tolist(), labels.tolist()) == ([0, 1, 1], [1, 1, 0])
+    # The second proposal is the best of both boxes; from 0.5 on it learns the later one, as in mmdet. The last two are
+    # the boxes themselves.
+    overlaps = torch.tensor([[0.6, 0.9, 0.2, 1, 0.3], [0.1, 0.7, 0.45, 0.3, 1]])
+    matches, labels = heads.proposal_matcher(overlaps)
+    assert (matches.tolist(), labels.tolist()) == ([0, 1, 1, 0, 1], [1, 1, 0, 1, 1])
     cfg = bdd100k_d2.get_config("ins_seg/mask_rcnn_R_50_FPN_1x")
     cfg.MODEL.DEVICE = "meta"
     with torch.device("meta"):
         heads = build_model(cfg).roi_heads
     assert type(heads.proposal_matcher) is Matcher and not isinstance(heads.box_predictor, OneNMSOutputLayers)
+
+
+def learned(proposals: list[list[float]], boxes: list[list[float]], classes: list[int], appends: bool) -> list[int]:
+    """The classes that the panoptic model's heads train these proposals and, where appended, the boxes for."""
+    cfg = bdd100k_d2.get_config(ONE_X)
+    cfg.MODEL.DEVICE, cfg.MODEL.ROI_HEADS.PROPOSAL_APPEND_GT = "meta", appends
+    cfg.MODEL.ROI_HEADS.POSITIVE_FRACTION = 1.0
+    with torch.device("meta"):
+        heads = build_model(cfg).roi_heads
+    given, labelled = Instances((200, 200)), Instances((200, 200))
+    given.proposal_boxes = Boxes(torch.tensor(proposals).view(-1, 4))
+    # Numbers, by which the sampled ones are put into order.
+    given.objectness_logits = torch.arange(len(proposals)).float()
+    labelled.gt_boxes, labelled.gt_classes = Boxes(torch.tensor(boxes).view(-1, 4)), torch.tensor(classes).long()
+    with EventStorage():
+        (sampled,) = heads.label_and_sample_proposals([given], [labelled])
+    order = sampled.objectness_logits.argsort(stable=True)
+    return sampled.gt_classes[order].tolist()
+
+
+def test_the_appended_boxes_are_nobodys_best() -> None:
+    """mmdet matches first and adds the labelled boxes afterwards."""
+    boxes = [[0, 0, 100, 100.0], [0, 0, 100, 150]]
+    # It overlaps the first most, with 100 / 115, and is the best of the second, with 115 / 150.
+    proposal = [0, 0, 100, 115.0]
+    (own, *added) = learned([proposal], boxes, [3, 7], appends=True)
+    assert own == 7 and sorted(added) == [3, 7]
+    assert learned([proposal], boxes, [3, 7], appends=False) == [7]
+    # Two boxes in one place learn their own classes, and without proposals the boxes alone are left.
+    assert sorted(learned([], [boxes[0], boxes[0]], [3, 7], appends=True)) == [3, 7]
+    assert learned([], [boxes[0]], [3], appends=False) == []
+    assert learned([proposal], [], [], appends=True) == [10]
+    # Below 0.5 a best proposal learns nothing.
+    (own, *_) = learned([[0, 0, 100, 49.0]], [boxes[0]], [3], appends=True)
+    assert own == 10

@@ -59,8 +59,10 @@ def test_models_that_nobody_trained_say_so(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.weights or f"{row.config}-vis4d")
 def test_rows_are_complete(row: ZooRow) -> None:
     assert row.source == (BDD100K_MODELS if row.weights else VIS4D)
-    # The recipes whose training and optimizer are compared with their source's, and no other.
-    assert row.is_recipe == any("recipe" in test or "optimizer" in test for test in row.tests)
+    # The recipes whose training and optimizer are compared with their source's, and no other; a mask head of the zoo
+    # starts otherwise.
+    is_compared = any("recipe" in test or "optimizer" in test for test in row.tests)
+    assert row.is_recipe == (is_compared and "mask_rcnn" not in row.config)
     assert [score.metric for score in row.scores] == {
         "det": ["box AP"],
         "ins_seg": ["mask AP", "box AP"],
@@ -125,6 +127,15 @@ def test_weights_and_configs_are_of_one_model(row: ZooRow) -> None:
     assert ("_dconv_" in name) == is_deformable
     is_of_32 = "convnext" in name or is_deformable or name.startswith("atss")
     assert (name.endswith("_32bs") or (task == "det" and is_of_32)) == (cfg.SOLVER.IMS_PER_BATCH == 32)
+
+
+def test_proposals_learn_as_the_source_assigns_them() -> None:
+    """mmdet's Mask R-CNN and Panoptic FPN give a box its best proposal from 0.5 on; Faster and Cascade R-CNN do not."""
+    for row in ROWS:
+        heads = bdd100k_d2.get_config(row.config).MODEL.ROI_HEADS
+        # Without either Vis4D has the config too, whose proposals learn the box that they overlap most.
+        assigns = row.task == "pan_seg" or bool(re.match(r"ins_seg/mask_rcnn_\w*(hrnet|dconv)", row.config))
+        assert (0.5 if assigns else 0) == heads.MIN_LOW_QUALITY_IOU, row.config
 
 
 def test_names_of_weights() -> None:
