@@ -240,7 +240,7 @@ def test_the_command_lists_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert below.startswith("its recipe: does the config train as the source did? If not, docs/MODEL_ZOO.md says")
     lines = table.splitlines()
     assert len(lines) == 1 + len(ROWS) and lines[0].split()[:3] == ["config", "schedule", "metric"]
-    assert page.main(["mask_rcnn_R_50_FPN_1x_32BS"]) == 0
+    assert page.main(["ins_seg/mask_rcnn_R_50_FPN_1x_32BS"]) == 0
     (_, line) = capsys.readouterr().out.split("\n\n")[0].splitlines()
     size = read_sizes()["ins_seg/mask_rcnn_R_50_FPN_1x_32bs"]
     assert re.split(r"  +", line) == [
