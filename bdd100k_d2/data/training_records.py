@@ -11,26 +11,22 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
+from detectron2.modeling import GeneralizedRCNN
 
 from ..errors import ConfigError, DataError, shown
+from .model_class import model_class
 from .slices import base_of_slice, is_own
 
-MODEL_CLASSES = {
+_HEADS = {
     "GeneralizedRCNN": {"thing_classes": "MODEL.ROI_HEADS.NUM_CLASSES"},
     "RetinaNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
-    "BDD100KRetinaNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
     "ATSS": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
     "SemanticSegmentor": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "EncoderDecoder": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "SemanticFPN": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
     "PanopticFPN": {
         "thing_classes": "MODEL.ROI_HEADS.NUM_CLASSES",
         "stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES",
     },
 }
-"""What a model predicts, by what the metadata calls the classes, and the key of their number. Others are not known."""
-
-_WITH_MASKS = ("GeneralizedRCNN", "PanopticFPN")
 
 
 class _Bound(NamedTuple):
@@ -69,9 +65,17 @@ def training_records(cfg: CfgNode) -> Any:  # noqa: ANN401, records, or a PyTorc
     return records
 
 
+def heads_of(cfg: CfgNode) -> dict[str, str]:
+    """What the model of a config predicts, by what the metadata calls the classes, and the key of their number.
+
+    A model has the heads of what it inherits from; empty of any other, which is not known.
+    """
+    return next((_HEADS[one.__name__] for one in model_class(cfg).__mro__ if one.__name__ in _HEADS), {})
+
+
 def trains_masks(cfg: CfgNode) -> bool:
     """Whether the model of a config is trained on the masks of objects."""
-    return bool(cfg.MODEL.META_ARCHITECTURE in _WITH_MASKS and cfg.MODEL.MASK_ON)
+    return bool(issubclass(model_class(cfg), GeneralizedRCNN) and cfg.MODEL.MASK_ON)
 
 
 def no_masks(name: str) -> str:
@@ -118,7 +122,7 @@ def _explain(cfg: CfgNode, error: Exception) -> NoReturn:
 
 def _bounds(cfg: CfgNode, names: Iterable[str]) -> dict[str, _Bound]:
     """By kind, the number of classes of the model, or that of the data sets' metadata where that is smaller."""
-    keys = MODEL_CLASSES.get(cfg.MODEL.META_ARCHITECTURE, {})
+    keys = heads_of(cfg)
     numbers = {kind: (key, int(reduce(getattr, key.split("."), cfg))) for kind, key in keys.items()}
     found = {kind: _Bound(number, f"{key} is {number}") for kind, (key, number) in numbers.items()}
     for name in names:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN, PanopticFPN, RetinaNet, SemanticSegmentor
 
 import bdd100k_d2
 from bdd100k_d2.data.loader import build_train_loader
-from bdd100k_d2.data.training_records import MODEL_CLASSES, training_records
+from bdd100k_d2.data.training_records import heads_of, training_records
 from bdd100k_d2.errors import ConfigError, DataError
 
 MODELS = [
@@ -90,9 +91,34 @@ def test_sound_ids_and_those_of_crowds_are_taken(add: Add) -> None:
     assert len(training_records(config(MODELS[0][0], name, DATALOADER__FILTER_EMPTY_ANNOTATIONS=False))) == 3
     # Heads that are not known have no bound, and a model of stuff alone has none for things.
     other = add("others", ids(3, 80))
-    assert "Mine" not in MODEL_CLASSES
-    for arch in ("Mine", "SemanticFPN"):
-        assert len(training_records(config(MODELS[0][0], other, MODEL__META_ARCHITECTURE=arch))) == 1
+    for arch, kinds in (("Mine", set()), ("SemanticFPN", {"stuff_classes"})):
+        cfg = config(MODELS[0][0], other, MODEL__META_ARCHITECTURE=arch)
+        assert len(training_records(cfg)) == 1 and heads_of(cfg).keys() == kinds
+
+
+def test_a_model_has_the_heads_and_masks_of_what_it_inherits_from(
+    add: Add, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mine = {"MyRCNN": GeneralizedRCNN, "MyPanoptic": PanopticFPN, "MyFPN": SemanticSegmentor, "MyNet": RetinaNet}
+    for arch, kind in mine.items():
+        monkeypatch.setitem(META_ARCH_REGISTRY._obj_map, arch, type(arch, (kind,), {}))
+    rcnn, segmenter = "MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
+    heads = {
+        "MyRCNN": {"thing_classes": rcnn},
+        "MyPanoptic": {"thing_classes": rcnn, "stuff_classes": segmenter},
+        "MyFPN": {"stuff_classes": segmenter},
+        "MyNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
+    }
+    boxes = add("mine", ids(0, 9))
+    for arch in mine:
+        cfg = config(MODELS[0][0], boxes, MODEL__META_ARCHITECTURE=arch)
+        assert heads_of(cfg) == heads[arch]
+    cfg = config(MODELS[0][0], boxes, MODEL__META_ARCHITECTURE="MyRCNN", OUTPUT_DIR=str(tmp_path))
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 9
+    with pytest.raises(ConfigError, match=r"^mine: mine0\.jpg: .* category_id 9, but MODEL\.ROI_HEADS"):
+        bdd100k_d2.Trainer(cfg)
+    with pytest.raises(ConfigError, match=r"^mine: its labels are boxes without masks, but MODEL\.MASK_ON is True"):
+        training_records(config(MASK_RCNN, boxes, MODEL__META_ARCHITECTURE="MyRCNN"))
 
 
 def test_metadata_that_names_fewer_classes_than_there_are(add: Add) -> None:
