@@ -13,7 +13,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 from detectron2.modeling import GeneralizedRCNN
 
-from ..errors import ConfigError, DataError, shown
+from ..errors import BDD100KError, ConfigError, DataError, shown
 from .model_class import model_class
 from .slices import base_of_slice, is_own
 
@@ -44,8 +44,8 @@ def training_records(cfg: CfgNode) -> Any:  # noqa: ANN401, records, or a PyTorc
     """The records of ``DATASETS.TRAIN`` that Detectron2's own loader takes.
 
     Raises:
-        ConfigError: no data set is named, no frame is left to train on, an id is that of no class of the model, or the
-            model is trained on masks that the labels have not.
+        ConfigError: no data set is named, no frame is left to train on, an id is that of no class of the model, a
+            record lacks the annotations that others have, or the model is trained on masks that the labels have not.
         DataError: a data set is empty.
     """
     names = cfg.DATASETS.TRAIN
@@ -58,7 +58,9 @@ def training_records(cfg: CfgNode) -> Any:  # noqa: ANN401, records, or a PyTorc
             min_keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE if cfg.MODEL.KEYPOINT_ON else 0,
             proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
         )
-    except AssertionError as error:
+    except BDD100KError:
+        raise
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
         _explain(cfg, error)
     if isinstance(records, list) and (problem := _problem(cfg, _bounds(cfg, names), records)) is not None:
         _explain(cfg, ConfigError(f"DATASETS.TRAIN: {problem}"))
@@ -92,13 +94,21 @@ def _explain(cfg: CfgNode, error: Exception) -> NoReturn:
 
     Together they do not tell which of them a record is of.
     """
-    count, with_objects = 0, 0
+    count, with_objects, others_have = 0, 0, False
     for name in cfg.DATASETS.TRAIN:
         records = DatasetCatalog.get(name)
         if not len(records):
             raise DataError(f"{name}: has no record, so there is nothing to train on; check its labels.") from error
         if not isinstance(records, list | tuple):
             continue
+        # Detectron2 takes the first record of all for what the others have.
+        others_have = others_have or "annotations" in records[0]
+        without = next((one for one in records if one.get("annotations") is None), None)
+        if others_have and without is not None and isinstance(error, KeyError | TypeError):
+            raise ConfigError(
+                f"{name}: {_file(without)}: the record has no annotations, but others of DATASETS.TRAIN have; give it "
+                "an empty list of them."
+            ) from error
         have_masks = {"segmentation" in one for one in _objects(records)}
         if trains_masks(cfg) and have_masks == {False}:
             raise ConfigError(no_masks(name)) from error
@@ -136,14 +146,14 @@ def _bounds(cfg: CfgNode, names: Iterable[str]) -> dict[str, _Bound]:
 
 def _objects(records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     """The annotations that are trained on: crowds are not."""
-    return (one for record in records for one in record.get("annotations", ()) if not one.get("iscrowd", 0))
+    return (one for record in records for one in record.get("annotations") or () if not one.get("iscrowd", 0))
 
 
 def _problem(cfg: CfgNode, bounds: _Bounds, records: _Records) -> str | None:
     """What is wrong with the first record that cannot be trained on; None if all can."""
     things, stuff = bounds.get("thing_classes"), bounds.get("stuff_classes")
     needs_masks = trains_masks(cfg)
-    if things is not None and {one.get("category_id") for one in _objects(records)} <= {*range(things.number)}:
+    if things is not None and _ids(records) <= {*range(things.number)}:
         # Of a million annotations one by one it would take seconds to know.
         things = None
     for record in records if (things, stuff, needs_masks) != (None, None, False) else ():
@@ -159,6 +169,14 @@ def _problem(cfg: CfgNode, bounds: _Bounds, records: _Records) -> str | None:
             if not segment.get("isthing", True) and (wrong := _wrong_id(segment, stuff)):
                 return f"{_file(record)}: a segment of stuff has {wrong}"
     return None
+
+
+def _ids(records: _Records) -> set[object]:
+    """The ids of the annotations; of some that are none, as a list, no more than that."""
+    try:
+        return {one.get("category_id") for one in _objects(records)}
+    except TypeError:
+        return {None}
 
 
 def _file(record: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Records that a model cannot be trained on are refused by name, id and key, before the first iteration."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,15 +64,15 @@ def config(model: str, *names: str, **keys: object) -> CfgNode:
 
 
 @pytest.mark.parametrize(("model", "key"), MODELS)
-@pytest.mark.parametrize("wrong", [3, 4, 10, -1, np.int64(3), None, 1.5])
+@pytest.mark.parametrize("wrong", [3, 4, 10, -1, np.int64(3), None, 1.5, "a", [0]])
 def test_an_id_that_is_no_class_of_the_model(add: Add, model: str, key: str, wrong: object) -> None:
     names = add("sound", ids(0, 2)), add("mine", ids(0, 1), ids(2, wrong, 1))
     cfg = config(model, *names)
     cfg.merge_from_list([key, 3])
     message = (
-        rf"^mine: mine1\.jpg: an annotation has the category_id {wrong!r}, but {key} is 3, which means the ids 0 to 2"
-        r"\. Number the classes of the data set from 0, and set that to how many they are\.$"
-    ).replace("(3)", r"\(3\)")
+        rf"^mine: mine1\.jpg: an annotation has the category_id {re.escape(repr(wrong))}, but {key} is 3, which "
+        r"means the ids 0 to 2\. Number the classes of the data set from 0, and set that to how many they are\.$"
+    )
     with pytest.raises(ConfigError, match=message):
         build_train_loader(cfg, 0)
 
@@ -129,6 +130,60 @@ def test_metadata_that_names_fewer_classes_than_there_are(add: Add) -> None:
     for model in (MODELS[0][0], "sem_seg/semantic_fpn_R_50_40k"):
         with pytest.raises(ConfigError, match=message):
             training_records(config(model, name))
+
+
+@pytest.mark.parametrize("wrong", ["a", [0], {}, -1, 3, np.array([1])])
+def test_ids_that_end_detectron2_s_own_counting(add: Add, wrong: object) -> None:
+    cfg = config(MODELS[0][0], add("mine", ids(0, 2), ids(wrong), thing_classes=["a", "b", "c"]))
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
+    message = (
+        rf"^mine: mine1\.jpg: an annotation has the category_id {re.escape(repr(wrong))}, but MODEL\..* is 3, which"
+    )
+    with pytest.raises(ConfigError, match=message):
+        training_records(cfg)
+
+
+@pytest.mark.parametrize("filters", [True, False])
+def test_an_annotation_without_a_class(add: Add, filters: bool) -> None:
+    name = add("mine", ids(0), ids(1), thing_classes=["a", "b", "c"])
+    del DatasetCatalog.get(name)[1]["annotations"][0]["category_id"]
+    cfg = config(MODELS[0][0], name, DATALOADER__FILTER_EMPTY_ANNOTATIONS=filters)
+    with pytest.raises(ConfigError, match=r"^mine: mine1\.jpg: an annotation has the category_id None, but the"):
+        training_records(cfg)
+
+
+@pytest.mark.parametrize("filters", [True, False])
+@pytest.mark.parametrize("others", [True, False])
+def test_a_record_without_the_annotations_that_others_have(add: Add, filters: bool, others: bool) -> None:
+    names = add("sound", ids(0), thing_classes=["a"]), add("mine", ids(0), ids(0), thing_classes=["a"])
+    records = DatasetCatalog.get("mine")
+    message = (
+        r"^mine: mine1\.jpg: the record has no annotations, but others of DATASETS\.TRAIN have; give it an empty "
+        r"list of them\.$"
+    )
+    cfg = config(MODELS[0][0], *names[not others :], DATALOADER__FILTER_EMPTY_ANNOTATIONS=filters)
+    records[1]["annotations"] = None
+    with pytest.raises(ConfigError, match=message):
+        training_records(cfg)
+    del records[1]["annotations"]
+    with pytest.raises(ConfigError, match=message):
+        training_records(cfg)
+    records[1]["annotations"] = []
+    assert len(training_records(cfg)) == len(names[not others :]) + (not filters)
+
+
+def test_an_error_of_the_labels_stays_and_they_are_read_once(add: Add) -> None:
+    reads = []
+
+    def load() -> None:
+        reads.append("mine")
+        raise DataError("labels.json: cannot be read; mend it.")
+
+    DatasetCatalog.remove(add("mine"))
+    DatasetCatalog.register("mine", load)
+    with pytest.raises(DataError, match=r"^labels\.json: cannot be read; mend it\.$"):
+        training_records(config(MODELS[0][0], "mine"))
+    assert reads == ["mine"]
 
 
 def test_segments_of_stuff(add: Add) -> None:
