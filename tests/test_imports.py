@@ -53,6 +53,7 @@ LAYERS = (
         "data.masks",
         "data.float_photometric",
         "data.images",
+        "data.model_class",
         "data.multi_image",
         "data.photometric",
         "data.randomness",

@@ -4,6 +4,7 @@ A pixel of the PNG files is the id of a segment, R + 256 G + 65,536 B, or 0 wher
 https://cocodataset.org/#format-data.
 """
 
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from .bitmasks import Bitmask
 from .categories import IGNORE_LABEL, own_categories
 from .json_file import JSON_ERRORS, read_json
 from .slices import OWN, check_dataset_name, is_own, renew_slices, replace_dataset
+
+logger = logging.getLogger(__name__)
 
 
 class PanopticImage(msgspec.Struct):
@@ -155,4 +158,11 @@ def _load(path: Path, folder: Path) -> list[dict[str, Any]]:
         )
     if not records:
         raise DataError(f"{path}: has no annotations, so the data set is empty; give other labels.")
+    annotated = {one["image_id"] for one in records}
+    without = [one.file_name for one in document.images if one.id not in annotated]
+    if without:
+        logger.warning(
+            "%s: %d of %d images have no annotation, so they are left out; the first is %s.",
+            *(path, len(without), len(document.images), shown(without[0])),
+        )
     return records

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode, configurable
-from detectron2.modeling import META_ARCH_REGISTRY, PanopticFPN, SemanticSegmentor
+from detectron2.modeling import PanopticFPN, SemanticSegmentor
 from detectron2.structures import BoxMode
 
 from ..errors import ConfigError
 from .mapper import BDD100KDatasetMapper
+from .model_class import model_class
 from .multi_image import LabelledImage, MixUp, Mosaic
 
 _Record = dict[str, Any]
@@ -129,8 +130,7 @@ def _with_boxes(draw: Callable[[], _Record]) -> list[_Record]:
 def _check(cfg: CfgNode) -> None:
     keys, model = cfg.INPUT, cfg.MODEL
     name = "INPUT.MOSAIC.ENABLED" if keys.MOSAIC.ENABLED else "INPUT.MIXUP.ENABLED"
-    kind = META_ARCH_REGISTRY.get(model.META_ARCHITECTURE) if model.META_ARCHITECTURE in META_ARCH_REGISTRY else object
-    if model.MASK_ON or model.KEYPOINT_ON or issubclass(kind, PanopticFPN | SemanticSegmentor):
+    if model.MASK_ON or model.KEYPOINT_ON or issubclass(model_class(cfg), PanopticFPN | SemanticSegmentor):
         raise ConfigError(
             f"{name} is True; images are combined with their boxes alone, and {model.META_ARCHITECTURE} trains on "
             "masks or keypoints here: set INPUT.MOSAIC.ENABLED and INPUT.MIXUP.ENABLED False."

@@ -63,6 +63,15 @@ def label_files(path: Path) -> list[Path]:
     return found
 
 
+def file_stamp(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Numbers that change when a file is written or replaced; empty where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116, texts of many files
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
 def warn_of_unread_label_files(folder: Path) -> None:
     """Warns of the label files in ``folder`` and below it that :func:`label_files` leaves out."""
     if not folder.is_dir():

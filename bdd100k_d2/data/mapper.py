@@ -16,13 +16,14 @@ from detectron2.data.detection_utils import (
     transform_proposals,
 )
 from detectron2.data.transforms import AugInput, TransformList
-from detectron2.modeling import META_ARCH_REGISTRY, PanopticFPN
+from detectron2.modeling import PanopticFPN
 from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
 from .augmentation import augment, build_augmentation
 from .images import load_image
 from .masks import check_mask, read_mask
+from .model_class import model_class
 from .panoptic_mask import panoptic_mask
 
 
@@ -54,9 +55,7 @@ class BDD100KDatasetMapper(DatasetMapper):
         arguments["num_mask_classes"] = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
         arguments["clip_boxes"] = cfg.INPUT.CLIP_BOXES
         # Other panoptic models than this one take other targets.
-        name = cfg.MODEL.META_ARCHITECTURE
-        model = META_ARCH_REGISTRY.get(name) if name in META_ARCH_REGISTRY else object
-        arguments["paints_segments"] = issubclass(model, PanopticFPN)
+        arguments["paints_segments"] = issubclass(model_class(cfg), PanopticFPN)
         return arguments
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def register_config_datasets(cfg: "CfgNode") -> None:
         with _options_as_arguments():
             _, stated = _register(**_DEFAULTS | row, of_config=of_config)
         if stated is not None:
-            row["classes"] = stated
+            # Who changes the config changes no more than that.
+            row["classes"] = [*stated]
     register_config_slices(cfg)
 
 

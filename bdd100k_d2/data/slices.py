@@ -6,6 +6,7 @@ slices, and by a `Selection`.
 """
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError, shown
 from .categories import SCENE, TIME_OF_DAY, WEATHER
-from .folders import visible_files
+from .folders import file_stamp, label_files
 from .image_names import frame_names, image_stem
 from .labels import FrameAttributes, attributes_of
 from .selection import Selection, record_stem, selection
@@ -233,7 +234,7 @@ def _with_attributes(name: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4)
-def _attributes(source: Path, state: tuple[int, ...]) -> dict[str, FrameAttributes]:
+def _attributes(source: Path, state: int) -> dict[str, FrameAttributes]:
     """The frames' attributes; kept, because a slice is loaded, then evaluated, and often is one of several."""
     frames = read_labels(source).frames
     for frame, name in zip(frames, frame_names(frame.name for frame in frames), strict=True):
@@ -241,16 +242,14 @@ def _attributes(source: Path, state: tuple[int, ...]) -> dict[str, FrameAttribut
     return attributes_of(frames)
 
 
-def _state(source: Path) -> tuple[int, ...]:
-    """Numbers that change when a label file, or a file in a folder of them, is written; empty where nothing is."""
+def _state(source: Path) -> int:
+    """What changes when one of the label files that are read of a file or folder is written, added or removed."""
     try:
-        found = source.stat()
-        if not source.is_dir():
-            return found.st_mtime_ns, found.st_size, found.st_ino
-        inside = [entry.stat() for entry in visible_files(source)]
-    except OSError:
-        return ()
-    return len(inside), sum(one.st_size for one in inside), max((one.st_mtime_ns for one in inside), default=0)
+        files = label_files(source)
+    except (DataError, OSError):
+        # Whoever reads it says what is wrong.
+        files = []
+    return hash(tuple((os.fspath(file), *file_stamp(file)) for file in files))
 
 
 def slice_of(name: str) -> str | None:

@@ -11,26 +11,22 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
+from detectron2.modeling import GeneralizedRCNN
 
-from ..errors import ConfigError, DataError, shown
+from ..errors import BDD100KError, ConfigError, DataError, shown
+from .model_class import model_class
 from .slices import base_of_slice, is_own
 
-MODEL_CLASSES = {
+_HEADS = {
     "GeneralizedRCNN": {"thing_classes": "MODEL.ROI_HEADS.NUM_CLASSES"},
     "RetinaNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
-    "BDD100KRetinaNet": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
     "ATSS": {"thing_classes": "MODEL.RETINANET.NUM_CLASSES"},
     "SemanticSegmentor": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "EncoderDecoder": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
-    "SemanticFPN": {"stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES"},
     "PanopticFPN": {
         "thing_classes": "MODEL.ROI_HEADS.NUM_CLASSES",
         "stuff_classes": "MODEL.SEM_SEG_HEAD.NUM_CLASSES",
     },
 }
-"""What a model predicts, by what the metadata calls the classes, and the key of their number. Others are not known."""
-
-_WITH_MASKS = ("GeneralizedRCNN", "PanopticFPN")
 
 
 class _Bound(NamedTuple):
@@ -48,8 +44,8 @@ def training_records(cfg: CfgNode) -> Any:  # noqa: ANN401, records, or a PyTorc
     """The records of ``DATASETS.TRAIN`` that Detectron2's own loader takes.
 
     Raises:
-        ConfigError: no data set is named, no frame is left to train on, an id is that of no class of the model, or the
-            model is trained on masks that the labels have not.
+        ConfigError: no data set is named, no frame is left to train on, an id is that of no class of the model, a
+            record lacks the annotations that others have, or the model is trained on masks that the labels have not.
         DataError: a data set is empty.
     """
     names = cfg.DATASETS.TRAIN
@@ -62,16 +58,26 @@ def training_records(cfg: CfgNode) -> Any:  # noqa: ANN401, records, or a PyTorc
             min_keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE if cfg.MODEL.KEYPOINT_ON else 0,
             proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
         )
-    except AssertionError as error:
+    except BDD100KError:
+        raise
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
         _explain(cfg, error)
     if isinstance(records, list) and (problem := _problem(cfg, _bounds(cfg, names), records)) is not None:
         _explain(cfg, ConfigError(f"DATASETS.TRAIN: {problem}"))
     return records
 
 
+def heads_of(cfg: CfgNode) -> dict[str, str]:
+    """What the model of a config predicts, by what the metadata calls the classes, and the key of their number.
+
+    A model has the heads of what it inherits from; empty of any other, which is not known.
+    """
+    return next((_HEADS[one.__name__] for one in model_class(cfg).__mro__ if one.__name__ in _HEADS), {})
+
+
 def trains_masks(cfg: CfgNode) -> bool:
     """Whether the model of a config is trained on the masks of objects."""
-    return bool(cfg.MODEL.META_ARCHITECTURE in _WITH_MASKS and cfg.MODEL.MASK_ON)
+    return bool(issubclass(model_class(cfg), GeneralizedRCNN) and cfg.MODEL.MASK_ON)
 
 
 def no_masks(name: str) -> str:
@@ -88,13 +94,21 @@ def _explain(cfg: CfgNode, error: Exception) -> NoReturn:
 
     Together they do not tell which of them a record is of.
     """
-    count, with_objects = 0, 0
+    count, with_objects, others_have = 0, 0, False
     for name in cfg.DATASETS.TRAIN:
         records = DatasetCatalog.get(name)
         if not len(records):
             raise DataError(f"{name}: has no record, so there is nothing to train on; check its labels.") from error
         if not isinstance(records, list | tuple):
             continue
+        # Detectron2 takes the first record of all for what the others have.
+        others_have = others_have or "annotations" in records[0]
+        without = next((one for one in records if one.get("annotations") is None), None)
+        if others_have and without is not None and isinstance(error, KeyError | TypeError):
+            raise ConfigError(
+                f"{name}: {_file(without)}: the record has no annotations, but others of DATASETS.TRAIN have; give it "
+                "an empty list of them."
+            ) from error
         have_masks = {"segmentation" in one for one in _objects(records)}
         if trains_masks(cfg) and have_masks == {False}:
             raise ConfigError(no_masks(name)) from error
@@ -118,7 +132,7 @@ def _explain(cfg: CfgNode, error: Exception) -> NoReturn:
 
 def _bounds(cfg: CfgNode, names: Iterable[str]) -> dict[str, _Bound]:
     """By kind, the number of classes of the model, or that of the data sets' metadata where that is smaller."""
-    keys = MODEL_CLASSES.get(cfg.MODEL.META_ARCHITECTURE, {})
+    keys = heads_of(cfg)
     numbers = {kind: (key, int(reduce(getattr, key.split("."), cfg))) for kind, key in keys.items()}
     found = {kind: _Bound(number, f"{key} is {number}") for kind, (key, number) in numbers.items()}
     for name in names:
@@ -132,14 +146,14 @@ def _bounds(cfg: CfgNode, names: Iterable[str]) -> dict[str, _Bound]:
 
 def _objects(records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     """The annotations that are trained on: crowds are not."""
-    return (one for record in records for one in record.get("annotations", ()) if not one.get("iscrowd", 0))
+    return (one for record in records for one in record.get("annotations") or () if not one.get("iscrowd", 0))
 
 
 def _problem(cfg: CfgNode, bounds: _Bounds, records: _Records) -> str | None:
     """What is wrong with the first record that cannot be trained on; None if all can."""
     things, stuff = bounds.get("thing_classes"), bounds.get("stuff_classes")
     needs_masks = trains_masks(cfg)
-    if things is not None and {one.get("category_id") for one in _objects(records)} <= {*range(things.number)}:
+    if things is not None and _ids(records) <= {*range(things.number)}:
         # Of a million annotations one by one it would take seconds to know.
         things = None
     for record in records if (things, stuff, needs_masks) != (None, None, False) else ():
@@ -155,6 +169,14 @@ def _problem(cfg: CfgNode, bounds: _Bounds, records: _Records) -> str | None:
             if not segment.get("isthing", True) and (wrong := _wrong_id(segment, stuff)):
                 return f"{_file(record)}: a segment of stuff has {wrong}"
     return None
+
+
+def _ids(records: _Records) -> set[object]:
+    """The ids of the annotations; of some that are none, as a list, no more than that."""
+    try:
+        return {one.get("category_id") for one in _objects(records)}
+    except TypeError:
+        return {None}
 
 
 def _file(record: Mapping[str, Any]) -> str:

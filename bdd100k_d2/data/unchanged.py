@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..errors import DataError
 from .convert.source_files import files_through_links
-from .folders import LABEL_SUFFIXES
+from .folders import LABEL_SUFFIXES, file_stamp
 from .image_names import is_image_name
 
 _P = ParamSpec("_P")
@@ -27,25 +27,17 @@ def content_state(paths: Iterable[Path]) -> State:
 
 def _state(path: Path) -> tuple[object, ...]:
     if not path.is_dir():
-        return _stamp(path)
+        return file_stamp(path)
     try:
         files = [os.path.join(place, name) for place, name in files_through_links(path, _is_data)]  # noqa: PTH118
     except DataError:
         # Whoever reads it says what is wrong; it is as no other.
         return (object(),)
-    return (hash(tuple(sorted((file, *_stamp(file)) for file in files))),)
+    return (hash(tuple(sorted((file, *file_stamp(file)) for file in files))),)
 
 
 def _is_data(name: str) -> bool:
     return is_image_name(name) or name.lower().endswith((*LABEL_SUFFIXES, ".txt"))
-
-
-def _stamp(path: str | Path) -> tuple[int, ...]:
-    try:
-        found = os.stat(path)  # noqa: PTH116, texts of many files
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def kept_unless_changed(

@@ -14,7 +14,7 @@ from ..checkpoint.class_names import STUFF, THINGS, listed
 from ..config import value_of
 from ..data.dataset_task import dataset_task
 from ..data.slices import base_of_slice, is_own, is_registered_here
-from ..data.training_records import MODEL_CLASSES, no_masks, trains_masks
+from ..data.training_records import heads_of, no_masks, trains_masks
 from ..errors import ConfigError, shown
 from ..evaluation.evaluators import EVALUATORS, evaluator_classes
 from ..evaluation.evaluators.records import is_released
@@ -37,7 +37,7 @@ def check_classes(cfg: CfgNode, trained: Sequence[str], evaluated: Sequence[str]
     Raises:
         ConfigError: they differ; the message names the classes and the key of the config.
     """
-    heads = MODEL_CLASSES.get(cfg.MODEL.META_ARCHITECTURE, {})
+    heads = heads_of(cfg)
     registered = {*DatasetCatalog.list()}
     # To predict with, the names of the classes are enough.
     known = registered | {*MetadataCatalog.list()}
@@ -98,8 +98,7 @@ def _check_task(cfg: CfgNode, name: str, task: Task, heads: dict[str, str], is_e
             f"{cfg.MODEL.META_ARCHITECTURE} is not for; choose another data set or model."
         )
     # Its classes are those of boxes as well, of which instance segmentation is not scored.
-    has_masks = cfg.MODEL.META_ARCHITECTURE == "GeneralizedRCNN" and cfg.MODEL.MASK_ON
-    if is_evaluated and task.form == "bitmasks" and task.has_scores and not has_masks:
+    if is_evaluated and task.form == "bitmasks" and task.has_scores and not trains_masks(cfg):
         raise ConfigError(
             f"{name} is a data set of {task.name}, but a model of MODEL.META_ARCHITECTURE "
             f"{cfg.MODEL.META_ARCHITECTURE} with MODEL.MASK_ON {cfg.MODEL.MASK_ON} gives no masks to be scored; choose "

@@ -2,11 +2,12 @@
 
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
-from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN, PanopticFPN, SemanticSegmentor
+from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 
 from ..data.class_list import check_class_list
 from ..data.dataset_task import dataset_task, task_of_metadata
+from ..data.model_class import model_class
 from ..data.own_dataset import register_config_datasets
 from ..errors import ConfigError, shown
 from ..tasks import TASKS, Task
@@ -39,14 +40,13 @@ def task_of(cfg: CfgNode) -> Task:
 
 
 def _task_of_model(cfg: CfgNode, metadata: Metadata) -> Task:
-    architecture = cfg.MODEL.META_ARCHITECTURE
-    model = META_ARCH_REGISTRY.get(architecture) if architecture in META_ARCH_REGISTRY else object
+    model = model_class(cfg)
     name = next((name for kind, name in _TASKS_OF_MODELS if issubclass(model, kind)), None)
     if name is None:
         raise ConfigError(
             f"DATASETS.TEST begins with {shown(repr(metadata.name))}, which tells no task, and neither does "
-            f"MODEL.META_ARCHITECTURE {shown(architecture)}; set the evaluator_type of the set's metadata to "
-            f"bdd100k_<task>, with one of {', '.join(TASKS)}."
+            f"MODEL.META_ARCHITECTURE {shown(cfg.MODEL.META_ARCHITECTURE)}; set the evaluator_type of the set's "
+            f"metadata to bdd100k_<task>, with one of {', '.join(TASKS)}."
         )
     if name == "det" and issubclass(model, GeneralizedRCNN) and cfg.MODEL.MASK_ON:
         name = "ins_seg"

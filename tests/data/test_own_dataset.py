@@ -518,6 +518,11 @@ def test_a_config_registers_data_and_slices_of_it_and_keeps_the_classes(pets: Pa
     dumped = pets / "dumped.yaml"
     dumped.write_text(cfg.dump())
     assert [one["classes"] for one in load_config(dumped).DATASETS.OWN] == [["cat", "bird", "dog"], ["cat"]]
+    # To change the classes of the config is to change no other's, and not those that are kept of the file.
+    cfg.DATASETS.OWN[0]["classes"].append("fish")
+    another = config_with(pets, row)
+    register_config_datasets(another)
+    assert another.DATASETS.OWN[0]["classes"] == ["cat", "bird", "dog"]
     for name in ("a_pet", "pets", "cats"):
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)

@@ -1,5 +1,6 @@
 """Slices of registered data sets: chosen by attributes, read lazily, and scored as a label file of their frames is."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,6 +283,23 @@ def test_the_attributes_are_read_once_and_again_when_they_change(
     assert slice_frames("of_folder") == before and len(read) == 3
     write_frames(frames[7:], folder / "b.json")
     assert slice_frames("of_folder") > before and len(read) == 4
+    # Files in folders below, as of videos; and one that is as large as before, and not the newest.
+    below = label_file.parent / "below"
+    for name, some in (("a", frames[:7]), ("b", frames[7:])):
+        (below / name).mkdir(parents=True)
+        write_frames(some, below / name / "labels.json")
+    register_slice("of_folders", "bdd100k_det_val", below, timeofday="night")
+    before = slice_frames("of_folders")
+    assert slice_frames("of_folders") == before and len(read) == 5
+    one = next(frame for frame in frames[:7] if frame.attributes.timeofday == "night")
+    file = below / "a/labels.json"
+    was = file.stat()
+    text = file.read_text()
+    file.write_text(text.replace(one.name, "z" * len(Path(one.name).stem) + ".jpg"))
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert file.stat().st_size == was.st_size
+    assert slice_frames("of_folders") == before - {Path(one.name).stem} | {"z" * len(Path(one.name).stem)}
+    assert len(read) == 6
 
 
 # Evaluation

@@ -11,6 +11,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.engine import default_argument_parser
+from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 
 import bdd100k_d2
 from bdd100k_d2.data.slices import register_slice
@@ -106,6 +107,18 @@ def test_the_names_of_a_models_classes_are_those_of_its_data() -> None:
     cfg = config("det/faster_rcnn_R_50_FPN_1x", "MODEL.ROI_HEADS.NUM_CLASSES", 10)
     assert check_classes(cfg, ("bdd100k_pan_seg_train",), ()) == {"thing_classes": pan_seg[30:]}
     assert check_classes(config("det/faster_rcnn_R_50_FPN_1x", "MODEL.META_ARCHITECTURE", "Mine"), (), ("a",)) == {}
+
+
+def test_a_model_that_inherits_is_compared_as_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a class too few the objects of the last one would be background."""
+    monkeypatch.setitem(META_ARCH_REGISTRY._obj_map, "MyRCNN", type("MyRCNN", (GeneralizedRCNN,), {}))
+    keys = "MODEL.META_ARCHITECTURE", "MyRCNN", "MODEL.ROI_HEADS.NUM_CLASSES"
+    cfg = config("det/faster_rcnn_R_50_FPN_1x", *keys, 10)
+    assert check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST) == {"thing_classes": DET}
+    with pytest.raises(ConfigError, match=r"^MODEL\.ROI_HEADS\.NUM_CLASSES is 9, but bdd100k_det_train has 10 classes"):
+        bdd100k_d2.Trainer(config("det/faster_rcnn_R_50_FPN_1x", *keys, 9))
+    cfg = config("ins_seg/mask_rcnn_R_50_FPN_1x", *keys, 8)
+    assert check_classes(cfg, cfg.DATASETS.TRAIN, cfg.DATASETS.TEST) == {"thing_classes": TASKS["ins_seg"].names}
 
 
 def test_metadata_without_a_data_set_counts_too() -> None:

@@ -181,7 +181,7 @@ def test_run_lengths_are_painted(root: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, np.append(0, expected.categories)[expected.instances])
 
 
-def test_what_is_refused(root: Path, tmp_path: Path) -> None:
+def test_what_is_refused(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write, register = bdd100k_d2.write_coco_panoptic, bdd100k_d2.register_coco_panoptic
     with pytest.raises(ConfigError, match="bdd100k_pan_seg_test: has no labels that could be written; choose another"):
         write("bdd100k_pan_seg_test", tmp_path / "test.json")
@@ -214,6 +214,11 @@ def test_what_is_refused(root: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             DatasetCatalog.get("coco")
         path.write_text(json.dumps(document))
+    assert not caplog.messages
+    path.write_text(json.dumps(document | {"annotations": document["annotations"][1:2]}))
+    assert [one["image_id"] for one in DatasetCatalog.get("coco")] == [2]
+    message = "val.json: 2 of 3 images have no annotation, so they are left out; the first is val0.jpg."
+    assert [one.removeprefix(f"{tmp_path}/") for one in caplog.messages] == [message]
     path.write_text(json.dumps(document | {"annotations": []}))
     with pytest.raises(DataError, match="has no annotations, so the data set is empty"):
         DatasetCatalog.get("coco")

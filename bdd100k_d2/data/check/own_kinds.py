@@ -26,7 +26,9 @@ OWN_FINDING_KINDS: dict[str, Kind] = {
     "bad run lengths": Kind(_B, "Write the label again."),
     "training data without a label": Kind(_B, "Nothing can be trained on them; check the labels."),
     "data set that cannot be loaded": Kind(_B, "Mend what it says."),
-    "data set that is not checked": Kind(_W, "It was registered by others; only what this package registers is known."),
+    "data set that is not checked": Kind(
+        _W, "Known are BDD100K's data sets and those of register_dataset or DATASETS.OWN."
+    ),
     "data without a label": Kind(_W, "They are predicted, and have no scores."),
     "class without a label": Kind(_W, "It learns nothing and has no score. Is its name that of the labels?"),
     "label of another class": Kind(_W, "They are left out; name the class among the classes if it is meant."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError, DataError, did_you_mean, shown
 from ...parallel import cores, readers
+from ..dataset_task import dataset_task
 from ..datasets import load_images
 from ..image_names import image_stem
 from ..own_dataset import register_config_datasets
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from detectron2.config import CfgNode
 
 
+# What metadata calls images and labels, ours and those of Detectron2's functions of registration.
+_PLACES = (
+    *("image_root", "label_path", "attributes_file"),
+    *("json_file", "panoptic_json", "panoptic_root", "sem_seg_root"),
+)
+
+
 def config_datasets(cfg: "CfgNode") -> list[list[str]]:
     """The names in ``DATASETS.TRAIN`` and in ``DATASETS.TEST``, for :func:`check_datasets`, once all are registered.
 
@@ -37,11 +45,11 @@ def config_datasets(cfg: "CfgNode") -> list[list[str]]:
 
 
 def places_of(splits: Sequence[Sequence[str]]) -> list[Path]:
-    """The images and labels of data sets, as far as they are there: nothing is to be written into these."""
+    """The images and labels of data sets, as far as they are there: nothing is to be written into or over these."""
     from detectron2.data import MetadataCatalog
 
     names = {name for split in splits for name in split}
-    found = (MetadataCatalog.get(name).get(key, None) for name in names for key in ("image_root", "label_path"))
+    found = (MetadataCatalog.get(name).get(key, None) for name in names for key in _PLACES)
     return [Path(place) for place in dict.fromkeys(found) if place is not None and Path(place).exists()]
 
 
@@ -58,7 +66,8 @@ def check_datasets(
     ``check_datasets(["mine_train"], ["mine_val"], ["mine_test"])``: each argument has the names of a split, and an
     image that two of the splits have, by its path or its content, is a finding. Of a slice of one's own data its
     frames are checked, of one of BDD100K's the whole data set, as :func:`~bdd100k_d2.data.check.dataset.check_dataset`
-    does. Data sets that others registered are named and not checked.
+    does. Data sets that others registered, and those in COCO's panoptic form, are named
+    and not checked.
 
     Args:
         train: the names of those that are trained on; none of them may be without labels.
@@ -79,7 +88,7 @@ def check_datasets(
     statistics = Statistics() if statistics is None else statistics
     bases = {name: base_of_slice(name) for name in names}
     official = [*dict.fromkeys(base for base in bases.values() if is_registered_here(base))]
-    own = [name for name in names if is_own(bases[name])]
+    own = [name for name in names if is_own(bases[name]) and _has_task(bases[name])]
     facts, findings = [], []
     if official:
         report = check_dataset(root, (), fast, workers, statistics=statistics, names=official)
@@ -110,6 +119,13 @@ def _check_known(name: str) -> None:
             f"no data set {shown(repr(name))} is registered; check the name, or register it, in a config by "
             f"DATASETS.OWN.{hint and f' {hint}'}"
         )
+
+
+def _has_task(name: str) -> bool:
+    """Whether metadata tell a task, without which nobody knows what the labels are, as in COCO's panoptic form."""
+    from detectron2.data import MetadataCatalog
+
+    return dataset_task(MetadataCatalog.get(name)) is not None
 
 
 def _official_images(name: str, base: str, root: str | Path | None, findings: Findings) -> ImageSet | None:

@@ -31,9 +31,10 @@ from support.own_data import (
 
 from bdd100k_d2.config import load_config
 from bdd100k_d2.data.check.plots import write_statistics
-from bdd100k_d2.data.check.registered import check_datasets, config_datasets
+from bdd100k_d2.data.check.registered import check_datasets, config_datasets, places_of
 from bdd100k_d2.data.check.report import Severity
 from bdd100k_d2.data.check.statistics import Statistics
+from bdd100k_d2.data.coco_panoptic import register_coco_panoptic
 from bdd100k_d2.data.own_dataset import register_dataset
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import register_slice
@@ -166,6 +167,26 @@ def test_names_of_no_data_set_and_those_that_others_registered(tmp_path: Path) -
     assert (finding.kind, finding.examples) == ("data set that is not checked", ["other"])
     with pytest.raises(ConfigError, match="no data set in DATASETS.TRAIN or DATASETS.TEST"):
         config_datasets(load_config_of(tmp_path, {"DATASETS": {"TRAIN": [], "TEST": []}}))
+
+
+def test_a_data_set_in_coco_s_panoptic_form_is_not_checked_and_not_written_over(tmp_path: Path) -> None:
+    make_coco(tmp_path)
+    register(tmp_path, "coco")
+    category = {"id": 1, "name": "road", "isthing": 0}
+    labels = tmp_path / "panoptic/val.json"
+    (tmp_path / "panoptic/val").mkdir(parents=True)
+    labels.write_text(json.dumps({"images": [], "annotations": [], "categories": [category]}))
+    register_coco_panoptic("segments", labels, tmp_path / SPLIT_IMAGES.format(split="val"))
+    register_slice("some_segments", "segments", first=1)
+    attributes = tmp_path / "attributes.json"
+    attributes.write_text("[]")
+    register_slice("day", "own_val", attributes, timeofday="daytime")
+    report = check_datasets(["own_train"], ["own_val", "segments", "some_segments"], fast=True)
+    (finding,) = report.findings
+    assert (finding.kind, finding.examples) == ("data set that is not checked", ["segments", "some_segments"])
+    assert finding.remedy == "Known are BDD100K's data sets and those of register_dataset or DATASETS.OWN."
+    assert [one.name for one in report.datasets] == ["own_train", "own_val"] and not report.breaks_training
+    assert {labels, labels.with_suffix(""), attributes} <= {*places_of([["segments"], ["day"]])}
 
 
 def load_config_of(folder: Path, content: Json) -> CfgNode:
