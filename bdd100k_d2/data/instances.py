@@ -80,7 +80,8 @@ def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]
         * ``annotations`` of its things, as :func:`load_instances` gives them, ``category_id`` 0 to 9;
         * ``segments_info`` of things and stuff: ``id`` (of a bitmask's annotation, else a count from 1), ``isthing``,
           ``category_id`` (things 0 to 9, stuff 1 to 30, as in the metadata), ``iscrowd`` (1 for crowds and for ignored
-          segments), and ``segmentation`` where the labels are run lengths. All stuff of a class is one segment;
+          segments), and ``segmentation`` where the labels are run lengths. All stuff of a class is one segment, its
+          crowds another;
         * ``bitmask_file_name`` where the labels are bitmasks. It is not ``pan_seg_file_name``, for which Detectron2
           expects other colours.
 
@@ -236,7 +237,8 @@ def _instances_of(masks: list[_ClassAndMask]) -> dict[str, Any]:
 def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
     ids = panoptic_ids(task)
     segments = []
-    for number, places in enumerate(segments_of([known.index for known, _, _ in masks], task), 1):
+    classes, crowds = [known.index for known, _, _ in masks], [bits > 0 for _, bits, _ in masks]
+    for number, places in enumerate(segments_of(classes, crowds, task), 1):
         known, bits, _ = masks[places[0]]
         mask = union([masks[i][2] for i in places])
         segments.append(_segment(number, known.index + 1, bits > 0, ids) | {"segmentation": mask})

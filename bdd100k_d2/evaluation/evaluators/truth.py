@@ -11,7 +11,7 @@ from ...data.instances import crowd_bits
 from ...data.labels import Frame
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
-from ...data.stuff import join_stuff
+from ...data.stuff import crowds_beside, join_stuff
 from ...data.vintages import read_labels
 from ...errors import DataError
 from ...tasks import Task
@@ -66,7 +66,7 @@ def of_size(bitmask: Bitmask, size: tuple[int, int] | None, what: str) -> Bitmas
 def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
     """Paints the run lengths of a frame's labels, where they have any, in their order, later ones over earlier ones.
 
-    Labels of other tasks' classes are left out, and all stuff of a class is one segment.
+    Labels of other tasks' classes are left out, and all stuff of a class is one segment, with its crowds under it.
 
     Raises:
         DataError: run lengths that are damaged or of another size, or an unknown category.
@@ -81,7 +81,9 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
         masks.append(check_rle(label.rle, frame.height_width, where))
         categories.append(known.index + 1)
         attributes.append(crowd_bits(label, known.ignored))
-    instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
+    low = crowds_beside([one - 1 for one in categories], [one > 0 for one in attributes], task)
+    order = sorted(range(len(masks)), key=lambda place: place not in low)
+    instances = paint(((masks[i], i + 1) for i in order), frame.height_width, 0, np.int32)
     ids = np.arange(1, len(masks) + 1, dtype=np.int32)
     painted = Bitmask(instances, ids, np.array(categories, np.int32), np.array(attributes, np.uint8))
     instances, *columns = join_stuff(painted, task)
