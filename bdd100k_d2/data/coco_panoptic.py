@@ -70,7 +70,7 @@ class PanopticDocument(msgspec.Struct):
 def segment_colors(bitmask: Bitmask) -> np.ndarray:
     """The pixels (H, W, 3) uint8 of a bitmask's PNG file in COCO's form; a segment keeps its annotation id."""
     of_pixel = np.append(0, bitmask.ids)[bitmask.instances]
-    return np.stack([of_pixel & 0xFF, of_pixel >> 8, np.zeros_like(of_pixel)], axis=2).astype(np.uint8)
+    return np.stack([of_pixel & 0xFF, of_pixel >> 8 & 0xFF, of_pixel >> 16], axis=2).astype(np.uint8)
 
 
 def register_coco_panoptic(name: str, labels: str | os.PathLike[str], images: str | os.PathLike[str]) -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..errors import DataError
 from ..tasks import TASKS, Task
-from .bitmasks import CROWD, IGNORED, Bitmask, check_categories, read_bitmask
+from .bitmasks import CROWD, IGNORED, REGION, Bitmask, check_categories, read_bitmask
 from .categories import LabelClass
 from .datasets import (
     MASKS_WITHOUT_IMAGE,
@@ -34,7 +34,7 @@ from .image_names import image_stem
 from .labels import Frame, Label
 from .rle import CocoRLE, check_rle, union
 from .stuff import segments_of
-from .vintages import read_labels
+from .vintages import Vintage, read_labels
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,8 @@ def load_panoptic(labels: str | os.PathLike[str], images: str | os.PathLike[str]
         * ``annotations`` of its things, as :func:`load_instances` gives them, ``category_id`` 0 to 9;
         * ``segments_info`` of things and stuff: ``id`` (of a bitmask's annotation, else a count from 1), ``isthing``,
           ``category_id`` (things 0 to 9, stuff 1 to 30, as in the metadata), ``iscrowd`` (1 for crowds and for ignored
-          segments), and ``segmentation`` where the labels are run lengths. All stuff of a class is one segment;
+          segments), and ``segmentation`` where the labels are run lengths. All stuff of a class is one segment, its
+          crowds another;
         * ``bitmask_file_name`` where the labels are bitmasks. It is not ``pan_seg_file_name``, for which Detectron2
           expects other colours.
 
@@ -106,7 +107,7 @@ def _load(labels: Path, images: Path, task: Task) -> list[dict[str, Any]]:
         height, width = frame.height_width
         return {"file_name": str(images / frame.name), "image_id": frame.name, "height": height, "width": width}
 
-    return run_length_records(frames, labels, head, task, default_find_class(task))
+    return run_length_records(frames, labels, head, task, default_find_class(task), found.vintage is Vintage.COCO)
 
 
 def default_find_class(task: Task) -> FindClass:
@@ -190,9 +191,12 @@ def encode_instances(instances: np.ndarray, wanted: np.ndarray) -> list[CocoRLE]
 
 
 def run_length_records(
-    frames: list[Frame], labels: Path, head: Head, task: Task, find_class: FindClass
+    frames: list[Frame], labels: Path, head: Head, task: Task, find_class: FindClass, of_coco: bool
 ) -> list[dict[str, Any]]:
-    """The records of frames with run lengths, as :func:`load_instances` and :func:`load_panoptic` have them."""
+    """The records of frames with run lengths, as :func:`load_instances` and :func:`load_panoptic` have them.
+
+    ``of_coco`` says that the labels are a COCO file's, whose crowds have a rule of their own (`REGION`).
+    """
     total = sum(len(frame.labels or ()) for frame in frames)
     without = sum(label.rle is None for frame in frames for label in frame.labels or ())
     if total and without == total:
@@ -211,7 +215,7 @@ def run_length_records(
                 mask = check_rle(label.rle, (record["height"], record["width"]), where)
                 known = find_class(label.category, where)
                 if known is not None:
-                    masks.append((known, crowd_bits(label, known.ignored), mask))
+                    masks.append((known, crowd_bits(label, known.ignored, of_coco), mask))
         dicts.append(record | (_instances_of(masks) if task.has_scores else _segments_of(masks, task)))
     logger.info("%s: %d frames, %d masks in run lengths.", labels, len(frames), total - without)
     return dicts
@@ -221,40 +225,38 @@ _ClassAndMask = tuple[LabelClass, int, CocoRLE]
 """Of a label: the class, its attributes as of :func:`crowd_bits`, and the mask."""
 
 
-def crowd_bits(label: Label, ignored: bool) -> int:
-    """The attributes `IGNORED` and `CROWD` of a label; ``ignored`` is whether its class is an ignored one."""
+def crowd_bits(label: Label, ignored: bool, of_coco: bool) -> int:
+    """The attributes `IGNORED` and `CROWD` of a label, and `REGION` of COCO's crowds.
+
+    ``ignored`` is whether its class is an ignored one, ``of_coco`` whether its file is COCO's.
+    """
     given = label.attributes
     ignored = ignored or (given is not None and bool(given.ignored))
-    return (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
+    bits = (IGNORED if ignored else 0) | (CROWD if given is not None and given.crowd else 0)
+    # BDD100K's labels may have both marks too.
+    return bits | (REGION if of_coco and bits == CROWD | IGNORED else 0)
 
 
 def _instances_of(masks: list[_ClassAndMask]) -> dict[str, Any]:
     ids, bits = [known.index for known, _, _ in masks], [one for _, one, _ in masks]
-    return {"annotations": _as_coco(_annotations([mask for _, _, mask in masks], ids, bits))}
+    return {"annotations": _annotations([mask for _, _, mask in masks], ids, bits)}
 
 
 def _segments_of(masks: list[_ClassAndMask], task: Task) -> dict[str, Any]:
     ids = panoptic_ids(task)
     segments = []
-    for number, places in enumerate(segments_of([known.index for known, _, _ in masks], task), 1):
+    classes, crowds = [known.index for known, _, _ in masks], [bits > 0 for _, bits, _ in masks]
+    for number, places in enumerate(segments_of(classes, crowds, task), 1):
         known, bits, _ = masks[places[0]]
         mask = union([masks[i][2] for i in places])
         segments.append(_segment(number, known.index + 1, bits > 0, ids) | {"segmentation": mask})
     things = [(known.index + 1, bits, mask) for known, bits, mask in masks if known.index + 1 in ids.things]
     columns = [mask for _, _, mask in things], [ids.things[i] for i, _, _ in things], [bits for _, bits, _ in things]
-    return {"annotations": _as_coco(_annotations(*columns)), "segments_info": segments}
-
-
-def _as_coco(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Annotations of run lengths; those of both marks are COCO's crowds, which are what ``iscrowd`` alone says."""
-    for annotation in annotations:
-        if annotation.get("bitmask_attributes") == IGNORED | CROWD:
-            del annotation["bitmask_attributes"]
-    return annotations
+    return {"annotations": _annotations(*columns), "segments_info": segments}
 
 
 def _annotations(masks: list[CocoRLE], category_ids: list[int], bits: list[int]) -> list[dict[str, Any]]:
-    """Annotations; ``bits`` are sums of `IGNORED` and `CROWD`, for which Detectron2 has one flag."""
+    """Annotations; ``bits`` are sums of `IGNORED`, `CROWD` and `REGION`, for which Detectron2 has one flag."""
     boxes = coco_mask.toBbox(masks).tolist() if masks else []
     annotations = [
         {"bbox": box, "bbox_mode": XYWH_ABS, "category_id": category_id, "segmentation": mask, "iscrowd": int(one > 0)}

@@ -29,7 +29,7 @@ from .other_classes import counts_of_others, leave_out_others
 from .own_class_names import label_facts
 from .own_places import OwnPart
 from .unchanged import KeptRecords, content_state
-from .vintages import read_labels
+from .vintages import Vintage, read_labels
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +56,9 @@ def _load(part: OwnPart, kind: str, task: Task, others_left_out: bool) -> list[d
     if kind in ("masks", "bitmasks"):
         return _load_pngs(part, kind, task)
     if kind == "yolo":
-        frames, places = _read_yolo(part, task)
+        (frames, places), vintage = _read_yolo(part, task), None
     else:
-        frames = read_labels(part.labels).frames
+        frames, vintage = read_labels(part.labels)
         for frame, name in zip(frames, frame_names(frame.name for frame in frames), strict=True):
             frame.name = name
         frames = [*each_once(frames, part.labels)]
@@ -72,7 +72,7 @@ def _load(part: OwnPart, kind: str, task: Task, others_left_out: bool) -> list[d
         _leave_out_flat(frames, part.labels)
         records = det_records(frames, part.labels, head, find, whole_pixels=kind == "scalabel")
     else:
-        records = run_length_records(frames, part.labels, head, task, find)
+        records = run_length_records(frames, part.labels, head, task, find, vintage is Vintage.COCO)
     if left_out:
         # A data set that has changed meanwhile is loaded again.
         _warn_once(f"{part.labels}: labels of other classes are left out: {counts_of_others(left_out)}.")

@@ -20,8 +20,11 @@ from support.conversion_cases import run as convert
 from support.frames import write_image
 
 from bdd100k_d2.data.own_dataset import register_dataset
+from bdd100k_d2.data.register import register_all
+from bdd100k_d2.data.slices import register_slice
 from bdd100k_d2.evaluation.evaluators import BDD100KInsSegEvaluator, BDD100KPanSegEvaluator
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
+from bdd100k_d2.tasks import TASKS
 
 HEIGHT, WIDTH, CLASSES = 60, 100, ["car", "bus"]
 METRICS = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "AR100": 8}
@@ -115,10 +118,8 @@ def test_crowds_of_a_coco_file_score_alike_in_every_way(tmp_path: Path, document
     DatasetCatalog.get("theirs")
     # Metadata refuses another value.
     vars(MetadataCatalog.get("theirs"))["evaluator_type"] = "bdd100k_ins_seg"
-    convert(labels, tmp_path / "scalabel.json", "scalabel")
-    register_dataset("converted", tmp_path / "scalabel.json", tmp_path / "images", task="ins_seg", classes=CLASSES)
     results = tmp_path / "out/coco_instances_results.json"
-    scores = [evaluated("own", found, tmp_path / "out"), evaluated("theirs", found), evaluated("converted", found)]
+    scores = [evaluated("own", found, tmp_path / "out"), evaluated("theirs", found)]
     of_files = evaluate_files("ins_seg", labels, results, classes=CLASSES, workers=1).official
     scores.append({metric: of_files[metric][1]["OVERALL"] for metric in METRICS})
     with contextlib.redirect_stdout(io.StringIO()):
@@ -133,14 +134,61 @@ def test_crowds_of_a_coco_file_score_alike_in_every_way(tmp_path: Path, document
         assert {metric: one[metric] for metric in METRICS} == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("source", ["scalabel", "coco"])
+def test_a_released_set_is_scored_as_its_parts_and_copies(
+    tmp_path: Path, document: dict[str, Any], source: str
+) -> None:
+    """Labels of Scalabel that are crowds and ignored keep BDD100K's rule, by which the bitmasks of them are scored."""
+    labels, images = tmp_path / "bdd100k/labels/ins_seg/rles/ins_seg_val.json", tmp_path / "bdd100k/images/10k/val"
+    labels.parent.mkdir(parents=True)
+    images.parent.mkdir(parents=True)
+    (tmp_path / "images").rename(images)
+    convert(tmp_path / "coco.json", labels, "scalabel")
+    marks = [label.get("attributes", {}) for frame in json.loads(labels.read_text()) for label in frame["labels"]]
+    assert sum(bool(one.get("crowd") and one.get("ignored")) for one in marks) == 10
+    convert(labels, tmp_path / "truth", "masks", task="ins_seg")
+    if source == "coco":
+        # Results have the ids of the released classes.
+        ids = {3: TASKS["ins_seg"].names.index("car") + 1, 7: TASKS["ins_seg"].names.index("bus") + 1}
+        categories = [{"id": ids[one["id"]], "name": one["name"]} for one in document["categories"]]
+        annotations = [one | {"category_id": ids[one["category_id"]]} for one in document["annotations"]]
+        labels.write_text(json.dumps(document | {"categories": categories, "annotations": annotations}))
+    register_all(tmp_path)
+    split = "bdd100k_ins_seg_val"
+    register_slice("first", split, first=5)
+    register_slice("fold", split, fold=(0, 1))
+    DatasetCatalog.register("copy", lambda: DatasetCatalog.get(split))
+    fields = MetadataCatalog.get(split).as_dict()
+    MetadataCatalog.get("copy").set(**{key: value for key, value in fields.items() if key != "name"})
+    found = predictions(document, noisy=True)
+    for one in found.values():
+        one.pred_classes = torch.tensor([TASKS["ins_seg"].names.index(name) for name in CLASSES])[one.pred_classes]
+    names = [split, "first", "fold", "copy"]
+    if source == "scalabel":
+        register_dataset("own", labels, images, task="ins_seg")
+        names.append("own")
+    scores = [evaluated(name, found, tmp_path / "out" / name) for name in names]
+    assert 0 < scores[0]["AP"] < 90
+    for one in scores[1:]:
+        assert one == pytest.approx(scores[0], abs=1e-9, nan_ok=True)
+    out = tmp_path / "out/copy"
+    truth = tmp_path / "truth", out / "bitmasks", out / "score.json"
+    if source == "coco":
+        truth = labels, out / "coco_instances_results.json", None
+    official = evaluate_files("ins_seg", *truth[:2], score_file=truth[2], workers=1).official
+    of_files = {metric: official[metric][1]["OVERALL"] for metric in METRICS}
+    assert {metric: scores[0][metric] for metric in METRICS} == pytest.approx(of_files, abs=1e-9)
+
+
 def test_a_crowd_of_a_panoptic_coco_file_is_not_missed(tmp_path: Path, document: dict[str, Any]) -> None:
     fields = {"task": "pan_seg", "classes": CLASSES, "things": ["bus"]}
     register_dataset("own", tmp_path / "coco.json", tmp_path / "images", **fields)
     evaluator = BDD100KPanSegEvaluator("own")
     evaluator.reset()
+    crowds = 0
     for record in DatasetCatalog.get("own"):
         kept = [one for one in record["segments_info"] if not one["iscrowd"]]
-        assert len(record["segments_info"]) - len(kept) == 2
+        crowds += len(record["segments_info"]) - len(kept)
         segments = np.zeros((HEIGHT, WIDTH), np.int32)
         stuff = [one for one in kept if not one["isthing"]]
         infos = [{"id": 1, "isthing": False, "category_id": 1}] if stuff else []
@@ -149,7 +197,10 @@ def test_a_crowd_of_a_panoptic_coco_file_is_not_missed(tmp_path: Path, document:
             if one["isthing"]:
                 infos.append({"id": i, "isthing": True, "category_id": 0})
         evaluator.process([record], [{"panoptic_seg": (torch.from_numpy(segments), infos)}])
-    assert evaluator.evaluate()["panoptic_seg"]["PQ-bus"] == pytest.approx(100)
+    # Six of things, and of stuff one in each of two frames that have two.
+    assert crowds == 8
+    scores = evaluator.evaluate()["panoptic_seg"]
+    assert (scores["PQ-bus"], scores["PQ-car"]) == pytest.approx((100, 100))
 
 
 def test_crowds_stay_crowds_from_coco_to_coco(tmp_path: Path, document: dict[str, Any]) -> None:

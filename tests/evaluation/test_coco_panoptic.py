@@ -19,9 +19,11 @@ from support.bitmask_sets import write_bitmasks
 
 import bdd100k_d2
 from bdd100k_d2.data.bitmasks import CROWD, Bitmask, encode_bitmask, read_bitmask
+from bdd100k_d2.data.coco_panoptic import segment_colors
 from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.own_dataset import register_dataset
+from bdd100k_d2.data.panoptic_png import read_panoptic_png
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import register_slice
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
@@ -77,6 +79,15 @@ def test_the_files_are_the_bitmasks(root: Path, tmp_path: Path) -> None:
             name = MetadataCatalog.get("coco").get(kind)[segment["category_id"]]
             assert (name, segment["isthing"]) in {("road", False), ("car", True), ("bicycle", True)}
             assert segment["category_id"] == MetadataCatalog.get("coco").thing_classes.index(name)
+
+
+def test_large_ids_are_written_as_they_are_read(tmp_path: Path) -> None:
+    """Of data of others in COCO's form, or of run lengths, ids go on behind those that bitmasks have."""
+    ids = np.array([65535, 65536, 70000, 131077])
+    colors = segment_colors(Bitmask(np.array([[0, 1, 2, 3, 4]]), ids, np.ones(4, int), np.zeros(4, np.uint8)))
+    assert colors.tolist() == [[[0, 0, 0], [255, 255, 0], [0, 0, 1], [112, 17, 1], [5, 0, 2]]]
+    write_mask(colors, tmp_path / "a.png")
+    assert read_panoptic_png(str(tmp_path / "a.png")).ids.tolist() == ids.tolist()
 
 
 def test_results_of_an_evaluation_go_with_the_file(tmp_path: Path) -> None:

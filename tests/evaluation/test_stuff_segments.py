@@ -14,14 +14,14 @@ from pycocotools.mask import decode, encode
 from support.frames import write_image
 
 import bdd100k_d2
-from bdd100k_d2.data.bitmasks import CROWD, Bitmask
+from bdd100k_d2.data.bitmasks import Bitmask, read_bitmask
 from bdd100k_d2.data.convert.convert import convert
 from bdd100k_d2.data.convert.source_options import SourceOptions
 from bdd100k_d2.data.instances import panoptic_ids
 from bdd100k_d2.data.labels import RLE, Frame, ImageSize, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.register import register_all
 from bdd100k_d2.data.slices import register_slice
-from bdd100k_d2.data.stuff import join_stuff, segments_of
+from bdd100k_d2.data.stuff import crowds_beside, join_stuff, segments_of
 from bdd100k_d2.evaluation.evaluators import BDD100KPanSegEvaluator
 from bdd100k_d2.evaluation.evaluators.truth import frame_bitmask
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
@@ -158,9 +158,11 @@ def test_parts_of_stuff_that_overlap_have_lost_nothing(caplog: pytest.LogCapture
     frame = Frame("a.jpg", labels=[label_of(7, "sky", first, crowd=True), label_of(8, "sky", whole)])
     frame.size = ImageSize(WIDTH, HEIGHT)
     bitmask = frame_bitmask(frame, PAN_SEG, Path("labels.json"))
-    assert (bitmask.instances > 0).sum() == whole.sum() and bitmask.ids.tolist() == [1]
-    # As the converter's: the first label says what it is.
-    assert (bitmask.categories.tolist(), bitmask.attributes.tolist()) == ([30], [CROWD])
+    assert (bitmask.instances > 0).sum() == whole.sum() and bitmask.ids.tolist() == [2]
+    # A crowd is no part of the segment, and takes nothing from it.
+    assert (bitmask.categories.tolist(), bitmask.attributes.tolist()) == ([30], [0])
+    bitmask = frame_bitmask(Frame("a.jpg", labels=frame.labels[::-1], size=frame.size), PAN_SEG, Path("labels.json"))
+    assert (bitmask.ids.tolist(), bitmask.attributes.tolist()) == ([1], [0])
     segments = [
         {"id": i, "isthing": False, "category_id": 30, "iscrowd": 0, "segmentation": vars_of(label)}
         for i, label in enumerate(frame.labels, 1)
@@ -175,17 +177,70 @@ def test_parts_of_stuff_that_overlap_have_lost_nothing(caplog: pytest.LogCapture
     assert "overlap smaller ones" not in caplog.text
 
 
+@pytest.mark.parametrize("overlap", [0, 5])
+@pytest.mark.parametrize("crowd_first", [True, False])
+@pytest.mark.parametrize("mark", ["crowd", "ignored"])
+def test_crowds_of_stuff_are_no_part_of_it_in_any_order(
+    tmp_path: Path, mark: str, crowd_first: bool, overlap: int
+) -> None:
+    """Columns of road are a crowd, many others none, and these are predicted: nothing is missed, nor by a pixel."""
+    crowd, plain, car = np.zeros((3, HEIGHT, WIDTH), bool)
+    crowd[:, : 2 + overlap] = plain[:, 2:40] = car[:, 50:60] = True
+    both = [label_of(7, "road", crowd, **{mark: True}), label_of(8, "road", plain)]
+    frame = Frame("a.jpg", labels=[*(both if crowd_first else both[::-1]), label_of(9, "car", car)])
+    frame.size = ImageSize(WIDTH, HEIGHT)
+    labels = tmp_path / "bdd100k/labels/pan_seg/rles/pan_seg_val.json"
+    labels.parent.mkdir(parents=True)
+    write_frames([frame], labels)
+    images = tmp_path / "bdd100k/images/10k/val"
+    write_image(images / "a.jpg", HEIGHT, WIDTH)
+    register_all(tmp_path)
+    register_copy("copied", lambda: DatasetCatalog.get("bdd100k_pan_seg_val"))
+    bdd100k_d2.register_dataset("own_scalabel", labels, images, task="pan_seg")
+    infos = DatasetCatalog.get("copied")[0]["segments_info"]
+    assert [(one["isthing"], one["iscrowd"]) for one in infos] == [
+        (False, int(crowd_first)),
+        (False, int(not crowd_first)),
+        (True, 0),
+    ]
+    found = Frame("a.jpg", labels=[label_of(1, "road", plain), label_of(2, "car", car)], size=frame.size)
+    expected = {"PQ": 100, "SQ": 100, "RQ": 100, "PQ/STUFF": 100, "PQ/THING": 100}
+    for name in ("bdd100k_pan_seg_val", "copied", "own_scalabel"):
+        evaluator = BDD100KPanSegEvaluator(name, tmp_path / "out" / name)
+        evaluator.reset()
+        evaluator.process([{"image_id": "a.jpg", "file_name": "a.jpg"}], [output_of(found)])
+        scores = evaluator.evaluate()["panoptic_seg"]
+        assert {key: scores[key] for key in expected} == expected and scores["N"] == 2
+    options = SourceOptions(task="pan_seg")
+    done = convert(labels, tmp_path / "truth", "masks", options=options)
+    assert (
+        done.dropped["crowds and ignored labels of stuff, of which their frame has others, are left out, as in scores"]
+        == 1
+    )
+    written = read_bitmask(tmp_path / "truth/a.png")
+    assert (written.instances > 0).sum() == plain.sum() + car.sum() and written.attributes.tolist() == [0, 0]
+    write_frames([found], tmp_path / "found.json")
+    for truth, predicted in (("truth", "out/copied/bitmasks"), (str(labels), "found.json")):
+        official = summary(evaluate_files("pan_seg", tmp_path / truth, tmp_path / predicted, workers=1).official)
+        assert {key: official[key] for key in expected} == expected
+
+
 def vars_of(label: Label) -> dict[str, Any]:
     return {"size": [*label.rle.size], "counts": label.rle.counts}
 
 
 def test_things_are_segments_of_their_own() -> None:
     sky, road, car = map(PAN_SEG.names.index, ("sky", "road", "car"))
-    assert segments_of([sky, car, road, sky, car, -1, -1, road], PAN_SEG) == [[0, 3], [1], [2, 7], [4], [5], [6]]
-    assert segments_of([0, 0, 1], TASKS["ins_seg"]) == [[0], [1], [2]] and segments_of([], PAN_SEG) == []
-    columns = np.array([30, 31, 40]), np.array([sky + 1, car + 1, sky + 1]), np.array([0, 2, 1], np.uint8)
+    classes, plain = [sky, car, road, sky, car, -1, -1, road], [False] * 8
+    assert segments_of(classes, plain, PAN_SEG) == [[0, 3], [1], [2, 7], [4], [5], [6]]
+    crowds = [True, True, False, False, False, False, False, True]
+    assert segments_of(classes, crowds, PAN_SEG) == [[0], [1], [2], [3], [4], [5], [6], [7]]
+    assert crowds_beside(classes, crowds, PAN_SEG) == {0, 7} and crowds_beside(classes, plain, PAN_SEG) == set()
+    assert segments_of([0, 0, 1], plain[:3], TASKS["ins_seg"]) == [[0], [1], [2]]
+    assert segments_of([], [], PAN_SEG) == []
+    columns = np.array([30, 31, 40]), np.array([sky + 1, car + 1, sky + 1]), np.array([4, 2, 8], np.uint8)
     joined = join_stuff(Bitmask(np.array([[0, 1, 2, 3]]), *columns), PAN_SEG)
     assert joined.instances.tolist() == [[0, 1, 2, 1]]
-    assert (joined.ids.tolist(), joined.attributes.tolist()) == ([30, 31], [0, 2])
+    assert (joined.ids.tolist(), joined.attributes.tolist()) == ([30, 31], [4, 2])
     empty = join_stuff(Bitmask(np.zeros((2, 2), np.int32), *(column[:0] for column in columns)), PAN_SEG)
     assert (empty.instances.tolist(), len(empty.ids)) == ([[0, 0], [0, 0]], 0)

@@ -23,7 +23,7 @@ from ..masks import frame_to_mask
 from ..png import save_png
 from ..rle import areas, check_rle, overlap, paint
 from ..score_file import ScoredFrame, ScoredInstance
-from ..stuff import segments_of
+from ..stuff import are_crowds, crowds_beside, segments_of
 from . import dropped as lost
 from .classes import TaskClass, TaskClasses
 from .dropped import Dropped
@@ -33,6 +33,7 @@ from .outputs import new_folder, with_stems
 _OVERLAPPING = "frames whose labels overlap, of which a pixel keeps the last"
 _CUT = "labels lose pixels to labels over them"
 _COVERED = "labels are empty, or wholly under others, and are lost"
+_CROWDS_OF_STUFF = "crowds and ignored labels of stuff, of which their frame has others, are left out, as in scores"
 _MERGED = "labels are joined with another of their class in their frame"
 
 _LAST_ID = (1 << 16) - 1
@@ -157,21 +158,32 @@ def _paint_instances(frame: Frame, regions: Sequence[_Region], task: Task, sourc
     """The bitmask of a frame, (H, W, 4) uint8, and what it does not hold by kind."""
     size = frame.height_width
     where = f"{source}: frame {frame.name}, label"
+    given = np.array([_attribute_bits(region) for region in regions], np.uint8)
+    # Stuff of a class has one id, which cannot be a crowd and none.
+    beside = crowds_beside([region.known.id for region in regions], are_crowds(given), task)
+    kept = [i for i in range(len(regions)) if i not in beside]
     masks = [check_rle(rle, size, f"{where} {label.id} ({label.category})") for label, _, rle in regions]
+    regions, masks, given = [regions[i] for i in kept], [masks[i] for i in kept], given[kept]
     instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), size, 0, np.int32)
     seen = np.bincount(instances.ravel(), minlength=len(regions) + 1)[1:]
     ids = _annotation_ids(regions, task)
     classes = np.array([region.known.id for region in regions], np.int64)
-    bits = np.zeros(len(regions), np.uint8)
-    for places in segments_of(classes.tolist(), task):
+    bits = given.copy()
+    for places in segments_of(classes.tolist(), are_crowds(given), task):
         # Of one segment, parts cannot differ.
-        bits[places] = _attribute_bits(regions[places[0]])
+        bits[places] = given[places[0]]
     bitmask = Bitmask(instances, np.array(ids, np.int64), classes + 1, bits)
     renumbered = sum(
         str(region.label.id) != str(i) for i, region in zip(ids, regions, strict=True) if _is_thing(region, task)
     )
     cut, covered = int(((seen > 0) & (seen < areas(masks))).sum()), int((seen == 0).sum())
-    counts = {_CUT: cut, _COVERED: covered, _MERGED: len(ids) - len(set(ids)), lost.IDS: renumbered}
+    counts = {
+        _CROWDS_OF_STUFF: len(beside),
+        _CUT: cut,
+        _COVERED: covered,
+        _MERGED: len(ids) - len(set(ids)),
+        lost.IDS: renumbered,
+    }
     # What has no pixel is not in the bitmask, so that it has no score.
     scores = [
         ScoredInstance(i, region.label.score)

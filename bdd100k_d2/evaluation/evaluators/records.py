@@ -21,7 +21,7 @@ from ...data.panoptic_png import read_panoptic_png
 from ...data.register import all_splits
 from ...data.rle import CocoRLE, areas, check_rle, fill_polygons, paint, union
 from ...data.slices import is_registered_here
-from ...data.stuff import join_stuff, segments_of
+from ...data.stuff import crowds_beside, join_stuff, segments_of
 from ...errors import DataError, shown
 from ...tasks import Task
 from ..metrics.detection import GroundTruth
@@ -166,13 +166,15 @@ class BitmaskRecords:
             raise DataError(f"{where}: neither it nor a prediction has a size; add its height and width.")
         objects, classes = objects_of(record, self._key, where), self._classes(record, where)
         parts = [_mask(one.get("segmentation"), size, f"{where}: {self._key}[{i}]") for i, one in enumerate(objects)]
-        segments = segments_of(classes, self._task)
+        crowds = [bool(one.get("iscrowd", 0)) for one in objects]
+        segments = segments_of(classes, crowds, self._task)
         masks, first = [union([parts[i] for i in each]) for each in segments], [each[0] for each in segments]
         area = areas(masks)
-        order = np.argsort(-area, kind="stable").tolist()
+        low = np.isin(first, [*crowds_beside(classes, crowds, self._task)])
+        order = np.lexsort((-area, ~low)).tolist()
         instances = paint(((masks[i], i + 1) for i in order), size, 0, np.int32)
         visible = np.bincount(instances.ravel(), minlength=len(masks) + 1)[1:]
-        self.lost[where] = int((visible < area).sum())
+        self.lost[where] = int(((visible < area) & ~low).sum())
         # An object that others cover wholly is none.
         kept = np.flatnonzero(visible)
         numbers = np.zeros(len(masks) + 1, np.int32)

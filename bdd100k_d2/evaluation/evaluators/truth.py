@@ -11,8 +11,8 @@ from ...data.instances import crowd_bits
 from ...data.labels import Frame
 from ...data.masks import list_masks
 from ...data.rle import check_rle, paint
-from ...data.stuff import join_stuff
-from ...data.vintages import read_labels
+from ...data.stuff import crowds_beside, join_stuff
+from ...data.vintages import Vintage, read_labels
 from ...errors import DataError
 from ...tasks import Task
 
@@ -31,9 +31,12 @@ class BitmaskTruth:
         self.path = path
         self._task = task
         self._frames: dict[str, Frame] = {}
+        self._of_coco = False
         self._files = list_masks(path) if path.is_dir() else {}
         if not self._files:
-            self._frames = {image_stem(frame.name): frame for frame in read_labels(path).frames}
+            found = read_labels(path)
+            self._frames = {image_stem(frame.name): frame for frame in found.frames}
+            self._of_coco = found.vintage is Vintage.COCO
         stems = set(self._files or self._frames)
         self.stems = sorted(stems if chosen is None else chosen & stems)
 
@@ -47,7 +50,7 @@ class BitmaskTruth:
         if self._files:
             bitmask = read_bitmask(self._files.get(stem, self.path / f"{stem}.png"))
         elif stem in self._frames:
-            bitmask = frame_bitmask(self._frames[stem], self._task, self.path)
+            bitmask = frame_bitmask(self._frames[stem], self._task, self.path, self._of_coco)
         else:
             raise DataError(f"{self.path}: no frame {image_name} in it; give the labels of the split.")
         return of_size(bitmask, size, f"{self.path}: the ground truth of {image_name}")
@@ -63,10 +66,11 @@ def of_size(bitmask: Bitmask, size: tuple[int, int] | None, what: str) -> Bitmas
     return bitmask
 
 
-def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
+def frame_bitmask(frame: Frame, task: Task, path: Path, of_coco: bool = False) -> Bitmask:
     """Paints the run lengths of a frame's labels, where they have any, in their order, later ones over earlier ones.
 
-    Labels of other tasks' classes are left out, and all stuff of a class is one segment.
+    Labels of other tasks' classes are left out, and all stuff of a class is one segment, with its crowds under it.
+    ``of_coco`` says that the file ``path`` is COCO's.
 
     Raises:
         DataError: run lengths that are damaged or of another size, or an unknown category.
@@ -80,10 +84,12 @@ def frame_bitmask(frame: Frame, task: Task, path: Path) -> Bitmask:
             continue
         masks.append(check_rle(label.rle, frame.height_width, where))
         categories.append(known.index + 1)
-        attributes.append(crowd_bits(label, known.ignored))
-    instances = paint(zip(masks, range(1, len(masks) + 1), strict=True), frame.height_width, 0, np.int32)
+        attributes.append(crowd_bits(label, known.ignored, of_coco))
+    low = crowds_beside([one - 1 for one in categories], [one > 0 for one in attributes], task)
+    order = sorted(range(len(masks)), key=lambda place: place not in low)
+    instances = paint(((masks[i], i + 1) for i in order), frame.height_width, 0, np.int32)
     ids = np.arange(1, len(masks) + 1, dtype=np.int32)
-    painted = Bitmask(instances, ids, np.array(categories, np.int32), np.array(attributes, np.uint8))
+    painted = Bitmask(instances, ids, np.array(categories, np.int32), np.array(attributes, np.uint16))
     instances, *columns = join_stuff(painted, task)
     # An instance that others cover wholly is none.
     seen = np.flatnonzero(np.bincount(instances.ravel(), minlength=len(columns[0]) + 1)[1:])
