@@ -332,5 +332,5 @@ def check_weights_name(name: str) -> str:
 
 def suggest(name: str, names: list[str]) -> str:
     """A sentence with the names that are close to ``name``, or where to find all."""
-    everything = f"There are {', '.join(names)}." if len(names) < 10 else "`python -m bdd100k_d2.zoo` lists all."
+    everything = f"There are {', '.join(names)}." if len(names) < 20 else "`python -m bdd100k_d2.zoo` lists all."
     return did_you_mean(name, names, cutoff=0.5) or everything

@@ -245,7 +245,7 @@ def train_and_evaluate(name: str, *keys: object) -> None:
 STRONG = [name for name in config_names() if name.startswith("det/") and ("swin" in name or "convnext" in name)]
 
 
-def test_there_are_sixteen() -> None:
+def test_there_are_sixteen_and_three_of_strong_augmentation() -> None:
     assert len(STRONG) == 16
 
 

@@ -14,19 +14,22 @@ from measure_panoptic import measure_panoptic_inference, measure_panoptic_traini
 from measure_segmenters import measure_segmenter_inference, measure_segmenter_training
 from measure_torchvision_backbones import measure_torchvision_inference, measure_torchvision_training
 
+# What takes more than twenty seconds of a processor, or as long with those beside it.
+SLOW = (
+    measure_torchvision_training,
+    measure_segmenter_inference,
+    measure_segmenter_training,
+    measure_panoptic_training,
+    *(one for one in (*DEFORMABLE_MEASUREMENTS, *HRNET_MEASUREMENTS) if one.__name__.endswith("training")),
+    *CASCADE_MASK_MEASUREMENTS,
+)
 MEASUREMENTS = [
     *MODEL_MEASUREMENTS,
     measure_converted_checkpoints,
     measure_torchvision_inference,
-    measure_segmenter_inference,
     measure_panoptic_inference,
-    *DEFORMABLE_MEASUREMENTS,
-    *HRNET_MEASUREMENTS,
-    *CASCADE_MASK_MEASUREMENTS,
-    *ATSS_MEASUREMENTS,
-    pytest.param(measure_torchvision_training, marks=pytest.mark.slow),
-    pytest.param(measure_segmenter_training, marks=pytest.mark.slow),
-    pytest.param(measure_panoptic_training, marks=pytest.mark.slow),
+    *(one for one in (*DEFORMABLE_MEASUREMENTS, *HRNET_MEASUREMENTS, *ATSS_MEASUREMENTS) if one not in SLOW),
+    *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW),
 ]
 
 

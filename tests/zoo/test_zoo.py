@@ -196,6 +196,7 @@ def test_deformable_convolutions_are_counted() -> None:
     assert measure_size(Deformable(), height=500, width=2000).gflops == round(64 * 9 * 500 * 2000 / 1e9, 1) == 0.6
 
 
+@pytest.mark.slow
 def test_the_kept_sizes_are_of_the_configs() -> None:
     sizes = read_sizes()
     assert list(sizes) == CONFIGS, "run python -m bdd100k_d2.zoo --measure"
