@@ -45,6 +45,18 @@ def loggers_as_they_were() -> Iterator[None]:
         sys.modules["detectron2.utils.logger"].setup_logger.cache_clear()
 
 
+@pytest.fixture
+def catalogs_as_they_were() -> Iterator[None]:
+    """Takes out of Detectron2's catalogs what a test has registered."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    known = {*DatasetCatalog.list()}
+    yield
+    for name in {*DatasetCatalog.list()} - known:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
 @pytest.fixture(scope="session")
 def real_root() -> Path:
     """A root that holds a part of the real BDD100K."""

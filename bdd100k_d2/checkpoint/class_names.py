@@ -73,7 +73,7 @@ def class_tensors(shapes: Mapping[str, Sequence[int]], kinds: Collection[str]) -
         layer = name.rpartition(".")[0]
         if any(head.kind in kinds and _is(layer, pattern) for pattern, head in _HEADS.items()):
             return True
-        if STUFF in kinds and _is(layer, _TAKING_CLASSES):
+        if STUFF in kinds and takes_all_classes(name):
             return True
         for pattern, (kind, rows) in _BESIDE.items():
             if kind in kinds and kind in counts and _is(layer, pattern):
@@ -83,6 +83,11 @@ def class_tensors(shapes: Mapping[str, Sequence[int]], kinds: Collection[str]) -
         return False
 
     return [name for name, shape in shapes.items() if has_class_rows(name, shape)]
+
+
+def takes_all_classes(name: str) -> bool:
+    """Whether the tensor's layer takes the logits of all classes, as PointRend's do: its rows cannot be moved alone."""
+    return _is(name.rpartition(".")[0], _TAKING_CLASSES)
 
 
 def as_kept(names: ClassNames) -> dict[str, Any]:

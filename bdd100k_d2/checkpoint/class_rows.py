@@ -8,7 +8,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from ..errors import ConfigError, shown
-from .class_names import STUFF, THINGS, ClassCounts, ClassNames, class_counts, class_tensors
+from .class_names import STUFF, THINGS, ClassCounts, ClassNames, class_tensors, takes_all_classes
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ _SYNONYMS = {
 # What switches a class off, also in half precision.
 _NEVER = -1e4
 _DETECTRON2_COCO = "detectron2://COCO-"
-_POINTS = "point_head."
 _DETECTRON2_ROWS = 80
 # torchvision counts the ids of COCO, of which some have no class.
 _TORCHVISION_ROWS = 90
@@ -80,7 +79,7 @@ def take_rows_by_name(
     Returns:
         The kinds of which any class found its row; the layers of others are as they were.
     """
-    counts = class_counts({name: tuple(tensor.shape) for name, tensor in state.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     taken = []
     for kind in (THINGS, STUFF):
         if kind not in theirs or kind not in ours or [*theirs[kind]] == [*ours[kind]]:
@@ -88,11 +87,10 @@ def take_rows_by_name(
         places = [_place(name, theirs[kind]) for name in ours[kind]]
         if all(place is None for place in places):
             continue
-        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        if any(_POINTS in name for name in class_tensors(shapes, [kind])):
-            # PointRend's layers take the logits of all classes too; moving rows alone would mix these up.
+        layers = class_tensors(shapes, [kind])
+        if any(map(takes_all_classes, layers)):
             continue
-        for name in class_tensors(shapes, [kind]):
+        for name in layers:
             if name in initial:
                 state[name] = _rows(state[name], initial[name], places, len(theirs[kind]), name, switch_off)
         taken.append(kind)
@@ -102,7 +100,7 @@ def take_rows_by_name(
             for ours_name, place in zip(ours[kind], places, strict=True)
         ]
         table = tabulate(rows, ("class", "takes the rows of"), tablefmt="pipe")
-        logger.info("%s: for %s of %s:\n%s", path, counts[kind][1], kind.replace("_", " "), table)
+        logger.info("%s: %s of other weights, by name:\n%s", path, kind.replace("_", " "), table)
     return taken
 
 

@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog
 from pycocotools import mask as coco_mask
 from support.conversion_cases import run as convert
 from support.frames import write_image
@@ -23,13 +22,7 @@ SIZES = {"a.png": (60, 100), "b.png": (30, 200)}
 OUTLINE, BOX = [[10, 5, 40, 5, 40, 25, 10, 25]], [10, 5, 30, 20]
 
 
-@pytest.fixture(autouse=True)
-def catalogs_as_they_were() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+pytestmark = pytest.mark.usefixtures("catalogs_as_they_were")
 
 
 def coco(folder: Path, sized: bool = False, **changes: object) -> Path:

@@ -3,12 +3,12 @@
 import json
 import logging
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from bdd100k_d2.data.check.registered import check_datasets
@@ -24,13 +24,7 @@ HEIGHT, WIDTH = 48, 64
 Writer = Callable[..., Path]
 
 
-@pytest.fixture(autouse=True)
-def catalogs_as_they_were() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+pytestmark = pytest.mark.usefixtures("catalogs_as_they_were")
 
 
 def write_images(folder: Path, *names: str, width: int = WIDTH) -> Path:

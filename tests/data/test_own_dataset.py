@@ -3,7 +3,6 @@
 import json
 import logging
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,7 @@ from bdd100k_d2.report.evaluated_set import find_set
 from bdd100k_d2.report.run_config import OwnData
 from bdd100k_d2.tasks import TASKS, Task
 
-
-@pytest.fixture(autouse=True)
-def catalogs_as_they_were() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+pytestmark = pytest.mark.usefixtures("catalogs_as_they_were")
 
 
 def write_images(folder: Path, *names: str, height: int = 60, width: int = 100) -> Path:

@@ -1,14 +1,12 @@
 """Panoptic FPN trains on panoptic labels in each form, is scored by the panoptic quality, and predicts bitmasks."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.modeling import build_model
 from pycocotools.mask import encode
 from support.commands import run_tool
@@ -30,13 +28,7 @@ NAMES = TASKS["pan_seg"].names
 CONFIGS = [name for name in config_names() if name.startswith("pan_seg/")]
 
 
-@pytest.fixture(autouse=True)
-def catalogs_as_they_were() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+pytestmark = pytest.mark.usefixtures("catalogs_as_they_were")
 
 
 def bitmask() -> Bitmask:

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,7 @@ HEIGHT, WIDTH, CLASSES = 60, 100, ["car", "bus"]
 METRICS = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "AR100": 8}
 
 
-@pytest.fixture(autouse=True)
-def catalogs_as_they_were() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+pytestmark = pytest.mark.usefixtures("catalogs_as_they_were")
 
 
 def square(x: int, y: int, side: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """All stuff of a class is one segment, whatever the ground truth is kept in: one prediction has one score."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,7 @@ NAMES = ["building", "road", "car", "truck"]
 HEIGHT, WIDTH = 60, 90
 
 
-@pytest.fixture(autouse=True)
-def catalogs_as_they_were() -> Iterator[None]:
-    known = set(DatasetCatalog.list())
-    yield
-    for name in set(DatasetCatalog.list()) - known:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
+pytestmark = pytest.mark.usefixtures("catalogs_as_they_were")
 
 
 def label_of(number: int, name: str, pixels: np.ndarray, **attributes: bool) -> Label:
