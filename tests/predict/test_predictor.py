@@ -99,7 +99,14 @@ def test_the_predictor_gives_what_evaluation_gives(image: Path, tmp_path: Path, 
     assert drawn.shape == (720, 1280, 3) and np.any(drawn != pixels[:, :, ::-1])
 
 
-@pytest.mark.parametrize("name", one_config_a_model())
+# Larger models of a family, other numbers of classes and the windows of 769 are among the slow tests.
+OF_A_FAMILY = re.compile(r"_R_101_|_(swin|convnext)_[SB]_|_hrnet_W(32|40|48)_|_769_|^drivable/")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if OF_A_FAMILY.search(name) else []) for name in one_config_a_model()],
+)
 def test_every_model_gives_what_evaluation_gives(image: Path, name: str) -> None:
     """At an eighth of the size in each direction and with fewer proposals; the zoo still resizes nothing."""
     cfg = bdd100k_d2.get_config(name)
