@@ -75,7 +75,7 @@ class ExportGraph(nn.Module):
         self.size, self.batch = size, batch
         _check_kept_apart(self.model, size, batch)
         self.is_bgr = cfg.INPUT.FORMAT == "BGR"
-        self.resize = build_resize(cfg, _checked(size)) if size else nn.Identity()
+        self.resize = build_resize(cfg, size and _checked(size))
         self.card = ModelCard(
             task=task.name,
             categories=task.categories,
@@ -150,16 +150,31 @@ def exported_program(graph: ExportGraph) -> torch.export.ExportedProgram:
     shape = {i: dynamic for i, known in ((0, graph.batch), (1, graph.size), (2, graph.size)) if known is None}
     try:
         with torch.no_grad():
-            return torch.export.export(
+            program = torch.export.export(
                 graph,
                 (graph.example(),),
                 dynamic_shapes={INPUT_NAME: shape},
                 strict=False,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
+            _without_asserts(program)
+            return program
     # What its many parts raise has no class in common but this.
     except Exception as error:
         raise ConfigError(
             f"torch.export cannot trace {type(graph.model).__name__} ({shown(error)}); give --size and --batch as "
             "numbers where they are dynamic, or another format."
         ) from error
+
+
+def _without_asserts(program: torch.export.ExportedProgram) -> None:
+    """Takes out what must hold of the size that was traced alone, as that maps have gaps in memory, in place.
+
+    What an operator cannot take it refuses itself.
+    """
+    nodes = program.graph_module.graph
+    for node in [*nodes.nodes]:
+        if node.target is torch.ops.aten._assert_scalar.default:
+            nodes.erase_node(node)
+    nodes.eliminate_dead_code()
+    program.graph_module.recompile()
