@@ -38,12 +38,14 @@ def gathered(rows: Tensor, places: Tensor) -> Tensor:
     return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[2]))
 
 
+def by_place(values: Tensor, length: int) -> Tensor:
+    """Maps (N, A * length, h, w) as rows of anchors, as Detectron2 counts them: (N, h * w * A, length)."""
+    return values.unflatten(1, (-1, length)).permute(0, 3, 4, 1, 2).flatten(1, 3)
+
+
 def _best_of_level(rpn: RPN, anchors: Boxes, objectness: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
     """The level's best boxes before NMS, (N, k, 4), and their logits (N, k): of maps (N, A, h, w) and (N, 4A, h, w)."""
-    number = objectness.shape[0]
-    logits = objectness.permute(0, 2, 3, 1).flatten(1)
-    deltas = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
-    scores, places = best(logits, rpn.pre_nms_topk[False])
+    scores, places = best(by_place(objectness, 1)[..., 0], rpn.pre_nms_topk[False])
     flat = places.flatten()
-    boxes = rpn.box2box_transform.apply_deltas(gathered(deltas, places).flatten(0, 1), anchors.tensor[flat])
-    return boxes.unflatten(0, (number, -1)), scores
+    boxes = rpn.box2box_transform.apply_deltas(gathered(by_place(deltas, 4), places).flatten(0, 1), anchors.tensor[flat])
+    return boxes.unflatten(0, places.shape), scores

@@ -112,12 +112,11 @@ def _chosen(
         else:
             arguments = (groups, classes, predictor.test_nms_thresh, of_image[2])
             kept.append(kept_by_grouped_nms(*of_image[:2], *arguments))
-    return best_detections(
-        boxes, torch.where(torch.stack(kept), scores, NOTHING), groups, predictor.test_topk_per_image
-    )
+    scores = torch.where(torch.stack(kept), scores, NOTHING)
+    return best_detections(boxes, scores, groups.expand(len(boxes), -1), predictor.test_topk_per_image)
 
 
 def best_detections(boxes: Tensor, scores: Tensor, classes: Tensor, number: int) -> Detections:
-    """The ``number`` best, or all if it is negative, of ``boxes`` (N, R, 4), ``scores`` (N, R), ``classes`` (R,)."""
+    """The ``number`` best, or all if it is negative, of ``boxes`` (N, R, 4), ``scores`` and ``classes`` (N, R)."""
     chosen, places = best(scores, scores.shape[1] if number < 0 else number)
-    return Detections(gathered(boxes, places), chosen, classes[places], chosen > NOTHING)
+    return Detections(gathered(boxes, places), chosen, classes.gather(1, places), chosen > NOTHING)
