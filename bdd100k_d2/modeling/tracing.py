@@ -14,6 +14,12 @@ def same_size(one: Sequence[int], other: Sequence[int]) -> bool:
     return all(statically_known_true(a == b) for a, b in zip(one, other, strict=True))
 
 
+def is_exported() -> bool:
+    """Whether the model is being traced by `torch.export`."""
+    # Of PyTorch 2.7; before it, what it is compiled for is not told.
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
+
+
 def smaller(one: int, other: int) -> int:
     """The smaller of two numbers that may be of the image's size."""
     return torch.minimum(scalar(one), scalar(other)) if _is_tensor(one, other) else torch.sym_min(one, other)  # type: ignore[return-value]
