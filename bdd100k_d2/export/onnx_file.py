@@ -69,7 +69,15 @@ def _translated(
             f"({shown(error)}); try another --opset or another format."
         ) from error
     assert written is not None, "by dynamo it returns the program"
-    return written.model_proto
+    model = written.model_proto
+    (found,) = (one.version for one in model.opset_import if not one.domain)
+    if opset is not None and found != opset:
+        # It goes on with what it can, and says so in a log alone.
+        raise ConfigError(
+            f"--opset {opset}: PyTorch's exporter writes {type(graph.model).__name__} with the operators of opset "
+            f"{found}, and cannot turn all of them into those of {opset}; leave --opset out."
+        )
+    return model
 
 
 def _joined(resize: Any, rest: Any) -> Any:  # noqa: ANN401, onnx.ModelProto
