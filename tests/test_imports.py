@@ -103,6 +103,7 @@ LAYERS = (
     ("engine.trainer",),
     ("engine.launch",),
     ("predict",),
+    ("export",),
     ("__init__",),
     ("zoo.sizes", "zoo.local_check", "zoo.page", "zoo.__main__"),
     ("doctor",),
@@ -114,6 +115,7 @@ NEVER = {
     "engine": ("report",),
     "report": ("engine", "predict", "modeling"),
     "predict": ("report",),
+    "export": ("report", "evaluation"),
 }
 LIGHT = (
     "cli",

@@ -158,7 +158,7 @@ class Work:
 
     def _predict(self, frames: Iterator[ImageOrPath]) -> None:
         def refuse(frame: ImageOrPath, error: DataError) -> None:
-            if isinstance(error, FrameSizeError) and not self._journal.entries:
+            if isinstance(error, FrameSizeError) and not (self.predicted or self._journal.entries):
                 # Of another size than the model's are all frames, mostly.
                 raise error
             self._note(self._names.pop(id(frame)), str(error))
