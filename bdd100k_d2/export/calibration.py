@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,9 +11,26 @@ from ..data.image_files import image_size
 from ..data.images import load_image
 from ..errors import DataError
 from ..predict.inputs import InputVideo, find_input
-from ..predict.model_card import ModelCard
 
 logger = logging.getLogger(__name__)
+
+
+class Calibration(NamedTuple):
+    """How a model is quantised.
+
+    Attributes:
+        source: what to calibrate with, as :class:`CalibrationImages` takes it.
+        limit: of more images so many are taken.
+        kept: parts of the model whose layers stay in float, as ``roi_heads.box_predictor``.
+    """
+
+    source: str
+    limit: int = 300
+    kept: tuple[str, ...] = ()
+
+    def images(self, size: tuple[int, int] | None, batch: int | None) -> "CalibrationImages":
+        """The images, in batches of a graph that takes ``size`` and ``batch``."""
+        return CalibrationImages(self.source, self.limit, size, batch)
 
 
 class CalibrationImages:
@@ -22,13 +40,14 @@ class CalibrationImages:
         paths: of the images that are taken, in their order.
     """
 
-    def __init__(self, text: str, limit: int, card: ModelCard) -> None:
+    def __init__(self, text: str, limit: int, size: tuple[int, int] | None, batch: int | None) -> None:
         """Finds the images.
 
         Args:
             text: a folder, a pattern, or a list of images, as ``--input`` of ``tools/predict.py``.
             limit: of more images so many are taken, at equal distances in the order of their paths or of the list.
-            card: of the graph, which says the size that it takes; images of another one are left out.
+            size: height and width that the graph takes, so that images of another one are left out; None for any.
+            batch: how many images it takes at a time; None for any number.
 
         Raises:
             DataError: there is no image of that size.
@@ -38,9 +57,9 @@ class CalibrationImages:
             raise DataError(f"{text}: is a video; calibrate with images, best those that the model was trained on.")
         paths = [*source.paths.values()]
         self.paths = [paths[i * len(paths) // limit] for i in range(limit)] if len(paths) > limit else paths
-        if card.size is not None:
-            self._leave_out(text, card.size)
-        self._batch = card.batch or 1
+        if size is not None:
+            self._leave_out(text, size)
+        self._batch = batch or 1
 
     def _leave_out(self, text: str, size: tuple[int, int]) -> None:
         kept = [path for path in self.paths if image_size(path) == size]

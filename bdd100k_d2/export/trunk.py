@@ -47,9 +47,7 @@ def quantized_nodes(nodes: Sequence[Node], kept: Iterable[str] = ()) -> tuple[se
     layers = _layers(nodes)
     floats = _kept(layers, kept)
     if not layers:
-        raise ConfigError(
-            "the graph has no layer with weights to quantise; export a model of a config."
-        )
+        raise ConfigError("the graph has no layer with weights to quantise; export a model of a config.")
     named = {node.name: node for node in nodes}
     followers: dict[str, list[str]] = {}
     for node in nodes:
