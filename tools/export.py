@@ -1,7 +1,7 @@
 """Writes a model as a file that runs without Detectron2: `export.py --config-file F --to onnx --out P MODEL.WEIGHTS W`.
 
-The file takes images as they are read, (N, H, W, 3) uint8, RGB. What comes out of it stands in the README.txt beside
-it. `tools/predict.py --model P` predicts with it.
+The file takes images as they are read, (N, H, W, 3) uint8, RGB. What it gives, and how Python and C++ run it, is in
+P.README.txt. `tools/predict.py --model P` predicts with it.
 """
 
 import argparse

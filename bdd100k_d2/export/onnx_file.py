@@ -6,8 +6,9 @@ import torch
 
 from ..atomic import atomic_path
 from ..errors import ConfigError, shown
+from ..predict.graph_outputs import INPUT_NAME
 from ..predict.model_card import CARD_KEY
-from .graph import INPUT_NAME, ExportGraph, exported_program
+from .graph import ExportGraph, exported_program
 from .packages import needs
 
 # The oldest operators that the exporter writes, and what a file of one piece may have.
