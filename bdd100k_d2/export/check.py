@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,12 +72,13 @@ class Check(NamedTuple):
         if math.isnan(self.lost):
             lines.append("There are no labels with which to compare the scores.")
         else:
-            words = "lost" if self.lost > 0 else "gained"
-            limit = "at most" if self.is_good else "MORE THAN"
-            lines.append(
-                f"{self.metric}: {abs(self.lost):.2f} points {words}, {limit} the {MOST_LOST:.1f} that may be."
-            )
+            lines.append(f"{self.metric}: {self._change()}.")
         return "\n".join(lines)
+
+    def _change(self) -> str:
+        if not self.is_good:
+            return f"{self.lost:.2f} points lost, MORE THAN the {MOST_LOST:.1f} that may be"
+        return f"{self.lost:.2f} points lost" if self.lost >= 0 else f"{-self.lost:.2f} points gained"
 
 
 def _cell(value: float, form: str = ".4f") -> str:
@@ -130,6 +131,21 @@ def check_export(
     return Check(dataset, task.plotted[0], expected_scores, found_scores, differences)
 
 
+def score_stream(cfg: CfgNode, predict: Callable[[list[str]], Iterable[dict[str, Any]]]) -> dict[str, float]:
+    """The scores by their names, in percent, of what ``predict`` gives for the paths of the config's first test set.
+
+    Outputs are those of Detectron2's models or of model files; without labels there are no scores.
+    """
+    dataset, task = str(cfg.DATASETS.TEST[0]), task_of(cfg)
+    records = DatasetCatalog.get(dataset)
+    with tempfile.TemporaryDirectory(prefix="score") as name:
+        evaluator = build_evaluator(cfg, dataset, Path(name))
+        evaluator.reset()
+        for record, output in zip(records, predict([record["file_name"] for record in records]), strict=True):
+            evaluator.process([record], [_as_detectron2(output, task)])
+        return dict(_flat(evaluator.evaluate()))
+
+
 def _check_weights(file: Path, of_file: Predictor, cfg: CfgNode) -> None:
     """Warns where the card of the file tells of other weights than those of ``cfg``."""
     card = of_file.runtime.card if isinstance(of_file.runtime, ModelFile) else None
@@ -158,7 +174,9 @@ def _flat(scores: Any) -> Iterator[tuple[str, float]]:  # noqa: ANN401, what eva
 
 
 def _as_detectron2(output: dict[str, Any], task: Task) -> dict[str, Any]:
-    """The output of a model file as Detectron2's models give it, which evaluators take."""
+    """An output as Detectron2's models give it, which evaluators take; one of theirs as it is."""
+    if any(isinstance(part, torch.Tensor | Instances) for value in output.values() for part in _parts(value)):
+        return output
     if task.form == "masks":
         classes = torch.arange(task.num_classes, dtype=torch.uint8)[:, None, None]
         # Its argmax is the ids.
@@ -174,3 +192,7 @@ def _as_detectron2(output: dict[str, Any], task: Task) -> dict[str, Any]:
     if found.pred_masks is not None:
         instances.pred_masks = torch.from_numpy(found.pred_masks)
     return {"instances": instances}
+
+
+def _parts(value: Any) -> tuple[Any, ...]:  # noqa: ANN401, a part of an output
+    return value if isinstance(value, tuple) else (value,)
