@@ -70,14 +70,25 @@ def _translated(
         ) from error
     assert written is not None, "by dynamo it returns the program"
     model = written.model_proto
-    (found,) = (one.version for one in model.opset_import if not one.domain)
-    if opset is not None and found != opset:
-        # It goes on with what it can, and says so in a log alone.
+    import onnx
+
+    # It goes on with what it can where not all becomes of that opset, and says so in a log alone.
+    try:
+        onnx.checker.check_model(model)
+        problem = "" if opset is None else _another_opset(model, opset)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        problem = shown(error)
+    if problem:
         raise ConfigError(
-            f"--opset {opset}: PyTorch's exporter writes {type(graph.model).__name__} with the operators of opset "
-            f"{found}, and cannot turn all of them into those of {opset}; leave --opset out."
+            f"PyTorch's exporter cannot write {type(graph.model).__name__} as ONNX of opset {opset or 'by default'} "
+            f"({problem}); leave --opset out, or take another format."
         )
     return model
+
+
+def _another_opset(model: Any, opset: int) -> str:  # noqa: ANN401, onnx.ModelProto
+    found = [one.version for one in model.opset_import if not one.domain]
+    return "" if found == [opset] else f"it is of {found}"
 
 
 def _joined(resize: Any, rest: Any) -> Any:  # noqa: ANN401, onnx.ModelProto
