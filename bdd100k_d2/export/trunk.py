@@ -4,7 +4,7 @@ The rest stays in single precision: what comes before the first layer (resizing 
 coordinates, scores or class ids (anchors, boxes, NMS, masks in the frame, the last resize of logits).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from ..errors import ConfigError, did_you_mean, shown
@@ -85,9 +85,17 @@ def _kept(layers: Mapping[str, str], parts: Iterable[str]) -> set[str]:
     for part in parts:
         of_part = {name for name, weights in layers.items() if f".{part}." in f".{weights}."}
         if not of_part:
-            there = sorted({".".join(weights.split(".")[:-1]) for weights in layers.values()})
+            there = sorted({name for weights in layers.values() for name in _parts(weights)})
             raise ConfigError(
                 f"--keep-float: no layer of the model is in {shown(repr(part))}. {did_you_mean(part, there)}".rstrip()
             )
         found |= of_part
     return found
+
+
+def _parts(weights: str) -> Iterator[str]:
+    """All parts of the model that have the layer of these weights, as ``box_head`` and ``box_head.fc1``."""
+    modules = weights.split(".")[:-1]
+    for start in range(len(modules)):
+        for end in range(start + 1, len(modules) + 1):
+            yield ".".join(modules[start:end])

@@ -4,20 +4,14 @@ import pytest
 import torch
 from detectron2.layers.mask_ops import _do_paste_mask
 from detectron2.modeling.roi_heads import StandardROIHeads
-from seeded import seeded_boxes, seeded_image
-from support.small_detectors import FAMILIES, DetectorGraph, assert_equal, found_by, small_detector
-from torch import Tensor
+from seeded import seeded_boxes
+from support.small_detectors import FAMILIES, DetectorGraph, assert_equal, found_by, images, small_detector
 
 from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.export.detection import check_detector
 from bdd100k_d2.export.masks import paste_masks
 
 FRAME = (180, 320)
-
-
-def images(number: int, height: int, width: int) -> Tensor:
-    arrays = [seeded_image(height, width, seed=i) for i in range(number)]
-    return torch.stack([torch.from_numpy(one).permute(2, 0, 1).float() for one in arrays])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -29,7 +23,7 @@ def test_the_graph_finds_what_the_model_finds(family: str) -> None:
     check_detector(model)
     batch = images(2, 128, 224)
     expected = found_by(model, batch, FRAME)
-    assert expected["counts"].min() > 10
+    assert expected["counts"].min() > 5
     assert_equal(DetectorGraph(model, FRAME).outputs(batch), expected, pixels=1e-3, scores=1e-6)
 
 
@@ -79,7 +73,7 @@ def test_all_detections_are_kept_where_there_is_no_limit() -> None:
 def test_masks_are_pasted_as_detectron2_pastes_them() -> None:
     masks = torch.rand(20, 28, 28, generator=torch.Generator().manual_seed(0))
     boxes = torch.from_numpy(seeded_boxes(90, 160, 20))
-    boxes[0], boxes[1] = torch.tensor([0.0, 0, 160, 90]), torch.tensor([20.0, 20, 20.3, 70])
+    boxes[0], boxes[1] = torch.tensor([0.0, 0, 160, 90]), torch.tensor([20.2, 20, 20.9, 70])
     probabilities, _ = _do_paste_mask(masks[:, None], boxes, 90, 160, skip_empty=False)
     expected = probabilities >= 0.5
     tie = (probabilities - 0.5).abs() < 1e-5

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.small_detectors import FAMILIES, DetectorGraph, Outputs, assert_equal, found_by, small_detector
-from test_detection import images
+from support.small_detectors import FAMILIES, DetectorGraph, Outputs, assert_equal, found_by, images, small_detector
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
+from seeded import seeded_image
 from torch import Tensor, nn
 
 import bdd100k_d2
@@ -30,7 +31,10 @@ FAMILIES: dict[str, tuple[str, Sequence[object]]] = {
     "Faster R-CNN": ("det/faster_rcnn_R_50_FPN_1x", ()),
     "one NMS": ("det/faster_rcnn_R_50_FPN_1x", ("MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS", True)),
     "Cascade R-CNN": ("det/cascade_rcnn_R_50_FPN_1x", ()),
-    "cascade of logits": ("det/cascade_rcnn_R_50_FPN_1x", ("MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS", True)),
+    "cascade of probabilities": (
+        "det/cascade_rcnn_R_50_FPN_1x",
+        ("MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS", False),
+    ),
     "RetinaNet": ("det/retinanet_R_50_FPN_1x", ()),
     "ATSS": ("det/atss_R_50_FPN_1x", ()),
     "Mask R-CNN": ("ins_seg/mask_rcnn_R_50_FPN_1x", ()),
@@ -61,6 +65,12 @@ class DetectorGraph(nn.Module):
         return tuple(self.outputs(images).values())
 
 
+def images(number: int, height: int, width: int) -> Tensor:
+    """Images (number, 3, height, width), float32, 0 to 255, with structure."""
+    arrays = [seeded_image(height, width, seed=i) for i in range(number)]
+    return torch.stack([torch.from_numpy(one).permute(2, 0, 1).float() for one in arrays])
+
+
 def small_config(family: str) -> CfgNode:
     name, overrides = FAMILIES[family]
     cfg = bdd100k_d2.get_config(name)
@@ -83,9 +93,9 @@ def folded_detector(cfg: CfgNode) -> nn.Module:
         if name.startswith("head."):
             nn.init.normal_(parameter, std=0.05)
         elif "cls_score" in name or "objectness" in name:
-            nn.init.normal_(parameter, std=0.2)
-    if "hrnet" in cfg.MODEL.BACKBONE.NAME:
-        # So many sums grow beyond all numbers.
+            nn.init.normal_(parameter, std=0.1)
+    if "hrnet" in cfg.MODEL.BACKBONE.NAME or cfg.MODEL.RESNETS.DEPTH == 50:
+        # Of so many sums none stays small, and scores would be 1.
         for module in model.backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.constant_(module.weight, 0.5)
