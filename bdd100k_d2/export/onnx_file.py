@@ -11,7 +11,6 @@ from ..errors import ConfigError, shown
 from ..predict.graph_outputs import INPUT_NAME
 from ..predict.model_card import CARD_KEY
 from .graph import ExportGraph
-from .packages import needs
 from .program import RESIZED_NAME, exported_in_two, exported_program, is_in_two
 
 # The oldest operators that the exporter writes, and what a file of one piece may have.
@@ -23,12 +22,11 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> None
     """Writes ``graph`` to ``path``, its card among the file's metadata; ``opset`` None is what PyTorch takes.
 
     Raises:
-        ConfigError: a package is missing, there is no such opset, or the model cannot be written by its operators.
+        ConfigError: there is no such opset, or the model cannot be written by its operators.
         OutputError: the file cannot be written.
     """
-    with needs("onnx", "onnxscript"):
-        import onnx
-        import onnxscript  # noqa: F401, PyTorch's exporter needs it
+    import onnx
+
     newest = onnx.defs.onnx_opset_version()
     if opset is not None and not _OLDEST_OPSET <= opset <= newest:
         raise ConfigError(f"--opset {opset}: PyTorch and onnx {onnx.__version__} write {_OLDEST_OPSET} to {newest}.")

@@ -138,6 +138,10 @@ class AntialiasedResize(nn.Module):
 class _Averages(nn.Module):
     """One of the two passes of Pillow: along ``dim`` each new pixel is a weighted average of old ones."""
 
+    places: Tensor
+    high: Tensor
+    low: Tensor
+
     def __init__(self, old: int, new: int, dim: int) -> None:
         super().__init__()
         self.dim = dim

@@ -1,5 +1,6 @@
 """Exporting a model: a config with weights -> a file of one of the formats."""
 
+import importlib
 import logging
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from ..atomic import check_out_file
 from ..checkpoint.published import local_path
 from ..errors import ConfigError, OutputError, did_you_mean
 from ..inside import refuse_overwriting
+from ..predict.openvino_session import import_openvino
 from .calibration import Calibration, CalibrationImages
 from .graph import ExportGraph
 from .packages import needs
@@ -33,8 +35,8 @@ def _write_onnx(graph: ExportGraph, path: Path, opset: int | None) -> None:
 
 
 def _write_openvino(graph: ExportGraph, path: Path, opset: int | None, half: bool = False) -> None:
-    with needs("openvino"):
-        from .openvino_file import write_openvino
+    from .openvino_file import write_openvino
+
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "graph.onnx")
         _write_onnx(graph, source, opset)
@@ -68,6 +70,10 @@ _FORMATS: dict[str, tuple[str, _Write]] = {
     "torch-export": (".pt2", _write_exported_program),
 }
 """By the name of a format the ending of its files, and the function that writes one."""
+
+
+# What is imported where a file is written, after the model was built and traced.
+_PACKAGES = {"onnx": ("onnx", "onnxscript"), "openvino": ("onnx", "onnxscript", "openvino")}
 
 
 def export_model(
@@ -121,6 +127,7 @@ def export_model(
         check_out_file(path)
         if path.exists() and not overwrite:
             raise OutputError(f"{path}: exists; choose another --out, or replace it with --overwrite.")
+    _check_packages(_PACKAGES.get(to, ()))
     images = int8.images(size, batch) if int8 is not None else None
     graph = ExportGraph(cfg, size=size, batch=batch, config=str(config or ""))
     if int8 is not None and images is not None:
@@ -129,5 +136,16 @@ def export_model(
         _write_openvino(graph, out, opset, half=True)
     else:
         write(graph, out, opset)
-    write_readme(out, graph.card)
+    precision = "int8" if int8 is not None else "float16" if half else "float32"
+    write_readme(out, msgspec.structs.replace(graph.card, precision=precision))
     return graph
+
+
+def _check_packages(packages: tuple[str, ...]) -> None:
+    """Raises a ConfigError where one of them is not installed."""
+    with needs(*packages):
+        for name in packages:
+            if name == "openvino":
+                import_openvino()
+            else:
+                importlib.import_module(name)

@@ -73,7 +73,7 @@ class ExportedProgramSession(TorchSession):
 
 
 def _check_whole(path: Path) -> None:
-    """Raises WeightsError unless the file is the archive that it was: both kinds are zips, whose parts have checksums."""
+    """Raises WeightsError unless the file is whole: both kinds are zips, whose parts have checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

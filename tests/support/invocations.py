@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from fuzz.readers import _RUN, _YOLO, COCO, DET, FOUND, _archive, _bitmask, _json, _mask, _run_lengths
 from support import ROOT
-from support.model_files import onnx_bytes
 
 SHAPE = (48, 64)
 
@@ -86,7 +85,6 @@ INVOCATIONS = (
     _row("tools/convert_weights.py {weights.pth} {OUT}.pth", heavy=True, runs=False),
     _row("tools/predict.py --config-file {config.yaml} --input {images} --output {OUT}", heavy=True, runs=False),
     _row("tools/export.py --config-file {config.yaml} --to onnx --out {OUT}.onnx", heavy=True, runs=False),
-    _row("tools/predict.py --model {model.onnx} --input {images} --output {OUT} --overlay"),
     _row("tools/submit.py det --config-file {config.yaml} --root {root} --out {OUT}.json", heavy=True, runs=False),
     _row("tools/train_net.py --config-file {config.yaml} OUTPUT_DIR {OUT}", heavy=True, runs=False),
     _row("tools/benchmark.py decoders --repeat 1 --out {OUT}.json", heavy=True, runs=False),
@@ -137,7 +135,6 @@ def _files(instances: int) -> dict[str, bytes]:
         "masks.zip": _archive(masks),
         "config.yaml": b"_BASE_: no such config.yaml\n",
         "weights.pth": b"no checkpoint",
-        "model.onnx": onnx_bytes(),
         **{f"yolo/{name.removeprefix('in/')}": content for name, content in _YOLO.items()},
         **{f"run/{name}": content for name, content in _RUN.items() if not name.startswith("bdd100k")},
         "root/bdd100k/labels/det_20/det_val.json": _json(DET),
