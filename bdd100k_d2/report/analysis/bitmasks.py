@@ -90,7 +90,8 @@ def analyse_bitmasks(
             truth=truth,
             predicted=predicted,
             num_frames=num_frames,
-            headline={metric: found[metric, ""] for metric in summary(official)},
+            # Those of all classes before those of stuff and things.
+            headline={metric: found[metric, ""] for metric in sorted(summary(official), key=lambda name: "/" in name)},
             classes={metric: _of_classes(metric, value, found) for metric, value in official.items()},
             bootstrap=describe_bootstrap(bootstrap, num_frames),
             slices=frame_slices(matched, known_attributes, source),

@@ -155,8 +155,8 @@ def _matched(
         ignored = truth.crowd | _outside(truth.area, low, high)
         found = assign(pairs.only(~ignored[pairs.truth]), group, IOU_THRESHOLDS, len(truth.frame)) >= 0
         # What is ignored is only for those that find nothing else; a crowd takes any number of them.
-        left = np.flatnonzero((~found).any(axis=1)[pairs.detection] & ignored[pairs.truth])
-        rest = pairs.only(left)
+        unsettled = np.count_nonzero(found, axis=1) < len(IOU_THRESHOLDS)
+        rest = pairs.only(unsettled[pairs.detection] & ignored[pairs.truth])
         on_ignored = assign(rest, group, IOU_THRESHOLDS, len(truth.frame), ~found, truth.crowd) >= 0
         outside = _outside(area, low, high)
         outcome[a] = np.where(found, RIGHT, np.where(on_ignored | outside[:, None], NOT_COUNTED, WRONG)).T

@@ -18,7 +18,7 @@ from ...evaluation.files.matched_frames import MatchedFrames
 from ...evaluation.files.slices import choices, frame_values
 from ...evaluation.toolkit_format import flat_scores
 from ...tasks import Task
-from .paired_interval import paired_ends
+from .paired_interval import LEAST_FRAMES, paired_ends
 from .resampling import draw_scores
 from .weighted import WeightedFrames, weighted_frames
 
@@ -168,8 +168,8 @@ class _Part:
         self.keys = list(dict.fromkeys(key for scores in self._scores for key in scores))
 
     def differences(self, weights: np.ndarray) -> np.ndarray:
-        """(S,) of the frames as often as ``weights`` says; NaN where there is none, or no frame was drawn."""
-        if not weights.any():
+        """(S,) of the frames as often as ``weights`` says; NaN where there is none, or too few frames."""
+        if len(weights) < LEAST_FRAMES or not weights.any():
             return np.full(len(self.keys), np.nan)
         run, baseline = (flat_scores(side.scores(weights)) for side in self._sides)
         return np.array([run.get(key, math.nan) - baseline.get(key, math.nan) for key in self.keys])

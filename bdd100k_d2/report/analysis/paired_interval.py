@@ -15,19 +15,24 @@ LEAST_FRAMES = 10
 _Z = 1.959963984540054  # of the standard normal distribution, 97.5 %
 
 
-def student_quantile(freedom: np.ndarray) -> np.ndarray:
-    """The 97.5 % quantiles of Student's distribution, as Abramowitz and Stegun 26.7.5 expand them; 1 degree or more.
+# Of 1, 2 and 3 degrees of freedom, of which the expansion is not exact.
+_FEW = np.array([12.706, 4.303, 3.182])
 
-    From 4 degrees on they are right to 0.005.
+
+def student_quantile(freedom: np.ndarray) -> np.ndarray:
+    """The 97.5 % quantiles of Student's distribution with 1 degree of freedom or more, right to 0.005.
+
+    From 4 on they are expanded as by Abramowitz and Stegun 26.7.5, and below taken of the whole number below.
     """
     z, n = _Z, np.asarray(freedom, float)
-    return (
+    expanded: np.ndarray = (
         z
         + (z**3 + z) / (4 * n)
         + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
         + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * n**4)
     )
+    return np.where(n < 4, _FEW[np.clip(n.astype(int) - 1, 0, 2)], expanded)
 
 
 def paired_ends(values: np.ndarray, drawn: np.ndarray, frames: np.ndarray, classes: list[np.ndarray]) -> np.ndarray:
@@ -51,9 +56,9 @@ def paired_ends(values: np.ndarray, drawn: np.ndarray, frames: np.ndarray, class
     freedom = np.maximum(frames - 1.0, 1.0)
     for place, of in enumerate(classes):
         parts, n = variance[of], frames[of]
-        # A class in one frame has no spread, and is the reason for it to be told of none.
         if len(of) and (parts.sum() > 0):
-            freedom[place] = min(freedom[place], parts.sum() ** 2 / (parts**2 / np.maximum(n - 1, 1)).sum())
-    ends = values + np.array([[-1], [1]]) * student_quantile(np.maximum(freedom, 4)) * np.sqrt(variance)
+            welch = parts.sum() ** 2 / (parts**2 / np.maximum(n - 1, 1)).sum()
+            freedom[place] = max(1.0, min(freedom[place], welch))
+    ends = values + np.array([[-1], [1]]) * student_quantile(freedom) * np.sqrt(variance)
     ends[:, np.isnan(values) | (count < 2) | (frames < LEAST_FRAMES)] = np.nan
     return ends

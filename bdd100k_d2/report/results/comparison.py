@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...atomic import write_atomic
 from ..analysis.differences import BETTER, NOISE, UNKNOWN, WORSE, ComparedPart, Comparison, Difference
+from ..analysis.paired_interval import LEAST_FRAMES
 from ..comparison_files import as_csv, as_markdown, main_metric
 from .tables import Cell, Column, FileLink, Section, SectionPart, Table, TableRow, interval, judged, number, percent
 
@@ -54,7 +55,7 @@ def _notes(comparison: Comparison) -> list[str]:
         f"with replacement from the {comparison.num_frames:,} frames, and both runs were scored on the same draw. "
         "A difference is noise where 0 is in its interval: other frames of the same kind could well show none, or the "
         "opposite. The interval knows nothing of other trainings of the same recipe; for that, train several seeds "
-        "(tools/report.py runs).",
+        f"(tools/report.py runs). Of what is in fewer than {LEAST_FRAMES} frames nothing is said (-).",
         f"Of {len(shown):,} differences in the files {marked:,} are better or worse. If the runs were equally good, "
         f"about {round(0.05 * len(shown)):,} would be so by chance: do not pick one of many and call it a result.",
     ]
@@ -63,11 +64,11 @@ def _notes(comparison: Comparison) -> list[str]:
 def _cells(difference: Difference) -> list[Cell]:
     change = judged(difference)
     verdict = difference.verdict
+    ends = interval(difference)
     return [
         percent(difference.run)._replace(share=None),
         percent(difference.baseline)._replace(share=None),
-        Cell(None) if change is None else Cell(difference.value, "", change=change),
-        Cell(None if interval(difference) == "-" else difference.low, interval(difference)),
+        Cell(None) if change is None else Cell(difference.value, "", interval=ends, change=change),
         Cell(None) if verdict == UNKNOWN else Cell(_VERDICTS.get(verdict, 3), verdict),
     ]
 
@@ -75,8 +76,7 @@ def _cells(difference: Difference) -> list[Cell]:
 _COLUMNS = (
     Column("Run", "percent"),
     Column("Baseline", "percent"),
-    Column("Difference", "percentage points"),
-    Column("95 % interval", "of the difference"),
+    Column("Difference", "percentage points, and the 95 % interval"),
     Column("Verdict", "noise where 0 is in the interval"),
 )
 

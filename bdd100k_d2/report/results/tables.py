@@ -207,9 +207,9 @@ def judged(difference: Difference | None) -> Change | None:
 
 
 def interval(difference: Difference, digits: int = 1) -> str:
-    """The ends of the interval of a difference, with their signs; "-" without one."""
+    """The ends of the interval of a difference, with their signs; nothing without one."""
     if math.isnan(difference.low):
-        return "-"
+        return ""
     return " to ".join(signed(end, digits) for end in (difference.low, difference.high))
 
 
