@@ -47,5 +47,7 @@ def _best_of_level(rpn: RPN, anchors: Boxes, objectness: Tensor, deltas: Tensor)
     """The level's best boxes before NMS, (N, k, 4), and their logits (N, k): of maps (N, A, h, w) and (N, 4A, h, w)."""
     scores, places = best(by_place(objectness, 1)[..., 0], rpn.pre_nms_topk[False])
     flat = places.flatten()
-    boxes = rpn.box2box_transform.apply_deltas(gathered(by_place(deltas, 4), places).flatten(0, 1), anchors.tensor[flat])
+    boxes = rpn.box2box_transform.apply_deltas(
+        gathered(by_place(deltas, 4), places).flatten(0, 1), anchors.tensor[flat]
+    )
     return boxes.unflatten(0, places.shape), scores

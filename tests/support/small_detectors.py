@@ -1,8 +1,5 @@
 """Detectors of the zoo at a fraction of their size, whose random weights find something, and what they find."""
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
