@@ -76,8 +76,8 @@ class PredictionRun:
         predictor.
 
         Raises:
-            ConfigError: the config tells no task, the task has no scores (which ``slices`` need too) or no such class, a
-                camera is to go on, or both ``resume`` and ``overwrite`` are given.
+            ConfigError: the config tells no task, the task has no scores (which ``slices`` need too) or no such class,
+                a camera is to go on, or both ``resume`` and ``overwrite`` are given.
             DataError: the folder has a ``frames.jsonl`` that no run has written.
             OutputError: the folder cannot be written, has what must not be replaced, or another run writes there.
         """

@@ -12,6 +12,9 @@ import numpy as np
 LEAST_FRAMES = 10
 """With an object in fewer frames, nothing is said of a class: that is too few to know how frames differ."""
 
+# Of a mean to which a class belongs that is in one or two frames: with less, that class would say all of its interval.
+_LEAST_FREEDOM = 4.0
+
 _Z = 1.959963984540054  # of the standard normal distribution, 97.5 %
 
 
@@ -58,7 +61,7 @@ def paired_ends(values: np.ndarray, drawn: np.ndarray, frames: np.ndarray, class
         parts, n = variance[of], frames[of]
         if len(of) and (parts.sum() > 0):
             welch = parts.sum() ** 2 / (parts**2 / np.maximum(n - 1, 1)).sum()
-            freedom[place] = max(1.0, min(freedom[place], welch))
+            freedom[place] = max(_LEAST_FREEDOM, min(freedom[place], welch))
     ends = values + np.array([[-1], [1]]) * student_quantile(freedom) * np.sqrt(variance)
     ends[:, np.isnan(values) | (count < 2) | (frames < LEAST_FRAMES)] = np.nan
     return ends

@@ -108,7 +108,9 @@ class WeightedCoco(WeightedFrames):
     def __init__(self, task: Task, outcomes: CocoOutcomes, areas: Sequence[int] = range(len(AREA_RANGES))) -> None:
         self.num_frames = len(outcomes.positives)
         self._task = task
-        self._outcomes = outcomes
+        # A slice is not cut again, and its outcomes are in its curves.
+        self._outcomes = outcomes if len(areas) == len(AREA_RANGES) else None
+        self._labelled = outcomes.labelled
         classes = task.num_classes
         bounds = np.searchsorted(outcomes.category, np.arange(classes + 1))
         self._positives = outcomes.positives.astype(float)
@@ -139,13 +141,14 @@ class WeightedCoco(WeightedFrames):
 
     def slice(self, frames: np.ndarray) -> "WeightedCoco":
         """As of every `WeightedFrames`."""
+        if self._outcomes is None:
+            raise ConfigError("a slice of a slice has no scores; take the frames of both from the whole.")
         return WeightedCoco(self._task, self._outcomes.only(frames), [_ALL])
 
     def scores(self, weights: np.ndarray) -> ToolkitScores:
         """As of every `WeightedFrames`."""
-        labelled = self._outcomes.labelled
-        if labelled is not None:
-            present = weights @ labelled > 0
+        if self._labelled is not None:
+            present = weights @ self._labelled > 0
             if not weights @ self._detections or not present.any():
                 return official_detection(self._shown(empty_scores(present)), self._task.names)
         positives = np.tensordot(weights, self._positives, 1)

@@ -1,5 +1,6 @@
 """What the page says of two runs: their differences, which of these are noise, and the tables as files for a paper."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def comparison_sections(comparison: Comparison | None, page: Path) -> list[Secti
 def _notes(comparison: Comparison) -> list[str]:
     if not comparison.rounds:
         return ["No intervals were computed, so nothing is said of what is noise."]
+    main = main_metric(comparison.task).removeprefix("m")
+    rare = [
+        name for name, one in comparison.all.classes[main].items() if one.verdict == UNKNOWN and not math.isnan(one.run)
+    ]
+    in_means = (
+        f" The means over classes have {', '.join(rare)} in them all the same, and vary with these." if rare else ""
+    )
     shown = [one for part in comparison.parts for one in part.flat().values() if one.verdict != UNKNOWN]
     marked = sum(one.verdict in (BETTER, WORSE) for one in shown)
     return [
@@ -55,7 +63,7 @@ def _notes(comparison: Comparison) -> list[str]:
         f"with replacement from the {comparison.num_frames:,} frames, and both runs were scored on the same draw. "
         "A difference is noise where 0 is in its interval: other frames of the same kind could well show none, or the "
         "opposite. The interval knows nothing of other trainings of the same recipe; for that, train several seeds "
-        f"(tools/report.py runs). Of what is in fewer than {LEAST_FRAMES} frames nothing is said (-).",
+        f"(tools/report.py runs). Of what is in fewer than {LEAST_FRAMES} frames nothing is said (-).{in_means}",
         f"Of {len(shown):,} differences in the files {marked:,} are better or worse. If the runs were equally good, "
         f"about {round(0.05 * len(shown)):,} would be so by chance: do not pick one of many and call it a result.",
     ]

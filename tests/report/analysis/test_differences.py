@@ -145,6 +145,16 @@ def test_the_interval_is_students_of_the_frames_that_have_the_class() -> None:
     assert ends.sum(axis=0) == pytest.approx([4.0, 4.0])
 
 
+def test_a_mean_has_the_freedom_of_welch_and_no_less_than_four() -> None:
+    drawn = np.random.default_rng(0).normal(0, 1, (4000, 3)) * [5, 1, 1]
+    drawn[:, 0] = drawn[:, 1:].mean(axis=1)
+    of = [np.array([1, 2]), np.zeros(0, int), np.zeros(0, int)]
+    for frames, quantile in (([1000, 20, 20], 2.0244), ([1000, 2, 900], 2.7764)):
+        ends = paired_ends(np.zeros(3), drawn, np.array(frames), of)
+        assert ends[1, 0] == pytest.approx(quantile * drawn[:, 0].std(ddof=1), rel=0.02)
+        assert np.isnan(ends[0, 1]) == (frames[1] < 10)
+
+
 def test_students_quantiles() -> None:
     expected = {4: 2.7764, 5: 2.5706, 9: 2.2622, 30: 2.0423, 1e9: 1.95996}
     assert student_quantile(np.array([*expected])) == pytest.approx([*expected.values()], abs=0.005)
