@@ -24,6 +24,9 @@ _MOST_SLICES = 64
 _MOST_OVERLAP = 0.9
 # An object that ends so close to where a slice is cut may go on there; in pixels of the magnified slice.
 _AT_BORDER = 2.0
+# What is larger, as a share of the frame's height and the square root of its area, a slice leaves to the frame: COCO's
+# large objects, from 96 pixels on of BDD100K's 720. Magnified, they are larger than any that the model was trained on.
+_LARGEST = 96 / 720
 # Detectron2's limit of one object: boxes of a class from two parts of a frame that overlap more are the same one.
 _SAME_IOU = 0.5
 
@@ -117,9 +120,9 @@ def merged(size: tuple[int, int], cut: Sequence[Window], found: Sequence[ArrayIn
     """Puts together the objects of a frame of ``size`` (H, W) and of its slices, by descending score.
 
     ``found`` are those of the whole frame, then of each of the magnified windows ``cut``. What ends at an inner border
-    of a slice is cut there, and left out: the frame has it whole. Of objects of one class in two parts of the frame
-    that overlap by an IoU of more than 0.5 the one of the higher score stays, as in NMS; those of one part are the
-    model's own, which has settled them.
+    of a slice is cut there, and left out: the frame has it whole; so is what is large. Of objects of one class in two
+    parts of the frame that overlap by an IoU of more than 0.5 the one of the higher score stays, as in NMS; those of
+    one part are the model's own, which has settled them.
     """
     frame = Window(0, 0, size[1], size[0])
     kept = [_placed(one, window, size) for one, window in zip(found, [frame, *cut], strict=True)]
@@ -140,10 +143,14 @@ def _placed(found: ArrayInstances, window: Window, size: tuple[int, int]) -> _Pa
     boxes = found.pred_boxes.astype(float)
     inner = np.array([window.left > 0, window.top > 0, window.right < width, window.bottom < height])
     near = np.column_stack([boxes[:, :2] <= _AT_BORDER, boxes[:, 2:] >= whole[2:] - _AT_BORDER])
-    places = np.flatnonzero(~(near & inner).any(axis=1))
     left, top, right, bottom = window
     factor = np.array([right - left, bottom - top] * 2) / whole
-    boxes = boxes[places] * factor + [left, top, left, top]
+    boxes = boxes * factor + [left, top, left, top]
+    is_whole = ~(near & inner).any(axis=1)
+    area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)
+    is_small = (area <= (_LARGEST * height) ** 2) | (not inner.any())
+    places = np.flatnonzero(is_whole & is_small)
+    boxes = boxes[places]
     return _Part(boxes, found.scores[places], found.pred_classes[places], places)
 
 

@@ -15,6 +15,7 @@ from torchvision.ops import batched_nms
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.evaluation.array_instances import ArrayInstances
+from bdd100k_d2.predict import slicing
 from bdd100k_d2.predict.inputs import find_input
 from bdd100k_d2.predict.model_identity import ModelIdentity
 from bdd100k_d2.predict.run import PredictionRun
@@ -74,18 +75,18 @@ LEFT, RIGHT = Window(0, 25, 100, 75), Window(100, 25, 200, 75)
 
 
 def test_boxes_go_back_to_the_frame() -> None:
-    found = merged((100, 200), [LEFT, RIGHT], [objects([], []), objects([], []), objects([[20, 30, 60, 50]], [0.5])])
-    assert found.pred_boxes.tolist() == [[110, 40, 130, 50]] and found.image_size == (100, 200)
+    found = merged((100, 200), [LEFT, RIGHT], [objects([], []), objects([], []), objects([[20, 30, 40, 50]], [0.5])])
+    assert found.pred_boxes.tolist() == [[110, 40, 120, 50]] and found.image_size == (100, 200)
 
 
 def test_of_one_object_in_two_parts_the_higher_score_stays() -> None:
-    frame = objects([[110, 40, 130, 50], [0, 0, 10, 10]], [0.6, 0.1])
-    right = objects([[22, 30, 62, 50]], [0.8])
+    frame = objects([[110, 40, 120, 50], [0, 0, 100, 90]], [0.6, 0.1])
+    right = objects([[22, 30, 42, 50]], [0.8])
     found = merged((100, 200), [LEFT, RIGHT], [frame, objects([], []), right])
-    assert found.pred_boxes.tolist() == [[111, 40, 131, 50], [0, 0, 10, 10]]
+    assert found.pred_boxes.tolist() == [[111, 40, 121, 50], [0, 0, 100, 90]]
     assert found.scores.tolist() == pytest.approx([0.8, 0.1])
     # Of another class it is another object.
-    other = objects([[22, 30, 62, 50]], [0.8], [1])
+    other = objects([[22, 30, 42, 50]], [0.8], [1])
     assert len(merged((100, 200), [LEFT, RIGHT], [frame, objects([], []), other])) == 3
 
 
@@ -95,21 +96,29 @@ def test_what_overlaps_in_one_part_is_the_models_own_affair() -> None:
 
 
 def test_an_object_that_a_slice_cuts_is_left_out_but_for_the_border_of_the_frame() -> None:
-    boxes = [[0, 40, 20, 60], [150, 40, 199, 60], [50, 1, 70, 30], [50, 60, 70, 100], [50, 40, 70, 60]]
+    boxes = [[0, 40, 20, 60], [180, 40, 199, 60], [50, 1, 70, 20], [50, 80, 70, 100], [50, 40, 70, 60]]
     found = merged((100, 200), [LEFT], [objects([], []), objects(boxes, [0.9, 0.8, 0.7, 0.6, 0.5])])
     # It begins at the frame's left border, and was cut at the right, above and below.
     assert found.scores.tolist() == pytest.approx([0.9, 0.5])
 
 
+def test_large_objects_are_left_to_the_frame() -> None:
+    # 96 of 720 pixels are 13.3 of 100: of the magnified slice twice as many.
+    sides = (26, 27)
+    found = [objects([[50, 40, 50 + side, 40 + side]], [0.5]) for side in sides]
+    assert [len(merged((100, 200), [LEFT], [objects([], []), one])) for one in found] == [1, 0]
+    assert len(merged((100, 200), [LEFT], [found[1], objects([], [])])) == 1
+
+
 def test_masks_are_placed_back_and_keep_their_place() -> None:
     masks = np.zeros((1, 100, 200), bool)
-    masks[0, 30:50, 20:60] = True
-    right = objects([[20, 30, 60, 50]], [0.5])
+    masks[0, 30:50, 20:40] = True
+    right = objects([[20, 30, 40, 50]], [0.5])
     right = ArrayInstances((100, 200), right.pred_boxes, right.scores, right.pred_classes, masks)
     none = ArrayInstances((100, 200), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), np.zeros((0, 100, 200), bool))
     found = merged((100, 200), [LEFT, RIGHT], [none, none, right])
     expected = np.zeros((100, 200), bool)
-    expected[40:50, 110:130] = True
+    expected[40:50, 110:120] = True
     np.testing.assert_array_equal(found.pred_masks, expected[None])
     assert merged((100, 200), [LEFT], [none, none]).pred_masks.shape == (0, 100, 200)
 
@@ -237,7 +246,9 @@ def test_one_slice_that_covers_all_is_no_slice(task: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["config", "onnx", "openvino"])
-def test_every_runtime_takes_slices(kind: str, tmp_path: Path) -> None:
+def test_every_runtime_takes_slices(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tiny graphs find large objects alone.
+    monkeypatch.setattr(slicing, "_LARGEST", 9.0)
     if kind == "config":
         source = detector(tmp_path, "ins_seg")
     else:
