@@ -23,6 +23,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from bdd100k_d2.predict.slicing import OVERLAP
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--config-file", type=path, help="of the model")
@@ -41,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=positive, help="frames per step of the model (default: 1, or what the file was made for)"
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: faster, results differ a little")
+    parser.add_argument(
+        "--slices",
+        metavar="CxR",
+        help="find small objects in magnified slices of each frame too: columns by rows, as 2x1 (det and ins_seg)",
+    )
+    parser.add_argument("--slice-overlap", type=share, metavar="SHARE", help=f"of two slices (default: {OVERLAP})")
     parser.add_argument("--threads", type=positive, help="of the CPU, to compute with (default: one per core)")
     parser.add_argument("--task", help="of a --model that does not say it, as det")
     parser.add_argument(
@@ -55,9 +63,12 @@ def _predict(args: argparse.Namespace) -> int:
     from bdd100k_d2.predict.inputs import find_input
     from bdd100k_d2.predict.model_file import told_task
     from bdd100k_d2.predict.run import PredictionRun
+    from bdd100k_d2.predict.slicing import OVERLAP, parse_slices
 
     source = find_input(args.input, args.output)
-    settings = {"batch_size": args.batch_size, "amp": args.amp, "threads": args.threads}
+    overlap = OVERLAP if args.slice_overlap is None else args.slice_overlap
+    slices = None if args.slices is None else parse_slices(args.slices, overlap)
+    settings = {"batch_size": args.batch_size, "amp": args.amp, "threads": args.threads, "slices": slices}
     predictor = None
     if args.model is None:
         model = bdd100k_d2.load_config(args.config_file, args.opts)
@@ -75,6 +86,7 @@ def _predict(args: argparse.Namespace) -> int:
         limit=args.limit,
         resume=args.resume,
         overwrite=args.overwrite,
+        slices=slices,
     )
     summary = run.run(predictor or bdd100k_d2.Predictor(model, **settings))
     say(summary.text())
@@ -90,6 +102,8 @@ def main() -> int:
             parser.error(f"{args.opts[0]}: a --model has no config whose keys could be changed")
         if args.model is None and (args.task or args.class_names):
             parser.error("--task and --class-names are of a --model; a config says both itself")
+        if args.slice_overlap is not None and args.slices is None:
+            parser.error("--slice-overlap is of --slices; give these too")
         # Of Detectron2 only warnings.
         logging.getLogger("bdd100k_d2").setLevel(logging.INFO)
         # Before PyTorch is imported.

@@ -97,6 +97,15 @@ def summary(scores: ToolkitScores) -> dict[str, float]:
     return flat
 
 
+def flat_scores(scores: ToolkitScores) -> dict[tuple[str, str], float]:
+    """Each value by its metric and its class: of all classes, by the names of :func:`summary`, the class is ""."""
+    flat = {(metric, ""): float(value) for metric, value in summary(scores).items()}
+    for metric, value in scores.items():
+        if isinstance(value, list):
+            flat |= {(metric, name): float(each) for name, each in value[0].items()}
+    return flat
+
+
 def table(scores: ToolkitScores) -> str:
     """The toolkit's table, character for character without the empty lines around it.
 

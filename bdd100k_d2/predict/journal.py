@@ -47,6 +47,7 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
         score_thr: objects from this score on; None writes all and draws those from 0.3 on.
         classes: names of those that are wanted; None for all.
         categories: the classes of the results; None, which older records mean too, for BDD100K's of the task.
+        slices: how frames were cut; None for not at all.
     """
 
     task: str
@@ -60,6 +61,7 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     batch_size: int
     amp: bool
     categories: tuple[Category, ...] | None = None
+    slices: str | None = None
 
     @property
     def task_with_classes(self) -> Task:

@@ -19,6 +19,8 @@ from ..tasks import Task
 from .model_file import is_model_file, open_model_file
 from .model_identity import ModelIdentity
 from .runtime import Runtime
+from .sliced_runtime import SlicedRuntime
+from .slicing import Slices
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -65,7 +67,7 @@ class Predictor:
     It runs the model of a config; or a model file, without Detectron2, and without PyTorch that of ONNX or OpenVINO.
 
     Attributes:
-        batch_size, amp: as below.
+        batch_size, amp, slices: as below.
         runtime: what runs the model.
     """
 
@@ -78,6 +80,7 @@ class Predictor:
         fold: bool = True,
         threads: int | None = None,
         task: Task | None = None,
+        slices: Slices | None = None,
     ) -> None:
         """Builds the model and loads its weights, or opens the file.
 
@@ -92,6 +95,8 @@ class Predictor:
             fold: see `modeling.norms.fold_norms`; of a config.
             threads: of the CPU, to compute with; None for as many as there are cores.
             task: of a model file that does not say it.
+            slices: parts of each frame that are predicted beside it, magnified, for small objects; of det and ins_seg.
+                ``instances`` are then an `ArrayInstances`.
 
         Raises:
             ConfigError: there is no such config, a slice in it cannot be, ``batch_size`` is below 1, or the model has
@@ -107,13 +112,15 @@ class Predictor:
             self.runtime: Runtime = open_model_file(Path(source), task=task, amp=amp, threads=threads)
         else:
             self.runtime = _config_model(cast("CfgNode | str", source), amp=amp, fold=fold, threads=threads)
+        if slices is not None:
+            self.runtime = SlicedRuntime(self.runtime, slices)
         fixed = self.runtime.fixed_batch
         if fixed is not None and batch_size not in (None, fixed):
             raise ConfigError(
                 f"{source}: takes batches of {fixed}, not of {batch_size}; leave the batch size out, or export the "
                 f"model with --batch {batch_size}."
             )
-        self.batch_size, self.amp = batch_size or fixed or 1, amp
+        self.batch_size, self.amp, self.slices = batch_size or fixed or 1, amp, slices
         self._threads = min(cores(), _MOST_THREADS)
 
     @property
@@ -124,7 +131,7 @@ class Predictor:
     @property
     def cfg(self) -> "CfgNode":
         """The config of the model; a model file has none."""
-        return cast("ConfigModel", self.runtime).cfg
+        return self._config_model.cfg
 
     @property
     def model(self) -> "nn.Module":
@@ -132,11 +139,11 @@ class Predictor:
 
         With ``TEST.AUG.ENABLED`` it is what merges the predictions.
         """
-        return cast("ConfigModel", self.runtime).model
+        return self._config_model.model
 
     @model.setter
     def model(self, model: "nn.Module") -> None:
-        cast("ConfigModel", self.runtime).model = model
+        self._config_model.model = model
 
     @property
     def metadata(self) -> "Metadata":
@@ -144,7 +151,12 @@ class Predictor:
 
         Those of a set of ``DATASETS.OWN`` with its classes are there also where its files are not.
         """
-        return cast("ConfigModel", self.runtime).metadata
+        return self._config_model.metadata
+
+    @property
+    def _config_model(self) -> "ConfigModel":
+        runtime = self.runtime.runtime if isinstance(self.runtime, SlicedRuntime) else self.runtime
+        return cast("ConfigModel", runtime)
 
     def __call__(self, frame: ImageOrPath) -> dict[str, Any]:
         """Predicts one frame: what Detectron2's `DefaultPredictor` returns, on the model's device; or as `ModelFile`.

@@ -18,6 +18,7 @@ from .journal import Journal, RunSettings
 from .model_identity import ModelIdentity
 from .outputs import check_output_folder, write_result_lists
 from .predictor import Predictor
+from .slicing import Slices, check_sliceable
 from .worker import Work
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class PredictionRun:
         limit: int | None = None,
         resume: bool = False,
         overwrite: bool = False,
+        slices: Slices | None = None,
     ) -> None:
         """Makes the folder, and writes nothing yet; ``model`` is a config, or the `Predictor.identity` of a model file.
 
@@ -70,11 +72,12 @@ class PredictionRun:
         Files and images have the objects from ``min_score`` on; with None all are written, and those from 0.3 on drawn.
         ``classes`` are names, None for all; pixels of others become 255. ``overlay`` draws the results of each image
         into ``overlays/``; a video is drawn anyhow. Of more frames than ``limit`` the first are predicted. ``resume``
-        goes on with the run whose results are in the folder, ``overwrite`` replaces them.
+        goes on with the run whose results are in the folder, ``overwrite`` replaces them. ``slices`` are those of the
+        predictor.
 
         Raises:
-            ConfigError: the config tells no task, the task has no scores or no such class, a camera is to go on, or
-                both ``resume`` and ``overwrite`` are given.
+            ConfigError: the config tells no task, the task has no scores (which ``slices`` need too) or no such class,
+                a camera is to go on, or both ``resume`` and ``overwrite`` are given.
             DataError: the folder has a ``frames.jsonl`` that no run has written.
             OutputError: the folder cannot be written, has what must not be replaced, or another run writes there.
         """
@@ -84,6 +87,8 @@ class PredictionRun:
             scored = " and ".join(one.name for one in TASKS.values() if one.has_scores)
             raise ConfigError(f"--score-thr: {task.name} has no scores; they belong to {scored}.")
         class_indices(task, classes)
+        if slices is not None:
+            check_sliceable(task)
         if isinstance(source, InputVideo) and source.is_camera and resume:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
@@ -122,7 +127,8 @@ class PredictionRun:
     def _run(self, predictor: Predictor) -> Summary:
         start = time.perf_counter()
         source, folder = self._source, self._folder
-        settings = self._settings(batch_size=predictor.batch_size, amp=predictor.amp)
+        slices = None if predictor.slices is None else str(predictor.slices)
+        settings = self._settings(batch_size=predictor.batch_size, amp=predictor.amp, slices=slices)
         if not self._task.is_official:
             found = shown(", ".join(self._task.names))
             logger.info("The classes are %s, not BDD100K's of %s: no submission.", found, self._task.name)

@@ -28,9 +28,9 @@ from ..regular_file import check_regular_file
 _GENERATOR = "bdd100k_d2 report"  # what a page says of itself, by which a later one knows that it may take its place
 _FOLDER = resources.files(__package__).joinpath("templates")
 # Texts of the data are escaped wherever they stand, so that none of them can end in such a quote.
-_ASSET = re.compile(r'"(assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg))"')
+_ASSET = re.compile(r'"(assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg|csv|md))"')
 # What there is in the folder of a page that is made, temporary files too.
-_PART = re.compile(r"assets|index\.html|assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg)|(?:assets/)?\.[^/]+\.\d+\.tmp")
+_PART = re.compile(r"assets|index\.html|assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg|csv|md)|(?:assets/)?\.[^/]+\.\d+\.tmp")
 _UNFINISHED = ".page-"
 # In seconds since anything came into such a folder: where there are no locks, another process may be making its page.
 _ABANDONED = 3600.0

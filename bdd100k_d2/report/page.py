@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ..data.register import data_folder
 from ..drawing.overlay import classes_of_task
+from .analysis.seeds import seed_tables
 from .gallery import make_gallery
 from .html import check_page_folder, new_page, write_page
 from .plots import draw_panel, panels, write_plot
+from .results.seeds import seed_parts
 from .results.tables import unofficial_notes
 from .run import EvaluationResults, History, Run, read_run
 
@@ -39,7 +41,9 @@ def write_runs_page(
         sections = [
             _section(run, f"run-{number}", page, score_threshold, max_frames) for number, run in enumerate(runs, 1)
         ]
-        write_page(page, "runs.html", ("sort.js", "viewer.js"), sections=sections, threshold=score_threshold)
+        together = seed_parts(seed_tables(runs))
+        scripts = ("sort.js", "viewer.js")
+        write_page(page, "runs.html", scripts, sections=sections, together=together, threshold=score_threshold)
     return out / "index.html"
 
 

@@ -131,12 +131,16 @@ class EvaluationResults(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run folder that was read: ``facts`` are titles and texts, ``history`` is None for a run that only evaluated."""
+    """A run folder that was read.
+
+    ``facts`` are titles and texts, ``history`` is None for a run that only evaluated, ``recipe`` is as in `RunConfig`.
+    """
 
     name: str
     facts: tuple[tuple[str, str], ...]
     history: History | None
     evaluations: tuple[EvaluationResults, ...]
+    recipe: str = ""
 
 
 def read_run(folder: Path, root: Path | None = None) -> Run:
@@ -157,7 +161,7 @@ def read_run(folder: Path, root: Path | None = None) -> Run:
         check_plain_name(name, f"{config_path}: DATASETS.TEST")
         inference = folder / "inference" / name if len(config.tests) > 1 else folder / "inference"
         evaluations.append(_read_evaluation(name, base, config.own, inference, root, config_path))
-    return Run(folder.resolve().name, tuple(_facts(config, history)), history, tuple(evaluations))
+    return Run(folder.resolve().name, tuple(_facts(config, history)), history, tuple(evaluations), config.recipe)
 
 
 def _read_evaluation(

@@ -1,5 +1,6 @@
 """The ``config.yaml`` of a run folder: the values that a page shows, of the types that they have to be of."""
 
+import json
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,6 +18,8 @@ _Whole = Annotated[int, Meta(ge=0, le=_MOST)]
 _Rate = Annotated[float, Meta(ge=-float(_MOST), le=float(_MOST))]
 # Of a data set it becomes a folder's, and of a model it stands on the page.
 _Name = Annotated[str, Meta(max_length=255)]
+# What differs between runs of one recipe.
+_OF_A_RUN = ("OUTPUT_DIR", "SEED")
 
 
 class _Backbone(msgspec.Struct, rename="upper"):
@@ -77,7 +80,8 @@ class _Document(msgspec.Struct, rename="upper"):
 class RunConfig(NamedTuple):
     """What a page shows of a config.
 
-    ``tests`` are the test sets, with the data sets whose frames they have; ``own`` are those of the user.
+    ``tests`` are the test sets, with the data sets whose frames they have; ``own`` are those of the user. ``recipe`` is
+    the whole config as text, without seed and folder: of runs that differ in nothing else it is the same.
     """
 
     model: str
@@ -88,6 +92,7 @@ class RunConfig(NamedTuple):
     max_iter: int
     batch: int
     learning_rate: float
+    recipe: str
 
 
 def read_run_config(path: Path) -> RunConfig:
@@ -100,7 +105,8 @@ def read_run_config(path: Path) -> RunConfig:
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the OUTPUT_DIR of a run of tools/train_net.py.")
     try:
-        document = msgspec.convert(read_yaml(path), _Document)
+        content = read_yaml(path)
+        document = msgspec.convert(content, _Document)
         for one in document.datasets.slices:
             check_dataset_name(one.name, "slice")
     except (msgspec.ValidationError, UnicodeEncodeError, ConfigError) as error:
@@ -122,6 +128,7 @@ def read_run_config(path: Path) -> RunConfig:
         solver.max_iter,
         solver.ims_per_batch,
         solver.base_lr,
+        json.dumps({key: value for key, value in content.items() if key not in _OF_A_RUN}, sort_keys=True, default=str),
     )
 
 

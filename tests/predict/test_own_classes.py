@@ -60,7 +60,7 @@ def image(tmp_path: Path) -> Path:
 class Gives:
     """A predictor that gives the same output for every frame."""
 
-    amp, batch_size = False, 1
+    amp, batch_size, slices = False, 1, None
 
     def __init__(self, output: dict[str, Any]) -> None:
         self.output = output

@@ -258,8 +258,8 @@ def test_empty_predictions_without_images_give_a_page(det: Files, tmp_path: Path
 
 
 def test_other_tasks_have_no_report(det: Files, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no report of 'pan_seg'; there are det, sem_seg, drivable"):
-        write_results_page("pan_seg", det.truth, det.predicted, tmp_path / "out")
+    with pytest.raises(ConfigError, match="no report of 'box_track'; there are det, sem_seg, drivable"):
+        write_results_page("box_track", det.truth, det.predicted, tmp_path / "out")
 
 
 def test_the_tool_prints_where_the_page_is(det: Files, tmp_path: Path) -> None:

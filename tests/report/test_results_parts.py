@@ -9,6 +9,7 @@ from support.frames import write_image
 
 from bdd100k_d2.errors import DataError
 from bdd100k_d2.evaluation.files.slices import Slice, SliceScores
+from bdd100k_d2.report.analysis.differences import Difference
 from bdd100k_d2.report.analysis.frames import most_changed
 from bdd100k_d2.report.analysis.records import Estimate
 from bdd100k_d2.report.page_images import GalleryImages
@@ -40,12 +41,30 @@ def test_what_does_not_exist_has_no_change(new: float, old: float | None) -> Non
 
 
 def test_cells() -> None:
-    assert percent(math.nan, 3.0).value is None and percent(math.nan).text == "-"
+    assert percent(math.nan, Difference(math.nan, 3, 0, 0)).value is None and percent(math.nan).text == "-"
     assert estimate(Estimate(40.04, 38.0, 42.06)).interval == "38.0 to 42.1"
     assert estimate(Estimate(40.0, math.nan, math.nan)).interval == ""
     cell = number(1200, 2400, 1000)
     assert (cell.text, cell.share, cell.change.text, cell.change.worse) == ("1,200", 50, "+200", True)
     assert number(0, 0).share is None
+
+
+@pytest.mark.parametrize(
+    ("difference", "said", "better", "worse"),
+    [
+        (Difference(31.0, 30.0, 0.4, 1.6), "interval of the difference +0.4 to +1.6: more than chance", True, False),
+        (Difference(30.0, 31.0, -1.6, -0.4), "\u22121.6 to \u22120.4: more than chance", False, True),
+        (Difference(31.0, 30.0, -0.4, 2.4), "\u22120.4 to +2.4: may be chance", False, False),
+        (Difference(30.0, 30.0, 0.0, 0.0), "\u00b10.0 to \u00b10.0: the same in every draw", False, False),
+        (Difference(31.0, 30.0, math.nan, math.nan), "30.0 in the baseline", False, False),
+    ],
+)
+def test_a_difference_has_a_colour_where_it_is_more_than_chance(
+    difference: Difference, said: str, better: bool, worse: bool
+) -> None:
+    change = percent(difference.run, difference).change
+    assert change.title.endswith(said)
+    assert (change.better, change.worse) == (better, worse)
 
 
 def test_a_matrix_shows_shares_of_its_rows() -> None:
@@ -61,9 +80,9 @@ def test_a_slice_shows_some_official_scores_and_the_first_of_each_class() -> Non
         scores = {metric: [{"car": ap + 5}, {"OVERALL": ap}] for metric in ("APs", "AR100", "AP")}
         return {"weather": Slice("weather", "frames", "A row.", [SliceScores("rainy", 1200, scores, {})])}
 
-    (unknown,) = slice_parts({}, {}, {})
+    (unknown,) = slice_parts({}, {}, None, {})
     assert unknown.notes[0].endswith("with --attributes FILE, a label file of the same frames that has them.")
-    (part,) = slice_parts(slices(20), slices(30), {"bus": (0, 0, 0), "car": (0, 0, 0)})
+    (part,) = slice_parts(slices(20), slices(30), None, {"bus": (0, 0, 0), "car": (0, 0, 0)})
     assert [column.name for column in part.content.columns] == ["Value", "Frames", "AP", "AR100", "car"]
     (row,) = part.content.rows
     assert row.name == "rainy" and [cell.text for cell in row.cells] == ["1,200", "20.0", "20.0", "25.0"]

@@ -80,6 +80,11 @@ INVOCATIONS = (
         "tools/report.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT} --bootstrap 0 --frames 1",
         slow=True,
     ),
+    _row(
+        "tools/report.py ins_seg --gt {bits} --pred {bits2} --score-file {scores.json} --baseline {bits2} "
+        "--baseline-score-file {scores.json} --out {OUT} --bootstrap 0 --workers 1",
+        slow=True,
+    ),
     _row("tools/report.py runs {run} --root {root} --out {OUT} --frames 1"),
     _row("tools/visualize_data.py --dataset bdd100k_det_val --root {root} --out {OUT}", heavy=True),
     _row("tools/convert_weights.py {weights.pth} {OUT}.pth", heavy=True, runs=False),

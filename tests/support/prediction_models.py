@@ -97,6 +97,7 @@ class Scripted:
     """A predictor without a model: its boxes follow from the pixels. It can be killed when ``record`` has so many."""
 
     amp = False
+    slices = None
 
     def __init__(self, batch_size: int = 1, killed_after: int | None = None, record: Path | None = None) -> None:
         self.batch_size = batch_size

@@ -32,7 +32,8 @@ def _score_bitmasks(task: Task, frames: Sequence[FrameMatches]) -> ToolkitScores
     return official_detection(bitmask_scores(frames, task.num_classes), task.names)
 
 
-def _score_run_lengths(task: Task, frames: Sequence[tuple[FrameMasks, FrameMasks]]) -> ToolkitScores:
+def score_run_lengths(task: Task, frames: Sequence[tuple[FrameMasks, FrameMasks]]) -> ToolkitScores:
+    """COCO's twelve scores of true and predicted masks, frame by frame."""
     truth, predicted = [one for one, _ in frames], [one for _, one in frames]
     return official_detection(rle_scores(truth, predicted, task.num_classes), task.names)
 
@@ -58,7 +59,7 @@ def open_ins_seg(
     if found is None:
         read = partial(_read_masks, task)
         names, masks = count_run_lengths(truth, predicted, processes, "Checking masks", read, task, image_ids)
-        return CountedFrames(names, masks, partial(_score_run_lengths, task))
+        return CountedFrames(names, masks, partial(score_run_lengths, task))
     if score_file is None:
         raise DataError(
             f"{predicted}: predicted bitmasks need the file of their scores; give it with --score-file, "

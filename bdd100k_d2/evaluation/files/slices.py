@@ -56,13 +56,7 @@ def slice_by_frame(
 
     A matched frame whose name is not among the ``attributes``, which are read from ``source``, is unlabelled.
     """
-    values = {name: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
-    # Masks are named by the stems of their frames, or end in .png. What a scored frame has is of no other.
-    own = set(matched.names)
-    by_stem = {image_stem(name): value for name, value in values.items() if name not in own}
-    of_frame = np.array(
-        [values.get(name) or by_stem.get(image_stem(name), UNLABELLED) for name in matched.names], object
-    )
+    of_frame = frame_values(matched.names, attribute, attributes)
     return Slice(
         attribute,
         "frames",
@@ -70,9 +64,18 @@ def slice_by_frame(
         f"frames without it. Attributes are those in {source}.",
         [
             SliceScores(value, int(chosen.sum()), matched.toolkit_scores(chosen), matched.extra_metrics(chosen))
-            for value, chosen in _choices(of_frame, FRAME_ATTRIBUTES[attribute])
+            for value, chosen in choices(of_frame, FRAME_ATTRIBUTES[attribute])
         ],
     )
+
+
+def frame_values(names: Sequence[str], attribute: str, attributes: Mapping[str, FrameAttributes]) -> np.ndarray:
+    """(F,) object, the value of an attribute that each of the frames ``names`` has, or `UNLABELLED`."""
+    values = {name: getattr(one, attribute) or UNLABELLED for name, one in attributes.items()}
+    # Masks are named by the stems of their frames, or end in .png. What a scored frame has is of no other.
+    own = set(names)
+    by_stem = {image_stem(name): value for name, value in values.items() if name not in own}
+    return np.array([values.get(name) or by_stem.get(image_stem(name), UNLABELLED) for name in names], object)
 
 
 def slice_by_box(matched: MatchedBoxes, attribute: str) -> Slice:
@@ -88,12 +91,12 @@ def slice_by_box(matched: MatchedBoxes, attribute: str) -> Slice:
         "not counted.",
         [
             SliceScores(value, int((chosen & ~matched.flags.crowd).sum()), matched.toolkit_scores(boxes=chosen), {})
-            for value, chosen in _choices(of_box, ("true", "false"))
+            for value, chosen in choices(of_box, ("true", "false"))
         ],
     )
 
 
-def _choices(values: np.ndarray, order: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+def choices(values: np.ndarray, order: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Each value that occurs and where: in the official order, then others by name, then the unlabelled."""
     found = set(values.tolist())
     others = sorted(found - {*order, UNLABELLED})

@@ -100,6 +100,8 @@ def analyse_detection(
             "scene and time of day.",
             frame_errors=frames.errors(),
             frames=frames.named,
+            matched=matched,
+            attributes=attributes,
         )
 
 

@@ -89,7 +89,7 @@ def match(truth: GroundTruth, detections: Detections, num_frames: int, num_class
     by_group = np.argsort(group, kind="stable")
     kept = np.empty(len(group), bool)
     kept[by_group] = _ranks(group[by_group]) < MAX_DETECTIONS[-1]
-    pairs = _overlapping(truth, detections)
+    pairs = overlapping(truth, detections)
 
     ignored = truth.crowd | _out_of_range(truth.box)
     own = (
@@ -112,7 +112,7 @@ def _out_of_range(boxes: np.ndarray) -> np.ndarray:
     return (area < AREA_RANGES[0, 0]) | (area > AREA_RANGES[0, 1])
 
 
-def _overlapping(truth: GroundTruth, detections: Detections) -> Pairs:
+def overlapping(truth: GroundTruth, detections: Detections) -> Pairs:
     """The pairs of a frame, of all classes, whose IoU is at least `_LEAST_IOU`.
 
     The order of the operations is that of pycocotools' ``bbIou``, so that the numbers are the same to the last bit.
@@ -166,12 +166,20 @@ def _overlaps(
     return d[kept], g[kept], iou[kept]
 
 
-def assign(pairs: Pairs, group: np.ndarray, thresholds: np.ndarray, num_truth: int) -> np.ndarray:
+def assign(
+    pairs: Pairs,
+    group: np.ndarray,
+    thresholds: np.ndarray,
+    num_truth: int,
+    free: np.ndarray | None = None,
+    lasting: np.ndarray | None = None,
+) -> np.ndarray:
     """Gives each detection, in the order of their indices, the box left that it overlaps most, as COCO does.
 
     Of boxes that it overlaps equally, it gets the one of the highest index. Returns (D, T) int32 indices of boxes, -1
     for none, at each of the IoU ``thresholds`` (T,). ``group`` (D,) has a number for each detection: those of two
-    groups have no box in common.
+    groups have no box in common. Where ``free`` (D, T) bool is false, a detection gets none; boxes that are
+    ``lasting``, (N,) bool, are not used up.
     """
     left = np.ones((num_truth, len(thresholds)), bool)
     found = np.full((len(group), len(thresholds)), -1, np.int32)
@@ -188,7 +196,10 @@ def assign(pairs: Pairs, group: np.ndarray, thresholds: np.ndarray, num_truth: i
         start = end
         detection, truth, iou = pairs.detection[rows], pairs.truth[rows], pairs.iou[rows, None]
         first = np.flatnonzero(np.diff(detection, prepend=-1))
-        overlap = np.where(left[truth] & (iou >= thresholds), iou, 0.0)
+        wanted = left[truth] & (iou >= thresholds)
+        if free is not None:
+            wanted &= free[detection]
+        overlap = np.where(wanted, iou, 0.0)
         best = np.maximum.reduceat(overlap, first, axis=0)
         best = np.repeat(best, np.diff(first, append=len(rows)), axis=0)
         place = np.where((overlap == best) & (overlap > 0), np.arange(len(rows))[:, None], -1)
@@ -196,7 +207,7 @@ def assign(pairs: Pairs, group: np.ndarray, thresholds: np.ndarray, num_truth: i
         d, t = np.nonzero(place >= 0)
         chosen = truth[place[d, t]]
         found[detection[first[d]], t] = chosen
-        left[chosen, t] = False
+        left[chosen, t] = False if lasting is None else lasting[chosen]
     return found
 
 

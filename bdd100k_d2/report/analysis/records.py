@@ -1,13 +1,14 @@
 """What the analyses of detections and of masks have in common; scores are in percent, NaN for what does not exist."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ...data.labels import FrameAttributes
+from ...evaluation.files.matched_frames import MatchedFrames
 from ...evaluation.files.slices import Slice
 from ...tasks import Task
 
@@ -52,6 +53,8 @@ class Analysis:
             truth leaves out (255) are in no cell. Of boxes (K + 1, K + 1), where the last row and column are
             "background": in the column are boxes that nothing lies on, in the row detections on nothing.
         ranking: how the worst frames were chosen and ordered, in words.
+        matched: the frames, to be compared with another run's.
+        attributes: of the frames, by name; none where they are not known.
     """
 
     task: Task
@@ -63,3 +66,5 @@ class Analysis:
     slices: Mapping[str, Slice]
     confusion: np.ndarray
     ranking: str
+    matched: MatchedFrames = field(repr=False)
+    attributes: Mapping[str, FrameAttributes] = field(repr=False)

@@ -26,7 +26,7 @@ def describe_bootstrap(rounds: int, num_frames: int) -> str:
     )
 
 
-def resample(
+def draw_scores(
     score: Callable[[np.ndarray], np.ndarray], num_frames: int, rounds: int, seed: int = _SEED, workers: int = 1
 ) -> np.ndarray:
     """Scores frames drawn with replacement; a seed draws the same frames for any number of ``workers`` (threads).
@@ -34,17 +34,32 @@ def resample(
     ``score`` takes (F,) float64, how often each frame was drawn, and returns (S,) scores.
 
     Returns:
-        (2, S) float64, the low and high ends of the intervals; NaN without rounds, or for a score that always is NaN.
+        (R, S) float64, the scores of each of the ``rounds``, at least one.
     """
-    if not rounds:
-        return np.full((2, len(score(np.ones(num_frames)))), np.nan)
 
     def draw(place: int) -> np.ndarray:
         frames = np.random.default_rng([seed, place]).integers(0, num_frames, num_frames)
         return score(np.bincount(frames, minlength=num_frames).astype(float))
 
     with working_threads(min(workers, rounds)) as pool:
-        drawn = np.array(list(pool.map(draw, range(rounds))))
+        return np.array(list(pool.map(draw, range(rounds))))
+
+
+def resample(
+    score: Callable[[np.ndarray], np.ndarray], num_frames: int, rounds: int, seed: int = _SEED, workers: int = 1
+) -> np.ndarray:
+    """The intervals of scores; arguments as of :func:`draw_scores`, but that there may be no rounds.
+
+    Returns:
+        (2, S) float64, the low and high ends of the intervals; NaN without rounds, or for a score that always is NaN.
+    """
+    if not rounds:
+        return np.full((2, len(score(np.ones(num_frames)))), np.nan)
+    return interval_ends(draw_scores(score, num_frames, rounds, seed, workers))
+
+
+def interval_ends(drawn: np.ndarray) -> np.ndarray:
+    """(2, S) the ends of the intervals of scores that were drawn, (R, S); NaN for a score that always is NaN."""
     ends = np.full((2, drawn.shape[1]), np.nan)
     scored = ~np.isnan(drawn).all(axis=0)
     ends[:, scored] = np.nanpercentile(drawn[:, scored], _ENDS, axis=0)

@@ -126,6 +126,8 @@ def analyse_segmentation(
         ranking="Frames are ordered by their mIoU, the mean of the IoUs over the scored classes of their ground truth; "
         f"frames without any are left out. Shown are the first {worst:,}, the {worst_each:,} with the most wrong "
         f"pixels of each class{of_slices}.",
+        matched=matched,
+        attributes=known,
     )
 
 

@@ -8,7 +8,9 @@ from ...data.vintages import Vintage
 from ...drawing.draw import Color
 from ...tasks import TASKS
 from ..analysis.detection_records import ERROR_TYPES, DetectionAnalysis, DetectionClass, PrecisionRecall
+from ..analysis.differences import Comparison
 from ..plots import ThemedPlot, draw_precision_recall, draw_sizes, write_plot
+from .comparison import BESIDE_EACH_SCORE, comparison_sections
 from .tables import (
     Cell,
     Column,
@@ -46,7 +48,9 @@ _IOUS = (0.5, 0.75)
 _PLOT_SIZE = (5.4, 3.9)
 
 
-def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, page: Path) -> Content:
+def detection_content(
+    analysis: DetectionAnalysis, baseline: DetectionAnalysis | None, comparison: Comparison | None, page: Path
+) -> Content:
     """Facts, scores and sections of the page; plots are written to ``page/assets``.
 
     Raises:
@@ -60,14 +64,17 @@ def detection_content(analysis: DetectionAnalysis, baseline: DetectionAnalysis |
         f"{analysis.score_threshold:.2f}, whatever their classes. The column background holds objects that nothing "
         "lies on, the row background detections on nothing."
     )
+    differences = comparison.all.overall if comparison else {}
+    slices = slice_parts(analysis.slices, baseline.slices if baseline else {}, comparison, colors)
     return {
         "facts": _facts(analysis, baseline),
-        "headline": headline(analysis.headline, baseline.headline if baseline else {}, _MEANINGS),
+        "headline": headline(analysis.headline, differences, _MEANINGS),
         "score_notes": _notes(analysis),
         "sections": [
-            Section("classes", "Classes", [_class_table(analysis, baseline)]),
+            *comparison_sections(comparison, page),
+            Section("classes", "Classes", [_class_table(analysis, comparison)]),
             Section("curves", "Precision, recall and size", [_plots(analysis, baseline, page)]),
-            Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors)),
+            Section("slices", "Slices", slices),
             Section("errors", "Errors", _error_tables(analysis, baseline)),
             Section("confusion", "Confusion", [SectionPart("matrix", counts, notes=(note,))]),
         ],
@@ -111,36 +118,35 @@ def _notes(analysis: DetectionAnalysis) -> list[str]:
     return lines
 
 
-def _class_table(analysis: DetectionAnalysis, baseline: DetectionAnalysis | None) -> SectionPart:
-    others = {row.name: row for row in baseline.classes} if baseline else {}
+def _class_table(analysis: DetectionAnalysis, comparison: Comparison | None) -> SectionPart:
     colors = _colors(analysis)
-    rows = [TableRow(row.name, _class_cells(row, others.get(row.name)), colors[row.name]) for row in analysis.classes]
+    rows = [TableRow(row.name, _class_cells(row, comparison), colors[row.name]) for row in analysis.classes]
     columns = (
         Column("Class"),
         Column("Objects", "objects in the ground truth that count"),
         Column("Detections", f"detections with a score of at least {analysis.score_threshold:.2f}"),
         *(Column(name, _MEANINGS[name]) for name in _TABLE_SCORES),
     )
-    before = baseline.headline if baseline else {}
+    before = comparison.all.overall if comparison else {}
     scores = [estimate(analysis.headline[name], before.get(name)) for name in _TABLE_SCORES]
     foot = TableRow("Overall", [number(analysis.num_boxes), number(_confident(analysis)), *scores])
     notes = [
         "Scores in percent. A class that the ground truth lacks has none (-) and is left out of the mean. Counted are "
         f"detections with a score of at least {analysis.score_threshold:.2f}. Click a column's title to sort by it."
     ]
-    if baseline:
-        notes.append("Beside each score stands its difference to the baseline.")
+    if comparison:
+        notes.append(BESIDE_EACH_SCORE)
     return SectionPart("table", Table(columns, rows, foot, "class-table"), notes=notes)
 
 
-def _class_cells(row: DetectionClass, old: DetectionClass | None) -> list[Cell]:
-    before = old.toolkit_scores if old else {}
+def _class_cells(row: DetectionClass, comparison: Comparison | None) -> list[Cell]:
+    of = {name: comparison.all.classes[name].get(row.name) for name in _TABLE_SCORES} if comparison else {}
     return [
         number(row.boxes),
         number(row.confident),
-        estimate(row.ap, old and old.ap),
-        estimate(row.ap50, old and old.ap50),
-        *(percent(row.toolkit_scores[name], before.get(name)) for name in _TABLE_SCORES[2:]),
+        estimate(row.ap, of.get("AP")),
+        estimate(row.ap50, of.get("AP50")),
+        *(percent(row.toolkit_scores[name], of.get(name)) for name in _TABLE_SCORES[2:]),
     ]
 
 

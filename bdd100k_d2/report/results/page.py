@@ -11,15 +11,22 @@ from markupsafe import Markup
 
 from ...data.coco_results import is_results
 from ...errors import ConfigError
+from ...evaluation.files.evaluate import BesidePredictions
 from ...evaluation.own_classes import task_of_classes
+from ...parallel import cores
 from ...tasks import Task
+from ..analysis import differences
+from ..analysis.bitmasks import BitmaskAnalysis, analyse_bitmasks
 from ..analysis.detection import analyse_detection
 from ..analysis.detection_records import DetectionFrame
+from ..analysis.differences import Comparison, compare_frames
 from ..analysis.frames import most_changed
+from ..analysis.records import Analysis
 from ..analysis.resampling import ROUNDS
 from ..analysis.segmentation import SegmentationFrame, analyse_segmentation
 from ..html import check_page_folder, new_page, write_page
 from ..page_images import GalleryImages
+from .bitmasks import bitmask_content
 from .detection import detection_content
 from .script_data import ScriptData, box_gallery, mask_gallery
 from .segmentation import segmentation_content
@@ -29,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # As many worst frames as an analysis of masks has, so that those which changed most are among them.
 _EVERY_FRAME = 10**9
+
+_Analysed = Analysis | BitmaskAnalysis
 
 _CHANGED = "The {:,} frames that are worst, or that got most better or most worse against the baseline."
 
@@ -41,21 +50,35 @@ class PageOptions(NamedTuple):
         max_frames: worst frames in the gallery.
         max_frames_each: worst frames of each class, error type and slice; of a comparison, ten times as many frames
             that got better and that got worse.
-        bootstrap: rounds, of which the intervals are made; 0 for none.
+        bootstrap: rounds, of which the intervals are made; 0 for none. Without it `ROUNDS` of a run's own scores, and
+            those of `differences` for the differences to a baseline.
         attributes: a label file with the frames' attributes, where masks are compared.
         workers: processes or threads; all cores without it.
         image_ids: the COCO file of the image ids of detections that are COCO results.
+        score_file: the scores of predicted bitmasks, and ``baseline_score_file`` those of the baseline's.
         classes: own classes, in the order of their ids; labels of others are left out.
     """
 
     score_threshold: float = 0.3
     max_frames: int = 60
     max_frames_each: int = 4
-    bootstrap: int = ROUNDS
+    bootstrap: int | None = None
     attributes: Path | None = None
     workers: int | None = None
     image_ids: Path | None = None
     classes: Sequence[str] | None = None
+    score_file: Path | None = None
+    baseline_score_file: Path | None = None
+
+    @property
+    def rounds(self) -> int:
+        """Of the intervals of a run's scores."""
+        return ROUNDS if self.bootstrap is None else self.bootstrap
+
+    @property
+    def compared_rounds(self) -> int:
+        """Of the intervals of differences."""
+        return differences.ROUNDS if self.bootstrap is None else self.bootstrap
 
 
 _DEFAULTS = PageOptions()
@@ -73,11 +96,18 @@ class _Inputs(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """What the template shows of the scores and above the gallery, and what the script reads."""
+    """What the template shows of the scores and above the gallery, and what the script reads, None for no gallery."""
 
     content: Content
     gallery_notes: list[str]
-    data: ScriptData
+    data: ScriptData | None
+
+
+def _compare(inputs: _Inputs, run: _Analysed, baseline: _Analysed | None) -> Comparison | None:
+    if baseline is None:
+        return None
+    rounds, workers = inputs.options.compared_rounds, inputs.options.workers or cores()
+    return compare_frames(inputs.task, run.matched, baseline.matched, run.attributes, rounds, workers)
 
 
 def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
@@ -86,7 +116,7 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
         analyse_detection,
         inputs.truth,
         score_threshold=options.score_threshold,
-        bootstrap=options.bootstrap,
+        bootstrap=options.rounds,
         workers=options.workers,
         task=inputs.task,
     )
@@ -106,7 +136,7 @@ def _detection(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
         # Both runs with all their boxes, for at another threshold the slider asks for other errors.
         frames = list(zip(analysis.frames(names), other.frames(names), strict=True))
     return _Made(
-        detection_content(analysis, other, out),
+        detection_content(analysis, other, _compare(inputs, analysis, other), out),
         [_CHANGED.format(len(frames)) if other else analysis.ranking],
         box_gallery(inputs.task, frames, other is not None, images, options.score_threshold),
     )
@@ -119,7 +149,7 @@ def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
         inputs.task,
         inputs.truth,
         attributes=options.attributes,
-        bootstrap=options.bootstrap,
+        bootstrap=options.rounds,
         worst=_EVERY_FRAME if inputs.baseline else options.max_frames,
         worst_each=options.max_frames_each,
         workers=options.workers,
@@ -138,19 +168,38 @@ def _segmentation(inputs: _Inputs, out: Path, images: GalleryImages) -> _Made:
         have = "has" if missing == 1 else "have"
         notes.append(f"{missing:,} of these frames {have} no prediction; all their pixels count as wrong.")
     return _Made(
-        segmentation_content(analysis, other, out), notes, mask_gallery(inputs.task, frames, other is not None, images)
+        segmentation_content(analysis, other, _compare(inputs, analysis, other), out),
+        notes,
+        mask_gallery(inputs.task, frames, other is not None, images),
     )
+
+
+def _bitmasks(inputs: _Inputs, out: Path, _: GalleryImages) -> _Made:
+    options = inputs.options
+    analyse = partial(
+        analyse_bitmasks,
+        inputs.task,
+        inputs.truth,
+        attributes=options.attributes,
+        bootstrap=options.rounds,
+        workers=options.workers,
+    )
+    analysis = analyse(inputs.predicted, beside=BesidePredictions(options.score_file, options.image_ids))
+    other = None
+    if inputs.baseline is not None:
+        other = analyse(inputs.baseline, beside=BesidePredictions(options.baseline_score_file, options.image_ids))
+    return _Made(bitmask_content(analysis, other, _compare(inputs, analysis, other), out), [], None)
 
 
 class ResultsView(NamedTuple):
     """The page about the results of a task.
 
     ``make`` reads the inputs, and writes plots below the page's folder and the images of the gallery, which ``script``
-    draws.
+    draws; None for no gallery.
     """
 
     title: str
-    script: str
+    script: str | None
     make: Callable[[_Inputs, Path, GalleryImages], _Made]
 
 
@@ -158,8 +207,10 @@ VIEWS = {
     "det": ResultsView("detection report", "results_det.js", _detection),
     "sem_seg": ResultsView("segmentation report", "results_seg.js", _segmentation),
     "drivable": ResultsView("drivable area report", "results_seg.js", _segmentation),
+    "ins_seg": ResultsView("instance segmentation report", None, _bitmasks),
+    "pan_seg": ResultsView("panoptic segmentation report", None, _bitmasks),
 }
-"""By task; of the tasks whose results are bitmasks there is no page."""
+"""By task; those whose results are bitmasks show no frames."""
 
 
 def write_results_page(
@@ -184,7 +235,8 @@ def write_results_page(
     """
     if task not in VIEWS:
         raise ConfigError(f"no report of {task!r}; there are {', '.join(VIEWS)}.")
-    inputs = (truth, predicted, images, baseline, options.attributes, options.image_ids)
+    beside = (options.attributes, options.image_ids, options.score_file, options.baseline_score_file)
+    inputs = (truth, predicted, images, baseline, *beside)
     check_page_folder(out, [path for path in inputs if path is not None])
     view, with_classes = VIEWS[task], task_of_classes(task, options.classes)
     with new_page(out) as folder:
@@ -196,9 +248,10 @@ def write_results_page(
             "title": view.title,
             **_run_names(predicted, baseline),
             "gallery_notes": [*made.gallery_notes, *_image_notes(gallery, images)],
-            "data": _as_script_data(made.data),
+            "data": None if made.data is None else _as_script_data(made.data),
         }
-        write_page(folder, "results.html", ("sort.js", "results.js", view.script), page=page)
+        scripts = ("sort.js",) if view.script is None else ("sort.js", "results.js", view.script)
+        write_page(folder, "results.html", scripts, page=page)
     return out / "index.html"
 
 

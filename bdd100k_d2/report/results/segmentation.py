@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ...drawing.draw import Color
 from ...tasks import Task
+from ..analysis.differences import Comparison
 from ..analysis.segmentation import SegmentationAnalysis, SegmentationClass
 from ..plots import draw_bars, write_plot
+from .comparison import BESIDE_EACH_SCORE, comparison_sections
 from .tables import (
     Cell,
     Column,
@@ -37,7 +39,12 @@ def _meanings(task: Task) -> dict[str, str]:
     return {metric.key: metric.meaning for metric in task.metrics} | _OTHER_MEANINGS
 
 
-def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None, page: Path) -> Content:
+def segmentation_content(
+    analysis: SegmentationAnalysis,
+    baseline: SegmentationAnalysis | None,
+    comparison: Comparison | None,
+    page: Path,
+) -> Content:
     """Facts, scores and sections of the page; the plot is written to ``page/assets``.
 
     Raises:
@@ -48,9 +55,11 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
     columns = (*names, "no class") if pixels[:, -1].any() else names
     counts = matrix("confusion-matrix", "pixels", names, columns, pixels[:, : len(columns)].tolist())
     note = "Pixels by true and predicted class. Pixels that the ground truth leaves out (255) are in no cell."
-    classes = [_bars(analysis, baseline, page), _class_table(analysis, baseline, colors)]
+    classes = [_bars(analysis, baseline, page), _class_table(analysis, comparison, colors)]
     known = _meanings(analysis.task)
     meanings = {name: known.get(name) or known[name.removeprefix("m")] for name in analysis.headline}
+    differences = comparison.all.overall if comparison else {}
+    slices = slice_parts(analysis.slices, baseline.slices if baseline else {}, comparison, colors)
     return {
         "facts": [
             ("Ground truth", str(analysis.truth)),
@@ -59,11 +68,12 @@ def segmentation_content(analysis: SegmentationAnalysis, baseline: SegmentationA
             ("Frames", f"{analysis.num_frames:,}"),
             ("Scored pixels", f"{pixels.sum():,}"),
         ],
-        "headline": headline(analysis.headline, baseline.headline if baseline else {}, meanings),
+        "headline": headline(analysis.headline, differences, meanings),
         "score_notes": [*unofficial_notes(analysis.task), analysis.bootstrap],
         "sections": [
+            *comparison_sections(comparison, page),
             Section("classes", "Classes", classes, True),
-            Section("slices", "Slices", slice_parts(analysis.slices, baseline.slices if baseline else {}, colors)),
+            Section("slices", "Slices", slices),
             Section("confusion", "Confusion", [SectionPart("matrix", counts, notes=(note,))]),
         ],
     }
@@ -86,14 +96,10 @@ def _bars(analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None,
 
 
 def _class_table(
-    analysis: SegmentationAnalysis, baseline: SegmentationAnalysis | None, colors: Mapping[str, Color]
+    analysis: SegmentationAnalysis, comparison: Comparison | None, colors: Mapping[str, Color]
 ) -> SectionPart:
-    others = {row.name: row for row in baseline.classes} if baseline else {}
     pixels = max(1, sum(row.true_pixels for row in analysis.classes))
-    rows = [
-        TableRow(row.name, _class_cells(row, others.get(row.name), pixels), colors[row.name])
-        for row in analysis.classes
-    ]
+    rows = [TableRow(row.name, _class_cells(row, comparison, pixels), colors[row.name]) for row in analysis.classes]
     meanings = _meanings(analysis.task)
     columns = (
         Column("Class"),
@@ -107,20 +113,22 @@ def _class_table(
     unscored = [row.name for row in analysis.classes if not row.is_scored]
     if unscored:
         notes.append(f"Not in the averages: {', '.join(unscored)}.")
-    if baseline:
-        notes.append("Beside each score stands its difference to the baseline.")
-    before = baseline.headline if baseline else {}
+    if comparison:
+        notes.append(BESIDE_EACH_SCORE)
+    before = comparison.all.overall if comparison else {}
     means = [estimate(analysis.headline[name], before.get(name)) for name in ("mIoU", "mAcc", "mRecall")]
     foot = TableRow("Overall", [number(analysis.num_frames), Cell(100, "100"), *means])
     return SectionPart("table", Table(columns, rows, foot, "class-table"), notes=notes)
 
 
-def _class_cells(row: SegmentationClass, old: SegmentationClass | None, pixels: int) -> list[Cell]:
+def _class_cells(row: SegmentationClass, comparison: Comparison | None, pixels: int) -> list[Cell]:
+    metrics = ("IoU", "Acc", "Recall")
+    of = {name: comparison.all.classes[name].get(row.name) for name in metrics} if comparison else {}
     share = 100 * row.true_pixels / pixels
     return [
         number(row.frames),
         Cell(share, f"{share:.2f}", title=f"{row.true_pixels:,} pixels"),
-        estimate(row.iou, old and old.iou) if row.true_pixels else Cell(None),
-        percent(row.precision, old and old.precision),
-        percent(row.recall, old and old.recall),
+        estimate(row.iou, of.get("IoU")) if row.true_pixels else Cell(None),
+        percent(row.precision, of.get("Acc")),
+        percent(row.recall, of.get("Recall")),
     ]

@@ -8,14 +8,15 @@ from typing import NamedTuple, TypedDict
 from ...drawing.draw import Color
 from ...evaluation.files.slices import Slice
 from ...evaluation.own_classes import unofficial_note
-from ...evaluation.toolkit_format import ToolkitScores, summary
+from ...evaluation.toolkit_format import flat_scores, summary
 from ...tasks import Task
+from ..analysis.differences import BETTER, EQUAL, NOISE, UNKNOWN, WORSE, Comparison, Difference
 from ..analysis.records import Estimate
 from ..plots import ThemedPlot
 
 _TITLES = {"timeofday": "Time of day", "size": "Size of the object"}
 # Of all official scores those that a row of a slice shows; the first that it has is shown of each class too.
-_SLICE_SCORES = ("AP", "AP50", "AP75", "AR100", "AR", "mIoU", "mAcc", "fIoU", "pAcc")
+_SLICE_SCORES = ("AP", "AP50", "AP75", "AR100", "AR", "mIoU", "mAcc", "fIoU", "pAcc", "PQ", "SQ", "RQ")
 
 
 class Change(NamedTuple):
@@ -107,11 +108,21 @@ class Matrix(NamedTuple):
     rows: Sequence[TableRow]
 
 
+class FileLink(NamedTuple):
+    """A file beside the page, relative to it, and what it is."""
+
+    path: str
+    title: str
+
+
 class SectionPart(NamedTuple):
-    """A part of a section: a "table", "plots", a "matrix", or a "note" alone, with a heading above and notes below."""
+    """A part of a section, with a heading above and notes below.
+
+    Its kind is "table", "plots", "matrix", "files" to take away, or a "note" alone.
+    """
 
     kind: str
-    content: Table | PlotGroup | Matrix | None
+    content: Table | PlotGroup | Matrix | Sequence[FileLink] | None
     heading: str = ""
     notes: Sequence[str] = ()
 
@@ -144,20 +155,20 @@ def unofficial_notes(task: Task) -> list[str]:
 
 
 def headline(
-    scores: Mapping[str, Estimate], baseline: Mapping[str, Estimate], meanings: Mapping[str, str]
+    scores: Mapping[str, Estimate], differences: Mapping[str, Difference], meanings: Mapping[str, str]
 ) -> list[tuple[str, str, Cell]]:
-    """Name, meaning and value of the scores over all classes; ``baseline`` is empty without one."""
-    return [(name, meanings[name], estimate(value, baseline.get(name))) for name, value in scores.items()]
+    """Name, meaning and value of the scores over all classes; ``differences`` to a baseline are none without one."""
+    return [(name, meanings[name], estimate(value, differences.get(name))) for name, value in scores.items()]
 
 
-def percent(value: float, old: float | None = None) -> Cell:
-    """A cell with a score of 0 to 100; ``old`` is that of the baseline."""
-    return Cell(None) if math.isnan(value) else Cell(value, f"{value:.1f}", value, change=changed(value, old))
+def percent(value: float, difference: Difference | None = None) -> Cell:
+    """A cell with a score of 0 to 100, and its difference to the baseline's."""
+    return Cell(None) if math.isnan(value) else Cell(value, f"{value:.1f}", value, change=judged(difference))
 
 
-def estimate(value: Estimate, old: Estimate | None = None) -> Cell:
+def estimate(value: Estimate, difference: Difference | None = None) -> Cell:
     """A cell with a score of 0 to 100 and its interval."""
-    cell = percent(value.value, old and old.value)
+    cell = percent(value.value, difference)
     has_interval = cell.value is not None and not math.isnan(value.low)
     return cell._replace(interval=f"{value.low:.1f} to {value.high:.1f}" if has_interval else "")
 
@@ -173,13 +184,40 @@ def changed(new: float, old: float | None, digits: int = 1, more_is_better: bool
     if old is None or math.isnan(old) or math.isnan(new):
         return None
     difference = round(new - old, digits)
-    sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else "\N{PLUS-MINUS SIGN}"
     return Change(
-        f"{sign}{abs(difference):,.{digits}f}",
+        signed(new - old, digits),
         f"{old:,.{digits}f} in the baseline",
         difference != 0 and (difference > 0) == more_is_better,
         difference != 0 and (difference > 0) != more_is_better,
     )
+
+
+def judged(difference: Difference | None) -> Change | None:
+    """A difference of scores; better or worse only where its interval says so. None where it does not exist."""
+    if difference is None:
+        return None
+    change = changed(difference.run, difference.baseline)
+    if change is None:
+        return None
+    if difference.verdict == UNKNOWN:
+        return change._replace(better=False, worse=False)
+    said = {NOISE: "may be chance", EQUAL: "the same in every draw"}.get(difference.verdict, "more than chance")
+    title = f"{change.title}; 95 % interval of the difference {interval(difference)}: {said}"
+    return Change(change.text, title, difference.verdict == BETTER, difference.verdict == WORSE)
+
+
+def interval(difference: Difference, digits: int = 1) -> str:
+    """The ends of the interval of a difference, with their signs; nothing without one."""
+    if math.isnan(difference.low):
+        return ""
+    return " to ".join(signed(end, digits) for end in (difference.low, difference.high))
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; what rounds to nothing has both."""
+    rounded = round(value, digits)
+    sign = "+" if rounded > 0 else "\N{MINUS SIGN}" if rounded < 0 else "\N{PLUS-MINUS SIGN}"
+    return f"{sign}{abs(rounded):,.{digits}f}"
 
 
 def matrix(
@@ -202,11 +240,14 @@ def _matrix_cell(true: str, predicted: str, count: int, total: int, is_diagonal:
 
 
 def slice_parts(
-    slices: Mapping[str, Slice], baseline: Mapping[str, Slice], colors: Mapping[str, Color]
+    slices: Mapping[str, Slice],
+    baseline: Mapping[str, Slice],
+    comparison: Comparison | None,
+    colors: Mapping[str, Color],
 ) -> list[SectionPart]:
     """A table for each attribute: the scores over all classes, then the main score of each class in ``colors``.
 
-    ``baseline`` is empty without one.
+    ``baseline`` is empty and ``comparison`` None without one.
     """
     if not slices:
         note = (
@@ -214,10 +255,12 @@ def slice_parts(
             "with --attributes FILE, a label file of the same frames that has them."
         )
         return [SectionPart("note", None, notes=(note,))]
-    return [_slice_part(one, baseline.get(attribute), colors) for attribute, one in slices.items()]
+    return [_slice_part(one, baseline.get(attribute), comparison, colors) for attribute, one in slices.items()]
 
 
-def _slice_part(one: Slice, other: Slice | None, colors: Mapping[str, Color]) -> SectionPart:
+def _slice_part(
+    one: Slice, other: Slice | None, comparison: Comparison | None, colors: Mapping[str, Color]
+) -> SectionPart:
     before = {row.value: row.scores for row in other.rows} if other else {}
     known = summary(one.rows[0].scores)
     metrics = [name for name in _SLICE_SCORES if name in known]
@@ -229,15 +272,34 @@ def _slice_part(one: Slice, other: Slice | None, colors: Mapping[str, Color]) ->
         *(Column(name, "over all classes") for name in metrics),
         *(Column(name, f"{main} of {name}") for name in classes),
     ]
-
-    def values(scores: ToolkitScores) -> list[float]:
-        overall = summary(scores)
-        return [*(overall[name] for name in metrics), *(scores[main][0][name] for name in classes)]
-
+    keys = [*((metric, "") for metric in metrics), *((main, name) for name in classes)]
     rows = []
     for row in one.rows:
-        old = values(before[row.value]) if row.value in before else [math.nan] * len(columns)
-        rows.append(TableRow(row.value, [number(row.count), *map(percent, values(row.scores), old)]))
+        values, old = flat_scores(row.scores), flat_scores(before.get(row.value, {}))
+        differences = _of_slice(comparison, one.attribute, row.value)
+        cells = [
+            percent(
+                values[key],
+                differences.get(key) or (Difference(values[key], old[key], math.nan, math.nan) if key in old else None),
+            )
+            for key in keys
+        ]
+        rows.append(TableRow(row.value, [number(row.count), *cells]))
     title = _TITLES.get(one.attribute, one.attribute.capitalize())
     note = f"{one.definition} In the columns of the classes: {main}."
     return SectionPart("table", Table(columns, rows, key=f"slice-{one.attribute}"), title, (note,))
+
+
+def _of_slice(comparison: Comparison | None, attribute: str, value: str) -> dict[tuple[str, str], Difference]:
+    """The differences in a row of a slice, by metric and class; of all classes the class is ""."""
+    if comparison is None:
+        return {}
+    if attribute == "size":
+        # Its rows are scores of all frames, as "APs".
+        return {
+            (metric[:-1], name): difference
+            for (metric, name), difference in comparison.all.flat().items()
+            if metric[-1] == value[0]
+        }
+    found = (part.flat() for part in comparison.parts if (part.attribute, part.value) == (attribute, value))
+    return next(found, {})
