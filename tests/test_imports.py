@@ -47,7 +47,7 @@ LAYERS = (
     ("data.coco",),
     ("data.label_document", "data.unlabelled"),
     ("data.vintages",),
-    ("data.coco_results",),
+    ("data.coco_results", "data.videos"),
     ("data.selection",),
     (
         "data.masks",
@@ -127,6 +127,7 @@ LIGHT = (
     "data.coco",
     "data.splitter",
     "data.vintages",
+    "data.videos",
     "data.masks",
     "data.datasets",
     "data.instances",
