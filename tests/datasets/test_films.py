@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -64,7 +65,7 @@ def test_objects_keep_number_class_and_course() -> None:
     for _, frames in films(1, 8, seed=5):
         boxes = [{label.id: (label.category, label.box2d) for label in render(scene).labels()} for scene in frames]
     shared = 0
-    for before, after in zip(boxes, boxes[1:], strict=False):
+    for before, after in pairwise(boxes):
         for number in before.keys() & after.keys():
             (category, one), (other_category, other) = before[number], after[number]
             assert category == other_category
