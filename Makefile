@@ -43,6 +43,6 @@ clean: ## Remove what make made
 	@echo "Installing into .venv ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(UV_INSTALL) setuptools wheel
-	@$(UV_INSTALL) --resolution $(RESOLUTION) --editable '.[dev,toolkit,tensorboard,timm]'
+	@$(UV_INSTALL) --resolution $(RESOLUTION) --editable '.[dev,toolkit,tensorboard,timm,export]'
 	@$(PY) tools/install_detectron2.py
 	@touch $@

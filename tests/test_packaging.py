@@ -143,13 +143,16 @@ def test_configs_are_found_in_an_installed_wheel(wheel: Path, tmp_path: Path) ->
 
 def test_declared_dependencies_are_those_imported(description: Message) -> None:
     imported = distributions(imported_modules("bdd100k_d2", "tools", "datasets"))
-    assert imported == requirements(description) | {"timm", "safetensors"}
-    assert {"timm", "safetensors"} <= requirements(description, "timm")
+    runtimes = {*requirements(description, "onnx"), *requirements(description, "openvino")}
+    assert runtimes == {"onnxruntime", "openvino"} and runtimes <= requirements(description, "export")
+    optional = {"timm", "safetensors"} | requirements(description, "export")
+    assert requirements(description) <= imported <= requirements(description) | optional
+    assert {"timm", "safetensors"} <= requirements(description, "timm") & imported
 
 
 def test_tests_import_only_what_is_declared(description: Message) -> None:
     declared = requirements(description)
-    for extra in ("dev", "toolkit", "tensorboard", "timm"):
+    for extra in ("dev", "toolkit", "tensorboard", "timm", "export"):
         declared |= requirements(description, extra)
     assert distributions(imported_modules("tests", "bdd100k_d2", "tools", "datasets")) <= declared
 

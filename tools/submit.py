@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
 def _submit(args: argparse.Namespace) -> int:
     import bdd100k_d2
     from bdd100k_d2.evaluation.submission import describe_defects
-    from bdd100k_d2.predict.run import SubmissionRun
+    from bdd100k_d2.predict.submission_run import SubmissionRun
 
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
     refuse_overwriting(args.out, [args.config_file])

@@ -12,7 +12,6 @@ from .folders import files_below, visible_files
 from .image_names import frame_names
 from .labels import Frame
 from .png import GREY, PALETTE, PngForm, read_png
-from .rle import check_rle, paint
 
 _SUFFIX_2018 = "_train_id"
 _DRIVABLE_2018 = "_drivable_id"
@@ -118,6 +117,9 @@ def frame_to_mask(
     Raises:
         DataError: run lengths that are damaged, or of another size.
     """
+    # It needs pycocotools, which a light installation, where masks are read, has not.
+    from .rle import check_rle, paint
+
     size = height, width
     masks = (
         (check_rle(label.rle, size, f"frame {frame.name}, label {label.id} ({label.category})"), class_id)

@@ -22,13 +22,16 @@ from ..data.png import save_png
 from ..data.score_file import ScoredFrame, ScoredInstance
 from ..errors import DataError
 from ..tasks import TASKS, Task
-from .boxes import Boxes
 
 if TYPE_CHECKING:
     from detectron2.structures import Instances
+    from torch import Tensor
+
+    from .array_instances import ArrayInstances
+    from .boxes import Boxes
 
 
-def detection_frames(boxes: Boxes, names: Sequence[str]) -> Iterator[Frame]:
+def detection_frames(boxes: "Boxes", names: Sequence[str]) -> Iterator[Frame]:
     """Yields the frames of ``boxes``, sorted by frame, in the official format; ids count on through all frames."""
     ends = np.searchsorted(boxes.frame, np.arange(len(boxes.names)), "right")
     start = 0
@@ -92,10 +95,21 @@ def segment_classes(infos: Iterable[Mapping[str, Any]], task: Task) -> dict[int,
     return {info["id"]: indices[bool(info["isthing"])][info["category_id"]] for info in infos}
 
 
+def as_array(found: "Tensor | np.ndarray") -> np.ndarray:
+    """A part of a model's output as an array, wherever PyTorch has computed it."""
+    array: np.ndarray = found if isinstance(found, np.ndarray) else found.cpu().numpy()
+    return array
+
+
+def class_ids(found: "Tensor | np.ndarray") -> np.ndarray:
+    """The class of each pixel, (H, W) uint8, of ``sem_seg``: logits (K, H, W), or the ids (H, W) themselves."""
+    return as_array(found.argmax(0).byte()) if found.ndim == 3 else as_array(found)
+
+
 def wrong_classes(task: Task, found: Any) -> str | None:  # noqa: ANN401, instances, logits, or the segments' pair
     """What of a model's output for a frame cannot be of the classes of ``task``; None if all can."""
     if task.form == "masks":
-        return None if len(found) == task.num_classes else f"{len(found)} classes"
+        return _wrong_pixels(task, found)
     if task.has_scores:
         classes = found.pred_classes.tolist()
         wrong = next((k for k in classes if not 0 <= k < task.num_classes), None)
@@ -105,6 +119,13 @@ def wrong_classes(task: Task, found: Any) -> str | None:  # noqa: ANN401, instan
     except KeyError as error:
         return f"class {error}"
     return None
+
+
+def _wrong_pixels(task: Task, found: "Tensor | np.ndarray") -> str | None:
+    if found.ndim == 3:
+        return None if len(found) == task.num_classes else f"{len(found)} classes"
+    highest = int(found.max())
+    return None if highest < task.num_classes else f"class {highest} (counted from 0)"
 
 
 def panoptic_bitmask(segments: np.ndarray, classes: Mapping[int, int], task: Task = TASKS["pan_seg"]) -> np.ndarray:
@@ -184,10 +205,11 @@ def _files(part: Path, zip_path: Path) -> list[Path]:
     return [file for file in files_below(part) if file.is_file() and file.resolve() != zip_path.resolve()]
 
 
-def object_columns(instances: "Instances") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def object_columns(instances: "Instances | ArrayInstances") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners (N, 4) x1, y1, x2, y2 in pixels, inclusive, classes (N,) int64 and scores (N,) float64."""
-    corners = instances.pred_boxes.tensor.cpu().numpy().astype(np.float64)
+    boxes = instances.pred_boxes
+    corners = as_array(getattr(boxes, "tensor", boxes)).astype(np.float64)
     # Detectron2's boxes end where the next pixel begins, the official ones with their last pixel.
     corners[:, 2:] -= 1
-    classes, scores = instances.pred_classes.cpu().numpy(), instances.scores.cpu().numpy()
+    classes, scores = as_array(instances.pred_classes), as_array(instances.scores)
     return corners, classes.astype(np.int64), scores.astype(np.float64)

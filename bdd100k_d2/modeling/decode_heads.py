@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..config import with_our_keys
+from .tracing import same_size
 
 # The sides of PSPNet's and UPerNet's pooled maps, and the dilations of DeepLab's branches.
 _POOLED = (1, 2, 3, 6)
@@ -99,7 +100,7 @@ class DecodeHead(nn.Module):
 
     def resize(self, maps: Tensor, size: Sequence[int]) -> Tensor:
         """Resizes maps (N, C, h, w) to ``size``, height and width, as the head resizes."""
-        if tuple(maps.shape[-2:]) == tuple(size) and not torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+        if same_size(maps.shape[-2:], size):
             return maps
         return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=self.align_corners)
 

@@ -81,9 +81,9 @@ class EncoderDecoder(SemanticSegmentor):
         if self.training:
             return self._losses(images, [x["sem_seg"].to(self.device) for x in batched_inputs])
         if len({image.shape for image in images}) == 1:
-            logits = [*self._predict(torch.stack(images))]
+            logits = [*self.predict(torch.stack(images))]
         else:
-            logits = [self._predict(image[None])[0] for image in images]
+            logits = [self.predict(image[None])[0] for image in images]
         results = []
         for result, inputs in zip(logits, batched_inputs, strict=True):
             height, width = result.shape[-2:]
@@ -103,7 +103,7 @@ class EncoderDecoder(SemanticSegmentor):
             losses["loss_auxiliary"] = auxiliary.loss(auxiliary(features), ids)
         return losses
 
-    def _predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Tensor) -> Tensor:
         """Maps normalised images (N, 3, H, W) to logits (N, K, H, W)."""
         size = images.shape[-2:]
         if self.window is None or self.stride is None:

@@ -6,12 +6,13 @@ from detectron2.config import CfgNode
 from detectron2.layers import Conv2d, ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from fvcore.nn import weight_init
-from torch import Tensor, cat, jit, nn
+from torch import Tensor, cat, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..config import with_our_keys
 from ..errors import ConfigError
 from .timm_backbone import TimmBackbone, create_features, import_timm
+from .tracing import same_size
 
 # Channels of the finest branch, which timm's names of models end with.
 WIDTHS = (18, 30, 32, 40, 44, 48, 64)
@@ -116,7 +117,7 @@ class _BilinearFusion(nn.Module):
 
 def _resized(maps: Tensor, target: Tensor) -> Tensor:
     """Maps (N, C, h, w) at the size of ``target``'s."""
-    if maps.shape[-2:] == target.shape[-2:] and not jit.is_tracing():  # type: ignore[no-untyped-call]
+    if same_size(maps.shape[-2:], target.shape[-2:]):
         return maps
     return F.interpolate(maps, size=target.shape[-2:], mode="bilinear", align_corners=False)
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 from ..config import with_our_keys
 from .deformable import OffsetConv2d
 from .recipe import starts_as_vis4d
+from .tracing import same_size
 
 
 @META_ARCH_REGISTRY.register()
@@ -44,7 +45,7 @@ class SemanticFPN(SemanticSegmentor):
         results = []
         for result, inputs, (height, width) in zip(logits, batched_inputs, images.image_sizes, strict=True):
             size = (inputs.get("height", height), inputs.get("width", width))
-            if size == (height, width) and not _is_traced():
+            if same_size(size, (height, width)):
                 result = result[:, :height, :width]
             else:
                 result = sem_seg_postprocess(result, (height, width), *size)
@@ -109,7 +110,7 @@ class SemanticFPNHead(SemSegFPNHead):
         size = total.shape[-2:]
         for name, head in zip(self.in_features[1:], self.scale_heads[1:], strict=True):
             branch = head(features[name])
-            if branch.shape[-2:] != size or _is_traced():
+            if not same_size(branch.shape[-2:], size):
                 branch = F.interpolate(branch, size=size, mode="bilinear", align_corners=False)
             total = total + branch
         logits: Tensor = self.predictor(self.dropout(total))
@@ -129,8 +130,3 @@ class SemanticFPNHead(SemSegFPNHead):
         loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=self.ignore_value)
         pixels = targets.numel() if self.average_over_ignored else (targets != self.ignore_value).sum()
         return {"loss_sem_seg": self.loss_weight * loss / torch.as_tensor(pixels, device=loss.device).clamp(min=1)}
-
-
-def _is_traced() -> bool:
-    """Whether the model is being traced: what has one size, and need not be resized, may have others when it runs."""
-    return bool(torch.jit.is_tracing())  # type: ignore[no-untyped-call]

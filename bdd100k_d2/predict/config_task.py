@@ -1,5 +1,9 @@
 """The task of a model and the classes of its results, told by its config's first test set, of which nothing is read."""
 
+import hashlib
+import json
+from pathlib import Path
+
 from detectron2.config import CfgNode
 from detectron2.data import Metadata, MetadataCatalog
 from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
@@ -11,6 +15,8 @@ from ..data.model_class import model_class
 from ..data.own_dataset import register_config_datasets
 from ..errors import ConfigError, shown
 from ..tasks import TASKS, Task
+from .file_stamp import file_state
+from .model_identity import ModelIdentity
 
 # What Detectron2's models and those that inherit from them give; of a kind with a more special one that comes first.
 _TASKS_OF_MODELS: tuple[tuple[type, str], ...] = (
@@ -64,3 +70,15 @@ def _check_classes(task: Task, metadata: Metadata) -> None:
             "it is registered."
         )
     check_class_list([*task.names], f"{name} of DATASETS.TEST", task)
+
+
+def identity_of(cfg: CfgNode) -> ModelIdentity:
+    """What tells the model of ``cfg``; raises the errors of :func:`task_of`."""
+    weights = cfg.MODEL.WEIGHTS
+    return ModelIdentity(task_of(cfg), _hash(cfg), file_state(Path(weights)) if Path(weights).is_file() else weights)
+
+
+def _hash(cfg: CfgNode) -> str:
+    # Not of its YAML, which names lists that are one object by anchors.
+    keys = {key: value for key, value in cfg.items() if key != "OUTPUT_DIR"}
+    return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()

@@ -2,11 +2,9 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from detectron2.structures import Instances
 
 from ..data.bitmasks import decode_bitmask, encode_bitmask, read_bitmask
 from ..data.categories import IGNORE_LABEL
@@ -15,6 +13,8 @@ from ..drawing import overlay
 from ..drawing.legend import add_legend
 from ..errors import ConfigError, DataError, shown
 from ..evaluation.prediction_files import (
+    as_array,
+    class_ids,
     instance_bitmask,
     object_columns,
     panoptic_bitmask,
@@ -22,6 +22,12 @@ from ..evaluation.prediction_files import (
     wrong_classes,
 )
 from ..tasks import Task
+
+if TYPE_CHECKING:
+    from detectron2.structures import Instances
+    from torch import Tensor
+
+    from ..evaluation.array_instances import ArrayInstances
 
 _ANEW = "It is of an earlier start: give --overwrite in place of --resume."
 
@@ -83,7 +89,7 @@ def output_key(task: Task, output: dict[str, Any]) -> str:
 
 
 def result_of(task: Task, output: dict[str, Any], min_score: float = 0.0, classes: Wanted = None) -> FrameResult:
-    """What the official files hold of a model's output, which is as Detectron2 gives it, at the frame's size.
+    """What the official files hold of a model's output at the frame's size, as Detectron2 or a model file gives it.
 
     Objects of a lower score, and objects and segments of other classes, are left out; pixels of other classes in a mask
     become `IGNORE_LABEL`.
@@ -96,7 +102,7 @@ def result_of(task: Task, output: dict[str, Any], min_score: float = 0.0, classe
         return _objects(found, task, min_score, classes)
     if task.form == "bitmasks":
         return _segments(found, task, classes)
-    ids = found.argmax(dim=0).to("cpu", torch.uint8).numpy()
+    ids = class_ids(found)
     if classes is not None:
         table = np.full(256, IGNORE_LABEL, np.uint8)
         table[list(classes)] = list(classes)
@@ -104,7 +110,7 @@ def result_of(task: Task, output: dict[str, Any], min_score: float = 0.0, classe
     return FrameResult(pixels=ids)
 
 
-def _objects(instances: Instances, task: Task, min_score: float, wanted: Wanted) -> FrameResult:
+def _objects(instances: "Instances | ArrayInstances", task: Task, min_score: float, wanted: Wanted) -> FrameResult:
     corners, classes, scores = object_columns(instances)
     kept = scores >= min_score
     if wanted is not None:
@@ -112,15 +118,16 @@ def _objects(instances: Instances, task: Task, min_score: float, wanted: Wanted)
     order = np.flatnonzero(kept)
     if task.form == "boxes":
         return FrameResult(corners[order], classes[order], scores[order])
-    pixels, visible = instance_bitmask(instances.pred_masks.cpu().numpy()[order], scores[order], classes[order])
+    masks: Any = instances.pred_masks
+    pixels, visible = instance_bitmask(as_array(masks)[order], scores[order], classes[order])
     order = order[visible]
     return FrameResult(corners[order], classes[order], scores[order], pixels)
 
 
-def _segments(found: tuple[torch.Tensor, list[dict[str, Any]]], task: Task, wanted: Wanted) -> FrameResult:
+def _segments(found: "tuple[Tensor | np.ndarray, list[dict[str, Any]]]", task: Task, wanted: Wanted) -> FrameResult:
     segments, infos = found
     classes = {i: k for i, k in segment_classes(infos, task).items() if wanted is None or k in wanted}
-    return FrameResult(pixels=panoptic_bitmask(segments.cpu().numpy(), classes, task))
+    return FrameResult(pixels=panoptic_bitmask(as_array(segments), classes, task))
 
 
 def read_pixels(task: Task, path: Path) -> np.ndarray:

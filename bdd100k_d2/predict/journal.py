@@ -23,6 +23,7 @@ from ..errors import ConfigError, DataError, OutputError, shown
 from ..inside import check_plain_name, inside
 from ..regular_file import check_regular_file
 from ..tasks import TASKS, Task
+from .file_stamp import FileStamp
 
 FILE_NAME = RECORD_NAME
 # In place of the descriptor of an open file.
@@ -34,9 +35,6 @@ _MOST_LIGHT = 255
 # Of a line in bytes: a frame with 100,000 objects has less.
 _MOST_LINE_BYTES = 1 << 24
 
-FileStamp = tuple[str, int, int]
-"""What tells that an image is the same: its absolute path, its size in bytes and when it was changed, in ns."""
-
 
 class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user asked for and what the results follow from: the first line; a run goes on only with the same.
@@ -44,8 +42,8 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         input: the video with its size and time, or the camera; "images" for images, whose lines have their own.
         video: the name of the annotated video, None for images; the file has it under an older name.
-        config: a hash of it.
-        weights: with their size and time, where they are a file.
+        config: of a model of a config a hash of it; of a model file what its card says of it.
+        weights: with their size and time, where they are a file; or the model file, with its.
         score_thr: objects from this score on; None writes all and draws those from 0.3 on.
         classes: names of those that are wanted; None for all.
         categories: the classes of the results; None, which older records mean too, for BDD100K's of the task.

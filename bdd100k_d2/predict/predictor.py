@@ -7,28 +7,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-import torch
-from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
-from detectron2.data.transforms import AugInput, AugmentationList
-from detectron2.modeling import build_model
 
-from ..checkpoint.loading import load_weights
-from ..checkpoint.published import use_sources
-from ..config import get_config
-from ..data.augmentation import augment, build_augmentation
 from ..data.images import load_image
-from ..data.own_dataset import register_config_datasets
-from ..data.randomness import given_back
-from ..engine.class_agreement import check_classes
-from ..engine.precision import accelerate, autocast
-from ..engine.test_time_augmentation import as_read, augmented_in_tests, check_augmentable
 from ..errors import ConfigError, DataError, UnreadableError
-from ..modeling.norms import fold_norms
+from ..installation import needs_detectron2
 from ..parallel import cores
+from ..tasks import Task
+from .model_file import is_model_file, open_model_file
+from .model_identity import ModelIdentity
+from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from detectron2.data import Metadata
+    from torch import nn
+
+    from .config_model import ConfigModel
 
 ImageOrPath = str | Path | np.ndarray
 """An image's path, or its pixels as OpenCV gives them: (H, W, 3) uint8, BGR."""
@@ -39,11 +36,12 @@ _MOST_THREADS = 8
 
 
 class _Read(NamedTuple):
-    """A frame as it was given, its pixels (H, W, 3) uint8, RGB, and what the model takes."""
+    """A frame as it was given, its pixels (H, W, 3) uint8, RGB, and what the model takes, with its shape."""
 
     frame: ImageOrPath
     image: np.ndarray
-    inputs: dict[str, Any]
+    inputs: Any
+    shape: tuple[int, ...]
 
 
 class Prediction(NamedTuple):
@@ -52,8 +50,8 @@ class Prediction(NamedTuple):
     Attributes:
         frame: as it was given.
         image: its pixels, (H, W, 3) uint8, RGB.
-        output: what Detectron2's `DefaultPredictor` returns, on the CPU: ``instances``, ``sem_seg`` or
-            ``panoptic_seg`` at the frame's size.
+        output: ``instances``, ``sem_seg`` or ``panoptic_seg`` at the frame's size. Of a config what Detectron2's
+            `DefaultPredictor` returns, on the CPU; of a model file the same as arrays, see `ModelFile`.
     """
 
     frame: ImageOrPath
@@ -64,60 +62,97 @@ class Prediction(NamedTuple):
 class Predictor:
     """Detectron2's `DefaultPredictor` for many images: batches, mixed precision, and reading ahead in threads.
 
+    It runs the model of a config; or a model file, without Detectron2, and without PyTorch that of ONNX or OpenVINO.
+
     Attributes:
-        cfg: the model's config.
-        model: in evaluation mode, its norms folded; with ``TEST.AUG.ENABLED`` what merges its predictions.
-        metadata: of the first test set, or of none: the names and colours of the classes. Those of a set of
-            ``DATASETS.OWN`` with its classes are there also where its files are not.
+        batch_size, amp: as below.
+        runtime: what runs the model.
     """
 
-    def __init__(self, cfg: CfgNode | str, *, batch_size: int = 1, amp: bool = False, fold: bool = True) -> None:
-        """Builds the model and loads its weights.
+    def __init__(
+        self,
+        source: "CfgNode | str | os.PathLike[str]",
+        *,
+        batch_size: int | None = None,
+        amp: bool = False,
+        fold: bool = True,
+        threads: int | None = None,
+        task: Task | None = None,
+    ) -> None:
+        """Builds the model and loads its weights, or opens the file.
 
         Args:
-            cfg: a config with ``MODEL.WEIGHTS``; or the name of one that has published weights, such as
-                ``det/faster_rcnn_R_50_FPN_1x``.
+            source: a config with ``MODEL.WEIGHTS``; the name of one that has published weights, such as
+                ``det/faster_rcnn_R_50_FPN_1x``; or the path of a model file, which its ending tells: ``.onnx``,
+                ``.xml``, ``.torchscript`` or ``.pt2``.
             batch_size: images that the model takes at a time. A batch holds images of one size; where the size
-                changes, a new one begins.
-            amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it.
-            fold: see `modeling.norms.fold_norms`.
+                changes, a new one begins. None is 1, or what the file was made for.
+            amp: compute in float16 on the GPU, in bfloat16 on a CPU that is faster for it. Of the model files OpenVINO
+                alone can.
+            fold: see `modeling.norms.fold_norms`; of a config.
+            threads: of the CPU, to compute with; None for as many as there are cores.
+            task: of a model file that does not say it.
 
         Raises:
             ConfigError: there is no such config, a slice in it cannot be, ``batch_size`` is below 1, or the model has
-                another number of classes than the first test set; or ``TEST.AUG`` cannot be applied to it.
-            WeightsError: the weights cannot be loaded, are not of this model, or are for other classes.
+                another number of classes than the first test set; ``TEST.AUG`` cannot be applied to it; or the model
+                file cannot do what is asked of it, or does not have what is needed.
+            MissingRuntimeError: what runs the model is not installed.
+            WeightsError: the weights or the model file cannot be loaded, are not of this model, or are for other
+                classes.
         """
-        self.cfg = get_config(cfg, trained=True) if isinstance(cfg, str) else cfg.clone()
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ConfigError(f"a batch of {batch_size} images: batch_size has to be 1 or more.")
-        self.batch_size, self.amp = batch_size, amp
+        if is_model_file(source):
+            self.runtime: Runtime = open_model_file(Path(source), task=task, amp=amp, threads=threads)
+        else:
+            self.runtime = _config_model(cast("CfgNode | str", source), amp=amp, fold=fold, threads=threads)
+        fixed = self.runtime.fixed_batch
+        if fixed is not None and batch_size not in (None, fixed):
+            raise ConfigError(
+                f"{source}: takes batches of {fixed}, not of {batch_size}; leave the batch size out, or export the "
+                f"model with --batch {batch_size}."
+            )
+        self.batch_size, self.amp = batch_size or fixed or 1, amp
         self._threads = min(cores(), _MOST_THREADS)
-        register_config_datasets(self.cfg)
-        names = self.cfg.DATASETS.TEST
-        self.metadata = MetadataCatalog.get(names[0] if names else "__unused")
-        classes = check_classes(self.cfg, (), names[:1])
-        # Initial values are drawn, though all are replaced.
-        with given_back(gpus=True):
-            model = build_model(self.cfg).eval()
-        if self.cfg.TEST.AUG.ENABLED:
-            check_augmentable(self.cfg, model)
-        use_sources(self.cfg)
-        keys = self.cfg.MODEL
-        load_weights(model, keys.WEIGHTS, exact=True, classes=classes, trained_for=keys.WEIGHTS_CLASSES)
-        if fold:
-            fold_norms(model)
-        self.model, inputs = accelerate(self.cfg, model, amp), self.cfg
-        if self.cfg.TEST.AUG.ENABLED:
-            self.model, inputs = augmented_in_tests(self.cfg, self.model), as_read(self.cfg)
-        self._augmentations = AugmentationList(build_augmentation(inputs, is_train=False))
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What a run tells the model by, and its task; ConfigError where a config's first test set tells none."""
+        return self.runtime.identity
+
+    @property
+    def cfg(self) -> "CfgNode":
+        """The config of the model; a model file has none."""
+        return cast("ConfigModel", self.runtime).cfg
+
+    @property
+    def model(self) -> "nn.Module":
+        """The model of a config, in evaluation mode, its norms folded.
+
+        With ``TEST.AUG.ENABLED`` it is what merges the predictions.
+        """
+        return cast("ConfigModel", self.runtime).model
+
+    @model.setter
+    def model(self, model: "nn.Module") -> None:
+        cast("ConfigModel", self.runtime).model = model
+
+    @property
+    def metadata(self) -> "Metadata":
+        """Of a config's first test set, or of none: the names and colours of the classes.
+
+        Those of a set of ``DATASETS.OWN`` with its classes are there also where its files are not.
+        """
+        return cast("ConfigModel", self.runtime).metadata
 
     def __call__(self, frame: ImageOrPath) -> dict[str, Any]:
-        """Predicts one frame: what Detectron2's `DefaultPredictor` returns, on the model's device.
+        """Predicts one frame: what Detectron2's `DefaultPredictor` returns, on the model's device; or as `ModelFile`.
 
         Raises:
             DataError: the frame cannot be read, or is no image.
         """
-        return self._infer([self._read(frame).inputs])[0]
+        return self.runtime.infer([self._read(frame).inputs])[0]
 
     def stream(
         self, frames: Iterable[ImageOrPath], on_error: _OnError | None = None
@@ -130,18 +165,19 @@ class Predictor:
         Args:
             frames: read as far ahead as that. The results have the very objects. None and an array without pixels are
                 frames that cannot be read.
-            on_error: called with a frame that cannot be read or resized, which is then left out; without it that is an
-                error, and the frames of its batch have no result either.
+            on_error: called with a frame that cannot be read or resized, or has a size that the model file does not
+                take, which is then left out; without it that is an error, and the frames of its batch have no result
+                either.
 
         Raises:
             DataError: a frame cannot be read, or is no image.
         """
         with closing(self._read_ahead(frames, on_error)) as ahead:
-            for _, alike in groupby(ahead, lambda read: read.inputs["image"].shape):
+            for _, alike in groupby(ahead, lambda read: read.shape):
                 while batch := list(islice(alike, self.batch_size)):
-                    outputs = self._infer([read.inputs for read in batch])
-                    for (frame, image, _), output in zip(batch, outputs, strict=True):
-                        yield Prediction(frame, image, {key: _on_cpu(value) for key, value in output.items()})
+                    outputs = self.runtime.infer([read.inputs for read in batch])
+                    for read, output in zip(batch, outputs, strict=True):
+                        yield Prediction(read.frame, read.image, self.runtime.on_cpu(output))
 
     def _read_ahead(self, frames: Iterable[ImageOrPath], on_error: _OnError | None) -> Generator[_Read, None, None]:
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read")
@@ -168,14 +204,13 @@ class Predictor:
             where, rgb = f"{os.fspath(frame)}: ", load_image(frame, "RGB")
         else:
             where, rgb = "a frame: ", _pixels(frame)[..., ::-1]
-        inputs = AugInput(rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[..., ::-1])
-        augment(self._augmentations, inputs, where)
-        image = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
-        return _Read(frame, rgb, {"image": image, "height": rgb.shape[0], "width": rgb.shape[1]})
+        return _Read(frame, rgb, *self.runtime.prepare(rgb, where))
 
-    def _infer(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        with torch.no_grad(), autocast(self.cfg.MODEL.DEVICE, enabled=self.amp):
-            return self.model(batch)
+
+def _config_model(cfg: "CfgNode | str", *, amp: bool, fold: bool, threads: int | None) -> Runtime:
+    with needs_detectron2("the model of a config"):
+        from .config_model import ConfigModel
+    return ConfigModel(cfg, amp=amp, fold=fold, threads=threads)
 
 
 def _pixels(frame: Any) -> np.ndarray:  # noqa: ANN401, whatever a caller streams
@@ -189,9 +224,3 @@ def _pixels(frame: Any) -> np.ndarray:  # noqa: ANN401, whatever a caller stream
     if not frame.size:
         raise UnreadableError(f"a frame is an array without pixels, {frame.shape}; was it read to its end?")
     return frame
-
-
-def _on_cpu(value: Any) -> Any:  # noqa: ANN401, tensors, instances, or the segments' pair
-    if isinstance(value, tuple):
-        return tuple(_on_cpu(one) for one in value)
-    return value.to("cpu") if hasattr(value, "to") else value

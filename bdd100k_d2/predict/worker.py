@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..drawing.overlay import MIN_SCORE
-from ..errors import DataError, shown
+from ..errors import DataError, FrameSizeError, shown
 from ..evaluation.prediction_files import write_mask
 from ..parallel import cores
 from ..tasks import Task
@@ -158,6 +158,9 @@ class Work:
 
     def _predict(self, frames: Iterator[ImageOrPath]) -> None:
         def refuse(frame: ImageOrPath, error: DataError) -> None:
+            if isinstance(error, FrameSizeError) and not (self.predicted or self._journal.entries):
+                # Of another size than the model's are all frames, mostly.
+                raise error
             self._note(self._names.pop(id(frame)), str(error))
 
         with closing(self._predictor.stream(frames, refuse)) as predictions:

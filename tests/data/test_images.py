@@ -126,7 +126,7 @@ def test_jpeg_that_opencv_does_not_take(tmp_path: Path, monkeypatch: pytest.Monk
 def test_jpeg_is_decoded_by_opencv_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.jpg")
     expected = read_image(str(tmp_path / "a.jpg"), "RGB")
-    monkeypatch.setattr(images, "convert_PIL_to_numpy", None)
+    monkeypatch.setattr(images, "_channels", None)
     np.testing.assert_array_equal(load_image(tmp_path / "a.jpg", "RGB"), expected)
 
 

@@ -24,7 +24,8 @@ from bdd100k_d2.predict.config_task import task_of
 from bdd100k_d2.predict.inputs import find_input
 from bdd100k_d2.predict.journal import read_settings
 from bdd100k_d2.predict.predictor import Prediction, Predictor
-from bdd100k_d2.predict.run import PredictionRun, SubmissionRun
+from bdd100k_d2.predict.run import PredictionRun
+from bdd100k_d2.predict.submission_run import SubmissionRun
 from bdd100k_d2.tasks import TASKS
 
 HEIGHT, WIDTH = 96, 160

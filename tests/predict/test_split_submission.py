@@ -14,7 +14,7 @@ from support.small_models import small_config
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.predictor import Predictor
-from bdd100k_d2.predict.run import SubmissionRun
+from bdd100k_d2.predict.submission_run import SubmissionRun
 from bdd100k_d2.tasks import TASKS, SplitCounts
 
 TOOL = ROOT / "tools" / "submit.py"

@@ -1,0 +1,112 @@
+"""A detector as a graph: from images to the detections in their frames."""
+
+import torch
+from detectron2.modeling import GeneralizedRCNN
+from detectron2.modeling.meta_arch import PanopticFPN, RetinaNet
+from detectron2.modeling.proposal_generator import RPN
+from detectron2.modeling.roi_heads import CascadeROIHeads, StandardROIHeads
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
+
+from ..errors import ConfigError
+from ..modeling.atss import ATSS
+from ..modeling.cascade_mask_heads import BDD100KCascadeMaskROIHeads
+from ..modeling.retinanet import BDD100KRetinaNet
+from ..modeling.roi_heads import BDD100KCascadeROIHeads, BDD100KROIHeads
+from ..modeling.rpn import BDD100KRPN
+from .dense import detect_densely
+from .masks import find_masks, paste_masks
+from .proposals import propose
+from .roi_heads import Detections, detect_boxes
+from .static_shapes import clipped, sides_above
+
+# What is written out here does not follow what a class that derives from these does otherwise.
+_MODELS = (GeneralizedRCNN, PanopticFPN, RetinaNet, BDD100KRetinaNet, ATSS)
+_PROPOSERS = (RPN, BDD100KRPN)
+_HEADS = (StandardROIHeads, CascadeROIHeads, BDD100KROIHeads, BDD100KCascadeROIHeads, BDD100KCascadeMaskROIHeads)
+
+
+def detect(model: nn.Module, images: Tensor, height: int, width: int) -> dict[str, Tensor]:
+    """What ``model`` finds in a batch, in pixels of the frames.
+
+    Args:
+        model: built by Detectron2, in evaluation mode; see `check_detector`.
+        images: (N, 3, h, w), 0 to 255, in the order of channels that the model takes, resized as it takes them.
+        height: H, of the frames.
+        width: W.
+
+    Returns:
+        ``boxes`` (D, 4), x1, y1, x2, y2, ``scores`` (D,), ``classes`` (D,) int64, and ``counts`` (N,) int64: how many
+        of the D detections are of each image, of which the first's come first, best first. Of a model with masks also
+        ``masks`` (D, H, W) bool, and of a panoptic one ``sem_seg`` (N, H, W) uint8, the ids of its semantic head.
+    """
+    size, frame = images.shape[2:], (height, width)
+    features = model.backbone(_prepared(model, images))
+    if isinstance(model, RetinaNet | ATSS):
+        return _in_frame(detect_densely(model, features, size), size, frame)[0]
+    heads = model.roi_heads
+    proposals, there = propose(model.proposal_generator, features, *size)
+    detections = detect_boxes(heads, features, proposals, there, size)
+    outputs, (image, place) = _in_frame(detections, size, frame)
+    if heads.mask_on:
+        masks = find_masks(heads, features, detections.boxes[image, place], outputs["classes"], image)
+        outputs["masks"] = paste_masks(masks, outputs["boxes"], *frame)
+    if isinstance(model, PanopticFPN):
+        outputs["sem_seg"] = _segmented(model, features, size, frame)
+    return outputs
+
+
+def check_detector(model: nn.Module) -> None:
+    """ConfigError if ``model`` is of a kind whose detections `detect` would not compute as it does."""
+    parts: tuple[tuple[str, object, tuple[type, ...]], ...] = (("META_ARCHITECTURE", model, _MODELS),)
+    if isinstance(model, GeneralizedRCNN):
+        parts += (
+            ("PROPOSAL_GENERATOR.NAME", model.proposal_generator, _PROPOSERS),
+            ("ROI_HEADS.NAME", model.roi_heads, _HEADS),
+        )
+    for key, part, known in parts:
+        if type(part) not in known:
+            names = ", ".join(sorted(one.__name__ for one in known))
+            raise ConfigError(f"MODEL.{key} {type(part).__name__} cannot be exported; these can: {names}.")
+    if getattr(getattr(model, "roi_heads", None), "keypoint_on", False):
+        raise ConfigError("MODEL.KEYPOINT_ON is True; key points cannot be exported.")
+
+
+def _prepared(model: nn.Module, images: Tensor) -> Tensor:
+    """What Detectron2's `preprocess_image` makes of images of one size."""
+    normalised = (images - model.pixel_mean) / model.pixel_std
+    divisor = model.backbone.size_divisibility
+    if divisor <= 1:
+        return normalised
+    h, w = images.shape[2:]
+    return F.pad(normalised, (0, -w % divisor, 0, -h % divisor))
+
+
+def _in_frame(
+    detections: Detections, size: tuple[int, int], frame: tuple[int, int]
+) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+    """The outputs, and the image and the place (D,) that each detection has.
+
+    See `detectron2.modeling.postprocessing.detector_postprocess`.
+    """
+    scale_y, scale_x = (there / here for there, here in zip(frame, size, strict=True))
+    x, y = detections.boxes[..., 0::2] * scale_x, detections.boxes[..., 1::2] * scale_y
+    boxes = clipped(torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1), *frame)
+    found = detections.found & sides_above(boxes)
+    image, place = found.nonzero().unbind(dim=1)
+    outputs = {
+        "boxes": boxes[image, place],
+        "scores": detections.scores[image, place],
+        "classes": detections.classes[image, place],
+        "counts": found.sum(dim=1),
+    }
+    return outputs, (image, place)
+
+
+def _segmented(
+    model: PanopticFPN, features: dict[str, Tensor], size: tuple[int, int], frame: tuple[int, int]
+) -> Tensor:
+    """The ids (N, H, W) of the semantic head; see `detectron2.modeling.postprocessing.sem_seg_postprocess`."""
+    logits = model.sem_seg_head(features, None)[0][:, :, : size[0], : size[1]]
+    logits = F.interpolate(logits, size=frame, mode="bilinear", align_corners=False)
+    return logits.argmax(dim=1).to(torch.uint8)

@@ -1,0 +1,198 @@
+"""A model of a config as one graph, from images as they are read to results in their pixels, and its card."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import SemanticSegmentor
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+from torch import Tensor, nn
+
+from .._version import __version__
+from ..atomic import file_digest
+from ..checkpoint.published import local_path
+from ..config import with_keys
+from ..data.image_size import check_image_size
+from ..errors import ConfigError, DataError, WeightsError, shown
+from ..modeling.encoder_decoder import EncoderDecoder
+from ..predict.config_task import task_of
+from ..predict.graph_outputs import INPUT_NAME, output_names
+from ..predict.model_card import ModelCard, PanopticThresholds
+from ..predict.config_model import ConfigModel
+from .detection import check_detector, detect
+from .resize import build_resize
+from .segmentation import segment
+
+# What a graph is traced with where its size or batch is any: sides that no arithmetic takes for one another.
+_TRACED_SIZE, _TRACED_BATCH = (187, 331), 2
+
+
+class ExportGraph(nn.Module):
+    """Images (N, H, W, 3) uint8, RGB -> the results of their frames: a tuple of tensors, see ``outputs``.
+
+    Attributes:
+        model: built as `Predictor` builds it, on the CPU, with folded norms.
+        card: what the file says of itself.
+        outputs: the names of the tensors. Of detectors ``boxes`` (D, 4), ``scores`` (D,), ``classes`` (D,) and
+            ``counts`` (N,), of bitmasks also ``masks`` (D, H, W); of segmenters ``sem_seg`` (N, H, W) uint8 class ids;
+            of panoptic models all of them.
+    """
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        *,
+        size: tuple[int, int] | None = (720, 1280),
+        batch: int | None = 1,
+        config: str = "",
+    ) -> None:
+        """Builds the model and loads its weights.
+
+        Args:
+            cfg: a config with ``MODEL.WEIGHTS``.
+            size: height and width of the images that it takes; None for any.
+            batch: how many images it takes at a time; None for any number.
+            config: what the card calls ``cfg``.
+
+        Raises:
+            ConfigError: the model cannot be exported so.
+            WeightsError: as `Predictor`.
+        """
+        super().__init__()
+        if cfg.TEST.AUG.ENABLED:
+            raise ConfigError(
+                "TEST.AUG.ENABLED is True; a graph predicts an image once and cannot merge several predictions of it. "
+                "Add TEST.AUG.ENABLED False to the command."
+            )
+        cfg = with_keys(cfg, "MODEL.DEVICE", "cpu", "MODEL.CHANNELS_LAST", False, "MODEL.COMPILE", False)
+        if not cfg.MODEL.WEIGHTS:
+            raise WeightsError("No weights to export: add MODEL.WEIGHTS and a file to the command.")
+        task = task_of(cfg)
+        self.model = ConfigModel(cfg, amp=False, fold=True, threads=None).model.requires_grad_(False)
+        self.size, self.batch = size, batch
+        _check_exportable(self.model, size, batch)
+        self.is_bgr = cfg.INPUT.FORMAT == "BGR"
+        self.resize = build_resize(cfg, size and _checked(size))
+        self.card = ModelCard(
+            task=task.name,
+            categories=task.categories,
+            size=size,
+            batch=batch,
+            min_score=_min_score(cfg, self.model) if task.form != "masks" else 0.0,
+            precision="float32",
+            config=config,
+            weights_sha256=file_digest(Path(local_path(cfg.MODEL.WEIGHTS))),
+            package_version=__version__,
+            panoptic=_panoptic_thresholds(cfg) if task.name == "pan_seg" else None,
+        )
+        self.outputs = output_names(task)
+        self.eval()
+        self._try()
+
+    def example(self, seed: int = 0) -> Tensor:
+        """Images that the graph takes, of random pixels."""
+        shape = (self.batch or _TRACED_BATCH, *(self.size or _TRACED_SIZE), 3)
+        return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Maps images (N, H, W, 3) uint8 to what ``outputs`` names."""
+        return tuple(self._results(image).values())
+
+    def _try(self) -> None:
+        image = self.example()
+        try:
+            with torch.no_grad():
+                results = self._results(image)
+        except RuntimeError as error:
+            height, width = image.shape[1:3]
+            raise ConfigError(
+                f"--size: the model cannot take images of {height}x{width} ({shown(error)}); give another size."
+            ) from error
+        if tuple(results) != self.outputs:
+            raise ConfigError(
+                f"DATASETS.TEST tells {self.card.task}, whose results are {', '.join(self.outputs)}, and the model "
+                f"gives {', '.join(results)}; name a data set of its task."
+            )
+
+    def _results(self, image: Tensor) -> dict[str, Tensor]:
+        height, width = image.shape[1:3]
+        resized = self.resize(image)
+        if self.is_bgr:
+            resized = resized.flip(-1)
+        images = resized.permute(0, 3, 1, 2)
+        predict: Any = segment if isinstance(self.model, SemanticSegmentor) else detect
+        results: dict[str, Tensor] = predict(self.model, images, height, width)
+        return results
+
+
+def _checked(size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        check_image_size(*size, "--size: an image")
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    return size
+
+
+def _check_exportable(model: nn.Module, size: tuple[int, int] | None, batch: int | None) -> None:
+    """Raises `ConfigError` where a model has no graph, or none for images of any size or for any number of them."""
+    if not isinstance(model, SemanticSegmentor):
+        check_detector(model)
+    if size is None and isinstance(model, EncoderDecoder) and model.window is not None:
+        raise ConfigError(
+            "--size dynamic: MODEL.SLIDING_WINDOW.SIZE is set, and how many windows an image has depends on its size; "
+            "give the size of the images, such as --size 720x1280."
+        )
+    if batch is None and not isinstance(model, SemanticSegmentor):
+        raise ConfigError("--batch dynamic: a detector takes a number of images that is known; give it, as --batch 1.")
+
+
+def _min_score(cfg: CfgNode, model: nn.Module) -> float:
+    keys = cfg.MODEL.RETINANET if isinstance(model, DenseDetector) else cfg.MODEL.ROI_HEADS
+    return float(keys.SCORE_THRESH_TEST)
+
+
+def _panoptic_thresholds(cfg: CfgNode) -> PanopticThresholds:
+    keys = cfg.MODEL.PANOPTIC_FPN.COMBINE
+    return PanopticThresholds(
+        overlap=keys.OVERLAP_THRESH,
+        stuff_area=keys.STUFF_AREA_LIMIT,
+        instance_score=keys.INSTANCES_CONFIDENCE_THRESH,
+    )
+
+
+def exported_program(graph: ExportGraph) -> torch.export.ExportedProgram:
+    """The graph as PyTorch's exporter traces it; ConfigError for a model of which it can make none."""
+    dynamic = torch.export.Dim.DYNAMIC
+    shape = {i: dynamic for i, known in ((0, graph.batch), (1, graph.size), (2, graph.size)) if known is None}
+    try:
+        with torch.no_grad():
+            program = torch.export.export(
+                graph,
+                (graph.example(),),
+                dynamic_shapes={INPUT_NAME: shape},
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+            _without_asserts(program)
+            return program
+    # What its many parts raise has no class in common but this.
+    except Exception as error:
+        raise ConfigError(
+            f"torch.export cannot trace {type(graph.model).__name__} ({shown(error)}); give --size and --batch as "
+            "numbers where they are dynamic, or another format."
+        ) from error
+
+
+def _without_asserts(program: torch.export.ExportedProgram) -> None:
+    """Takes out what must hold of the size that was traced alone, as that maps have gaps in memory, in place.
+
+    What an operator cannot take it refuses itself.
+    """
+    nodes = program.graph_module.graph
+    for node in [*nodes.nodes]:
+        if node.target is torch.ops.aten._assert_scalar.default:
+            nodes.erase_node(node)
+    nodes.eliminate_dead_code()
+    program.graph_module.recompile()

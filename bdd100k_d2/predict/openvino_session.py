@@ -1,0 +1,67 @@
+"""OpenVINO's files, ``.xml`` with a ``.bin`` beside it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, WeightsError, shown
+from ..parallel import cores
+from .model_card import CARD_KEY
+
+_TELEMETRY = "openvino_telemetry"
+
+
+def import_openvino() -> ModuleType:
+    """Imports OpenVINO, which at its import would tell its makers of it, without what it does that by."""
+    before = sys.modules.get(_TELEMETRY)
+    if before is None:
+        # OpenVINO takes an import that fails for a package that is not installed.
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if before is None:
+            del sys.modules[_TELEMETRY]
+    return openvino
+
+
+class OpenVinoSession:
+    """A graph that OpenVINO runs on the CPU; see `model_file.Session`."""
+
+    def __init__(self, path: Path, threads: int | None, amp: bool) -> None:
+        openvino = import_openvino()
+        if not path.with_suffix(".bin").is_file():
+            raise WeightsError(f"{path.with_suffix('.bin')}: is missing; it has the weights of {path.name}, copy both.")
+        core = openvino.Core()
+        # Where the CPU has units for it, OpenVINO would compute in bfloat16 unasked.
+        fast = amp and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        settings = {
+            "INFERENCE_NUM_THREADS": threads or cores(),
+            "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            model = core.read_model(path)
+            self._model = core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"{path}: OpenVINO {openvino.__version__} cannot load it ({shown(error)}); are it and its .bin whole? "
+                "Copy both again, or export the model again."
+            ) from error
+        if len(model.inputs) != 1:
+            raise ConfigError(f"{path}: has {len(model.inputs)} inputs; a model takes images, and nothing else.")
+        self.card: str | None = model.get_rt_info(CARD_KEY).astype(str) if model.has_rt_info(CARD_KEY) else None
+        self.input_type: str | None = model.input(0).element_type.to_dtype().name
+        shape = model.input(0).partial_shape
+        self.input_shape = tuple(one.get_length() if one.is_static else None for one in shape)
+        self._places: dict[str, Any] = {name: one for one in self._model.outputs for name in one.names}
+        self.outputs: tuple[str, ...] | None = tuple(self._places)
+
+    def run(self, images: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """As `model_file.Session` says."""
+        found = self._model(images)
+        return [found[self._places[name]] for name in names]
