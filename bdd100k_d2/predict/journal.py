@@ -47,6 +47,7 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
         score_thr: objects from this score on; None writes all and draws those from 0.3 on.
         classes: names of those that are wanted; None for all.
         categories: the classes of the results; None, which older records mean too, for BDD100K's of the task.
+        track: objects of videos get numbers; those that pass the ``count_line`` x1, y1, x2, y2 are counted.
     """
 
     task: str
@@ -60,6 +61,8 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     batch_size: int
     amp: bool
     categories: tuple[Category, ...] | None = None
+    track: bool = False
+    count_line: tuple[float, float, float, float] | None = None
 
     @property
     def task_with_classes(self) -> Task:

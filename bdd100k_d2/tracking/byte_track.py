@@ -1,7 +1,8 @@
 """Numbers for the objects of a video, by their boxes and scores alone.
 
 Zhang et al., "ByteTrack: multi-object tracking by associating every detection box" (2022): sure detections are
-matched first, to objects that are seen or lost; what is left of those seen is looked for among the unsure ones.
+matched first, what is left is looked for among the unsure ones. Unlike there, so are objects that are lost, and those
+of one frame: docs/DATA_ENGINE.md has what that gains.
 """
 
 from typing import NamedTuple
@@ -20,13 +21,15 @@ class TrackerSettings(NamedTuple):
         unsure: those of less have no part.
         new: a new object has this score in its first frame, and is found in the next.
         patience: frames for which an object may be lost.
-        least: overlaps (IoU, of the first and third times the score) from which on two boxes may be one object: of
-            sure detections, of unsure ones, and of objects in their second frame.
+        least: overlaps (IoU, times the score where detections are sure) from which on two boxes may be one object: of
+            sure detections, of unsure ones, and of sure ones with objects in their second frame.
+
+    The defaults are those of the paper.
     """
 
-    sure: float = 0.5
+    sure: float = 0.6
     unsure: float = 0.1
-    new: float = 0.6
+    new: float = 0.7
     patience: int = 30
     least: tuple[float, float, float] = (0.2, 0.5, 0.3)
 
@@ -69,15 +72,17 @@ class ByteTracker:
         unsure = np.flatnonzero((scores > settings.unsure) & (scores <= settings.sure))
         known, fresh = np.flatnonzero(self._number > 0), np.flatnonzero(self._number == 0)
         found = (corners, scores, categories)
-        rounds = ((known, sure, True), (known, unsure, False), (fresh, sure, True))
+        by_sure, by_unsure, by_fresh = settings.least
+        rounds = (
+            (known, sure, by_sure),
+            (known, unsure, by_unsure),
+            (fresh, sure, by_fresh),
+            (fresh, unsure, by_unsure),
+        )
         matched = np.zeros(len(self._number), np.bool_)
-        for (rows, places, is_scored), least in zip(rounds, settings.least, strict=True):
-            rows = rows[~matched[rows]]
-            if not is_scored:
-                # An object that is lost comes back by a sure detection only.
-                rows = rows[self._age[rows] == 1]
-            places = places[numbers[places] == 0]
-            pairs = self._pairs(rows, places, found, least, is_scored)
+        for rows, places, least in rounds:
+            rows, places = rows[~matched[rows]], places[numbers[places] == 0]
+            pairs = self._pairs(rows, places, found, least)
             self._take(*pairs, corners)
             matched[pairs[0]] = True
             numbers[pairs[1]] = self._number[pairs[0]]
@@ -92,13 +97,12 @@ class ByteTracker:
         places: np.ndarray,
         found: tuple[np.ndarray, np.ndarray, np.ndarray],
         least: float,
-        is_scored: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Objects and detections that are one, as (M,) ``rows`` and ``places``."""
         corners, scores, categories = (column[places] for column in found)
         likeness = _iou(self._motion.corners[rows], corners)
-        if is_scored:
-            likeness *= scores
+        # All are sure or none is.
+        likeness *= np.where(scores > self.settings.sure, scores, 1)
         likeness[self._category[rows][:, None] != categories] = 0
         # What is no pair costs as much as to be left alone.
         one, other = linear_sum_assignment(np.maximum(likeness, least), maximize=True)
