@@ -5,7 +5,7 @@ went on has the numbers of one that was not.
 """
 
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
@@ -20,10 +20,7 @@ from ..atomic import write_atomic
 from ..data.image_names import frame_names
 from ..data.images import load_image
 from ..data.labels import Box2D, Frame, Label, write_frames
-from ..drawing.draw import Box, draw_boxes
-from ..drawing.legend import add_legend
-from ..drawing.overlay import IGNORED_COLOR, MIN_SCORE, Classes, classes_of_task
-from ..drawing.tails import draw_counts, draw_line, draw_tail
+from ..drawing.overlay import MIN_SCORE, classes_of_task
 from ..errors import ConfigError
 from ..tasks import SCORED_TASKS, Task
 from ..tracking.byte_track import ByteTracker
@@ -31,10 +28,9 @@ from ..tracking.passing import Line, Passing, Point
 from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal
 from .outputs import COUNTS_FILE, frame_paths
+from .track_painter import NumberedObjects, TrackPainter
 from .video import VideoReader, VideoWriter
 
-# Of a tail, in frames.
-_TAIL = 30
 _JPEG_QUALITY = 92
 
 
@@ -46,17 +42,10 @@ class VideoFrame(NamedTuple):
 
     key: str
     name: str
-    index: int
+    index: int  # type: ignore[assignment]  # in place of a tuple's own `index`, which nobody calls
 
 
 _Put = Callable[[VideoFrame, _Draw], None]
-
-
-class _Objects(NamedTuple):
-    """A frame's objects; ``numbers`` (N,) int64 are 0 for those that have none."""
-
-    line: FrameLine
-    numbers: np.ndarray
 
 
 def check_trackable(task: Task, source: InputImages | InputVideo) -> None:
@@ -102,9 +91,9 @@ def videos_of(source: InputImages | InputVideo, names: Iterable[str]) -> dict[st
     return videos
 
 
-def _in_time(name: str) -> tuple[list[tuple[int, str]], str]:
+def _in_time(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     parts = re.split(r"([0-9]+)", name)
-    return [(int(one), "") if one.isdecimal() else (-1, one) for one in parts if one], name
+    return [(False, int(one), "") if one.isdecimal() else (True, 0, one) for one in parts if one], name
 
 
 def write_tracks(journal: Journal, source: InputImages | InputVideo, names: Iterable[str], folder: Path) -> list[Path]:
@@ -143,7 +132,7 @@ class _Tracks:
         """Yields the frames as ``box_track.json`` has them, and draws them on the way."""
         for video, frames in videos.items():
             passing = Passing(self._line)
-            painter = _Painter(self._classes, passing, self._line, self._drawn_from)
+            painter = TrackPainter(self._classes, self._followed, passing, self._line, self._drawn_from)
             done = 0
             with _drawing(self._journal, source, folder) as put:
                 for frame, objects in self._follow(frames):
@@ -159,7 +148,7 @@ class _Tracks:
                         yield Frame(frame.name, video, frameIndex=frame.index, labels=labels)
             self.counts[video] = self._counted(passing, done)
 
-    def _follow(self, frames: list[VideoFrame]) -> Iterator[tuple[VideoFrame, _Objects]]:
+    def _follow(self, frames: list[VideoFrame]) -> Iterator[tuple[VideoFrame, NumberedObjects]]:
         """The objects of a video; a frame that has no result has none, and counts as time that goes by."""
         tracker = ByteTracker()
         for frame in frames:
@@ -171,7 +160,7 @@ class _Tracks:
             # A box's last pixel is in it.
             ends = corners[followed] + (0, 0, 1, 1)
             numbers[followed] = tracker.update(ends, scores[followed], classes[followed])
-            yield frame, _Objects(line, numbers)
+            yield frame, NumberedObjects(line, numbers)
 
     def _counted(self, passing: Passing, frames: int) -> dict[str, Any]:
         names = self._task.names
@@ -186,50 +175,10 @@ class _Tracks:
         return counts
 
 
-def _each(objects: _Objects) -> Iterator[tuple[int, int, float, tuple[float, float, float, float]]]:
+def _each(objects: NumberedObjects) -> Iterator[tuple[int, int, float, tuple[float, float, float, float]]]:
     line = objects.line
     columns = objects.numbers.tolist(), line.classes or (), line.scores or (), line.corners or ()
     return (one for one in zip(*columns, strict=True) if one[0])
-
-
-class _Painter:
-    """Draws the frames of a video, one after the other: boxes with numbers, tails and what was counted."""
-
-    def __init__(self, classes: Classes, passing: Passing, line: Line | None, drawn_from: float) -> None:
-        self._classes, self._passing, self._line, self._drawn_from = classes, passing, line, drawn_from
-        self._tails: dict[int, deque[Point]] = {}
-
-    def draw(self, objects: _Objects, places: Mapping[int, Point], image: np.ndarray) -> np.ndarray:
-        """(H + h, W, 3) uint8, RGB: the image with its objects, and a legend under it."""
-        line = objects.line
-        self._tails = {number: self._tails.get(number, deque(maxlen=_TAIL)) for number in places}
-        for number, place in places.items():
-            self._tails[number].append(place)
-        image = np.ascontiguousarray(image).copy()
-        names, colors = self._classes
-        boxes = []
-        for number, k, score, corners in zip(
-            objects.numbers.tolist(), line.classes or (), line.scores or (), line.corners or (), strict=True
-        ):
-            color = colors[k] or IGNORED_COLOR
-            if number:
-                draw_tail(image, self._tails[number], color)
-                boxes.append(Box(corners, color, f"{names[k]} {number}", score))
-            elif score >= self._drawn_from:
-                boxes.append(Box(corners, color, f"{names[k]} {score:.2f}", score))
-        image = draw_boxes(image, boxes)
-        if self._line is not None:
-            draw_line(image, self._line)
-        draw_counts(image, self._texts())
-        return add_legend(image, self._classes, line.classes or ())
-
-    def _texts(self) -> list[str]:
-        passing, names = self._passing, self._classes.names
-        texts = [f"{names[k]}: {count}" for k, count in sorted(passing.objects.items())]
-        if self._line is not None:
-            passed = sorted(passing.passed[1].keys() | passing.passed[-1].keys())
-            texts += [f"line, {names[k]}: {passing.passed[1][k]} > {passing.passed[-1][k]} <" for k in passed]
-        return texts
 
 
 @contextmanager
