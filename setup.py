@@ -68,6 +68,7 @@ setup(
         "pillow>=10.1",
         "pycocotools>=2.0.8",
         "PyYAML>=6.0.1",
+        "scipy>=1.13",
         "tabulate>=0.9",
         "torch>=2.6",  # the first whose torch.load runs no code from a checkpoint unless asked to
         "torchvision>=0.21",

@@ -34,6 +34,7 @@ LIBRARIES = (
     ("pycocotools", "pycocotools.mask"),
     ("hotcoco", "hotcoco"),
     ("msgspec", "msgspec"),
+    ("scipy", "scipy.optimize"),
     ("fvcore", "fvcore"),
     ("iopath", "iopath"),
     ("markupsafe", "markupsafe"),

@@ -112,12 +112,12 @@ class Task:
     @property
     def is_official(self) -> bool:
         """Whether it has BDD100K's classes; only then are files and scores those of the official toolkit."""
-        official = TASKS.get(self.name)
+        official = SCORED_TASKS.get(self.name)
         return official is self or (official is not None and official.names == self.names)
 
     def with_names(self, names: Sequence[str], colors: Sequence[Sequence[int]] | None = None) -> "Task":
         """The task with the classes of these names, as `with_classes`; without ``colors`` BDD100K's keep theirs."""
-        official = TASKS[self.name]
+        official = SCORED_TASKS[self.name]
         if colors is None and [*names] == [*official.names]:
             return official
         return self.with_classes(own_categories(names, colors, are_things=self.form != "masks"))
@@ -127,7 +127,7 @@ class Task:
 
         With its colours too it is the task of BDD100K itself.
         """
-        official = TASKS[self.name]
+        official = SCORED_TASKS[self.name]
         if [category.name for category in categories] == [*official.names]:
             colors = tuple(category.color for category in categories)
             if colors == official.colors:
@@ -187,7 +187,7 @@ class Task:
 
 
 def _with_classes(name: str, categories: tuple[Category, ...]) -> Task:
-    return TASKS[name].with_classes(categories)
+    return SCORED_TASKS[name].with_classes(categories)
 
 
 def _ids(categories: Sequence[Category]) -> tuple[int, ...]:
@@ -316,3 +316,22 @@ TASKS: dict[str, Task] = {
         ),
     )
 }
+
+SCORED_TASKS: dict[str, Task] = TASKS | {
+    "box_track": Task(
+        "box_track",
+        "Multiple object tracking",
+        # The countable classes that move, as instance segmentation has them.
+        INS_SEG,
+        "boxes",
+        images="images/track/{split}",
+        labels="labels/box_track_20/{split}",
+        counts={},
+        metrics=(),
+        plotted=(),
+        result_list="box_track.json",
+        has_scores=True,
+        other_names=_INS_SEG_CLASSES,
+    )
+}
+"""Those, and tasks of videos, whose files are scored and predicted: nothing is trained for them."""

@@ -115,6 +115,8 @@ def _run() -> int:
 
     parser = _parser()
     args = parser.parse_args()
+    if args.check_submission is not None and args.task not in TASKS:
+        parser.error(f"--check-submission is there for {', '.join(TASKS)}")
     if args.check_submission is None and (args.gt is None or args.pred is None):
         parser.error("give --gt and --pred, or --check-submission")
     if args.score_file is not None and args.task not in _scored_bitmasks():

@@ -22,6 +22,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
+def _line(text: str) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = map(float, text.split(","))
+    return x1, y1, x2, y2
+
+
 def _parser() -> argparse.ArgumentParser:
     from bdd100k_d2.predict.slicing import OVERLAP
 
@@ -36,6 +41,15 @@ def _parser() -> argparse.ArgumentParser:
         "--score-thr", type=share, help="write and draw objects from this score on (default: write all, draw from 0.3)"
     )
     parser.add_argument("--classes", type=_names, metavar="A,B", help='only these, as "car,traffic light"')
+    parser.add_argument(
+        "--track", action="store_true", help="number the objects of videos, and of folders of their frames"
+    )
+    parser.add_argument(
+        "--count-line",
+        type=_line,
+        metavar="X1,Y1,X2,Y2",
+        help="with --track: count what passes this line, in pixels (--count-line=-1,... for one that begins outside)",
+    )
     parser.add_argument("--limit", type=positive, help="stop after so many frames")
     parser.add_argument("--resume", action="store_true", help="go on with the run whose results are in DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace the results of the run that is in DIR")
@@ -87,6 +101,8 @@ def _predict(args: argparse.Namespace) -> int:
         resume=args.resume,
         overwrite=args.overwrite,
         slices=slices,
+        track=args.track,
+        count_line=args.count_line,
     )
     summary = run.run(predictor or bdd100k_d2.Predictor(model, **settings))
     say(summary.text())

@@ -64,6 +64,13 @@ DRIVABLE = (
 # Instance segmentation has the countable detection classes, with the same ids.
 INS_SEG = DET[:8]
 
+# [[scalabel.categories]] of box_track.toml: the groups of these classes over which tracking is scored too.
+TRACKING_GROUPS = {
+    "human": ("pedestrian", "rider"),
+    "vehicle": ("car", "truck", "bus", "train"),
+    "bike": ("motorcycle", "bicycle"),
+}
+
 PAN_SEG = (
     Category("dynamic", (111, 74, 0), False),
     Category("ego vehicle", (0, 0, 0), False),

@@ -124,6 +124,11 @@ def labels_in(content: bytes, path: Path) -> LabelSet:
     return found._replace(frames=list(each_once(found.frames, path)))
 
 
+def file_frames(path: Path) -> list[Frame]:
+    """The frames of one label file, whose names are not checked: videos may have frames of equal names."""
+    return _labels_in(read_json(path), path, by_paths=False).frames
+
+
 def _labels_in(content: bytes, path: Path, by_paths: bool) -> LabelSet:
     """The same, whose names are not checked; ``by_paths`` COCO's frames are called by the paths of their images."""
     try:

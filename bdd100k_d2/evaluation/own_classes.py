@@ -12,7 +12,7 @@ from ..data.labels import Frame
 from ..data.other_classes import counts_of_others
 from ..data.vintages import stated_classes
 from ..errors import ConfigError, DataError, shown
-from ..tasks import TASKS, Task
+from ..tasks import SCORED_TASKS, Task
 
 logger = getLogger(__name__)
 
@@ -47,9 +47,9 @@ def task_of_classes(task: str, names: Sequence[str] | None) -> Task:
     Raises:
         ConfigError: there is no such task, it has no such classes, or names are empty, too many or stand twice.
     """
-    official = TASKS.get(task)
+    official = SCORED_TASKS.get(task)
     if official is None:
-        raise ConfigError(f"no task {task!r}; there are {', '.join(TASKS)}.")
+        raise ConfigError(f"no task {task!r}; there are {', '.join(SCORED_TASKS)}.")
     if names is not None and official.form == "bitmasks" and not official.has_scores:
         raise ConfigError(f"files of {task} are scored by BDD100K's classes alone; leave out --classes.")
     return with_classes(official, None if names is None else [*names], "--classes")

@@ -83,12 +83,16 @@ def _with_average(names: Sequence[str], scores: SegmentationScores, values: np.n
 def summary(scores: ToolkitScores) -> dict[str, float]:
     """The value of each metric over all classes, as the toolkit's ``Result.summary()`` names them.
 
-    The averages over classes of "IoU" and "Acc" are "mIoU" and "mAcc"; a group of classes is "PQ/STUFF".
+    The averages over classes of "IoU" and "Acc" are "mIoU" and "mAcc"; a group of classes is "PQ/STUFF". Where there is
+    a value of all classes beside the average, as in tracking, it is that, and groups have none.
     """
     flat = {}
     for metric, value in scores.items():
         if not isinstance(value, list):
             flat[metric] = value
+            continue
+        if len(value[-1]) > 1:
+            flat[metric] = value[-1]["OVERALL"]
             continue
         for group in value[1:-1]:
             flat |= {f"{metric}/{name}": each for name, each in group.items()}

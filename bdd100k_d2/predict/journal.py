@@ -48,6 +48,7 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
         classes: names of those that are wanted; None for all.
         categories: the classes of the results; None, which older records mean too, for BDD100K's of the task.
         slices: how frames were cut; None for not at all.
+        track: objects of videos get numbers; those that pass the ``count_line`` x1, y1, x2, y2 are counted.
     """
 
     task: str
@@ -62,6 +63,8 @@ class RunSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     amp: bool
     categories: tuple[Category, ...] | None = None
     slices: str | None = None
+    track: bool = False
+    count_line: tuple[float, float, float, float] | None = None
 
     @property
     def task_with_classes(self) -> Task:

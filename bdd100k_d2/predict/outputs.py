@@ -17,6 +17,10 @@ from ..tasks import TASKS, Task
 from .inputs import RESULT_FOLDERS, InputImages, InputVideo
 from .journal import FILE_NAME, FrameLine, RunSettings, read_lines, read_settings
 
+COUNTS_FILE = "track_counts.json"
+TRACK_FILES = ("box_track.json", COUNTS_FILE)
+"""What a run with tracking writes beside the list of its task."""
+
 # On Linux.
 _LONGEST_PATH = 4096
 
@@ -45,7 +49,7 @@ def check_output_folder(
     record = inside(folder, FILE_NAME)
     video = source.annotated_name if isinstance(source, InputVideo) else None
     lists = sorted(one.result_list for one in TASKS.values() if one.result_list)
-    results = [inside(folder, name) for name in (*lists, *RESULT_FOLDERS, video) if name]
+    results = [inside(folder, name) for name in (*lists, *TRACK_FILES, *RESULT_FOLDERS, video) if name]
     found = [path for path in results if path.exists()]
     if record.exists():
         earlier = read_settings(record)
@@ -54,8 +58,10 @@ def check_output_folder(
                 f"{record}: the results of an earlier run are there; give --resume to go on with it, --overwrite to "
                 "replace them, or choose another output folder."
             )
-        own = (TASKS[earlier.task].result_list, earlier.video)
-        foreign = [path for path in found if path.name in (task.result_list, video) and path.name not in own]
+        own = _files_of(earlier)
+        foreign = [
+            path for path in found if path.name in (task.result_list, video, *TRACK_FILES) and path.name not in own
+        ]
         if foreign:
             raise OutputError(
                 f"{foreign[0]} is there, but not of the run that {FILE_NAME} tells of; choose another output folder."
@@ -66,6 +72,12 @@ def check_output_folder(
             "output folder."
         )
     check_writable(folder, "choose another one")
+
+
+def _files_of(settings: RunSettings) -> list[str]:
+    """The names of the files that a run of these settings writes, but for those of single frames."""
+    tracks = TRACK_FILES if settings.track else ()
+    return [name for name in (TASKS[settings.task].result_list, settings.video, *tracks) if name]
 
 
 def _check_input(folder: Path, source: InputImages | InputVideo) -> None:
@@ -89,7 +101,7 @@ def remove_results(folder: Path) -> None:
     if not record.exists():
         return
     settings = read_settings(record)
-    results = [inside(folder, name) for name in (TASKS[settings.task].result_list, settings.video) if name]
+    results = [inside(folder, name) for name in _files_of(settings)]
     for name in RESULT_FOLDERS:
         inside(folder, name)
     # All names before the first file goes: a damaged record removes nothing.

@@ -19,6 +19,7 @@ from .model_identity import ModelIdentity
 from .outputs import check_output_folder, write_result_lists
 from .predictor import Predictor
 from .slicing import Slices, check_sliceable
+from .tracks import check_count_line, check_trackable, write_tracks
 from .worker import Work
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class PredictionRun:
         resume: bool = False,
         overwrite: bool = False,
         slices: Slices | None = None,
+        track: bool = False,
+        count_line: tuple[float, float, float, float] | None = None,
     ) -> None:
         """Makes the folder, and writes nothing yet; ``model`` is a config, or the `Predictor.identity` of a model file.
 
@@ -73,11 +76,13 @@ class PredictionRun:
         ``classes`` are names, None for all; pixels of others become 255. ``overlay`` draws the results of each image
         into ``overlays/``; a video is drawn anyhow. Of more frames than ``limit`` the first are predicted. ``resume``
         goes on with the run whose results are in the folder, ``overwrite`` replaces them. ``slices`` are those of the
-        predictor.
+        predictor. ``track`` numbers the objects of videos, and of folders of their frames; what passes ``count_line``
+        x1, y1, x2, y2, in pixels, is counted.
 
         Raises:
             ConfigError: the config tells no task, the task has no scores (which ``slices`` need too) or no such class,
-                a camera is to go on, or both ``resume`` and ``overwrite`` are given.
+                or no boxes to track, a camera is to go on or to be tracked, a line is none or without ``track``, or
+                both ``resume`` and ``overwrite`` are given.
             DataError: the folder has a ``frames.jsonl`` that no run has written.
             OutputError: the folder cannot be written, has what must not be replaced, or another run writes there.
         """
@@ -93,6 +98,9 @@ class PredictionRun:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
+        if track:
+            check_trackable(task, source)
+        check_count_line(count_line, track)
         self._check = partial(check_output_folder, folder, task, source, resume, overwrite)
         with locked(folder):
             self._check()
@@ -109,6 +117,8 @@ class PredictionRun:
             classes=None if classes is None else sorted(classes),
             overlay=overlay,
             categories=None if task is TASKS[task.name] else task.categories,
+            track=track,
+            count_line=count_line,
         )
 
     def run(self, predictor: Predictor) -> Summary:
@@ -137,6 +147,8 @@ class PredictionRun:
             names = work.video(source) if isinstance(source, InputVideo) else work.files(source)
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
             files = write_result_lists(self._task, map(journal.line, done), folder, source)
+            if settings.track:
+                files += write_tracks(journal, source, names, folder)
         if settings.video is not None:
             files.append(folder / settings.video)
         elif settings.overlay:

@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -116,7 +116,9 @@ class Work:
         done = whole_batches(self._journal.entries, known, self._predictor.batch_size)
         with closing(VideoReader(source.source)) as reader:
             total = min((n for n in (reader.num_frames, limit) if n is not None), default=None)
-            with VideoWriter(self._folder / source.annotated_name, reader.rate) as self._video, self._writing(total):
+            # With tracking it is drawn when all frames are done.
+            writer = VideoWriter(self._folder / source.annotated_name, reader.rate)
+            with nullcontext() if self._settings.track else writer as self._video, self._writing(total):
                 try:
                     self._predict(self._frames(source, islice(reader.frames(), limit), done, names))
                 except KeyboardInterrupt:
@@ -203,7 +205,7 @@ class Work:
                 line.corners, line.classes, line.scores = (column.tolist() for column in result[:3])
             if pixel_path is not None:
                 write_mask(result.pixels, pixel_path)
-        if self._video is None and overlay_path is None:
+        if self._settings.track or (self._video is None and overlay_path is None):
             return line, None
         drawn = draw_result(task, image, result, MIN_SCORE if min_score is None else min_score)
         if overlay_path is not None:

@@ -21,7 +21,7 @@ class Item:
 
     ``sem_seg`` and ``drivable`` are mask values; ``depth`` is in metres, or None for the ground; ``area`` is the number
     of pixels it covered when it was drawn, before anything nearer; ``bounds`` is (x1, y1, x2, y2) in pixels and may
-    reach beyond the image.
+    reach beyond the image; ``track`` is the number of an object of a film.
     """
 
     sem_seg: int
@@ -32,6 +32,7 @@ class Item:
     area: int = 0
     bounds: tuple[float, float, float, float] = (np.inf, np.inf, -np.inf, -np.inf)
     cut: bool = False
+    track: int | None = None
 
 
 class Canvas:

@@ -76,7 +76,7 @@ def ground(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
     if scene.rails is not None:
         _rails(canvas, scene)
     _carriageway(canvas, road, tar)
-    _markings(canvas, road, tar, rng)
+    _markings(canvas, road, tar, rng, scene.travelled)
     if scene.timeofday == "daytime" and scene.weather in ("clear", "partly cloudy") and scene.scene == "city street":
         _roof_shadow(canvas, road, rng)
 
@@ -154,7 +154,7 @@ def _carriageway(canvas: Canvas, road: Road, tar: Color) -> None:
         )
 
 
-def _markings(canvas: Canvas, road: Road, tar: Color, rng: np.random.Generator) -> None:
+def _markings(canvas: Canvas, road: Road, tar: Color, rng: np.random.Generator, travelled: float) -> None:
     """Lane lines, the double line, edge lines, wear, cracks and a zebra crossing; all of them are road."""
     white = tuple((np.array([232, 232, 226]) * rng.uniform(0.8, 1.0)).tolist())
     yellow = (226, 176, 44)
@@ -170,7 +170,9 @@ def _markings(canvas: Canvas, road: Road, tar: Color, rng: np.random.Generator) 
     for _ in range(int(rng.integers(2, 7))):
         z, x = rng.uniform(4, 30), rng.uniform(road.left, road.right - 1.8)
         shade = rng.uniform(0.82, 1.08)
-        line(x + 0.9, rng.uniform(0.5, 1.8), tuple(v * shade for v in tar), z, z + rng.uniform(0.5, 3))
+        width, length = rng.uniform(0.5, 1.8), rng.uniform(0.5, 3)
+        if z - travelled > NEAR:
+            line(x + 0.9, width, tuple(v * shade for v in tar), z - travelled, z - travelled + length)
     for near, far in ((0.8, stop), (start, 160.0)):
         if far - near < 2:
             continue
@@ -178,7 +180,7 @@ def _markings(canvas: Canvas, road: Road, tar: Color, rng: np.random.Generator) 
             line(road.center_line + offset, 0.13, yellow, near, far)
         for edge in (road.left + 0.25, road.right - 0.25):
             line(edge, 0.12, white, near, far)
-        phase = rng.uniform(0, 8)
+        phase = rng.uniform(0, 8) + travelled % 9.0
         dividers = [(lane + 0.5) * road.lane for lane in range(-road.lanes_left, road.lanes_right)]
         dividers += [road.center_line - i * road.lane for i in range(1, road.lanes_opposing)]
         for lateral in dividers:

@@ -280,3 +280,11 @@ def make_scene(plan: Plan, rng: np.random.Generator) -> Scene:
         layout.rails,
         int(rng.integers(1 << 31)),
     )
+
+
+def further_things(plan: Plan, scene: Scene, rng: np.random.Generator) -> list[Thing]:
+    """Other things that ``plan`` asks for, but for a train, on the road of ``scene`` as seen from there."""
+    layout = _Layout(plan, rng)
+    layout.road, layout.camera, layout.rails = scene.road, scene.camera, None
+    layout.populate(plan)
+    return layout.things

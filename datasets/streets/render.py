@@ -84,7 +84,7 @@ class Rendering:
         return boxes
 
     def labels(self) -> list[Label]:
-        """The labels of a det_20 frame, far to near; ids number them from 0."""
+        """The labels of a det_20 frame, far to near; ids number them from 0, in a film they are the objects' own."""
         labels = []
         for number, (index, box) in enumerate(self.boxes().items()):
             item = self.items[index]
@@ -95,6 +95,7 @@ class Rendering:
                 truncated=bool(item.cut or x1 < -1 or y1 < -1 or x2 > WIDTH or y2 > HEIGHT),
                 trafficLightColor=item.light_color,
             )
+            number = number if item.track is None else item.track
             labels.append(Label(str(number), item.det, attributes=attributes, box2d=box))
         return labels
 
@@ -128,7 +129,7 @@ def render(scene: Scene) -> Rendering:
 
 def _draw(canvas: Canvas, thing: Thing) -> None:
     light = thing.state if thing.det == "traffic light" else "NA"
-    canvas.begin(Item(SEM_SEG[thing.category], thing.det, depth=thing.z, light_color=light))
+    canvas.begin(Item(SEM_SEG[thing.category], thing.det, depth=thing.z, light_color=light, track=thing.track))
     _PAINTERS[thing.kind](
         Pen(canvas, thing.x, thing.z, thing.yaw, thing.base), thing, np.random.default_rng(thing.seed)
     )

@@ -21,6 +21,7 @@ class Thing:
     ``kind`` chooses how it is drawn; ``category`` is its sem_seg class. ``size`` is (width, height, length) in metres,
     ``base`` the height of its lower end, ``state`` what its kind understands: a lamp's colour, a sign's shape.
     ``layer`` is 0 for what closes the view to the side, 1 for a train before that, 2 for all that stands before both.
+    ``track`` is its number in a film.
     """
 
     kind: str
@@ -34,11 +35,15 @@ class Thing:
     state: str = ""
     layer: int = 2
     det: str | None = None
+    track: int | None = None
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A whole frame before it is drawn. Attributes have BDD100K's own values."""
+    """A whole frame before it is drawn. Attributes have BDD100K's own values.
+
+    ``travelled`` is how far the camera of a film has come, in metres.
+    """
 
     weather: str
     scene: str
@@ -50,6 +55,7 @@ class Scene:
     hood: bool
     rails: float | None
     seed: int
+    travelled: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,9 @@ from bdd100k_d2.errors import ConfigError, OutputError, shown
 from bdd100k_d2.lock import LOCK_NAME, locked
 from bdd100k_d2.parallel import in_order, working_processes
 from bdd100k_d2.regular_file import check_regular_file
+from bdd100k_d2.tasks import SCORED_TASKS
 
+from .film import film_scene, film_street
 from .layout import make_scene
 from .render import render
 from .scene import Plan, Scene, frame_plans
@@ -33,6 +37,7 @@ _VERSION = 1
 """Raised whenever the same arguments give other images, so that an older data set is not taken for a new one."""
 
 _SETS = ("100k", "10k")
+_FILM_CLASSES = {*SCORED_TASKS["box_track"].names}
 _SPLITS = ("train", "val", "test")
 _JPEG_QUALITY = 92
 _MAX_FRAMES = 1 << 16
@@ -45,7 +50,7 @@ _MANIFEST, _INCOMPLETE = "sample.json", "sample.incomplete"
 _Frames = Annotated[int, msgspec.Meta(ge=0, le=_MAX_FRAMES)]
 
 
-class _Made(msgspec.Struct, forbid_unknown_fields=True):
+class _Made(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The arguments of a data set: what its files follow from, and what its manifest holds."""
 
     version: int
@@ -53,6 +58,8 @@ class _Made(msgspec.Struct, forbid_unknown_fields=True):
     val: _Frames
     test: _Frames
     seed: Annotated[int, msgspec.Meta(ge=0, le=_MAX_SEED)]
+    films: _Frames = 0
+    film_frames: _Frames = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,25 @@ class _Job:
         return files
 
 
+@dataclass(frozen=True)
+class _FilmJob(_Job):
+    """A frame of a film; ``name`` is the film's."""
+
+    key: tuple[int, ...]
+    film: int
+    index: int
+    count: int
+
+    @property
+    def frame_name(self) -> str:
+        """The frame's name, as BDD100K has it."""
+        return f"{self.name}-{self.index + 1:07d}.jpg"
+
+    def files(self) -> list[Path]:
+        """The frame's image, in the folder of its film."""
+        return [self.root / f"images/track/{self.split}/{self.name}/{self.frame_name}"]
+
+
 def scenes(image_set: str, split: str, count: int, seed: int = 0) -> Iterator[tuple[str, Scene]]:
     """The (name without suffix, scene) of a split's first ``count`` frames; ``image_set`` is 100k or 10k."""
     for job in _jobs(Path(), image_set, split, count, seed):
@@ -92,8 +118,39 @@ def _jobs(root: Path, image_set: str, split: str, count: int, seed: int) -> list
     return jobs
 
 
+def _film_jobs(root: Path, films: int, frames: int, seed: int) -> list[_FilmJob]:
+    key = (seed, len(_SETS), _SPLITS.index("val"))
+    jobs = []
+    for film, plan in enumerate(frame_plans([*key], films)):
+        second = int(np.random.default_rng([*key, film, 1]).integers(0, 1 << 32))
+        name = f"{(key[1] * 3 + key[2]) << 28 | film << 12:08x}-{second:08x}"
+        jobs += [_FilmJob(root, "track", "val", name, plan, [], key, film, i, frames) for i in range(frames)]
+    return jobs
+
+
+@lru_cache(maxsize=2)
+def _film_street(key: tuple[int, ...], film: int, frames: int) -> Scene:
+    """The street of a film, which takes longer to plan than a frame to draw."""
+    *_, plan = frame_plans([*key], film + 1)
+    return film_street(plan, np.random.default_rng([*key, film, 2]), frames)
+
+
+def films(count: int, frames: int, seed: int = 0) -> Iterator[tuple[str, Iterator[Scene]]]:
+    """The (name, scenes of its frames) of each film."""
+    for name, jobs in groupby(_film_jobs(Path(), count, frames, seed), lambda job: job.name):
+        yield name, (film_scene(_film_street(job.key, job.film, job.count), job.index) for job in jobs)
+
+
 def make_sample(
-    out: Path, train: int = 64, val: int = 16, test: int = 4, seed: int = 0, force: bool = False, workers: int = 1
+    out: Path,
+    train: int = 64,
+    val: int = 16,
+    test: int = 4,
+    seed: int = 0,
+    force: bool = False,
+    workers: int = 1,
+    films: int = 0,
+    film_frames: int = 60,
 ) -> bool:
     """Draws a data set of ``train``, ``val`` and ``test`` frames of each of 100k and 10k under ``out/bdd100k``.
 
@@ -106,6 +163,8 @@ def make_sample(
         force: replaces a sample data set made with other arguments.
         workers: processes to draw with. More than one need a script with a ``__main__`` guard, as any use of
             multiprocessing does. The result does not depend on it.
+        films: films of a moving camera, in the tracking set's validation split, with the objects' ids.
+        film_frames: frames of each, ten a second.
 
     Returns:
         True when it was drawn, False when the same one was there already.
@@ -115,11 +174,13 @@ def make_sample(
         ConfigError: the seed is negative or above 2**63 - 1, or a number of frames is negative or above 65,536.
     """
     root, counts = Path(out) / "bdd100k", {"train": train, "val": val, "test": test}
+    if films:
+        counts |= {"films": films, "film_frames": film_frames}
     if not all(0 <= count <= _MAX_FRAMES for count in counts.values()):
-        raise ConfigError(f"train, val and test are numbers of frames from 0 to {_MAX_FRAMES}, not {counts}.")
+        raise ConfigError(f"{', '.join(counts)} are numbers of frames from 0 to {_MAX_FRAMES}, not {counts}.")
     if not 0 <= seed <= _MAX_SEED:
         raise ConfigError(f"the seed is a number from 0 to {_MAX_SEED:,}, not {shown(seed)}.")
-    wanted = _Made(_VERSION, train, val, test, seed)
+    wanted = _Made(_VERSION, train, val, test, seed, films, film_frames if films else 0)
     jobs = list(_all_jobs(root, wanted))
     with output_errors(root):
         if not force and _is_there(root, jobs, wanted):
@@ -135,15 +196,23 @@ def make_sample(
 
 def _draw(root: Path, jobs: list[_Job], wanted: _Made, workers: int) -> None:
     labels: dict[tuple[str, str], list[Frame]] = {(s, split): [] for s in _SETS for split in _SPLITS}
+    tracked: dict[str, list[Frame]] = {}
     with _mapped(jobs, workers) as results:
         for job, drawn in zip(jobs, tqdm(results, "drawing", len(jobs), disable=not sys.stderr.isatty()), strict=True):
             plan = job.plan
             attributes = FrameAttributes(plan.weather, plan.scene, plan.timeofday)
+            if isinstance(job, _FilmJob):
+                tracked.setdefault(job.name, []).append(
+                    Frame(job.frame_name, job.name, attributes, frameIndex=job.index, labels=drawn)
+                )
+                continue
             labels[job.image_set, job.split].append(
                 Frame(f"{job.name}.jpg", attributes=attributes, timestamp=10000, labels=drawn)
             )
     for split in ("train", "val"):
         write_frames(labels["100k", split], root / f"labels/det_20/det_{split}.json")
+    for film, frames in tracked.items():
+        write_frames(frames, _film_labels(root, film))
     write_atomic(root / _MANIFEST, json.dumps(msgspec.to_builtins(wanted), indent=1) + "\n")
     (root / _INCOMPLETE).unlink()
 
@@ -152,6 +221,11 @@ def _all_jobs(root: Path, made: _Made) -> Iterator[_Job]:
     for image_set in _SETS:
         for split in _SPLITS:
             yield from _jobs(root, image_set, split, getattr(made, split), made.seed)
+    yield from _film_jobs(root, made.films, made.film_frames, made.seed)
+
+
+def _film_labels(root: Path, film: str) -> Path:
+    return root / f"labels/box_track_20/val/{film}.json"
 
 
 def _is_there(root: Path, jobs: list[_Job], wanted: _Made) -> bool:
@@ -199,6 +273,8 @@ def _read(path: Path, empty: "_Made | None" = None) -> _Made:
 def _files(root: Path, made: _Made) -> Iterator[Path]:
     for job in _all_jobs(root, made):
         yield from job.files()
+        if isinstance(job, _FilmJob):
+            yield _film_labels(root, job.name)
     for split in ("train", "val"):
         yield root / f"labels/det_20/det_{split}.json"
 
@@ -246,6 +322,8 @@ def _mapped(jobs: list[_Job], workers: int) -> Iterator[Iterator[list[Label]]]:
 
 def _draw_frame(job: _Job) -> list[Label]:
     """Draws a frame, writes its image and masks, and returns its labels."""
+    if isinstance(job, _FilmJob):
+        return _draw_film_frame(job)
     rendering = render(make_scene(job.plan, np.random.default_rng(job.seed)))
     bgr = cv2.cvtColor(rendering.image, cv2.COLOR_RGB2BGR)
     mask = rendering.drivable() if job.image_set == "100k" else rendering.sem_seg()
@@ -253,3 +331,11 @@ def _draw_frame(job: _Job) -> list[Label]:
     for path, content in zip(job.files(), contents, strict=False):  # a test frame has no mask
         write_atomic(path, content.tobytes())
     return rendering.labels()
+
+
+def _draw_film_frame(job: _FilmJob) -> list[Label]:
+    rendering = render(film_scene(_film_street(job.key, job.film, job.count), job.index))
+    bgr = cv2.cvtColor(rendering.image, cv2.COLOR_RGB2BGR)
+    (path,) = job.files()
+    write_atomic(path, cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes())
+    return [label for label in rendering.labels() if label.category in _FILM_CLASSES]

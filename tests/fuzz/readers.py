@@ -79,6 +79,10 @@ TRACKING = [
     }
     for i, frame in enumerate(_boxes("v-0000001.jpg", "v-0000002.jpg"))
 ]
+FOUND_TRACKS = [
+    frame | {"labels": [{**one, "id": str(i), "score": 0.5, "attributes": {}} for i, one in enumerate(frame["labels"])]}
+    for frame in TRACKING
+]
 FIRST_RELEASE = {
     "name": "a",
     "attributes": {"weather": "clear", "scene": "highway", "timeofday": "night"},
@@ -327,6 +331,15 @@ def readers() -> dict[str, Reader]:
             partial(_evaluate, task="det", truth="gt.json", predicted="pred.json"),
             120,
         ),
+        **{
+            f"tracks, {side}": Reader(
+                {"gt.json": _json(TRACKING), "pred.json": _json(FOUND_TRACKS)},
+                {f"{side}.json": json_file},
+                partial(_evaluate, task="box_track", truth="gt.json", predicted="pred.json"),
+                120,
+            )
+            for side in ("gt", "pred")
+        },
         "coco results": Reader(
             {"gt.json": _json(COCO), "pred.json": _json(COCO_RESULTS)},
             {"pred.json": json_file},

@@ -29,6 +29,7 @@ from support.random_files import (
     write_panoptic_bitmasks,
     write_panoptic_run_lengths,
 )
+from support.random_tracks import random_videos
 
 from bdd100k_d2.data.labels import HEIGHT, WIDTH, Box2D, FrameAttributes, Label, LabelAttributes, write_frames
 from bdd100k_d2.data.vintages import read_labels
@@ -63,6 +64,7 @@ CASES = {
     "pan_seg": Case("pan_seg", "pan_seg/gt", "pan_seg/pred"),
     "pan_seg_rle": Case("pan_seg", "pan_seg_rle/gt.json", "pan_seg_rle/pred.json"),
     "pan_seg_rle_empty": Case("pan_seg", "pan_seg_rle/gt.json", "pan_seg_rle_empty/pred.json"),
+    "box_track": Case("box_track", "box_track/gt.json", "box_track/pred.json"),
 }
 
 
@@ -78,6 +80,8 @@ def make_problems(root: Path) -> None:
     write_instance_run_lengths(root / "ins_seg_rle", 1, (150, 170))
     write_panoptic_bitmasks(root / "pan_seg", 0)
     write_panoptic_run_lengths(root / "pan_seg_rle", 0)
+    for side, frames in zip(("gt", "pred"), random_videos(1), strict=True):
+        write_frames(frames, root / "box_track" / f"{side}.json")
     for task in ("sem_seg", "ins_seg", "pan_seg"):
         # Labels without a mask are no predictions.
         _change_labels(

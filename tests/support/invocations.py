@@ -7,7 +7,20 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from fuzz.readers import _RUN, _YOLO, COCO, DET, FOUND, _archive, _bitmask, _json, _mask, _run_lengths
+from fuzz.readers import (
+    _RUN,
+    _YOLO,
+    COCO,
+    DET,
+    FOUND,
+    FOUND_TRACKS,
+    TRACKING,
+    _archive,
+    _bitmask,
+    _json,
+    _mask,
+    _run_lengths,
+)
 from support import ROOT
 
 SHAPE = (48, 64)
@@ -58,6 +71,7 @@ INVOCATIONS = (
     _row("tools/evaluate.py sem_seg --gt {masks} --pred {found} --by weather --attributes {gt.json}"),
     _row("tools/evaluate.py ins_seg --gt {bits} --pred {bits2} --score-file {scores.json} --workers 2"),
     _row("tools/evaluate.py pan_seg --gt {rle.json} --pred {rle2.json} --workers 2"),
+    _row("tools/evaluate.py box_track --gt {tracks.json} --pred {tracks2.json}"),
     _row("tools/evaluate.py sem_seg --check-submission {masks.zip} --split val --root {root}"),
     _row("tools/check_dataset.py --root {root} --json {OUT}.json --workers 1", rewrites=True),
     _row(
@@ -134,6 +148,8 @@ def _files(instances: int) -> dict[str, bytes]:
         "gt.json": _json(DET),
         "pred.json": _json(FOUND),
         "coco.json": _json(COCO),
+        "tracks.json": _json(TRACKING),
+        "tracks2.json": _json(FOUND_TRACKS),
         "rle.json": _json(truth),
         "rle2.json": _json(found),
         "scores.json": _json(scores),

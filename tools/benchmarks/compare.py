@@ -48,7 +48,8 @@ def largest_difference(theirs: ToolkitScores, ours: ToolkitScores) -> float:
     for key, value in left.items():
         if math.isnan(value) != math.isnan(right[key]):
             return math.inf
-        if not math.isnan(value):
+        # Infinite ones are equal or not; their difference is no number.
+        if not math.isnan(value) and value != right[key]:
             largest = max(largest, abs(value - right[key]))
     return largest
 

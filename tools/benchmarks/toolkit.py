@@ -22,6 +22,13 @@ PACKAGES = ("bdd100k==1.0.1", "scalabel==0.3.1", "pydantic<2")
 
 _LAST_LINES = 20
 
+# motmetrics 1.4, which scores tracking, calls what NumPy 2 no longer has; the tool itself runs as it is.
+_RUN_TRACKING = """
+import runpy, sys, numpy
+numpy.asfarray = lambda array: numpy.asarray(array, numpy.float64)
+runpy.run_module("bdd100k.eval.run", run_name="__main__", alter_sys=True)
+"""
+
 
 def toolkit_folder() -> Path:
     """Where the toolkit's environment for this Python goes: below ``$XDG_CACHE_HOME``, else ``~/.cache``."""
@@ -70,7 +77,8 @@ def toolkit_command(
         # scalabel 0.3.1 fails on run lengths with more than one process.
         processes = 1
     # Isolated: neither the user's PYTHONPATH nor a folder bdd100k of data in the working directory may interfere.
-    command = [toolkit_python(), "-I", "-m", "bdd100k.eval.run", "--task", task, "--gt", truth, "--result", predicted]
+    module = ["-c", _RUN_TRACKING] if task == "box_track" else ["-m", "bdd100k.eval.run"]
+    command = [toolkit_python(), "-I", *module, "--task", task, "--gt", truth, "--result", predicted]
     command += ["--out-file", scores, "--nproc", processes]
     if score_file is not None:
         command += ["--score-file", score_file]
@@ -83,7 +91,7 @@ def run_toolkit(
     """Scores with the official toolkit.
 
     Args:
-        task: det, sem_seg, drivable, ins_seg or pan_seg.
+        task: det, sem_seg, drivable, ins_seg, pan_seg or box_track.
         truth: label file or folder.
         predicted: likewise.
         score_file: of ins_seg with bitmasks.

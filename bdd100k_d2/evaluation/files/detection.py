@@ -99,7 +99,7 @@ def open_det(
     found = found.renamed(named_as_truth(names, found.names, predicted))
     match_frames(names, found.names, truth, predicted)
     tell_left_out(found.other_classes, len(found.frame), predicted, task)
-    _check_sizes(sizes, found.sizes, truth, predicted)
+    check_sizes(sizes, found.sizes, truth, predicted)
     if not len(found.frame):
         check_without_shape(predicted, "box2d", found.without_box)
     if found.without_box:
@@ -149,7 +149,7 @@ def check_boxes_present(frames: Sequence[Frame], path: Path, task: Task = TASKS[
         )
 
 
-def _check_sizes(
+def check_sizes(
     truth: Mapping[str, tuple[int, int]], predicted: Mapping[str, tuple[int, int]], truth_path: Path, path: Path
 ) -> None:
     """Raises DataError if a frame has one size in the ground truth and another in the predictions, where both say."""

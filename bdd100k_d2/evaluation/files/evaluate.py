@@ -70,14 +70,23 @@ def _open_pan_seg(
     return open_pan_seg(truth, predicted, workers, task), None
 
 
+def _open_box_track(
+    task: Task, truth: Path, predicted: Path, _: BesidePredictions, __: int
+) -> tuple[MatchedFrames, Attributes]:
+    from .tracking import open_box_track
+
+    return open_box_track(truth, predicted, task)
+
+
 OPENERS: dict[str, Callable[[Task, Path, Path, BesidePredictions, int], tuple[MatchedFrames, Attributes | None]]] = {
     "det": _open_det,
     "sem_seg": _open_masks,
     "drivable": _open_masks,
     "ins_seg": _open_ins_seg,
     "pan_seg": _open_pan_seg,
+    "box_track": _open_box_track,
 }
-"""By task: (task, ground truth, predictions, files beside, workers) -> matched frames, and attributes or None."""
+"""By task to score: (task, ground truth, predictions, files beside, workers) -> matched frames, maybe attributes."""
 
 
 RESULT_TASKS = ("det", "ins_seg")
@@ -168,7 +177,7 @@ def evaluate_files(
 
 
 def _check_arguments(task: Task, truth: Path, predicted: Path, by: Sequence[str]) -> None:
-    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if task.form == "boxes" else ()))
+    known = (*FRAME_ATTRIBUTES, *(BOX_ATTRIBUTES if task.name == "det" else ()))
     if unknown := [name for name in by if name not in known]:
         raise ConfigError(f"{task.name} cannot be scored by {unknown[0]!r}, but by {', '.join(known)}.")
     for path in (truth, predicted):

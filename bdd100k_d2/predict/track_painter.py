@@ -1,0 +1,70 @@
+"""Frames of a video with the numbers of their objects."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..drawing.draw import Box, draw_boxes
+from ..drawing.legend import add_legend
+from ..drawing.overlay import IGNORED_COLOR, Classes
+from ..drawing.tails import draw_counts, draw_line, draw_tail
+from ..tracking.passing import Line, Passing, Point
+from .journal import FrameLine
+
+# Of a tail, in frames.
+_TAIL = 30
+
+
+class NumberedObjects(NamedTuple):
+    """A frame's objects; ``numbers`` (N,) int64 are 0 for those that have none."""
+
+    line: FrameLine
+    numbers: np.ndarray
+
+
+class TrackPainter:
+    """Draws the frames of a video, one after the other: boxes with numbers, tails and what was counted.
+
+    Of classes that are followed what has no number is left out; others are drawn from a score on.
+    """
+
+    def __init__(
+        self, classes: Classes, followed: np.ndarray, passing: Passing, line: Line | None, drawn_from: float
+    ) -> None:
+        self._classes, self._followed, self._passing = classes, followed, passing
+        self._line, self._drawn_from = line, drawn_from
+        self._tails: dict[int, deque[Point]] = {}
+
+    def draw(self, objects: NumberedObjects, places: Mapping[int, Point], image: np.ndarray) -> np.ndarray:
+        """(H + h, W, 3) uint8, RGB: the image with its objects, and a legend under it."""
+        line = objects.line
+        self._tails = {number: self._tails.get(number, deque(maxlen=_TAIL)) for number in places}
+        for number, place in places.items():
+            self._tails[number].append(place)
+        image = np.ascontiguousarray(image).copy()
+        names, colors = self._classes
+        boxes = []
+        for number, k, score, corners in zip(
+            objects.numbers.tolist(), line.classes or (), line.scores or (), line.corners or (), strict=True
+        ):
+            color = colors[k] or IGNORED_COLOR
+            if number:
+                draw_tail(image, self._tails[number], color)
+                boxes.append(Box(corners, color, f"{names[k]} {number}", score))
+            elif score >= self._drawn_from and not self._followed[k]:
+                boxes.append(Box(corners, color, f"{names[k]} {score:.2f}", score))
+        image = draw_boxes(image, boxes)
+        if self._line is not None:
+            draw_line(image, self._line)
+        draw_counts(image, self._texts())
+        return add_legend(image, self._classes, line.classes or ())
+
+    def _texts(self) -> list[str]:
+        passing, names = self._passing, self._classes.names
+        texts = [f"{names[k]}: {count}" for k, count in sorted(passing.objects.items())]
+        if self._line is not None:
+            passed = sorted(passing.passed[1].keys() | passing.passed[-1].keys())
+            texts += [f"line: {passing.passed[1][k]} {names[k]} over, {passing.passed[-1][k]} back" for k in passed]
+        return texts

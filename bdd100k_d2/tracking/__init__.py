@@ -1,0 +1,1 @@
+"""Objects of one video that get numbers, frame by frame."""
