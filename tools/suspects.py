@@ -6,7 +6,6 @@ corrected copy of the labels (of masks a folder), and beside it what was changed
 """
 
 import argparse
-from pathlib import Path
 
 from bdd100k_d2.cli import command, path, positive, say, share, workers
 from bdd100k_d2.parallel import keep_freed_memory

@@ -24,6 +24,7 @@ _SIZES = (16.0, 32.0, 64.0, 96.0)
 _SCORES = (0.3, 0.7)
 _OVERLAPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
+
 class MissingLabels(NamedTuple):
     """C detections on nothing, as columns: of one class each place has one at most.
 
@@ -111,9 +112,7 @@ def _own_detections(matches: Matches, pairs: Pairs, own_truth: np.ndarray) -> tu
     return detection, iou
 
 
-def _phantoms(
-    matches: Matches, flags: LabelFlags, pairs: Pairs, own_truth: np.ndarray, seen: np.ndarray
-) -> np.ndarray:
+def _phantoms(matches: Matches, flags: LabelFlags, pairs: Pairs, own_truth: np.ndarray, seen: np.ndarray) -> np.ndarray:
     truth = matches.truth
     # What is of another label says nothing of this one.
     own = own_truth[pairs.detection]

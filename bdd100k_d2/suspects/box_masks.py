@@ -54,13 +54,13 @@ def mask_suspects(
     ids = mask_ids(matched.task.names)
     truth = matched.truth
     has_mask = np.array([name in masks for name in matched.names])
-    usable = np.flatnonzero(has_mask[truth.frame] & (ids[truth.category] >= 0)) if len(has_mask) else np.zeros(0, np.int64)
+    usable = (
+        np.flatnonzero(has_mask[truth.frame] & (ids[truth.category] >= 0)) if len(has_mask) else np.zeros(0, np.int64)
+    )
     by_frame: dict[int, list[int]] = {int(place): [] for place in np.flatnonzero(has_mask)}
     for i in usable.tolist():
         by_frame[int(truth.frame[i])].append(i)
-    jobs = [
-        (masks[matched.names[frame]], truth.box[own], truth.category[own]) for frame, own in by_frame.items()
-    ]
+    jobs = [(masks[matched.names[frame]], truth.box[own], truth.category[own]) for frame, own in by_frame.items()]
     covers = list(map_frames(partial(_cover, ids=ids), jobs, workers, "reading masks", threads=True))
     filled = np.zeros((len(truth.frame), len(ids)))
     for own, cover in zip(by_frame.values(), covers, strict=True):
@@ -188,4 +188,3 @@ def without_repeats(suspects: Sequence[Suspect]) -> list[Suspect]:
             others.append(change.box)
         kept.append(one)
     return kept
-

@@ -109,7 +109,7 @@ class _NewIds:
             found = [one.id for frame in msgspec.json.decode(frames, type=list[_Ids]) for one in frame.labels or ()]
         except JSON_ERRORS as error:
             raise DataError(f"{path}: an id is no text or number ({shown(error)}); mend it.") from error
-        numbers = [int(one) for one in found if isinstance(one, int | float) or (one or "").isdecimal()]
+        numbers = [int(one) for one in found if isinstance(one, int | float) or (one is not None and one.isdecimal())]
         self._last = max(numbers, default=-1)
         self._are_texts = not any(isinstance(one, int | float) for one in found)
 

@@ -17,9 +17,7 @@ from ..tasks import Task
 from .records import Change
 
 
-def correct_masks(
-    task: Task, truth: Path, by_frame: Mapping[str, Sequence[Change]], out: Path
-) -> list[dict[str, Any]]:
+def correct_masks(task: Task, truth: Path, by_frame: Mapping[str, Sequence[Change]], out: Path) -> list[dict[str, Any]]:
     """Copies the masks of a folder, and those in it, with regions repainted; returns what was changed.
 
     Raises:
@@ -29,7 +27,9 @@ def correct_masks(
     masks = list_masks(truth, below=True)
     for name in by_frame:
         if name not in masks:
-            raise DataError(f"{truth}: no mask of frame {shown(name)}, and a decision is about it; make the page again.")
+            raise DataError(
+                f"{truth}: no mask of frame {shown(name)}, and a decision is about it; make the page again."
+            )
     # All that may be wrong is found before anything is written.
     repainted = {name: _repainted(task, masks[name], name, changes) for name, changes in by_frame.items()}
     entries = []
@@ -45,9 +45,7 @@ def correct_masks(
     return entries
 
 
-def _repainted(
-    task: Task, path: Path, name: str, changes: Sequence[Change]
-) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def _repainted(task: Task, path: Path, name: str, changes: Sequence[Change]) -> tuple[np.ndarray, list[dict[str, Any]]]:
     mask = read_mask(path).copy()
     entries = []
     for change in changes:

@@ -58,21 +58,24 @@ def daylight_suspects(
     middle, spread = _by_tag(levels[known], tags[known])
     if not middle[0] > middle[1]:
         return []
-    likelihood = np.exp(-0.5 * ((levels[:, None] - middle) / spread) ** 2) / spread
+    # Student's t of three degrees, whose tails bear some frames at dusk.
+    likelihood = (1 + ((levels[:, None] - middle) / spread) ** 2 / 3) ** -2.0 / spread
     # The distance to its tag counts, not how far beyond the other one it is.
     own, other = likelihood[np.arange(len(tags)), tags], likelihood[np.arange(len(tags)), 1 - tags]
     beyond = np.where(tags == 0, levels < middle[1], levels > middle[0])
     other = np.where(beyond, 1 / spread[1 - tags], other)
     score = prior * other / np.maximum(prior * other + (1 - prior) * own, 1e-300)
-    chosen = np.flatnonzero(known & (score >= prior))
-    return [_suspect(names[i], int(tags[i]), float(score[i]), float(levels[i]), middle, spread) for i in chosen]
+    chosen = np.flatnonzero(known & (score >= 2 * prior))
+    return [_suspect(names[i], int(tags[i]), float(score[i]), float(levels[i]), middle.tolist(), spread.tolist()) for i in chosen]
 
 
 def _by_tag(levels: np.ndarray, tags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(2,) the median, and the spread by the median distance to it, of each tag."""
     of_tags = [levels[tags == tag] for tag in range(2)]
     middle = np.array([np.median(one) if len(one) else np.nan for one in of_tags])
-    spread = np.array([1.4826 * np.median(abs(one - m)) if len(one) else np.nan for one, m in zip(of_tags, middle, strict=True)])
+    spread = np.array(
+        [1.4826 * np.median(abs(one - m)) if len(one) else np.nan for one, m in zip(of_tags, middle, strict=True)]
+    )
     return middle, np.maximum(spread, _LEAST_SPREAD)
 
 

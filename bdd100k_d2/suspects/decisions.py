@@ -76,9 +76,11 @@ def read_decisions(path: Path, truth: Path, task: str) -> Decisions:
         raise DataError(f"{truth}: no such file or folder; check the path.")
     if label_source(truth).sha256 != found.labels.sha256:
         raise DataError(
-            f"{path}: the decisions are on {shown(found.labels.path)}, and {truth} has another content; give the labels "
-            "as they were when the page was made, or make the page again."
+            f"{path}: the decisions are on {shown(found.labels.path)}, and {truth} has another content; give "
+            "the labels as they were when the page was made, or make the page again."
         )
     if not found.accepted:
-        raise DataError(f"{path}: none of its {len(found.decisions):,} decisions accepts a change; there is nothing to do.")
+        raise DataError(
+            f"{path}: none of its {len(found.decisions):,} decisions accepts a change; there is nothing to do."
+        )
     return found

@@ -85,7 +85,9 @@ def find_suspects(
     if not predicted:
         raise ConfigError("no predictions are given; predict these images by a model that was not trained on them.")
     if not 0 < options.prior < 1:
-        raise ConfigError(f"a prior of {options.prior:g} is no share of labels; give one between 0 and 1, such as 0.05.")
+        raise ConfigError(
+            f"a prior of {options.prior:g} is no share of labels; give one between 0 and 1, such as 0.05."
+        )
     for path in predicted:
         check_arguments(truth, path, images, most=options.most)
     with_classes = task_of_classes(task, options.classes)

@@ -63,9 +63,7 @@ def _notes(found: FoundSuspects, gallery: GalleryImages, images: Path | None) ->
     return [f"{number:,} images are missing in {images}, or damaged."] if number else []
 
 
-def _script_data(
-    found: FoundSuspects, truth: Path, images: Path | None, gallery: GalleryImages
-) -> dict[str, object]:
+def _script_data(found: FoundSuspects, truth: Path, images: Path | None, gallery: GalleryImages) -> dict[str, object]:
     names = list(dict.fromkeys(one.change.frame for one in found.suspects))
     paths = find_images([image_name(name) for name in names], images)
     frames = []

@@ -43,7 +43,8 @@ def rate_at(value: np.ndarray, is_wrong: np.ndarray, group: np.ndarray, num_grou
     Args:
         value: (N,) float64, such as scores of detections.
         is_wrong: (N,) bool.
-        group: (N,) int64, 0 to ``num_groups`` - 1, such as classes.
+        group: (N,) int64, such as classes.
+        num_groups: how many there are.
 
     Returns:
         (N,) float64, above 0.

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ..data.categories import IGNORE_LABEL
-from ..data.rle import RLE
+from ..data.labels import RLE
 from ..errors import DataError
 from ..evaluation.files.segmentation import Mask
 from ..parallel import map_frames
@@ -174,9 +174,7 @@ def _rates(segments: np.ndarray, regions: Sequence[Region]) -> np.ndarray:
     return lowest
 
 
-def _suspect(
-    task: Task, name: str, pair: MaskPair | None, region: Region, score: float, rate: float
-) -> Suspect:
+def _suspect(task: Task, name: str, pair: MaskPair | None, region: Region, score: float, rate: float) -> Suspect:
     from pycocotools import mask as coco_mask
 
     assert pair is not None
@@ -188,8 +186,8 @@ def _suspect(
     counts = coco_mask.encode(np.asfortranarray(places == place).view(np.uint8))["counts"].decode()
     old, new = task.names[region.labelled], task.names[region.predicted]
     evidence = (
-        f"{stats[place, cv2.CC_STAT_AREA]:,} pixels are labelled {old} and predicted {new}; of the predicted segments of "
-        f"{new} that are as large, {percent(rate / (task.num_classes - 1))} have {old} so deep inside."
+        f"{stats[place, cv2.CC_STAT_AREA]:,} pixels are labelled {old} and predicted {new}; of the predicted segments "
+        f"of {new} that are as large, {percent(rate / (task.num_classes - 1))} have {old} so deep inside."
     )
     box: Corners = (x, y, x + width - 1, y + height - 1)
     change = Change("repaint", name, category=new, old=old, region=RLE(counts, truth.shape))

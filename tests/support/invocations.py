@@ -80,6 +80,12 @@ INVOCATIONS = (
         "tools/report.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT} --bootstrap 0 --frames 1",
         slow=True,
     ),
+    _row(
+        "tools/suspects.py det --gt {gt.json} --pred {pred.json} --images {images} --masks {masks} --out {OUT}", slow=True
+    ),
+    _row("tools/suspects.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT}", slow=True),
+    _row("tools/suspects.py det --gt {gt.json} --apply {decisions.json} --out {OUT}.json"),
+    _row("tools/pick.py --pred {pred.json} --images {images} --pick 1 --out {OUT}.txt"),
     _row("tools/report.py runs {run} --root {root} --out {OUT} --frames 1"),
     _row("tools/visualize_data.py --dataset bdd100k_det_val --root {root} --out {OUT}", heavy=True),
     _row("tools/convert_weights.py {weights.pth} {OUT}.pth", heavy=True, runs=False),

@@ -18,7 +18,7 @@ _BADLY = (0.3, 0.65)
 
 
 class PlantedError(NamedTuple):
-    """An error: the ``place`` of the wrong label in its frame, -1 where it is missing, and the right ``box``, if any."""
+    """An error: the ``place`` of the wrong label in its frame, -1 where it is missing, and the right ``box`` if any."""
 
     kind: str
     frame: str
@@ -44,7 +44,9 @@ def plant_errors(frames: Sequence[Frame], share: float, seed: int, size: tuple[i
     all_labels = [(i, label) for i, frame in enumerate(frames) for label in frame.labels or ()]
     count = round(share * len(all_labels))
     chosen = rng.permutation(len(all_labels))
-    wrong = dict(zip(chosen[: 3 * count].tolist(), np.repeat(("missing label", "class", "placement"), count), strict=True))
+    wrong = dict(
+        zip(chosen[: 3 * count].tolist(), np.repeat(("missing label", "class", "placement"), count), strict=True)
+    )
     classes = sorted({label.category for _, label in all_labels if label.category})
     planted: list[list[tuple[str, Label | None, Label]]] = [[] for _ in frames]
     for k, (i, label) in enumerate(all_labels):
@@ -101,4 +103,3 @@ def _somewhere(
 def _corners(box: Box2D | None) -> tuple[float, float, float, float]:
     assert box is not None
     return box.x1, box.y1, box.x2, box.y2
-

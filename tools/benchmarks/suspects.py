@@ -142,7 +142,14 @@ def _by_cleanlab(
     def columns(frame: Frame | None) -> list[list[float]]:
         labels = [] if frame is None else frame.labels or []
         return [
-            [classes[one.category or ""].index, one.box2d.x1, one.box2d.y1, one.box2d.x2, one.box2d.y2, one.score or 0.0]
+            [
+                classes[one.category or ""].index,
+                one.box2d.x1,
+                one.box2d.y1,
+                one.box2d.x2,
+                one.box2d.y2,
+                one.score or 0.0,
+            ]
             for one in labels
             if one.box2d is not None
         ]
