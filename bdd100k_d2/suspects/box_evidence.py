@@ -14,7 +14,7 @@ from ..evaluation.metrics.detection import Detections, GroundTruth
 from ..report.analysis.matching import Matches, Pairs, assign, match
 from .rates import rate_at, rate_of
 
-MIN_SCORE = 0.05
+LEAST_SCORE = 0.05
 """Detections below it are left out: they are many, and say nothing."""
 
 _SAME_PLACE, _NEAR, _APART = 0.5, 0.3, 0.1
@@ -67,7 +67,7 @@ def box_evidence(
     """Compares the detections of one model with all labels. Frames without a detection count as not predicted."""
     seen = np.zeros(num_frames, bool)
     seen[detections.frame] = True
-    kept = detections.score >= MIN_SCORE
+    kept = detections.score >= LEAST_SCORE
     matches = match(truth, Detections(*(column[kept] for column in detections)), num_frames, num_classes)
     right = matches.found[:, 0] >= 0
     pairs = matches.pairs

@@ -13,10 +13,10 @@ from ..data.masks import check_mask, read_mask
 from ..evaluation.files.detection import MatchedBoxes
 from ..parallel import map_frames
 from ..tasks import TASKS
-from .boxes import corners, percent
+from .boxes import corners, in_percent
 from .label_places import LabelledBoxes
 from .rates import rate_of, suspicion
-from .records import MASK, Change, Corners, Suspect, box_overlap, likeliest
+from .records import MASK, Corners, LabelChange, Suspect, box_overlap, likeliest
 
 # A box smaller than that, in pixels of its side, may lie beside its object's pixels.
 _LEAST_SIDE = 12.0
@@ -129,18 +129,18 @@ def _empty_boxes(
         category, name = truth.category[i], labels.class_names[truth.category[i]]
         of_name = rate_text(name, float(rate[k]))
         other = int(filled[i].argmax())
-        evidence = f"{percent(filled[i, category])} of the pixels of this {name} are one in the mask{of_name}"
-        change = Change("remove", labels.frames[i], labels.places[i])
+        evidence = f"{in_percent(filled[i, category])} of the pixels of this {name} are one in the mask{of_name}"
+        change = LabelChange("remove", labels.frames[i], labels.places[i])
         if filled[i, other] >= _FILLED:
-            evidence += f" {percent(filled[i, other])} are {labels.class_names[other]}."
-            change = Change("rename", labels.frames[i], labels.places[i], category=labels.class_names[other])
+            evidence += f" {in_percent(filled[i, other])} are {labels.class_names[other]}."
+            change = LabelChange("rename", labels.frames[i], labels.places[i], category=labels.class_names[other])
         suspects.append(Suspect(MASK, float(score[k]), evidence, change, corners(truth.box[i])))
     return suspects
 
 
 def rate_text(name: str, rate: float) -> str:
     """How rare it is, at the end of a sentence."""
-    return f"; of all of class {name} it is so of {percent(rate)}."
+    return f"; of all of class {name} it is so of {in_percent(rate)}."
 
 
 def _bare_regions(
@@ -163,8 +163,10 @@ def _bare_regions(
             break
         frame, _, box, share = found[k]
         name, around = labels.class_names[category[k]], corners(box)
-        evidence = f"The mask has a {name} here, of which boxes cover {percent(share)}{rate_text(name, float(rate[k]))}"
-        change = Change("add", matched.names[frame], category=name, box=around)
+        evidence = (
+            f"The mask has a {name} here, of which boxes cover {in_percent(share)}{rate_text(name, float(rate[k]))}"
+        )
+        change = LabelChange("add", matched.names[frame], category=name, box=around)
         suspects.append(Suspect(MASK, float(score[k]), evidence, change, model_box=around))
     return suspects
 

@@ -10,7 +10,7 @@ from ..evaluation.metrics.detection import Detections
 from .box_evidence import BoxEvidence, box_evidence, suppress
 from .label_places import LabelledBoxes
 from .rates import suspicion, together
-from .records import CLASS, MISSING, PHANTOM, PLACEMENT, Change, Corners, Suspect, box_overlap, likeliest
+from .records import CLASS, MISSING, PHANTOM, PLACEMENT, Corners, LabelChange, Suspect, box_overlap, likeliest
 
 _SAME_PLACE = 0.5
 
@@ -121,33 +121,33 @@ class _Maker:
         frame, place = self._labels.frames[i], self._labels.places[i]
         box, name = corners(self._matched.truth.box[i]), self._labels.class_names[self._matched.truth.category[i]]
         if kind == PHANTOM:
-            evidence = f"No model finds this {name}; of labels like it that is so of {percent(rate)}."
-            return Suspect(kind, score, evidence, Change("remove", frame, place), box)
+            evidence = f"No model finds this {name}; of labels like it that is so of {in_percent(rate)}."
+            return Suspect(kind, score, evidence, LabelChange("remove", frame, place), box)
         if kind == CLASS:
             one = self._evidence[self._by_class[i]]
             d = one.other_detection[i]
             other = self._labels.class_names[one.detections.category[d]]
             evidence = (
                 f"Labelled {name}, predicted {other} with a score of {one.detections.score[d]:.2f}; as sure of it, "
-                f"{percent(rate)} of its detections are on another class."
+                f"{in_percent(rate)} of its detections are on another class."
             )
-            change = Change("rename", frame, place, category=other)
+            change = LabelChange("rename", frame, place, category=other)
             return Suspect(kind, score, evidence, change, box, corners(one.detections.box[d]))
         one = self._evidence[self._by_place[i]]
         found = corners(one.detections.box[one.own_detection[i]])
         evidence = (
             f"The {name} is predicted at another place (IoU {one.iou[i]:.2f}, score "
-            f"{one.detections.score[one.own_detection[i]]:.2f}); as far off are {percent(rate)} of labels like it."
+            f"{one.detections.score[one.own_detection[i]]:.2f}); as far off are {in_percent(rate)} of labels like it."
         )
-        return Suspect(kind, score, evidence, Change("move", frame, place, box=found), box, found)
+        return Suspect(kind, score, evidence, LabelChange("move", frame, place, box=found), box, found)
 
     def missing(self, candidates: Candidates, i: int, score: float) -> Suspect:
         name, box = self._labels.class_names[candidates.category[i]], corners(candidates.box[i])
         evidence = (
             f"A {name} is predicted with a score of {candidates.score[i]:.2f} where no label is; of detections as sure "
-            f"of it {percent(float(candidates.rate[i]))} are on nothing."
+            f"of it {in_percent(float(candidates.rate[i]))} are on nothing."
         )
-        change = Change("add", self._matched.names[candidates.frame[i]], category=name, box=box)
+        change = LabelChange("add", self._matched.names[candidates.frame[i]], category=name, box=box)
         return Suspect(MISSING, score, evidence, change, model_box=box)
 
 
@@ -157,6 +157,6 @@ def corners(box: np.ndarray) -> Corners:
     return round(x, 1), round(y, 1), round(x + width - 1, 1), round(y + height - 1, 1)
 
 
-def percent(rate: float) -> str:
+def in_percent(rate: float) -> str:
     """A share in words."""
     return f"{100 * rate:.1f} %"

@@ -1,6 +1,7 @@
 """Accepted changes -> a corrected copy of the labels, with a log of what was and what is."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +10,15 @@ from typing import Any
 import msgspec
 
 from ..atomic import atomic_path, write_atomic
+from ..data.convert.outputs import new_folder
 from ..data.json_file import JSON_ERRORS, read_json
 from ..data.label_document import open_document
 from ..errors import DataError, OutputError, shown
 from ..inside import refuse_overwriting
-from ..lock import locked
 from ..tasks import Task
 from .correct_masks import correct_masks
 from .decisions import read_decisions
-from .records import Change
+from .records import LabelChange
 
 LogEntry = dict[str, Any]
 """A change as the log has it: what was done in which frame, and what stood there before and stands there now."""
@@ -38,33 +39,35 @@ def apply_decisions(task: Task, truth: Path, decisions: Path, out: Path) -> Path
     log = out.with_name(f"{out.name if truth.is_dir() else out.stem}.changes.json")
     for path in (out, log):
         refuse_overwriting(path, [truth, decisions])
+        if os.path.lexists(path):
+            raise OutputError(f"{path}: is there already; choose a new place for the corrected labels.")
     found = read_decisions(decisions, truth, task.name)
-    by_frame: dict[str, list[Change]] = defaultdict(list)
+    by_frame: dict[str, list[LabelChange]] = defaultdict(list)
     for change in found.accepted:
         by_frame[change.frame].append(change)
-    with locked(out.parent):
-        if truth.is_dir():
-            entries = _correct_folder(task, truth, by_frame, out)
-        else:
-            entries = _correct_file(truth, by_frame, out)
-        text = {"labels": msgspec.to_builtins(found.labels), "decisions": str(decisions), "changes": entries}
-        write_atomic(log, json.dumps(text, indent=1) + "\n")
+    if truth.is_dir():
+        entries = _correct_folder(task, truth, by_frame, out)
+    else:
+        entries = _correct_file(truth, by_frame, out)
+    text = {"labels": msgspec.to_builtins(found.labels), "decisions": str(decisions), "changes": entries}
+    write_atomic(log, json.dumps(text, indent=1) + "\n")
     return log
 
 
-def _correct_folder(task: Task, truth: Path, by_frame: Mapping[str, Sequence[Change]], out: Path) -> list[LogEntry]:
+def _correct_folder(
+    task: Task, truth: Path, by_frame: Mapping[str, Sequence[LabelChange]], out: Path
+) -> list[LogEntry]:
     if task.form != "masks":
         raise DataError(f"{truth}: labels in several files are not corrected; {_CONVERT}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: is there already; choose a new folder for the corrected masks.")
-    return correct_masks(task, truth, by_frame, out)
+    with new_folder(out, lambda _: False) as folder:
+        return correct_masks(task, truth, by_frame, folder)
 
 
 class _Named(msgspec.Struct):
     name: str
 
 
-def _correct_file(truth: Path, by_frame: Mapping[str, Sequence[Change]], out: Path) -> list[LogEntry]:
+def _correct_file(truth: Path, by_frame: Mapping[str, Sequence[LabelChange]], out: Path) -> list[LogEntry]:
     content = read_json(truth)
     try:
         document = open_document(content)
@@ -126,7 +129,7 @@ class _Ids(msgspec.Struct):
     labels: list[_Id] | None = None
 
 
-def _correct_frame(frame: dict[str, Any], changes: Sequence[Change], ids: _NewIds, where: str) -> list[LogEntry]:
+def _correct_frame(frame: dict[str, Any], changes: Sequence[LabelChange], ids: _NewIds, where: str) -> list[LogEntry]:
     labels = frame.get("labels") or []
     if not isinstance(labels, list):
         raise DataError(f"{where} has no list of labels; {_CONVERT}.")
@@ -163,7 +166,7 @@ def _correct_frame(frame: dict[str, Any], changes: Sequence[Change], ids: _NewId
     return entries
 
 
-def _label(labels: Sequence[Any], change: Change, where: str) -> tuple[int, dict[str, Any]]:
+def _label(labels: Sequence[Any], change: LabelChange, where: str) -> tuple[int, dict[str, Any]]:
     """The label that a change is about, with its place; DataError where it is not there."""
     wanted = change.label
     label = labels[wanted.place] if wanted is not None and 0 <= wanted.place < len(labels) else None
@@ -177,7 +180,7 @@ def _label(labels: Sequence[Any], change: Change, where: str) -> tuple[int, dict
     return wanted.place, label
 
 
-def _box(change: Change, where: str) -> dict[str, float]:
+def _box(change: LabelChange, where: str) -> dict[str, float]:
     if change.box is None or not (change.box[0] <= change.box[2] and change.box[1] <= change.box[3]):
         raise DataError(f"{where}: a decision has no box with an area; save it again from the page of the suspects.")
     return dict(zip(("x1", "y1", "x2", "y2"), change.box, strict=True))

@@ -14,10 +14,12 @@ from ..data.rle import check_rle
 from ..errors import DataError, shown
 from ..evaluation.prediction_files import write_mask
 from ..tasks import Task
-from .records import Change
+from .records import LabelChange
 
 
-def correct_masks(task: Task, truth: Path, by_frame: Mapping[str, Sequence[Change]], out: Path) -> list[dict[str, Any]]:
+def correct_masks(
+    task: Task, truth: Path, by_frame: Mapping[str, Sequence[LabelChange]], out: Path
+) -> list[dict[str, Any]]:
     """Copies the masks of a folder, and those in it, with regions repainted; returns what was changed.
 
     Raises:
@@ -45,7 +47,9 @@ def correct_masks(task: Task, truth: Path, by_frame: Mapping[str, Sequence[Chang
     return entries
 
 
-def _repainted(task: Task, path: Path, name: str, changes: Sequence[Change]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def _repainted(
+    task: Task, path: Path, name: str, changes: Sequence[LabelChange]
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
     mask = read_mask(path).copy()
     entries = []
     for change in changes:

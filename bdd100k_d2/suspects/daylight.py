@@ -9,7 +9,7 @@ from ..data.image_files import open_image, read_image_file, upright_size
 from ..data.labels import FrameAttributes
 from ..errors import UnreadableError
 from ..parallel import map_frames
-from .records import TIME_OF_DAY_TAG, Change, Suspect
+from .records import TIME_OF_DAY_TAG, LabelChange, Suspect
 
 _TAGS = ("daytime", "night")
 # Where it may be dark by day and bright by night.
@@ -66,7 +66,10 @@ def daylight_suspects(
     other = np.where(beyond, 1 / spread[1 - tags], other)
     score = prior * other / np.maximum(prior * other + (1 - prior) * own, 1e-300)
     chosen = np.flatnonzero(known & (score >= 2 * prior))
-    return [_suspect(names[i], int(tags[i]), float(score[i]), float(levels[i]), middle.tolist(), spread.tolist()) for i in chosen]
+    return [
+        _suspect(names[i], int(tags[i]), float(score[i]), float(levels[i]), middle.tolist(), spread.tolist())
+        for i in chosen
+    ]
 
 
 def _by_tag(levels: np.ndarray, tags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,4 +91,4 @@ def _suspect(
         f"\N{PLUS-MINUS SIGN} {spread[tag]:.0f}, those tagged {other} {middle[1 - tag]:.0f} \N{PLUS-MINUS SIGN} "
         f"{spread[1 - tag]:.0f}."
     )
-    return Suspect(TIME_OF_DAY_TAG, score, evidence, Change("set_time", name, timeofday=other, old=now))
+    return Suspect(TIME_OF_DAY_TAG, score, evidence, LabelChange("set_time", name, timeofday=other, old=now))

@@ -10,14 +10,14 @@ from ..atomic import file_digest
 from ..data.folders import files_below, label_files
 from ..data.json_file import JSON_ERRORS, read_json
 from ..errors import DataError, shown
-from .records import Change
+from .records import LabelChange
 
 DECISIONS_FORMAT = "bdd100k_d2 decisions 1"
 
-Verdict = Literal["accept", "reject", "skip"]
+DecisionVerdict = Literal["accept", "reject", "skip"]
 
 
-class LabelSource(msgspec.Struct, frozen=True):
+class DecidedLabels(msgspec.Struct, frozen=True):
     """The file or folder of labels that suspects are of, and the digest of its content."""
 
     path: str
@@ -27,10 +27,10 @@ class LabelSource(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """What was decided of a suspect; an accepted change is made."""
 
-    verdict: Verdict
+    verdict: DecisionVerdict
     kind: str
     score: float
-    change: Change
+    change: LabelChange
 
 
 class Decisions(msgspec.Struct, frozen=True):
@@ -38,23 +38,23 @@ class Decisions(msgspec.Struct, frozen=True):
 
     format: Literal["bdd100k_d2 decisions 1"]
     task: str
-    labels: LabelSource
+    labels: DecidedLabels
     decisions: list[Decision]
 
     @property
-    def accepted(self) -> list[Change]:
+    def accepted(self) -> list[LabelChange]:
         """The changes that are to be made."""
         return [one.change for one in self.decisions if one.verdict == "accept"]
 
 
-def label_source(path: Path) -> LabelSource:
+def label_source(path: Path) -> DecidedLabels:
     """The labels in a file, or in the masks or label files of a folder, with a digest of names and content."""
     if not path.is_dir():
-        return LabelSource(str(path), file_digest(path))
+        return DecidedLabels(str(path), file_digest(path))
     digest = hashlib.sha256()
     for file in files_below(path, ".png") or label_files(path):
         digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode(errors="surrogatepass"))
-    return LabelSource(str(path), digest.hexdigest())
+    return DecidedLabels(str(path), digest.hexdigest())
 
 
 def read_decisions(path: Path, truth: Path, task: str) -> Decisions:

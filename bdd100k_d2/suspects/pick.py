@@ -19,7 +19,7 @@ from ..atomic import write_atomic
 from ..data.labels import HEIGHT, WIDTH, without_collection
 from ..data.other_classes import leave_out_others
 from ..data.vintages import read_labels
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, OutputError
 from ..evaluation.box_reader import reading_boxes
 from ..evaluation.boxes import Boxes, ground_truth_columns, stated_sizes
 from ..inside import refuse_overwriting
@@ -102,9 +102,11 @@ def write_list(picked: Sequence[PickedImage], out: Path, images: Path | None, in
 
     Raises:
         DataError: an image is not there.
-        OutputError: ``out`` would replace what is read, or cannot be written.
+        OutputError: ``out`` is there already, lies in what is read, or cannot be written.
     """
     refuse_overwriting(out, [*inputs, *([] if images is None else [images])])
+    if os.path.lexists(out):
+        raise OutputError(f"{out}: is there already; choose a new place for the list.")
     names = [one.name for one in picked]
     if images is not None:
         paths = find_images(names, images)

@@ -12,8 +12,8 @@ Corners = tuple[float, float, float, float]
 """x1, y1, x2, y2 of a box in pixels, inclusive."""
 
 MISSING, PHANTOM, CLASS, PLACEMENT = "missing label", "phantom", "class", "placement"
-MASK, TIME_OF_DAY_TAG, REGION = "mask against box", "time of day", "region"
-SUSPECT_KINDS = (MISSING, PHANTOM, CLASS, PLACEMENT, MASK, TIME_OF_DAY_TAG, REGION)
+MASK, TIME_OF_DAY_TAG, MASK_REGION = "mask against box", "time of day", "region"
+SUSPECT_KINDS = (MISSING, PHANTOM, CLASS, PLACEMENT, MASK, TIME_OF_DAY_TAG, MASK_REGION)
 """What may be wrong; the last is of masks, all others are of boxes and their frames."""
 
 
@@ -35,7 +35,7 @@ class LabelPlace(msgspec.Struct, frozen=True):
     category: str | None
 
 
-class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+class LabelChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a person may accept: one change of one frame, which says all that it takes.
 
     Attributes:
@@ -75,7 +75,7 @@ class Suspect(NamedTuple):
     kind: str
     score: float
     evidence: str
-    change: Change
+    change: LabelChange
     label_box: Corners | None = None
     model_box: Corners | None = None
 

@@ -18,9 +18,9 @@ from ..errors import DataError
 from ..evaluation.files.segmentation import Mask
 from ..parallel import map_frames
 from ..tasks import Task
-from .boxes import percent
+from .boxes import in_percent
 from .rates import suspicion
-from .records import REGION, Change, Corners, Suspect, likeliest
+from .records import MASK_REGION, Corners, LabelChange, Suspect, likeliest
 
 _STEP = 4
 """Each how many pixels of rows and columns are looked at."""
@@ -187,8 +187,8 @@ def _suspect(task: Task, name: str, pair: MaskPair | None, region: Region, score
     old, new = task.names[region.labelled], task.names[region.predicted]
     evidence = (
         f"{stats[place, cv2.CC_STAT_AREA]:,} pixels are labelled {old} and predicted {new}; of the predicted segments "
-        f"of {new} that are as large, {percent(rate / (task.num_classes - 1))} have {old} so deep inside."
+        f"of {new} that are as large, {in_percent(rate / (task.num_classes - 1))} have {old} so deep inside."
     )
     box: Corners = (x, y, x + width - 1, y + height - 1)
-    change = Change("repaint", name, category=new, old=old, region=RLE(counts, truth.shape))
-    return Suspect(REGION, score, evidence, change, box)
+    change = LabelChange("repaint", name, category=new, old=old, region=RLE(counts, truth.shape))
+    return Suspect(MASK_REGION, score, evidence, change, box)

@@ -1,5 +1,6 @@
 """Every command with small sound inputs: what tests/test_commands.py walks. A new command gets its row here."""
 
+import hashlib
 import shutil
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,8 @@ INVOCATIONS = (
         slow=True,
     ),
     _row(
-        "tools/suspects.py det --gt {gt.json} --pred {pred.json} --images {images} --masks {masks} --out {OUT}", slow=True
+        "tools/suspects.py det --gt {gt.json} --pred {pred.json} --images {images} --masks {masks} --out {OUT}",
+        slow=True,
     ),
     _row("tools/suspects.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT}", slow=True),
     _row("tools/suspects.py det --gt {gt.json} --apply {decisions.json} --out {OUT}.json"),
@@ -138,6 +140,7 @@ def _files(instances: int) -> dict[str, bytes]:
         "rle2.json": _json(found),
         "scores.json": _json(scores),
         "masks.zip": _archive(masks),
+        "decisions.json": _json(_decisions(_json(DET))),
         "config.yaml": b"_BASE_: no such config.yaml\n",
         "weights.pth": b"no checkpoint",
         **{f"yolo/{name.removeprefix('in/')}": content for name, content in _YOLO.items()},
@@ -152,6 +155,17 @@ def _files(instances: int) -> dict[str, bytes]:
         places = ("images", "root/bdd100k/images/100k/val", "root/bdd100k/images/10k/val")
         files |= {f"{place}/{name}": picture for place in places}
     return files
+
+
+def _decisions(labels: bytes) -> dict[str, object]:
+    """Decisions on ``labels`` of det, of which one is accepted."""
+    change = {"action": "set_time", "frame": "a.jpg", "timeofday": "daytime", "old": "night"}
+    return {
+        "format": "bdd100k_d2 decisions 1",
+        "task": "det",
+        "labels": {"path": "gt.json", "sha256": hashlib.sha256(labels).hexdigest()},
+        "decisions": [{"verdict": "accept", "kind": "time of day", "score": 0.5, "change": change}],
+    }
 
 
 def contents(folder: Path) -> dict[str, object]:

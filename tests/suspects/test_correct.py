@@ -10,7 +10,7 @@ import pytest
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.suspects.correct import apply_decisions
 from bdd100k_d2.suspects.decisions import Decision, Decisions, label_source
-from bdd100k_d2.suspects.records import Change, LabelPlace
+from bdd100k_d2.suspects.records import LabelChange, LabelPlace
 from bdd100k_d2.tasks import TASKS
 
 DET = TASKS["det"]
@@ -38,7 +38,7 @@ def write(folder: Path, document: object) -> Path:
     return path
 
 
-def decide(path: Path, truth: Path, *changes: Change, verdict: str = "accept", task: str = "det") -> Path:
+def decide(path: Path, truth: Path, *changes: LabelChange, verdict: str = "accept", task: str = "det") -> Path:
     decisions = [Decision(verdict, "class", 0.5, change) for change in changes]
     path.write_bytes(msgspec.json.encode(Decisions("bdd100k_d2 decisions 1", task, label_source(truth), decisions)))
     return path
@@ -46,10 +46,10 @@ def decide(path: Path, truth: Path, *changes: Change, verdict: str = "accept", t
 
 CAR, BUS = LabelPlace(0, "1", "car"), LabelPlace(2, "7", "bus")
 ALL = (
-    Change("remove", "a.jpg", BUS),
-    Change("rename", "a.jpg", CAR, category="truck"),
-    Change("add", "b.jpg", category="car", box=(5.0, 6.0, 7.5, 9.0)),
-    Change("set_time", "a.jpg", timeofday="night", old="daytime"),
+    LabelChange("remove", "a.jpg", BUS),
+    LabelChange("rename", "a.jpg", CAR, category="truck"),
+    LabelChange("add", "b.jpg", category="car", box=(5.0, 6.0, 7.5, 9.0)),
+    LabelChange("set_time", "a.jpg", timeofday="night", old="daytime"),
 )
 
 
@@ -76,7 +76,7 @@ def test_each_change_is_made_and_all_else_stays(tmp_path: Path) -> None:
 def test_a_box_is_moved_and_what_stands_beside_the_frames_stays(tmp_path: Path) -> None:
     document = {"config": {"imageSize": {"width": 160, "height": 96}}, "frames": labels(), "groups": [{"a": 1}]}
     truth = write(tmp_path, document)
-    moved = Change("move", "a.jpg", CAR, box=(3.0, 4.0, 5.0, 6.0))
+    moved = LabelChange("move", "a.jpg", CAR, box=(3.0, 4.0, 5.0, 6.0))
     apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, moved), tmp_path / "corrected.json")
     document["frames"][0]["labels"][0]["box2d"] = {"x1": 3.0, "y1": 4.0, "x2": 5.0, "y2": 6.0}
     assert json.loads((tmp_path / "corrected.json").read_text()) == document
@@ -87,22 +87,28 @@ def test_new_ids_are_numbers_where_ids_are(tmp_path: Path) -> None:
     for i, label in enumerate(frames[0]["labels"]):
         label["id"] = 10 + i
     truth = write(tmp_path, frames)
-    changes = [Change("add", name, category="car", box=(5.0, 6.0, 7.5, 9.0)) for name in ("a.jpg", "b.jpg")]
+    changes = [LabelChange("add", name, category="car", box=(5.0, 6.0, 7.5, 9.0)) for name in ("a.jpg", "b.jpg")]
     apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, *changes), tmp_path / "corrected.json")
     made = json.loads((tmp_path / "corrected.json").read_text())
     assert [frame["labels"][-1]["id"] for frame in made] == [13, 14]
 
 
 BAD_CHANGES = {
-    "of a frame that is not there": (Change("remove", "c.jpg", CAR), "frame c.jpg is not there"),
-    "of a place that is not there": (Change("remove", "a.jpg", LabelPlace(3, "1", "car")), "a decision is about a label"),
-    "of a label of another id": (Change("remove", "a.jpg", LabelPlace(0, "2", "car")), r"about a label 2 \(car\)"),
-    "of a label of another class": (Change("rename", "a.jpg", LabelPlace(0, "1", "bus"), category="car"), "not there"),
-    "of no label": (Change("remove", "a.jpg"), "a label that it does not name"),
-    "of another time": (Change("set_time", "a.jpg", timeofday="daytime", old="night"), "is not tagged night"),
-    "without a box": (Change("add", "a.jpg", category="car"), "no box with an area"),
-    "of a box without an area": (Change("move", "a.jpg", CAR, box=(9.0, 2.0, 3.0, 4.0)), "no box with an area"),
-    "of masks": (Change("repaint", "a.jpg", CAR), "repaint is of masks"),
+    "of a frame that is not there": (LabelChange("remove", "c.jpg", CAR), "frame c.jpg is not there"),
+    "of a place that is not there": (
+        LabelChange("remove", "a.jpg", LabelPlace(3, "1", "car")),
+        "a decision is about a label",
+    ),
+    "of a label of another id": (LabelChange("remove", "a.jpg", LabelPlace(0, "2", "car")), r"about a label 2 \(car\)"),
+    "of a label of another class": (
+        LabelChange("rename", "a.jpg", LabelPlace(0, "1", "bus"), category="car"),
+        "not there",
+    ),
+    "of no label": (LabelChange("remove", "a.jpg"), "a label that it does not name"),
+    "of another time": (LabelChange("set_time", "a.jpg", timeofday="daytime", old="night"), "is not tagged night"),
+    "without a box": (LabelChange("add", "a.jpg", category="car"), "no box with an area"),
+    "of a box without an area": (LabelChange("move", "a.jpg", CAR, box=(9.0, 2.0, 3.0, 4.0)), "no box with an area"),
+    "of masks": (LabelChange("repaint", "a.jpg", CAR), "repaint is of masks"),
 }
 
 

@@ -70,7 +70,12 @@ def test_the_list_is_an_input_of_predict_and_the_names_of_a_slice(tmp_path: Path
     chosen = selection("slice", str(out), None, None, None, 0)
     assert {Path(one["file_name"]).name for one in chosen.named(records, "slice")} == {one.name for one in picked}
     (tmp_path / "data/images" / picked[1].name).unlink()
-    with pytest.raises(DataError, match=f"1 of the 2 images that were picked are not there, the first is {picked[1].name}"):
+    with pytest.raises(OutputError, match="is there already"):
+        write_list(picked, out, None)
+    out.unlink()
+    with pytest.raises(
+        DataError, match=f"1 of the 2 images that were picked are not there, the first is {picked[1].name}"
+    ):
         write_list(picked, out, tmp_path / "data/images")
     with pytest.raises(OutputError, match="would overwrite"):
         write_list(picked, tmp_path / "det.json", None, [tmp_path / "det.json"])

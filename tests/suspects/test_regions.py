@@ -22,7 +22,7 @@ QUICK = SuspectOptions(workers=1)
 
 
 def write_masks(folder: Path) -> tuple[Path, Path]:
-    """Thirty frames of sky, building and road; the model misses the borders; in two the labels of a region are wrong."""
+    """Thirty frames of sky, building and road; the model misses the borders; in two a labelled region is wrong."""
     truth, predicted = folder / "truth", folder / "run"
     truth.mkdir()
     predicted.mkdir()
