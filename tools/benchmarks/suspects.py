@@ -19,6 +19,7 @@ from bdd100k_d2.suspects.records import CLASS, MISSING, PHANTOM, PLACEMENT, Corn
 from bdd100k_d2.tasks import TASKS
 
 from .planted_errors import KINDS, PlantedError, PlantedLabels, plant_errors
+from .planted_frames import KindReport, boxes_by_masks, plant_times
 
 _SCRIPT = Path(__file__).with_name("cleanlab_scores.py")
 _SIZE = (1280, 720)
@@ -106,6 +107,23 @@ def run_suspect_benchmark(
     return SuspectReport(len(sound), planted.num_labels, len(planted.errors), first, seeds, mean)
 
 
+def run_kind_benchmark(
+    truth: Path, predicted: Path, share: float, first: int, seeds: int, images: Path | None, masks: Path | None
+) -> KindReport:
+    """Plants wrong times of day, which images tell, and errors of boxes that masks of the same frames tell."""
+    sound = sorted(read_labels(truth).frames, key=lambda frame: frame.name)
+    options, rows = SuspectOptions(first, workers=1), []
+    for seed in range(seeds):
+        with TemporaryDirectory() as folder:
+            labels = Path(folder, "labels.json")
+            if images is not None:
+                rows.append(plant_times(sound, share, seed, labels, options, predicted, images))
+            if masks is not None:
+                planted = plant_errors(sound, share, seed, _SIZE)
+                rows.append(boxes_by_masks(planted, labels, options, predicted, masks))
+    return KindReport(rows)
+
+
 def _guesses(
     planted: PlantedLabels, detections: Sequence[Frame], first: int, cleanlab: str | None, seed: int
 ) -> dict[str, list[Guess]]:
@@ -182,7 +200,7 @@ def _found(method: str, guesses: Sequence[Guess], errors: Sequence[PlantedError]
     found: set[int] = set()
     for guess in guesses:
         for i, error in enumerate(errors):
-            if i not in found and error.frame == guess.frame and _is_about(guess, error):
+            if i not in found and error.frame == guess.frame and is_about(guess, error):
                 found.add(i)
                 break
     total = Counter(error.kind for error in errors)
@@ -190,7 +208,8 @@ def _found(method: str, guesses: Sequence[Guess], errors: Sequence[PlantedError]
     return Found(method, len(found) / max(len(guesses), 1), {kind: hits[kind] / max(total[kind], 1) for kind in KINDS})
 
 
-def _is_about(guess: Guess, error: PlantedError) -> bool:
+def is_about(guess: Guess, error: PlantedError) -> bool:
+    """Whether a guess is of the wrong label, or at the place of its right box."""
     if guess.place >= 0:
         return guess.place == error.place
     return guess.box is not None and error.box is not None and box_overlap(guess.box, error.box) >= _SAME_PLACE

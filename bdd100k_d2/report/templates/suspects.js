@@ -128,6 +128,7 @@ function show() {
   small.append(draw("rect", { class: "view", ...view }));
   at("overview").style.aspectRatio = `${frame.width} / ${frame.height}`;
   at("overview").replaceChildren(small);
+  at("legend").hidden = Boolean(suspect.overlay);
   at("frame-name").textContent = frame.full ? frame.name : `${frame.name}: no image`;
   at("kind").textContent = suspect.kind;
   at("likely").textContent = `likely wrong: ${Math.round(100 * suspect.score)} %`;
