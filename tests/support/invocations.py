@@ -1,6 +1,5 @@
 """Every command with small sound inputs: what tests/test_commands.py walks. A new command gets its row here."""
 
-import hashlib
 import shutil
 from functools import cache
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from fuzz.readers import _RUN, _YOLO, COCO, DET, FOUND, _archive, _bitmask, _json, _mask, _run_lengths
+from fuzz.readers import _RUN, _YOLO, COCO, DECISIONS, DET, FOUND, _archive, _bitmask, _json, _mask, _run_lengths
 from support import ROOT
 
 SHAPE = (48, 64)
@@ -140,7 +139,7 @@ def _files(instances: int) -> dict[str, bytes]:
         "rle2.json": _json(found),
         "scores.json": _json(scores),
         "masks.zip": _archive(masks),
-        "decisions.json": _json(_decisions(_json(DET))),
+        "decisions.json": _json(DECISIONS),
         "config.yaml": b"_BASE_: no such config.yaml\n",
         "weights.pth": b"no checkpoint",
         **{f"yolo/{name.removeprefix('in/')}": content for name, content in _YOLO.items()},
@@ -155,17 +154,6 @@ def _files(instances: int) -> dict[str, bytes]:
         places = ("images", "root/bdd100k/images/100k/val", "root/bdd100k/images/10k/val")
         files |= {f"{place}/{name}": picture for place in places}
     return files
-
-
-def _decisions(labels: bytes) -> dict[str, object]:
-    """Decisions on ``labels`` of det, of which one is accepted."""
-    change = {"action": "set_time", "frame": "a.jpg", "timeofday": "daytime", "old": "night"}
-    return {
-        "format": "bdd100k_d2 decisions 1",
-        "task": "det",
-        "labels": {"path": "gt.json", "sha256": hashlib.sha256(labels).hexdigest()},
-        "decisions": [{"verdict": "accept", "kind": "time of day", "score": 0.5, "change": change}],
-    }
 
 
 def contents(folder: Path) -> dict[str, object]:
