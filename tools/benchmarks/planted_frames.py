@@ -122,10 +122,8 @@ def run_region_benchmark(
     return KindReport(rows)
 
 
-def _plant_regions(
-    masks: dict[str, Path], share: float, seed: int, out: Path
-) -> tuple[list[tuple[str, np.ndarray]], int]:
-    """Writes masks with wrong segments; returns these, (H, W) bool each with its frame, and the number of all."""
+def _plant_regions(masks: dict[str, Path], share: float, seed: int, out: Path) -> tuple[list[tuple[str, Any]], int]:
+    """Writes masks with wrong segments; returns these, as run lengths with their frames, and the number of all."""
     rng, num_classes = np.random.default_rng(seed), TASKS["sem_seg"].num_classes
     wrong, total = [], 0
     for name, path in masks.items():
@@ -139,19 +137,20 @@ def _plant_regions(
                     total += 1
                     if rng.random() < share:
                         new[places == k] = rng.choice([one for one in range(num_classes) if one != class_id])
-                        wrong.append((name, places == k))
+                        wrong.append((name, coco_mask.encode(np.asfortranarray(places == k).view(np.uint8))))
         write_mask(new, out / f"{name}.png")
     return wrong, total
 
 
-def _hits(suspect: Suspect, wrong: Sequence[tuple[str, np.ndarray]]) -> list[int]:
+def _hits(suspect: Suspect, wrong: Sequence[tuple[str, Any]]) -> list[int]:
     """The wrong segments that hold half of a suspect's region or more."""
     region = suspect.change.region
     if region is None:
         return []
-    pixels = coco_mask.decode(check_rle(region, region.size, suspect.change.frame)).view(bool)
+    found = check_rle(region, region.size, suspect.change.frame)
     return [
         i
         for i, (name, segment) in enumerate(wrong)
-        if name == suspect.change.frame and 2 * np.count_nonzero(pixels & segment) > np.count_nonzero(pixels)
+        if name == suspect.change.frame
+        and 2 * coco_mask.area(coco_mask.merge([found, segment], intersect=True)) > coco_mask.area(found)
     ]
