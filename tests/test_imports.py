@@ -85,6 +85,7 @@ LAYERS = (
     ("checkpoint",),
     ("drawing",),
     ("report",),
+    ("suspects",),
     (
         "engine.class_agreement",
         "engine.expected_results",
@@ -114,8 +115,9 @@ NEVER = {
     "data": ("evaluation", "modeling"),
     "engine": ("report",),
     "report": ("engine", "predict", "modeling"),
-    "predict": ("report",),
-    "export": ("report",),
+    "suspects": ("engine", "predict", "modeling"),
+    "predict": ("report", "suspects"),
+    "export": ("report", "suspects"),
 }
 LIGHT = (
     "cli",
@@ -160,6 +162,7 @@ LIGHT = (
     "predict.model_file",
     "predict.onnx_session",
     "predict.openvino_session",
+    "suspects",
     "zoo.table",
     "zoo.page",
 )
@@ -290,7 +293,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 COMMANDS = [*sorted((ROOT / "tools").glob("*.py")), ROOT / "datasets" / "make_sample.py"]
-COMMANDS_ABOUT_FILES = ("check_dataset", "convert_labels", "evaluate", "report")
+COMMANDS_ABOUT_FILES = ("check_dataset", "convert_labels", "evaluate", "pick", "report", "suspects")
 
 
 def modules_of(part: str) -> list[str]:
