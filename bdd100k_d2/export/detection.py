@@ -1,5 +1,7 @@
 """A detector as a graph: from images to the detections in their frames."""
 
+from typing import Any
+
 import torch
 from detectron2.modeling import GeneralizedRCNN
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
@@ -27,7 +29,12 @@ _PROPOSERS = (RPN, BDD100KRPN)
 _HEADS = (StandardROIHeads, CascadeROIHeads, BDD100KROIHeads, BDD100KCascadeROIHeads, BDD100KCascadeMaskROIHeads)
 
 
-def detect(model: nn.Module, images: Tensor, height: int, width: int) -> dict[str, Tensor]:
+def detect(
+    model: Any,  # noqa: ANN401, any of `_MODELS`, whose parts have no types
+    images: Tensor,
+    height: int,
+    width: int,
+) -> dict[str, Tensor]:
     """What ``model`` finds in a batch, in pixels of the frames.
 
     Args:
@@ -41,7 +48,7 @@ def detect(model: nn.Module, images: Tensor, height: int, width: int) -> dict[st
         of the D detections are of each image, of which the first's come first, best first. Of a model with masks also
         ``masks`` (D, H, W) bool, and of a panoptic one ``sem_seg`` (N, H, W) uint8, the ids of its semantic head.
     """
-    size, frame = images.shape[2:], (height, width)
+    size, frame = (images.shape[2], images.shape[3]), (height, width)
     features = model.backbone(_prepared(model, images))
     if isinstance(model, RetinaNet | ATSS):
         return _in_frame(detect_densely(model, features, size), size, frame)[0]
@@ -76,9 +83,9 @@ def check_detector(model: nn.Module) -> None:
         raise ConfigError("MODEL.KEYPOINT_ON is True; key points cannot be exported.")
 
 
-def _prepared(model: nn.Module, images: Tensor) -> Tensor:
+def _prepared(model: Any, images: Tensor) -> Tensor:  # noqa: ANN401, as `detect`
     """What Detectron2's `preprocess_image` makes of images of one size."""
-    normalised = (images - model.pixel_mean) / model.pixel_std
+    normalised: Tensor = (images - model.pixel_mean) / model.pixel_std
     divisor = model.backbone.size_divisibility
     if divisor <= 1:
         return normalised

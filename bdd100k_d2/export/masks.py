@@ -1,5 +1,7 @@
 """The masks of detections, in their frames."""
 
+from typing import Any
+
 import torch
 from detectron2.modeling.roi_heads import StandardROIHeads
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ def find_masks(
     classes, images = F.pad(classes, (0, 1)), F.pad(images, (0, 1))
     pooled = pool(heads.mask_pooler, [features[name] for name in heads.mask_in_features], boxes, images)
     # A cascade has a head for each stage; see `modeling.cascade_mask_heads`.
-    stages = heads.mask_head if isinstance(heads.mask_head, nn.ModuleList) else [heads.mask_head]
+    stages: Any = heads.mask_head if isinstance(heads.mask_head, nn.ModuleList) else [heads.mask_head]
     masks = torch.stack([head.layers(pooled).sigmoid() for head in stages]).mean(dim=0)
     if masks.shape[1] == 1:
         return masks[:-1, 0]

@@ -1,6 +1,6 @@
 """The boxes and masks of Detectron2's ROI heads for a fixed number of proposals."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from detectron2.modeling.poolers import ROIPooler
@@ -89,8 +89,8 @@ def _cascade(
         logits.append(of_stage)
     if getattr(heads, "average_logits", False):
         return boxes, torch.stack(logits).mean(dim=0).softmax(dim=-1)
-    scores = sum(one.softmax(dim=-1) for one in logits) * (1.0 / len(logits))
-    return boxes, scores
+    scores: Any = sum(one.softmax(dim=-1) for one in logits)
+    return boxes, scores * (1.0 / len(logits))
 
 
 def _chosen(
@@ -106,12 +106,12 @@ def _chosen(
     scores, candidates = scores.flatten(1), candidates.flatten(1)
     groups = torch.arange(classes, device=boxes.device).expand(there.shape[1], -1).flatten()
     kept = []
-    for of_image in zip(boxes, scores, candidates, strict=True):
+    threshold = predictor.test_nms_thresh
+    for own, own_scores, own_candidates in zip(boxes, scores, candidates, strict=True):
         if isinstance(predictor, OneNMSOutputLayers):
-            kept.append(kept_by_nms(*of_image[:2], predictor.test_nms_thresh, of_image[2]))
+            kept.append(kept_by_nms(own, own_scores, threshold, own_candidates))
         else:
-            arguments = (groups, classes, predictor.test_nms_thresh, of_image[2])
-            kept.append(kept_by_grouped_nms(*of_image[:2], *arguments))
+            kept.append(kept_by_grouped_nms(own, own_scores, groups, classes, threshold, own_candidates))
     scores = torch.where(torch.stack(kept), scores, NOTHING)
     return best_detections(boxes, scores, groups.expand(len(boxes), -1), predictor.test_topk_per_image)
 

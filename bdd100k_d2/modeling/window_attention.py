@@ -25,12 +25,13 @@ class WindowAttention(ShiftedWindowAttention):
         images, height, width, channels = x.shape
         rows, columns = self.window_size
         down, right = self.shift_size
-        x = F.pad(x, (0, 0, 0, -width % columns, 0, -height % rows))
-        full_height, full_width = x.shape[1], x.shape[2]
+        # As products, by which an exporter sees that the windows fill maps of sizes that only the runtime knows.
+        high, wide = (height + rows - 1) // rows, (width + columns - 1) // columns
+        full_height, full_width = high * rows, wide * columns
+        x = F.pad(x, (0, 0, 0, full_width - width, 0, full_height - height))
         shifted = down + right > 0
         if shifted:
             x = torch.roll(x, (-down, -right), (1, 2))
-        high, wide = full_height // rows, full_width // columns
         x = x.view(images, high, rows, wide, columns, channels).permute(0, 1, 3, 2, 4, 5)
         x = x.reshape(images * high * wide, rows * columns, channels)
         qkv = self.qkv(x).view(-1, rows * columns, 3, self.num_heads, channels // self.num_heads)
