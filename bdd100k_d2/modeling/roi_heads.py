@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..config import with_our_keys
 from ..errors import ConfigError
 from .recipe import build_box2box_transform, starts_as_vis4d
+from .roi_align import align_by_rows
 from .rpn import MinQualityMatcher
 
 
@@ -31,6 +32,7 @@ class BDD100KROIHeads(StandardROIHeads):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
+        align_by_rows(arguments)
         heads = with_our_keys(cfg).MODEL.ROI_HEADS
         if heads.MIN_LOW_QUALITY_IOU > 0:
             thresholds = (heads.IOU_THRESHOLDS, heads.IOU_LABELS, heads.MIN_LOW_QUALITY_IOU)
@@ -106,6 +108,7 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
                     f"MODEL.ROI_HEADS.{key} is {heads[key]}, but {heads.NAME} has no such choice; set it to {default}."
                 )
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
+        align_by_rows(arguments)
         keys = with_our_keys(cfg).MODEL.ROI_BOX_CASCADE_HEAD
         arguments |= {"average_logits": keys.AVERAGE_LOGITS, "loss_weights": keys.LOSS_WEIGHTS}
         return arguments

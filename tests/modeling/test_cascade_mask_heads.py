@@ -171,6 +171,7 @@ def test_weights_for_other_classes_leave_all_of_its_last_layers_out() -> None:
     assert found == {f"{name}.{'cls_score' if 'box' in name else 'predictor'}.weight" for name in stages}
 
 
+@pytest.mark.usefixtures("by_operators")
 @pytest.mark.filterwarnings("ignore")
 @torch.no_grad()
 def test_it_is_traced_at_one_size_and_runs_at_another() -> None:

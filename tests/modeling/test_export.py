@@ -14,6 +14,8 @@ import bdd100k_d2
 from bdd100k_d2.modeling.norms import adapt_sync_norms
 from bdd100k_d2.modeling.recipe import TwoSidedBox2BoxTransform
 
+pytestmark = pytest.mark.usefixtures("by_operators")
+
 FIELDS = {
     "proposal_boxes": Boxes,
     "objectness_logits": Tensor,

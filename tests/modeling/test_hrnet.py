@@ -188,14 +188,6 @@ def test_a_config_trains_a_step_and_evaluates(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_trains_a_step_and_evaluates(name: str) -> None:
-    cfg = bdd100k_d2.get_config(name)
-    cfg.MODEL.DEVICE, cfg.MODEL.WEIGHTS, cfg.INPUT.CROP.ENABLED = "cpu", "", False
-    train_and_evaluate(cfg)
-
-
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @torch.no_grad()
 def test_the_segmenter_is_traced_at_one_size_and_runs_at_another() -> None:

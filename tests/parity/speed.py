@@ -20,6 +20,9 @@ def main(golden: str, config: str, threads: int, count: int) -> None:
     torch.set_num_threads(threads)
     cfg = bdd100k_d2.get_config(config)
     cfg.MODEL.DEVICE = "cpu"
+    if config.startswith("ins_seg/"):
+        # The golden models have the classes of det.
+        cfg.MODEL.ROI_HEADS.NUM_CLASSES = 10
     model = build_seeded(cfg, load_golden(f"openmmlab/{golden}")).eval()
     adapt_sync_norms(model)
     fold_norms(model)
