@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, shown
+from ..modeling.window_attention import WindowAttention
 from ..predict.graph_outputs import INPUT_NAME
 from .graph import ExportGraph
 
@@ -51,6 +52,11 @@ class _OfResized(nn.Module):
 def _exported(
     graph: ExportGraph, module: nn.Module, inputs: tuple[Tensor, ...], names: tuple[str, ...]
 ) -> torch.export.ExportedProgram:
+    if graph.size is None and any(isinstance(part, WindowAttention) for part in module.modules()):
+        raise ConfigError(
+            "--size dynamic: torch.export does not come to an end with the windows of a Swin in images of any size; "
+            "give the size of the images, as --size 720x1280, or export to torchscript."
+        )
     dynamic = torch.export.Dim.DYNAMIC
     shape = {i: dynamic for i, known in ((0, graph.batch), (1, graph.size), (2, graph.size)) if known is None}
     try:

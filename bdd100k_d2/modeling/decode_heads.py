@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..config import with_our_keys
+from .adaptive_pooling import ExportableAdaptiveAvgPool2d
 from .tracing import same_size
 
 # The sides of PSPNet's and UPerNet's pooled maps, and the dilations of DeepLab's branches.
@@ -173,7 +174,9 @@ class _PooledContext(DecodeHead):
     def __init__(self, input_shape: dict[str, ShapeSpec], **kwargs: Any) -> None:  # noqa: ANN401, the parent's
         super().__init__(input_shape, **kwargs)
         coarsest = self.in_channels[-1]
-        pooled = [nn.Sequential(nn.AdaptiveAvgPool2d(side), self.conv(coarsest, self.channels, 1)) for side in _POOLED]
+        pooled = [
+            nn.Sequential(ExportableAdaptiveAvgPool2d(side), self.conv(coarsest, self.channels, 1)) for side in _POOLED
+        ]
         self.psp_modules = nn.ModuleList(pooled)
         self.bottleneck = self.conv(coarsest + len(_POOLED) * self.channels, self.channels, 3)
 

@@ -18,7 +18,7 @@ class ExportableConv2dSame(Conv2dSame):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) to (N, D, ceil(H / stride), ceil(W / stride))."""
         if not is_exported() or all(isinstance(side, int) for side in x.shape[2:]):
-            convolved: Tensor = super().forward(x)
+            convolved: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return convolved
         for dim in (2, 3):
             x = self._padded(x, dim)

@@ -9,6 +9,7 @@ from support.export_models import assert_classes_of, images, run_file, segmenter
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.export.graph import ExportGraph
+from bdd100k_d2.export.program import exported_program
 from bdd100k_d2.export.run import export_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -70,10 +71,29 @@ def test_a_semantic_fpn_in_every_format(to: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", ["onnx", "openvino", "torch-export"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "Swin"])
 def test_a_family_at_any_size(family: str, to: str, tmp_path: Path) -> None:
     check(to, tmp_path, *FAMILIES[family], size=None, batch=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "Swin"])
+def test_a_program_of_any_size_that_resizes_nothing(family: str, tmp_path: Path) -> None:
+    check("torch-export", tmp_path, *FAMILIES[family], "INPUT.MIN_SIZE_TEST", 0, size=None, batch=None)
+
+
+def test_what_torch_export_cannot_follow_is_refused(tmp_path: Path) -> None:
+    graph = ExportGraph(segmenter(*FAMILIES["Semantic FPN"], tmp_path), size=None)
+    with pytest.raises(
+        ConfigError, match=r"cannot follow the sizes through both INPUT's resize and the model\. Give the"
+    ):
+        exported_program(graph)
+    graph = ExportGraph(segmenter(*FAMILIES["Swin"], tmp_path, "INPUT.MIN_SIZE_TEST", 0), size=None)
+    with pytest.raises(
+        ConfigError, match=r"does not come to an end with the windows of a Swin .*, or export to torchscr"
+    ):
+        exported_program(graph)
 
 
 @pytest.mark.slow
