@@ -35,7 +35,7 @@ def quantize_openvino(
     chosen, floats = quantized_nodes(nodes, kept)
     quantized = nncf.quantize(
         model,
-        nncf.Dataset(images.batches()),
+        nncf.Dataset(images),
         subset_size=len(images),
         # Symmetric ranges of activations, in which convolutions are fastest, cost nothing on the sample models.
         preset=nncf.QuantizationPreset.PERFORMANCE,
