@@ -9,11 +9,9 @@ from bdd100k_d2.installation import needs_detectron2
 
 
 def test_what_is_missing_is_named() -> None:
-    with pytest.raises(
-        MissingRuntimeError, match="^this needs PyTorch and Detectron2, and no_such_library is not inst"
-    ):
-        with needs_detectron2("this"):
-            importlib.import_module("no_such_library")
+    message = "^this needs PyTorch and Detectron2, and no_such_library is not installed; README.md says"
+    with pytest.raises(MissingRuntimeError, match=message), needs_detectron2("this"):
+        importlib.import_module("no_such_library")
 
 
 def test_a_module_of_the_package_that_is_missing_is_a_mistake() -> None:

@@ -71,6 +71,15 @@ def _of_any_size(resize: T.Augmentation) -> nn.Module:
 class LinearResize(nn.Module):
     """`cv2.resize` with INTER_LINEAR, of uint8, from ``old`` to ``new``, each height and width."""
 
+    top: Tensor
+    bottom: Tensor
+    above: Tensor
+    below: Tensor
+    left: Tensor
+    right: Tensor
+    before: Tensor
+    behind: Tensor
+
     def __init__(self, old: tuple[int, int], new: tuple[int, int]) -> None:
         super().__init__()
         for name, table in zip(("top", "bottom", "above", "below"), _rows(old[0], new[0]), strict=True):

@@ -44,7 +44,7 @@ def pool(pooler: ROIPooler, maps: list[Tensor], boxes: Tensor, images: Tensor) -
     pooled = maps[0].new_zeros((boxes.shape[0], maps[0].shape[1], *pooler.output_size))
     for i, (of_level, one) in enumerate(zip(pooler.level_poolers, maps, strict=True)):
         places = (level == i).nonzero()[:, 0]
-        pooled = pooled.index_put((places,), of_level(one, rois[places]))
+        pooled.index_put_((places,), of_level(one, rois[places]))
     return pooled
 
 

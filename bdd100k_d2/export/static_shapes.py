@@ -73,7 +73,8 @@ def _kept(scores: Tensor, threshold: float, rounds: Sequence[tuple[Tensor, Tenso
     for boxes, candidates in rounds:
         places = F.pad(candidates, (0, _OTHERS), value=True).nonzero()[:, 0]
         of_round = places[nms(boxes[places], scores[places], threshold)]
-        kept = kept.index_put((of_round,), torch.ones_like(of_round, dtype=torch.bool))
+        # In place, for OpenVINO converts no other form of a trace.
+        kept.index_put_((of_round,), torch.ones_like(of_round, dtype=torch.bool))
     return kept[:-_OTHERS]
 
 

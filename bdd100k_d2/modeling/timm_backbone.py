@@ -41,6 +41,10 @@ class TimmBackbone(Backbone):
 
     def __init__(self, body: nn.Module, *, frozen_stages: int = 0, fixed_norm_statistics: bool = False) -> None:
         super().__init__()
+        # timm is there, but need not be where other backbones are built.
+        from .same_padding import make_exportable
+
+        make_exportable(body)
         # The body lives outside of the module tree and lends it its content, so that names are timm's.
         object.__setattr__(self, "_body", body)
         self._modules, self._parameters, self._buffers = body._modules, body._parameters, body._buffers

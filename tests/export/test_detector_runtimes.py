@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from support.small_detectors import FAMILIES, DetectorGraph, Outputs, assert_equal, found_by, images, small_detector
@@ -18,7 +17,7 @@ SIZES = ((192, 320), (160, 224), (215, 333))
 FRAME = (180, 320)
 
 
-def exported(graph: DetectorGraph, batch: Tensor, any_size: bool) -> ExportedProgram:
+def export(graph: DetectorGraph, batch: Tensor, any_size: bool) -> ExportedProgram:
     shapes = ({2: Dim("h", min=160, max=2048), 3: Dim("w", min=160, max=2048)},) if any_size else None
     return torch.export.export(
         graph, (batch,), dynamic_shapes=shapes, strict=False, prefer_deferred_runtime_asserts_over_guards=True
@@ -33,9 +32,8 @@ def by_program(program: ExportedProgram, names: list[str], folder: Path) -> Run:
 
 def by_onnxruntime(program: ExportedProgram, names: list[str], folder: Path) -> Run:
     onnxruntime = pytest.importorskip("onnxruntime")
-    torch.onnx.export(program, dynamo=True, output_names=names, optimize=False, verbose=False).save(
-        folder / "model.onnx"
-    )
+    exported = torch.onnx.export(program, dynamo=True, output_names=names, optimize=False, verbose=False)
+    exported.save(folder / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(folder / "model.onnx", options)
@@ -43,20 +41,15 @@ def by_onnxruntime(program: ExportedProgram, names: list[str], folder: Path) -> 
     return lambda batch: dict(zip(names, session.run(names, {one.name: batch.numpy()}), strict=True))
 
 
-def by_openvino(program: ExportedProgram, names: list[str], folder: Path) -> Run:
+def by_openvino(source: Path | torch.jit.ScriptModule, names: list[str]) -> Run:
     openvino = pytest.importorskip("openvino")
-    has_file = (folder / "model.onnx").exists()
-    model = openvino.convert_model(folder / "model.onnx" if has_file else program)
     # Some processors would compute in bfloat16.
-    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda batch: {
-        name: np.array(value) for name, value in zip(names, compiled(batch.numpy()).values(), strict=True)
-    }
+    compiled = openvino.compile_model(openvino.convert_model(source), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda batch: dict(zip(names, compiled(batch.numpy()).values(), strict=True))
 
 
-def traced(graph: DetectorGraph, batch: Tensor, names: list[str]) -> Run:
-    module = torch.jit.trace(graph, (batch,), check_trace=False)
-    return lambda other: dict(zip(names, module(other), strict=True))
+def by_torchscript(module: torch.jit.ScriptModule, names: list[str]) -> Run:
+    return lambda batch: dict(zip(names, module(batch), strict=True))
 
 
 def assert_runs(run: Run, cases: list[tuple[Tensor, Outputs]]) -> None:
@@ -75,14 +68,9 @@ def cases_of(model: torch.nn.Module, number: int, any_size: bool) -> list[tuple[
 def test_a_graph_is_traced_at_one_size_and_runs_at_another(family: str) -> None:
     model = small_detector(family)
     cases = cases_of(model, 2, any_size=True)
-    run = traced(DetectorGraph(model).eval(), cases[0][0], list(cases[0][1]))
-    assert_runs(run, cases)
-    # Nothing is found.
-    model.test_score_thresh = 1.0
-    if family == "Mask R-CNN":
-        model.roi_heads.box_predictor.test_score_thresh = 1.0
-    run = traced(DetectorGraph(model).eval(), cases[0][0], list(cases[0][1]))
-    assert run(cases[1][0])["boxes"].shape == (0, 4)
+    names = list(cases[0][1])
+    module = torch.jit.trace(DetectorGraph(model).eval(), (cases[0][0],), check_trace=False)
+    assert_runs(by_torchscript(module, names), cases)
 
 
 @pytest.mark.slow
@@ -97,13 +85,14 @@ def test_every_runtime_finds_what_the_model_finds(family: str, any_size: bool, t
     cases = cases_of(model, 2 if any_size else 1, any_size)
     batch, names = cases[0][0], list(cases[0][1])
     graph = DetectorGraph(model, None if any_size else FRAME).eval()
-    program = exported(graph, batch, any_size)
+    program = export(graph, batch, any_size)
     assert_runs(by_program(program, names, tmp_path), cases)
     assert_runs(by_onnxruntime(program, names, tmp_path), cases)
+    module = torch.jit.trace(graph, (batch,), check_trace=False)
+    assert_runs(by_torchscript(module, names), cases)
     # OpenVINO reads no deformable convolution of ONNX.
-    if family != "deformable":
-        assert_runs(by_openvino(program, names, tmp_path), cases)
-    assert_runs(traced(graph, batch, names), cases)
+    source = module if family == "deformable" else tmp_path / "model.onnx"
+    assert_runs(by_openvino(source, names), cases)
 
 
 @pytest.mark.slow
@@ -117,9 +106,12 @@ def test_an_image_on_which_nothing_is_found_runs_everywhere(family: str, tmp_pat
     batch = images(1, *SIZES[0])
     names = list(found_by(model, batch, FRAME))
     graph = DetectorGraph(model, FRAME).eval()
-    program = exported(graph, batch, any_size=False)
-    for make in (by_program, by_onnxruntime, by_openvino):
-        outputs = make(program, names, tmp_path)(batch)
+    program = export(graph, batch, any_size=False)
+    runs = [by_program(program, names, tmp_path), by_onnxruntime(program, names, tmp_path)]
+    module = torch.jit.trace(graph, (batch,), check_trace=False)
+    runs += [by_openvino(tmp_path / "model.onnx", names), by_torchscript(module, names)]
+    for run in runs:
+        outputs = run(batch)
         shapes = [tuple(value.shape) for value in outputs.values()]
-        assert shapes == [(0, 4), (0,), (0,), (1,), (0, *FRAME)][: len(names)], make.__name__
+        assert shapes == [(0, 4), (0,), (0,), (1,), (0, *FRAME)][: len(names)]
         assert int(outputs["counts"][0]) == 0

@@ -20,6 +20,7 @@ FAMILIES = {
     "Semantic FPN": ("sem_seg/semantic_fpn_R_50_40k",),
     "Semantic FPN of three classes": ("drivable/semantic_fpn_R_50_40k",),
     "deformable head": ("sem_seg/semantic_fpn_R_50_40k_gn_dconv",),
+    "EfficientNet": ("sem_seg/semantic_fpn_efficientnet_lite0",),
     "PointRend": ("sem_seg/pointrend_R_50_40k",),
     "FCN": ("sem_seg/fcn_R_50_D8_40k",),
     "PSPNet": ("sem_seg/pspnet_R_50_D8_40k",),
@@ -52,7 +53,13 @@ def check(to: str, folder: Path, *model: object, size: tuple[int, int] | None, b
             assert_classes_of(predictor, frames, run(frames)[0])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# Seconds each, but for those whose backbones cannot be reduced.
+_HEAVY = ("ConvNeXt", "Swin", "HRNet")
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=pytest.mark.slow if name in _HEAVY else ()) for name in FAMILIES]
+)
 def test_a_family_is_traced(family: str, tmp_path: Path) -> None:
     check("torchscript", tmp_path, *FAMILIES[family], size=None, batch=None)
 
