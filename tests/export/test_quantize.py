@@ -80,7 +80,9 @@ def ids(path: Path, images: list[Path]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".xml"])
-def test_a_quantised_file_gives_nearly_the_same_classes(graph: Path, tmp_path: Path, ending: str) -> None:
+def test_a_quantised_file_gives_nearly_the_same_classes(
+    graph: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     images = CalibrationImages(str(graph.parent / "images"), 300, (HEIGHT, WIDTH), 1)
     out = tmp_path / f"int8{ending}"
     assert quantize(graph, out, CARD, images) == []
@@ -90,6 +92,7 @@ def test_a_quantised_file_gives_nearly_the_same_classes(graph: Path, tmp_path: P
     assert bdd100k_d2.Predictor(out).runtime.card == card(TASKS["sem_seg"], size=(32, 64), batch=1, precision="int8")
     again = tmp_path / f"again{ending}"
     quantize(graph, again, CARD, images)
+    assert capsys.readouterr().out == ""
     assert (ids(again, images.paths) == found).all()
 
 
