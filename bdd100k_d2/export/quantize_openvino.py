@@ -45,9 +45,7 @@ def quantize_openvino(
             # Symmetric ranges of activations, in which convolutions are fastest, cost nothing on the sample models.
             preset=nncf.QuantizationPreset.PERFORMANCE,
             target_device=nncf.TargetDevice.CPU,
-            ignored_scope=nncf.IgnoredScope(
-                names=[node.name for node in nodes if node.name not in chosen], validate=False
-            ),
+            ignored_scope=nncf.IgnoredScope(names=floating, validate=False),
         )
     save_openvino(quantized, out, card)
     return floats
