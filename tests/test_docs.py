@@ -18,6 +18,7 @@ DOCUMENTS = (
     "README.md",
     "docs/ARCHITECTURE.md",
     "docs/EVALUATION.md",
+    "docs/EXPORT.md",
     "docs/GETTING_STARTED.md",
     "docs/OWN_DATA.md",
 )

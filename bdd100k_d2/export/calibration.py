@@ -60,6 +60,8 @@ class CalibrationImages:
         if size is not None:
             self._leave_out(text, size)
         self._batch = batch or 1
+        # Where the graph takes any size the next image may have another one.
+        self._read_at_once = 1 if size is None else self._batch
 
     def _leave_out(self, text: str, size: tuple[int, int]) -> None:
         kept = [path for path in self.paths if image_size(path) == size]
@@ -73,12 +75,12 @@ class CalibrationImages:
 
     def __len__(self) -> int:
         """The number of batches."""
-        return -(-len(self.paths) // self._batch)
+        return -(-len(self.paths) // self._read_at_once)
 
-    def batches(self) -> Iterator[np.ndarray]:
-        """Images (N, H, W, 3) uint8, RGB; the last batch is filled up with its last image."""
-        for start in range(0, len(self.paths), self._batch):
-            images = self._read(self.paths[start : start + self._batch])
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Images (N, H, W, 3) uint8, RGB; a batch is filled up with its last image."""
+        for start in range(0, len(self.paths), self._read_at_once):
+            images = self._read(self.paths[start : start + self._read_at_once])
             yield np.stack([*images, *images[-1:] * (self._batch - len(images))])
 
     def _read(self, paths: Sequence[Path]) -> list[np.ndarray]:

@@ -59,7 +59,7 @@ def quantize_onnx(
     with tempfile.TemporaryDirectory(prefix="quantize") as name, atomic_path(out) as temporary:
         ranges, quantized = Path(name, "ranges.json"), Path(name, "quantized.onnx")
         calibrater = _Calibrater(source, types, Path(name, "augmented.onnx"), chosen)
-        for batch in tqdm(images.batches(), "calibrating", total=len(images), unit="batch", disable=None):
+        for batch in tqdm(images, "calibrating", unit="batch", disable=None):
             # Ranges of all batches so far are kept, and of their values none.
             calibrater.collect_data(_Reader(batch))
         save_tensors_data(calibrater.compute_data(), ranges)

@@ -1,7 +1,9 @@
 """OpenVINO's files in 8 bits, by NNCF."""
 
 import logging
+import sys
 from collections.abc import Collection
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +35,18 @@ def quantize_openvino(
     model = read_onnx(source)
     nodes = _nodes(model)
     chosen, floats = quantized_nodes(nodes, kept)
-    quantized = nncf.quantize(
-        model,
-        nncf.Dataset(images.batches()),
-        subset_size=len(images),
-        # Symmetric ranges of activations, in which convolutions are fastest, cost nothing on the sample models.
-        preset=nncf.QuantizationPreset.PERFORMANCE,
-        target_device=nncf.TargetDevice.CPU,
-        ignored_scope=nncf.IgnoredScope(names=[node.name for node in nodes if node.name not in chosen], validate=False),
-    )
+    floating = [node.name for node in nodes if node.name not in chosen]
+    # Its progress is printed, and standard output is for what a command finds.
+    with redirect_stdout(sys.stderr):
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(images),
+            subset_size=len(images),
+            # Symmetric ranges of activations, in which convolutions are fastest, cost nothing on the sample models.
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            target_device=nncf.TargetDevice.CPU,
+            ignored_scope=nncf.IgnoredScope(names=floating, validate=False),
+        )
     save_openvino(quantized, out, card)
     return floats
 

@@ -13,7 +13,7 @@ from ..atomic import check_out_file
 from ..checkpoint.published import local_path
 from ..errors import ConfigError, OutputError, did_you_mean
 from ..inside import refuse_overwriting
-from ..predict.openvino_session import import_openvino
+from ..predict.openvino_session import without_telemetry
 from .calibration import Calibration, CalibrationImages
 from .graph import ExportGraph
 from .packages import needs
@@ -23,7 +23,8 @@ from .torch_files import write_exported_program, write_torchscript
 
 logger = logging.getLogger(__name__)
 
-_QUANTIZED = ("onnx", "openvino")
+# The formats that can be quantised, and by what.
+_QUANTIZERS = {"onnx": "onnxruntime", "openvino": "nncf"}
 
 _Write = Callable[[ExportGraph, Path, int | None], None]
 
@@ -117,8 +118,8 @@ def export_model(
         raise ConfigError(f"--opset {opset}: only ONNX, of which OpenVINO's files are made, has opsets; leave it out.")
     if half and (to != "openvino" or int8 is not None):
         raise ConfigError("--fp16: is of --to openvino without --int8; leave it out.")
-    if int8 is not None and to not in _QUANTIZED:
-        raise ConfigError(f"--int8: only {' and '.join(_QUANTIZED)} are quantised; leave it out for {to}.")
+    if int8 is not None and to not in _QUANTIZERS:
+        raise ConfigError(f"--int8: only {' and '.join(_QUANTIZERS)} are quantised; leave it out for {to}.")
     if out.suffix != ending:
         raise OutputError(f"{out}: a file of {to} ends in {ending}, by which it is known; give such a name.")
     weights = [Path(local_path(cfg.MODEL.WEIGHTS))] if cfg.MODEL.WEIGHTS else []
@@ -127,7 +128,8 @@ def export_model(
         check_out_file(path)
         if path.exists() and not overwrite:
             raise OutputError(f"{path}: exists; choose another --out, or replace it with --overwrite.")
-    _check_packages(_PACKAGES.get(to, ()))
+    quantizers = (_QUANTIZERS[to],) if int8 is not None else ()
+    _check_packages((*_PACKAGES.get(to, ()), *quantizers))
     images = int8.images(size, batch) if int8 is not None else None
     graph = ExportGraph(cfg, size=size, batch=batch, config=str(config or ""))
     if int8 is not None and images is not None:
@@ -143,9 +145,6 @@ def export_model(
 
 def _check_packages(packages: tuple[str, ...]) -> None:
     """Raises a ConfigError where one of them is not installed."""
-    with needs(*packages):
+    with needs(*packages), without_telemetry():
         for name in packages:
-            if name == "openvino":
-                import_openvino()
-            else:
-                importlib.import_module(name)
+            importlib.import_module(name)

@@ -35,10 +35,16 @@ def test_images_of_another_size_are_left_out_with_a_warning(folder: Path, caplog
 
 def test_batches_are_filled_up(folder: Path) -> None:
     images = CalibrationImages(str(folder), 300, (32, 64), 4)
-    first, last = images.batches()
+    first, last = images
     assert len(images) == 2 and first.shape == last.shape == (4, 32, 64, 3) and first.dtype == np.uint8
     assert (last[1] == load_image(folder / "6.jpg", "RGB")).all()
     assert (last[1] == last[2]).all() and (last[1] == last[3]).all() and (last[0] != last[1]).any()
+
+
+def test_batches_of_a_graph_that_takes_any_size(folder: Path) -> None:
+    images = CalibrationImages(str(folder), 300, None, 2)
+    assert [batch.shape for batch in images] == [(2, 48 if i == 3 else 32, 64, 3) for i in range(7)]
+    assert len(images) == 7 and [batch.shape for batch in images] == [batch.shape for batch in images]
 
 
 def test_no_image_of_the_size(folder: Path) -> None:

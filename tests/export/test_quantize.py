@@ -13,9 +13,10 @@ from support.model_files import card
 
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError
-from bdd100k_d2.export.calibration import CalibrationImages
+from bdd100k_d2.export.calibration import Calibration, CalibrationImages
 from bdd100k_d2.export.openvino_file import read_onnx, write_openvino
 from bdd100k_d2.export.quantize import quantize
+from bdd100k_d2.export.run import export_model
 from bdd100k_d2.predict.model_card import CARD_KEY
 from bdd100k_d2.tasks import TASKS
 
@@ -80,7 +81,9 @@ def ids(path: Path, images: list[Path]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".xml"])
-def test_a_quantised_file_gives_nearly_the_same_classes(graph: Path, tmp_path: Path, ending: str) -> None:
+def test_a_quantised_file_gives_nearly_the_same_classes(
+    graph: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     images = CalibrationImages(str(graph.parent / "images"), 300, (HEIGHT, WIDTH), 1)
     out = tmp_path / f"int8{ending}"
     assert quantize(graph, out, CARD, images) == []
@@ -90,6 +93,7 @@ def test_a_quantised_file_gives_nearly_the_same_classes(graph: Path, tmp_path: P
     assert bdd100k_d2.Predictor(out).runtime.card == card(TASKS["sem_seg"], size=(32, 64), batch=1, precision="int8")
     again = tmp_path / f"again{ending}"
     quantize(graph, again, CARD, images)
+    assert capsys.readouterr().out == ""
     assert (ids(again, images.paths) == found).all()
 
 
@@ -149,3 +153,11 @@ def test_neither_openvino_nor_nncf_tells_its_makers(graph: Path, tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_what_is_not_of_a_format(tmp_path: Path) -> None:
+    cfg = bdd100k_d2.get_config("det/faster_rcnn_R_50_FPN_1x")
+    with pytest.raises(ConfigError, match="--fp16: is of --to openvino without --int8"):
+        export_model(cfg, "onnx", tmp_path / "a.onnx", half=True)
+    with pytest.raises(ConfigError, match="--int8: only onnx and openvino are quantised; leave it out for torchscript"):
+        export_model(cfg, "torchscript", tmp_path / "a.torchscript", int8=Calibration("images"))

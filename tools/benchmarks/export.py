@@ -18,7 +18,7 @@ from .process import measure
 
 logger = logging.getLogger(__name__)
 
-_FIRST = """
+_HAS_BFLOAT16 = """
 from bdd100k_d2.predict.openvino_session import import_openvino
 print("BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 """
@@ -149,7 +149,7 @@ def run_export_benchmark(
         links.mkdir()
         for image in find_images(images) if images else draw_images(folder / "drawn"):
             (links / image.name).symlink_to(image.resolve())
-        ways = export_ways(calibrate or links, limit, _call("-c", _FIRST).strip() == "True")
+        ways = export_ways(calibrate or links, limit, _call("-c", _HAS_BFLOAT16).strip() == "True")
         measured = []
         for config in configs:
             place = folder / config
