@@ -17,14 +17,13 @@ from ..config import with_keys
 from ..data.image_size import check_image_size
 from ..errors import ConfigError, DataError, WeightsError, shown
 from ..modeling.encoder_decoder import EncoderDecoder
+from ..predict.config_model import ConfigModel
 from ..predict.config_task import task_of
-from ..predict.model_card import ModelCard
-from ..predict.predictor import Predictor
-from .detection import detect
+from ..predict.graph_outputs import output_names
+from ..predict.model_card import ModelCard, PanopticThresholds
+from .detection import check_detector, detect
 from .resize import build_resize
 from .segmentation import segment
-
-INPUT_NAME = "image"
 
 # What a graph is traced with where its size or batch is any: sides that no arithmetic takes for one another.
 _TRACED_SIZE, _TRACED_BATCH = (187, 331), 2
@@ -71,11 +70,11 @@ class ExportGraph(nn.Module):
         if not cfg.MODEL.WEIGHTS:
             raise WeightsError("No weights to export: add MODEL.WEIGHTS and a file to the command.")
         task = task_of(cfg)
-        self.model = Predictor(cfg).model.requires_grad_(False)
+        self.model = ConfigModel(cfg, amp=False, fold=True, threads=None).model.requires_grad_(False)
         self.size, self.batch = size, batch
-        _check_kept_apart(self.model, size, batch)
+        _check_exportable(self.model, size, batch)
         self.is_bgr = cfg.INPUT.FORMAT == "BGR"
-        self.resize = build_resize(cfg, _checked(size)) if size else nn.Identity()
+        self.resize = build_resize(cfg, size and _checked(size))
         self.card = ModelCard(
             task=task.name,
             categories=task.categories,
@@ -86,9 +85,11 @@ class ExportGraph(nn.Module):
             config=config,
             weights_sha256=file_digest(Path(local_path(cfg.MODEL.WEIGHTS))),
             package_version=__version__,
+            panoptic=_panoptic_thresholds(cfg) if task.name == "pan_seg" else None,
         )
-        self.outputs = tuple(self._named(self.example()))
+        self.outputs = output_names(task)
         self.eval()
+        self._try()
 
     def example(self, seed: int = 0) -> Tensor:
         """Images that the graph takes, of random pixels."""
@@ -99,19 +100,28 @@ class ExportGraph(nn.Module):
         """Maps images (N, H, W, 3) uint8 to what ``outputs`` names."""
         return tuple(self._results(image).values())
 
-    def _named(self, image: Tensor) -> dict[str, Tensor]:
+    def _try(self) -> None:
+        image = self.example()
         try:
             with torch.no_grad():
-                return self._results(image)
+                results = self._results(image)
         except RuntimeError as error:
             height, width = image.shape[1:3]
             raise ConfigError(
                 f"--size: the model cannot take images of {height}x{width} ({shown(error)}); give another size."
             ) from error
+        if tuple(results) != self.outputs:
+            raise ConfigError(
+                f"DATASETS.TEST tells {self.card.task}, whose results are {', '.join(self.outputs)}, and the model "
+                f"gives {', '.join(results)}; name a data set of its task."
+            )
 
     def _results(self, image: Tensor) -> dict[str, Tensor]:
+        return self.of_resized(self.resize(image), image)
+
+    def of_resized(self, resized: Tensor, image: Tensor) -> dict[str, Tensor]:
+        """The results of images (N, H, W, 3) by what ``resize`` makes of them, (N, h, w, 3)."""
         height, width = image.shape[1:3]
-        resized = self.resize(image)
         if self.is_bgr:
             resized = resized.flip(-1)
         images = resized.permute(0, 3, 1, 2)
@@ -128,8 +138,10 @@ def _checked(size: tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-def _check_kept_apart(model: nn.Module, size: tuple[int, int] | None, batch: int | None) -> None:
-    """Raises `ConfigError` where a model has no graph for images of any size, or for any number of them."""
+def _check_exportable(model: nn.Module, size: tuple[int, int] | None, batch: int | None) -> None:
+    """Raises `ConfigError` where a model has no graph, or none for images of any size or for any number of them."""
+    if not isinstance(model, SemanticSegmentor):
+        check_detector(model)
     if size is None and isinstance(model, EncoderDecoder) and model.window is not None:
         raise ConfigError(
             "--size dynamic: MODEL.SLIDING_WINDOW.SIZE is set, and how many windows an image has depends on its size; "
@@ -144,22 +156,10 @@ def _min_score(cfg: CfgNode, model: nn.Module) -> float:
     return float(keys.SCORE_THRESH_TEST)
 
 
-def exported_program(graph: ExportGraph) -> torch.export.ExportedProgram:
-    """The graph as PyTorch's exporter traces it; ConfigError for a model of which it can make none."""
-    dynamic = torch.export.Dim.DYNAMIC
-    shape = {i: dynamic for i, known in ((0, graph.batch), (1, graph.size), (2, graph.size)) if known is None}
-    try:
-        with torch.no_grad():
-            return torch.export.export(
-                graph,
-                (graph.example(),),
-                dynamic_shapes={INPUT_NAME: shape},
-                strict=False,
-                prefer_deferred_runtime_asserts_over_guards=True,
-            )
-    # What its many parts raise has no class in common but this.
-    except Exception as error:
-        raise ConfigError(
-            f"torch.export cannot trace {type(graph.model).__name__} ({shown(error)}); give --size and --batch as "
-            "numbers where they are dynamic, or another format."
-        ) from error
+def _panoptic_thresholds(cfg: CfgNode) -> PanopticThresholds:
+    keys = cfg.MODEL.PANOPTIC_FPN.COMBINE
+    return PanopticThresholds(
+        overlap=keys.OVERLAP_THRESH,
+        stuff_area=keys.STUFF_AREA_LIMIT,
+        instance_score=keys.INSTANCES_CONFIDENCE_THRESH,
+    )

@@ -8,26 +8,34 @@ import numpy as np
 import PIL
 import torch
 from detectron2.config import CfgNode
-from detectron2.data.transforms import ResizeTransform
+from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 uses
 from fvcore.transforms.transform import NoOpTransform
 from PIL import Image
 from torch import Tensor, nn
 
-from ..data.augmentation import LinearResizeTransform, build_augmentation
+from ..data.augmentation import (
+    LinearResizeShortestEdge,
+    LinearResizeTransform,
+    ResizeShortestEdge,
+    build_augmentation,
+)
 from ..errors import ConfigError
+from ..modeling.tracing import larger, scalar, smaller
 
 # OpenCV's weights are parts of 2^11 (INTER_RESIZE_COEF_BITS), Pillow's of 2^22 (PRECISION_BITS of Resample.c).
 _OPENCV_ONE = 2**11
 _PILLOW_ONE = 2**22
 
 
-def build_resize(cfg: CfgNode, size: tuple[int, int]) -> nn.Module:
-    """What ``INPUT`` does to images of ``size`` (H, W): (N, H, W, 3) uint8 -> (N, h, w, 3) of whole numbers.
+def build_resize(cfg: CfgNode, size: tuple[int, int] | None) -> nn.Module:
+    """What ``INPUT`` does to images of ``size`` (H, W), or of any: (N, H, W, 3) uint8 -> (N, h, w, 3), whole numbers.
 
     Raises:
         ConfigError: images of that size cannot be resized so.
     """
     (resize, *_) = build_augmentation(cfg, is_train=False)
+    if size is None:
+        return _of_any_size(resize)
     try:
         transform = resize.get_transform(np.broadcast_to(np.uint8(0), (*size, 3)))
     except ValueError as error:
@@ -37,11 +45,27 @@ def build_resize(cfg: CfgNode, size: tuple[int, int]) -> nn.Module:
     new = transform.new_h, transform.new_w
     if isinstance(transform, LinearResizeTransform):
         return LinearResize(size, new)
-    if isinstance(transform, ResizeTransform):
+    if isinstance(transform, T.ResizeTransform):
         return AntialiasedResize(size, new)
     raise ConfigError(
         f"INPUT resizes by {type(transform).__name__}, which cannot be in a graph; see INPUT in the docs."
     )
+
+
+def _of_any_size(resize: T.Augmentation) -> nn.Module:
+    if not isinstance(resize, ResizeShortestEdge):
+        raise ConfigError(
+            f"INPUT resizes by {type(resize).__name__}, which is in a graph for one size alone; give --size, such as "
+            "--size 720x1280."
+        )
+    if resize.short_edge_length[0] == 0:
+        return nn.Identity()
+    if not isinstance(resize, LinearResizeShortestEdge):
+        raise ConfigError(
+            "--size dynamic: INPUT.RESIZE_ANTIALIAS is True, which is in a graph for one size alone; give the size of "
+            "the images, such as --size 720x1280."
+        )
+    return LinearResizeOfAnySize(resize.short_edge_length[0], resize.max_size)
 
 
 class LinearResize(nn.Module):
@@ -58,6 +82,30 @@ class LinearResize(nn.Module):
         """Maps (N, H, W, 3) uint8 to (N, h, w, 3) float32."""
         rows = self.top, self.bottom, self.above, self.below
         return _interpolated(image, rows, (self.left, self.right, self.before, self.behind))
+
+
+class LinearResizeOfAnySize(nn.Module):
+    """`LinearResize` to the size of Detectron2's `ResizeShortestEdge`: ``short``, and at most ``long`` pixels.
+
+    The size is computed in whole numbers. Where half a pixel is to be rounded it becomes one; Detectron2's floating
+    point numbers make it none of some sizes, such as 97x512 at 720 and 1280: of one in 20,000.
+    """
+
+    def __init__(self, short: int, long: int) -> None:
+        super().__init__()
+        self.short, self.long = short, long
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Maps (N, H, W, 3) uint8 to (N, h, w, 3) float32."""
+        height, width = image.shape[1:3]
+        shorter, longer = smaller(height, width), larger(height, width)
+
+        def new(side: int) -> int:
+            return smaller(
+                (2 * self.short * side + shorter) // (2 * shorter), (2 * self.long * side + longer) // (2 * longer)
+            )
+
+        return _interpolated(image, _rows(height, new(height)), _columns(width, new(width)))
 
 
 class AntialiasedResize(nn.Module):
@@ -168,9 +216,15 @@ def _rows(old: int, new: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _places(old: int, new: int) -> tuple[Tensor, Tensor]:
-    """The pixel before each new one, and how far behind it that is, in the precision of OpenCV."""
-    scale = 1.0 / (torch.scalar_tensor(new, dtype=torch.float64) / torch.scalar_tensor(old, dtype=torch.float64))
-    places = ((torch.arange(new, dtype=torch.float64) + 0.5) * scale - 0.5).float()
+    """The pixel before each new one, and how far behind it that is, in the precision of OpenCV.
+
+    OpenCV computes places in double precision and rounds them to single. Here whole pixels are computed in whole
+    numbers, so that a runtime that has no double precision, as OpenVINO, is as good as exact too.
+    """
+    twice = torch.arange(new) * (2 * old) + (old - new)
+    whole = twice.div(2 * new, rounding_mode="floor")
+    rest = (twice - whole * (2 * new)).double() / scalar(2 * new).double()
+    places = (whole.double() + rest).float()
     first = places.floor()
     return first.long(), places - first
 
@@ -180,4 +234,4 @@ def _weights(fraction: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _clipped(places: Tensor, length: int) -> Tensor:
-    return places.clamp(min=0).minimum(torch.scalar_tensor(length - 1, dtype=torch.int64))
+    return places.clamp(min=0).minimum(scalar(length - 1))

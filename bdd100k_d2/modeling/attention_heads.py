@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..errors import ConfigError
 from .decode_heads import FCNHead
+from .tracing import is_exported
 
 
 class AttentionHead(FCNHead):
@@ -98,8 +99,8 @@ class NonLocalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, h, w) to the same shape."""
         values = _pixels(self.g(x))
-        attended = F.scaled_dot_product_attention(*self.pair(x), values, scale=self.scale)
-        maps = self.add_unary(x, attended, values).transpose(1, 2).reshape(len(x), -1, *x.shape[-2:])
+        attended = _attend(*self.pair(x), values, self.scale)
+        maps = self.add_unary(x, attended, values).transpose(1, 2).unflatten(2, x.shape[-2:])
         result: Tensor = x + self.conv_out(maps)
         return result
 
@@ -153,6 +154,15 @@ class GlobalContextBlock(nn.Module):
         context = torch.matmul(x.flatten(2), weights.transpose(1, 2))
         result: Tensor = x + self.channel_add_conv(context[..., None])
         return result
+
+
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """PyTorch's attention of (N, P, C) each, to the same shape."""
+    if not is_exported():
+        return F.scaled_dot_product_attention(queries, keys, values, scale=scale)
+    # ONNX's has heads, here one.
+    queries, keys, values = (one.unsqueeze(1) for one in (queries, keys, values))
+    return F.scaled_dot_product_attention(queries, keys, values, scale=scale).squeeze(1)
 
 
 def _pixels(maps: Tensor) -> Tensor:

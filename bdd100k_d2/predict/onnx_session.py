@@ -25,6 +25,8 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or cores()
         options.log_severity_level = _ERRORS_ALONE
+        # Waiting threads would take the cores from those that read the next images and write results.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         # Its exceptions have no class in common but this.
