@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from oracles.make_oracles import CASES, FOLDER
 
+from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.evaluation.files.evaluate import evaluate_files
 from bdd100k_d2.evaluation.toolkit_format import flat_scores
 from bdd100k_d2.report.analysis.differences import ComparedPart, Comparison, Difference
@@ -50,6 +51,15 @@ def test_a_page_of_instances_stands_alone(tmp_path: Path) -> None:
     assert "Against the baseline" not in text and not (tmp_path / "page/assets/comparison.csv").exists()
     first = re.search(r'<ul class="headline">.*?<span>(.*?)</span>', text, re.DOTALL)[1]
     assert first == "PQ"
+
+
+def test_the_bitmasks_of_a_baseline_need_scores_of_their_own(tmp_path: Path) -> None:
+    folder = FOLDER / "ins_seg"
+    options = PageOptions(bootstrap=0, workers=1, score_file=folder / "score.json")
+    with pytest.raises(ConfigError, match="need the file of their scores too; give it with --baseline-score-file"):
+        paths = folder / "gt", folder / "pred", tmp_path / "page"
+        write_results_page("ins_seg", *paths, baseline=folder / "pred", options=options)
+    assert not (tmp_path / "page/index.html").exists()
 
 
 def test_an_older_comparison_goes_with_its_page(tmp_path: Path) -> None:

@@ -184,6 +184,11 @@ def _bitmasks(inputs: _Inputs, out: Path, _: GalleryImages) -> _Made:
         bootstrap=options.rounds,
         workers=options.workers,
     )
+    if inputs.baseline is not None and options.score_file is not None and options.baseline_score_file is None:
+        raise ConfigError(
+            f"{inputs.baseline}: the bitmasks of the baseline need the file of their scores too; give it with "
+            "--baseline-score-file."
+        )
     analysis = analyse(inputs.predicted, beside=BesidePredictions(options.score_file, options.image_ids))
     other = None
     if inputs.baseline is not None:

@@ -105,8 +105,9 @@ def test_intervals_of_masks_hold_the_true_difference() -> None:
 
 @pytest.mark.slow
 def test_intervals_of_boxes_hold_the_true_difference() -> None:
-    held = coverage(boxes, [("AP", ""), ("AP50", ""), ("AP", "often"), ("AP", "seldom"), ("AR100", "")], 300, 200, 200)
-    assert ((held > 0.91) & (held < 0.99)).all(), held
+    held = coverage(boxes, [("AP", ""), ("AP50", ""), ("AP", "often"), ("AP", "seldom"), ("AR100", "")], 150, 200, 100)
+    # Three standard errors of a share of 150 below 95 %.
+    assert (held > 0.896).all() and held.mean() < 0.99, held
 
 
 def test_a_pair_has_a_narrower_interval_than_two_runs_apart() -> None:
