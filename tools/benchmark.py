@@ -17,6 +17,9 @@ the framework that published it. Takes half an hour on two cores; `--family fcn_
 
 `python tools/benchmark.py commands` runs the report, the check of the data and the conversions of labels on problems of
 BDD100K's size. Takes some ten minutes; `--frames 200 --masks 20 --train-frames 1000` one.
+
+`python tools/benchmark.py tracking --trackers ENV/bin/python` gives numbers to the objects of drawn films, beside the
+package trackers. Takes two minutes.
 """
 
 import argparse
@@ -27,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bdd100k_d2.atomic import write_atomic
-from bdd100k_d2.cli import command, of_the_checkout, path, positive, say
+from bdd100k_d2.cli import command, count, of_the_checkout, path, positive, say
 from bdd100k_d2.inside import refuse_overwriting
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from benchmarks.evaluate import Report
     from benchmarks.loader import LoaderReport
     from benchmarks.models import SpeedReport
+    from benchmarks.tracking import TrackingReport
     from benchmarks.zoo import ZooReport
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
@@ -104,12 +108,20 @@ def _commands(args: argparse.Namespace) -> bool:
     return _show(args, run_command_benchmark(Path(__file__).parent, *sizes, args.repeat, args.pictures))
 
 
+def _tracking(args: argparse.Namespace) -> bool:
+    from benchmarks.tracking import run_tracking_benchmark
+
+    sizes = (args.films, args.frames, args.seed)
+    return _show(args, run_tracking_benchmark(*sizes, args.labels, args.detections, args.trackers))
+
+
 def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None, int]:
     return args.config, args.batch_size, args.count, args.repeat
 
 
 def _show(
-    args: argparse.Namespace, report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport | ZooReport"
+    args: argparse.Namespace,
+    report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport | TrackingReport | ZooReport",
 ) -> bool:
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -173,6 +185,15 @@ def _parser() -> argparse.ArgumentParser:
         models.add_argument("--keys", nargs="+", default=(), help="config keys and values in turn, for all variants")
         models.add_argument("--out", type=path, help="JSON file to write")
         models.set_defaults(run=run)
+    tracking = commands.add_parser("tracking", help="numbers for objects of films, beside the package trackers")
+    tracking.add_argument("--films", type=positive, default=6, help="to draw (default: 6)")
+    tracking.add_argument("--frames", type=positive, default=60, help="of a film (default: 60)")
+    tracking.add_argument("--seed", type=count, default=0, help="of films and detections (default: 0)")
+    tracking.add_argument("--labels", type=path, help="in the tracking format, in place of films that are drawn")
+    tracking.add_argument("--detections", type=path, help="det.json of tools/predict.py, of the frames of --labels")
+    tracking.add_argument("--trackers", type=path, help="Python of an environment with the package trackers")
+    tracking.add_argument("--out", type=path, help="JSON file to write")
+    tracking.set_defaults(run=_tracking)
     tools = commands.add_parser("commands", help="report, check of the data, conversions of labels")
     tools.add_argument("--frames", type=positive, default=10_000, help="of det (default: 10000)")
     tools.add_argument("--masks", type=positive, default=1_000, help="pairs of sem_seg (default: 1000)")
