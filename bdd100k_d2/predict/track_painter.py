@@ -10,7 +10,7 @@ from ..drawing.draw import Box, draw_boxes
 from ..drawing.legend import add_legend
 from ..drawing.overlay import IGNORED_COLOR, Classes
 from ..drawing.tails import draw_counts, draw_line, draw_tail
-from ..tracking.passing import Line, Passing, Point
+from ..tracking.passing import CountLine, Passing, Point
 from .journal import FrameLine
 
 # Of a tail, in frames.
@@ -31,7 +31,7 @@ class TrackPainter:
     """
 
     def __init__(
-        self, classes: Classes, followed: np.ndarray, passing: Passing, line: Line | None, drawn_from: float
+        self, classes: Classes, followed: np.ndarray, passing: Passing, line: CountLine | None, drawn_from: float
     ) -> None:
         self._classes, self._followed, self._passing = classes, followed, passing
         self._line, self._drawn_from = line, drawn_from

@@ -24,7 +24,7 @@ from ..drawing.overlay import MIN_SCORE, classes_of_task
 from ..errors import ConfigError
 from ..tasks import SCORED_TASKS, Task
 from ..tracking.byte_track import ByteTracker
-from ..tracking.passing import Line, Passing, Point
+from ..tracking.passing import CountLine, Passing, Point
 from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal
 from .outputs import COUNTS_FILE, frame_paths
@@ -118,7 +118,7 @@ class _Tracks:
         self._classes = classes_of_task(task)
         self._followed = np.isin(task.names, tracked_task(task).names)
         line = journal.settings.count_line
-        self._line = None if line is None else Line(*line)
+        self._line = None if line is None else CountLine(*line)
         score = journal.settings.score_thr
         self._drawn_from = MIN_SCORE if score is None else score
 
