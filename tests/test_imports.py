@@ -115,7 +115,7 @@ NEVER = {
     "engine": ("report",),
     "report": ("engine", "predict", "modeling"),
     "predict": ("report",),
-    "export": ("report", "evaluation"),
+    "export": ("report",),
 }
 LIGHT = (
     "cli",

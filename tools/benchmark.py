@@ -15,6 +15,9 @@ what each lever does alone. Takes some ten minutes for both on a GPU, or on two 
 `python tools/benchmark.py models --openmmlab ENV/bin/python` predicts by one model of each family of the zoo, beside
 the framework that published it. Takes half an hour on two cores; `--family fcn_r50-d8` a minute.
 
+`python tools/benchmark.py export` exports models and runs them by each runtime, beside stock Detectron2. Takes half an
+hour on two cores; `--config sample/semantic_fpn_efficientnet_lite0 --weights W --score` some minutes, with scores.
+
 `python tools/benchmark.py commands` runs the report, the check of the data and the conversions of labels on problems of
 BDD100K's size. Takes some ten minutes; `--frames 200 --masks 20 --train-frames 1000` one.
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from benchmarks.commands import CommandReport
     from benchmarks.decoders import DecoderReport
     from benchmarks.evaluate import Report
+    from benchmarks.export import ExportReport
     from benchmarks.loader import LoaderReport
     from benchmarks.models import SpeedReport
     from benchmarks.tracking import TrackingReport
@@ -101,6 +105,23 @@ def _models(args: argparse.Namespace) -> bool:
     return _show(args, run_zoo_benchmark(args.openmmlab, args.family, args.count, args.repeat))
 
 
+def _export(args: argparse.Namespace) -> bool:
+    from benchmarks.export import run_export_benchmark
+
+    report = run_export_benchmark(
+        Path(__file__).with_name("export.py"),
+        args.config,
+        args.weights,
+        args.pictures,
+        args.calibrate,
+        args.limit,
+        args.frames,
+        args.repeat,
+        args.score,
+    )
+    return _show(args, report)
+
+
 def _commands(args: argparse.Namespace) -> bool:
     from benchmarks.commands import run_command_benchmark
 
@@ -121,7 +142,8 @@ def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None
 
 def _show(
     args: argparse.Namespace,
-    report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport | TrackingReport | ZooReport",
+    report: "Report | CommandReport | DecoderReport | ExportReport | LoaderReport | SpeedReport | TrackingReport "
+    "| ZooReport",
 ) -> bool:
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -194,6 +216,17 @@ def _parser() -> argparse.ArgumentParser:
     tracking.add_argument("--trackers", type=path, help="Python of an environment with the package trackers")
     tracking.add_argument("--out", type=path, help="JSON file to write")
     tracking.set_defaults(run=_tracking)
+    export = commands.add_parser("export", help="model files by each runtime, beside stock Detectron2")
+    export.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")
+    export.add_argument("--weights", type=path, help="of the model (default: drawn by seed)")
+    export.add_argument("--pictures", type=path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
+    export.add_argument("--calibrate", type=path, help="folder of images to quantise with (default: the pictures)")
+    export.add_argument("--limit", type=positive, default=300, help="of these images (default: 300)")
+    export.add_argument("--frames", type=positive, default=8, help="to measure (default: 8)")
+    export.add_argument("--repeat", type=positive, default=1, help="runs; the median counts (default: 1)")
+    export.add_argument("--score", action="store_true", help="score the first test set of the config, too")
+    export.add_argument("--out", type=path, help="JSON file to write")
+    export.set_defaults(run=_export)
     tools = commands.add_parser("commands", help="report, check of the data, conversions of labels")
     tools.add_argument("--frames", type=positive, default=10_000, help="of det (default: 10000)")
     tools.add_argument("--masks", type=positive, default=1_000, help="pairs of sem_seg (default: 1000)")

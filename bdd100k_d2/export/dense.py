@@ -2,11 +2,10 @@
 
 import torch
 from detectron2.modeling.meta_arch import RetinaNet
-from detectron2.structures import Boxes
 from torch import Tensor
 
 from ..modeling.atss import ATSS
-from .proposals import by_place, gathered
+from .proposals import anchors_at, by_place, gathered
 from .roi_heads import Detections, best_detections
 from .static_shapes import NOTHING, best, clipped, kept_by_grouped_nms, sides_above
 
@@ -17,8 +16,8 @@ def detect_densely(model: RetinaNet | ATSS, features: dict[str, Tensor], size: t
     See `modeling.retinanet`, `modeling.atss`, and what they derive from.
     """
     maps = [features[name] for name in model.head_in_features]
-    anchors = model.anchor_generator(maps)
-    levels = [_best_of_level(model, *of_level) for of_level in zip(anchors, *model.head(maps), strict=True)]
+    of_levels = zip(*model.head(maps), strict=True)
+    levels = [_best_of_level(model, level, *of_level) for level, of_level in enumerate(of_levels)]
     boxes, scores, classes = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
     candidates = scores > NOTHING
     # Detectron2's RetinaNet clips after NMS.
@@ -34,15 +33,15 @@ def detect_densely(model: RetinaNet | ATSS, features: dict[str, Tensor], size: t
 
 
 def _best_of_level(
-    model: RetinaNet | ATSS, anchors: Boxes, logits: Tensor, deltas: Tensor, centerness: Tensor | None = None
+    model: RetinaNet | ATSS, level: int, logits: Tensor, deltas: Tensor, centerness: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The level's boxes (N, k, 4), scores (N, k) and classes (N, k) before NMS, of maps (N, A * K, h, w) and so on."""
     probabilities = by_place(logits, model.num_classes).sigmoid().flatten(1)
     above = torch.where(probabilities > model.test_score_thresh, probabilities, NOTHING)
     scores, chosen = best(above, model.test_topk_candidates)
     places = torch.div(chosen, model.num_classes, rounding_mode="floor")
-    at = gathered(by_place(deltas, 4), places).flatten(0, 1)
-    boxes = model.box2box_transform.apply_deltas(at, anchors.tensor[places.flatten()]).unflatten(0, places.shape)
+    anchors = anchors_at(model.anchor_generator, level, places.flatten(), logits.shape[3])
+    moved = model.box2box_transform.apply_deltas(gathered(by_place(deltas, 4), places).flatten(0, 1), anchors)
     if centerness is not None:
         scores = scores * by_place(centerness, 1)[..., 0].gather(1, places).sigmoid()
-    return boxes, scores, chosen % model.num_classes
+    return moved.unflatten(0, places.shape), scores, chosen % model.num_classes

@@ -2,6 +2,7 @@
 
 import torch
 from detectron2.modeling import GeneralizedRCNN
+from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.meta_arch import PanopticFPN, RetinaNet
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import CascadeROIHeads, StandardROIHeads
@@ -59,11 +60,14 @@ def detect(model: nn.Module, images: Tensor, height: int, width: int) -> dict[st
 def check_detector(model: nn.Module) -> None:
     """ConfigError if ``model`` is of a kind whose detections `detect` would not compute as it does."""
     parts: tuple[tuple[str, object, tuple[type, ...]], ...] = (("META_ARCHITECTURE", model, _MODELS),)
+    generator = getattr(model, "anchor_generator", None)
     if isinstance(model, GeneralizedRCNN):
+        generator = getattr(model.proposal_generator, "anchor_generator", None)
         parts += (
             ("PROPOSAL_GENERATOR.NAME", model.proposal_generator, _PROPOSERS),
             ("ROI_HEADS.NAME", model.roi_heads, _HEADS),
         )
+    parts += (("ANCHOR_GENERATOR.NAME", generator, (DefaultAnchorGenerator,)),)
     for key, part, known in parts:
         if type(part) not in known:
             names = ", ".join(sorted(one.__name__ for one in known))
@@ -79,7 +83,9 @@ def _prepared(model: nn.Module, images: Tensor) -> Tensor:
     if divisor <= 1:
         return normalised
     h, w = images.shape[2:]
-    return F.pad(normalised, (0, -w % divisor, 0, -h % divisor))
+    # Not of negative numbers, whose quotients some runtimes round towards zero.
+    bottom, right = ((side + divisor - 1) // divisor * divisor - side for side in (h, w))
+    return F.pad(normalised, (0, right, 0, bottom))
 
 
 def _in_frame(

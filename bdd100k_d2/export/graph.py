@@ -17,10 +17,10 @@ from ..config import with_keys
 from ..data.image_size import check_image_size
 from ..errors import ConfigError, DataError, WeightsError, shown
 from ..modeling.encoder_decoder import EncoderDecoder
-from ..predict.config_task import task_of
-from ..predict.graph_outputs import INPUT_NAME, output_names
-from ..predict.model_card import ModelCard, PanopticThresholds
 from ..predict.config_model import ConfigModel
+from ..predict.config_task import task_of
+from ..predict.graph_outputs import output_names
+from ..predict.model_card import ModelCard, PanopticThresholds
 from .detection import check_detector, detect
 from .resize import build_resize
 from .segmentation import segment
@@ -117,8 +117,11 @@ class ExportGraph(nn.Module):
             )
 
     def _results(self, image: Tensor) -> dict[str, Tensor]:
+        return self.of_resized(self.resize(image), image)
+
+    def of_resized(self, resized: Tensor, image: Tensor) -> dict[str, Tensor]:
+        """The results of images (N, H, W, 3) by what ``resize`` makes of them, (N, h, w, 3)."""
         height, width = image.shape[1:3]
-        resized = self.resize(image)
         if self.is_bgr:
             resized = resized.flip(-1)
         images = resized.permute(0, 3, 1, 2)
@@ -160,39 +163,3 @@ def _panoptic_thresholds(cfg: CfgNode) -> PanopticThresholds:
         stuff_area=keys.STUFF_AREA_LIMIT,
         instance_score=keys.INSTANCES_CONFIDENCE_THRESH,
     )
-
-
-def exported_program(graph: ExportGraph) -> torch.export.ExportedProgram:
-    """The graph as PyTorch's exporter traces it; ConfigError for a model of which it can make none."""
-    dynamic = torch.export.Dim.DYNAMIC
-    shape = {i: dynamic for i, known in ((0, graph.batch), (1, graph.size), (2, graph.size)) if known is None}
-    try:
-        with torch.no_grad():
-            program = torch.export.export(
-                graph,
-                (graph.example(),),
-                dynamic_shapes={INPUT_NAME: shape},
-                strict=False,
-                prefer_deferred_runtime_asserts_over_guards=True,
-            )
-            _without_asserts(program)
-            return program
-    # What its many parts raise has no class in common but this.
-    except Exception as error:
-        raise ConfigError(
-            f"torch.export cannot trace {type(graph.model).__name__} ({shown(error)}); give --size and --batch as "
-            "numbers where they are dynamic, or another format."
-        ) from error
-
-
-def _without_asserts(program: torch.export.ExportedProgram) -> None:
-    """Takes out what must hold of the size that was traced alone, as that maps have gaps in memory, in place.
-
-    What an operator cannot take it refuses itself.
-    """
-    nodes = program.graph_module.graph
-    for node in [*nodes.nodes]:
-        if node.target is torch.ops.aten._assert_scalar.default:
-            nodes.erase_node(node)
-    nodes.eliminate_dead_code()
-    program.graph_module.recompile()

@@ -3,6 +3,7 @@
 import torch
 from detectron2.modeling.roi_heads import StandardROIHeads
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from .roi_heads import pool
 
@@ -11,13 +12,16 @@ def find_masks(
     heads: StandardROIHeads, features: dict[str, Tensor], boxes: Tensor, classes: Tensor, images: Tensor
 ) -> Tensor:
     """Probabilities (D, side, side) of the masks in ``boxes`` (D, 4) of ``classes`` (D,) in ``images`` (D,)."""
+    # One box more than there are: with none layers and their runtimes fail.
+    boxes = torch.cat([boxes, boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]])])
+    classes, images = F.pad(classes, (0, 1)), F.pad(images, (0, 1))
     pooled = pool(heads.mask_pooler, [features[name] for name in heads.mask_in_features], boxes, images)
     # A cascade has a head for each stage; see `modeling.cascade_mask_heads`.
     stages = heads.mask_head if isinstance(heads.mask_head, nn.ModuleList) else [heads.mask_head]
     masks = torch.stack([head.layers(pooled).sigmoid() for head in stages]).mean(dim=0)
     if masks.shape[1] == 1:
-        return masks[:, 0]
-    return masks[torch.arange(classes.shape[0], device=classes.device), classes]
+        return masks[:-1, 0]
+    return masks[torch.arange(classes.shape[0], device=classes.device), classes][:-1]
 
 
 def paste_masks(masks: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:

@@ -1,6 +1,8 @@
 """Writing a graph as an ONNX file, by PyTorch's current exporter."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -8,8 +10,9 @@ from ..atomic import atomic_path
 from ..errors import ConfigError, shown
 from ..predict.graph_outputs import INPUT_NAME
 from ..predict.model_card import CARD_KEY
-from .graph import ExportGraph, exported_program
+from .graph import ExportGraph
 from .packages import needs
+from .program import RESIZED_NAME, exported_in_two, exported_program, is_in_two
 
 # The oldest operators that the exporter writes, and what a file of one piece may have.
 _OLDEST_OPSET = 18
@@ -29,14 +32,35 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> None
     newest = onnx.defs.onnx_opset_version()
     if opset is not None and not _OLDEST_OPSET <= opset <= newest:
         raise ConfigError(f"--opset {opset}: PyTorch and onnx {onnx.__version__} write {_OLDEST_OPSET} to {newest}.")
-    program = exported_program(graph)
+    if is_in_two(graph):
+        resize, rest = exported_in_two(graph)
+        model = _joined(
+            _translated(graph, resize, (INPUT_NAME,), (RESIZED_NAME,), opset),
+            _translated(graph, rest, (RESIZED_NAME, INPUT_NAME), graph.outputs, opset),
+        )
+    else:
+        model = _translated(graph, exported_program(graph), (INPUT_NAME,), graph.outputs, opset)
+    model.metadata_props.add(key=CARD_KEY, value=graph.card.to_json())
+    if model.ByteSize() > _MOST_BYTES:
+        raise ConfigError("The model has more than 2 GB, which no ONNX file of one piece can have; take --to openvino.")
+    with atomic_path(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+def _translated(
+    graph: ExportGraph,
+    program: torch.export.ExportedProgram,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    opset: int | None,
+) -> Any:  # noqa: ANN401, onnx.ModelProto
     try:
         written = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=opset,
-            input_names=[INPUT_NAME],
-            output_names=[*graph.outputs],
+            input_names=[*inputs],
+            output_names=[*outputs],
             verbose=False,
         )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
@@ -44,9 +68,40 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> None
             f"PyTorch's exporter cannot write {type(graph.model).__name__} as ONNX of opset {opset or 'by default'} "
             f"({shown(error)}); try another --opset or another format."
         ) from error
+    assert written is not None, "by dynamo it returns the program"
     model = written.model_proto
-    model.metadata_props.add(key=CARD_KEY, value=graph.card.to_json())
-    if model.ByteSize() > _MOST_BYTES:
-        raise ConfigError("The model has more than 2 GB, which no ONNX file of one piece can have; take --to openvino.")
-    with atomic_path(path) as temporary:
-        onnx.save(model, str(temporary))
+    import onnx
+
+    # It goes on with what it can where not all becomes of that opset, and says so in a log alone.
+    try:
+        onnx.checker.check_model(model)
+        problem = "" if opset is None else _another_opset(model, opset)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        problem = shown(error)
+    if problem:
+        raise ConfigError(
+            f"PyTorch's exporter cannot write {type(graph.model).__name__} as ONNX of opset {opset or 'by default'} "
+            f"({problem}); leave --opset out, or take another format."
+        )
+    return model
+
+
+def _another_opset(model: Any, opset: int) -> str:  # noqa: ANN401, onnx.ModelProto
+    found = [one.version for one in model.opset_import if not one.domain]
+    return "" if found == [opset] else f"it is of {found}"
+
+
+def _joined(resize: Any, rest: Any) -> Any:  # noqa: ANN401, onnx.ModelProto
+    """One graph of the resize and of what takes both its output and its input."""
+    from onnx.compose import add_prefix
+
+    first = add_prefix(resize, "resize/", rename_inputs=False, rename_outputs=False).graph
+    graph = rest.graph
+    nodes = [*first.node, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(first.initializer)
+    inputs = [one for one in graph.input if one.name != RESIZED_NAME]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    return rest

@@ -4,6 +4,8 @@ Detectron2 cuts lists to what is left at each step. Here all places stay until t
 infinity says which of them hold something; the results are the same.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
@@ -45,11 +47,7 @@ def sides_above(boxes: Tensor, threshold: float = 0.0) -> Tensor:
 
 def kept_by_nms(boxes: Tensor, scores: Tensor, threshold: float, candidates: Tensor) -> Tensor:
     """Which of the ``candidates`` (R,) among ``boxes`` (R, 4) with ``scores`` (R,) non-maximum suppression keeps."""
-    places = _places(F.pad(candidates, (0, _OTHERS), value=True))
-    others = F.pad(boxes, (0, 0, 0, _OTHERS)), F.pad(scores, (0, _OTHERS), value=NOTHING)
-    kept = places[nms(others[0][places], others[1][places], threshold)]
-    marked = torch.zeros(candidates.shape[0] + _OTHERS, dtype=torch.bool, device=boxes.device)
-    return marked.index_put((kept,), torch.ones_like(kept, dtype=torch.bool))[:-_OTHERS]
+    return _kept(scores, threshold, [(_with_others(boxes), candidates)])
 
 
 def kept_by_grouped_nms(
@@ -62,13 +60,22 @@ def kept_by_grouped_nms(
     few = candidates.sum() <= _MOVED_APART
     largest = torch.where(candidates[:, None], boxes, NOTHING).max()
     moved = boxes + (groups.to(boxes.dtype) * (largest + 1))[:, None]
-    kept = kept_by_nms(moved, scores, threshold, candidates & few)
     many = candidates & ~few
-    for group in range(number):
-        kept = kept | kept_by_nms(boxes, scores, threshold, many & (groups == group))
-    return kept
+    alike = _with_others(boxes)
+    by_group = [(alike, many & (groups == group)) for group in range(number)]
+    return _kept(scores, threshold, [(_with_others(moved), candidates & few), *by_group])
 
 
-def _places(mask: Tensor) -> Tensor:
-    """The indices of what is true in ``mask`` (R,)."""
-    return mask.nonzero()[:, 0]
+def _kept(scores: Tensor, threshold: float, rounds: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """What is kept, (R,), in any of the rounds of NMS: boxes `_with_others`, and which of the R take part, (R,)."""
+    scores = F.pad(scores, (0, _OTHERS), value=NOTHING)
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    for boxes, candidates in rounds:
+        places = F.pad(candidates, (0, _OTHERS), value=True).nonzero()[:, 0]
+        of_round = places[nms(boxes[places], scores[places], threshold)]
+        kept = kept.index_put((of_round,), torch.ones_like(of_round, dtype=torch.bool))
+    return kept[:-_OTHERS]
+
+
+def _with_others(boxes: Tensor) -> Tensor:
+    return F.pad(boxes, (0, 0, 0, _OTHERS))

@@ -7,7 +7,8 @@ import torch
 from ..atomic import atomic_path
 from ..errors import ConfigError, shown
 from ..predict.model_card import CARD_KEY
-from .graph import ExportGraph, exported_program
+from .graph import ExportGraph
+from .program import exported_program
 
 
 def write_torchscript(graph: ExportGraph, path: Path) -> None:

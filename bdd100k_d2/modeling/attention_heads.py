@@ -100,7 +100,7 @@ class NonLocalBlock(nn.Module):
         """Maps (N, C, h, w) to the same shape."""
         values = _pixels(self.g(x))
         attended = _attend(*self.pair(x), values, self.scale)
-        maps = self.add_unary(x, attended, values).transpose(1, 2).reshape(len(x), -1, *x.shape[-2:])
+        maps = self.add_unary(x, attended, values).transpose(1, 2).unflatten(2, x.shape[-2:])
         result: Tensor = x + self.conv_out(maps)
         return result
 

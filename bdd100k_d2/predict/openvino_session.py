@@ -1,7 +1,8 @@
 """OpenVINO's files, ``.xml`` with a ``.bin`` beside it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,17 +16,24 @@ from .model_card import CARD_KEY
 _TELEMETRY = "openvino_telemetry"
 
 
-def import_openvino() -> ModuleType:
-    """Imports OpenVINO, which at its import would tell its makers of it, without what it does that by."""
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """A context that imports OpenVINO or NNCF, which would tell their makers of it, without what they do that by."""
     before = sys.modules.get(_TELEMETRY)
     if before is None:
-        # OpenVINO takes an import that fails for a package that is not installed.
+        # They take an import that fails for a package that is not installed.
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
-        import openvino
+        yield
     finally:
         if before is None:
             del sys.modules[_TELEMETRY]
+
+
+def import_openvino() -> ModuleType:
+    """OpenVINO, which tells nobody of its import."""
+    with without_telemetry():
+        import openvino
     return openvino
 
 

@@ -1,5 +1,7 @@
 """TorchScript files and exported programs, run by PyTorch alone."""
 
+import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,17 @@ class TorchSession:
         if threads is not None:
             torch.set_num_threads(threads)
         extra: dict[str, Any] = {CARD_KEY: ""}
+        _check_whole(path)
         try:
-            self._graph = load(path, extra)
-        # What a damaged file raises depends on the place of the damage.
+            with warnings.catch_warnings():
+                # Of TorchScript, that it will not be there for ever.
+                warnings.simplefilter("ignore", FutureWarning)
+                self._graph = load(path, extra)
+        # What another version of PyTorch, or another program, has written may raise anything.
         except Exception as error:
             raise WeightsError(
-                f"{path}: PyTorch {torch.__version__} cannot load it ({shown(error)}); copy it again, or export the "
-                "model again, by this version of PyTorch."
+                f"{path}: PyTorch {torch.__version__} cannot load it ({shown(error)}); export the model again, by this "
+                "version of PyTorch."
             ) from error
         text = extra[CARD_KEY]
         self.card: str | None = (text.decode() if isinstance(text, bytes) else text) or None
@@ -64,6 +70,18 @@ class ExportedProgramSession(TorchSession):
 
     def __init__(self, path: Path, threads: int | None, amp: bool) -> None:
         super().__init__(path, threads, amp, _load_program)
+
+
+def _check_whole(path: Path) -> None:
+    """Raises WeightsError unless the file is whole: both kinds are zips, whose parts have checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    # A damaged header may raise others than its own.
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise WeightsError(f"{path}: PyTorch cannot load it ({shown(error)}); copy it again.") from error
+    if damaged is not None:
+        raise WeightsError(f"{path}: PyTorch cannot load it ({shown(damaged)} in it is damaged); copy it again.")
 
 
 def _load_torchscript(path: Path, extra: dict[str, Any]) -> Callable[[torch.Tensor], Any]:

@@ -161,6 +161,26 @@ def test_mixed_precision(cfg: CfgNode, images: list[Path], monkeypatch: pytest.M
     assert seen == [torch.bfloat16, torch.float32]
 
 
+def test_threads(cfg: CfgNode) -> None:
+    before = torch.get_num_threads()
+    try:
+        bdd100k_d2.Predictor(cfg, threads=before + 1)
+        assert torch.get_num_threads() == before + 1
+        bdd100k_d2.Predictor(cfg)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_model_that_is_replaced_predicts(cfg: CfgNode, images: list[Path]) -> None:
+    """As scripts do with a compiled one."""
+    predictor = bdd100k_d2.Predictor(cfg)
+    plain, predictor.model = predictor.model, lambda batch: [{"seen": len(batch)}]
+    assert predictor(images[0]) == {"seen": 1}
+    predictor.model = plain
+    assert predictor.model is plain and len(predictor(images[0])["instances"])
+
+
 def test_weights_and_batches_that_cannot_be(cfg: CfgNode) -> None:
     with pytest.raises(ConfigError, match="batch_size has to be 1 or more"):
         bdd100k_d2.Predictor(cfg, batch_size=0)

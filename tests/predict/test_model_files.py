@@ -1,12 +1,15 @@
 """Model files are predicted by the runtimes that their endings tell, and runs of them leave what runs of configs do."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from support import ROOT
 from support.commands import run_tool
 from support.frames import write_image
 from support.model_files import BOXES, CLASSES, PANOPTIC, SCORES, expected, write_onnx, write_openvino, write_torch
@@ -14,8 +17,10 @@ from support.prediction_models import write_video
 
 import bdd100k_d2
 from bdd100k_d2.evaluation.array_instances import ArrayInstances
+from bdd100k_d2.parallel import cores
 from bdd100k_d2.predict.graph_outputs import output_names
 from bdd100k_d2.predict.inputs import find_input
+from bdd100k_d2.predict.openvino_session import import_openvino
 from bdd100k_d2.predict.panoptic_merge import merge_panoptic
 from bdd100k_d2.predict.run import PredictionRun, Summary
 from bdd100k_d2.tasks import TASKS
@@ -189,3 +194,26 @@ def test_the_classes_and_colours_are_those_of_the_card(tmp_path: Path, images: P
     assert [label["category"] for label in labels] == ["cow", "cat", "dog"]
     with pytest.raises(AttributeError, match="cfg"):
         _ = predictor.cfg
+
+
+def test_threads_and_precision_are_what_is_asked_for(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "model.onnx")
+    for threads, expected_threads in ((None, cores()), (1, 1)):
+        session = bdd100k_d2.Predictor(path, threads=threads).runtime._session._session
+        assert session.get_session_options().intra_op_num_threads == expected_threads
+    path = write_openvino(tmp_path / "model.xml")
+    can = "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    for amp, precision in ((False, "f32"), (True, "bf16" if can else "f32")):
+        model = bdd100k_d2.Predictor(path, threads=1, amp=amp).runtime._session._model
+        assert model.get_property("INFERENCE_NUM_THREADS") == 1
+        assert model.get_property("INFERENCE_PRECISION_HINT").to_string() == precision
+
+
+def test_openvino_tells_nobody_of_its_import() -> None:
+    code = (
+        "import sys; from bdd100k_d2.predict.openvino_session import import_openvino;"
+        "print(import_openvino().__name__, 'openvino_telemetry' in sys.modules,"
+        "sys.modules['openvino.tools.ovc.telemetry_utils'].tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.split() == ["openvino", "False", "openvino.tools.ovc.telemetry_stub"], done.stderr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.commands import run_tool
 from support.frames import write_image
-from support.model_files import card, write_onnx, write_openvino, write_torch
+from support.model_files import BOXES, card, write_onnx, write_openvino, write_torch
 
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, WeightsError
@@ -51,7 +51,17 @@ def test_damaged_files(tmp_path: Path, ending: str, damage: str) -> None:
     path = WRITERS[ending](tmp_path / f"model.{ending}")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"<html>404</html>")
-    with pytest.raises(WeightsError, match=rf"model\.{ending}: .* cannot load it .*; .*opy .* again"):
+    with pytest.raises(WeightsError, match=rf"model\.{ending}: .* cannot load it .*opy .* again"):
+        bdd100k_d2.Predictor(path)
+
+
+@pytest.mark.parametrize("ending", ["torchscript", "pt2"])
+def test_a_changed_byte_of_the_weights_is_found(tmp_path: Path, ending: str) -> None:
+    path = write_torch(tmp_path / f"model.{ending}")
+    content = bytearray(path.read_bytes())
+    content[content.index(BOXES.tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="in it is damaged"):
         bdd100k_d2.Predictor(path)
 
 

@@ -98,6 +98,7 @@ INVOCATIONS = (
     _row("tools/visualize_data.py --dataset bdd100k_det_val --root {root} --out {OUT}", heavy=True),
     _row("tools/convert_weights.py {weights.pth} {OUT}.pth", heavy=True, runs=False),
     _row("tools/predict.py --config-file {config.yaml} --input {images} --output {OUT}", heavy=True, runs=False),
+    _row("tools/export.py --config-file {config.yaml} --to onnx --out {OUT}.onnx", heavy=True, runs=False),
     _row("tools/submit.py det --config-file {config.yaml} --root {root} --out {OUT}.json", heavy=True, runs=False),
     _row("tools/train_net.py --config-file {config.yaml} OUTPUT_DIR {OUT}", heavy=True, runs=False),
     _row("tools/benchmark.py decoders --repeat 1 --out {OUT}.json", heavy=True, runs=False),

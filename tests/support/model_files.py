@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bdd100k_d2.predict.graph_outputs import output_names
@@ -56,8 +55,14 @@ def card(task: Task = TASKS["det"], **fields: object) -> ModelCard:
     return ModelCard(**known | fields)
 
 
-def write_onnx(
-    path: Path,
+def write_onnx(path: Path, task: Task = TASKS["det"], text: str | None = "", **fields: object) -> Path:
+    """An ONNX file of `onnx_bytes`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(onnx_bytes(task, text, **fields))
+    return path
+
+
+def onnx_bytes(
     task: Task = TASKS["det"],
     text: str | None = "",
     size: tuple[int, int] | None = None,
@@ -65,8 +70,8 @@ def write_onnx(
     names: Sequence[str] | None = None,
     dtype: str = "UINT8",
     classes: Sequence[int] = CLASSES,
-) -> Path:
-    """An ONNX file of ``task``, or with the outputs ``names`` alone; ``text`` is its card, None for none."""
+) -> bytes:
+    """An ONNX graph of ``task``, or with the outputs ``names`` alone; ``text`` is its card, None for none."""
     names = output_names(task) if names is None else names
     shape = [batch or "N", *(size or ("H", "W")), 3]
     constants = {
@@ -127,9 +132,7 @@ def write_onnx(
     if text is not None:
         text = text or card(task, size=size, batch=batch).to_json()
         helper.set_model_props(model, {CARD_KEY: text})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
-    return path
+    return model.SerializeToString()
 
 
 def write_openvino(path: Path, task: Task = TASKS["det"], text: str = "", **fields: object) -> Path:

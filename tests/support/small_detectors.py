@@ -1,6 +1,7 @@
 """Detectors of the zoo at a fraction of their size, whose random weights find something, and what they find."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,47 +13,116 @@ import bdd100k_d2
 from bdd100k_d2.export.detection import detect
 from bdd100k_d2.modeling.norms import adapt_sync_norms, fold_norms
 
-# Fewer classes and levels of NMS than a config has, so that graphs are small; no fewer channels, or ReLUs would make
-# scores equal, of which no order is right.
+# Few classes, so that graphs are small; not fewer channels, or ReLUs make scores equal, which have no right order.
 _SMALL = (
-    "MODEL.DEVICE cpu MODEL.WEIGHTS_ '' MODEL.RESNETS.DEPTH 18 MODEL.FPN.OUT_CHANNELS 32 MODEL.ROI_BOX_HEAD.FC_DIM 32 "
-    "MODEL.ROI_HEADS.NUM_CLASSES 3 MODEL.RETINANET.NUM_CLASSES 3 MODEL.RETINANET.NUM_CONVS 1 "
-    "MODEL.ROI_MASK_HEAD.CONV_DIM 16 MODEL.ROI_MASK_HEAD.NUM_CONV 1 MODEL.SEM_SEG_HEAD.CONVS_DIM 32 "
-).replace("MODEL.WEIGHTS_ '' ", "")
+    "MODEL.DEVICE cpu MODEL.RESNETS.DEPTH 18 MODEL.RESNETS.RES2_OUT_CHANNELS 64 MODEL.FPN.OUT_CHANNELS 32 "
+    "MODEL.ROI_BOX_HEAD.FC_DIM 32 MODEL.ROI_HEADS.NUM_CLASSES 3 MODEL.RETINANET.NUM_CLASSES 3 "
+    "MODEL.RETINANET.NUM_CONVS 1 MODEL.ROI_MASK_HEAD.CONV_DIM 16 MODEL.ROI_MASK_HEAD.NUM_CONV 1 "
+    "MODEL.SEM_SEG_HEAD.CONVS_DIM 32"
+)
+# Deformable convolutions are in blocks of fifty layers alone.
+_NARROW_R50 = (
+    "MODEL.RESNETS.DEPTH 50 MODEL.RESNETS.WIDTH_PER_GROUP 16 MODEL.RESNETS.STEM_OUT_CHANNELS 16 "
+    "MODEL.RESNETS.RES2_OUT_CHANNELS 64"
+)
+
+FAMILIES: dict[str, tuple[str, Sequence[object]]] = {
+    "Faster R-CNN": ("det/faster_rcnn_R_50_FPN_1x", ()),
+    "one NMS": ("det/faster_rcnn_R_50_FPN_1x", ("MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS", True)),
+    "Cascade R-CNN": ("det/cascade_rcnn_R_50_FPN_1x", ()),
+    "cascade of logits": ("det/cascade_rcnn_R_50_FPN_1x", ("MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS", True)),
+    "RetinaNet": ("det/retinanet_R_50_FPN_1x", ()),
+    "ATSS": ("det/atss_R_50_FPN_1x", ()),
+    "Mask R-CNN": ("ins_seg/mask_rcnn_R_50_FPN_1x", ()),
+    "Cascade Mask R-CNN": ("ins_seg/cascade_mask_rcnn_R_50_FPN_1x", ()),
+    "Panoptic FPN": ("pan_seg/panoptic_fpn_R_50_FPN_1x", ()),
+    "deformable": ("det/faster_rcnn_R_50_FPN_dconv_1x", _NARROW_R50.split()),
+    "EfficientNet-Lite0": ("det/faster_rcnn_efficientnet_lite0_FPN", ()),
+    "HRNet": ("det/faster_rcnn_hrnet_W18_1x", ()),
+    "ConvNeXt": ("det/faster_rcnn_convnext_T_FPN_fp16_1x", ()),
+    "Swin": ("det/faster_rcnn_swin_T_FPN_1x", ()),
+}
+"""The name of each kind's config, and more keys and values in turn."""
+
+Outputs = dict[str, Tensor]
 
 
 class DetectorGraph(nn.Module):
-    """What is exported: `detect` for frames of one size."""
+    """What a test exports: `detect` in frames of one size, or of the images' own; it gives the tensors in a tuple."""
 
-    def __init__(self, model: nn.Module, frame: tuple[int, int]) -> None:
+    def __init__(self, model: nn.Module, frame: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.model, self.frame = model, frame
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return detect(self.model, images, *self.frame)
+    def outputs(self, images: Tensor) -> Outputs:
+        return detect(self.model, images, *(self.frame or images.shape[2:]))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.outputs(images).values())
 
 
-def small_detector_config(name: str, *overrides: object) -> CfgNode:
-    """The config of a zoo's model made small; with more keys and values in turn."""
+def small_config(family: str) -> CfgNode:
+    name, overrides = FAMILIES[family]
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.WEIGHTS = ""
-    cfg.merge_from_list(_SMALL.split())
-    if cfg.MODEL.RESNETS.DEPTH == 18:
-        cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 64
-    cfg.merge_from_list([*overrides])
+    cfg.merge_from_list([*_SMALL.split(), *overrides])
     return cfg
 
 
-def small_detector(cfg: CfgNode) -> nn.Module:
-    """The model of ``cfg`` with random weights, folded, in evaluation mode."""
+def small_detector(family: str) -> nn.Module:
+    """The model with random weights, its norms folded, in evaluation mode."""
+    return folded_detector(small_config(family))
+
+
+def folded_detector(cfg: CfgNode) -> nn.Module:
     torch.manual_seed(0)
     model = build_model(cfg)
     adapt_sync_norms(model)
-    for part, parameter in model.named_parameters():
-        if part.startswith("head."):
+    for name, parameter in model.named_parameters():
+        # Detectron2's own are so small that many scores would be the same.
+        if name.startswith("head."):
             nn.init.normal_(parameter, std=0.05)
-        elif "cls_score" in part or "objectness" in part:
+        elif "cls_score" in name or "objectness" in name:
             nn.init.normal_(parameter, std=0.2)
+    if "hrnet" in cfg.MODEL.BACKBONE.NAME:
+        # So many sums grow beyond all numbers.
+        for module in model.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.constant_(module.weight, 0.5)
     model.eval()
     fold_norms(model)
-    return model
+    return model.requires_grad_(False)
+
+
+@torch.no_grad()
+def found_by(model: nn.Module, images: Tensor, frame: Sequence[int]) -> Outputs:
+    """What the model itself finds, in the form of a graph's outputs; of masks only where they are there."""
+    results = model([{"image": one, "height": frame[0], "width": frame[1]} for one in images])
+    instances = [one["instances"] for one in results]
+    fields: dict[str, Any] = {
+        "boxes": torch.cat([one.pred_boxes.tensor for one in instances]),
+        "scores": torch.cat([one.scores for one in instances]),
+        "classes": torch.cat([one.pred_classes for one in instances]),
+        "counts": torch.tensor([len(one) for one in instances]),
+    }
+    if all(one.has("pred_masks") for one in instances):
+        fields["masks"] = torch.cat([one.pred_masks.bool() for one in instances])
+    if "sem_seg" in results[0]:
+        fields["sem_seg"] = torch.stack([one["sem_seg"].argmax(dim=0).to(torch.uint8) for one in results])
+    return fields
+
+
+def assert_equal(found: Mapping[str, Any], expected: Outputs, pixels: float = 0.01, scores: float = 1e-5) -> None:
+    """That boxes and scores are as near as that, and masks and ids equal but for ties."""
+    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in found.items()}
+    assert tensors.keys() == expected.keys()
+    assert all(tensors[name].dtype == expected[name].dtype for name in expected)
+    assert tensors["counts"].tolist() == expected["counts"].tolist()
+    assert torch.equal(tensors["classes"], expected["classes"])
+    torch.testing.assert_close(tensors["boxes"], expected["boxes"], rtol=0, atol=pixels)
+    torch.testing.assert_close(tensors["scores"], expected["scores"], rtol=0, atol=scores)
+    for name in ("masks", "sem_seg"):
+        if name in expected:
+            assert tensors[name].shape == expected[name].shape
+            # Of random weights a few pixels are on the threshold.
+            assert (tensors[name] != expected[name]).sum() <= 2e-4 * expected[name].numel()

@@ -116,7 +116,7 @@ def run_training_benchmark(
         _make_root(root, shown)
         speeds = []
         for config in configs:
-            drawn = weights or _draw_weights(config, root / "weights.pth")
+            drawn = weights or draw_weights(config, root / "weights.pth")
             sizes = (warmup, iterations)
             commands = {
                 one: ("training", one.kind, config, root, drawn, root / "out", *sizes, *keys, *one.keys)
@@ -172,7 +172,7 @@ def run_predicting_benchmark(
             (links / image.name).symlink_to(image)
         speeds = []
         for config in configs:
-            drawn = weights or _draw_weights(config, folder / "weights.pth")
+            drawn = weights or draw_weights(config, folder / "weights.pth")
             variants = predicting_variants(on_gpu, levers, batch_size)
             results = {one: folder / f"{number}.npz" for number, one in enumerate(variants)}
             commands = {}
@@ -228,7 +228,7 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _draw_weights(config: str, path: Path) -> Path:
+def draw_weights(config: str, path: Path) -> Path:
     measure([sys.executable, "-c", _WEIGHTS, config, str(path)])
     return path
 
