@@ -89,5 +89,5 @@ def test_the_commands_of_own_data_are_there() -> None:
 
 def test_the_map_is_short() -> None:
     assert len((ROOT / "docs/OWN_DATA.md").read_text(encoding="utf-8").splitlines()) <= 60
-    assert len((ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 120
+    assert len((ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 130
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -24,6 +24,9 @@ BDD100K's size. Takes some ten minutes; `--frames 200 --masks 20 --train-frames 
 `python tools/benchmark.py suspects --gt G --pred P --cleanlab ENV/bin/python` plants errors into sound labels and looks
 for them, by this package and by cleanlab. Takes some minutes. `python tools/benchmark.py pick --gt G --pred P` counts
 what images show that tools/pick.py picks.
+
+`python tools/benchmark.py tracking --trackers ENV/bin/python` gives numbers to the objects of drawn films, beside the
+package trackers. Takes two minutes.
 """
 
 import argparse
@@ -34,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bdd100k_d2.atomic import write_atomic
-from bdd100k_d2.cli import command, of_the_checkout, path, positive, say, share
+from bdd100k_d2.cli import command, count, of_the_checkout, path, positive, say, share
 from bdd100k_d2.inside import refuse_overwriting
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from benchmarks.picking import PickReport
     from benchmarks.planted_frames import KindReport
     from benchmarks.suspects import SuspectReport
+    from benchmarks.tracking import TrackingReport
     from benchmarks.zoo import ZooReport
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
@@ -150,6 +154,13 @@ def _pick(args: argparse.Namespace) -> bool:
     return _show(args, run_pick_benchmark(args.gt, args.pred, args.pick))
 
 
+def _tracking(args: argparse.Namespace) -> bool:
+    from benchmarks.tracking import run_tracking_benchmark
+
+    sizes = (args.films, args.frames, args.seed)
+    return _show(args, run_tracking_benchmark(*sizes, args.labels, args.detections, args.trackers))
+
+
 def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None, int]:
     return args.config, args.batch_size, args.count, args.repeat
 
@@ -157,7 +168,7 @@ def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None
 def _show(
     args: argparse.Namespace,
     report: "Report | CommandReport | DecoderReport | ExportReport | KindReport | LoaderReport | PickReport "
-    "| SpeedReport | SuspectReport | ZooReport",
+    "| SpeedReport | SuspectReport | TrackingReport | ZooReport",
 ) -> bool:
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -221,6 +232,15 @@ def _parser() -> argparse.ArgumentParser:
         models.add_argument("--keys", nargs="+", default=(), help="config keys and values in turn, for all variants")
         models.add_argument("--out", type=path, help="JSON file to write")
         models.set_defaults(run=run)
+    tracking = commands.add_parser("tracking", help="numbers for objects of films, beside the package trackers")
+    tracking.add_argument("--films", type=positive, default=6, help="to draw (default: 6)")
+    tracking.add_argument("--frames", type=positive, default=60, help="of a film (default: 60)")
+    tracking.add_argument("--seed", type=count, default=0, help="of films and detections (default: 0)")
+    tracking.add_argument("--labels", type=path, help="in the tracking format, in place of films that are drawn")
+    tracking.add_argument("--detections", type=path, help="det.json of tools/predict.py, of the frames of --labels")
+    tracking.add_argument("--trackers", type=path, help="Python of an environment with the package trackers")
+    tracking.add_argument("--out", type=path, help="JSON file to write")
+    tracking.set_defaults(run=_tracking)
     export = commands.add_parser("export", help="model files by each runtime, beside stock Detectron2")
     export.add_argument("--config", nargs="+", default=CONFIGS, help=f"(default: {' '.join(CONFIGS)})")
     export.add_argument("--weights", type=path, help="of the model (default: drawn by seed)")

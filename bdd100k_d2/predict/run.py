@@ -19,7 +19,6 @@ from .model_identity import ModelIdentity
 from .outputs import check_output_folder, write_result_lists
 from .predictor import Predictor
 from .slicing import Slices, check_sliceable
-from .tracks import check_count_line, check_trackable, write_tracks
 from .worker import Work
 
 if TYPE_CHECKING:
@@ -98,9 +97,10 @@ class PredictionRun:
             raise ConfigError("--resume: a camera does not show again what was; leave it out.")
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
-        if track:
-            check_trackable(task, source)
-        check_count_line(count_line, track)
+        if track or count_line is not None:
+            from .tracks import check_trackable
+
+            check_trackable(task, source, track, count_line)
         self._check = partial(check_output_folder, folder, task, source, resume, overwrite)
         with locked(folder):
             self._check()
@@ -148,6 +148,9 @@ class PredictionRun:
             done = [name for name in names if (entry := journal.entries.get(name)) and entry.size is not None]
             files = write_result_lists(self._task, map(journal.line, done), folder, source)
             if settings.track:
+                # SciPy is not needed otherwise.
+                from .tracks import write_tracks
+
                 files += write_tracks(journal, source, names, folder)
         if settings.video is not None:
             files.append(folder / settings.video)

@@ -10,7 +10,7 @@ from ..drawing.draw import Box, draw_boxes
 from ..drawing.legend import add_legend
 from ..drawing.overlay import IGNORED_COLOR, Classes
 from ..drawing.tails import draw_counts, draw_line, draw_tail
-from ..tracking.passing import Line, Passing, Point
+from ..tracking.passing import CountLine, Passing, Point
 from .journal import FrameLine
 
 # Of a tail, in frames.
@@ -31,7 +31,7 @@ class TrackPainter:
     """
 
     def __init__(
-        self, classes: Classes, followed: np.ndarray, passing: Passing, line: Line | None, drawn_from: float
+        self, classes: Classes, followed: np.ndarray, passing: Passing, line: CountLine | None, drawn_from: float
     ) -> None:
         self._classes, self._followed, self._passing = classes, followed, passing
         self._line, self._drawn_from = line, drawn_from
@@ -45,21 +45,24 @@ class TrackPainter:
             self._tails[number].append(place)
         image = np.ascontiguousarray(image).copy()
         names, colors = self._classes
-        boxes = []
+        boxes: list[Box] = []
+        present: set[int] = set()
         for number, k, score, corners in zip(
             objects.numbers.tolist(), line.classes or (), line.scores or (), line.corners or (), strict=True
         ):
             color = colors[k] or IGNORED_COLOR
             if number:
                 draw_tail(image, self._tails[number], color)
-                boxes.append(Box(corners, color, f"{names[k]} {number}", score))
-            elif score >= self._drawn_from and not self._followed[k]:
-                boxes.append(Box(corners, color, f"{names[k]} {score:.2f}", score))
+            elif self._followed[k] or score < self._drawn_from:
+                continue
+            text = f"{names[k]} {number}" if number else f"{names[k]} {score:.2f}"
+            boxes.append(Box(corners, color, text, score))
+            present.add(k)
         image = draw_boxes(image, boxes)
         if self._line is not None:
             draw_line(image, self._line)
         draw_counts(image, self._texts())
-        return add_legend(image, self._classes, line.classes or ())
+        return add_legend(image, self._classes, present)
 
     def _texts(self) -> list[str]:
         passing, names = self._passing, self._classes.names

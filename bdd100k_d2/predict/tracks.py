@@ -24,7 +24,7 @@ from ..drawing.overlay import MIN_SCORE, classes_of_task
 from ..errors import ConfigError
 from ..tasks import SCORED_TASKS, Task
 from ..tracking.byte_track import ByteTracker
-from ..tracking.passing import Line, Passing, Point
+from ..tracking.passing import CountLine, Passing, Point
 from .inputs import InputImages, InputVideo
 from .journal import FrameLine, Journal
 from .outputs import COUNTS_FILE, frame_paths
@@ -48,21 +48,17 @@ class VideoFrame(NamedTuple):
 _Put = Callable[[VideoFrame, _Draw], None]
 
 
-def check_trackable(task: Task, source: InputImages | InputVideo) -> None:
-    """Raises ConfigError unless objects of the task can be followed in the source."""
+def check_trackable(
+    task: Task, source: InputImages | InputVideo, track: bool, line: tuple[float, float, float, float] | None
+) -> None:
+    """Raises ConfigError unless objects of the task can be followed in the source, and counted at the line."""
+    if not track:
+        raise ConfigError("--count-line counts objects with numbers; give --track with it.")
     if task.form != "boxes":
         raise ConfigError(f"--track: {task.name} has no boxes to follow; track with a model of det.")
     if isinstance(source, InputVideo) and source.is_camera:
         raise ConfigError("--track: a camera does not show again what was; record a video, and track in that.")
-
-
-def check_count_line(line: tuple[float, float, float, float] | None, track: bool) -> None:
-    """Raises ConfigError for a line to count at that is none, or without tracking."""
-    if line is None:
-        return
-    if not track:
-        raise ConfigError("--count-line counts objects with numbers; give --track with it.")
-    if not np.isfinite(line).all() or line[:2] == line[2:]:
+    if line is not None and (not np.isfinite(line).all() or line[:2] == line[2:]):
         raise ConfigError(f"--count-line {','.join(f'{one:g}' for one in line)} is no line; give two points in pixels.")
 
 
@@ -122,7 +118,7 @@ class _Tracks:
         self._classes = classes_of_task(task)
         self._followed = np.isin(task.names, tracked_task(task).names)
         line = journal.settings.count_line
-        self._line = None if line is None else Line(*line)
+        self._line = None if line is None else CountLine(*line)
         score = journal.settings.score_thr
         self._drawn_from = MIN_SCORE if score is None else score
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 Point = tuple[float, float]
 
 
-class Line(NamedTuple):
+class CountLine(NamedTuple):
     """A line on the image, from its first point to its second, in pixels."""
 
     x1: float
@@ -26,7 +26,7 @@ class Line(NamedTuple):
         was, now = self.side(before) >= 0, self.side(after) >= 0
         if was == now:
             return 0
-        way = Line(*before, *after)
+        way = CountLine(*before, *after)
         ends = way.side((self.x1, self.y1)), way.side((self.x2, self.y2))
         if (ends[0] > 0 and ends[1] > 0) or (ends[0] < 0 and ends[1] < 0):
             return 0
@@ -40,10 +40,10 @@ class Passing:
 
     Attributes:
         objects: how many objects there were, by class index.
-        passed: by direction, 1 and -1 as `Line.passed` has it, how many passed the line, by class index.
+        passed: by direction, 1 and -1 as `CountLine.passed` has it, how many passed the line, by class index.
     """
 
-    def __init__(self, line: Line | None) -> None:
+    def __init__(self, line: CountLine | None) -> None:
         self.objects: Counter[int] = Counter()
         self.passed: dict[int, Counter[int]] = {1: Counter(), -1: Counter()}
         self._line = line

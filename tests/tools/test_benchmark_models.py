@@ -124,3 +124,12 @@ def test_decoders(tmp_path: Path, images: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no JPEG files"):
         run_decoder_benchmark(images=tmp_path / "empty")
+
+
+def test_tracking(tmp_path: Path) -> None:
+    arguments = ["--films", "1", "--frames", "6", "--out", tmp_path / "out.json"]
+    done = run_tool("benchmark", "tracking", *arguments)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["frames"] == 6 and "| ours, 0.6 and 0.7 |" in done.stdout
+    assert all(0 < one["scores"]["IDF1"] < 100 and 0 < one["milliseconds"] < 2 for one in report["trackers"])

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bdd100k_d2.tracking.passing import Line, Passing
+from bdd100k_d2.tracking.passing import CountLine, Passing
 
 # From left to right on the image; y grows downwards, so that its right is below.
-ACROSS = Line(100, 200, 300, 200)
+ACROSS = CountLine(100, 200, 300, 200)
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_what_passes(before: tuple[float, float], after: tuple[float, float], pa
 
 
 def test_an_upright_line() -> None:
-    assert Line(100, 0, 100, 300).passed((50, 100), (150, 100)) == -1
-    assert Line(100, 300, 100, 0).passed((50, 100), (150, 100)) == 1
+    assert CountLine(100, 0, 100, 300).passed((50, 100), (150, 100)) == -1
+    assert CountLine(100, 300, 100, 0).passed((50, 100), (150, 100)) == 1
 
 
 def test_objects_are_counted_once_and_passings_each_time() -> None:
