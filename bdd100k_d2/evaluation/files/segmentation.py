@@ -59,15 +59,14 @@ class MatchedMasks(MatchedFrames):
         return total
 
 
-def open_masks(task: Task, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
-    """Counts the pixels of every frame of the ground truth, in ``workers`` threads.
+def pair_masks(task: Task, truth: Path, predicted: Path) -> tuple[list[str], list[tuple["Mask", "Mask | None"]]]:
+    """The frames of the ground truth, and of each the true mask and the predicted one, which are not read yet.
 
     ``truth`` and ``predicted`` are each a folder of masks (``<frame>.png``, ids 0 to K-1 and 255), or label files with
     run lengths. Labels of other classes than the own ones of a task are left out.
 
     Raises:
-        DataError: a bad file, two masks of a frame, a mask of another size, an unknown category, or predictions of
-            other frames.
+        DataError: a bad label file, two masks of a frame, an unknown category, or predictions of other frames.
     """
     true, found = _open(truth, task, check=True), _open(predicted, task, check=False)
     if any(isinstance(mask, MaskFile) for masks in (true, found) for mask in islice(masks.values(), 1)):
@@ -77,8 +76,17 @@ def open_masks(task: Task, truth: Path, predicted: Path, workers: int) -> Matche
     frames = match_frames(true, found, truth, predicted)
     if isinstance(true[frames[0]], MaskFile):
         warn_of_assumed(truth, frames, task)
+    return frames, [(true[frame], found.get(frame)) for frame in frames]
+
+
+def open_masks(task: Task, truth: Path, predicted: Path, workers: int) -> MatchedMasks:
+    """Counts the pixels of every frame of the ground truth, in ``workers`` threads, as `pair_masks` finds them.
+
+    Raises:
+        DataError: as `pair_masks`, and for a mask that cannot be read or has another size.
+    """
+    frames, pairs = pair_masks(task, truth, predicted)
     count = partial(_count, num_classes=task.num_classes)
-    pairs = [(true[frame], found.get(frame)) for frame in frames]
     matrices = np.stack(list(map_frames(count, pairs, workers, "counting pixels", threads=True)))
     no_class = [
         isinstance(mask, MaskFile) and matrix[:, -1].any() for (_, mask), matrix in zip(pairs, matrices, strict=True)

@@ -196,7 +196,7 @@ def write_results_page(
             "title": view.title,
             **_run_names(predicted, baseline),
             "gallery_notes": [*made.gallery_notes, *_image_notes(gallery, images)],
-            "data": _as_script_data(made.data),
+            "data": as_script_data(made.data),
         }
         write_page(folder, "results.html", ("sort.js", "results.js", view.script), page=page)
     return out / "index.html"
@@ -225,7 +225,7 @@ def _image_notes(gallery: GalleryImages, images: Path | None) -> list[str]:
     ]
 
 
-def _as_script_data(value: ScriptData) -> Markup:
+def as_script_data(value: ScriptData) -> Markup:
     """JSON that ends no script element, whatever names are in it."""
     text = msgspec.json.encode(value).decode()
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
