@@ -1,0 +1,88 @@
+"""Images to label next: unsure, rare and different ones, in a list that predict.py and register_slice take."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.frames import make_frame, write_image
+from support.result_files import detected
+
+from bdd100k_d2.data.labels import write_frames
+from bdd100k_d2.data.selection import selection
+from bdd100k_d2.errors import ConfigError, DataError, OutputError
+from bdd100k_d2.predict.inputs import InputImages, find_input
+from bdd100k_d2.suspects.pick import pick_images, write_list
+
+LEFT, RIGHT = (100.0, 300.0, 199.0, 399.0), (1000.0, 300.0, 1099.0, 399.0)
+
+
+def write_predictions(folder: Path) -> Path:
+    """Sure cars but for an unsure one, a train, and a copy of the train's frame."""
+    frames = [detected(f"{i}.jpg", ("car", 0.99, LEFT)) for i in range(6)]
+    frames += [
+        detected("unsure.jpg", ("car", 0.5, LEFT), ("car", 0.5, RIGHT)),
+        detected("train.jpg", ("train", 0.7, RIGHT)),
+        detected("train2.jpg", ("train", 0.7, RIGHT)),
+    ]
+    write_frames(frames, folder / "det.json")
+    return folder / "det.json"
+
+
+def test_the_unsure_and_the_rare_come_first_and_copies_last(tmp_path: Path) -> None:
+    picked = pick_images(write_predictions(tmp_path), 9, workers=1)
+    names = [one.name for one in picked]
+    assert set(names[:2]) == {"unsure.jpg", "train.jpg"}
+    assert len(set(names)) == 9 and names.index("train2.jpg") > 2
+    by_name = {one.name: one for one in picked}
+    assert by_name["unsure.jpg"].uncertainty == 1.0 and by_name["train.jpg"].rarity == 1.0
+    assert by_name["train2.jpg"].distance == 0.0
+
+
+def test_what_is_labelled_is_not_picked_nor_its_like(tmp_path: Path) -> None:
+    predicted = write_predictions(tmp_path)
+    write_frames([make_frame("train.jpg", ("train", *RIGHT))], tmp_path / "labels.json")
+    names = [one.name for one in pick_images(predicted, 2, [tmp_path / "labels.json"], workers=1)]
+    assert names[0] == "unsure.jpg" and "train.jpg" not in names
+    with pytest.raises(DataError, match="8 of its 9 images are not labelled, and 9 are to be picked"):
+        pick_images(predicted, 9, [tmp_path / "labels.json"], workers=1)
+    with pytest.raises(ConfigError, match="0 images are none to pick"):
+        pick_images(predicted, 0)
+
+
+def test_predictions_without_scores_are_refused(tmp_path: Path) -> None:
+    write_frames([make_frame("a.jpg", ("car", *LEFT))], tmp_path / "labels.json")
+    with pytest.raises(DataError, match="has no score"):
+        pick_images(tmp_path / "labels.json", 1, workers=1)
+
+
+def test_the_list_is_an_input_of_predict_and_the_names_of_a_slice(tmp_path: Path) -> None:
+    picked = pick_images(write_predictions(tmp_path), 2, workers=1)
+    for one in picked:
+        write_image(tmp_path / "data/images" / one.name)
+    (tmp_path / "lists").mkdir()
+    out = tmp_path / "lists/next.txt"
+    write_list(picked, out, tmp_path / "data/images")
+    assert out.read_text() == "".join(f"../data/images/{one.name}\n" for one in picked)
+    found = find_input(str(out), tmp_path / "results")
+    assert isinstance(found, InputImages)
+    assert [path.resolve() for path in found.paths.values()] == [tmp_path / "data/images" / one.name for one in picked]
+    records = [{"file_name": f"/elsewhere/{name}.jpg"} for name in ("0", "train", "unsure", "train2")]
+    chosen = selection("slice", str(out), None, None, None, 0)
+    assert {Path(one["file_name"]).name for one in chosen.named(records, "slice")} == {one.name for one in picked}
+    (tmp_path / "data/images" / picked[1].name).unlink()
+    with pytest.raises(OutputError, match="is there already"):
+        write_list(picked, out, None)
+    out.unlink()
+    with pytest.raises(
+        DataError, match=f"1 of the 2 images that were picked are not there, the first is {picked[1].name}"
+    ):
+        write_list(picked, out, tmp_path / "data/images")
+    with pytest.raises(OutputError, match="would overwrite"):
+        write_list(picked, tmp_path / "det.json", None, [tmp_path / "det.json"])
+
+
+def test_a_list_without_images_has_names(tmp_path: Path) -> None:
+    picked = pick_images(write_predictions(tmp_path), 1, workers=1)
+    write_list(picked, tmp_path / "next.txt", None)
+    assert (tmp_path / "next.txt").read_text() == f"{picked[0].name}\n"
+    assert json.loads(json.dumps(picked[0]._asdict()))["name"] == picked[0].name

@@ -1,0 +1,59 @@
+"""Picks images to label next: `python tools/pick.py --pred det.json --images DIR --pick 100 --out list.txt`.
+
+det.json are detections of unlabelled images, as `tools/predict.py` writes them. list.txt has the images of which the
+model is unsure, that show rare classes and that differ from one another, one per line: `tools/predict.py --input` takes
+it, and so does `register_slice(..., names="list.txt")`.
+"""
+
+import argparse
+import json
+
+from bdd100k_d2.cli import command, path, positive, say, workers
+from bdd100k_d2.parallel import keep_freed_memory
+
+
+def _parser() -> argparse.ArgumentParser:
+    from bdd100k_d2.evaluation.own_classes import CLASSES_HELP
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pred", required=True, type=path, help="detections: label file or folder, or COCO results")
+    parser.add_argument("--pick", required=True, type=positive, metavar="N", help="so many images")
+    parser.add_argument("--out", required=True, type=path, help="the list to write")
+    parser.add_argument("--images", type=path, help="folder of the images (default: the list has names, not paths)")
+    parser.add_argument(
+        "--labelled", nargs="+", default=(), type=path, help="label files: these images are not picked, nor such ones"
+    )
+    parser.add_argument("--json", type=path, metavar="FILE", help="also write why each was picked")
+    parser.add_argument("--image-ids", type=path, help="COCO file of the image ids of COCO results")
+    parser.add_argument("--classes", metavar="FILE|A,B,C", help=CLASSES_HELP)
+    parser.add_argument("--workers", type=workers, help="processes (default: all cores)")
+    return parser
+
+
+def _pick(args: argparse.Namespace) -> None:
+    from bdd100k_d2.atomic import write_atomic
+    from bdd100k_d2.evaluation.own_classes import class_names, task_of_classes
+    from bdd100k_d2.inside import refuse_overwriting
+    from bdd100k_d2.suspects.pick import pick_images, write_list
+
+    keep_freed_memory()
+    read = [one for one in (args.pred, args.image_ids, *args.labelled) if one is not None]
+    for out in filter(None, (args.out, args.json)):
+        refuse_overwriting(out, read)
+    task = task_of_classes("det", None if args.classes is None else class_names(args.classes))
+    picked = pick_images(args.pred, args.pick, args.labelled, task, args.image_ids, args.workers)
+    write_list(picked, args.out, args.images, read)
+    if args.json is not None:
+        write_atomic(args.json, json.dumps([one._asdict() for one in picked], indent=1) + "\n")
+    say(f"{len(picked):,} images")
+    say(args.out)
+
+
+def main() -> None:
+    """Parses the command line, picks images and writes the list."""
+    with command():
+        _pick(_parser().parse_args())
+
+
+if __name__ == "__main__":
+    main()
