@@ -84,6 +84,7 @@ LAYERS = (
     ("checkpoint",),
     ("drawing",),
     ("report",),
+    ("suspects",),
     (
         "engine.class_agreement",
         "engine.expected_results",
@@ -112,7 +113,8 @@ NEVER = {
     "data": ("evaluation", "modeling"),
     "engine": ("report",),
     "report": ("engine", "predict", "modeling"),
-    "predict": ("report",),
+    "suspects": ("engine", "predict", "modeling"),
+    "predict": ("report", "suspects"),
 }
 LIGHT = (
     "cli",
@@ -148,6 +150,7 @@ LIGHT = (
     "drawing.overlay",
     "drawing.legend",
     "report",
+    "suspects",
     "zoo.table",
     "zoo.page",
 )
@@ -278,7 +281,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 COMMANDS = [*sorted((ROOT / "tools").glob("*.py")), ROOT / "datasets" / "make_sample.py"]
-COMMANDS_ABOUT_FILES = ("check_dataset", "convert_labels", "evaluate", "report")
+COMMANDS_ABOUT_FILES = ("check_dataset", "convert_labels", "evaluate", "pick", "report", "suspects")
 
 
 def modules_of(part: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The readers of the package, each with small sound files and a call that reads them."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -59,6 +60,19 @@ def _boxes(*names: str, score: float | None = None, **fields: object) -> list[di
 
 DET = _boxes("a.jpg", "b.jpg", attributes={"weather": "clear", "scene": "highway", "timeofday": "night"})
 FOUND = _boxes("a.jpg", "b.jpg", score=0.75)
+DECISIONS = {
+    "format": "bdd100k_d2 decisions 1",
+    "task": "det",
+    "labels": {"path": "gt.json", "sha256": hashlib.sha256(_json(DET)).hexdigest()},
+    "decisions": [
+        {"verdict": "accept", "kind": "class", "score": 0.5, "change": {"frame": "a.jpg", **change}}
+        for change in (
+            {"action": "set_time", "timeofday": "daytime", "old": "night"},
+            {"action": "rename", "label": {"place": 0, "id": "car5.5", "category": "car"}, "category": "bus"},
+            {"action": "add", "category": "bus", "box": [1.0, 2.0, 3.5, 4.0]},
+        )
+    ],
+}
 LIST_2018 = [
     {
         "name": "a.jpg",
@@ -303,6 +317,15 @@ _YOLO = {
 _TASKS = ("sem_seg", "drivable", "ins_seg", "pan_seg")
 
 
+def _decisions(folder: Path) -> None:
+    from bdd100k_d2.suspects.correct import apply_decisions
+    from bdd100k_d2.tasks import TASKS
+
+    for old in folder.glob("corrected*"):
+        old.unlink()
+    apply_decisions(TASKS["det"], folder / "gt.json", folder / "decisions.json", folder / "corrected.json")
+
+
 def readers() -> dict[str, Reader]:
     """Each reader by its name."""
     picture = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
@@ -367,6 +390,9 @@ def readers() -> dict[str, Reader]:
             {"i.zip": _archive({"score.json": _json(scores), **{f"bitmasks/{k}": v for k, v in bitmasks.items()}})},
             {"i.zip": zip_file},
             partial(_submission, task="ins_seg", name="i.zip"),
+        ),
+        "decisions": Reader(
+            {"gt.json": _json(DET), "decisions.json": _json(DECISIONS)}, {"decisions.json": json_file}, _decisions
         ),
         "frames.jsonl": Reader(
             {"frames.jsonl": b"\n".join(map(_json, (_SETTINGS, *_LINES))) + b"\n"},

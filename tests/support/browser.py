@@ -62,6 +62,17 @@ class Browser:
         """Moves a slider."""
         self._page.locator(selector).fill(str(value))
 
+    def upload(self, selector: str, path: Path) -> None:
+        """Gives a file to an input of files."""
+        self._page.locator(selector).set_input_files(path)
+
+    def download(self, selector: str, path: Path) -> Path:
+        """Clicks on what saves a file, and puts that at ``path``."""
+        with self._page.expect_download() as download:
+            self._page.locator(selector).click()
+        download.value.save_as(path)
+        return path
+
     def texts(self, selector: str) -> list[str]:
         """What a person reads in the elements."""
         return [text.strip() for text in self._page.locator(selector).all_inner_texts()]

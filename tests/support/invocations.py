@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from fuzz.readers import _RUN, _YOLO, COCO, DET, FOUND, _archive, _bitmask, _json, _mask, _run_lengths
+from fuzz.readers import _RUN, _YOLO, COCO, DECISIONS, DET, FOUND, _archive, _bitmask, _json, _mask, _run_lengths
 from support import ROOT
 
 SHAPE = (48, 64)
@@ -80,6 +80,13 @@ INVOCATIONS = (
         "tools/report.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT} --bootstrap 0 --frames 1",
         slow=True,
     ),
+    _row(
+        "tools/suspects.py det --gt {gt.json} --pred {pred.json} --images {images} --masks {masks} --out {OUT}",
+        slow=True,
+    ),
+    _row("tools/suspects.py sem_seg --gt {masks} --pred {found} --images {images} --out {OUT}", slow=True),
+    _row("tools/suspects.py det --gt {gt.json} --apply {decisions.json} --out {OUT}.json"),
+    _row("tools/pick.py --pred {pred.json} --images {images} --pick 1 --out {OUT}.txt"),
     _row("tools/report.py runs {run} --root {root} --out {OUT} --frames 1"),
     _row("tools/visualize_data.py --dataset bdd100k_det_val --root {root} --out {OUT}", heavy=True),
     _row("tools/convert_weights.py {weights.pth} {OUT}.pth", heavy=True, runs=False),
@@ -132,6 +139,7 @@ def _files(instances: int) -> dict[str, bytes]:
         "rle2.json": _json(found),
         "scores.json": _json(scores),
         "masks.zip": _archive(masks),
+        "decisions.json": _json(DECISIONS),
         "config.yaml": b"_BASE_: no such config.yaml\n",
         "weights.pth": b"no checkpoint",
         **{f"yolo/{name.removeprefix('in/')}": content for name, content in _YOLO.items()},

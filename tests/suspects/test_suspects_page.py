@@ -1,0 +1,111 @@
+"""The page in a real browser, as a person uses it, from the first key to the corrected labels."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.browser import Browser
+from support.result_files import data_of
+from support.suspect_sets import SuspectSet, write_suspect_set
+
+from bdd100k_d2.errors import OutputError
+from bdd100k_d2.suspects.correct import apply_decisions
+from bdd100k_d2.suspects.find import SuspectOptions
+from bdd100k_d2.suspects.page import write_suspects_page
+from bdd100k_d2.tasks import TASKS
+
+OPTIONS = SuspectOptions(4, workers=1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> SuspectSet:
+    return write_suspect_set(tmp_path_factory.mktemp("suspects"))
+
+
+@pytest.fixture(scope="module")
+def page(files: SuspectSet) -> Path:
+    out = files.truth.parent / "out"
+    return write_suspects_page("det", files.truth, [files.predicted], out, files.images, OPTIONS)[0]
+
+
+def test_the_page_is_a_page_of_its_own(page: Path, files: SuspectSet) -> None:
+    text = page.read_text()
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "") and "https://" not in text
+    data = data_of(page)
+    assert len(data["suspects"]) == 4 and data["labels"]["path"] == str(files.truth)
+    first = [data["frames"][one["frame"]] for one in data["suspects"]]
+    assert all((page.parent / frame["full"]).is_file() for frame in first)
+    with pytest.raises(OutputError, match="would overwrite or lie in"):
+        write_suspects_page("det", files.truth, [files.predicted], files.images, files.images, OPTIONS)
+
+
+@pytest.mark.parametrize("width", [1400, 500])
+def test_it_fits_the_window(tab: Browser, page: Path, width: int) -> None:
+    tab.open(page, width)
+    assert tab.errors == []
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    assert len(tab.texts("#list li")) == 4 and tab.texts("#place") == ["1 of 4"]
+
+
+def test_keys_decide_and_step(tab: Browser, page: Path) -> None:
+    tab.open(page)
+    for key in "ars":
+        tab.press(key)
+    assert tab.texts("#place") == ["4 of 4"]
+    assert tab.texts("#progress") == ["3 of 4 decided: 1 accepted, 1 rejected, 1 skipped"]
+    tab.press("ArrowLeft")
+    assert tab.run("document.querySelector('[data-verdict=skip]').getAttribute('aria-pressed')") == "true"
+    tab.press("u")
+    assert tab.texts("#progress") == ["2 of 4 decided: 1 accepted, 1 rejected, 0 skipped"]
+    view = "document.querySelector('#close-up svg').getAttribute('viewBox')"
+    tab.press("f")
+    assert tab.run(view) == "0 0 160 96"
+    tab.press("b")
+    assert tab.run("document.body.classList.contains('plain')")
+    tab.choose("#state", "accept")
+    assert tab.texts("#place") == ["1 of 1"] and len(tab.texts("#list li")) == 1
+    tab.choose("#state", "")
+    tab.choose("#kinds", "phantom")
+    assert tab.texts("#kind") == ["phantom"] and tab.texts("#change")[0].startswith("Remove this")
+    assert tab.errors == []
+
+
+def test_decisions_are_saved_read_and_applied(tab: Browser, page: Path, files: SuspectSet, tmp_path: Path) -> None:
+    tab.open(page)
+    for key in "aaas":
+        tab.press(key)
+    tab.click("[data-verdict=accept]")
+    saved = tab.download("#save", tmp_path / "decisions.json")
+    content = json.loads(saved.read_text())
+    assert [one["verdict"] for one in content["decisions"]] == ["accept"] * 4
+    log = apply_decisions(TASKS["det"], files.truth, saved, tmp_path / "corrected.json")
+    changes = json.loads(log.read_text())["changes"]
+    assert sorted(one["action"] for one in changes) == ["add", "move", "remove", "rename"]
+    tab.open(page)
+    assert tab.texts("#progress")[0].startswith("0 of 4")
+    tab.upload("#file", saved)
+    tab.wait_for("document.getElementById('message').textContent === '4 decisions read.'")
+    assert tab.texts("#progress") == ["4 of 4 decided: 4 accepted, 0 rejected, 0 skipped"]
+    # One that is of no suspect of this page is kept.
+    content["decisions"][0]["change"]["frame"] = "other.jpg"
+    (tmp_path / "more.json").write_text(json.dumps(content))
+    tab.open(page)
+    tab.upload("#file", tmp_path / "more.json")
+    tab.wait_for("document.getElementById('message').textContent.includes('1 of them on suspects that are not here')")
+    again = json.loads(tab.download("#save", tmp_path / "again.json").read_text())
+    assert len(again["decisions"]) == 4 and again["decisions"][-1]["change"]["frame"] == "other.jpg"
+
+
+def test_other_files_are_refused(tab: Browser, page: Path, tmp_path: Path) -> None:
+    tab.open(page)
+    data = data_of(page)
+    bad = {"format": data["format"], "task": "det", "labels": {"path": "old.json", "sha256": "0"}, "decisions": []}
+    for content, message in (
+        ("[", "is no JSON file"),
+        (json.dumps({"format": "another"}), "holds no decisions on labels of det"),
+        (json.dumps(bad), "is of other labels: old.json"),
+    ):
+        (tmp_path / "bad.json").write_text(content)
+        tab.upload("#file", tmp_path / "bad.json")
+        tab.wait_for(f"document.getElementById('message').textContent.includes({message!r})")
+    assert tab.texts("#progress")[0].startswith("0 of 4")
