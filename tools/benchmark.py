@@ -17,6 +17,10 @@ the framework that published it. Takes half an hour on two cores; `--family fcn_
 
 `python tools/benchmark.py commands` runs the report, the check of the data and the conversions of labels on problems of
 BDD100K's size. Takes some ten minutes; `--frames 200 --masks 20 --train-frames 1000` one.
+
+`python tools/benchmark.py suspects --gt G --pred P --cleanlab ENV/bin/python` plants errors into sound labels and looks
+for them, by this package and by cleanlab. Takes some minutes. `python tools/benchmark.py pick --gt G --pred P` counts
+what images show that tools/pick.py picks.
 """
 
 import argparse
@@ -27,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bdd100k_d2.atomic import write_atomic
-from bdd100k_d2.cli import command, of_the_checkout, path, positive, say
+from bdd100k_d2.cli import command, of_the_checkout, path, positive, say, share
 from bdd100k_d2.inside import refuse_overwriting
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from benchmarks.evaluate import Report
     from benchmarks.loader import LoaderReport
     from benchmarks.models import SpeedReport
+    from benchmarks.picking import PickReport
+    from benchmarks.planted_frames import KindReport
+    from benchmarks.suspects import SuspectReport
     from benchmarks.zoo import ZooReport
 
 EVALUATE = Path(__file__).with_name("evaluate.py")
@@ -104,12 +111,32 @@ def _commands(args: argparse.Namespace) -> bool:
     return _show(args, run_command_benchmark(Path(__file__).parent, *sizes, args.repeat, args.pictures))
 
 
+def _suspects(args: argparse.Namespace) -> bool:
+    from benchmarks.planted_frames import run_region_benchmark
+    from benchmarks.suspects import run_kind_benchmark, run_suspect_benchmark
+
+    sizes = (args.share, args.first, args.seeds)
+    if args.gt.is_dir():
+        return _show(args, run_region_benchmark(args.gt, args.pred, *sizes, args.frames))
+    if args.images is not None or args.masks is not None:
+        return _show(args, run_kind_benchmark(args.gt, args.pred, *sizes, args.images, args.masks))
+    return _show(args, run_suspect_benchmark(args.gt, args.pred, *sizes, args.frames, args.cleanlab))
+
+
+def _pick(args: argparse.Namespace) -> bool:
+    from benchmarks.picking import run_pick_benchmark
+
+    return _show(args, run_pick_benchmark(args.gt, args.pred, args.pick))
+
+
 def _shared(args: argparse.Namespace) -> tuple[list[str], int | None, int | None, int]:
     return args.config, args.batch_size, args.count, args.repeat
 
 
 def _show(
-    args: argparse.Namespace, report: "Report | CommandReport | DecoderReport | LoaderReport | SpeedReport | ZooReport"
+    args: argparse.Namespace,
+    report: "Report | CommandReport | DecoderReport | KindReport | LoaderReport | PickReport | SpeedReport "
+    "| SuspectReport | ZooReport",
 ) -> bool:
     if args.out is not None:
         write_atomic(args.out, json.dumps(report.to_json(), indent=2))
@@ -181,6 +208,26 @@ def _parser() -> argparse.ArgumentParser:
     tools.add_argument("--pictures", type=path, help="folder of JPEG files of 1280x720 (default: some are drawn)")
     tools.add_argument("--out", type=path, help="JSON file to write")
     tools.set_defaults(run=_commands)
+    pick = commands.add_parser("pick", help="images that are picked to be labelled, beside random ones")
+    pick.add_argument("--gt", type=path, required=True, help="labels of det, which the choice does not see")
+    pick.add_argument("--pred", type=path, required=True, help="predictions of the same images")
+    pick.add_argument("--pick", type=positive, default=50, help="so many images (default: 50)")
+    pick.add_argument("--out", type=path, help="JSON file to write")
+    pick.set_defaults(run=_pick)
+    suspects = commands.add_parser("suspects", help="planted errors of labels, beside cleanlab")
+    suspects.add_argument("--gt", type=path, required=True, help="sound labels of det, or masks of sem_seg")
+    suspects.add_argument("--pred", type=path, required=True, help="predictions of a model not trained on them")
+    suspects.add_argument("--images", type=path, help="plant times of day instead, which images tell")
+    suspects.add_argument(
+        "--masks", type=path, help="folder of sem_seg masks of these frames: find boxes by them alone"
+    )
+    suspects.add_argument("--cleanlab", metavar="PYTHON", help="of an environment with cleanlab (default: without it)")
+    suspects.add_argument("--share", type=share, default=0.05, help="of the labels, for each kind (default: 0.05)")
+    suspects.add_argument("--first", type=positive, default=100, help="suspects that count (default: 100)")
+    suspects.add_argument("--frames", type=positive, help="the first by name (default: all)")
+    suspects.add_argument("--seeds", type=positive, default=5, help="of the errors (default: 5)")
+    suspects.add_argument("--out", type=path, help="JSON file to write")
+    suspects.set_defaults(run=_suspects)
     return parser
 
 
