@@ -1,6 +1,6 @@
 """Suspects among labelled boxes: what the detections of one or more models say, put together and ranked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,18 @@ from ..evaluation.metrics.detection import Detections
 from .box_evidence import BoxEvidence, box_evidence, suppress
 from .label_places import LabelledBoxes
 from .rates import suspicion, together
-from .records import CLASS, MISSING, PHANTOM, PLACEMENT, Corners, LabelChange, Suspect, box_overlap, likeliest
+from .records import (
+    CLASS,
+    MISSING,
+    PHANTOM,
+    PLACEMENT,
+    SUSPECT_KINDS,
+    Corners,
+    LabelChange,
+    Suspect,
+    box_overlap,
+    likeliest,
+)
 
 _SAME_PLACE = 0.5
 
@@ -25,10 +36,12 @@ class Candidates(NamedTuple):
     rate: np.ndarray
 
 
-def box_suspects(runs: Sequence[MatchedBoxes], labels: LabelledBoxes, prior: float, most: int) -> list[Suspect]:
+def box_suspects(
+    runs: Sequence[MatchedBoxes], labels: LabelledBoxes, prior: float, most: int, asked: Collection[str] = SUSPECT_KINDS
+) -> list[Suspect]:
     """The ``most`` likely wrong boxes of a label file by the detections of several models, the ``runs``.
 
-    A label is of one kind at most: the likeliest.
+    A label is of one of the kinds that are ``asked`` for at most: the likeliest.
     """
     first = runs[0]
     num_frames, num_classes = len(first.names), len(first.task.names)
@@ -38,7 +51,7 @@ def box_suspects(runs: Sequence[MatchedBoxes], labels: LabelledBoxes, prior: flo
         (CLASS, _together_by_class(evidence)),
         (PLACEMENT, together([one.placement for one in evidence])),
     )
-    scores = np.stack([suspicion(rate, prior) for _, rate in kinds])
+    scores = np.stack([suspicion(rate, prior) * (kind in asked) for kind, rate in kinds])
     kind, score = scores.argmax(axis=0), scores.max(axis=0)
     make = _Maker(first, labels, evidence)
     suspects = [
@@ -46,6 +59,8 @@ def box_suspects(runs: Sequence[MatchedBoxes], labels: LabelledBoxes, prior: flo
         for i in likeliest(score, most)
         if score[i] > 0
     ]
+    if MISSING not in asked:
+        return suspects
     missing = _missing_by_all(evidence)
     score = suspicion(missing.rate, prior)
     return suspects + [make.missing(missing, int(i), float(score[i])) for i in likeliest(score, most)]

@@ -18,7 +18,7 @@ from .boxes import box_suspects, corners
 from .daylight import daylight_suspects
 from .label_places import LabelledBoxes, labelled_boxes
 from .rates import PRIOR
-from .records import SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects
+from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects
 from .regions import mask_pairs, region_suspects
 
 
@@ -103,8 +103,8 @@ def _of_boxes(
     workers = options.workers or cores()
     runs = [open_det(truth, path, workers, options.image_ids, task).matched for path in predicted]
     labels = labelled_boxes(truth, task)
-    suspects = box_suspects(runs, labels, options.prior, options.most)
-    if options.masks is not None:
+    suspects = box_suspects(runs, labels, options.prior, options.most, options.kinds)
+    if options.masks is not None and MASK in options.kinds:
         masks = _masks_of(runs[0].names, options.masks)
         suspects += mask_suspects(runs[0], labels, masks, options.prior, options.most, workers)
     if images is not None and TIME_OF_DAY_TAG in options.kinds:

@@ -86,9 +86,10 @@ def test_a_class_is_named_as_the_file_names_it(tmp_path: Path) -> None:
 
 def test_only_the_kinds_and_the_number_that_are_asked_for(tmp_path: Path) -> None:
     files = write_suspect_set(tmp_path)
-    options = SuspectOptions(2, ("phantom", "class"), workers=1)
-    suspects = find_suspects("det", files.truth, [files.predicted], None, options).suspects
-    assert Counter(one.kind for one in suspects) == {"phantom": 1, "class": 1}
+    for kinds in (("phantom", "class"), ("placement",), ("missing label",)):
+        options = SuspectOptions(len(kinds), kinds, workers=1)
+        suspects = find_suspects("det", files.truth, [files.predicted], None, options).suspects
+        assert Counter(one.kind for one in suspects) == dict.fromkeys(kinds, 1)
 
 
 def test_own_classes(tmp_path: Path) -> None:

@@ -3,14 +3,20 @@
 from collections import Counter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from benchmarks.picking import run_pick_benchmark
 from benchmarks.planted_errors import plant_errors
-from benchmarks.suspects import run_suspect_benchmark
-from support.suspect_sets import detected_frames, sound_frames
+from benchmarks.planted_frames import run_region_benchmark
+from benchmarks.suspects import run_kind_benchmark, run_suspect_benchmark
+from support.suspect_sets import PLACES, detected_frames, sound_frames
 
 from bdd100k_d2.data.labels import write_frames
 from bdd100k_d2.suspects.records import box_overlap
+from bdd100k_d2.tasks import TASKS
+
+NAMES = TASKS["sem_seg"].names
 
 
 def test_planted_errors_are_where_they_are_said_to_be() -> None:
@@ -65,3 +71,39 @@ def test_what_picked_images_show(tmp_path: Path) -> None:
     picked, mean = rows["objects of rare classes"]
     assert picked == 0.5 and mean == pytest.approx(1 / 60, abs=0.01)
     assert rows["objects"] == (4.0, 4.0)
+
+
+def test_wrong_times_of_day_and_boxes_that_masks_tell_of(tmp_path: Path) -> None:
+    frames = sound_frames()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for i, frame in enumerate(frames):
+        frame.attributes.timeofday = "night" if i % 2 else "daytime"
+        level = np.full((96, 160, 3), 20 if i % 2 else 120, np.uint8)
+        cv2.imwrite(str(tmp_path / "images" / frame.name), level)
+        mask = np.zeros((96, 160), np.uint8)
+        for label, (x1, y1, x2, y2) in zip(frame.labels, PLACES, strict=True):
+            mask[y1 : y2 + 1, x1 : x2 + 1] = NAMES.index("person" if label.category == "pedestrian" else label.category)
+        cv2.imwrite(str(tmp_path / "masks" / f"{frame.name[:-4]}.png"), mask)
+    truth, predicted = tmp_path / "truth.json", tmp_path / "run.json"
+    write_frames(frames, truth)
+    write_frames(detected_frames(), predicted)
+    report = run_kind_benchmark(truth, predicted, 0.05, 100, 1, tmp_path / "images", tmp_path / "masks")
+    times, masks = report.rows
+    assert (times.kind, times.planted, times.first, times.right) == ("time of day", 3, 3, 3)
+    # Of badly placed boxes masks say little.
+    assert masks.planted == 48 and masks.right > 0.8 * masks.first and masks.found >= 30
+    assert report.text().splitlines()[2] == "| time of day | 3 | 3 | 100 % | 100 % | 5 % |"
+
+
+def test_wrong_regions(tmp_path: Path) -> None:
+    for folder in ("masks", "found"):
+        (tmp_path / folder).mkdir()
+    for i in range(40):
+        mask = np.repeat(np.array([10, 2, 0], np.uint8), 80)[:, None].repeat(320, axis=1)
+        cv2.imwrite(str(tmp_path / "masks" / f"{i:02d}.png"), mask)
+        cv2.imwrite(str(tmp_path / "found" / f"{i:02d}.png"), np.roll(mask, i % 3, axis=0))
+    report = run_region_benchmark(tmp_path / "masks", tmp_path / "found", 0.05, 4, 1, 30)
+    (row,) = report.rows
+    assert row.kind == "region" and row.first == row.right == row.found == 4 and row.planted >= 4
+    assert row.chance == row.planted / 90

@@ -21,7 +21,7 @@ from bdd100k_d2.tasks import TASKS
 from .planted_errors import KINDS, PlantedError, PlantedLabels, plant_errors
 from .planted_frames import KindReport, boxes_by_masks, plant_times
 
-_SCRIPT = Path(__file__).with_name("cleanlab_scores.py")
+_SCRIPT = Path(__file__).with_name("sources") / "cleanlab_scores.py"
 _SIZE = (1280, 720)
 _SAME_PLACE = 0.5
 _KINDS = (MISSING, PHANTOM, CLASS, PLACEMENT)

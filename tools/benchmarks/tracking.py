@@ -164,7 +164,7 @@ def _ours(detections: Detections, sure: float, new: float) -> _Tracked:
 
 
 def _of_library(detections: Detections, python: Path) -> Iterator[tuple[str, _Tracked]]:
-    script = Path(__file__).with_name("tracking_library.py")
+    script = Path(__file__).with_name("sources") / "tracking_library.py"
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name, "found.json"), Path(name, "tracked.json")
         source.write_text(json.dumps([detections, _THRESHOLDS]))
