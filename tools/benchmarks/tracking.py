@@ -94,7 +94,8 @@ def _draw(films: int, frames: int, seed: int, folder: Path) -> Path:
     script = Path(__file__).parents[2] / "datasets" / "make_sample.py"
     counts = {"films": films, "film-frames": frames, "seed": seed, "train": 0, "val": 0, "test": 0}
     arguments = [str(part) for name, value in counts.items() for part in (f"--{name}", value)]
-    subprocess.run([sys.executable, str(script), "--out", str(folder), *arguments], stdout=subprocess.DEVNULL, check=True)
+    command = [sys.executable, str(script), "--out", str(folder), *arguments]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return folder / "bdd100k/labels/box_track_20/val"
 
 
