@@ -94,7 +94,8 @@ def _draw(films: int, frames: int, seed: int, folder: Path) -> Path:
     script = Path(__file__).parents[2] / "datasets" / "make_sample.py"
     counts = {"films": films, "film-frames": frames, "seed": seed, "train": 0, "val": 0, "test": 0}
     arguments = [str(part) for name, value in counts.items() for part in (f"--{name}", value)]
-    subprocess.run([sys.executable, str(script), "--out", str(folder), *arguments], stdout=sys.stderr, check=True)
+    command = [sys.executable, str(script), "--out", str(folder), *arguments]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return folder / "bdd100k/labels/box_track_20/val"
 
 
@@ -169,7 +170,7 @@ def _of_library(detections: Detections, python: Path) -> Iterator[tuple[str, _Tr
         source, target = Path(name, "found.json"), Path(name, "tracked.json")
         source.write_text(json.dumps([detections, _THRESHOLDS]))
         command = [str(python), "-I", str(script), str(source), str(target)]
-        done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise OutputError(f"{python}: the package trackers fails there; it says:\n{done.stderr[-2000:]}")
         for one, tracked, seconds in json.loads(target.read_text()):
