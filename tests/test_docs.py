@@ -17,6 +17,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "README.md",
     "docs/ARCHITECTURE.md",
+    "docs/DATA_ENGINE.md",
     "docs/EVALUATION.md",
     "docs/EXPORT.md",
     "docs/GETTING_STARTED.md",
