@@ -39,7 +39,7 @@ def _results(args: argparse.Namespace) -> Path:
 
 def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
     from bdd100k_d2.evaluation.own_classes import CLASSES_HELP
-    from bdd100k_d2.report.analysis.differences import ROUNDS as COMPARED_ROUNDS
+    from bdd100k_d2.report.analysis.differences import DRAWS
     from bdd100k_d2.report.analysis.resampling import ROUNDS
 
     parser = commands.add_parser(task.name, help=f"{task.title}: scores, errors and the worst frames")
@@ -54,7 +54,7 @@ def _add_results(commands: argparse._SubParsersAction, task: Task) -> None:
         "--bootstrap",
         type=count,
         metavar="ROUNDS",
-        help=f"of the intervals; 0 for none (default: {ROUNDS}, of the differences to a baseline {COMPARED_ROUNDS:,})",
+        help=f"of the intervals; 0 for none (default: {ROUNDS}, of the differences to a baseline {DRAWS:,})",
     )
     parser.add_argument("--workers", type=workers, help="processes or threads (default: all cores)")
     if task.form == "bitmasks":

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from ..modeling.atss import ATSS
 from .proposals import anchors_at, by_place, gathered
-from .roi_heads import Detections, best_detections
+from .roi_heads import DetectionSlots, best_detections
 from .static_shapes import NOTHING, best, clipped, kept_by_grouped_nms, sides_above
 
 
-def detect_densely(model: RetinaNet | ATSS, features: dict[str, Tensor], size: tuple[int, int]) -> Detections:
+def detect_densely(model: RetinaNet | ATSS, features: dict[str, Tensor], size: tuple[int, int]) -> DetectionSlots:
     """The detections of ``model`` from its ``features``; ``size`` is the image's height and width without padding.
 
     See `modeling.retinanet`, `modeling.atss`, and what they derive from.

@@ -20,7 +20,7 @@ from ..modeling.rpn import BDD100KRPN
 from .dense import detect_densely
 from .masks import find_masks, paste_masks
 from .proposals import propose
-from .roi_heads import Detections, detect_boxes
+from .roi_heads import DetectionSlots, detect_boxes
 from .static_shapes import clipped, sides_above
 
 # What is written out here does not follow what a class that derives from these does otherwise.
@@ -96,7 +96,7 @@ def _prepared(model: Any, images: Tensor) -> Tensor:  # noqa: ANN401, as `detect
 
 
 def _in_frame(
-    detections: Detections, size: tuple[int, int], frame: tuple[int, int]
+    detections: DetectionSlots, size: tuple[int, int], frame: tuple[int, int]
 ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
     """The outputs, and the image and the place (D,) that each detection has.
 

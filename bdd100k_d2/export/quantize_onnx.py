@@ -20,9 +20,9 @@ from ..atomic import atomic_path
 from ..predict.graph_outputs import INPUT_NAME
 from ..predict.model_card import CARD_KEY, ModelCard
 from .calibration import CalibrationImages
-from .trunk import Kind, Node, quantized_nodes
+from .trunk import Node, NodeKind, quantized_nodes
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, NodeKind] = {
     "Conv": "convolution",
     "ConvTranspose": "convolution",
     "Gemm": "linear",

@@ -11,9 +11,9 @@ from ..predict.model_card import ModelCard
 from ..predict.openvino_session import without_telemetry
 from .calibration import CalibrationImages
 from .openvino_file import read_onnx, save_openvino
-from .trunk import Kind, Node, quantized_nodes
+from .trunk import Node, NodeKind, quantized_nodes
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, NodeKind] = {
     "Convolution": "convolution",
     "GroupConvolution": "convolution",
     "ConvolutionBackpropData": "convolution",

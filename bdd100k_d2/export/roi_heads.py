@@ -12,7 +12,7 @@ from .proposals import gathered
 from .static_shapes import NOTHING, best, clipped, kept_by_grouped_nms, kept_by_nms
 
 
-class Detections(NamedTuple):
+class DetectionSlots(NamedTuple):
     """As many places for every image, of which those hold a detection that `found` says.
 
     Attributes:
@@ -50,7 +50,7 @@ def pool(pooler: ROIPooler, maps: list[Tensor], boxes: Tensor, images: Tensor) -
 
 def detect_boxes(
     heads: StandardROIHeads, features: dict[str, Tensor], proposals: Tensor, there: Tensor, size: tuple[int, int]
-) -> Detections:
+) -> DetectionSlots:
     """The detections of ``heads`` from ``proposals`` (N, R, 4), of which those count that are ``there`` (N, R).
 
     ``size`` is the image's height and width, without what pads it.
@@ -95,7 +95,7 @@ def _cascade(
 
 def _chosen(
     predictor: FastRCNNOutputLayers, boxes: Tensor, scores: Tensor, there: Tensor, size: tuple[int, int]
-) -> Detections:
+) -> DetectionSlots:
     """See `detectron2.modeling.roi_heads.fast_rcnn.fast_rcnn_inference`, and `OneNMSOutputLayers`."""
     finite = boxes.isfinite().all(dim=2) & scores.isfinite().all(dim=2)
     classes = scores.shape[2] - 1
@@ -116,7 +116,7 @@ def _chosen(
     return best_detections(boxes, scores, groups.expand(len(boxes), -1), predictor.test_topk_per_image)
 
 
-def best_detections(boxes: Tensor, scores: Tensor, classes: Tensor, number: int) -> Detections:
+def best_detections(boxes: Tensor, scores: Tensor, classes: Tensor, number: int) -> DetectionSlots:
     """The ``number`` best, or all if it is negative, of ``boxes`` (N, R, 4), ``scores`` and ``classes`` (N, R)."""
     chosen, places = best(scores, scores.shape[1] if number < 0 else number)
-    return Detections(gathered(boxes, places), chosen, classes.gather(1, places), chosen > NOTHING)
+    return DetectionSlots(gathered(boxes, places), chosen, classes.gather(1, places), chosen > NOTHING)

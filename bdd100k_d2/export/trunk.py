@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from ..errors import ConfigError, did_you_mean, shown
 
-Kind = Literal["convolution", "linear", "between", "other"]
+NodeKind = Literal["convolution", "linear", "between", "other"]
 """Of a node: a layer with weights, what may stand between layers of features, or anything else.
 
 The second kind of layer is one only where it works on what a convolution gives: matrices of constants resize, too.
@@ -21,13 +21,13 @@ class Node(NamedTuple):
 
     Attributes:
         name: in the graph.
-        kind: see `Kind`.
+        kind: see `NodeKind`.
         inputs: names of the nodes that it takes results of.
         weights: the name of a layer's weights, as in the checkpoint but for what the exporter puts before it.
     """
 
     name: str
-    kind: Kind
+    kind: NodeKind
     inputs: tuple[str, ...]
     weights: str = ""
 

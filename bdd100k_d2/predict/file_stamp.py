@@ -6,7 +6,7 @@ FileStamp = tuple[str, int, int]
 """The absolute path, the size in bytes and when the file was changed, in ns."""
 
 
-def file_stamp(path: Path) -> FileStamp:
+def stamp_of(path: Path) -> FileStamp:
     """The stamp of a file by its absolute path; OSError where there is none."""
     status = path.stat()
     return str(path), status.st_size, status.st_mtime_ns
@@ -14,4 +14,4 @@ def file_stamp(path: Path) -> FileStamp:
 
 def file_state(path: Path) -> str:
     """The stamp as a text: under the same name there may be another file by now."""
-    return "{}, {} bytes, {}".format(*file_stamp(path))
+    return "{}, {} bytes, {}".format(*stamp_of(path))

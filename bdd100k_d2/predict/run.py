@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import ConfigError, shown
 from ..lock import locked
 from ..tasks import TASKS
-from .file_stamp import FileStamp, file_stamp, file_state
+from .file_stamp import FileStamp, file_state, stamp_of
 from .frame_result import class_indices
 from .inputs import InputImages, InputVideo
 from .journal import Journal, RunSettings
@@ -176,7 +176,7 @@ def _stamps(source: InputImages | InputVideo) -> dict[str, FileStamp]:
     for name, path in source.paths.items() if isinstance(source, InputImages) else ():
         # What is not there shows when it is read.
         with suppress(OSError):
-            found[name] = file_stamp(path.absolute())
+            found[name] = stamp_of(path.absolute())
     return found
 
 

@@ -14,7 +14,7 @@ from ...evaluation.metrics.detection import Detections, GroundTruth
 from ...evaluation.metrics.instances import FrameMasks, FrameMatches
 from .matching import Pairs, assign, overlapping
 
-NOT_COUNTED, RIGHT, WRONG = 0, 1, 2
+UNCOUNTED, CORRECT, WRONG = 0, 1, 2
 """What can become of a detection, numbered as in `FrameMatches`."""
 
 
@@ -159,7 +159,7 @@ def _matched(
         rest = pairs.only(unsettled[pairs.detection] & ignored[pairs.truth])
         on_ignored = assign(rest, group, IOU_THRESHOLDS, len(truth.frame), ~found, truth.crowd) >= 0
         outside = _outside(area, low, high)
-        outcome[a] = np.where(found, RIGHT, np.where(on_ignored | outside[:, None], NOT_COUNTED, WRONG)).T
+        outcome[a] = np.where(found, CORRECT, np.where(on_ignored | outside[:, None], UNCOUNTED, WRONG)).T
         counts = np.bincount(cell[~ignored], minlength=num_frames * num_classes)
         positives[..., a] = counts.reshape(num_frames, num_classes)
     labelled = np.bincount(cell, minlength=num_frames * num_classes).reshape(num_frames, num_classes)

@@ -22,7 +22,7 @@ from .paired_interval import LEAST_FRAMES, paired_ends
 from .resampling import draw_scores
 from .weighted import WeightedFrames, weighted_frames
 
-ROUNDS = 1_000
+DRAWS = 1_000
 """How often frames are drawn, unless somebody says so: the ends of an interval vary less than with the rounds of a
 run's own."""
 
@@ -100,7 +100,7 @@ def compare_frames(
     run: MatchedFrames,
     baseline: MatchedFrames,
     attributes: Mapping[str, FrameAttributes],
-    rounds: int = ROUNDS,
+    rounds: int = DRAWS,
     workers: int = 1,
 ) -> Comparison:
     """Compares two runs on the frames of one ground truth, as a whole and by weather, scene and time of day.
@@ -125,7 +125,7 @@ def compare_weighted(
     run: WeightedFrames,
     baseline: WeightedFrames,
     slices: Sequence[tuple[str, str, np.ndarray]] = (),
-    rounds: int = ROUNDS,
+    rounds: int = DRAWS,
     workers: int = 1,
     seed: int = 0,
 ) -> tuple[ComparedPart, ...]:

@@ -33,7 +33,7 @@ from ...evaluation.toolkit_format import (
     official_segmentation,
 )
 from ...tasks import Task
-from .coco_outcomes import NOT_COUNTED, RIGHT, CocoOutcomes, bitmask_outcomes, box_outcomes, run_length_outcomes
+from .coco_outcomes import CORRECT, UNCOUNTED, CocoOutcomes, bitmask_outcomes, box_outcomes, run_length_outcomes
 
 _ALL = 0  # the place of the range of all areas
 _AP50, _AP75 = 0, 5  # places among the IoU thresholds
@@ -124,7 +124,7 @@ class WeightedCoco(WeightedFrames):
             [
                 np.bincount(
                     cell,
-                    (outcomes.outcome[a] == RIGHT).sum(axis=0) * (outcomes.rank < limit),
+                    (outcomes.outcome[a] == CORRECT).sum(axis=0) * (outcomes.rank < limit),
                     self.num_frames * classes,
                 ).reshape(self.num_frames, classes)
                 for a, limit in found
@@ -185,7 +185,7 @@ def _with_mean(values: np.ndarray) -> np.ndarray:
 def _curve(outcomes: CocoOutcomes, mine: slice, area: int) -> _Curve:
     outcome = outcomes.outcome[area, :, mine]
     counts = (outcome != 0).any(axis=0)
-    right = outcome == RIGHT
+    right = outcome == CORRECT
     # What comes after the last that is right at any threshold changes nothing.
     last = np.flatnonzero(right.any(axis=0))
     counts[last[-1] + 1 if len(last) else 0 :] = False
@@ -193,7 +193,7 @@ def _curve(outcomes: CocoOutcomes, mine: slice, area: int) -> _Curve:
 
     thresholds = []
     for row in outcome:
-        found, dropped = np.flatnonzero(row == RIGHT), np.flatnonzero(row == NOT_COUNTED)
+        found, dropped = np.flatnonzero(row == CORRECT), np.flatnonzero(row == UNCOUNTED)
         thresholds.append(_Threshold(found, frame[found], frame[dropped], np.searchsorted(dropped, found)))
     return _Curve(frame, tuple(thresholds))
 

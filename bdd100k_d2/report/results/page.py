@@ -78,7 +78,7 @@ class PageOptions(NamedTuple):
     @property
     def compared_rounds(self) -> int:
         """Of the intervals of differences."""
-        return differences.ROUNDS if self.bootstrap is None else self.bootstrap
+        return differences.DRAWS if self.bootstrap is None else self.bootstrap
 
 
 _DEFAULTS = PageOptions()
