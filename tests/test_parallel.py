@@ -29,7 +29,7 @@ def test_the_users_own_setting_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     "command",
     [
         ("tools/train_net.py", "--help"),
-        ("tools/predict.py", "--config-file", "no.yaml", "--input", "README.md", "--output", "unused"),
+        ("tools/predict.py", "--config-file", "no.yaml", "--input", "docs/images/demo.jpg", "--output", "unused"),
         ("tools/submit.py", "det", "--config-file", "no.yaml", "--out", "unused.json"),
     ],
     ids=lambda command: command[0],

@@ -68,6 +68,7 @@ def losses_and_boxes(cfg: CfgNode) -> tuple[dict[str, float], torch.Tensor]:
     return losses, found["instances"].pred_boxes.tensor
 
 
+@pytest.mark.usefixtures("by_operators")
 @pytest.mark.parametrize("cascade", [False, True])
 def test_our_modules_equal_their_parents_without_our_keys(cascade: bool) -> None:
     stock = small(get_cfg())
