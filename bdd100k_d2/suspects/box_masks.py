@@ -16,7 +16,7 @@ from ..tasks import TASKS
 from .boxes import corners, in_percent
 from .label_places import LabelledBoxes
 from .rates import rate_of, suspicion
-from .records import MASK, Corners, LabelChange, Suspect, box_overlap, likeliest
+from .records import MASK, SAME_PLACE, Corners, LabelChange, Suspect, box_area, box_intersection, box_overlap, likeliest
 
 # A box smaller than that, in pixels of its side, may lie beside its object's pixels.
 _LEAST_SIDE = 12.0
@@ -24,7 +24,6 @@ _LEAST_SIDE = 12.0
 _LEAST_AREA = 400
 _SHARES = (0.02, 0.1)
 _FILLED = 0.3
-_SAME_PLACE = 0.5
 
 
 class FrameCover(NamedTuple):
@@ -67,7 +66,7 @@ def mask_suspects(
         filled[own] = cover.filled
     return [
         *_empty_boxes(matched, labels, filled, usable, prior, most),
-        *_bare_regions(matched, labels, [*by_frame], covers, prior, most),
+        *_bare_regions(matched, labels, [*by_frame], covers, filled, prior, most),
     ]
 
 
@@ -148,6 +147,7 @@ def _bare_regions(
     labels: LabelledBoxes,
     frames: Sequence[int],
     covers: Sequence[FrameCover],
+    filled: np.ndarray,
     prior: float,
     most: int,
 ) -> list[Suspect]:
@@ -157,12 +157,17 @@ def _bare_regions(
     category = np.array([one[1] for one in found])
     rate = _rates(np.array([one[3] for one in found]), category)
     score = suspicion(rate, prior)
-    suspects = []
-    for k in likeliest(score, most):
-        if not score[k]:
+    boxes: dict[int, list[int]] = {frame: [] for frame in frames}
+    for i in np.flatnonzero(np.isin(matched.truth.frame, frames)).tolist():
+        boxes[int(matched.truth.frame[i])].append(i)
+    suspects: list[Suspect] = []
+    for k in likeliest(score, len(score)):
+        if not score[k] or len(suspects) == most:
             break
         frame, _, box, share = found[k]
         name, around = labels.class_names[category[k]], corners(box)
+        if any(_is_of_label(matched, filled, i, category[k], around) for i in boxes[frame]):
+            continue
         evidence = (
             f"The mask has a {name} here, of which boxes cover {in_percent(share)}{rate_text(name, float(rate[k]))}"
         )
@@ -171,22 +176,13 @@ def _bare_regions(
     return suspects
 
 
-def without_repeats(suspects: Sequence[Suspect]) -> list[Suspect]:
-    """Of several suspects about one label, or about a box to be added at one place, the likeliest."""
-    kept: list[Suspect] = []
-    labels: set[tuple[str, int]] = set()
-    added: dict[str, list[Corners]] = {}
-    for one in sorted(suspects, key=lambda one: -one.score):
-        change = one.change
-        if change.label is not None:
-            key = (change.frame, change.label.place)
-            if key in labels:
-                continue
-            labels.add(key)
-        elif change.box is not None:
-            others = added.setdefault(change.frame, [])
-            if any(box_overlap(change.box, other) >= _SAME_PLACE for other in others):
-                continue
-            others.append(change.box)
-        kept.append(one)
-    return kept
+def _is_of_label(matched: MatchedBoxes, filled: np.ndarray, i: int, category: int, region: Corners) -> bool:
+    """Whether a region is the object of label ``i``, which is at its place, or of which `_empty_boxes` says its class.
+
+    To add it would label the object twice.
+    """
+    truth, box = matched.truth, corners(matched.truth.box[i])
+    if box_overlap(box, region) >= SAME_PLACE:
+        return True
+    is_renamed = filled[i, truth.category[i]] < _SHARES[-1] and filled[i, category] >= _FILLED
+    return bool(is_renamed) and box_intersection(box, region) >= SAME_PLACE * min(box_area(box), box_area(region))

@@ -13,12 +13,12 @@ from ..evaluation.own_classes import task_of_classes
 from ..parallel import cores
 from ..report.analysis.frames import check_arguments, find_images
 from ..tasks import Task
-from .box_masks import mask_suspects, without_repeats
+from .box_masks import mask_suspects
 from .boxes import box_suspects, corners
 from .daylight import daylight_suspects
 from .label_places import LabelledBoxes, labelled_boxes
 from .rates import PRIOR
-from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects
+from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects, without_repeats
 from .regions import mask_pairs, region_suspects
 
 

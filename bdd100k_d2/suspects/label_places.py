@@ -36,10 +36,15 @@ def labelled_boxes(path: Path, task: Task) -> LabelledBoxes:
         boxed = [(frame, label) for frame in frames for label in frame.labels or () if label.box2d is not None]
         return LabelledBoxes(
             [frame.name for frame, _ in boxed],
-            [LabelPlace(places[id(label)], label.id, label.category) for _, label in boxed],
+            [LabelPlace(places[id(label)], _as_text(label.id), label.category) for _, label in boxed],
             {frame.name: frame.attributes for frame in frames if frame.attributes is not None},
             _class_names(boxed, task),
         )
+
+
+def _as_text(label_id: str | int | float | None) -> str | None:
+    # A browser rounds numbers beyond 2^53.
+    return None if label_id is None else str(label_id)
 
 
 def _class_names(boxed: list[tuple[Frame, Label]], task: Task) -> tuple[str, ...]:
