@@ -19,6 +19,7 @@ from .decisions import DECISIONS_FORMAT, label_source
 from .find import FoundSuspects, SuspectOptions, find_suspects
 from .records import Suspect
 
+_KIND = "suspects"
 _OVERLAY = (255, 64, 64, 150)
 
 
@@ -39,7 +40,7 @@ def write_suspects_page(
     """
     options = options or SuspectOptions()
     read = [truth, *predicted, images, options.masks, options.image_ids]
-    check_page_folder(out, [path for path in read if path is not None])
+    check_page_folder(out, [path for path in read if path is not None], _KIND)
     with new_page(out) as folder:
         found = find_suspects(task, truth, predicted, images, options)
         gallery = GalleryImages(folder)
@@ -52,7 +53,7 @@ def write_suspects_page(
             "notes": _notes(found, gallery, images),
             "data": as_script_data(data),
         }
-        write_page(folder, "suspects.html", ("suspects.js",), page=page)
+        write_page(folder, "suspects.html", ("suspects.js",), _KIND, page=page)
     return out / "index.html", found
 
 

@@ -9,6 +9,7 @@ from support.result_files import data_of
 from support.suspect_sets import SuspectSet, write_suspect_set
 
 from bdd100k_d2.errors import OutputError
+from bdd100k_d2.report.results.page import write_results_page
 from bdd100k_d2.suspects.correct import apply_decisions
 from bdd100k_d2.suspects.find import SuspectOptions
 from bdd100k_d2.suspects.page import write_suspects_page
@@ -37,6 +38,21 @@ def test_the_page_is_a_page_of_its_own(page: Path, files: SuspectSet) -> None:
     assert all((page.parent / frame["full"]).is_file() for frame in first)
     with pytest.raises(OutputError, match="would overwrite or lie in"):
         write_suspects_page("det", files.truth, [files.predicted], files.images, files.images, OPTIONS)
+
+
+def test_a_page_is_replaced_by_one_of_its_kind_alone(files: SuspectSet, tmp_path: Path) -> None:
+    out = tmp_path / "suspects"
+    page, _ = write_suspects_page("det", files.truth, [files.predicted], out, options=OPTIONS)
+    write_suspects_page("det", files.truth, [files.predicted], out, options=OPTIONS)
+    before = page.read_bytes()
+    with pytest.raises(OutputError, match=r"index\.html: is no page of a report, and is not replaced"):
+        write_results_page("det", files.truth, files.predicted, out)
+    assert page.read_bytes() == before
+    report = write_results_page("det", files.truth, files.predicted, tmp_path / "report")
+    before = report.read_bytes()
+    with pytest.raises(OutputError, match=r"index\.html: is no page of suspects, and is not replaced; choose another"):
+        write_suspects_page("det", files.truth, [files.predicted], report.parent, options=OPTIONS)
+    assert report.read_bytes() == before
 
 
 @pytest.mark.parametrize("width", [1400, 500])
