@@ -73,6 +73,30 @@ def test_keys_decide_and_step(tab: Browser, page: Path) -> None:
     assert tab.run("document.querySelector('[data-verdict=skip]').getAttribute('aria-pressed')") == "true"
     tab.press("u")
     assert tab.texts("#progress") == ["2 of 4 decided: 1 accepted, 1 rejected, 0 skipped"]
+    # And without a step back: what was decided last, not the next one.
+    tab.open(page)
+    for key in "ar":
+        tab.press(key)
+    tab.press("u")
+    assert tab.texts("#place") == ["2 of 4"]
+    assert tab.texts("#progress") == ["1 of 4 decided: 1 accepted, 0 rejected, 0 skipped"]
+    tab.press("ArrowRight")
+    tab.press("ArrowRight")
+    tab.press("u")
+    assert tab.texts("#place") == ["1 of 4"]
+    tab.press("u")
+    assert tab.texts("#progress") == ["0 of 4 decided: 0 accepted, 0 rejected, 0 skipped"]
+    tab.press("a")
+    tab.press("ArrowLeft")
+    tab.press("r")
+    tab.press("u")
+    assert tab.texts("#progress") == ["1 of 4 decided: 1 accepted, 0 rejected, 0 skipped"]
+    tab.press("ArrowRight")
+    # Also where a filter hides it.
+    tab.press("r")
+    tab.choose("#state", "accept")
+    tab.press("u")
+    assert tab.texts("#place") == ["2 of 4"]
     view = "document.querySelector('#close-up svg').getAttribute('viewBox')"
     tab.press("f")
     assert tab.run(view) == "0 0 160 96"
@@ -110,6 +134,39 @@ def test_decisions_are_saved_read_and_applied(tab: Browser, page: Path, files: S
     tab.wait_for("document.getElementById('message').textContent.includes('1 of them on suspects that are not here')")
     again = json.loads(tab.download("#save", tmp_path / "again.json").read_text())
     assert len(again["decisions"]) == 4 and again["decisions"][-1]["change"]["frame"] == "other.jpg"
+
+
+def test_several_files_of_decisions_are_merged(tab: Browser, page: Path, tmp_path: Path) -> None:
+    data = data_of(page)
+
+    def write(name: str, *decisions: tuple[str, str]) -> Path:
+        change = {"action": "add", "category": "car", "box": [1.5, 2, 30, 40]}
+        content = {one: data[one] for one in ("format", "task", "labels")}
+        content["decisions"] = [
+            {"verdict": verdict, "kind": "missing label", "score": 0.5, "change": {**change, "frame": frame}}
+            for frame, verdict in decisions
+        ]
+        (tmp_path / name).write_text(json.dumps(content))
+        return tmp_path / name
+
+    is_unsaved = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    first = write("first.json", ("a.jpg", "accept"), ("b.jpg", "accept"))
+    second = write("second.json", ("b.jpg", "reject"), ("c.jpg", "accept"))
+    tab.open(page)
+    tab.upload("#file", first)
+    tab.wait_for("document.getElementById('message').textContent.startsWith('2 decisions read, 2 of them')")
+    assert not tab.run(is_unsaved)
+    tab.run("document.getElementById('message').textContent = ''")
+    tab.upload("#file", second)
+    tab.wait_for("document.getElementById('message').textContent.startsWith('2 decisions read, 2 of them')")
+    assert tab.run(is_unsaved)
+    saved = json.loads(tab.download("#save", tmp_path / "merged.json").read_text())
+    assert {one["change"]["frame"]: one["verdict"] for one in saved["decisions"]} == {
+        "a.jpg": "accept",
+        "b.jpg": "reject",
+        "c.jpg": "accept",
+    }
+    assert len(saved["decisions"]) == 3 and not tab.run(is_unsaved)
 
 
 def test_other_files_are_refused(tab: Browser, page: Path, tmp_path: Path) -> None:
