@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 
 from ..data.categories import ALIASES
+from ..data.labels import HEIGHT, WIDTH
 from ..data.masks import check_mask, read_mask
+from ..errors import DataError, shown
 from ..evaluation.files.detection import MatchedBoxes
 from ..parallel import map_frames
 from ..tasks import TASKS
@@ -40,15 +42,21 @@ class FrameCover(NamedTuple):
 
 
 def mask_suspects(
-    matched: MatchedBoxes, labels: LabelledBoxes, masks: Mapping[str, Path], prior: float, most: int, workers: int
+    matched: MatchedBoxes,
+    labels: LabelledBoxes,
+    masks: Mapping[str, Path],
+    sizes: Mapping[str, tuple[int, int]],
+    prior: float,
+    most: int,
+    workers: int,
 ) -> list[Suspect]:
     """The boxes in which the mask has no such object, and the objects of a mask that no box is around.
 
     ``masks`` are of sem_seg, by the names of frames; boxes of classes that masks do not have, and of frames without a
-    mask, are not compared.
+    mask, are not compared. ``sizes`` are the height and width of frames; of others it is BDD100K's.
 
     Raises:
-        DataError: a mask cannot be read, or has ids that are no classes.
+        DataError: a mask cannot be read, has ids that are no classes, or another size than its frame.
     """
     ids = mask_ids(matched.task.names)
     truth = matched.truth
@@ -59,7 +67,10 @@ def mask_suspects(
     by_frame: dict[int, list[int]] = {int(place): [] for place in np.flatnonzero(has_mask)}
     for i in usable.tolist():
         by_frame[int(truth.frame[i])].append(i)
-    jobs = [(masks[matched.names[frame]], truth.box[own], truth.category[own]) for frame, own in by_frame.items()]
+    jobs = [
+        _Job(name, masks[name], sizes.get(name, (HEIGHT, WIDTH)), truth.box[own], truth.category[own])
+        for name, own in ((matched.names[frame], own) for frame, own in by_frame.items())
+    ]
     covers = list(map_frames(partial(_cover, ids=ids), jobs, workers, "reading masks", threads=True))
     filled = np.zeros((len(truth.frame), len(ids)))
     for own, cover in zip(by_frame.values(), covers, strict=True):
@@ -76,10 +87,24 @@ def mask_ids(classes: Sequence[str]) -> np.ndarray:
     return np.array([known.get(ALIASES.get(name, name), -1) for name in classes], np.int64)
 
 
-def _cover(job: tuple[Path, np.ndarray, np.ndarray], ids: np.ndarray) -> FrameCover:
-    path, boxes, categories = job
+class _Job(NamedTuple):
+    """A frame's name, mask, height and width, and boxes with their classes."""
+
+    name: str
+    mask: Path
+    size: tuple[int, int]
+    boxes: np.ndarray
+    categories: np.ndarray
+
+
+def _cover(job: _Job, ids: np.ndarray) -> FrameCover:
+    _, path, (height, width), boxes, categories = job
     mask = check_mask(read_mask(path), TASKS["sem_seg"].num_classes, path)
-    height, width = mask.shape
+    if mask.shape != (height, width):
+        raise DataError(
+            f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, and its frame {shown(job.name)} is {width}x{height};"
+            " give masks of the same images, or the images (--images) where the labels state no size."
+        )
     edges = np.round(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)).astype(np.int64)
     edges = np.clip(edges, 0, (width, height, width, height))
     filled = np.zeros((len(boxes), len(ids)))

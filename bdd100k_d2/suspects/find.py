@@ -16,6 +16,7 @@ from ..tasks import Task
 from .box_masks import mask_suspects
 from .boxes import box_suspects, corners
 from .daylight import daylight_suspects
+from .image_sizes import image_sizes
 from .label_places import LabelledBoxes, labelled_boxes
 from .rates import PRIOR
 from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects, without_repeats
@@ -52,7 +53,7 @@ class FoundSuspects(NamedTuple):
         suspects: the likeliest first.
         num_frames: of the labels.
         boxes: of the suspects' frames, the class and the corners of each label.
-        sizes: of the suspects' frames, the height and width in pixels where they are known without the image.
+        sizes: of frames, the height and width in pixels where they are known without the image.
     """
 
     task: Task
@@ -106,12 +107,13 @@ def _of_boxes(
     suspects = box_suspects(runs, labels, options.prior, options.most, options.kinds)
     if options.masks is not None and MASK in options.kinds:
         masks = _masks_of(runs[0].names, options.masks)
-        suspects += mask_suspects(runs[0], labels, masks, options.prior, options.most, workers)
+        sizes = labels.sizes | image_sizes([name for name in masks if name not in labels.sizes], images, workers)
+        suspects += mask_suspects(runs[0], labels, masks, sizes, options.prior, options.most, workers)
     if images is not None and TIME_OF_DAY_TAG in options.kinds:
         found = dict(zip(labels.attributes, find_images([*labels.attributes], images), strict=True))
         suspects += daylight_suspects(labels.attributes, found, options.prior, workers)
     first = _first(suspects, options)
-    return FoundSuspects(task, first, len(runs[0].names), _boxes_of(first, runs[0], labels))
+    return FoundSuspects(task, first, len(runs[0].names), _boxes_of(first, runs[0], labels), labels.sizes)
 
 
 def _boxes_of(

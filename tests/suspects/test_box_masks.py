@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.frames import write_image
 from support.suspect_sets import PLACES, SuspectSet, detected_frames, sound_frames
 
 from bdd100k_d2.data.labels import Box2D, write_frames
@@ -75,6 +76,30 @@ def test_equal_boxes_and_masks_have_no_suspects(tmp_path: Path) -> None:
     files, masks = write_set(tmp_path)
     options = SuspectOptions(kinds=("mask against box",), masks=masks, workers=1)
     assert find_suspects("det", files.truth, [files.predicted], None, options).suspects == []
+
+
+def test_masks_of_another_size_are_refused(tmp_path: Path) -> None:
+    files, masks = write_set(tmp_path)
+    path = masks / "004.png"
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), mask[::2, ::2])
+    options = SuspectOptions(masks=masks, workers=1)
+    message = r"masks/004\.png: the mask is 80x48, and its frame 004\.jpg is 160x96; give masks of the same images"
+    with pytest.raises(DataError, match=message):
+        find_suspects("det", files.truth, [files.predicted], None, options)
+    # Without a size in the labels it is the image's, and without an image BDD100K's.
+    frames = sound_frames()
+    for frame in frames:
+        frame.size = None
+    write_frames(frames, files.truth)
+    with pytest.raises(DataError, match=r"the mask is 160x96, and its frame 000\.jpg is 1280x720"):
+        find_suspects("det", files.truth, [files.predicted], None, options)
+    for frame in frames:
+        write_image(files.images / frame.name)
+    with pytest.raises(DataError, match=message):
+        find_suspects("det", files.truth, [files.predicted], files.images, options)
+    cv2.imwrite(str(path), mask)
+    assert find_suspects("det", files.truth, [files.predicted], files.images, options).num_frames == 60
 
 
 def test_masks_of_other_frames_are_refused(tmp_path: Path) -> None:
