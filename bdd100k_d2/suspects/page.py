@@ -58,10 +58,11 @@ def write_suspects_page(
 
 
 def _notes(found: FoundSuspects, gallery: GalleryImages, images: Path | None) -> list[str]:
+    notes = [*found.notes]
     if images is None:
-        return ["No folder of images was given (--images), so none are shown."]
+        return [*notes, "No folder of images was given (--images), so none are shown."]
     number = gallery.missing + gallery.unreadable
-    return [f"{number:,} images are missing in {images}, or damaged."] if number else []
+    return [*notes, f"{number:,} images are missing in {images}, or damaged."] if number else notes
 
 
 def _script_data(found: FoundSuspects, truth: Path, images: Path | None, gallery: GalleryImages) -> dict[str, object]:
@@ -77,6 +78,7 @@ def _script_data(found: FoundSuspects, truth: Path, images: Path | None, gallery
         "format": DECISIONS_FORMAT,
         "task": found.task.name,
         "labels": msgspec.to_builtins(label_source(truth)),
+        "nothing": next(iter(found.notes), "No suspects."),
         "frames": frames,
         "suspects": [_suspect(one, place[one.change.frame]) for one in found.suspects],
     }

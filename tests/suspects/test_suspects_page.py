@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from support.browser import Browser
+from support.commands import run_tool
 from support.result_files import data_of
-from support.suspect_sets import SuspectSet, write_suspect_set
+from support.suspect_sets import SuspectSet, detected_frames, write_suspect_set
 
+from bdd100k_d2.data.labels import Frame, write_frames
 from bdd100k_d2.errors import OutputError
 from bdd100k_d2.report.results.page import write_results_page
 from bdd100k_d2.suspects.correct import apply_decisions
@@ -134,6 +136,28 @@ def test_decisions_are_saved_read_and_applied(tab: Browser, page: Path, files: S
     tab.wait_for("document.getElementById('message').textContent.includes('1 of them on suspects that are not here')")
     again = json.loads(tab.download("#save", tmp_path / "again.json").read_text())
     assert len(again["decisions"]) == 4 and again["decisions"][-1]["change"]["frame"] == "other.jpg"
+
+
+def test_a_page_without_suspects_says_why(tab: Browser, files: SuspectSet, tmp_path: Path) -> None:
+    frames = [Frame(frame.name, labels=[]) for frame in detected_frames()]
+    write_frames(frames, tmp_path / "run.json")
+    argv = ["det", "--gt", files.truth, "--pred", tmp_path / "run.json", "--images", files.images]
+    run = run_tool("suspects", *argv, "--out", tmp_path / "out", "--workers", 1)
+    why = f"No suspects: no detections with a score of 0.05 or more in {tmp_path / 'run.json'}."
+    time = (
+        "Time of day was not looked at: 4 frames with an image are tagged daytime and 0 night, "
+        "and 5 of each are needed."
+    )
+    assert run.stdout.splitlines() == [why, time, str(tmp_path / "out/index.html")]
+    tab.open(tmp_path / "out/index.html")
+    assert tab.texts("#empty") == [why] and time in tab.texts(".note")[0] and tab.errors == []
+
+
+def test_options_that_apply_does_not_use_are_refused(files: SuspectSet, tmp_path: Path) -> None:
+    argv = ["det", "--gt", files.truth, "--apply", tmp_path / "d.json", "--out", tmp_path / "out.json"]
+    for option, value in (("--masks", "m"), ("--most", 5), ("--images", "i"), ("--prior", 0.1), ("--image-ids", "c")):
+        run = run_tool("suspects", *argv, option, value)
+        assert run.returncode == 2 and f"--apply takes no {option}, which is for finding suspects" in run.stderr
 
 
 def test_several_files_of_decisions_are_merged(tab: Browser, page: Path, tmp_path: Path) -> None:

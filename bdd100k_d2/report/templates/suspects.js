@@ -116,11 +116,13 @@ function showProgress() {
 function show() {
   showProgress();
   at("review").hidden = !chosen.length;
+  at("empty").hidden = chosen.length > 0;
   [...at("list").querySelectorAll("button")].forEach((button, place) => {
     button.dataset.verdict = verdicts.get(keyOf(chosen[place].change)) ?? "";
     button.setAttribute("aria-current", String(place === current));
   });
   if (!chosen.length) {
+    at("empty").textContent = data.suspects.length ? "No suspects are of this kind and decision." : data.nothing;
     return;
   }
   const suspect = chosen[current];
