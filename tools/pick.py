@@ -19,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pred", required=True, type=path, help="detections: label file or folder, or COCO results")
     parser.add_argument("--pick", required=True, type=positive, metavar="N", help="so many images")
     parser.add_argument("--out", required=True, type=path, help="the list to write")
-    parser.add_argument("--images", type=path, help="folder of the images (default: the list has names, not paths)")
+    parser.add_argument(
+        "--images", type=path, help="folder of the images, for their sizes and paths (default: the list has names)"
+    )
     parser.add_argument(
         "--labelled", nargs="+", default=(), type=path, help="label files: these images are not picked, nor such ones"
     )
@@ -33,15 +35,14 @@ def _parser() -> argparse.ArgumentParser:
 def _pick(args: argparse.Namespace) -> None:
     from bdd100k_d2.atomic import write_atomic
     from bdd100k_d2.evaluation.own_classes import class_names, task_of_classes
-    from bdd100k_d2.inside import refuse_overwriting
-    from bdd100k_d2.suspects.pick import pick_images, write_list
+    from bdd100k_d2.suspects.pick import check_new_files, pick_images, write_list
 
     keep_freed_memory()
     read = [one for one in (args.pred, args.image_ids, *args.labelled) if one is not None]
-    for out in filter(None, (args.out, args.json)):
-        refuse_overwriting(out, read)
+    images = [] if args.images is None else [args.images]
+    check_new_files([one for one in (args.out, args.json) if one is not None], [*read, *images])
     task = task_of_classes("det", None if args.classes is None else class_names(args.classes))
-    picked = pick_images(args.pred, args.pick, args.labelled, task, args.image_ids, args.workers)
+    picked = pick_images(args.pred, args.pick, args.labelled, task, args.image_ids, args.workers, args.images)
     write_list(picked, args.out, args.images, read)
     if args.json is not None:
         write_atomic(args.json, json.dumps([one._asdict() for one in picked], indent=1) + "\n")

@@ -11,6 +11,8 @@ from bdd100k_d2.cli import command, path, positive, say, share, workers
 from bdd100k_d2.parallel import keep_freed_memory
 from bdd100k_d2.tasks import TASKS, Task
 
+_OF_FINDING = ("images", "masks", "most", "prior", "image_ids", "workers")
+
 
 def _find(args: argparse.Namespace) -> None:
     from bdd100k_d2.evaluation.own_classes import class_names
@@ -19,8 +21,8 @@ def _find(args: argparse.Namespace) -> None:
 
     keep_freed_memory()
     options = SuspectOptions(
-        most=args.most,
-        prior=args.prior,
+        most=SuspectOptions().most if args.most is None else args.most,
+        prior=SuspectOptions().prior if args.prior is None else args.prior,
         masks=args.masks,
         image_ids=args.image_ids,
         classes=None if args.classes is None else class_names(args.classes),
@@ -30,6 +32,8 @@ def _find(args: argparse.Namespace) -> None:
     kinds = [one.kind for one in found.suspects]
     for kind in dict.fromkeys(kinds):
         say(f"{kind}: {kinds.count(kind):,}")
+    for note in found.notes:
+        say(note)
     say(page)
 
 
@@ -55,11 +59,10 @@ def _add_task(commands: argparse._SubParsersAction, task: Task) -> None:
     parser.add_argument("--apply", type=path, metavar="DECISIONS", help="write a corrected copy of the labels")
     parser.add_argument("--images", type=path, help="folder of the images, as images/100k/val")
     parser.add_argument("--out", required=True, type=path, help="folder of the page; with --apply the corrected labels")
-    parser.add_argument("--most", type=positive, default=200, help="suspects to show, the likeliest (default: 200)")
+    parser.add_argument("--most", type=positive, help="suspects to show, the likeliest (default: 200)")
     parser.add_argument(
         "--prior",
         type=share,
-        default=PRIOR,
         help=f"guess of the share of labels that are wrong in each way (default: {PRIOR})",
     )
     parser.add_argument("--classes", metavar="FILE|A,B,C", help=CLASSES_HELP)
@@ -93,6 +96,9 @@ def main() -> None:
         if args.apply is None:
             _find(args)
         else:
+            unused = [one for one in _OF_FINDING if getattr(args, one) is not None]
+            if unused:
+                parser.error(f"--apply takes no --{unused[0].replace('_', '-')}, which is for finding suspects")
             _apply(args)
 
 

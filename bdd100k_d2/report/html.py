@@ -25,7 +25,8 @@ from ..inside import inside, refuse_overwriting
 from ..lock import locked
 from ..regular_file import check_regular_file
 
-_GENERATOR = "bdd100k_d2 report"  # what a page says of itself, by which a later one knows that it may take its place
+# What a page says of itself, by which a later one of its kind knows that it may take its place.
+_GENERATOR = re.compile(r'content="bdd100k_d2 ([a-z]+)"')
 _FOLDER = resources.files(__package__).joinpath("templates")
 # Texts of the data are escaped wherever they stand, so that none of them can end in such a quote.
 _ASSET = re.compile(r'"(assets/[A-Za-z0-9_-]+\.(?:jpg|png|svg|csv|md))"')
@@ -36,11 +37,13 @@ _UNFINISHED = ".page-"
 _ABANDONED = 3600.0
 
 
-def write_page(folder: Path, template: str, scripts: Sequence[str], **values: object) -> None:
+def write_page(folder: Path, template: str, scripts: Sequence[str], kind: str = "report", **values: object) -> None:
     """Fills in a template of ``report/templates`` and writes ``folder/index.html``.
 
     The page's content security policy names its code, the files ``scripts``, by a hash. So text from a label file could
     run nothing and ask for nothing even if it came into the page unescaped.
+
+    A page is replaced by one of its ``kind`` alone, a word.
 
     Raises:
         OutputError: the file cannot be written.
@@ -57,7 +60,7 @@ def write_page(folder: Path, template: str, scripts: Sequence[str], **values: ob
     code = "\n" + "\n".join(_read_template(script) for script in scripts)
     code_hash = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     text = environment.get_template(template).render(
-        code=Markup(code), code_hash=code_hash, generator=_GENERATOR, **values
+        code=Markup(code), code_hash=code_hash, generator=f"bdd100k_d2 {kind}", **values
     )
     write_atomic(folder / "index.html", text)
 
@@ -66,15 +69,15 @@ def _read_template(name: str) -> str:
     return _FOLDER.joinpath(name).read_text(encoding="utf-8")
 
 
-def check_page_folder(out: Path, inputs: Sequence[Path] = ()) -> None:
+def check_page_folder(out: Path, inputs: Sequence[Path] = (), kind: str = "report") -> None:
     """Checks that a page in ``out`` overwrites neither what it reads nor what is somebody else's.
 
     Raises:
-        OutputError: ``out`` is or lies in one of ``inputs``, has a page that is no report, or ``assets`` elsewhere.
+        OutputError: ``out`` is or lies in one of ``inputs``, has a page of another ``kind``, or ``assets`` elsewhere.
     """
     # In which all of the page but its index lies, which is of a page or new.
     refuse_overwriting(_assets(out), inputs)
-    _check_page(out / "index.html")
+    _check_page(out / "index.html", kind)
 
 
 def _assets(out: Path) -> Path:
@@ -84,9 +87,15 @@ def _assets(out: Path) -> Path:
         raise OutputError(str(error)) from None
 
 
-def _check_page(page: Path) -> None:
-    if page.exists() and f'content="{_GENERATOR}"' not in _read_page(page):
-        raise OutputError(f"{page}: is no page of a report, and is not replaced; choose another --out or remove it.")
+def _check_page(page: Path, kind: str | None) -> None:
+    if page.exists() and _kind_of(page) != kind:
+        what = "a report" if kind == "report" else kind
+        raise OutputError(f"{page}: is no page of {what}, and is not replaced; choose another --out or remove it.")
+
+
+def _kind_of(page: Path) -> str | None:
+    found = _GENERATOR.search(_read_page(page))
+    return found[1] if found else None
 
 
 @contextmanager
@@ -130,7 +139,7 @@ def _remove_unfinished(out: Path) -> None:
 
 def _publish(made: Path, out: Path) -> None:
     page = out / "index.html"
-    _check_page(page)
+    _check_page(page, _kind_of(made / "index.html"))
     old = set(_ASSET.findall(_read_page(page))) if page.exists() else set()
     new = {f"assets/{path.name}" for path in (made / "assets").iterdir()}
     foreign = next((name for name in sorted(new - old) if os.path.lexists(out / name)), None)

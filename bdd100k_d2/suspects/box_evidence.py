@@ -13,11 +13,12 @@ from ..evaluation.boxes import LabelFlags
 from ..evaluation.metrics.detection import Detections, GroundTruth
 from ..report.analysis.matching import Matches, Pairs, assign, match
 from .rates import rate_at, rate_of
+from .records import SAME_PLACE
 
 LEAST_SCORE = 0.05
 """Detections below it are left out: they are many, and say nothing."""
 
-_SAME_PLACE, _NEAR, _APART = 0.5, 0.3, 0.1
+_NEAR, _APART = 0.3, 0.1
 # A label of which a detection is surer is no phantom.
 _FAINT = 0.15
 _SIZES = (16.0, 32.0, 64.0, 96.0)
@@ -92,7 +93,7 @@ def box_evidence(
 def _on_ignored(matches: Matches, of_ignored: np.ndarray) -> np.ndarray:
     """(M,) bool, detections on a crowd or an ignored box of any class."""
     found = np.zeros(len(matches.detections.score), bool)
-    found[matches.pairs.detection[of_ignored & (matches.pairs.iou >= _SAME_PLACE)]] = True
+    found[matches.pairs.detection[of_ignored & (matches.pairs.iou >= SAME_PLACE)]] = True
     return found
 
 
@@ -136,8 +137,8 @@ def _other_classes(
     """The rate and the detection of each label that a detection of another class lies on."""
     truth, detections = matches.truth, matches.detections
     same = truth.category[pairs.truth] == detections.category[pairs.detection]
-    at = pairs.only(pairs.iou >= _SAME_PLACE)
-    at_same = same[pairs.iou >= _SAME_PLACE]
+    at = pairs.only(pairs.iou >= SAME_PLACE)
+    at_same = same[pairs.iou >= SAME_PLACE]
     own_score = np.zeros(len(truth.frame))
     own = at.only(at_same)
     np.maximum.at(own_score, own.truth, detections.score[own.detection])
@@ -199,7 +200,7 @@ def suppress(detections: Detections, chosen: np.ndarray) -> np.ndarray:
     pairs = match(boxes, all_one, num_frames, 1)
     order = np.lexsort((some.frame, -some.score, all_one.category))
     first = order[pairs.pairs.detection]
-    at = pairs.pairs.iou >= _SAME_PLACE
+    at = pairs.pairs.iou >= SAME_PLACE
     better, worse = first[at], pairs.pairs.truth[at]
     surer = (some.score[better] > some.score[worse]) | ((some.score[better] == some.score[worse]) & (better < worse))
     left = np.ones(len(chosen), bool)

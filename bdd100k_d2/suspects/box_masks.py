@@ -9,14 +9,16 @@ import cv2
 import numpy as np
 
 from ..data.categories import ALIASES
+from ..data.labels import HEIGHT, WIDTH
 from ..data.masks import check_mask, read_mask
+from ..errors import DataError, shown
 from ..evaluation.files.detection import MatchedBoxes
 from ..parallel import map_frames
 from ..tasks import TASKS
 from .boxes import corners, in_percent
 from .label_places import LabelledBoxes
 from .rates import rate_of, suspicion
-from .records import MASK, Corners, LabelChange, Suspect, box_overlap, likeliest
+from .records import MASK, SAME_PLACE, Corners, LabelChange, Suspect, box_area, box_intersection, box_overlap, likeliest
 
 # A box smaller than that, in pixels of its side, may lie beside its object's pixels.
 _LEAST_SIDE = 12.0
@@ -24,7 +26,6 @@ _LEAST_SIDE = 12.0
 _LEAST_AREA = 400
 _SHARES = (0.02, 0.1)
 _FILLED = 0.3
-_SAME_PLACE = 0.5
 
 
 class FrameCover(NamedTuple):
@@ -41,15 +42,21 @@ class FrameCover(NamedTuple):
 
 
 def mask_suspects(
-    matched: MatchedBoxes, labels: LabelledBoxes, masks: Mapping[str, Path], prior: float, most: int, workers: int
+    matched: MatchedBoxes,
+    labels: LabelledBoxes,
+    masks: Mapping[str, Path],
+    sizes: Mapping[str, tuple[int, int]],
+    prior: float,
+    most: int,
+    workers: int,
 ) -> list[Suspect]:
     """The boxes in which the mask has no such object, and the objects of a mask that no box is around.
 
     ``masks`` are of sem_seg, by the names of frames; boxes of classes that masks do not have, and of frames without a
-    mask, are not compared.
+    mask, are not compared. ``sizes`` are the height and width of frames; of others it is BDD100K's.
 
     Raises:
-        DataError: a mask cannot be read, or has ids that are no classes.
+        DataError: a mask cannot be read, has ids that are no classes, or another size than its frame.
     """
     ids = mask_ids(matched.task.names)
     truth = matched.truth
@@ -60,14 +67,17 @@ def mask_suspects(
     by_frame: dict[int, list[int]] = {int(place): [] for place in np.flatnonzero(has_mask)}
     for i in usable.tolist():
         by_frame[int(truth.frame[i])].append(i)
-    jobs = [(masks[matched.names[frame]], truth.box[own], truth.category[own]) for frame, own in by_frame.items()]
+    jobs = [
+        _Job(name, masks[name], sizes.get(name, (HEIGHT, WIDTH)), truth.box[own], truth.category[own])
+        for name, own in ((matched.names[frame], own) for frame, own in by_frame.items())
+    ]
     covers = list(map_frames(partial(_cover, ids=ids), jobs, workers, "reading masks", threads=True))
     filled = np.zeros((len(truth.frame), len(ids)))
     for own, cover in zip(by_frame.values(), covers, strict=True):
         filled[own] = cover.filled
     return [
         *_empty_boxes(matched, labels, filled, usable, prior, most),
-        *_bare_regions(matched, labels, [*by_frame], covers, prior, most),
+        *_bare_regions(matched, labels, [*by_frame], covers, filled, prior, most),
     ]
 
 
@@ -77,10 +87,24 @@ def mask_ids(classes: Sequence[str]) -> np.ndarray:
     return np.array([known.get(ALIASES.get(name, name), -1) for name in classes], np.int64)
 
 
-def _cover(job: tuple[Path, np.ndarray, np.ndarray], ids: np.ndarray) -> FrameCover:
-    path, boxes, categories = job
+class _Job(NamedTuple):
+    """A frame's name, mask, height and width, and boxes with their classes."""
+
+    name: str
+    mask: Path
+    size: tuple[int, int]
+    boxes: np.ndarray
+    categories: np.ndarray
+
+
+def _cover(job: _Job, ids: np.ndarray) -> FrameCover:
+    _, path, (height, width), boxes, categories = job
     mask = check_mask(read_mask(path), TASKS["sem_seg"].num_classes, path)
-    height, width = mask.shape
+    if mask.shape != (height, width):
+        raise DataError(
+            f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, and its frame {shown(job.name)} is {width}x{height};"
+            " give masks of the same images, or the images (--images) where the labels state no size."
+        )
     edges = np.round(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)).astype(np.int64)
     edges = np.clip(edges, 0, (width, height, width, height))
     filled = np.zeros((len(boxes), len(ids)))
@@ -148,6 +172,7 @@ def _bare_regions(
     labels: LabelledBoxes,
     frames: Sequence[int],
     covers: Sequence[FrameCover],
+    filled: np.ndarray,
     prior: float,
     most: int,
 ) -> list[Suspect]:
@@ -157,12 +182,17 @@ def _bare_regions(
     category = np.array([one[1] for one in found])
     rate = _rates(np.array([one[3] for one in found]), category)
     score = suspicion(rate, prior)
-    suspects = []
-    for k in likeliest(score, most):
-        if not score[k]:
+    boxes: dict[int, list[int]] = {frame: [] for frame in frames}
+    for i in np.flatnonzero(np.isin(matched.truth.frame, frames)).tolist():
+        boxes[int(matched.truth.frame[i])].append(i)
+    suspects: list[Suspect] = []
+    for k in likeliest(score, len(score)):
+        if not score[k] or len(suspects) == most:
             break
         frame, _, box, share = found[k]
         name, around = labels.class_names[category[k]], corners(box)
+        if any(_is_of_label(matched, filled, i, category[k], around) for i in boxes[frame]):
+            continue
         evidence = (
             f"The mask has a {name} here, of which boxes cover {in_percent(share)}{rate_text(name, float(rate[k]))}"
         )
@@ -171,22 +201,13 @@ def _bare_regions(
     return suspects
 
 
-def without_repeats(suspects: Sequence[Suspect]) -> list[Suspect]:
-    """Of several suspects about one label, or about a box to be added at one place, the likeliest."""
-    kept: list[Suspect] = []
-    labels: set[tuple[str, int]] = set()
-    added: dict[str, list[Corners]] = {}
-    for one in sorted(suspects, key=lambda one: -one.score):
-        change = one.change
-        if change.label is not None:
-            key = (change.frame, change.label.place)
-            if key in labels:
-                continue
-            labels.add(key)
-        elif change.box is not None:
-            others = added.setdefault(change.frame, [])
-            if any(box_overlap(change.box, other) >= _SAME_PLACE for other in others):
-                continue
-            others.append(change.box)
-        kept.append(one)
-    return kept
+def _is_of_label(matched: MatchedBoxes, filled: np.ndarray, i: int, category: int, region: Corners) -> bool:
+    """Whether a region is the object of label ``i``, which is at its place, or of which `_empty_boxes` says its class.
+
+    To add it would label the object twice.
+    """
+    truth, box = matched.truth, corners(matched.truth.box[i])
+    if box_overlap(box, region) >= SAME_PLACE:
+        return True
+    is_renamed = filled[i, truth.category[i]] < _SHARES[-1] and filled[i, category] >= _FILLED
+    return bool(is_renamed) and box_intersection(box, region) >= SAME_PLACE * min(box_area(box), box_area(region))

@@ -15,6 +15,7 @@ from .records import (
     MISSING,
     PHANTOM,
     PLACEMENT,
+    SAME_PLACE,
     SUSPECT_KINDS,
     Corners,
     LabelChange,
@@ -22,8 +23,6 @@ from .records import (
     box_overlap,
     likeliest,
 )
-
-_SAME_PLACE = 0.5
 
 
 class Candidates(NamedTuple):
@@ -120,7 +119,7 @@ def _support(
     for place in np.flatnonzero(np.isnan(rates)).tolist():
         i = kept[place]
         for other in by_key.get((int(frame[i]), int(category[i])), ()):
-            if box_overlap(corners(box[i]), corners(box[other])) >= _SAME_PLACE:
+            if box_overlap(corners(box[i]), corners(box[other])) >= SAME_PLACE:
                 rates[place] = np.fmin(rates[place], rate[other])
 
 

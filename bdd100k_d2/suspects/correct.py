@@ -18,7 +18,7 @@ from ..inside import refuse_overwriting
 from ..tasks import Task
 from .correct_masks import correct_masks
 from .decisions import read_decisions
-from .records import LabelChange
+from .records import SAME_PLACE, Corners, LabelChange, box_overlap, one_name
 
 LogEntry = dict[str, Any]
 """A change as the log has it: what was done in which frame, and what stood there before and stands there now."""
@@ -133,6 +133,7 @@ def _correct_frame(frame: dict[str, Any], changes: Sequence[LabelChange], ids: _
     labels = frame.get("labels") or []
     if not isinstance(labels, list):
         raise DataError(f"{where} has no list of labels; {_CONVERT}.")
+    _check_one_each(changes, where)
     entries: list[LogEntry] = []
     removed: set[int] = set()
     added: list[dict[str, Any]] = []
@@ -161,9 +162,54 @@ def _correct_frame(frame: dict[str, Any], changes: Sequence[LabelChange], ids: _
                 raise DataError(f"{where}: {change.action} is of masks, and this is a label file; give the masks.")
             entry["after"] = None if change.action == "remove" else dict(label)
         entries.append(entry)
+    _check_not_twice([one for place, one in enumerate(labels) if place not in removed], added, where)
     if removed or added:
         frame["labels"] = [label for place, label in enumerate(labels) if place not in removed] + added
     return entries
+
+
+def _check_one_each(changes: Sequence[LabelChange], where: str) -> None:
+    """Raises DataError where two changes are of one label, or of the frame's time of day."""
+    first: dict[int | str, LabelChange] = {}
+    for change in changes:
+        if change.action == "add" or (change.label is None and change.action != "set_time"):
+            continue
+        key = change.action if change.label is None else change.label.place
+        other = first.setdefault(key, change)
+        if other is not change:
+            label = change.label
+            what = "the time of day" if label is None else f"label {shown(label.id)} ({shown(label.category)})"
+            raise DataError(
+                f"{where}: two changes of {what} are accepted, {other.action} and {change.action}; accept one of them, "
+                "and make the other on a page of the corrected labels."
+            )
+
+
+def _check_not_twice(labels: Sequence[Any], added: Sequence[dict[str, Any]], where: str) -> None:
+    """Raises DataError where a box that is added is at the place of a label of its class, or of another added one."""
+    for place, one in enumerate(added):
+        category, box = _class_of(one), tuple(one["box2d"].values())
+        same = [(label, "a label") for label in labels if isinstance(label, dict) and _class_of(label) == category]
+        for other, what in (*same, *((before, "another added box") for before in added[:place])):
+            corners = _corners(other)
+            if corners is not None and box_overlap(box, corners) >= SAME_PLACE:
+                told = f"{shown(other.get('category'))} at {', '.join(f'{side:g}' for side in corners)}"
+                raise DataError(
+                    f"{where}: an added {shown(one['category'])} is at the place of {what}, {told}, and would "
+                    "label the object twice; reject the addition, or the other change."
+                )
+
+
+def _class_of(label: Mapping[str, Any]) -> object:
+    name = label.get("category")
+    return one_name(name) if isinstance(name, str) else name
+
+
+def _corners(label: Mapping[str, Any]) -> Corners | None:
+    try:
+        return msgspec.convert([label["box2d"][side] for side in ("x1", "y1", "x2", "y2")], type=Corners)
+    except (KeyError, TypeError, msgspec.ValidationError):
+        return None
 
 
 def _label(labels: Sequence[Any], change: LabelChange, where: str) -> tuple[int, dict[str, Any]]:
@@ -173,11 +219,17 @@ def _label(labels: Sequence[Any], change: LabelChange, where: str) -> tuple[int,
     if (
         wanted is None
         or not isinstance(label, dict)
-        or (label.get("id"), label.get("category")) != (wanted.id, wanted.category)
+        or label.get("category") != wanted.category
+        or not _is_id(wanted.id, label.get("id"))
     ):
         told = "that it does not name" if wanted is None else f"{shown(wanted.id)} ({shown(wanted.category)})"
         raise DataError(f"{where}: a decision is about a label {told}, which is not there; make the page again.")
     return wanted.place, label
+
+
+def _is_id(wanted: str | int | float | None, found: object) -> bool:
+    """Whether an id is that of a decision, which has numbers as text."""
+    return wanted == found or (isinstance(found, int | float) and wanted == str(found))
 
 
 def _box(change: LabelChange, where: str) -> dict[str, float]:

@@ -45,12 +45,7 @@ def daylight_suspects(
     How bright either is, is told by the median and the spread of the frames that are tagged so, but for those of
     tunnels, parking lots and gas stations. Without five of each there are no suspects.
     """
-    names = [
-        name
-        for name, one in attributes.items()
-        if one.timeofday in _TAGS and one.scene not in _INDOORS and images.get(name) is not None
-    ]
-    tags = np.array([_TAGS.index(attributes[name].timeofday or "") for name in names], np.int64)
+    names, tags = _outdoors(attributes, images)
     if min(np.bincount(tags, minlength=2)) < _LEAST_FRAMES:
         return []
     levels = np.array(list(map_frames(brightness, [images[name] for name in names], workers, "measuring light", True)))
@@ -70,6 +65,30 @@ def daylight_suspects(
         _suspect(names[i], int(tags[i]), float(score[i]), float(levels[i]), middle.tolist(), spread.tolist())
         for i in chosen
     ]
+
+
+def daylight_note(attributes: Mapping[str, FrameAttributes], images: Mapping[str, Path | None]) -> str | None:
+    """Says that the time of day was not looked at, where too few frames are tagged; None where it was."""
+    _, tags = _outdoors(attributes, images)
+    day, night = np.bincount(tags, minlength=2).tolist()
+    if min(day, night) >= _LEAST_FRAMES:
+        return None
+    return (
+        f"Time of day was not looked at: {day:,} frames with an image are tagged daytime and {night:,} night, and "
+        f"{_LEAST_FRAMES} of each are needed."
+    )
+
+
+def _outdoors(
+    attributes: Mapping[str, FrameAttributes], images: Mapping[str, Path | None]
+) -> tuple[list[str], np.ndarray]:
+    """The frames that are compared, and the places of their tags, (N,) int64."""
+    names = [
+        name
+        for name, one in attributes.items()
+        if one.timeofday in _TAGS and one.scene not in _INDOORS and images.get(name) is not None
+    ]
+    return names, np.array([_TAGS.index(attributes[name].timeofday or "") for name in names], np.int64)
 
 
 def _by_tag(levels: np.ndarray, tags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,12 +13,14 @@ from ..evaluation.own_classes import task_of_classes
 from ..parallel import cores
 from ..report.analysis.frames import check_arguments, find_images
 from ..tasks import Task
-from .box_masks import mask_suspects, without_repeats
+from .box_evidence import LEAST_SCORE
+from .box_masks import mask_suspects
 from .boxes import box_suspects, corners
-from .daylight import daylight_suspects
+from .daylight import daylight_note, daylight_suspects
+from .image_sizes import image_sizes
 from .label_places import LabelledBoxes, labelled_boxes
 from .rates import PRIOR
-from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects
+from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects, without_repeats
 from .regions import mask_pairs, region_suspects
 
 
@@ -52,7 +54,8 @@ class FoundSuspects(NamedTuple):
         suspects: the likeliest first.
         num_frames: of the labels.
         boxes: of the suspects' frames, the class and the corners of each label.
-        sizes: of the suspects' frames, the height and width in pixels where they are known without the image.
+        sizes: of frames, the height and width in pixels where they are known without the image.
+        notes: what was not looked at, and why there are no suspects, in sentences.
     """
 
     task: Task
@@ -60,6 +63,7 @@ class FoundSuspects(NamedTuple):
     num_frames: int
     boxes: Mapping[str, Sequence[tuple[str, Corners]]] = {}
     sizes: Mapping[str, tuple[int, int]] = {}
+    notes: Sequence[str] = ()
 
 
 _DEFAULTS = SuspectOptions()
@@ -103,15 +107,21 @@ def _of_boxes(
     workers = options.workers or cores()
     runs = [open_det(truth, path, workers, options.image_ids, task).matched for path in predicted]
     labels = labelled_boxes(truth, task)
+    notes: list[str] = []
     suspects = box_suspects(runs, labels, options.prior, options.most, options.kinds)
     if options.masks is not None and MASK in options.kinds:
         masks = _masks_of(runs[0].names, options.masks)
-        suspects += mask_suspects(runs[0], labels, masks, options.prior, options.most, workers)
+        sizes = labels.sizes | image_sizes([name for name in masks if name not in labels.sizes], images, workers)
+        suspects += mask_suspects(runs[0], labels, masks, sizes, options.prior, options.most, workers)
     if images is not None and TIME_OF_DAY_TAG in options.kinds:
         found = dict(zip(labels.attributes, find_images([*labels.attributes], images), strict=True))
         suspects += daylight_suspects(labels.attributes, found, options.prior, workers)
+        note = daylight_note(labels.attributes, found)
+        notes += [] if note is None else [note]
     first = _first(suspects, options)
-    return FoundSuspects(task, first, len(runs[0].names), _boxes_of(first, runs[0], labels))
+    if not first:
+        notes.insert(0, _nothing(predicted, [int((run.detections.score >= LEAST_SCORE).sum()) for run in runs]))
+    return FoundSuspects(task, first, len(runs[0].names), _boxes_of(first, runs[0], labels), labels.sizes, notes)
 
 
 def _boxes_of(
@@ -134,7 +144,19 @@ def _of_masks(
     names, pairs = runs[0][0], mask_pairs([of_run for _, of_run in runs])
     first = _first(region_suspects(task, names, pairs, options.prior, options.most, workers), options)
     sizes = {one.change.frame: one.change.region.size for one in first if one.change.region is not None}
-    return FoundSuspects(task, first, len(names), sizes=sizes)
+    predictions = sum(pair is not None for pair in pairs)
+    nothing = (
+        "No suspects: the predictions agree with the labels." if predictions else "No suspects: no frame is predicted."
+    )
+    return FoundSuspects(task, first, len(names), sizes=sizes, notes=[] if first else [nothing])
+
+
+def _nothing(predicted: Sequence[Path], counts: Sequence[int]) -> str:
+    """Why there are no suspects; ``counts`` are of the detections that count, by model."""
+    empty = [str(path) for path, count in zip(predicted, counts, strict=True) if not count]
+    if not empty:
+        return "No suspects: the predictions agree with the labels."
+    return f"No suspects: no detections with a score of {LEAST_SCORE:g} or more in {', '.join(empty)}."
 
 
 def _first(suspects: Sequence[Suspect], options: SuspectOptions) -> list[Suspect]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..data.labels import Frame, FrameAttributes, Label, without_collection
 from ..data.other_classes import leave_out_others
 from ..data.vintages import read_labels
+from ..evaluation.boxes import stated_sizes
 from ..tasks import Task
 from .records import LabelPlace
 
@@ -19,12 +20,14 @@ class LabelledBoxes(NamedTuple):
         places: which label of its frame each is.
         attributes: of all frames that have any, by name, in the order of the file.
         class_names: what the file calls each class: the name that it has most often.
+        sizes: the height and width in pixels of the frames that state it, by name.
     """
 
     frames: list[str]
     places: list[LabelPlace]
     attributes: dict[str, FrameAttributes]
     class_names: tuple[str, ...]
+    sizes: dict[str, tuple[int, int]]
 
 
 def labelled_boxes(path: Path, task: Task) -> LabelledBoxes:
@@ -36,10 +39,16 @@ def labelled_boxes(path: Path, task: Task) -> LabelledBoxes:
         boxed = [(frame, label) for frame in frames for label in frame.labels or () if label.box2d is not None]
         return LabelledBoxes(
             [frame.name for frame, _ in boxed],
-            [LabelPlace(places[id(label)], label.id, label.category) for _, label in boxed],
+            [LabelPlace(places[id(label)], _as_text(label.id), label.category) for _, label in boxed],
             {frame.name: frame.attributes for frame in frames if frame.attributes is not None},
             _class_names(boxed, task),
+            stated_sizes(frames),
         )
+
+
+def _as_text(label_id: str | int | float | None) -> str | None:
+    # A browser rounds numbers beyond 2^53.
+    return None if label_id is None else str(label_id)
 
 
 def _class_names(boxed: list[tuple[Frame, Label]], task: Task) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from .decisions import DECISIONS_FORMAT, label_source
 from .find import FoundSuspects, SuspectOptions, find_suspects
 from .records import Suspect
 
+_KIND = "suspects"
 _OVERLAY = (255, 64, 64, 150)
 
 
@@ -39,7 +40,7 @@ def write_suspects_page(
     """
     options = options or SuspectOptions()
     read = [truth, *predicted, images, options.masks, options.image_ids]
-    check_page_folder(out, [path for path in read if path is not None])
+    check_page_folder(out, [path for path in read if path is not None], _KIND)
     with new_page(out) as folder:
         found = find_suspects(task, truth, predicted, images, options)
         gallery = GalleryImages(folder)
@@ -52,15 +53,16 @@ def write_suspects_page(
             "notes": _notes(found, gallery, images),
             "data": as_script_data(data),
         }
-        write_page(folder, "suspects.html", ("suspects.js",), page=page)
+        write_page(folder, "suspects.html", ("suspects.js",), _KIND, page=page)
     return out / "index.html", found
 
 
 def _notes(found: FoundSuspects, gallery: GalleryImages, images: Path | None) -> list[str]:
+    notes = [*found.notes]
     if images is None:
-        return ["No folder of images was given (--images), so none are shown."]
+        return [*notes, "No folder of images was given (--images), so none are shown."]
     number = gallery.missing + gallery.unreadable
-    return [f"{number:,} images are missing in {images}, or damaged."] if number else []
+    return [*notes, f"{number:,} images are missing in {images}, or damaged."] if number else notes
 
 
 def _script_data(found: FoundSuspects, truth: Path, images: Path | None, gallery: GalleryImages) -> dict[str, object]:
@@ -76,6 +78,7 @@ def _script_data(found: FoundSuspects, truth: Path, images: Path | None, gallery
         "format": DECISIONS_FORMAT,
         "task": found.task.name,
         "labels": msgspec.to_builtins(label_source(truth)),
+        "nothing": next(iter(found.notes), "No suspects."),
         "frames": frames,
         "suspects": [_suspect(one, place[one.change.frame]) for one in found.suspects],
     }

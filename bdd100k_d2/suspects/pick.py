@@ -10,6 +10,7 @@ of the k-center greedy choice of Sener and Savarese, https://arxiv.org/abs/1708.
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,11 @@ from ..data.vintages import read_labels
 from ..errors import ConfigError, DataError, OutputError
 from ..evaluation.box_reader import reading_boxes
 from ..evaluation.boxes import Boxes, ground_truth_columns, stated_sizes
-from ..inside import refuse_overwriting
+from ..inside import lies_in, refuse_overwriting
 from ..parallel import cores
 from ..report.analysis.frames import find_images
 from ..tasks import TASKS, Task
+from .image_sizes import image_sizes
 
 # Areas, as shares of the image, between small, medium and large objects.
 _SIZES = (0.001, 0.02)
@@ -63,10 +65,12 @@ def pick_images(
     task: Task = TASKS["det"],
     image_ids: Path | None = None,
     workers: int | None = None,
+    images: Path | None = None,
 ) -> list[PickedImage]:
     """Picks ``number`` of the images that detections were predicted of, the most worth first.
 
-    Images in the label files ``labelled`` are not picked, and what they show is not wanted again.
+    Images in the label files ``labelled`` are not picked, and what they show is not wanted again. Sizes
+    that files do not state are those of the ``images``, a folder, else 1280x720.
 
     Raises:
         ConfigError: ``number`` is not positive.
@@ -75,8 +79,9 @@ def pick_images(
     if number < 1:
         raise ConfigError(f"{number} images are none to pick; give 1 or more.")
     with without_collection(), reading_boxes(predicted, workers or cores(), image_ids, task) as boxes:
-        known = [_of_labels(path, task) for path in labelled]
-        pool = _contents(boxes(), task)
+        sizes = partial(_with_sizes, images=images, workers=workers or cores())
+        known = [_contents(sizes(_of_labels(path, task)), task) for path in labelled]
+        pool = _contents(sizes(boxes()), task)
     taken = {name for one in known for name in one.names}
     left = np.array([place for place, name in enumerate(pool.names) if name not in taken], np.int64)
     if len(left) < number:
@@ -104,9 +109,7 @@ def write_list(picked: Sequence[PickedImage], out: Path, images: Path | None, in
         DataError: an image is not there.
         OutputError: ``out`` is there already, lies in what is read, or cannot be written.
     """
-    refuse_overwriting(out, [*inputs, *([] if images is None else [images])])
-    if os.path.lexists(out):
-        raise OutputError(f"{out}: is there already; choose a new place for the list.")
+    check_new_files([out], [*inputs, *([] if images is None else [images])])
     names = [one.name for one in picked]
     if images is not None:
         paths = find_images(names, images)
@@ -121,7 +124,26 @@ def write_list(picked: Sequence[PickedImage], out: Path, images: Path | None, in
     write_atomic(out, "".join(f"{name}\n" for name in names))
 
 
-def _of_labels(path: Path, task: Task) -> _Contents:
+def check_new_files(outs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
+    """Checks that files can be written as new ones.
+
+    Raises:
+        OutputError: one is there already, lies in what is read, ``inputs``, or is to be two of them.
+    """
+    for place, out in enumerate(outs):
+        refuse_overwriting(out, inputs)
+        if os.path.lexists(out):
+            raise OutputError(f"{out}: is there already; choose a new place.")
+        if any(lies_in(out, other) for other in outs[:place]):
+            raise OutputError(f"{out}: is to be two files, the list and why; choose another place for one of them.")
+
+
+def _with_sizes(boxes: Boxes, images: Path | None, workers: int) -> Boxes:
+    unknown = [name for name in boxes.names if name not in boxes.sizes]
+    return boxes._replace(sizes={**boxes.sizes, **image_sizes(unknown, images, workers)})
+
+
+def _of_labels(path: Path, task: Task) -> Boxes:
     frames = read_labels(path).frames
     leave_out_others(frames, task)
     names = [frame.name for frame in frames]
@@ -129,7 +151,7 @@ def _of_labels(path: Path, task: Task) -> _Contents:
     corners = truth.box.copy()
     corners[:, 2:] += corners[:, :2] - 1
     score = np.ones(len(truth.frame))
-    return _contents(Boxes(names, truth.frame, truth.category, corners, score, sizes=stated_sizes(frames)), task)
+    return Boxes(names, truth.frame, truth.category, corners, score, sizes=stated_sizes(frames))
 
 
 def _contents(boxes: Boxes, task: Task) -> _Contents:

@@ -187,7 +187,7 @@ def _suspect(task: Task, name: str, pair: MaskPair | None, region: Region, score
     old, new = task.names[region.labelled], task.names[region.predicted]
     evidence = (
         f"{stats[place, cv2.CC_STAT_AREA]:,} pixels are labelled {old} and predicted {new}; of the predicted segments "
-        f"of {new} that are as large, {in_percent(rate / (task.num_classes - 1))} have {old} so deep inside."
+        f"of {new} that are as large, {in_percent(rate / (task.num_classes - 1))} are labelled {old} as deep inside."
     )
     box: Corners = (x, y, x + width - 1, y + height - 1)
     change = LabelChange("repaint", name, category=new, old=old, region=RLE(counts, truth.shape))

@@ -10,6 +10,7 @@ import pytest
 from bdd100k_d2.errors import DataError, OutputError
 from bdd100k_d2.suspects.correct import apply_decisions
 from bdd100k_d2.suspects.decisions import Decision, Decisions, label_source
+from bdd100k_d2.suspects.label_places import labelled_boxes
 from bdd100k_d2.suspects.records import LabelChange, LabelPlace
 from bdd100k_d2.tasks import TASKS
 
@@ -119,6 +120,73 @@ def test_a_change_that_does_not_fit_is_refused(tmp_path: Path, what: str) -> Non
     with pytest.raises(DataError, match=message):
         apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, change), tmp_path / "corrected.json")
     assert not (tmp_path / "corrected.json").exists()
+
+
+CHANGES_THAT_DO_NOT_GO_TOGETHER = {
+    "removed and moved": (
+        [LabelChange("remove", "a.jpg", CAR), LabelChange("move", "a.jpg", CAR, box=(3.0, 4.0, 5.0, 6.0))],
+        r"frame a\.jpg: two changes of label 1 \(car\) are accepted, remove and move; accept one of them",
+    ),
+    "renamed and moved": (
+        [
+            LabelChange("rename", "a.jpg", CAR, category="truck"),
+            LabelChange("move", "a.jpg", CAR, box=(3.0, 4.0, 5.0, 6.0)),
+        ],
+        r"two changes of label 1 \(car\) are accepted, rename and move",
+    ),
+    "tagged twice": ([ALL[3], ALL[3]], "two changes of the time of day are accepted, set_time and set_time"),
+    "renamed to what is added": (
+        [
+            LabelChange("rename", "a.jpg", CAR, category="truck"),
+            LabelChange("add", "a.jpg", category="truck", box=(1.0, 2.0, 30.0, 30.0)),
+        ],
+        r"frame a\.jpg: an added truck is at the place of a label, truck at 1, 2, 30, 40, and would label the object "
+        "twice; reject the addition, or the other change",
+    ),
+    "moved to what is added": (
+        [
+            LabelChange("move", "a.jpg", CAR, box=(101.0, 2.0, 130.0, 40.0)),
+            LabelChange("add", "a.jpg", category="van", box=(101.0, 2.0, 130.0, 38.0)),
+        ],
+        "an added van is at the place of a label, car at 101, 2, 130, 40",
+    ),
+    "added twice": (
+        [LabelChange("add", "b.jpg", category=name, box=(5.0, 6.0, 7.5, 9.0)) for name in ("car", "bus")],
+        r"frame b\.jpg: an added bus is at the place of another added box, car at 5, 6, 7\.5, 9",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES_THAT_DO_NOT_GO_TOGETHER)
+def test_changes_that_do_not_go_together_are_refused(tmp_path: Path, what: str) -> None:
+    changes, message = CHANGES_THAT_DO_NOT_GO_TOGETHER[what]
+    truth = write(tmp_path, labels())
+    with pytest.raises(DataError, match=message):
+        apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, *changes), tmp_path / "corrected.json")
+    assert not (tmp_path / "corrected.json").exists()
+
+
+def test_a_label_is_replaced_by_another_box(tmp_path: Path) -> None:
+    truth = write(tmp_path, labels())
+    changes = [LabelChange("remove", "a.jpg", CAR), LabelChange("add", "a.jpg", category="car", box=(1, 2, 30, 30))]
+    apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, *changes), tmp_path / "corrected.json")
+    made = json.loads((tmp_path / "corrected.json").read_text())[0]["labels"]
+    assert [one["category"] for one in made] == ["lane", "bus", "car"] and made[2]["box2d"]["y2"] == 30
+
+
+def test_ids_beyond_what_javascript_counts_are_texts(tmp_path: Path) -> None:
+    frames = labels()
+    frames[0]["labels"][0]["id"] = 2**53 + 1
+    truth = write(tmp_path, frames)
+    change = LabelChange("rename", "a.jpg", LabelPlace(0, str(2**53 + 1), "car"), category="truck")
+    apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, change), tmp_path / "corrected.json")
+    made = json.loads((tmp_path / "corrected.json").read_text())[0]["labels"][0]
+    assert (made["id"], made["category"]) == (2**53 + 1, "truck")
+    # Decisions that were saved with a number.
+    change = LabelChange("rename", "a.jpg", LabelPlace(0, 2**53 + 1, "car"), category="truck")
+    apply_decisions(DET, truth, decide(tmp_path / "d.json", truth, change), tmp_path / "again.json")
+    places = labelled_boxes(truth, DET).places
+    assert [one.id for one in places] == ["9007199254740993", "7"]
 
 
 def test_decisions_on_other_labels_are_refused(tmp_path: Path) -> None:

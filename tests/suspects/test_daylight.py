@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bdd100k_d2.data.labels import FrameAttributes
-from bdd100k_d2.suspects.daylight import brightness, daylight_suspects
+from bdd100k_d2.suspects.daylight import brightness, daylight_note, daylight_suspects
 
 DAY, NIGHT = 120, 30
 
@@ -60,6 +60,11 @@ def test_tunnels_and_few_frames_say_nothing(tmp_path: Path) -> None:
     assert daylight_suspects(attributes, images, 0.05, 1) == []
     few = {name: attributes[name] for name in ("0.jpg", "1.jpg", "8.jpg", "9.jpg")}
     assert daylight_suspects(few, images, 0.05, 1) == []
+    assert daylight_note(few, images) == (
+        "Time of day was not looked at: 2 frames with an image are tagged daytime and 2 night, "
+        "and 5 of each are needed."
+    )
+    assert daylight_note(attributes, images) is None
     # Where nights are not darker, brightness tells nothing.
     swapped = tagged(*(["night"] * 8 + ["daytime"] * 9))
     assert daylight_suspects(swapped, images, 0.05, 1) == []

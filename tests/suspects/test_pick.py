@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from support.commands import run_tool
 from support.frames import make_frame, write_image
 from support.result_files import detected
 
-from bdd100k_d2.data.labels import write_frames
+from bdd100k_d2.data.labels import ImageSize, write_frames
 from bdd100k_d2.data.selection import selection
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
 from bdd100k_d2.predict.inputs import InputImages, find_input
@@ -79,6 +80,49 @@ def test_the_list_is_an_input_of_predict_and_the_names_of_a_slice(tmp_path: Path
         write_list(picked, out, tmp_path / "data/images")
     with pytest.raises(OutputError, match="would overwrite"):
         write_list(picked, tmp_path / "det.json", None, [tmp_path / "det.json"])
+
+
+def test_sizes_that_predictions_do_not_state_are_those_of_the_images(tmp_path: Path) -> None:
+    corner, small = (0.0, 0.0, 30.0, 30.0), (100.0, 60.0, 150.0, 90.0)
+    frames = [
+        detected("a.jpg", ("car", 0.9, corner), ("car", 0.9, small)),
+        detected("b.jpg", ("car", 0.6, small)),
+        detected("c.jpg", ("bus", 0.7, corner)),
+    ]
+    write_frames([make_frame("d.jpg", ("car", *small))], tmp_path / "labels.json")
+    labelled = [tmp_path / "labels.json"]
+    for frame in frames:
+        frame.size = ImageSize(160, 96)
+        write_image(tmp_path / "images" / frame.name)
+    write_frames(frames, tmp_path / "stated.json")
+    for frame in frames:
+        frame.size = None
+    write_frames(frames, tmp_path / "unstated.json")
+    stated = pick_images(tmp_path / "stated.json", 3, labelled, workers=1)
+    unstated = tmp_path / "unstated.json"
+    assert pick_images(unstated, 3, labelled, workers=1, images=tmp_path / "images") == stated
+    # Taken for 1280x720, b has another distance to the labelled one, whose size is stated.
+    assert next(one.distance for one in stated if one.name == "b.jpg") == pytest.approx(0.3188, abs=1e-4)
+    assert pick_images(unstated, 3, labelled, workers=1) != stated
+
+
+def test_the_list_and_why_are_two_new_files(tmp_path: Path) -> None:
+    predicted = write_predictions(tmp_path)
+
+    def refused(*words: object) -> str:
+        run = run_tool("pick", "--pred", predicted, "--pick", 1, *words)
+        assert run.returncode == 1, run.stderr
+        return run.stderr
+
+    assert "n.txt: is to be two files, the list and why; choose another place" in refused(
+        "--out", tmp_path / "n.txt", "--json", tmp_path / f"../{tmp_path.name}/n.txt"
+    )
+    assert not (tmp_path / "n.txt").exists()
+    (tmp_path / "why.json").write_text("mine")
+    assert "why.json: is there already; choose a new place" in refused(
+        "--out", tmp_path / "n.txt", "--json", tmp_path / "why.json"
+    )
+    assert (tmp_path / "why.json").read_text() == "mine" and not (tmp_path / "n.txt").exists()
 
 
 def test_a_list_without_images_has_names(tmp_path: Path) -> None:

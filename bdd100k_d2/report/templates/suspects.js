@@ -8,11 +8,14 @@ const CLOSE_UP = 16 / 10;
 const LEAST_WIDTH = 200;
 const VERDICTS = { a: "accept", r: "reject", s: "skip" };
 const at = (id) => document.getElementById(id);
-const keyOf = (change) => JSON.stringify(change);
+// Ids are texts; decisions that were saved earlier may have numbers.
+const keyOf = (change) => JSON.stringify(change, (key, value) => (key === "id" && typeof value === "number" ? String(value) : value));
 
 const verdicts = new Map();
-// Of other suspects than the page's; they are saved again.
-let others = [];
+// What was decided, the latest last, with the verdict before it.
+let decided = [];
+// By key, of other suspects than the page's; they are saved again.
+const others = new Map();
 let unsaved = false;
 let whole = false;
 let chosen = [];
@@ -113,11 +116,13 @@ function showProgress() {
 function show() {
   showProgress();
   at("review").hidden = !chosen.length;
+  at("empty").hidden = chosen.length > 0;
   [...at("list").querySelectorAll("button")].forEach((button, place) => {
     button.dataset.verdict = verdicts.get(keyOf(chosen[place].change)) ?? "";
     button.setAttribute("aria-current", String(place === current));
   });
   if (!chosen.length) {
+    at("empty").textContent = data.suspects.length ? "No suspects are of this kind and decision." : data.nothing;
     return;
   }
   const suspect = chosen[current];
@@ -173,17 +178,32 @@ function decide(verdict) {
   if (!chosen.length) {
     return;
   }
-  verdicts.set(keyOf(chosen[current].change), verdict);
+  const key = keyOf(chosen[current].change);
+  decided.push({ suspect: chosen[current], before: verdicts.get(key) });
+  verdicts.set(key, verdict);
   unsaved = true;
   tell("");
   step(1);
 }
 
 function undo() {
-  if (chosen.length && verdicts.delete(keyOf(chosen[current].change))) {
-    unsaved = true;
-    show();
+  if (!decided.length) {
+    tell("There is no decision of this session to take back.");
+    return;
   }
+  const { suspect, before } = decided.pop();
+  if (before) {
+    verdicts.set(keyOf(suspect.change), before);
+  } else {
+    verdicts.delete(keyOf(suspect.change));
+  }
+  unsaved = true;
+  tell("");
+  if (!chosen.includes(suspect)) {
+    at("kinds").value = at("state").value = "";
+    choose();
+  }
+  step(chosen.indexOf(suspect) - current);
 }
 
 function tell(text, isBad = false) {
@@ -196,7 +216,7 @@ function save() {
     const verdict = verdicts.get(keyOf(change));
     return verdict ? [{ verdict, kind, score, change }] : [];
   });
-  const content = { format: data.format, task: data.task, labels: data.labels, decisions: [...decisions, ...others] };
+  const content = { format: data.format, task: data.task, labels: data.labels, decisions: [...decisions, ...others.values()] };
   const link = make("a", { download: "decisions.json" });
   link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }));
   link.click();
@@ -223,12 +243,16 @@ async function open(file) {
     return;
   }
   const here = new Set(data.suspects.map((suspect) => keyOf(suspect.change)));
-  others = content.decisions.filter((one) => !here.has(keyOf(one.change)));
+  const elsewhere = content.decisions.filter((one) => !here.has(keyOf(one.change)));
+  // Together with others they are in no file.
+  unsaved ||= verdicts.size + others.size > 0;
+  elsewhere.forEach((one) => others.set(keyOf(one.change), one));
   content.decisions.filter((one) => here.has(keyOf(one.change))).forEach((one) => verdicts.set(keyOf(one.change), one.verdict));
+  decided = [];
   choose();
   const next = chosen.findIndex((suspect) => !verdicts.has(keyOf(suspect.change)));
   step(Math.max(next, 0) - current);
-  tell(`${content.decisions.length} decisions read${others.length ? `, ${others.length} of them on suspects that are not here` : ""}.`);
+  tell(`${content.decisions.length} decisions read${elsewhere.length ? `, ${elsewhere.length} of them on suspects that are not here` : ""}.`);
 }
 
 const kinds = new Map([["", data.suspects.length]]);
