@@ -1,5 +1,8 @@
 """A model of a config as one graph, from images as they are read to results in their pixels, and its card."""
 
+import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,9 @@ class ExportGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Maps images (N, H, W, 3) uint8 to what ``outputs`` names."""
+        if torch.jit.is_tracing():
+            # The trace would take the part of a larger image that it knows.
+            image = _checker()(image, self.batch or 0, *(self.size or (0, 0)))
         return tuple(self._results(image).values())
 
     def _try(self) -> None:
@@ -128,6 +134,27 @@ class ExportGraph(nn.Module):
         predict: Any = segment if isinstance(self.model, SemanticSegmentor) else detect
         results: dict[str, Tensor] = predict(self.model, images, height, width)
         return results
+
+
+@cache
+def _checker() -> Callable[[Tensor, int, int, int], Tensor]:
+    """`_only`, of which a trace keeps what it asks."""
+    with warnings.catch_warnings():
+        # That it will not be there for ever.
+        warnings.simplefilter("ignore")
+        scripted: Callable[[Tensor, int, int, int], Tensor] = torch.jit.script(_only)
+    return scripted
+
+
+def _only(image: Tensor, batch: int, height: int, width: int) -> Tensor:
+    """The images, if they have the sides and the number that are not 0; what is raised is kept in the file."""
+    n, h, w = image.size(0), image.size(1), image.size(2)
+    if (height > 0 and (h != height or w != width)) or (batch > 0 and n != batch):
+        raise ValueError(
+            f"the images are {n} of {w} wide and {h} high, and this file takes {batch} (0 is any number) of {width} "
+            f"wide and {height} high (0 is any) alone"
+        )
+    return image
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:

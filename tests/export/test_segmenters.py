@@ -1,7 +1,9 @@
 """Each segmenter of the zoo as a graph gives the classes that the predictor gives, at any size and in batches."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.export_models import assert_classes_of, images, run_file, segmenter
@@ -37,6 +39,11 @@ FAMILIES = {
 }
 
 
+@pytest.fixture(scope="module")
+def cached() -> dict[str, Callable[..., object]]:
+    return {}
+
+
 def exported(to: str, folder: Path, *model: object, **how: object) -> tuple["bdd100k_d2.Predictor", Path]:
     name, *overrides = model
     cfg = segmenter(name, folder, *overrides)
@@ -52,6 +59,19 @@ def check(to: str, folder: Path, *model: object, size: tuple[int, int] | None, b
         for number in (1, 3) if batch is None else (batch,):
             frames = images(number, *one)
             assert_classes_of(predictor, frames, run(frames)[0])
+
+
+@pytest.mark.parametrize("to", ENDINGS)
+@pytest.mark.parametrize("shape", [(2, 97, 160, 3), (2, 96, 150, 3), (2, 95, 160, 3), (3, 96, 160, 3)])
+def test_a_bare_file_refuses_other_images_than_it_was_made_for(
+    to: str, shape: tuple[int, ...], tmp_path: Path, cached: dict[str, Callable[..., object]]
+) -> None:
+    if to not in cached:
+        cached[to] = run_file(exported(to, tmp_path, *FAMILIES["Semantic FPN"], size=(96, 160), batch=2)[1])
+    assert cached[to](images(2, 96, 160))[0].shape == (2, 96, 160)
+    message = rf"{shape[2]} wide and {shape[1]} high, and this file takes 2 .* of 160 wide and 96 high"
+    with pytest.raises(Exception, match=message if to == "torchscript" else None):  # noqa: B017, PT011, each has its own
+        cached[to](np.zeros(shape, np.uint8))
 
 
 # Seconds each, but for those whose backbones cannot be reduced.
