@@ -70,7 +70,7 @@ def test_a_bare_file_refuses_other_images_than_it_was_made_for(
         cached[to] = run_file(exported(to, tmp_path, *FAMILIES["Semantic FPN"], size=(96, 160), batch=2)[1])
     assert cached[to](images(2, 96, 160))[0].shape == (2, 96, 160)
     message = rf"{shape[2]} wide and {shape[1]} high, and this file takes 2 .* of 160 wide and 96 high"
-    with pytest.raises(Exception, match=message if to == "torchscript" else None):  # noqa: B017, PT011, each has its own
+    with pytest.raises(Exception, match=message if to == "torchscript" else None):
         cached[to](np.zeros(shape, np.uint8))
 
 

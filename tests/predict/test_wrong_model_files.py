@@ -13,7 +13,9 @@ from support.model_files import BOXES, card, write_onnx, write_openvino, write_t
 
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, WeightsError
+from bdd100k_d2.export.openvino_file import save_openvino
 from bdd100k_d2.predict.model_file import told_task
+from bdd100k_d2.predict.openvino_session import import_openvino
 from bdd100k_d2.tasks import TASKS
 
 SMALL = np.zeros((33, 47, 3), np.uint8)
@@ -70,6 +72,18 @@ def test_openvino_needs_both_files(tmp_path: Path) -> None:
     path.with_suffix(".bin").unlink()
     with pytest.raises(WeightsError, match=r"model\.bin: is missing; it has the weights of model\.xml, copy both"):
         bdd100k_d2.Predictor(path)
+
+
+def test_openvino_notices_the_weights_of_another_model(tmp_path: Path) -> None:
+    openvino = import_openvino()
+    for name in ("a", "b"):
+        source = write_onnx(tmp_path / f"{name}.onnx", classes=(0, 1, 2 if name == "a" else 3))
+        save_openvino(openvino.Core().read_model(source), tmp_path / f"{name}.xml", card())
+        assert len(bdd100k_d2.Predictor(tmp_path / f"{name}.xml")(SMALL)["instances"]) == 3
+    assert (tmp_path / "a.bin").stat().st_size == (tmp_path / "b.bin").stat().st_size
+    (tmp_path / "b.bin").replace(tmp_path / "a.bin")
+    with pytest.raises(WeightsError, match=r"a\.bin: is not the one that was written with a\.xml, or is damaged; copy"):
+        bdd100k_d2.Predictor(tmp_path / "a.xml")
 
 
 def test_a_card_that_is_none(tmp_path: Path) -> None:
