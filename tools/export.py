@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(args: argparse.Namespace) -> int:
     import bdd100k_d2
-    from bdd100k_d2.export.check import check_export
+    from bdd100k_d2.installation import needs_detectron2
+
+    with needs_detectron2("tools/export.py"):
+        from bdd100k_d2.export.check import check_export
 
     # Of the evaluators the table of both alone.
     logging.getLogger("bdd100k_d2.evaluation").setLevel(logging.WARNING)
@@ -88,8 +91,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> None:
     import bdd100k_d2
-    from bdd100k_d2.export.calibration import Calibration
-    from bdd100k_d2.export.run import export_model
+    from bdd100k_d2.installation import needs_detectron2
+
+    with needs_detectron2("tools/export.py"):
+        from bdd100k_d2.export.calibration import Calibration
+        from bdd100k_d2.export.run import export_model
 
     graph = export_model(
         bdd100k_d2.load_config(args.config_file, args.opts),
