@@ -4,7 +4,8 @@ The file takes images as they are read, (N, H, W, 3) uint8, RGB. What it gives, 
 P.README.txt. `tools/predict.py --model P` predicts with it.
 
 `export.py --check P --config-file F MODEL.WEIGHTS W` predicts frames of the config's test set with P and with the
-config's model, and prints the official scores of both. Exit status: 0, or 1 if P loses more than 1.0 point.
+config's model, and prints the official scores of both. Exit status: 0, or 1 if P loses more than 0.01
+points (of --fp16 and --int8: 1.0), or was made from other weights.
 """
 
 import argparse
@@ -37,10 +38,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", metavar="FORMAT", help="onnx, openvino, torchscript or torch-export")
     parser.add_argument("--out", type=path, metavar="P", help="the file to write")
     parser.add_argument(
-        "--size", type=_size, default=(720, 1280), metavar="HxW", help="of the images, or dynamic (default: 720x1280)"
+        "--size",
+        type=_size,
+        default=argparse.SUPPRESS,
+        metavar="HxW",
+        help="of the images, or dynamic (default: 720x1280)",
     )
     parser.add_argument(
-        "--batch", type=_batch, default=1, metavar="N", help="images at a time, or dynamic (default: 1)"
+        "--batch",
+        type=_batch,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="images at a time, or dynamic (default: 1)",
     )
     parser.add_argument("--opset", type=positive, metavar="N", help="of ONNX (default: PyTorch's choice)")
     parser.add_argument("--fp16", action="store_true", help="of openvino: weights of half the size")
@@ -67,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(args: argparse.Namespace) -> int:
     import bdd100k_d2
-    from bdd100k_d2.export.check import check_export
+    from bdd100k_d2.installation import needs_detectron2
+
+    with needs_detectron2("tools/export.py"):
+        from bdd100k_d2.export.check import check_export
 
     # Of the evaluators the table of both alone.
     logging.getLogger("bdd100k_d2.evaluation").setLevel(logging.WARNING)
@@ -79,15 +91,18 @@ def _check(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> None:
     import bdd100k_d2
-    from bdd100k_d2.export.calibration import Calibration
-    from bdd100k_d2.export.run import export_model
+    from bdd100k_d2.installation import needs_detectron2
+
+    with needs_detectron2("tools/export.py"):
+        from bdd100k_d2.export.calibration import Calibration
+        from bdd100k_d2.export.run import export_model
 
     graph = export_model(
         bdd100k_d2.load_config(args.config_file, args.opts),
         args.to,
         args.out,
-        size=args.size,
-        batch=args.batch,
+        # None is any, and not given neither of them.
+        **{name: value for name, value in vars(args).items() if name in ("size", "batch")},
         opset=args.opset,
         half=args.fp16,
         int8=Calibration(args.calibrate, args.limit or 300, tuple(args.keep_float)) if args.int8 else None,
@@ -95,6 +110,14 @@ def _export(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     say(f"{args.out}: written; it gives {', '.join(graph.outputs)}.")
+
+
+def _is_of_export(name: str, value: object) -> bool:
+    """Whether an argument was given that nothing but an export uses."""
+    # These are there where they were given alone.
+    if name in ("size", "batch"):
+        return True
+    return name in ("to", "out", "opset", "fp16", "int8", "calibrate", "keep_float", "overwrite") and bool(value)
 
 
 def _checked(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -109,8 +132,8 @@ def _checked(parser: argparse.ArgumentParser) -> argparse.Namespace:
             parser.error("--split belongs to --check")
         if not args.int8 and (args.limit is not None or args.keep_float):
             parser.error("--limit and --keep-float belong to --int8")
-    elif args.to or args.out or args.int8 or args.fp16 or args.calibrate or args.keep_float:
-        parser.error("--check goes with --split and --limit alone")
+    elif given := [f"--{name.replace('_', '-')}" for name, value in vars(args).items() if _is_of_export(name, value)]:
+        parser.error(f"{', '.join(given)}: --check goes with --split and --limit alone")
     return args
 
 

@@ -28,8 +28,8 @@ from .differences import Differences
 
 logger = logging.getLogger(__name__)
 
-MOST_LOST = 1.0
-"""Points of the task's first score (AP, mIoU or PQ) that a file may lose."""
+MOST_LOST = {"float32": 0.01, "float16": 1.0, "int8": 1.0}
+"""Points of the task's first score (AP, mIoU or PQ) that a file may lose, by the precision that it has by its card."""
 
 
 class Check(NamedTuple):
@@ -41,6 +41,8 @@ class Check(NamedTuple):
         expected: the scores of the model by their names, in percent; none where there are no labels.
         found: those of the file.
         differences: of the results.
+        precision: of the file by its card; None without one.
+        others: the weights of the model, where the file was made from others; else empty.
     """
 
     dataset: str
@@ -48,6 +50,13 @@ class Check(NamedTuple):
     expected: dict[str, float]
     found: dict[str, float]
     differences: Differences
+    precision: str | None = None
+    others: str = ""
+
+    @property
+    def most_lost(self) -> float:
+        """Points of ``metric`` that the file may lose."""
+        return max(MOST_LOST.values()) if self.precision is None else MOST_LOST[self.precision]
 
     @property
     def lost(self) -> float:
@@ -56,8 +65,8 @@ class Check(NamedTuple):
 
     @property
     def is_good(self) -> bool:
-        """Whether not more is lost than `MOST_LOST`; where nothing can be said, too."""
-        return not self.lost > MOST_LOST
+        """Whether the file is of these weights and loses not more than `most_lost`; where nothing can be said, too."""
+        return not self.others and not self.lost > self.most_lost
 
     def text(self) -> str:
         """A table of the scores, the differences of the results, and a sentence on what is lost."""
@@ -73,11 +82,14 @@ class Check(NamedTuple):
             lines.append("There are no labels with which to compare the scores.")
         else:
             lines.append(f"{self.metric}: {self._change()}.")
+        if self.others:
+            lines.append(f"The file was made from OTHER WEIGHTS than {self.others}; give those, or export it again.")
         return "\n".join(lines)
 
     def _change(self) -> str:
-        if not self.is_good:
-            return f"{self.lost:.2f} points lost, MORE THAN the {MOST_LOST:.1f} that may be"
+        if self.lost > self.most_lost:
+            of = f" of a file in {self.precision}" if self.precision else ""
+            return f"{self.lost:.2f} points lost, MORE THAN the {self.most_lost:g} that may be{of}"
         return f"{self.lost:.2f} points lost" if self.lost >= 0 else f"{-self.lost:.2f} points gained"
 
 
@@ -114,7 +126,11 @@ def check_export(
         )
     records = DatasetCatalog.get(dataset)
     predictors = Predictor(cfg, threads=threads), of_file
-    _check_weights(file, of_file, cfg)
+    card = of_file.runtime.card if isinstance(of_file.runtime, ModelFile) else None
+    precision, others = None if card is None else card.precision, ""
+    if card is not None and card.weights_sha256 != file_digest(Path(local_path(cfg.MODEL.WEIGHTS))):
+        others = shown(cfg.MODEL.WEIGHTS)
+        logger.warning("%s: was made from other weights than %s, so that the two differ anyhow.", file, others)
     differences = Differences(task)
     with tempfile.TemporaryDirectory(prefix="check") as name:
         evaluators = [build_evaluator(cfg, dataset, Path(name, part)) for part in ("model", "file")]
@@ -128,7 +144,7 @@ def check_export(
             for evaluator, output in zip(evaluators, outputs, strict=True):
                 evaluator.process([record], [output])
         expected_scores, found_scores = (dict(_flat(evaluator.evaluate())) for evaluator in evaluators)
-    return Check(dataset, task.plotted[0], expected_scores, found_scores, differences)
+    return Check(dataset, task.plotted[0], expected_scores, found_scores, differences, precision, others)
 
 
 def score_stream(cfg: CfgNode, predict: Callable[[list[str]], Iterable[dict[str, Any]]]) -> dict[str, float]:
@@ -144,15 +160,6 @@ def score_stream(cfg: CfgNode, predict: Callable[[list[str]], Iterable[dict[str,
         for record, output in zip(records, predict([record["file_name"] for record in records]), strict=True):
             evaluator.process([record], [_as_detectron2(output, task)])
         return dict(_flat(evaluator.evaluate()))
-
-
-def _check_weights(file: Path, of_file: Predictor, cfg: CfgNode) -> None:
-    """Warns where the card of the file tells of other weights than those of ``cfg``."""
-    card = of_file.runtime.card if isinstance(of_file.runtime, ModelFile) else None
-    if card is not None and card.weights_sha256 != file_digest(Path(local_path(cfg.MODEL.WEIGHTS))):
-        logger.warning(
-            "%s: was made from other weights than %s, so that the two differ anyhow.", file, cfg.MODEL.WEIGHTS
-        )
 
 
 def _dataset(cfg: CfgNode, task: Task, split: str | None, limit: int | None) -> str:

@@ -6,8 +6,9 @@ import torch
 from detectron2.modeling import GeneralizedRCNN
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.meta_arch import PanopticFPN, RetinaNet
+from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN
-from detectron2.modeling.roi_heads import CascadeROIHeads, StandardROIHeads
+from detectron2.modeling.roi_heads import BaseMaskRCNNHead, CascadeROIHeads, FastRCNNOutputLayers, StandardROIHeads
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
@@ -15,9 +16,10 @@ from ..errors import ConfigError
 from ..modeling.atss import ATSS
 from ..modeling.cascade_mask_heads import BDD100KCascadeMaskROIHeads
 from ..modeling.retinanet import BDD100KRetinaNet
-from ..modeling.roi_heads import BDD100KCascadeROIHeads, BDD100KROIHeads
+from ..modeling.roi_heads import BDD100KCascadeROIHeads, BDD100KROIHeads, OneNMSOutputLayers
 from ..modeling.rpn import BDD100KRPN
 from .dense import detect_densely
+from .known_parts import check_parts
 from .masks import find_masks, paste_masks
 from .proposals import propose
 from .roi_heads import DetectionSlots, detect_boxes
@@ -27,6 +29,7 @@ from .static_shapes import clipped, sides_above
 _MODELS = (GeneralizedRCNN, PanopticFPN, RetinaNet, BDD100KRetinaNet, ATSS)
 _PROPOSERS = (RPN, BDD100KRPN)
 _HEADS = (StandardROIHeads, CascadeROIHeads, BDD100KROIHeads, BDD100KCascadeROIHeads, BDD100KCascadeMaskROIHeads)
+_PREDICTORS = (FastRCNNOutputLayers, OneNMSOutputLayers)
 
 
 def detect(
@@ -66,21 +69,39 @@ def detect(
 
 def check_detector(model: nn.Module) -> None:
     """ConfigError if ``model`` is of a kind whose detections `detect` would not compute as it does."""
-    parts: tuple[tuple[str, object, tuple[type, ...]], ...] = (("META_ARCHITECTURE", model, _MODELS),)
+    check_parts(("META_ARCHITECTURE", model, _MODELS))
     generator = getattr(model, "anchor_generator", None)
     if isinstance(model, GeneralizedRCNN):
         generator = getattr(model.proposal_generator, "anchor_generator", None)
-        parts += (
+        check_parts(
             ("PROPOSAL_GENERATOR.NAME", model.proposal_generator, _PROPOSERS),
             ("ROI_HEADS.NAME", model.roi_heads, _HEADS),
         )
-    parts += (("ANCHOR_GENERATOR.NAME", generator, (DefaultAnchorGenerator,)),)
-    for key, part, known in parts:
-        if type(part) not in known:
-            names = ", ".join(sorted(one.__name__ for one in known))
-            raise ConfigError(f"MODEL.{key} {type(part).__name__} cannot be exported; these can: {names}.")
-    if getattr(getattr(model, "roi_heads", None), "keypoint_on", False):
+        _check_heads(model.roi_heads)
+    check_parts(("ANCHOR_GENERATOR.NAME", generator, (DefaultAnchorGenerator,)))
+
+
+def _check_heads(heads: StandardROIHeads) -> None:
+    if heads.keypoint_on:
         raise ConfigError("MODEL.KEYPOINT_ON is True; key points cannot be exported.")
+    # The layers of these heads are called; how their results are chosen, pooled and cut out is written out.
+    check_parts(
+        *(("ROI_HEADS.NAME's box predictor", one, _PREDICTORS) for one in _of_stages(heads.box_predictor)),
+        ("ROI_BOX_HEAD.POOLER_TYPE", heads.box_pooler, (ROIPooler,)),
+    )
+    if not heads.mask_on:
+        return
+    check_parts(("ROI_MASK_HEAD.POOLER_TYPE", heads.mask_pooler, (ROIPooler,)))
+    for head in _of_stages(heads.mask_head):
+        if type(head).forward is not BaseMaskRCNNHead.forward:
+            raise ConfigError(
+                f"MODEL.ROI_MASK_HEAD.NAME {type(head).__name__} cannot be exported: it has a forward of its own, "
+                "which a graph would not follow; put what is its own into its layers."
+            )
+
+
+def _of_stages(part: Any) -> list[Any]:  # noqa: ANN401, a module or the list of a cascade
+    return [*part] if isinstance(part, nn.ModuleList) else [part]
 
 
 def _prepared(model: Any, images: Tensor) -> Tensor:  # noqa: ANN401, as `detect`

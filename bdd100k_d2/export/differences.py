@@ -8,6 +8,8 @@ from ..evaluation.prediction_files import as_array, class_ids, segment_classes
 from ..tasks import Task
 
 _SAME_IOU = 0.5
+# Of scores, of all detections and of all pixels; and of a box.
+_ROUNDED, _MOST_PIXELS = 0.01, 1.0
 
 
 class Differences:
@@ -33,6 +35,19 @@ class Differences:
     def pixels(self) -> float:
         """The share of all pixels whose class differs."""
         return self._differing / max(self._pixels, 1)
+
+    @property
+    def is_another_model(self) -> bool:
+        """Whether more differs than rounding in another order explains."""
+        one, other, pairs = self.counts.tolist()
+        # Equal scores may change places, of which the last are left out.
+        alone = max(one, other) - pairs
+        return (
+            alone > 1 + _ROUNDED * max(one, other)
+            or self.box > _MOST_PIXELS
+            or self.score > _ROUNDED
+            or self.pixels > _ROUNDED
+        )
 
     def add(self, expected: dict[str, Any], found: dict[str, Any]) -> None:
         """Compares two outputs for a frame, each as Detectron2's models or as model files give them."""

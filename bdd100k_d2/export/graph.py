@@ -1,5 +1,8 @@
 """A model of a config as one graph, from images as they are read to results in their pixels, and its card."""
 
+import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,12 @@ from ..errors import ConfigError, DataError, WeightsError, shown
 from ..modeling.encoder_decoder import EncoderDecoder
 from ..predict.config_model import ConfigModel
 from ..predict.config_task import task_of
-from ..predict.graph_outputs import output_names
+from ..predict.graph_outputs import frame_outputs, output_names
 from ..predict.model_card import ModelCard, PanopticThresholds
 from .detection import check_detector, detect
+from .differences import Differences
 from .resize import build_resize
-from .segmentation import segment
+from .segmentation import check_segmenter, segment
 
 # What a graph is traced with where its size or batch is any: sides that no arithmetic takes for one another.
 _TRACED_SIZE, _TRACED_BATCH = (187, 331), 2
@@ -70,7 +74,8 @@ class ExportGraph(nn.Module):
         if not cfg.MODEL.WEIGHTS:
             raise WeightsError("No weights to export: add MODEL.WEIGHTS and a file to the command.")
         task = task_of(cfg)
-        self.model = ConfigModel(cfg, amp=False, fold=True, threads=None).model.requires_grad_(False)
+        source = ConfigModel(cfg, amp=False, fold=True, threads=None)
+        self.model = source.model.requires_grad_(False)
         self.size, self.batch = size, batch
         _check_exportable(self.model, size, batch)
         self.is_bgr = cfg.INPUT.FORMAT == "BGR"
@@ -89,7 +94,7 @@ class ExportGraph(nn.Module):
         )
         self.outputs = output_names(task)
         self.eval()
-        self._try()
+        self._try(source)
 
     def example(self, seed: int = 0) -> Tensor:
         """Images that the graph takes, of random pixels."""
@@ -98,13 +103,18 @@ class ExportGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Maps images (N, H, W, 3) uint8 to what ``outputs`` names."""
+        if torch.jit.is_tracing():
+            # The trace would take the part of a larger image that it knows.
+            image = _checker()(image, self.batch or 0, *(self.size or (0, 0)))
         return tuple(self._results(image).values())
 
-    def _try(self) -> None:
+    def _try(self, source: ConfigModel) -> None:
+        """Raises a ConfigError where the graph cannot take an image of its size, or gives another result than model."""
         image = self.example()
         try:
             with torch.no_grad():
                 results = self._results(image)
+            expected = source.infer([source.prepare(image[0].numpy(), "an image: ")[0]])[0]
         except RuntimeError as error:
             height, width = image.shape[1:3]
             raise ConfigError(
@@ -114,6 +124,17 @@ class ExportGraph(nn.Module):
             raise ConfigError(
                 f"DATASETS.TEST tells {self.card.task}, whose results are {', '.join(self.outputs)}, and the model "
                 f"gives {', '.join(results)}; name a data set of its task."
+            )
+        arrays = [one.numpy() for one in results.values()]
+        task = self.card.task_with_classes
+        differences = Differences(task)
+        found = frame_outputs(arrays, task, tuple(image.shape), self.card.panoptic, "the graph")
+        differences.add(source.on_cpu(expected), found[0])
+        if differences.is_another_model:
+            raise ConfigError(
+                f"MODEL.META_ARCHITECTURE {type(self.model).__name__} cannot be exported: of an image of random pixels "
+                f"its graph gives another result than it ({'; '.join(differences.lines())}); has a part of it a class "
+                "of your own, whose inference a graph does not follow?"
             )
 
     def _results(self, image: Tensor) -> dict[str, Tensor]:
@@ -130,6 +151,27 @@ class ExportGraph(nn.Module):
         return results
 
 
+@cache
+def _checker() -> Callable[[Tensor, int, int, int], Tensor]:
+    """`_only`, of which a trace keeps what it asks."""
+    with warnings.catch_warnings():
+        # That it will not be there for ever.
+        warnings.simplefilter("ignore")
+        scripted: Callable[[Tensor, int, int, int], Tensor] = torch.jit.script(_only)
+    return scripted
+
+
+def _only(image: Tensor, batch: int, height: int, width: int) -> Tensor:
+    """The images, if they have the sides and the number that are not 0; what is raised is kept in the file."""
+    n, h, w = image.size(0), image.size(1), image.size(2)
+    if (height > 0 and (h != height or w != width)) or (batch > 0 and n != batch):
+        raise ValueError(
+            f"the images are {n} of {w} wide and {h} high, and this file takes {batch} (0 is any number) of {width} "
+            f"wide and {height} high (0 is any) alone"
+        )
+    return image
+
+
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     try:
         check_image_size(*size, "--size: an image")
@@ -140,7 +182,9 @@ def _checked(size: tuple[int, int]) -> tuple[int, int]:
 
 def _check_exportable(model: nn.Module, size: tuple[int, int] | None, batch: int | None) -> None:
     """Raises `ConfigError` where a model has no graph, or none for images of any size or for any number of them."""
-    if not isinstance(model, SemanticSegmentor):
+    if isinstance(model, SemanticSegmentor):
+        check_segmenter(model)
+    else:
         check_detector(model)
     if size is None and isinstance(model, EncoderDecoder) and model.window is not None:
         raise ConfigError(

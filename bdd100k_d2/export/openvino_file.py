@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..atomic import check_writable, output_errors
+from ..atomic import check_writable, file_digest, output_errors
 from ..errors import ConfigError, shown
 from ..predict.model_card import CARD_KEY, ModelCard
-from ..predict.openvino_session import import_openvino
+from ..predict.openvino_session import BIN_KEY, import_openvino
 
 
 def read_onnx(source: Path) -> Any:  # noqa: ANN401, openvino.Model
@@ -53,6 +53,9 @@ def save_openvino(model: Any, out: Path, card: ModelCard, half: bool = False) ->
     check_writable(out.parent, "choose another place")
     with output_errors(out), tempfile.TemporaryDirectory(prefix=f".{out.stem[:100]}.", dir=out.parent) as name:
         written = Path(name, out.name)
+        openvino.save_model(model, written, compress_to_fp16=half)
+        # The graph says which weights are its own, and they are known when they are written.
+        model.set_rt_info(file_digest(written.with_suffix(".bin")), BIN_KEY)
         openvino.save_model(model, written, compress_to_fp16=half)
         # The graph comes last: it is what is asked for.
         written.with_suffix(".bin").replace(weights)

@@ -106,8 +106,10 @@ def readme(file: str, card: ModelCard) -> str:
     sides = "any height and width" if card.size is None else f"{card.size[0]} high and {card.size[1]} wide"
     batch = "any number of images" if card.batch is None else f"{card.batch} at a time"
     title = f"{task.name}, {card.precision}, of {card.config or 'a config'}, by bdd100k_d2 {card.package_version}"
+    weights = Path(file).with_suffix(".bin").name
+    both = f" and {weights}, its weights, which belongs beside it" if file.endswith(".xml") else ""
     parts = [
-        f"{file}\n{title}",
+        f"{file}{both}\n{title}",
         f"It takes `image`: uint8 (N, H, W, 3), RGB, pixels as they are read; {sides}, {batch}.\n"
         "Resizing, normalisation and what else belongs to the model are inside.",
         "It gives\n" + "\n".join(f"    {name}: {_told(name, card)}" for name in names),

@@ -6,7 +6,20 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..modeling.encoder_decoder import EncoderDecoder
+from ..modeling.semantic_fpn import SemanticFPN
 from ..modeling.tracing import same_size
+from .known_parts import check_parts
+
+# What is written out here does not follow what a class that derives from these does otherwise.
+_MODELS = (SemanticSegmentor, SemanticFPN, EncoderDecoder)
+
+
+def check_segmenter(model: SemanticSegmentor) -> None:
+    """ConfigError if ``model`` is of a kind whose pixels `segment` would not compute as it does.
+
+    Its backbone and its head are called as it calls them, and may be of any class.
+    """
+    check_parts(("META_ARCHITECTURE", model, _MODELS))
 
 
 def segment(model: SemanticSegmentor, images: Tensor, height: int, width: int) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """A model file as a `Runtime`: what it was made for, by its card or by what the user says, and frames for its graph."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from .graph_outputs import frame_outputs, output_names
 from .model_card import CARD_KEY, PanopticThresholds, read_card
 from .model_identity import ModelIdentity
 from .runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 500
 # Detectron2's, for a file that does not say them.
@@ -159,6 +162,7 @@ class ModelFile(Runtime):
                     f"{path}: is of {self.task.name} with the classes {shown(', '.join(self.task.names))}, as it says "
                     f"itself, not of {task.name} with {shown(', '.join(task.names))}; leave the task out."
                 )
+        self.min_score = 0.0 if self.card is None else self.card.min_score
         self._thresholds = None
         if self.task.name == "pan_seg":
             self._thresholds = (self.card and self.card.panoptic) or _USUAL_THRESHOLDS
@@ -172,6 +176,9 @@ class ModelFile(Runtime):
                 f"a model; give its --task ({', '.join(TASKS)}), and --class-names where they are not BDD100K's. In a "
                 "script: Predictor(path, task=...)."
             )
+        if task.is_official:
+            others = "" if task.name == "pan_seg" else "; --class-names tells others"
+            logger.info("%s: the classes are taken to be BDD100K's: %s%s.", self.path, ", ".join(task.names), others)
         return task
 
     def _check_graph(self) -> None:
@@ -193,9 +200,10 @@ class ModelFile(Runtime):
     @property
     def identity(self) -> ModelIdentity:
         """As `Runtime` says."""
-        files = [self.path, *([weights] if (weights := self.path.with_suffix(".bin")).is_file() else [])]
+        files = [self.path, *([binary] if (binary := self.path.with_suffix(".bin")).is_file() else [])]
         config = "" if self.card is None else self.card.config
-        return ModelIdentity(self.task, config, "; ".join(file_state(file.absolute()) for file in files))
+        weights = "; ".join(file_state(file.absolute()) for file in files)
+        return ModelIdentity(self.task, config, weights, self.min_score)
 
     def prepare(self, image: np.ndarray, where: str) -> tuple[np.ndarray, tuple[int, ...]]:
         """As `Runtime` says; FrameSizeError for a size that the graph cannot take."""
@@ -203,8 +211,9 @@ class ModelFile(Runtime):
         wanted = self._size[0] or height, self._size[1] or width
         if (height, width) != wanted:
             raise FrameSizeError(
-                f"{where}the image is {width}x{height}, and {self.path} takes {wanted[1]}x{wanted[0]} alone; resize "
-                "the images, or export the model with --size dynamic."
+                f"{where}the image is {width} wide and {height} high, and {self.path} takes {wanted[1]} wide and "
+                f"{wanted[0]} high alone; resize the images, or export the model with --size {height}x{width}, or with "
+                "--size dynamic where it can."
             )
         return image, image.shape
 

@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import file_digest
 from ..errors import ConfigError, WeightsError, shown
 from ..parallel import cores
 from .model_card import CARD_KEY
+
+BIN_KEY = "bdd100k_d2_bin_sha256"
+"""The key of the ``.xml``'s metadata that holds the digest of the ``.bin`` that was written with it."""
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -42,8 +46,9 @@ class OpenVinoSession:
 
     def __init__(self, path: Path, threads: int | None, amp: bool) -> None:
         openvino = import_openvino()
-        if not path.with_suffix(".bin").is_file():
-            raise WeightsError(f"{path.with_suffix('.bin')}: is missing; it has the weights of {path.name}, copy both.")
+        weights = path.with_suffix(".bin")
+        if not weights.is_file():
+            raise WeightsError(f"{weights}: is missing; it has the weights of {path.name}, copy both.")
         core = openvino.Core()
         # Where the CPU has units for it, OpenVINO would compute in bfloat16 unasked.
         fast = amp and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -60,6 +65,11 @@ class OpenVinoSession:
                 f"{path}: OpenVINO {openvino.__version__} cannot load it ({shown(error)}); are it and its .bin whole? "
                 "Copy both again, or export the model again."
             ) from error
+        if model.has_rt_info(BIN_KEY) and model.get_rt_info(BIN_KEY).astype(str) != file_digest(weights):
+            raise WeightsError(
+                f"{weights}: is not the one that was written with {path.name}, or is damaged; copy both again, or "
+                "export the model again."
+            )
         if len(model.inputs) != 1:
             raise ConfigError(f"{path}: has {len(model.inputs)} inputs; a model takes images, and nothing else.")
         self.card: str | None = model.get_rt_info(CARD_KEY).astype(str) if model.has_rt_info(CARD_KEY) else None

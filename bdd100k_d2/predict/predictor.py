@@ -16,7 +16,7 @@ from ..errors import ConfigError, DataError, UnreadableError
 from ..installation import needs_detectron2
 from ..parallel import cores
 from ..tasks import Task
-from .model_file import is_model_file, open_model_file
+from .model_file import ModelFile, is_model_file, open_model_file
 from .model_identity import ModelIdentity
 from .runtime import Runtime
 from .sliced_runtime import SlicedRuntime
@@ -156,6 +156,11 @@ class Predictor:
     @property
     def _config_model(self) -> "ConfigModel":
         runtime = self.runtime.runtime if isinstance(self.runtime, SlicedRuntime) else self.runtime
+        if isinstance(runtime, ModelFile):
+            raise AttributeError(
+                f"{runtime.path}: a model file has no cfg, model or metadata, which are those of a config; its task "
+                "and classes are in identity.task, and what else it says in runtime.card."
+            )
         return cast("ConfigModel", runtime)
 
     def __call__(self, frame: ImageOrPath) -> dict[str, Any]:

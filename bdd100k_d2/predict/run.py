@@ -5,10 +5,11 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ConfigError, shown
+from ..errors import ConfigError, MissingRuntimeError, shown
 from ..lock import locked
 from ..tasks import TASKS
 from .file_stamp import FileStamp, file_state, stamp_of
@@ -90,6 +91,12 @@ class PredictionRun:
         if min_score is not None and not task.has_scores:
             scored = " and ".join(one.name for one in TASKS.values() if one.has_scores)
             raise ConfigError(f"--score-thr: {task.name} has no scores; they belong to {scored}.")
+        if min_score is not None and min_score < identity.min_score:
+            logger.warning(
+                "--score-thr %g: the file gives no detections below %g; export it with a lower SCORE_THRESH_TEST.",
+                min_score,
+                identity.min_score,
+            )
         class_indices(task, classes)
         if slices is not None:
             check_sliceable(task)
@@ -98,6 +105,8 @@ class PredictionRun:
         if resume and overwrite:
             raise ConfigError("--resume goes on with the results, --overwrite replaces them; give one of the two.")
         if track or count_line is not None:
+            if find_spec("scipy") is None:
+                raise MissingRuntimeError("--track: needs scipy, which is not installed: pip install scipy")
             from .tracks import check_trackable
 
             check_trackable(task, source, track, count_line)

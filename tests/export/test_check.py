@@ -6,10 +6,11 @@ from pathlib import Path
 import export
 import pytest
 from support.export_models import segmenter
-from support.model_files import write_onnx
+from support.model_files import card, write_onnx
 from support.prediction_models import config_file, detector
 
 import bdd100k_d2
+from bdd100k_d2.atomic import file_digest
 from bdd100k_d2.errors import ConfigError
 from bdd100k_d2.export import check
 from bdd100k_d2.export.check import Check, check_export
@@ -50,9 +51,9 @@ def test_a_segmenter(
     monkeypatch.setattr("sys.argv", command)
     assert export.main() == 0
     assert "1 frames of bdd100k_sem_seg_train_first_1" in capsys.readouterr().out
-    monkeypatch.setattr(check, "MOST_LOST", -100.0)
+    monkeypatch.setitem(check.MOST_LOST, "float32", -100.0)
     assert export.main() == 1
-    assert "MORE THAN the -100.0 that may be" in capsys.readouterr().out
+    assert "MORE THAN the -100 that may be of a file in float32" in capsys.readouterr().out
 
 
 def test_a_detector(tiny_root: Path, tmp_path: Path) -> None:
@@ -70,7 +71,9 @@ def test_a_detector(tiny_root: Path, tmp_path: Path) -> None:
 
 def test_a_split_without_labels(tiny_root: Path, tmp_path: Path) -> None:
     bdd100k_d2.register_all(tiny_root)
-    found = check_export(write_onnx(tmp_path / "a.onnx"), detector(tmp_path), split="test")
+    cfg = detector(tmp_path)
+    text = card(weights_sha256=file_digest(Path(cfg.MODEL.WEIGHTS))).to_json()
+    found = check_export(write_onnx(tmp_path / "a.onnx", text=text), cfg, split="test")
     assert found.expected == {} and math.isnan(found.lost) and found.is_good
     assert found.text().endswith("There are no labels with which to compare the scores.")
 
@@ -86,21 +89,27 @@ def test_weights_that_the_file_was_not_made_from(
     tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bdd100k_d2.register_all(tiny_root)
-    check_export(write_onnx(tmp_path / "a.onnx"), detector(tmp_path), limit=1)
+    found = check_export(write_onnx(tmp_path / "a.onnx"), detector(tmp_path), limit=1)
     assert "was made from other weights than" in caplog.text
+    # Whatever it scores.
+    assert not found._replace(found=found.expected).is_good
+    assert found.text().endswith("bdd100k_det_val.pth; give those, or export it again.")
 
 
 @pytest.mark.parametrize(
-    ("found", "is_good", "text"),
+    ("found", "precision", "is_good", "text"),
     [
-        (29.5, True, "AP: 0.50 points lost."),
-        (29.0, True, "AP: 1.00 points lost."),
-        (31.0, True, "AP: 1.00 points gained."),
-        (28.75, False, "AP: 1.25 points lost, MORE THAN the 1.0 that may be."),
+        (29.5, "int8", True, "AP: 0.50 points lost."),
+        (29.0, "float16", True, "AP: 1.00 points lost."),
+        (31.0, "float32", True, "AP: 1.00 points gained."),
+        (28.75, "int8", False, "AP: 1.25 points lost, MORE THAN the 1 that may be of a file in int8."),
+        (28.75, None, False, "AP: 1.25 points lost, MORE THAN the 1 that may be."),
+        (29.9921875, "float32", True, "AP: 0.01 points lost."),
+        (29.75, "float32", False, "AP: 0.25 points lost, MORE THAN the 0.01 that may be of a file in float32."),
     ],
 )
-def test_what_is_said_of_a_loss(found: float, is_good: bool, text: str) -> None:
-    one = Check("some_val", "AP", {"AP": 30.0}, {"AP": found}, Differences(TASKS["det"]))
+def test_what_is_said_of_a_loss(found: float, precision: str | None, is_good: bool, text: str) -> None:
+    one = Check("some_val", "AP", {"AP": 30.0}, {"AP": found}, Differences(TASKS["det"]), precision)
     assert one.is_good is is_good
     assert one.text().splitlines()[-1] == text
 
@@ -114,6 +123,11 @@ def test_what_is_said_of_a_loss(found: float, is_good: bool, text: str) -> None:
         ["--to", "onnx", "--out", "a.onnx", "--limit", "3"],
         ["--to", "onnx", "--out", "a.onnx", "--split", "val"],
         ["--check", "a.onnx", "--out", "b.onnx"],
+        ["--check", "a.onnx", "--size", "720x1280"],
+        ["--check", "a.onnx", "--size", "dynamic"],
+        ["--check", "a.onnx", "--batch", "1"],
+        ["--check", "a.onnx", "--opset", "20"],
+        ["--check", "a.onnx", "--overwrite"],
     ],
 )
 def test_options_that_do_not_go_together(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

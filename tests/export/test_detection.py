@@ -3,7 +3,7 @@
 import pytest
 import torch
 from detectron2.layers.mask_ops import _do_paste_mask
-from detectron2.modeling.roi_heads import StandardROIHeads
+from detectron2.modeling.roi_heads import FastRCNNOutputLayers, MaskRCNNConvUpsampleHead, StandardROIHeads
 from seeded import seeded_boxes
 from support.small_detectors import FAMILIES, DetectorGraph, assert_equal, found_by, images, small_detector
 
@@ -87,10 +87,29 @@ class OtherHeads(StandardROIHeads):
     """Heads of a user's, which may do anything."""
 
 
+class OtherPredictor(FastRCNNOutputLayers):
+    """As these."""
+
+
+class OtherMasks(MaskRCNNConvUpsampleHead):
+    """As these."""
+
+    def forward(self, x: torch.Tensor, instances: list) -> list:
+        return instances
+
+
 def test_parts_that_would_not_be_followed_are_refused() -> None:
     model = small_detector("Faster R-CNN")
     model.roi_heads.__class__ = OtherHeads
     with pytest.raises(ConfigError, match=r"MODEL\.ROI_HEADS\.NAME OtherHeads cannot be exported; these can: BDD100K"):
+        check_detector(model)
+    model = small_detector("Mask R-CNN")
+    model.roi_heads.mask_head.__class__ = OtherMasks
+    with pytest.raises(ConfigError, match=r"MODEL\.ROI_MASK_HEAD\.NAME OtherMasks cannot be exported: it has a fo"):
+        check_detector(model)
+    model.roi_heads.mask_on = False
+    model.roi_heads.box_predictor.__class__ = OtherPredictor
+    with pytest.raises(ConfigError, match=r"MODEL\.ROI_HEADS\.NAME's box predictor OtherPredictor cannot be export"):
         check_detector(model)
     model = small_detector("RetinaNet")
     model.anchor_generator = None

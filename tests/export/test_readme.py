@@ -63,6 +63,7 @@ def test_what_it_says_of_a_panoptic_model() -> None:
     thresholds = PanopticThresholds(overlap=0.5, stuff_area=4096, instance_score=0.5)
     classes = (Category("road", (1, 2, 3), False), Category("car", (3, 2, 1), True))
     text = readme("m.xml", card("pan_seg", classes, panoptic=thresholds, size=(720, 1280), batch=1))
+    assert text.startswith("m.xml and m.bin, its weights, which belongs beside it\npan_seg, ")
     assert "; 720 high and 1280 wide, 1 at a time.\n" in text
     assert "sem_seg: uint8 (N, H, W), 0 for all things, then the classes of stuff from 1 on" in text
     assert 'request.get_tensor("boxes").data<float>();' in lines_of("C++", text)

@@ -1,16 +1,22 @@
 """Each segmenter of the zoo as a graph gives the classes that the predictor gives, at any size and in batches."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from detectron2.modeling import META_ARCH_REGISTRY, SEM_SEG_HEADS_REGISTRY
 from support.export_models import assert_classes_of, images, run_file, segmenter
 
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError
+from bdd100k_d2.export import graph as graph_module
 from bdd100k_d2.export.graph import ExportGraph
 from bdd100k_d2.export.program import exported_program
 from bdd100k_d2.export.run import export_model
+from bdd100k_d2.export.segmentation import segment
+from bdd100k_d2.modeling.semantic_fpn import SemanticFPN, SemanticFPNHead
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -37,6 +43,11 @@ FAMILIES = {
 }
 
 
+@pytest.fixture(scope="module")
+def cached() -> dict[str, Callable[..., object]]:
+    return {}
+
+
 def exported(to: str, folder: Path, *model: object, **how: object) -> tuple["bdd100k_d2.Predictor", Path]:
     name, *overrides = model
     cfg = segmenter(name, folder, *overrides)
@@ -52,6 +63,19 @@ def check(to: str, folder: Path, *model: object, size: tuple[int, int] | None, b
         for number in (1, 3) if batch is None else (batch,):
             frames = images(number, *one)
             assert_classes_of(predictor, frames, run(frames)[0])
+
+
+@pytest.mark.parametrize("to", ENDINGS)
+@pytest.mark.parametrize("shape", [(2, 97, 160, 3), (2, 96, 150, 3), (2, 95, 160, 3), (3, 96, 160, 3)])
+def test_a_bare_file_refuses_other_images_than_it_was_made_for(
+    to: str, shape: tuple[int, ...], tmp_path: Path, cached: dict[str, Callable[..., object]]
+) -> None:
+    if to not in cached:
+        cached[to] = run_file(exported(to, tmp_path, *FAMILIES["Semantic FPN"], size=(96, 160), batch=2)[1])
+    assert cached[to](images(2, 96, 160))[0].shape == (2, 96, 160)
+    message = rf"{shape[2]} wide and {shape[1]} high, and this file takes 2 .* of 160 wide and 96 high"
+    with pytest.raises(Exception, match=message if to == "torchscript" else None):
+        cached[to](np.zeros(shape, np.uint8))
 
 
 # Seconds each, but for those whose backbones cannot be reduced.
@@ -132,6 +156,44 @@ def test_detectron2s_own_segmenter_is_padded(tmp_path: Path) -> None:
     keys = ("MODEL.META_ARCHITECTURE", "SemanticSegmentor", "MODEL.SEM_SEG_HEAD.NAME", "SemSegFPNHead")
     keys += ("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone")
     check("torchscript", tmp_path, *FAMILIES["Semantic FPN"], *keys, size=(90, 150), batch=1)
+
+
+@META_ARCH_REGISTRY.register()
+class FlippedFPN(SemanticFPN):
+    """A model of a user's, which may do anything."""
+
+
+@SEM_SEG_HEADS_REGISTRY.register()
+class SmoothedHead(SemanticFPNHead):
+    """A head of a user's, which is called as it is."""
+
+    def layers(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
+        return super().layers(features).flip(1)
+
+
+def test_a_model_of_a_class_of_ones_own_is_refused_and_its_head_followed(tmp_path: Path) -> None:
+    keys = ("MODEL.META_ARCHITECTURE", "FlippedFPN")
+    message = r"MODEL\.META_ARCHITECTURE FlippedFPN cannot be exported; these can: EncoderDecoder, SemanticFPN, Semant"
+    with pytest.raises(ConfigError, match=message):
+        ExportGraph(segmenter(*FAMILIES["Semantic FPN"], tmp_path, *keys), size=(64, 112))
+    check(
+        "torchscript",
+        tmp_path,
+        *FAMILIES["Semantic FPN"],
+        "MODEL.SEM_SEG_HEAD.NAME",
+        "SmoothedHead",
+        size=(64, 112),
+        batch=1,
+    )
+
+
+def test_a_graph_that_gives_another_result_than_the_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_module, "segment", lambda *given: {"sem_seg": segment(*given)["sem_seg"].flip(1)})
+    message = r"its graph gives another result than it \(class of a pixel: \d\d\..*% differ; .*a class of your own"
+    with pytest.raises(ConfigError, match=message):
+        ExportGraph(segmenter(*FAMILIES["Semantic FPN"], tmp_path), size=(64, 112))
 
 
 def test_the_card_and_the_names_of_the_outputs(tmp_path: Path) -> None:

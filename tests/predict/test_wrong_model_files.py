@@ -13,7 +13,11 @@ from support.model_files import BOXES, card, write_onnx, write_openvino, write_t
 
 import bdd100k_d2
 from bdd100k_d2.errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, WeightsError
+from bdd100k_d2.export.openvino_file import save_openvino
+from bdd100k_d2.predict.inputs import find_input
 from bdd100k_d2.predict.model_file import told_task
+from bdd100k_d2.predict.openvino_session import import_openvino
+from bdd100k_d2.predict.run import PredictionRun
 from bdd100k_d2.tasks import TASKS
 
 SMALL = np.zeros((33, 47, 3), np.uint8)
@@ -72,6 +76,18 @@ def test_openvino_needs_both_files(tmp_path: Path) -> None:
         bdd100k_d2.Predictor(path)
 
 
+def test_openvino_notices_the_weights_of_another_model(tmp_path: Path) -> None:
+    openvino = import_openvino()
+    for name in ("a", "b"):
+        source = write_onnx(tmp_path / f"{name}.onnx", classes=(0, 1, 2 if name == "a" else 3))
+        save_openvino(openvino.Core().read_model(source), tmp_path / f"{name}.xml", card())
+        assert len(bdd100k_d2.Predictor(tmp_path / f"{name}.xml")(SMALL)["instances"]) == 3
+    assert (tmp_path / "a.bin").stat().st_size == (tmp_path / "b.bin").stat().st_size
+    (tmp_path / "b.bin").replace(tmp_path / "a.bin")
+    with pytest.raises(WeightsError, match=r"a\.bin: is not the one that was written with a\.xml, or is damaged; copy"):
+        bdd100k_d2.Predictor(tmp_path / "a.xml")
+
+
 def test_a_card_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="its metadata 'bdd100k_d2' is no card of a model"):
         bdd100k_d2.Predictor(write_onnx(tmp_path / "model.onnx", text="{}"))
@@ -83,7 +99,7 @@ def test_a_file_without_a_card_needs_its_task(tmp_path: Path) -> None:
         bdd100k_d2.Predictor(path)
     predictor = bdd100k_d2.Predictor(path, task=told_task("det", ["a", "b", "c"]))
     assert predictor.identity.task.names == ("a", "b", "c") and predictor.batch_size == 2
-    with pytest.raises(FrameSizeError, match="the image is 47x33, and .* takes 160x96 alone"):
+    with pytest.raises(FrameSizeError, match="the image is 47 wide and 33 high, and .* takes 160 wide and 96 high"):
         predictor(SMALL)
     assert len(predictor(np.zeros((96, 160, 3), np.uint8))["instances"]) == 3
     with pytest.raises(
@@ -97,6 +113,26 @@ def test_what_is_told_may_not_differ_from_the_card(tmp_path: Path) -> None:
     assert bdd100k_d2.Predictor(path, task=TASKS["det"]).identity.task is TASKS["det"]
     with pytest.raises(ConfigError, match="is of det with the classes pedestrian, .*, not of ins_seg with"):
         bdd100k_d2.Predictor(path, task=TASKS["ins_seg"])
+
+
+def test_what_is_taken_of_a_file_without_a_card_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_onnx(tmp_path / "model.onnx", text=None)
+    with caplog.at_level("INFO", "bdd100k_d2"):
+        predictor = bdd100k_d2.Predictor(path, task=told_task("det", None))
+    assert "the classes are taken to be BDD100K's: pedestrian, rider, car," in caplog.text
+    assert "; --class-names tells others." in caplog.text
+    for name in ("cfg", "model", "metadata"):
+        with pytest.raises(AttributeError, match=r"model\.onnx: a model file has no cfg, model or metadata, which are"):
+            getattr(predictor, name)
+
+
+def test_a_score_below_what_the_file_gives_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_image(tmp_path / "in" / "0.jpg")
+    model = bdd100k_d2.Predictor(write_onnx(tmp_path / "model.onnx")).identity
+    for score in (0.05, 0.01):
+        assert "--score-thr" not in caplog.text
+        PredictionRun(model, find_input(str(tmp_path / "in")), tmp_path / "out", min_score=score)
+    assert "--score-thr 0.01: the file gives no detections below 0.05; export it with a lower" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -141,7 +177,8 @@ def test_sizes_and_batches_that_a_fixed_graph_cannot_take(tmp_path: Path) -> Non
         bdd100k_d2.Predictor(path, batch_size=8)
     predictor = bdd100k_d2.Predictor(path, batch_size=2)
     message = (
-        r"a frame: the image is 47x33, and .*model\.onnx takes 160x96 alone; resize the images, or export .* dynamic"
+        r"a frame: the image is 47 wide and 33 high, and .*model\.onnx takes 160 wide and 96 high alone; resize the "
+        r"images, or export the model with --size 33x47, or with --size dynamic where it can"
     )
     with pytest.raises(FrameSizeError, match=message):
         predictor(SMALL)
@@ -214,11 +251,12 @@ def test_the_command_refuses_at_once_what_the_model_cannot_take(tmp_path: Path) 
     model, out = write_onnx(tmp_path / "model.onnx", size=(96, 160)), tmp_path / "out"
     common = ("--model", model, "--output", out)
     done = run_tool("predict", *common, "--input", tmp_path / "in")
-    assert done.returncode == 1 and "0.jpg: the image is 160x64, and" in done.stderr and not (out / "det.json").exists()
+    assert done.returncode == 1 and "0.jpg: the image is 160 wide and 64 high, and" in done.stderr
+    assert not (out / "det.json").exists()
     # One among others is left out and named, and the others stay.
     (tmp_path / "in/0.jpg").rename(tmp_path / "in/9.jpg")
     done = run_tool("predict", *common, "--input", tmp_path / "in")
-    assert done.returncode == 3 and "9.jpg: the image is 160x64, and" in done.stderr
+    assert done.returncode == 3 and "9.jpg: the image is 160 wide and 64 high, and" in done.stderr
     assert "2 frames (2 now" in done.stdout
 
 
