@@ -140,6 +140,38 @@ def test_frames_are_in_the_order_of_their_numbers() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "told", "warned"),
+    [
+        ({"a": ("1.jpg", "2.jpg"), "b": ("f-01-5.jpg", "f-02-7.jpg", "f-10-9.jpg")}, "2 videos of 5 frames", None),
+        ({"val": ("b1c66a42-6f7d68ca.jpg",)}, "1 video of 1 frame", None),
+        (
+            {"a": ("1.jpg", "2.jpg"), "val": ("b1c66a42-6f7d68ca.jpg", "b1c81faa-3df17267.jpg")},
+            "2 videos of 4 frames",
+            "in 1 video the names differ in more than a number, as b1c66a42-6f7d68ca.jpg and b1c81faa-3df17267.jpg in "
+            "val; are they frames of one film each?",
+        ),
+        # Two films in one folder.
+        ({"a": ("x-1.jpg", "x-2.jpg", "y-1.jpg")}, "1 video of 3 frames", "as x-1.jpg and y-1.jpg in a;"),
+    ],
+)
+def test_what_is_taken_for_videos_is_told(
+    det: CfgNode,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    names: dict[str, tuple[str, ...]],
+    told: str,
+    warned: str | None,
+) -> None:
+    caplog.set_level("INFO", "bdd100k_d2.predict.tracks")
+    paths = [Path("/data") / folder / name for folder, of in names.items() for name in of]
+    source = InputImages({f"{path.parent.name}__{path.name}": path for path in paths})
+    PredictionRun(det, source, tmp_path / "out", track=True)
+    assert caplog.messages[0] == f"--track: each folder is a video; {told}."
+    assert [record.levelname for record in caplog.records] == ["INFO", *(["WARNING"] if warned else [])]
+    assert warned is None or warned in caplog.messages[1]
+
+
 def test_what_is_refused(det: CfgNode, weights: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "street.mp4", 2)
     with pytest.raises(ConfigError, match="--track: a camera does not show again what was; record a video"):
