@@ -23,7 +23,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _line(text: str) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = map(float, text.split(","))
+    try:
+        x1, y1, x2, y2 = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no line; give two points in pixels, as 0,520,1280,380") from None
     return x1, y1, x2, y2
 
 

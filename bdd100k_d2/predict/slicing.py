@@ -53,8 +53,10 @@ def parse_slices(text: str, overlap: float = OVERLAP) -> Slices:
         raise ConfigError(
             f"--slices {shown(text)}: give columns by rows, as 2x1 or 3x2, {_MOST_SLICES} slices at most."
         )
-    if not 0 <= overlap <= 0.9:
-        raise ConfigError(f"a slice overlap of {overlap:g}: give the share that two slices have in common, 0 to 0.9.")
+    if not 0 <= overlap <= _MOST_OVERLAP:
+        raise ConfigError(
+            f"a slice overlap of {overlap:g}: give the share that two slices have in common, 0 to {_MOST_OVERLAP}."
+        )
     return Slices(int(found[1]), int(found[2]), overlap)
 
 

@@ -4,6 +4,7 @@ The record is gone through from the first frame to the last when all are predict
 went on has the numbers of one that was not.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,8 @@ from .outputs import COUNTS_FILE, frame_paths
 from .track_painter import NumberedObjects, TrackPainter
 from .video import VideoReader, VideoWriter
 
+logger = logging.getLogger(__name__)
+
 _JPEG_QUALITY = 92
 
 
@@ -51,7 +54,10 @@ _Put = Callable[[VideoFrame, _Draw], None]
 def check_trackable(
     task: Task, source: InputImages | InputVideo, track: bool, line: tuple[float, float, float, float] | None
 ) -> None:
-    """Raises ConfigError unless objects of the task can be followed in the source, and counted at the line."""
+    """Raises ConfigError unless objects of the task can be followed in the source, and counted at the line.
+
+    What is taken for videos is told, and warned about where it looks like images that have nothing to do with another.
+    """
     if not track:
         raise ConfigError("--count-line counts objects with numbers; give --track with it.")
     if task.form != "boxes":
@@ -60,6 +66,37 @@ def check_trackable(
         raise ConfigError("--track: a camera does not show again what was; record a video, and track in that.")
     if line is not None and (not np.isfinite(line).all() or line[:2] == line[2:]):
         raise ConfigError(f"--count-line {','.join(f'{one:g}' for one in line)} is no line; give two points in pixels.")
+    if isinstance(source, InputImages):
+        _tell(source)
+
+
+def _tell(source: InputImages) -> None:
+    videos = videos_of(source, source.paths)
+    logger.info(
+        "--track: each folder is a video; %s of %s.",
+        _counted(len(videos), "video"),
+        _counted(len(source.paths), "frame"),
+    )
+    mixed = [video for video, frames in videos.items() if len({_without_numbers(frame.name) for frame in frames}) > 1]
+    if mixed:
+        one, *others = (frame.name for frame in videos[mixed[0]])
+        other = next(name for name in others if _without_numbers(name) != _without_numbers(one))
+        logger.warning(
+            "--track: in %s the names differ in more than a number, as %s and %s in %s; are they frames of one film "
+            "each? Objects of unrelated images get numbers that mean nothing.",
+            _counted(len(mixed), "video"),
+            one,
+            other,
+            mixed[0],
+        )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"[0-9]+", "0", Path(name).stem)
 
 
 def tracked_task(task: Task) -> Task:

@@ -1,5 +1,6 @@
 """The page about training runs: what was read of them, plots and images, put into the template as one folder."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from .results.seeds import seed_parts
 from .results.tables import unofficial_notes
 from .run import EvaluationResults, History, Run, read_run
 
+logger = logging.getLogger(__name__)
+
 _PLOT_SIZE = (5.0, 3.1)
 
 
@@ -25,7 +28,7 @@ def write_runs_page(
     An older report is replaced, with its images and plots.
 
     Args:
-        folders: run folders (OUTPUT_DIR of Detectron2), shown in this order.
+        folders: run folders (OUTPUT_DIR of Detectron2), shown in this order; one that is given twice once.
         out: made if it is not there.
         root: the folder that holds ``bdd100k/``; default ``$DETECTRON2_DATASETS``, else ``datasets``.
         score_threshold: detections with a lower score are not drawn.
@@ -36,7 +39,7 @@ def write_runs_page(
         OutputError: a file cannot be written, or ``out`` has what is no report's, or lies in the data.
     """
     check_page_folder(out, [data_folder(root)])
-    runs = [read_run(folder, root) for folder in folders]
+    runs = [read_run(folder, root) for folder in _different(folders)]
     with new_page(out) as page:
         sections = [
             _section(run, f"run-{number}", page, score_threshold, max_frames) for number, run in enumerate(runs, 1)
@@ -45,6 +48,17 @@ def write_runs_page(
         scripts = ("sort.js", "viewer.js")
         write_page(page, "runs.html", scripts, sections=sections, together=together, threshold=score_threshold)
     return out / "index.html"
+
+
+def _different(folders: Sequence[Path]) -> list[Path]:
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        place = folder.resolve()
+        if place in found:
+            logger.warning("%s: given before, as %s; it is shown and counted once.", folder, found[place])
+        else:
+            found[place] = folder
+    return [*found.values()]
 
 
 def _section(run: Run, key: str, out: Path, score_threshold: float, max_frames: int) -> dict[str, object]:

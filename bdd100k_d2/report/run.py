@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from ..errors import DataError, shown
@@ -133,14 +134,18 @@ class EvaluationResults(NamedTuple):
 class Run(NamedTuple):
     """A run folder that was read.
 
-    ``facts`` are titles and texts, ``history`` is None for a run that only evaluated, ``recipe`` is as in `RunConfig`.
+    ``facts`` are titles and texts, ``history`` is None for a run that only evaluated, ``recipe`` and ``seed`` are as in
+    `RunConfig`. ``training`` is the name that the training gave itself, which copies of its folder have too, or "".
     """
 
     name: str
     facts: tuple[tuple[str, str], ...]
     history: History | None
     evaluations: tuple[EvaluationResults, ...]
-    recipe: str = ""
+    recipe: str
+    seed: int | None
+    training: str
+    folder: Path
 
 
 def read_run(folder: Path, root: Path | None = None) -> Run:
@@ -161,7 +166,32 @@ def read_run(folder: Path, root: Path | None = None) -> Run:
         check_plain_name(name, f"{config_path}: DATASETS.TEST")
         inference = folder / "inference" / name if len(config.tests) > 1 else folder / "inference"
         evaluations.append(_read_evaluation(name, base, config.own, inference, root, config_path))
-    return Run(folder.resolve().name, tuple(_facts(config, history)), history, tuple(evaluations), config.recipe)
+    return Run(
+        folder.resolve().name,
+        tuple(_facts(config, history)),
+        history,
+        tuple(evaluations),
+        config.recipe,
+        config.seed,
+        _training(folder / "run.json"),
+        folder,
+    )
+
+
+class _Start(msgspec.Struct):
+    run: str | None = None
+
+
+def _training(path: Path) -> str:
+    try:
+        check_regular_file(path)
+        starts = msgspec.json.decode(path.read_bytes(), type=list[_Start])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        logger.warning("%s: unreadable (%s), so a copy of this run would not be known for one.", path, shown(error))
+        return ""
+    return next((start.run for start in reversed(starts) if start.run), "")
 
 
 def _read_evaluation(

@@ -81,7 +81,8 @@ class RunConfig(NamedTuple):
     """What a page shows of a config.
 
     ``tests`` are the test sets, with the data sets whose frames they have; ``own`` are those of the user. ``recipe`` is
-    the whole config as text, without seed and folder: of runs that differ in nothing else it is the same.
+    the whole config as text, without seed and folder: of runs that differ in nothing else it is the same. ``seed`` is
+    None where none is given.
     """
 
     model: str
@@ -93,6 +94,7 @@ class RunConfig(NamedTuple):
     batch: int
     learning_rate: float
     recipe: str
+    seed: int | None
 
 
 def read_run_config(path: Path) -> RunConfig:
@@ -129,7 +131,13 @@ def read_run_config(path: Path) -> RunConfig:
         solver.ims_per_batch,
         solver.base_lr,
         json.dumps({key: value for key, value in content.items() if key not in _OF_A_RUN}, sort_keys=True, default=str),
+        _seed(content.get("SEED")),
     )
+
+
+def _seed(value: object) -> int | None:
+    # Detectron2's -1 stands for any.
+    return value if type(value) is int and value >= 0 else None
 
 
 def _backbone(model: _Model) -> str:

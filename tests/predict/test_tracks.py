@@ -62,7 +62,7 @@ def write_frames_of_videos(root: Path, frames: int = 12) -> Path:
 
 def test_folders_of_frames_are_videos(det: CfgNode, tmp_path: Path) -> None:
     source = write_frames_of_videos(tmp_path / "in")
-    summary = run(det, source, tmp_path / "out", overlay=True, count_line=(60, 0, 60, 96))
+    summary = run(det, source, tmp_path / "out", overlay=True, count_line=(55, 0, 55, 96))
     names = ["det.json", "box_track.json", "track_counts.json", "overlays"]
     assert [path.name for path in summary.files] == names
     videos = read_videos(tmp_path / "out/box_track.json")
@@ -72,11 +72,11 @@ def test_folders_of_frames_are_videos(det: CfgNode, tmp_path: Path) -> None:
         assert [[(label.id, label.category, label.score) for label in frame.labels] for frame in frames] == [
             [("1", "car", pytest.approx(0.9))]
         ] * 12
-    # The middle of the box begins at 35.25 and comes to 68.25.
+    # The middle of the box begins at 35.25 and comes to 68.25; from 61.2 on it is clear of the line.
     counts = {
         "frames": 12,
         "objects": {"car": 1},
-        "line": [60.0, 0.0, 60.0, 96.0],
+        "line": [55.0, 0.0, 55.0, 96.0],
         "left_to_right": {},
         "right_to_left": {"car": 1},
     }
@@ -86,7 +86,7 @@ def test_folders_of_frames_are_videos(det: CfgNode, tmp_path: Path) -> None:
     drawn = cv2.imread(str(tmp_path / "out/overlays/a__11.jpg"))
     assert drawn.shape[1] == 160 and drawn.shape[0] > 96
     # The line, white, and the car's box.
-    assert (drawn[80:96, 60] > 200).all()
+    assert (drawn[80:96, 55] > 200).all()
 
 
 def test_a_video_is_drawn_with_numbers_once(det: CfgNode, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_video_is_drawn_with_numbers_once(det: CfgNode, tmp_path: Path) -> Non
 def test_a_run_that_goes_on_has_the_same_numbers(det: CfgNode, tmp_path: Path, kind: str, batch: int) -> None:
     video = write_video(tmp_path / "street.mp4", 12)
     source = video if kind == "video" else write_frames_of_videos(tmp_path / "in")
-    options = {"overlay": True, "batch": batch, "count_line": (60, 0, 60, 96)}
+    options = {"overlay": True, "batch": batch, "count_line": (55, 0, 55, 96)}
     run(det, source, tmp_path / "whole", **options)
     for limit in (5, 9, None):
         run(det, source, tmp_path / "parts", limit=limit, resume=True, **options)
@@ -138,6 +138,38 @@ def test_frames_are_in_the_order_of_their_numbers() -> None:
         "a": [("9.jpg", 0), ("010.jpg", 1), ("10.jpg", 2), ("x2.jpg", 3), ("x10.jpg", 4)],
         "b__a": [("1.jpg", 0)],
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "told", "warned"),
+    [
+        ({"a": ("1.jpg", "2.jpg"), "b": ("f-01-5.jpg", "f-02-7.jpg", "f-10-9.jpg")}, "2 videos of 5 frames", None),
+        ({"val": ("b1c66a42-6f7d68ca.jpg",)}, "1 video of 1 frame", None),
+        (
+            {"a": ("1.jpg", "2.jpg"), "val": ("b1c66a42-6f7d68ca.jpg", "b1c81faa-3df17267.jpg")},
+            "2 videos of 4 frames",
+            "in 1 video the names differ in more than a number, as b1c66a42-6f7d68ca.jpg and b1c81faa-3df17267.jpg in "
+            "val; are they frames of one film each?",
+        ),
+        # Two films in one folder.
+        ({"a": ("x-1.jpg", "x-2.jpg", "y-1.jpg")}, "1 video of 3 frames", "as x-1.jpg and y-1.jpg in a;"),
+    ],
+)
+def test_what_is_taken_for_videos_is_told(
+    det: CfgNode,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    names: dict[str, tuple[str, ...]],
+    told: str,
+    warned: str | None,
+) -> None:
+    caplog.set_level("INFO", "bdd100k_d2.predict.tracks")
+    paths = [Path("/data") / folder / name for folder, of in names.items() for name in of]
+    source = InputImages({f"{path.parent.name}__{path.name}": path for path in paths})
+    PredictionRun(det, source, tmp_path / "out", track=True)
+    assert caplog.messages[0] == f"--track: each folder is a video; {told}."
+    assert [record.levelname for record in caplog.records] == ["INFO", *(["WARNING"] if warned else [])]
+    assert warned is None or warned in caplog.messages[1]
 
 
 def test_what_is_refused(det: CfgNode, weights: Path, tmp_path: Path) -> None:

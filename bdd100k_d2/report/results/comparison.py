@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...atomic import write_atomic
-from ..analysis.differences import BETTER, NOISE, UNKNOWN, WORSE, ComparedPart, Comparison, Difference
+from ..analysis.differences import BETTER, EQUAL, NOISE, UNKNOWN, WORSE, ComparedPart, Comparison, Difference
 from ..analysis.paired_interval import LEAST_FRAMES
 from ..comparison_files import as_csv, as_markdown, main_metric
 from .tables import Cell, Column, FileLink, Section, SectionPart, Table, TableRow, interval, judged, number, percent
@@ -16,7 +16,7 @@ BESIDE_EACH_SCORE = (
 )
 
 _CSV, _MARKDOWN = "assets/comparison.csv", "assets/comparison.md"
-_VERDICTS = {BETTER: 0, WORSE: 1, NOISE: 2}
+_VERDICTS = {verdict: place for place, verdict in enumerate((BETTER, WORSE, NOISE, EQUAL, UNKNOWN))}
 
 
 def comparison_sections(comparison: Comparison | None, page: Path) -> list[Section]:
@@ -54,7 +54,10 @@ def _notes(comparison: Comparison) -> list[str]:
         name for name, one in comparison.all.classes[main].items() if one.verdict == UNKNOWN and not math.isnan(one.run)
     ]
     in_means = (
-        f" The means over classes have {', '.join(rare)} in them all the same, and vary with these." if rare else ""
+        f" The means over classes have {', '.join(rare)} in them all the same, and vary with these; a mean of which "
+        "such classes are more than half, or make more than half of what differs, is unknown too."
+        if rare
+        else ""
     )
     shown = [one for part in comparison.parts for one in part.flat().values() if one.verdict != UNKNOWN]
     marked = sum(one.verdict in (BETTER, WORSE) for one in shown)
@@ -63,7 +66,7 @@ def _notes(comparison: Comparison) -> list[str]:
         f"with replacement from the {comparison.num_frames:,} frames, and both runs were scored on the same draw. "
         "A difference is noise where 0 is in its interval: other frames of the same kind could well show none, or the "
         "opposite. The interval knows nothing of other trainings of the same recipe; for that, train several seeds "
-        f"(tools/report.py runs). Of what is in fewer than {LEAST_FRAMES} frames nothing is said (-).{in_means}",
+        f"(tools/report.py runs). What is in fewer than {LEAST_FRAMES} frames is unknown.{in_means}",
         f"Of {len(shown):,} differences in the files {marked:,} are better or worse. If the runs were equally good, "
         f"about {round(0.05 * len(shown)):,} would be so by chance: do not pick one of many and call it a result.",
     ]
@@ -77,7 +80,7 @@ def _cells(difference: Difference) -> list[Cell]:
         percent(difference.run)._replace(share=None),
         percent(difference.baseline)._replace(share=None),
         Cell(None) if change is None else Cell(difference.value, "", interval=ends, change=change),
-        Cell(None) if verdict == UNKNOWN else Cell(_VERDICTS.get(verdict, 3), verdict),
+        Cell(_VERDICTS[verdict], verdict),
     ]
 
 

@@ -1,5 +1,6 @@
 """What the page of runs says of several of one recipe: mean and spread of their scores."""
 
+import math
 from collections.abc import Sequence
 
 from ..analysis.seeds import SeedGroup, SeedTable
@@ -11,7 +12,8 @@ _NOTE = (
 )
 _AGAINST = (
     "Beside it stands the difference to the first recipe, in colour where 0 is outside of Welch's 95 % interval. "
-    "A recipe that was trained once has no spread, and nothing is said of its difference."
+    "A recipe that was trained once has no spread, and nothing is said of its difference; nor is it of runs that are "
+    "all alike."
 )
 
 
@@ -57,7 +59,7 @@ def _cell(group: SeedGroup, key: tuple[str, str]) -> Cell:
         return Cell(None)
     several = len(one.values) > 1
     text = f"{one.mean:.1f} \N{PLUS-MINUS SIGN} {one.deviation:.1f}" if several else f"{one.mean:.1f}"
-    interval = f"{one.low:.1f} to {one.high:.1f}" if several else ""
+    interval = f"{one.low:.1f} to {one.high:.1f}" if not math.isnan(one.low) else ""
     title = ", ".join(f"{name} {value:.1f}" for name, value in zip(group.names, one.values, strict=False))
     return Cell(one.mean, text, interval=interval, change=_change(group, key), title=title)
 

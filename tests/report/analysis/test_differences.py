@@ -156,6 +156,33 @@ def test_a_mean_has_the_freedom_of_welch_and_no_less_than_four() -> None:
         assert np.isnan(ends[0, 1]) == (frames[1] < 10)
 
 
+@pytest.mark.parametrize(
+    ("frames", "values", "is_known"),
+    [
+        ((40, 40, 40, 40), (1, 1, 1, 1), True),
+        # All of its classes are unknown, most of them are, half of them are.
+        ((9, 9, 9, 9), (1, 1, 1, 1), False),
+        ((40, 9, 9, 9), (30, 1, 1, 1), False),
+        ((40, 40, 9, 9), (1, 1, 1, 1), True),
+        # One alone makes all of the difference, or just half of it.
+        ((40, 40, 40, 2), (1, -1, 1, 9), False),
+        ((40, 40, 40, 2), (3, -3, 3, 9), True),
+        # A class without a score is no part of the mean.
+        ((40, 9, 0, 0), (3, 1, math.nan, math.nan), True),
+        ((40, 9, 9, 0), (3, 1, 1, math.nan), False),
+    ],
+)
+def test_a_mean_that_classes_of_few_frames_carry_is_unknown(
+    frames: tuple[int, ...], values: tuple[float, ...], is_known: bool
+) -> None:
+    classes = np.array(values, float)
+    values = np.array([np.nanmean(classes), *classes])
+    drawn = values + np.random.default_rng(0).normal(0, 0.01, (50, 5))
+    of = [np.arange(1, 5), *[np.zeros(0, int)] * 4]
+    ends = paired_ends(values, drawn, np.array([40, *frames]), of)
+    assert (Difference(values[0], 0, *ends[:, 0]).verdict != UNKNOWN) == is_known
+
+
 def test_students_quantiles() -> None:
     expected = {4: 2.7764, 5: 2.5706, 9: 2.2622, 30: 2.0423, 1e9: 1.95996}
     assert student_quantile(np.array([*expected])) == pytest.approx([*expected.values()], abs=0.005)

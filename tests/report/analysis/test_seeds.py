@@ -1,4 +1,6 @@
+import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,49 @@ def test_runs_of_one_recipe_stand_together(folders: list[Path], tiny_root: Path)
 
 def test_the_page_shows_mean_and_spread(folders: list[Path], tiny_root: Path, tmp_path: Path) -> None:
     page = write_runs_page(folders, tmp_path / "page", tiny_root, max_frames=1).read_text(encoding="utf-8")
-    assert "36.6 ± 1.0" in page and "45.1 ± 0.7" in page and "+8.5" in page
+    assert "36.6 ± 1.0" in page and '<span>45.1 ± 0.7</span><span class="change' in page.replace("\n", "")
+    assert "+8.5" in page
     alone = write_runs_page(folders[:1], tmp_path / "alone", tiny_root, max_frames=1).read_text(encoding="utf-8")
     assert "Runs together" not in alone
+
+
+def test_runs_that_are_all_alike_have_no_interval() -> None:
+    alike, other = spread([20.8, 20.8, 20.8]), spread([30.1, 30.1, 30.1])
+    assert alike.deviation == 0 and math.isnan(alike.low) and math.isnan(alike.high)
+    assert difference_of_means(other, alike) is None
+    assert difference_of_means(other, spread([20.0, 21.0])) == pytest.approx((9.6, 9.6 - 6.353, 9.6 + 6.353))
+
+
+def test_a_training_counts_once(
+    folders: list[Path], tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder, name in zip(folders, "abcde", strict=True):
+        (folder / "run.json").write_text(json.dumps([{"run": "before", "seed": 1}, {"run": name}]))
+    copy = tmp_path / "copied"
+    shutil.copytree(folders[0], copy)
+    link = tmp_path / "link"
+    link.symlink_to(folders[1])
+    given = [*folders, copy, folders[0], link]
+    page = write_runs_page(given, tmp_path / "page", tiny_root, max_frames=1).read_text(encoding="utf-8")
+    assert "36.6 ± 1.0" in page and page.count('<section class="run" id="run-') == 6
+    assert caplog.messages == [
+        f"{folders[0]}: given before, as {folders[0]}; it is shown and counted once.",
+        f"{link}: given before, as {folders[1]}; it is shown and counted once.",
+        f"{copy}: the same training as {folders[0]} (run.json); it counts once.",
+    ]
+    (table,) = seed_tables([read_run(folder, tiny_root) for folder in (folders[0], copy, folders[3])])
+    assert [group.names for group in table.groups] == [("run0",), ("run3",)]
+
+
+def test_runs_of_one_seed_are_warned_about(
+    folders: list[Path], tiny_root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy without a run.json is none that could be known."""
+    copy = tmp_path / "copied"
+    shutil.copytree(folders[0], copy)
+    (copy / "run.json").write_text("{")
+    (table,) = seed_tables([read_run(folder, tiny_root) for folder in (folders[0], copy)])
+    assert table.groups[0].names == ("run0", "copied")
+    told = "all of SEED 1, so their spread is none of seeds; train with others, and leave copies out."
+    assert caplog.messages[1:] == [f"{folders[0]}, {copy}: {told}"]
+    assert caplog.messages[0].startswith(f"{copy / 'run.json'}: unreadable (")
