@@ -6,10 +6,10 @@ UV_INSTALL := $(PY) -m uv pip install --quiet --python $(PY)
 # `make install RESOLUTION=lowest-direct` takes the lowest versions that setup.py allows.
 RESOLUTION ?= highest
 
-.PHONY: help install test test-all lint demo clean
+.PHONY: help install test test-all test-export lint demo clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.installed ## Make .venv and install the package, its tools and Detectron2 into it
 
@@ -17,10 +17,13 @@ install: .venv/.installed ## Make .venv and install the package, its tools and D
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --dist worksteal
 
 test: .venv/.installed ## Run the test suite but for its slow tests
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not exhaustive'
 
 test-all: test ## Run the test suite, the slow tests last
 	$(PYTEST) -m slow
+
+test-export: .venv/.installed ## Run the tests of each family of models in each format of export: more than an hour
+	$(PYTEST) -m exhaustive
 
 lint: .venv/.installed ## Check style, formatting and types
 	$(PY) -m ruff check

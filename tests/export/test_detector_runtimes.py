@@ -73,9 +73,17 @@ def test_a_graph_is_traced_at_one_size_and_runs_at_another(family: str) -> None:
     assert_runs(by_torchscript(module, names), cases)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("any_size", [False, True], ids=["fixed", "any size"])
-@pytest.mark.parametrize("family", FAMILIES)
+# One is among the slow tests; all of them take the better part of an hour.
+MATRIX = [(family, any_size) for family in FAMILIES for any_size in (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("family", "any_size"),
+    [
+        pytest.param(*one, marks=pytest.mark.slow if one == ("Faster R-CNN", False) else pytest.mark.exhaustive)
+        for one in MATRIX
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 @torch.no_grad()
 def test_every_runtime_finds_what_the_model_finds(family: str, any_size: bool, tmp_path: Path) -> None:

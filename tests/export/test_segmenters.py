@@ -94,14 +94,14 @@ def test_a_semantic_fpn_in_every_format(to: str, tmp_path: Path) -> None:
     check(to, tmp_path, *FAMILIES["Semantic FPN"], size=(96, 150), batch=2)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "Swin"])
 def test_a_family_at_any_size(family: str, to: str, tmp_path: Path) -> None:
     check(to, tmp_path, *FAMILIES[family], size=None, batch=None)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "Swin"])
 def test_a_program_of_any_size_that_resizes_nothing(family: str, tmp_path: Path) -> None:
     check("torch-export", tmp_path, *FAMILIES[family], "INPUT.MIN_SIZE_TEST", 0, size=None, batch=None)
@@ -120,7 +120,7 @@ def test_what_torch_export_cannot_follow_is_refused(tmp_path: Path) -> None:
         exported_program(graph)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("to", ["onnx", "openvino", "torch-export"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_at_one_size(family: str, to: str, tmp_path: Path) -> None:
