@@ -97,7 +97,7 @@ INVOCATIONS = (
     ),
     _row(
         "tools/report.py ins_seg --gt {bits} --pred {bits2} --score-file {scores.json} --baseline {bits2} "
-        "--baseline-score-file {scores.json} --out {OUT} --bootstrap 0 --workers 1",
+        "--baseline-score-file {scores.json} --out {OUT} --bootstrap 0 --workers 2",
         slow=True,
     ),
     _row(
