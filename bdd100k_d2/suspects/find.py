@@ -17,7 +17,7 @@ from .box_evidence import LEAST_SCORE
 from .box_masks import mask_suspects
 from .boxes import box_suspects, corners
 from .daylight import daylight_note, daylight_suspects
-from .image_sizes import image_sizes
+from .image_sizes import sizes_from
 from .label_places import LabelledBoxes, labelled_boxes
 from .rates import PRIOR
 from .records import MASK, SUSPECT_KINDS, TIME_OF_DAY_TAG, Corners, Suspect, first_suspects, without_repeats
@@ -111,7 +111,7 @@ def _of_boxes(
     suspects = box_suspects(runs, labels, options.prior, options.most, options.kinds)
     if options.masks is not None and MASK in options.kinds:
         masks = _masks_of(runs[0].names, options.masks)
-        sizes = labels.sizes | image_sizes([name for name in masks if name not in labels.sizes], images, workers)
+        sizes = labels.sizes | sizes_from([name for name in masks if name not in labels.sizes], images, workers)
         suspects += mask_suspects(runs[0], labels, masks, sizes, options.prior, options.most, workers)
     if images is not None and TIME_OF_DAY_TAG in options.kinds:
         found = dict(zip(labels.attributes, find_images([*labels.attributes], images), strict=True))

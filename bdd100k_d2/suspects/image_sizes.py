@@ -9,7 +9,7 @@ from ..errors import UnreadableError
 from ..parallel import map_frames
 
 
-def image_sizes(names: Sequence[str], images: Path | None, workers: int) -> dict[str, tuple[int, int]]:
+def sizes_from(names: Sequence[str], images: Path | None, workers: int) -> dict[str, tuple[int, int]]:
     """(height, width) in pixels of the frames ``names`` whose image is in a folder and can be read, by name.
 
     Raises:

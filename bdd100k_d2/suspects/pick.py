@@ -27,7 +27,7 @@ from ..inside import lies_in, refuse_overwriting
 from ..parallel import cores
 from ..report.analysis.frames import find_images
 from ..tasks import TASKS, Task
-from .image_sizes import image_sizes
+from .image_sizes import sizes_from
 
 # Areas, as shares of the image, between small, medium and large objects.
 _SIZES = (0.001, 0.02)
@@ -140,7 +140,7 @@ def check_new_files(outs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
 
 def _with_sizes(boxes: Boxes, images: Path | None, workers: int) -> Boxes:
     unknown = [name for name in boxes.names if name not in boxes.sizes]
-    return boxes._replace(sizes={**boxes.sizes, **image_sizes(unknown, images, workers)})
+    return boxes._replace(sizes={**boxes.sizes, **sizes_from(unknown, images, workers)})
 
 
 def _of_labels(path: Path, task: Task) -> Boxes:
