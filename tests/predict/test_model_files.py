@@ -209,7 +209,7 @@ def test_threads_and_precision_are_what_is_asked_for(tmp_path: Path) -> None:
         assert model.get_property("INFERENCE_PRECISION_HINT").to_string() == precision
 
 
-# Among the slow tests: twice the process of a whole run of the suite, with OpenVINO in it, ended when it started this one.
+# Among the slow tests: twice a process of the whole suite, with OpenVINO in it, ended when it began this one.
 @pytest.mark.slow
 def test_openvino_tells_nobody_of_its_import() -> None:
     code = (
