@@ -138,17 +138,18 @@ class ExportGraph(nn.Module):
             )
 
     def _results(self, image: Tensor) -> dict[str, Tensor]:
-        return self.of_resized(self.resize(image), image)
+        return predict_resized(self.model, self.is_bgr, self.resize(image), image)
 
-    def of_resized(self, resized: Tensor, image: Tensor) -> dict[str, Tensor]:
-        """The results of images (N, H, W, 3) by what ``resize`` makes of them, (N, h, w, 3)."""
-        height, width = image.shape[1:3]
-        if self.is_bgr:
-            resized = resized.flip(-1)
-        images = resized.permute(0, 3, 1, 2)
-        predict: Any = segment if isinstance(self.model, SemanticSegmentor) else detect
-        results: dict[str, Tensor] = predict(self.model, images, height, width)
-        return results
+
+def predict_resized(model: nn.Module, is_bgr: bool, resized: Tensor, image: Tensor) -> dict[str, Tensor]:
+    """The results of images (N, H, W, 3) by what INPUT's resize makes of them, (N, h, w, 3), both RGB."""
+    height, width = image.shape[1:3]
+    if is_bgr:
+        resized = resized.flip(-1)
+    images = resized.permute(0, 3, 1, 2)
+    predict: Any = segment if isinstance(model, SemanticSegmentor) else detect
+    results: dict[str, Tensor] = predict(model, images, height, width)
+    return results
 
 
 @cache

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError, shown
 from ..modeling.window_attention import WindowAttention
 from ..predict.graph_outputs import INPUT_NAME
-from .graph import ExportGraph
+from .graph import ExportGraph, predict_resized
 
 RESIZED_NAME = "resized"
 
@@ -46,7 +46,7 @@ class _OfResized(nn.Module):
 
     def forward(self, resized: Tensor, image: Tensor) -> tuple[Tensor, ...]:
         # Its parts have the names that they have in the whole graph.
-        return tuple(ExportGraph.of_resized(self, resized, image).values())  # type: ignore[arg-type]
+        return tuple(predict_resized(self.model, self.is_bgr, resized, image).values())
 
 
 def _exported(
