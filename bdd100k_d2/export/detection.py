@@ -21,6 +21,7 @@ from ..modeling.rpn import BDD100KRPN
 from .dense import detect_densely
 from .known_parts import check_parts
 from .masks import find_masks, paste_masks
+from .preprocessing import prepared
 from .proposals import propose
 from .roi_heads import DetectionSlots, detect_boxes
 from .static_shapes import clipped, sides_above
@@ -52,7 +53,7 @@ def detect(
         ``masks`` (D, H, W) bool, and of a panoptic one ``sem_seg`` (N, H, W) uint8, the ids of its semantic head.
     """
     size, frame = (images.shape[2], images.shape[3]), (height, width)
-    features = model.backbone(_prepared(model, images))
+    features = model.backbone(prepared(model, images))
     if isinstance(model, RetinaNet | ATSS):
         return _in_frame(detect_densely(model, features, size), size, frame)[0]
     heads = model.roi_heads
@@ -102,18 +103,6 @@ def _check_heads(heads: StandardROIHeads) -> None:
 
 def _of_stages(part: Any) -> list[Any]:  # noqa: ANN401, a module or the list of a cascade
     return [*part] if isinstance(part, nn.ModuleList) else [part]
-
-
-def _prepared(model: Any, images: Tensor) -> Tensor:  # noqa: ANN401, as `detect`
-    """What Detectron2's `preprocess_image` makes of images of one size."""
-    normalised: Tensor = (images - model.pixel_mean) / model.pixel_std
-    divisor = model.backbone.size_divisibility
-    if divisor <= 1:
-        return normalised
-    h, w = images.shape[2:]
-    # Not of negative numbers, whose quotients some runtimes round towards zero.
-    bottom, right = ((side + divisor - 1) // divisor * divisor - side for side in (h, w))
-    return F.pad(normalised, (0, right, 0, bottom))
 
 
 def _in_frame(

@@ -9,6 +9,7 @@ from ..modeling.encoder_decoder import EncoderDecoder
 from ..modeling.semantic_fpn import SemanticFPN
 from ..modeling.tracing import same_size
 from .known_parts import check_parts
+from .preprocessing import prepared
 
 # What is written out here does not follow what a class that derives from these does otherwise.
 _MODELS = (SemanticSegmentor, SemanticFPN, EncoderDecoder)
@@ -39,15 +40,13 @@ def segment(model: SemanticSegmentor, images: Tensor, height: int, width: int) -
 
 def logits(model: SemanticSegmentor, images: Tensor, height: int, width: int) -> Tensor:
     """The logits (N, K, H, W) that the ids of `segment` are the largest of; the arguments are the same."""
-    normalised = (images - model.pixel_mean) / model.pixel_std
     if isinstance(model, EncoderDecoder):
+        normalised = (images - model.pixel_mean) / model.pixel_std
         whole: Tensor = model.sem_seg_head.resize(model.predict(normalised), (height, width))
         return whole
     size = images.shape[2:]
-    if (divisor := model.backbone.size_divisibility) > 1:
-        normalised = F.pad(normalised, (0, -size[1] % divisor, 0, -size[0] % divisor))
     # Of sizes that do not divide by the head's stride more is predicted than there is.
-    predicted: Tensor = model.sem_seg_head(model.backbone(normalised))[0][..., : size[0], : size[1]]
+    predicted: Tensor = model.sem_seg_head(model.backbone(prepared(model, images)))[0][..., : size[0], : size[1]]
     if same_size(size, (height, width)):
         return predicted
     return F.interpolate(predicted, size=(height, width), mode="bilinear", align_corners=False)
