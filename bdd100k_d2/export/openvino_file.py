@@ -7,7 +7,7 @@ from typing import Any
 from ..atomic import check_writable, file_digest, output_errors
 from ..errors import ConfigError, shown
 from ..predict.model_card import CARD_KEY, ModelCard
-from ..predict.openvino_session import BIN_KEY, import_openvino
+from ..predict.openvino_session import BIN_KEY, import_openvino, openvino_core
 
 
 def read_onnx(source: Path) -> Any:  # noqa: ANN401, openvino.Model
@@ -18,7 +18,7 @@ def read_onnx(source: Path) -> Any:  # noqa: ANN401, openvino.Model
     """
     openvino = import_openvino()
     try:
-        model = openvino.Core().read_model(source)
+        model = openvino_core().read_model(source)
     except RuntimeError as error:
         raise ConfigError(
             f"OpenVINO {openvino.__version__} cannot take the graph ({shown(error)}); export with --to onnx."

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +42,17 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+@cache
+def openvino_core() -> Any:  # noqa: ANN401, openvino.Core
+    """OpenVINO's `Core`, one for as long as the process lives.
+
+    Its CPU plugin gives the thread that made it a stack for signals, and takes that away when it goes. After two that
+    go in the order in which they came, or one that goes in another thread, the next signal with a handler, as Ctrl-C or
+    the end of a subprocess, ends the process with a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoSession:
     """A graph that OpenVINO runs on the CPU; see `model_file.Session`."""
 
@@ -49,7 +61,7 @@ class OpenVinoSession:
         weights = path.with_suffix(".bin")
         if not weights.is_file():
             raise WeightsError(f"{weights}: is missing; it has the weights of {path.name}, copy both.")
-        core = openvino.Core()
+        core = openvino_core()
         # Where the CPU has units for it, OpenVINO would compute in bfloat16 unasked.
         fast = amp and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         settings = {

@@ -20,7 +20,7 @@ from bdd100k_d2.evaluation.array_instances import ArrayInstances
 from bdd100k_d2.parallel import cores
 from bdd100k_d2.predict.graph_outputs import output_names
 from bdd100k_d2.predict.inputs import find_input
-from bdd100k_d2.predict.openvino_session import import_openvino
+from bdd100k_d2.predict.openvino_session import openvino_core
 from bdd100k_d2.predict.panoptic_merge import merge_panoptic
 from bdd100k_d2.predict.run import PredictionRun, Summary
 from bdd100k_d2.tasks import TASKS
@@ -202,15 +202,30 @@ def test_threads_and_precision_are_what_is_asked_for(tmp_path: Path) -> None:
         session = bdd100k_d2.Predictor(path, threads=threads).runtime._session._session
         assert session.get_session_options().intra_op_num_threads == expected_threads
     path = write_openvino(tmp_path / "model.xml")
-    can = "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    can = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     for amp, precision in ((False, "f32"), (True, "bf16" if can else "f32")):
         model = bdd100k_d2.Predictor(path, threads=1, amp=amp).runtime._session._model
         assert model.get_property("INFERENCE_NUM_THREADS") == 1
         assert model.get_property("INFERENCE_PRECISION_HINT").to_string() == precision
 
 
-# Among the slow tests: twice a process of the whole suite, with OpenVINO in it, ended when it began this one.
-@pytest.mark.slow
+def test_a_signal_after_openvino_files_were_closed_ends_nothing(tmp_path: Path) -> None:
+    paths = [str(write_openvino(tmp_path / f"{name}.xml")) for name in "abc"]
+    # In the order in which they were opened, and in another thread: each alone was enough.
+    code = f"""
+import os, signal, threading
+from bdd100k_d2 import Predictor
+signal.signal(signal.SIGUSR1, lambda *_: print("told"))
+opened = [Predictor(path) for path in {paths}]
+opened.pop(0), opened.pop(0)
+thread = threading.Thread(target=opened.clear)
+thread.start(), thread.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
+
+
 def test_openvino_tells_nobody_of_its_import() -> None:
     code = (
         "import sys; from bdd100k_d2.predict.openvino_session import import_openvino;"

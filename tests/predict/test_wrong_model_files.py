@@ -16,7 +16,7 @@ from bdd100k_d2.errors import ConfigError, DataError, FrameSizeError, MissingRun
 from bdd100k_d2.export.openvino_file import save_openvino
 from bdd100k_d2.predict.inputs import find_input
 from bdd100k_d2.predict.model_file import told_task
-from bdd100k_d2.predict.openvino_session import import_openvino
+from bdd100k_d2.predict.openvino_session import openvino_core
 from bdd100k_d2.predict.run import PredictionRun
 from bdd100k_d2.tasks import TASKS
 
@@ -77,10 +77,9 @@ def test_openvino_needs_both_files(tmp_path: Path) -> None:
 
 
 def test_openvino_notices_the_weights_of_another_model(tmp_path: Path) -> None:
-    openvino = import_openvino()
     for name in ("a", "b"):
         source = write_onnx(tmp_path / f"{name}.onnx", classes=(0, 1, 2 if name == "a" else 3))
-        save_openvino(openvino.Core().read_model(source), tmp_path / f"{name}.xml", card())
+        save_openvino(openvino_core().read_model(source), tmp_path / f"{name}.xml", card())
         assert len(bdd100k_d2.Predictor(tmp_path / f"{name}.xml")(SMALL)["instances"]) == 3
     assert (tmp_path / "a.bin").stat().st_size == (tmp_path / "b.bin").stat().st_size
     (tmp_path / "b.bin").replace(tmp_path / "a.bin")

@@ -137,11 +137,11 @@ def onnx_bytes(
 
 def write_openvino(path: Path, task: Task = TASKS["det"], text: str = "", **fields: object) -> Path:
     """The same graph for OpenVINO."""
-    from bdd100k_d2.predict.openvino_session import import_openvino
+    from bdd100k_d2.predict.openvino_session import import_openvino, openvino_core
 
     openvino = import_openvino()
     source = write_onnx(path.with_name(f"{path.stem}-source.onnx"), task, **fields)
-    model = openvino.Core().read_model(source)
+    model = openvino_core().read_model(source)
     fixed = {key: fields[key] for key in ("size", "batch") if key in fields}
     model.set_rt_info(text or card(task, **fixed).to_json(), CARD_KEY)
     openvino.save_model(model, path, compress_to_fp16=False)
