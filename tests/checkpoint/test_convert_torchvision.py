@@ -157,6 +157,7 @@ def spread_classes(model: nn.Module, image: Tensor) -> None:
         predictor.bias.copy_(-predictor.weight @ seen[0].mean(dim=0))
 
 
+@pytest.mark.slow
 def test_faster_rcnn_detects_the_same(tmp_path: Path, rounded_anchors: str) -> None:
     # P6 of an image that 64 divides: for another one torchvision takes a smaller stride than the level has.
     height, width = 192, 256

@@ -172,6 +172,7 @@ def evaluated(root: Path, trained: Path, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", CONFIGS)
 def test_any_number_of_processes_scores_the_same(evaluated: Path, task: str) -> None:
     predictions = "det.json" if task == "det" else "masks/val6.png"
@@ -187,6 +188,7 @@ def test_any_number_of_processes_scores_the_same(evaluated: Path, task: str) -> 
         assert json.loads((frames / "scores.json").read_text())["IoU"]
 
 
+@pytest.mark.slow
 def test_no_two_processes_write_the_same_file(trained: Path, evaluated: Path) -> None:
     for folder, main_only in ((trained / "2", "det/metrics.json"), (evaluated / "3", "det/inference/det.json")):
         written = [json.loads(path.read_text()) for path in sorted(folder.glob("written*.json"))]

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from support.processes import ROOT, children
 from support.small_models import SMALL_MODELS
@@ -17,6 +18,7 @@ KEYS = (
 )
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_the_training_finishes(tiny_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -114,6 +114,7 @@ def test_evaluating_with_resume_takes_the_last_checkpoint(command: ModuleType, t
     assert (out / "inference/scores.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["det", "sem_seg"])
 def test_augmented_scores_come_beside_the_plain_ones(
     command: ModuleType, tiny_root: Path, tmp_path: Path, task: str

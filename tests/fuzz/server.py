@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from fuzz.cases import Outcome, run_case
+from fuzz.cases import Outcome, run_case, write_files
 from fuzz.readers import Reader, readers
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,10 @@ def _serve() -> None:
 def _answer(name: str, reader: Reader, numbers: range, folder: Path) -> NoReturn:
     status = 70
     try:
+        # What a reader imports when it is called first is no case's time.
+        faulthandler.dump_traceback_later(_HANGS, exit=True)
+        write_files(reader, folder / "work")
+        reader.read(folder / "work")
         for number in numbers:
             faulthandler.dump_traceback_later(_HANGS, exit=True)
             print(json.dumps(run_case(name, reader, number, folder)), flush=True)

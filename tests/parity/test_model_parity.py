@@ -7,15 +7,19 @@ from comparing import GOLDEN, Line, assert_within
 from measure_atss import ATSS_MEASUREMENTS
 from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
-from measure_deformable import DEFORMABLE_MEASUREMENTS
+from measure_deformable import DEFORMABLE_MEASUREMENTS, measure_deformable_masks
 from measure_hrnet import HRNET_MEASUREMENTS
-from measure_models import MODEL_MEASUREMENTS
+from measure_models import MODEL_MEASUREMENTS, measure_detector_training
 from measure_panoptic import measure_panoptic_inference, measure_panoptic_training
 from measure_segmenters import measure_segmenter_inference, measure_segmenter_training
 from measure_torchvision_backbones import measure_torchvision_inference, measure_torchvision_training
 
-# What takes more than twenty seconds of a processor, or as long with those beside it.
 SLOW = (
+    measure_converted_checkpoints,
+    measure_torchvision_inference,
+    measure_panoptic_inference,
+    measure_detector_training,
+    measure_deformable_masks,
     measure_torchvision_training,
     measure_segmenter_inference,
     measure_segmenter_training,
@@ -23,14 +27,12 @@ SLOW = (
     *(one for one in (*DEFORMABLE_MEASUREMENTS, *HRNET_MEASUREMENTS) if one.__name__.endswith("training")),
     *CASCADE_MASK_MEASUREMENTS,
 )
-MEASUREMENTS = [
-    *MODEL_MEASUREMENTS,
-    measure_converted_checkpoints,
-    measure_torchvision_inference,
-    measure_panoptic_inference,
-    *(one for one in (*DEFORMABLE_MEASUREMENTS, *HRNET_MEASUREMENTS, *ATSS_MEASUREMENTS) if one not in SLOW),
-    *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW),
-]
+QUICK = (
+    one
+    for one in (*MODEL_MEASUREMENTS, *DEFORMABLE_MEASUREMENTS, *HRNET_MEASUREMENTS, *ATSS_MEASUREMENTS)
+    if one not in SLOW
+)
+MEASUREMENTS = [*QUICK, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)]
 
 
 @pytest.mark.parametrize("measure", MEASUREMENTS)

@@ -31,9 +31,10 @@ def test_the_report() -> None:
 
 
 def test_what_is_compared() -> None:
-    ways = export_ways(Path("images"), 7, True)
+    ways = export_ways(Path("images"), 7, ("ours", "file"))
     assert ways[0].kind == "stock" and len({way.name for way in ways}) == len(ways)
-    assert [way for way in ways if not way.amp] == export_ways(Path("images"), 7, False)
+    for kinds in ((), ("ours",), ("file",)):
+        assert [way for way in ways if not way.amp or way.kind in kinds] == export_ways(Path("images"), 7, kinds)
     # A file is made once, in one way.
     assert len({(way.file, way.options) for way in ways}) == len({way.file for way in ways})
     assert all(way.options[-4:] == ("--calibrate", "images", "--limit", "7") for way in ways if "int8" in way.file)

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -18,9 +18,12 @@ from .process import measure
 
 logger = logging.getLogger(__name__)
 
-_HAS_BFLOAT16 = """
+# Which kinds compute in bfloat16 on this CPU when they may.
+_IN_BFLOAT16 = """
+from bdd100k_d2.engine.precision import has_fast_bfloat16
 from bdd100k_d2.predict.openvino_session import import_openvino
-print("BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+has_openvino = "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+print(*["ours"] * has_fast_bfloat16(), *["file"] * has_openvino)
 """
 _CALIBRATED = 300
 
@@ -98,8 +101,8 @@ class ExportReport(NamedTuple):
         return named(self)
 
 
-def export_ways(calibrate: Path, limit: int, has_bfloat16: bool) -> list[Way]:
-    """What is compared."""
+def export_ways(calibrate: Path, limit: int, in_bfloat16: Collection[str]) -> list[Way]:
+    """What is compared; ``in_bfloat16`` names the kinds that compute in it where they may."""
     int8 = ("--int8", "--calibrate", str(calibrate), "--limit", str(limit))
     ways = [
         Way("stock `DefaultPredictor`", "stock"),
@@ -113,7 +116,7 @@ def export_ways(calibrate: Path, limit: int, has_bfloat16: bool) -> list[Way]:
         Way("OpenVINO, INT8", "file", "int8.xml", ("--to", "openvino", *int8)),
         Way("OpenVINO, INT8, the rest in bfloat16", "file", "int8.xml", ("--to", "openvino", *int8), amp=True),
     ]
-    return [way for way in ways if has_bfloat16 or not way.amp]
+    return [way for way in ways if not way.amp or way.kind in in_bfloat16]
 
 
 def run_export_benchmark(
@@ -149,7 +152,7 @@ def run_export_benchmark(
         links.mkdir()
         for image in find_images(images) if images else draw_images(folder / "drawn"):
             (links / image.name).symlink_to(image.resolve())
-        ways = export_ways(calibrate or links, limit, _call("-c", _HAS_BFLOAT16).strip() == "True")
+        ways = export_ways(calibrate or links, limit, _call("-c", _IN_BFLOAT16).split())
         measured = []
         for config in configs:
             place = folder / config

@@ -59,6 +59,7 @@ def test_a_decay_that_is_none(decay: float, warmup: int) -> None:
         WeightAverage(nn.Linear(1, 1), decay, warmup)
 
 
+@pytest.mark.slow
 def test_training_with_an_average_and_resuming_it(small_cfg: Make, tmp_path: Path) -> None:
     def train(folder: Path, *more: object) -> None:
         keys = ("SOLVER.MAX_ITER", 4, "SOLVER.CHECKPOINT_PERIOD", 2, "SEED", 5, "OUTPUT_DIR", str(folder))
