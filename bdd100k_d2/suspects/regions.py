@@ -87,12 +87,16 @@ def mask_pairs(runs: Sequence[Sequence[tuple[Mask, Mask | None]]]) -> list[MaskP
     return pairs
 
 
-def agreed(pair: MaskPair, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The labelled ids and those that all models predict, (H, W) uint8; 255 where they differ, or predict no class."""
+def agreed(pair: MaskPair, num_classes: int, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The labelled ids and those that all models predict, (H, W) uint8; 255 where they differ, or predict no class.
+
+    With a ``step``, of the middle pixel of each so many rows and columns.
+    """
     truth, found = pair[0].read(), [mask.read() for mask in pair[1]]
     for mask, one in zip(found, pair[1], strict=True):
         if mask.shape != truth.shape:
             raise DataError(f"{one}: has another size than the labelled mask {pair[0]}; predict the same images.")
+    truth, *found = (mask[step // 2 :: step, step // 2 :: step] for mask in (truth, *found))
     same = np.where(found[0] < num_classes, found[0], np.uint8(IGNORE_LABEL))
     for mask in found[1:]:
         same[mask != same] = IGNORE_LABEL
@@ -101,8 +105,8 @@ def agreed(pair: MaskPair, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _regions(job: tuple[int, MaskPair], num_classes: int) -> _Found:
     frame, pair = job
-    truth, found = (mask[_STEP // 2 :: _STEP, _STEP // 2 :: _STEP] for mask in agreed(pair, num_classes))
-    depth = np.searchsorted(_DEPTHS, _depth(found), "right")
+    truth, found = agreed(pair, num_classes, _STEP)
+    depth = _depth(found)
     wrong = (truth < num_classes) & (found < num_classes) & (truth != found)
     codes = np.where(wrong, truth.astype(np.int16) * num_classes + found, np.int16(-1))
     places, count = _equal_parts(codes)
@@ -120,21 +124,26 @@ def _regions(job: tuple[int, MaskPair], num_classes: int) -> _Found:
         seed = row * _STEP + _STEP // 2, column * _STEP + _STEP // 2
         area = int(areas[k]) * _STEP**2
         classes = int(truth[row, column]), int(found[row, column])
-        regions.append(Region(frame, *classes, int(depth[row, column]), seed, area))
+        regions.append(Region(frame, *classes, int(_places(depth[row, column])), seed, area))
     return _Found(_segments(found, depth, num_classes), regions)
 
 
 def _segments(found: np.ndarray, depth: np.ndarray, num_classes: int) -> np.ndarray:
-    """(K, D) int64, the number of segments of each class by their depth."""
+    """(K, D) int64, the number of segments of each class by the place of their depth."""
     places, count = _equal_parts(np.where(found < num_classes, found.astype(np.int16), np.int16(-1)))
-    deepest, category = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    deepest, category = np.zeros(count, np.float32), np.zeros(count, np.int64)
     np.maximum.at(deepest, places.ravel(), depth.ravel())
     category[places.ravel()] = found.ravel()
     areas = np.bincount(places.ravel(), minlength=count)
     areas[0] = 0
     large = areas >= _LEAST_AREA
-    cells = category[large] * (len(_DEPTHS) + 1) + deepest[large]
+    cells = category[large] * (len(_DEPTHS) + 1) + _places(deepest[large])
     return np.bincount(cells, minlength=num_classes * (len(_DEPTHS) + 1)).reshape(num_classes, -1)
+
+
+def _places(depth: np.ndarray) -> np.ndarray:
+    """The places of depths in the depths."""
+    return np.searchsorted(_DEPTHS, depth, "right")
 
 
 def _equal_parts(codes: np.ndarray) -> tuple[np.ndarray, int]:
@@ -152,9 +161,9 @@ def _equal_parts(codes: np.ndarray) -> tuple[np.ndarray, int]:
 def _depth(mask: np.ndarray) -> np.ndarray:
     """(H, W) float32, how far each pixel is from the border of its segment; the border of the image is none."""
     inner = np.ones(mask.shape, np.uint8)
-    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    inner[:, 1:][across] = inner[:, :-1][across] = 0
-    inner[1:][down] = inner[:-1][down] = 0
+    across, down = (mask[:, 1:] == mask[:, :-1]).view(np.uint8), (mask[1:] == mask[:-1]).view(np.uint8)
+    for side, same in ((inner[:, 1:], across), (inner[:, :-1], across), (inner[1:], down), (inner[:-1], down)):
+        side &= same
     distance: np.ndarray = cv2.distanceTransform(inner, cv2.DIST_L2, 3)
     return distance
 
