@@ -219,3 +219,20 @@ def test_openvino_tells_nobody_of_its_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.split() == ["openvino", "False", "openvino.tools.ovc.telemetry_stub"], done.stderr
+
+
+@pytest.mark.parametrize(("ending", "is_part"), [(".onnx", False), (".xml", True)])
+def test_the_bin_beside_a_file_is_a_part_of_openvinos_alone(tmp_path: Path, ending: str, is_part: bool) -> None:
+    """A file of another model of that name does not keep a run from going on."""
+    path = WRITERS[ending](tmp_path / f"model{ending}")
+    if not is_part:
+        path.with_suffix(".bin").write_bytes(b"of an OpenVINO file of the same name")
+    assert ("model.bin" in bdd100k_d2.Predictor(path).identity.weights) is is_part
+
+
+def test_each_format_is_known_to_all_who_need_it() -> None:
+    from bdd100k_d2.export.readme import _PYTHON
+    from bdd100k_d2.predict.model_file import _OPENERS
+    from bdd100k_d2.predict.model_formats import BY_ENDING, FORMATS
+
+    assert {*_OPENERS} == {*_PYTHON} == {*FORMATS} and {*BY_ENDING} == {*WRITERS}
