@@ -160,8 +160,8 @@ def _only(image: Tensor, batch: int, height: int, width: int) -> Tensor:
     n, h, w = image.size(0), image.size(1), image.size(2)
     if (height > 0 and (h != height or w != width)) or (batch > 0 and n != batch):
         raise ValueError(
-            f"the images are {n} of {w} wide and {h} high, and this file takes {batch} (0 is any number) of {width} "
-            f"wide and {height} high (0 is any) alone"
+            f"the images are {n} of {h}x{w}, and this file takes {batch} (0 is any number) of {height}x{width} (0 is "
+            "any) alone"
         )
     return image
 

@@ -116,7 +116,7 @@ class LinearResizeOfAnySize(nn.Module):
     """`LinearResize` to the size of Detectron2's `ResizeShortestEdge`: ``short``, and at most ``long`` pixels.
 
     The size is computed in whole numbers. Where half a pixel is to be rounded it becomes one; Detectron2's floating
-    point numbers make it none of some sizes, such as 97x512 at 720 and 1280: of one in 20,000.
+    point numbers make it none of some sizes, such as 97x512 at 720 and 1280: of 452 of 10 million.
     """
 
     def __init__(self, short: int, long: int) -> None:

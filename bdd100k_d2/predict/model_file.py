@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.class_list import with_classes
-from ..errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, WeightsError, shown
+from ..errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, PredictionError, WeightsError, shown
 from ..regular_file import check_regular_file
 from ..tasks import TASKS, Task
 from .file_stamp import file_state
@@ -211,14 +211,19 @@ class ModelFile(Runtime):
         wanted = self._size[0] or height, self._size[1] or width
         if (height, width) != wanted:
             raise FrameSizeError(
-                f"{where}the image is {width} wide and {height} high, and {self.path} takes {wanted[1]} wide and "
-                f"{wanted[0]} high alone; resize the images, or export the model with --size {height}x{width}, or with "
-                "--size dynamic where it can."
+                f"{where}the image is {height}x{width}, and {self.path} takes {wanted[0]}x{wanted[1]} alone, height by "
+                f"width; resize the images, or export the model with --size {height}x{width}, or with --size dynamic "
+                "where it can."
             )
         return image, image.shape
 
     def infer(self, batch: list[np.ndarray]) -> list[dict[str, Any]]:
-        """As `Runtime` says. A batch that is too small for the graph is filled up, and what that gives left out."""
+        """As `Runtime` says. A batch that is too small for the graph is filled up, and what that gives left out.
+
+        Raises:
+            PredictionError: the graph cannot be run on these frames.
+            WeightsError: what it gives is not of the task.
+        """
         images = np.stack([*batch, *batch[-1:] * ((self.fixed_batch or 0) - len(batch))])
         try:
             arrays = self._session.run(images, self._names)
@@ -226,8 +231,8 @@ class ModelFile(Runtime):
             if isinstance(error, MemoryError):
                 raise
             reason = shown(error, _LONGEST_REASON)
-            raise WeightsError(
-                f"{self.path}: cannot be run on images {images.shape} ({reason}); try fewer or other images, or export "
-                "the model again."
+            raise PredictionError(
+                f"{self.path}: cannot be run on images of {images.shape[1]}x{images.shape[2]}, {len(images)} at a time "
+                f"({reason}); try fewer or other images, or export the model again."
             ) from error
         return frame_outputs(arrays, self.task, images.shape, self._thresholds, str(self.path))[: len(batch)]
