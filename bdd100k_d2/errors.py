@@ -80,6 +80,10 @@ class WeightsError(BDD100KError, RuntimeError):
     """A checkpoint that is missing, unreadable or does not fit the model."""
 
 
+class PredictionError(DataError, WeightsError):
+    """Frames that a model file cannot be run on; which of the two is at fault is not known."""
+
+
 class LostProcessError(BDD100KError, RuntimeError):
     """Another process of the training is gone."""
 

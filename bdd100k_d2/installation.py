@@ -17,6 +17,7 @@ def needs_detectron2(what: str) -> Iterator[None]:
         if error.name is None or error.name.partition(".")[0] == _OWN:
             raise
         raise MissingRuntimeError(
-            f"{what} needs PyTorch and Detectron2, and {error.name} is not installed; README.md says how to install "
-            "all of it. Without them model files are predicted, ONNX and OpenVINO: Predictor, tools/predict.py --model."
+            f"{what} needs PyTorch and Detectron2, and {error.name} is not installed; install them with: pip "
+            "install torch torchvision && python tools/install_detectron2.py (README.md says more). Model files of "
+            "ONNX and OpenVINO are predicted without them: Predictor, tools/predict.py --model."
         ) from error

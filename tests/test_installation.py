@@ -9,7 +9,7 @@ from bdd100k_d2.installation import needs_detectron2
 
 
 def test_what_is_missing_is_named() -> None:
-    message = "^this needs PyTorch and Detectron2, and no_such_library is not installed; README.md says"
+    message = "^this needs PyTorch and Detectron2, and no_such_library is not installed; install them with: pip"
     with pytest.raises(MissingRuntimeError, match=message), needs_detectron2("this"):
         importlib.import_module("no_such_library")
 

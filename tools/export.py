@@ -84,7 +84,7 @@ def _check(args: argparse.Namespace) -> int:
     # Of the evaluators the table of both alone.
     logging.getLogger("bdd100k_d2.evaluation").setLevel(logging.WARNING)
     cfg = bdd100k_d2.load_config(args.config_file, args.opts)
-    check = check_export(args.check, cfg, split=args.split, limit=args.limit)
+    check = check_export(args.check, cfg, split=args.split, limit=args.limit, config=args.config_file)
     say(check.text())
     return 0 if check.is_good else 1
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from ..errors import ConfigError, WeightsError
 from .architecture import check_architecture, check_eps
+from .backbone_names import check_trained
 from .class_names import (
     KEY,
     ClassCounts,
@@ -32,6 +33,8 @@ from .timm_weights import AUTHOR, BACKBONE, rename_timm
 logger = logging.getLogger(__name__)
 
 _AUXILIARY = "auxiliary_head."
+# A classifier of images has its last norm and its last layer beside the backbone, of each weight and bias.
+_OF_CLASSIFIERS = 4
 
 
 def load_weights(
@@ -51,6 +54,8 @@ def load_weights(
             for other classes.
     """
     if path:
+        if exact:
+            check_trained(path, "MODEL.WEIGHTS")
         loading = CheckingCheckpointer(model, exact=exact, classes=classes, trained_for=trained_for, save_to_disk=False)
         loading.load(path, checkpointables=[])
     elif exact:
@@ -138,6 +143,10 @@ class CheckingCheckpointer(DetectionCheckpointer):
             missing, unexpected = self._without_auxiliary(missing), self._without_auxiliary(unexpected)
         unfilled = {*missing, *(key for key, *_ in wrong)}
         wanted = [key for key in self.model.state_dict() if not key.endswith("num_batches_tracked")]
+        filled = [key for key in wanted if key not in unfilled]
+        of_backbone = filled and not shapes and all(key.startswith("backbone.") for key in filled)
+        if self.exact and missing and of_backbone and len(unexpected) <= _OF_CLASSIFIERS:
+            raise WeightsError(f"{self.path}: has weights of a backbone alone; give those of a trained model.")
         if len(unfilled) >= len(wanted) or (self.exact and (shapes or missing or unexpected)):
             lists = (("of another shape", shapes), ("missing", missing), ("not in the model", unexpected))
             raise WeightsError(

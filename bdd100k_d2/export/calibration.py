@@ -66,7 +66,7 @@ class CalibrationImages:
     def _leave_out(self, text: str, size: tuple[int, int]) -> None:
         kept = [path for path in self.paths if image_size(path) == size]
         left_out = len(self.paths) - len(kept)
-        wanted = f"{size[1]}x{size[0]}, the size that the graph takes"
+        wanted = f"{size[0]}x{size[1]}, the size that the graph takes"
         if not kept:
             raise DataError(f"{text}: no image of {wanted}; give others, or export with another --size.")
         if left_out:

@@ -15,6 +15,7 @@ from detectron2.structures import Boxes, Instances
 from tqdm import tqdm
 
 from ..atomic import file_digest
+from ..checkpoint.backbone_names import check_trained
 from ..checkpoint.published import local_path
 from ..config import with_keys
 from ..data.slices import register_slice
@@ -98,7 +99,13 @@ def _cell(value: float, form: str = ".4f") -> str:
 
 
 def check_export(
-    file: Path, cfg: CfgNode, *, split: str | None = None, limit: int | None = None, threads: int | None = None
+    file: Path,
+    cfg: CfgNode,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    threads: int | None = None,
+    config: Path | None = None,
 ) -> Check:
     """Predicts the same frames with a config's model, in single precision, and with a model file, and scores both.
 
@@ -108,22 +115,18 @@ def check_export(
         split: of BDD100K; None for the config's first test set.
         limit: so many frames of it, the first.
         threads: of the CPU.
+        config: the file that ``cfg`` is of.
 
     Raises:
         ConfigError: the file is of another task or other classes than the config, or there is no such split.
         DataError: the images or labels are not there or cannot be used.
         WeightsError: the file or the weights cannot be loaded.
     """
+    check_trained(cfg.MODEL.WEIGHTS, config or "the config")
     task = task_of(cfg)
     dataset = _dataset(cfg, task, split, limit)
     cfg = with_keys(cfg, "DATASETS.TEST", (dataset,))
-    of_file = Predictor(file, threads=threads)
-    theirs = of_file.identity.task
-    if (theirs.name, theirs.names) != (task.name, task.names):
-        raise ConfigError(
-            f"{file}: is of {theirs.name} with the classes {shown(', '.join(theirs.names))}, the config of {task.name} "
-            f"with {shown(', '.join(task.names))}; give the config that it was made from."
-        )
+    of_file = Predictor(file, threads=threads, task=task)
     records = DatasetCatalog.get(dataset)
     predictors = Predictor(cfg, threads=threads), of_file
     card = of_file.runtime.card if isinstance(of_file.runtime, ModelFile) else None

@@ -17,13 +17,12 @@ from .._version import __version__
 from ..atomic import file_digest
 from ..checkpoint.published import local_path
 from ..config import with_keys
-from ..data.image_size import check_image_size
-from ..errors import ConfigError, DataError, WeightsError, shown
-from ..modeling.encoder_decoder import EncoderDecoder
+from ..errors import ConfigError, shown
 from ..predict.config_model import ConfigModel
 from ..predict.config_task import task_of
 from ..predict.graph_outputs import frame_outputs, output_names
 from ..predict.model_card import ModelCard, PanopticThresholds
+from .arguments import check_config
 from .detection import check_detector, detect
 from .differences import Differences
 from .resize import build_resize
@@ -65,21 +64,15 @@ class ExportGraph(nn.Module):
             WeightsError: as `Predictor`.
         """
         super().__init__()
-        if cfg.TEST.AUG.ENABLED:
-            raise ConfigError(
-                "TEST.AUG.ENABLED is True; a graph predicts an image once and cannot merge several predictions of it. "
-                "Add TEST.AUG.ENABLED False to the command."
-            )
+        check_config(cfg, size, batch, config)
         cfg = with_keys(cfg, "MODEL.DEVICE", "cpu", "MODEL.CHANNELS_LAST", False, "MODEL.COMPILE", False)
-        if not cfg.MODEL.WEIGHTS:
-            raise WeightsError("No weights to export: add MODEL.WEIGHTS and a file to the command.")
         task = task_of(cfg)
         source = ConfigModel(cfg, amp=False, fold=True, threads=None)
         self.model = source.model.requires_grad_(False)
         self.size, self.batch = size, batch
-        _check_exportable(self.model, size, batch)
+        _check_parts(self.model)
         self.is_bgr = cfg.INPUT.FORMAT == "BGR"
-        self.resize = build_resize(cfg, size and _checked(size))
+        self.resize = build_resize(cfg, size)
         self.card = ModelCard(
             task=task.name,
             categories=task.categories,
@@ -167,33 +160,18 @@ def _only(image: Tensor, batch: int, height: int, width: int) -> Tensor:
     n, h, w = image.size(0), image.size(1), image.size(2)
     if (height > 0 and (h != height or w != width)) or (batch > 0 and n != batch):
         raise ValueError(
-            f"the images are {n} of {w} wide and {h} high, and this file takes {batch} (0 is any number) of {width} "
-            f"wide and {height} high (0 is any) alone"
+            f"the images are {n} of {h}x{w}, and this file takes {batch} (0 is any number) of {height}x{width} (0 is "
+            "any) alone"
         )
     return image
 
 
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
-    try:
-        check_image_size(*size, "--size: an image")
-    except DataError as error:
-        raise ConfigError(str(error)) from error
-    return size
-
-
-def _check_exportable(model: nn.Module, size: tuple[int, int] | None, batch: int | None) -> None:
-    """Raises `ConfigError` where a model has no graph, or none for images of any size or for any number of them."""
+def _check_parts(model: nn.Module) -> None:
+    """Raises `ConfigError` where a model has a part that no graph follows."""
     if isinstance(model, SemanticSegmentor):
         check_segmenter(model)
     else:
         check_detector(model)
-    if size is None and isinstance(model, EncoderDecoder) and model.window is not None:
-        raise ConfigError(
-            "--size dynamic: MODEL.SLIDING_WINDOW.SIZE is set, and how many windows an image has depends on its size; "
-            "give the size of the images, such as --size 720x1280."
-        )
-    if batch is None and not isinstance(model, SemanticSegmentor):
-        raise ConfigError("--batch dynamic: a detector takes a number of images that is known; give it, as --batch 1.")
 
 
 def _min_score(cfg: CfgNode, model: nn.Module) -> float:

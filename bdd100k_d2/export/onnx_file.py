@@ -13,8 +13,7 @@ from ..predict.model_card import CARD_KEY
 from .graph import ExportGraph
 from .program import RESIZED_NAME, exported_in_two, exported_program, is_in_two
 
-# The oldest operators that the exporter writes, and what a file of one piece may have.
-_OLDEST_OPSET = 18
+# What a file of one piece may have.
 _MOST_BYTES = 2**31 - 1
 
 
@@ -22,14 +21,11 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> None
     """Writes ``graph`` to ``path``, its card among the file's metadata; ``opset`` None is what PyTorch takes.
 
     Raises:
-        ConfigError: there is no such opset, or the model cannot be written by its operators.
+        ConfigError: the model cannot be written by the operators of that opset.
         OutputError: the file cannot be written.
     """
     import onnx
 
-    newest = onnx.defs.onnx_opset_version()
-    if opset is not None and not _OLDEST_OPSET <= opset <= newest:
-        raise ConfigError(f"--opset {opset}: PyTorch and onnx {onnx.__version__} write {_OLDEST_OPSET} to {newest}.")
     if is_in_two(graph):
         resize, rest = exported_in_two(graph)
         model = _joined(

@@ -13,12 +13,6 @@ RESIZED_NAME = "resized"
 
 def exported_program(graph: ExportGraph) -> torch.export.ExportedProgram:
     """The graph as a program of `torch.export`; ConfigError where it can make none."""
-    if is_in_two(graph):
-        raise ConfigError(
-            "--size dynamic: torch.export cannot follow the sizes through both INPUT's resize and the model. Give the "
-            "size of the images, as --size 720x1280; or add INPUT.MIN_SIZE_TEST 0 and give images that are resized "
-            "already; or export to onnx, openvino or torchscript."
-        )
     return _exported(graph, graph, (graph.example(),), (INPUT_NAME,))
 
 

@@ -7,7 +7,6 @@ import msgspec
 
 from ..predict.model_card import ModelCard
 from .calibration import CalibrationImages
-from .packages import needs
 
 
 def quantize(
@@ -29,14 +28,14 @@ def quantize(
         The weights of the layers that stay in float.
 
     Raises:
-        ConfigError: a package is missing, the graph has no layers, no part of that name, or OpenVINO cannot take it.
+        ConfigError: the graph has no layers, no part of that name, or OpenVINO cannot take it.
         OutputError: the file cannot be written.
     """
     card = msgspec.structs.replace(card, precision="int8")
     if out.suffix == ".xml":
-        with needs("nncf", "openvino"):
-            from .quantize_openvino import quantize_openvino
+        from .quantize_openvino import quantize_openvino
+
         return quantize_openvino(source, out, card, images, kept)
-    with needs("onnx", "onnxruntime"):
-        from .quantize_onnx import quantize_onnx
+    from .quantize_onnx import quantize_onnx
+
     return quantize_onnx(source, out, card, images, kept)

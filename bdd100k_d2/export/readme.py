@@ -1,10 +1,16 @@
 """The README.txt beside a model file: what it takes and gives, and lines of Python and of C++ that run it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from ..atomic import write_atomic
+from ..data.categories import Category
 from ..predict.graph_outputs import output_names
-from ..predict.model_card import ModelCard
+from ..predict.model_card import CARD_KEY, ModelCard
+from ..predict.model_formats import BY_ENDING, ONNX, OPENVINO, TORCH_EXPORT, TORCHSCRIPT, ModelFormat
+from .readme_cpp import cpp
 
 _OUTPUTS = {
     "boxes": "float32 (D, 4), x1, y1, x2, y2 in pixels of the images; those of the first image come first",
@@ -23,70 +29,40 @@ images = np.stack([image] * {batch})
 {run}
 for name, output in zip({names}, outputs):
     print(name, output.shape)"""
-# Of each ending: what pip installs, and the lines that import and run.
+# The lines that import what runs a file, and that run it.
 _PYTHON = {
-    ".onnx": (
-        "onnxruntime",
+    ONNX: (
         "import onnxruntime",
         """session = onnxruntime.InferenceSession("{file}", providers=["CPUExecutionProvider"])
 outputs = session.run({names}, {{"image": images}})""",
     ),
-    ".xml": (
-        "openvino",
+    OPENVINO: (
         "import openvino",
         """model = openvino.Core().compile_model("{file}", "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})
 results = model(images)
 outputs = [results[name] for name in {names}]""",
     ),
-    ".torchscript": (
-        "torch torchvision",
+    TORCHSCRIPT: (
         "import torch\nimport torchvision  # its operators",
         """model = torch.jit.load("{file}")
 outputs = model(torch.from_numpy(images))""",
     ),
-    ".pt2": (
-        "torch torchvision",
+    TORCH_EXPORT: (
         "import torch\nimport torchvision  # its operators",
         """model = torch.export.load("{file}").module()
 outputs = model(torch.from_numpy(images))""",
     ),
 }
+_TRUST = """
 
-_CPP_IMAGE = """cv::Mat image = cv::imread("image.jpg");
-cv::cvtColor(image, image, cv::COLOR_BGR2RGB);
-"""
-_CPP = {
-    ".onnx": (
-        "<onnxruntime_cxx_api.h>",
-        """Ort::Env env;
-Ort::Session session(env, "{file}", Ort::SessionOptions());
-std::vector<int64_t> shape{{1, image.rows, image.cols, 3}};
-auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-auto input = Ort::Value::CreateTensor<uint8_t>(memory, image.data, image.total() * 3, shape.data(), shape.size());
-const char *inputs[] = {{"image"}}, *names[] = {{{names}}};
-auto outputs = session.Run(Ort::RunOptions(), inputs, &input, 1, names, {number});
-const {type}* first = outputs[0].GetTensorData<{type}>();""",
-    ),
-    ".xml": (
-        "<openvino/openvino.hpp>",
-        """ov::Core core;
-auto model = core.compile_model("{file}", "CPU", ov::hint::inference_precision(ov::element::f32));
-auto request = model.create_infer_request();
-ov::Shape shape{{1, size_t(image.rows), size_t(image.cols), 3}};
-request.set_input_tensor(ov::Tensor(ov::element::u8, shape, image.data));
-request.infer();
-const {type}* first = request.get_tensor("{first}").data<{type}>();""",
-    ),
-    ".torchscript": (
-        "<torch/script.h>",
-        """torch::NoGradGuard no_grad;
-torch::jit::Module model = torch::jit::load("{file}");
-auto input = torch::from_blob(image.data, {{1, image.rows, image.cols, 3}}, torch::kUInt8);
-auto outputs = model.forward({{input}}).toTuple();
-torch::Tensor first = outputs->elements()[0].toTensor();""",
-    ),
-}
-_NO_CPP = "C++ runs no program of torch.export as it is; export to onnx, openvino or torchscript for it.\n"
+torch.export.load reads pickles, which may hold code that it runs: open a .pt2 file only from whom you trust."""
+
+_MERGE = """`bdd100k_d2.Predictor` merges `masks` and `sem_seg` into segments.
+bdd100k_d2/predict/panoptic_merge.py does so in NumPy, with
+    overlap {overlap:g}: an object is left out of which a larger share is taken by objects of higher scores
+    stuff_area {stuff_area:g}: stuff is left out of which fewer pixels are left by the objects
+    instance_score {instance_score:g}: objects of lower scores are left out
+The file says so itself: `panoptic` in the JSON under the key {key} of its metadata."""
 
 
 def readme_path(path: Path) -> Path:
@@ -103,19 +79,20 @@ def readme(file: str, card: ModelCard) -> str:
     """The text for a model file of that name."""
     task = card.task_with_classes
     names = output_names(task)
+    model_format = BY_ENDING[Path(file).suffix.lower()]
     sides = "any height and width" if card.size is None else f"{card.size[0]} high and {card.size[1]} wide"
     batch = "any number of images" if card.batch is None else f"{card.batch} at a time"
     title = f"{task.name}, {card.precision}, of {card.config or 'a config'}, by bdd100k_d2 {card.package_version}"
     weights = Path(file).with_suffix(".bin").name
-    both = f" and {weights}, its weights, which belongs beside it" if file.endswith(".xml") else ""
+    both = f" and {weights}, its weights, which belongs beside it" if model_format == OPENVINO else ""
     parts = [
         f"{file}{both}\n{title}",
         f"It takes `image`: uint8 (N, H, W, 3), RGB, pixels as they are read; {sides}, {batch}.\n"
         "Resizing, normalisation and what else belongs to the model are inside.",
         "It gives\n" + "\n".join(f"    {name}: {_told(name, card)}" for name in names),
-        "Classes\n" + "\n".join(f"    {i} {one.name}" for i, one in enumerate(task.categories)),
-        _python(file, card, names),
-        _cpp(file, names),
+        *_classes(card),
+        _python(model_format, file, card, names),
+        cpp(model_format, file, card.batch or 1, names),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -127,21 +104,29 @@ def _told(name: str, card: ModelCard) -> str:
     return _OUTPUTS[name].format(score=card.min_score, ids=ids, things=things)
 
 
-def _python(file: str, card: ModelCard, names: tuple[str, ...]) -> str:
-    packages, imports, run = _PYTHON[Path(file).suffix]
+def _classes(card: ModelCard) -> list[str]:
+    """The classes by the numbers that the outputs have of them; of panoptic models how both outputs are merged, too."""
+    if card.panoptic is None:
+        return ["Classes\n" + _numbered(card.categories, 0)]
+    things, stuff = ([one for one in card.categories if one.is_thing is wanted] for wanted in (True, False))
+    thresholds = msgspec.structs.asdict(card.panoptic)
+    return [
+        "Classes of things, in `classes`\n" + _numbered(things, 0),
+        "Classes of stuff, in `sem_seg`\n" + _numbered(stuff, 1),
+        _MERGE.format(key=CARD_KEY, **thresholds),
+    ]
+
+
+def _numbered(categories: Iterable[Category], first: int) -> str:
+    return "\n".join(f"    {number} {one.name}" for number, one in enumerate(categories, first))
+
+
+def _python(model_format: ModelFormat, file: str, card: ModelCard, names: tuple[str, ...]) -> str:
+    imports, run = _PYTHON[model_format]
     run = run.format(file=file, names=[*names])
     lines = _IMAGE.format(imports=imports, batch=card.batch or 1, run=run, names=[*names])
-    return f"Python (pip install {packages} numpy opencv-python-headless)\n\n{_indented(lines)}"
-
-
-def _cpp(file: str, names: tuple[str, ...]) -> str:
-    if Path(file).suffix not in _CPP:
-        return _NO_CPP.strip()
-    header, run = _CPP[Path(file).suffix]
-    kind = "uint8_t" if names[0] == "sem_seg" else "float"
-    quoted = ", ".join(f'"{name}"' for name in names)
-    run = run.format(file=file, names=quoted, number=len(names), type=kind, first=names[0])
-    return f"C++ (#include {header}, <opencv2/opencv.hpp>)\n\n{_indented(_CPP_IMAGE + run)}"
+    trust = _TRUST if model_format == TORCH_EXPORT else ""
+    return f"Python ({model_format.pip_line} numpy opencv-python-headless)\n\n{_indented(lines)}{trust}"
 
 
 def _indented(lines: str) -> str:

@@ -9,7 +9,7 @@ import PIL
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 uses
-from fvcore.transforms.transform import NoOpTransform
+from fvcore.transforms.transform import NoOpTransform, Transform
 from PIL import Image
 from torch import Tensor, nn
 
@@ -33,13 +33,10 @@ def build_resize(cfg: CfgNode, size: tuple[int, int] | None) -> nn.Module:
     Raises:
         ConfigError: images of that size cannot be resized so.
     """
-    (resize, *_) = build_augmentation(cfg, is_train=False)
+    resize = _resize_of(cfg)
     if size is None:
         return _of_any_size(resize)
-    try:
-        transform = resize.get_transform(np.broadcast_to(np.uint8(0), (*size, 3)))
-    except ValueError as error:
-        raise ConfigError(f"--size {size[0]}x{size[1]}: {error}") from error
+    transform = _transform(resize, size)
     if isinstance(transform, NoOpTransform) or (transform.new_h, transform.new_w) == size:
         return nn.Identity()
     new = transform.new_h, transform.new_w
@@ -50,6 +47,28 @@ def build_resize(cfg: CfgNode, size: tuple[int, int] | None) -> nn.Module:
     raise ConfigError(
         f"INPUT resizes by {type(transform).__name__}, which cannot be in a graph; see INPUT in the docs."
     )
+
+
+def check_resize(cfg: CfgNode, size: tuple[int, int] | None) -> None:
+    """Raises the ConfigError of :func:`build_resize`, without building it."""
+    resize = _resize_of(cfg)
+    if size is None:
+        _of_any_size(resize)
+    else:
+        _transform(resize, size)
+
+
+def _resize_of(cfg: CfgNode) -> T.Augmentation:
+    resize: T.Augmentation = build_augmentation(cfg, is_train=False)[0]
+    return resize
+
+
+def _transform(resize: T.Augmentation, size: tuple[int, int]) -> Transform:
+    try:
+        transform: Transform = resize.get_transform(np.broadcast_to(np.uint8(0), (*size, 3)))
+    except ValueError as error:
+        raise ConfigError(f"--size {size[0]}x{size[1]}: {error}") from error
+    return transform
 
 
 def _of_any_size(resize: T.Augmentation) -> nn.Module:
@@ -97,7 +116,7 @@ class LinearResizeOfAnySize(nn.Module):
     """`LinearResize` to the size of Detectron2's `ResizeShortestEdge`: ``short``, and at most ``long`` pixels.
 
     The size is computed in whole numbers. Where half a pixel is to be rounded it becomes one; Detectron2's floating
-    point numbers make it none of some sizes, such as 97x512 at 720 and 1280: of one in 20,000.
+    point numbers make it none of some sizes, such as 97x512 at 720 and 1280: of 452 of 10 million.
     """
 
     def __init__(self, short: int, long: int) -> None:

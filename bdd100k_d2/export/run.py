@@ -1,6 +1,5 @@
 """Exporting a model: a config with weights -> a file of one of the formats."""
 
-import importlib
 import logging
 import tempfile
 from collections.abc import Callable
@@ -9,22 +8,15 @@ from pathlib import Path
 import msgspec
 from detectron2.config import CfgNode
 
-from ..atomic import check_out_file
-from ..checkpoint.published import local_path
-from ..errors import ConfigError, OutputError, did_you_mean
-from ..inside import refuse_overwriting
-from ..predict.openvino_session import without_telemetry
+from ..predict.model_formats import ONNX, OPENVINO, TORCH_EXPORT, TORCHSCRIPT, ModelFormat
+from .arguments import check_arguments
 from .calibration import Calibration, CalibrationImages
 from .graph import ExportGraph
-from .packages import needs
 from .quantize import quantize
-from .readme import readme_path, write_readme
+from .readme import write_readme
 from .torch_files import write_exported_program, write_torchscript
 
 logger = logging.getLogger(__name__)
-
-# The formats that can be quantised, and by what.
-_QUANTIZERS = {"onnx": "onnxruntime", "openvino": "nncf"}
 
 _Write = Callable[[ExportGraph, Path, int | None], None]
 
@@ -64,17 +56,12 @@ def _write_exported_program(graph: ExportGraph, path: Path, opset: int | None) -
     write_exported_program(graph, path)
 
 
-_FORMATS: dict[str, tuple[str, _Write]] = {
-    "onnx": (".onnx", _write_onnx),
-    "openvino": (".xml", _write_openvino),
-    "torchscript": (".torchscript", _write_torchscript),
-    "torch-export": (".pt2", _write_exported_program),
+_WRITERS: dict[ModelFormat, _Write] = {
+    ONNX: _write_onnx,
+    OPENVINO: _write_openvino,
+    TORCHSCRIPT: _write_torchscript,
+    TORCH_EXPORT: _write_exported_program,
 }
-"""By the name of a format the ending of its files, and the function that writes one."""
-
-
-# What is imported where a file is written, after the model was built and traced.
-_PACKAGES = {"onnx": ("onnx", "onnxscript"), "openvino": ("onnx", "onnxscript", "openvino")}
 
 
 def export_model(
@@ -110,26 +97,18 @@ def export_model(
         WeightsError: the weights cannot be loaded, or are not of this model.
         OutputError: ``out`` exists, or cannot be written.
     """
-    if to not in _FORMATS:
-        hint = did_you_mean(to, _FORMATS)
-        raise ConfigError(f"--to {to}: there are {', '.join(_FORMATS)}.{hint and f' {hint}'}")
-    ending, write = _FORMATS[to]
-    if opset is not None and to not in ("onnx", "openvino"):
-        raise ConfigError(f"--opset {opset}: only ONNX, of which OpenVINO's files are made, has opsets; leave it out.")
-    if half and (to != "openvino" or int8 is not None):
-        raise ConfigError("--fp16: is of --to openvino without --int8; leave it out.")
-    if int8 is not None and to not in _QUANTIZERS:
-        raise ConfigError(f"--int8: only {' and '.join(_QUANTIZERS)} are quantised; leave it out for {to}.")
-    if out.suffix != ending:
-        raise OutputError(f"{out}: a file of {to} ends in {ending}, by which it is known; give such a name.")
-    weights = [Path(local_path(cfg.MODEL.WEIGHTS))] if cfg.MODEL.WEIGHTS else []
-    refuse_overwriting(out, [*weights, *([config] if config else [])])
-    for path in (out, readme_path(out), *([out.with_suffix(".bin")] if to == "openvino" else [])):
-        check_out_file(path)
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path}: exists; choose another --out, or replace it with --overwrite.")
-    quantizers = (_QUANTIZERS[to],) if int8 is not None else ()
-    _check_packages((*_PACKAGES.get(to, ()), *quantizers))
+    model_format = check_arguments(
+        cfg,
+        to,
+        out,
+        size=size,
+        batch=batch,
+        opset=opset,
+        half=half,
+        int8=int8 is not None,
+        config=config,
+        overwrite=overwrite,
+    )
     images = int8.images(size, batch) if int8 is not None else None
     graph = ExportGraph(cfg, size=size, batch=batch, config=str(config or ""))
     if int8 is not None and images is not None:
@@ -137,14 +116,7 @@ def export_model(
     elif half:
         _write_openvino(graph, out, opset, half=True)
     else:
-        write(graph, out, opset)
+        _WRITERS[model_format](graph, out, opset)
     precision = "int8" if int8 is not None else "float16" if half else "float32"
     write_readme(out, msgspec.structs.replace(graph.card, precision=precision))
     return graph
-
-
-def _check_packages(packages: tuple[str, ...]) -> None:
-    """Raises a ConfigError where one of them is not installed."""
-    with needs(*packages), without_telemetry():
-        for name in packages:
-            importlib.import_module(name)

@@ -20,6 +20,10 @@ class PanopticThresholds(msgspec.Struct, frozen=True):
     instance_score: float
 
 
+USUAL_THRESHOLDS = PanopticThresholds(overlap=0.5, stuff_area=4096, instance_score=0.5)
+"""Detectron2's, for a file that does not say them."""
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """The card of a model file.
 

@@ -9,20 +9,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.class_list import with_classes
-from ..errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, WeightsError, shown
+from ..errors import ConfigError, DataError, FrameSizeError, MissingRuntimeError, PredictionError, WeightsError, shown
 from ..regular_file import check_regular_file
 from ..tasks import TASKS, Task
 from .file_stamp import file_state
 from .graph_outputs import frame_outputs, output_names
-from .model_card import CARD_KEY, PanopticThresholds, read_card
+from .model_card import CARD_KEY, USUAL_THRESHOLDS, read_card
+from .model_formats import BY_ENDING, ONNX, OPENVINO, TORCH_EXPORT, TORCHSCRIPT, ModelFormat
 from .model_identity import ModelIdentity
 from .runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 500
-# Detectron2's, for a file that does not say them.
-_USUAL_THRESHOLDS = PanopticThresholds(overlap=0.5, stuff_area=4096, instance_score=0.5)
 
 
 class Session(Protocol):
@@ -72,20 +71,19 @@ def _exported_program(path: Path, threads: int | None, amp: bool) -> Session:
     return ExportedProgramSession(path, threads, amp)
 
 
-_OPENERS: dict[str, tuple[str, Open]] = {
-    ".onnx": ("onnxruntime", _onnx),
-    ".xml": ("openvino", _openvino),
-    ".torchscript": ("torch torchvision", _torchscript),
-    ".pt2": ("torch torchvision", _exported_program),
+_OPENERS: dict[ModelFormat, Open] = {
+    ONNX: _onnx,
+    OPENVINO: _openvino,
+    TORCHSCRIPT: _torchscript,
+    TORCH_EXPORT: _exported_program,
 }
-"""By the ending of a file what pip installs to run it, and the function that opens it."""
 
 
 def is_model_file(source: object) -> bool:
     """Whether ``source`` is a path, or a text that is one of a model file or of any other file that is there."""
     if isinstance(source, os.PathLike):
         return True
-    return isinstance(source, str) and (Path(source).suffix.lower() in _OPENERS or Path(source).is_file())
+    return isinstance(source, str) and (Path(source).suffix.lower() in BY_ENDING or Path(source).is_file())
 
 
 def told_task(name: str | None, class_names: Sequence[str] | None) -> Task | None:
@@ -110,10 +108,9 @@ def told_task(name: str | None, class_names: Sequence[str] | None) -> Task | Non
 
 def open_model_file(path: Path, *, task: Task | None, amp: bool, threads: int | None) -> "ModelFile":
     """Opens a model file by the runtime that its ending tells; arguments and errors are those of `Predictor`."""
-    found = _OPENERS.get(path.suffix.lower())
-    if found is None:
-        raise ConfigError(f"{path}: no model file by its ending; known are {', '.join(_OPENERS)}.")
-    packages, open_session = found
+    model_format = BY_ENDING.get(path.suffix.lower())
+    if model_format is None:
+        raise ConfigError(f"{path}: no model file by its ending; known are {', '.join(BY_ENDING)}.")
     try:
         check_regular_file(path)
         if not path.stat().st_size:
@@ -124,12 +121,12 @@ def open_model_file(path: Path, *, task: Task | None, amp: bool, threads: int | 
         what = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WeightsError(f"{path}: the model file cannot be read ({what}); give another one.") from error
     try:
-        session = open_session(path, threads, amp)
+        session = _OPENERS[model_format](path, threads, amp)
     except ModuleNotFoundError as error:
-        if error.name not in packages.split():
+        if error.name not in model_format.packages:
             raise
         raise MissingRuntimeError(
-            f"{path}: is run by {error.name}, which is not installed; install it with: pip install {packages}"
+            f"{path}: is run by {error.name}, which is not installed; install it with: {model_format.pip_line}"
         ) from error
     return ModelFile(path, session, task)
 
@@ -160,12 +157,13 @@ class ModelFile(Runtime):
             if task is not None and (task.name, task.names) != (self.task.name, self.task.names):
                 raise ConfigError(
                     f"{path}: is of {self.task.name} with the classes {shown(', '.join(self.task.names))}, as it says "
-                    f"itself, not of {task.name} with {shown(', '.join(task.names))}; leave the task out."
+                    f"itself, not of {task.name} with {shown(', '.join(task.names))}; give the config that it was made "
+                    "from, or leave --task out."
                 )
         self.min_score = 0.0 if self.card is None else self.card.min_score
         self._thresholds = None
         if self.task.name == "pan_seg":
-            self._thresholds = (self.card and self.card.panoptic) or _USUAL_THRESHOLDS
+            self._thresholds = (self.card and self.card.panoptic) or USUAL_THRESHOLDS
         self._names = output_names(self.task)
         self._check_graph()
 
@@ -200,7 +198,9 @@ class ModelFile(Runtime):
     @property
     def identity(self) -> ModelIdentity:
         """As `Runtime` says."""
-        files = [self.path, *([binary] if (binary := self.path.with_suffix(".bin")).is_file() else [])]
+        # What lies beside another kind of file is none of it.
+        is_pair = self.path.suffix.lower() == OPENVINO.ending
+        files = [self.path, *([self.path.with_suffix(".bin")] if is_pair else [])]
         config = "" if self.card is None else self.card.config
         weights = "; ".join(file_state(file.absolute()) for file in files)
         return ModelIdentity(self.task, config, weights, self.min_score)
@@ -211,14 +211,19 @@ class ModelFile(Runtime):
         wanted = self._size[0] or height, self._size[1] or width
         if (height, width) != wanted:
             raise FrameSizeError(
-                f"{where}the image is {width} wide and {height} high, and {self.path} takes {wanted[1]} wide and "
-                f"{wanted[0]} high alone; resize the images, or export the model with --size {height}x{width}, or with "
-                "--size dynamic where it can."
+                f"{where}the image is {height}x{width}, and {self.path} takes {wanted[0]}x{wanted[1]} alone, height by "
+                f"width; resize the images, or export the model with --size {height}x{width}, or with --size dynamic "
+                "where it can."
             )
         return image, image.shape
 
     def infer(self, batch: list[np.ndarray]) -> list[dict[str, Any]]:
-        """As `Runtime` says. A batch that is too small for the graph is filled up, and what that gives left out."""
+        """As `Runtime` says. A batch that is too small for the graph is filled up, and what that gives left out.
+
+        Raises:
+            PredictionError: the graph cannot be run on these frames.
+            WeightsError: what it gives is not of the task.
+        """
         images = np.stack([*batch, *batch[-1:] * ((self.fixed_batch or 0) - len(batch))])
         try:
             arrays = self._session.run(images, self._names)
@@ -226,8 +231,8 @@ class ModelFile(Runtime):
             if isinstance(error, MemoryError):
                 raise
             reason = shown(error, _LONGEST_REASON)
-            raise WeightsError(
-                f"{self.path}: cannot be run on images {images.shape} ({reason}); try fewer or other images, or export "
-                "the model again."
+            raise PredictionError(
+                f"{self.path}: cannot be run on images of {images.shape[1]}x{images.shape[2]}, {len(images)} at a time "
+                f"({reason}); try fewer or other images, or export the model again."
             ) from error
         return frame_outputs(arrays, self.task, images.shape, self._thresholds, str(self.path))[: len(batch)]

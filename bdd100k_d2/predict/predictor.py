@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from ..data.images import load_image
-from ..errors import ConfigError, DataError, UnreadableError
+from ..errors import ConfigError, DataError, PredictionError, UnreadableError
 from ..installation import needs_detectron2
 from ..parallel import cores
 from ..tasks import Task
@@ -182,9 +182,9 @@ class Predictor:
         Args:
             frames: read as far ahead as that. The results have the very objects. None and an array without pixels are
                 frames that cannot be read.
-            on_error: called with a frame that cannot be read or resized, or has a size that the model file does not
-                take, which is then left out; without it that is an error, and the frames of its batch have no result
-                either.
+            on_error: called with a frame that cannot be read or resized, or that the model file does not take for its
+                size or cannot be run on, which is then left out; without it that is an error, and the frames of its
+                batch have no result either.
 
         Raises:
             DataError: a frame cannot be read, or is no image.
@@ -192,7 +192,14 @@ class Predictor:
         with closing(self._read_ahead(frames, on_error)) as ahead:
             for _, alike in groupby(ahead, lambda read: read.shape):
                 while batch := list(islice(alike, self.batch_size)):
-                    outputs = self.runtime.infer([read.inputs for read in batch])
+                    try:
+                        outputs = self.runtime.infer([read.inputs for read in batch])
+                    except PredictionError as error:
+                        if on_error is None:
+                            raise
+                        for read in batch:
+                            on_error(read.frame, error)
+                        continue
                     for read, output in zip(batch, outputs, strict=True):
                         yield Prediction(read.frame, read.image, self.runtime.on_cpu(output))
 

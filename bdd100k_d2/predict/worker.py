@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..atomic import write_atomic
 from ..drawing.overlay import MIN_SCORE
-from ..errors import DataError, FrameSizeError, shown
+from ..errors import DataError, FrameSizeError, PredictionError, shown
 from ..evaluation.prediction_files import write_mask
 from ..parallel import cores
 from ..tasks import Task
@@ -163,7 +163,14 @@ class Work:
             if isinstance(error, FrameSizeError) and not (self.predicted or self._journal.entries):
                 # Of another size than the model's are all frames, mostly.
                 raise error
-            self._note(self._names.pop(id(frame)), str(error))
+            name = self._names.pop(id(frame))
+            if not isinstance(error, PredictionError):
+                self._note(name, str(error))
+                return
+            if not (self.predicted or self._journal.entries) and len(self.unreadable) >= _NAMED:
+                # Where none of the first can be predicted, the model is at fault.
+                raise error
+            self._note(name, f"{name}: {error}")
 
         with closing(self._predictor.stream(frames, refuse)) as predictions:
             for frame, image, output in predictions:

@@ -1,6 +1,7 @@
 import logging
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,37 @@ def test_missing_tensors_are_named(tmp_path: Path) -> None:
     del state["1.running_mean"]
     with pytest.raises(WeightsError, match=r"missing: 1\.running_mean\. Give the config"):
         load_weights(model(), save(tmp_path / "a.pth", state), exact=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "detectron2://ImageNetPretrained/torchvision/R-50.pkl",
+        "open-mmlab://resnet50_v1c",
+        "microsoft://swin_tiny_patch4_window7_224",
+        "torchvision://swin_t",
+        "pip://efficientnet-lite0",
+        "timm://resnet18.a1_in1k",
+    ],
+)
+def test_weights_of_a_backbone_are_refused_for_evaluation_before_they_are_fetched(name: str) -> None:
+    message = rf"^MODEL.WEIGHTS names weights of a backbone alone \({re.escape(name)}\); add MODEL.WEIGHTS"
+    with pytest.raises(WeightsError, match=message):
+        load_weights(model(), name, exact=True)
+
+
+@pytest.mark.parametrize(("others", "is_backbone"), [(0, True), (2, True), (5, False)])
+def test_a_file_of_a_backbone_alone_is_told(tmp_path: Path, others: int, is_backbone: bool) -> None:
+    """A classifier's last layer may be beside it; more is of another model, whose tensors are named."""
+    net = nn.Module()
+    net.backbone, net.head = model(), model()
+    state = {f"backbone.{key}": tensor for key, tensor in model().state_dict().items()}
+    state |= {f"fc.{i}": torch.zeros(1) for i in range(others)}
+    path = save(tmp_path / "R-50.pth", state)
+    message = r"R-50\.pth: has weights of a backbone alone; give those of a trained model\.$"
+    with pytest.raises(WeightsError, match=message if is_backbone else r"missing: head\.0.*not in the model: fc\.0"):
+        load_weights(net, path, exact=True)
+    load_weights(net, path)
 
 
 def test_weights_of_another_model_are_refused_for_training_too(tmp_path: Path) -> None:

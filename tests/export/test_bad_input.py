@@ -1,5 +1,6 @@
 """What cannot be exported is refused in one sentence, and nothing is written."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 from support.export_models import segmenter
 
+import bdd100k_d2
 from bdd100k_d2.errors import BDD100KError, ConfigError, OutputError, WeightsError
+from bdd100k_d2.export.check import check_export
 from bdd100k_d2.export.graph import ExportGraph
 from bdd100k_d2.export.run import export_model
 
@@ -30,6 +33,15 @@ def refused(cfg: object, tmp_path: Path, error: type[BDD100KError], message: str
 def test_a_config_without_weights(cfg: object, tmp_path: Path) -> None:
     cfg.MODEL.WEIGHTS = ""
     refused(cfg, tmp_path, WeightsError, r"No weights to export: add MODEL.WEIGHTS and a file to the command")
+
+
+def test_a_recipe_without_weights_of_its_own(tmp_path: Path) -> None:
+    cfg = bdd100k_d2.get_config(SEMANTIC_FPN)
+    file, named = Path("configs/a.yaml"), re.escape(cfg.MODEL.WEIGHTS)
+    message = rf"^{file} names weights of a backbone alone \({named}\); add MODEL.WEIGHTS with those of a tr"
+    refused(cfg, tmp_path, WeightsError, message, config=file)
+    with pytest.raises(WeightsError, match=message):
+        check_export(tmp_path / "model.onnx", cfg, config=file)
 
 
 def test_weights_of_another_model(cfg: object, tmp_path: Path) -> None:
@@ -157,3 +169,57 @@ def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return capsys.readouterr().err
 
     return call
+
+
+SEGMENTER_OF_WINDOWS = ("MODEL.SLIDING_WINDOW.SIZE", [48, 64], "MODEL.SLIDING_WINDOW.STRIDE", [30, 40])
+EARLY: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
+    r"--opset 99: PyTorch and onnx .* write 18 to": (SEMANTIC_FPN, (), {"opset": 99}),
+    r"RESIZE_ANTIALIAS is True, which is in a graph for one size": (
+        SEMANTIC_FPN,
+        ("INPUT.RESIZE_ANTIALIAS", True),
+        {"size": None},
+    ),
+    r"how many windows an image has depends on its size": (
+        "sem_seg/gcnet_R_50_D8_769_40k",
+        SEGMENTER_OF_WINDOWS,
+        {"size": None},
+    ),
+    r"--batch dynamic: a detector takes a number": ("det/faster_rcnn_R_50_FPN_1x", (), {"batch": None}),
+    r"cannot follow the sizes through both INPUT's resize and the model\. Give the": (
+        SEMANTIC_FPN,
+        (),
+        {"to": "torch-export", "out": "model.pt2", "size": None},
+    ),
+    r"cannot follow the sizes through a panoptic model\. Give the": (
+        "pan_seg/panoptic_fpn_R_50_FPN_1x",
+        ("INPUT.MIN_SIZE_TEST", 0),
+        {"to": "torch-export", "out": "model.pt2", "size": None},
+    ),
+    r"TEST.AUG.ENABLED is True": (SEMANTIC_FPN, ("TEST.AUG.ENABLED", True), {}),
+    r"--size: an image is .*, more than 100,000,000 in all": (SEMANTIC_FPN, (), {"size": (64, 9_000_000)}),
+    r"file/model.onnx.*|/file: the output folder cannot be written": (SEMANTIC_FPN, (), {"out": "file/model.onnx"}),
+    r"/proc: the output folder cannot be written": (SEMANTIC_FPN, (), {"out": "/proc/model.onnx"}),
+    r"/sys: the output folder cannot be written": (SEMANTIC_FPN, (), {"out": "/sys/new/model.onnx"}),
+}
+
+
+@pytest.mark.parametrize("message", EARLY)
+def test_what_arguments_and_config_tell_is_refused_before_the_model_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    name, keys, how = EARLY[message]
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "weights.pth").write_text("never read")
+    cfg = bdd100k_d2.get_config(name)
+    cfg.merge_from_list(["MODEL.WEIGHTS", str(tmp_path / "weights.pth"), *keys])
+    monkeypatch.setattr("bdd100k_d2.export.graph.ConfigModel", None)
+    if "out" in how:
+        how = how | {"out": tmp_path / str(how["out"])}
+    refused(cfg, tmp_path, BDD100KError, message, **how)
+
+
+def test_folders_that_are_missing_are_made_with_the_file_alone(cfg: object, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder" / "model.torchscript"
+    refused(cfg, tmp_path, ConfigError, r"--opset 20: only ONNX", to="torchscript", out=out, opset=20)
+    export_model(cfg, "torchscript", out, size=(64, 112))
+    assert out.is_file()

@@ -30,7 +30,7 @@ def test_images_of_another_size_are_left_out_with_a_warning(folder: Path, caplog
     with caplog.at_level(logging.WARNING, "bdd100k_d2"):
         images = CalibrationImages(str(folder), 300, (32, 64), 1)
     assert [path.name for path in images.paths] == [f"{i}.jpg" for i in range(7) if i != 3]
-    assert "1 images are left out, which are not of 64x32" in caplog.text
+    assert "1 images are left out, which are not of 32x64" in caplog.text
 
 
 def test_batches_are_filled_up(folder: Path) -> None:
@@ -48,7 +48,7 @@ def test_batches_of_a_graph_that_takes_any_size(folder: Path) -> None:
 
 
 def test_no_image_of_the_size(folder: Path) -> None:
-    with pytest.raises(DataError, match="no image of 1280x720, the size that the graph takes; give others"):
+    with pytest.raises(DataError, match="no image of 720x1280, the size that the graph takes; give others"):
         CalibrationImages(str(folder), 300, (720, 1280), 1)
 
 

@@ -81,7 +81,9 @@ def test_a_split_without_labels(tiny_root: Path, tmp_path: Path) -> None:
 def test_a_file_of_another_task(tiny_root: Path, tmp_path: Path) -> None:
     bdd100k_d2.register_all(tiny_root)
     file = write_onnx(tmp_path / "a.onnx", TASKS["sem_seg"])
-    with pytest.raises(ConfigError, match="is of sem_seg with the classes .* the config of det with"):
+    with pytest.raises(
+        ConfigError, match="is of sem_seg with the classes .*, not of det with .*; give the config that"
+    ):
         check_export(file, detector(tmp_path))
 
 

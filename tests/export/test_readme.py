@@ -60,13 +60,31 @@ def test_what_it_says_of_a_detector() -> None:
 
 
 def test_what_it_says_of_a_panoptic_model() -> None:
-    thresholds = PanopticThresholds(overlap=0.5, stuff_area=4096, instance_score=0.5)
-    classes = (Category("road", (1, 2, 3), False), Category("car", (3, 2, 1), True))
+    thresholds = PanopticThresholds(overlap=0.25, stuff_area=4096, instance_score=0.75)
+    # In whatever order: things and stuff are counted apart.
+    classes = tuple(
+        Category(name, (1, 2, i), is_thing)
+        for i, (name, is_thing) in enumerate([("road", False), ("car", True), ("sky", False), ("bus", True)])
+    )
     text = readme("m.xml", card("pan_seg", classes, panoptic=thresholds, size=(720, 1280), batch=1))
     assert text.startswith("m.xml and m.bin, its weights, which belongs beside it\npan_seg, ")
     assert "; 720 high and 1280 wide, 1 at a time.\n" in text
     assert "sem_seg: uint8 (N, H, W), 0 for all things, then the classes of stuff from 1 on" in text
+    assert "\n\nClasses of things, in `classes`\n    0 car\n    1 bus\n\n" in text
+    assert "\n\nClasses of stuff, in `sem_seg`\n    1 road\n    2 sky\n\n" in text
+    assert "bdd100k_d2/predict/panoptic_merge.py does so in NumPy, with\n    overlap 0.25: " in text
+    assert "\n    stuff_area 4096: " in text and "\n    instance_score 0.75: " in text
     assert 'request.get_tensor("boxes").data<float>();' in lines_of("C++", text)
+
+
+@pytest.mark.parametrize("batch", [None, 1, 3])
+@pytest.mark.parametrize("ending", ["onnx", "xml", "torchscript"])
+def test_the_lines_of_cpp_take_the_batch(ending: str, batch: int | None) -> None:
+    text = readme(f"m.{ending}", card("sem_seg", (Category("road", (1, 2, 3), False),), batch=batch))
+    cpp = lines_of("C++", text)
+    assert f"{{{batch or 1}, " in cpp and ("cv::Mat>(3, image), images);" in cpp) is (batch == 3)
+    assert ("images.data" in cpp) is (batch == 3) and ("image.data" in cpp) is (batch != 3)
+    assert ("has to be linked with torchvision's C++ library" in text) is (ending == "torchscript")
 
 
 def test_no_lines_of_cpp_for_a_program_of_torch_export() -> None:

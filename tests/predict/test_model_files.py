@@ -234,3 +234,60 @@ def test_openvino_tells_nobody_of_its_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.split() == ["openvino", "False", "openvino.tools.ovc.telemetry_stub"], done.stderr
+
+
+@pytest.mark.parametrize(("ending", "is_part"), [(".onnx", False), (".xml", True)])
+def test_the_bin_beside_a_file_is_a_part_of_openvinos_alone(tmp_path: Path, ending: str, is_part: bool) -> None:
+    """A file of another model of that name does not keep a run from going on."""
+    path = WRITERS[ending](tmp_path / f"model{ending}")
+    if not is_part:
+        path.with_suffix(".bin").write_bytes(b"of an OpenVINO file of the same name")
+    assert ("model.bin" in bdd100k_d2.Predictor(path).identity.weights) is is_part
+
+
+def test_each_format_is_known_to_all_who_need_it() -> None:
+    from bdd100k_d2.export.readme import _PYTHON
+    from bdd100k_d2.predict.model_file import _OPENERS
+    from bdd100k_d2.predict.model_formats import BY_ENDING, FORMATS
+
+    assert {*_OPENERS} == {*_PYTHON} == {*FORMATS} and {*BY_ENDING} == {*WRITERS}
+
+
+@pytest.mark.parametrize("odd", ["0.png", "2.png", "9.png"])
+def test_a_frame_that_the_graph_fails_on_is_named_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    from bdd100k_d2.predict.onnx_session import OnnxSession
+
+    for name in {"0.png", "2.png", "9.png"} - {odd}:
+        write_image(tmp_path / "in" / name)
+    write_image(tmp_path / "in" / odd, 300, 2)
+    whole = OnnxSession.run
+
+    def fails(self: OnnxSession, images: np.ndarray, names: list[str]) -> list[np.ndarray]:
+        if images.shape[2] == 2:
+            raise RuntimeError("no such tile")
+        return whole(self, images, names)
+
+    monkeypatch.setattr(OnnxSession, "run", fails)
+    model = write_onnx(tmp_path / "model.onnx")
+    summary = run(model, tmp_path / "in", tmp_path / "out")
+    assert summary.frames == 2 and [*summary.unreadable] == [odd]
+    assert f"{odd}: " in summary.unreadable[odd]
+    assert "model.onnx: cannot be run on images of 300x2, 1 at a time (no such tile)" in summary.unreadable[odd]
+
+
+def test_a_model_that_fails_on_all_frames_ends_the_run(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bdd100k_d2.errors import WeightsError
+    from bdd100k_d2.predict.onnx_session import OnnxSession
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(OnnxSession, "run", fails)
+    write_image(images / "5.png")
+    model = write_onnx(tmp_path / "model.onnx")
+    with pytest.raises(WeightsError, match=r"model\.onnx: cannot be run on images of 96x160, 1 at a time \(broken\)"):
+        run(model, images, tmp_path / "out")
