@@ -75,7 +75,7 @@ def stems_below(folder: str | os.PathLike[str], stems: Mapping[Path, str]) -> di
 
 
 def check_mask(mask: np.ndarray, num_classes: int, name: str | os.PathLike[str]) -> np.ndarray:
-    """Returns ``mask`` (H, W) uint8, of the file ``name``; DataError unless its values are in 0..num_classes-1 or 255."""
+    """Returns ``mask`` (H, W) uint8, of the file ``name``; DataError unless its ids are in 0..num_classes-1 or 255."""
     # One pass where all is well: 255 and 1 are 0.
     if (mask + np.uint8(1)).max(initial=0) > num_classes:
         wrong = (mask >= num_classes) & (mask != IGNORE_LABEL)

@@ -94,11 +94,12 @@ def folded_detector(cfg: CfgNode) -> nn.Module:
             nn.init.normal_(parameter, std=0.05)
         elif "cls_score" in name or "objectness" in name:
             nn.init.normal_(parameter, std=0.1)
-    if "hrnet" in cfg.MODEL.BACKBONE.NAME or cfg.MODEL.RESNETS.DEPTH == 50:
-        # Of so many sums none stays small, and scores would be 1.
+    many_sums = "hrnet" in cfg.MODEL.BACKBONE.NAME or cfg.MODEL.RESNETS.DEPTH == 50
+    if many_sums or "timm" in cfg.MODEL.BACKBONE.NAME:
+        # Of many sums none stays small, and scores would be 1; of timm's some would be near to another's.
         for module in model.backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
-                nn.init.constant_(module.weight, 0.5)
+                nn.init.constant_(module.weight, 0.5 if many_sums else 0.85)
     model.eval()
     fold_norms(model)
     return model.requires_grad_(False)
