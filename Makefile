@@ -22,7 +22,7 @@ test: .venv/.installed ## Run the test suite but for its slow tests
 test-all: test ## Run the test suite, the slow tests last
 	$(PYTEST) -m slow
 
-test-export: .venv/.installed ## Run the tests of each family of models in each format of export: more than an hour
+test-export: .venv/.installed ## Run the tests of each family of models in each format of export: twenty minutes on two cores
 	$(PYTEST) -m exhaustive
 
 lint: .venv/.installed ## Check style, formatting and types

@@ -73,7 +73,7 @@ def test_a_graph_is_traced_at_one_size_and_runs_at_another(family: str) -> None:
     assert_runs(by_torchscript(module, names), cases)
 
 
-# One is among the slow tests; all of them take the better part of an hour.
+# One is among the slow tests; all of them take twenty minutes on two cores.
 MATRIX = [(family, any_size) for family in FAMILIES for any_size in (False, True)]
 
 
