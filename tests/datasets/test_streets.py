@@ -151,6 +151,7 @@ def test_scheduled_objects_are_seen(drawn: list[tuple[Scene, Rendering]]) -> Non
         assert sum(seen.values()) >= 0.8 * sum(wanted.values())
 
 
+@pytest.mark.slow
 def test_every_class_occurs_with_the_default_counts() -> None:
     order = (
         "car",

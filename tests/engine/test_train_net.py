@@ -76,7 +76,7 @@ def test_tf32_is_what_the_config_says(tmp_path: Path, monkeypatch: pytest.Monkey
     assert torch.backends.cudnn.allow_tf32 is allow
 
 
-@pytest.mark.parametrize("task", ["det", "sem_seg"])
+@pytest.mark.parametrize("task", ["det", pytest.param("sem_seg", marks=pytest.mark.slow)])
 def test_train_resume_and_evaluate(command: ModuleType, tiny_root: Path, tmp_path: Path, task: str) -> None:
     out = tmp_path / "out"
     train_net(command, tiny_root, task, out, "SOLVER.MAX_ITER", "2")

@@ -137,6 +137,7 @@ def test_a_package_that_is_not_installed(
     refused(cfg, tmp_path, ConfigError, message, **how)
 
 
+@pytest.mark.slow
 def test_an_operator_that_the_opset_has_not(tmp_path: Path) -> None:
     cfg = segmenter("sem_seg/semantic_fpn_R_50_40k_gn_dconv", tmp_path)
     refused(cfg, tmp_path, ConfigError, r"cannot write SemanticFPN as ONNX of opset 18 \(.*DeformConv", opset=18)

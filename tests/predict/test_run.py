@@ -595,6 +595,7 @@ def test_what_the_command_refuses(
         assert code == message if isinstance(message, int) else message in str(code)
 
 
+@pytest.mark.slow
 def test_the_command_killed_and_resumed(det: CfgNode, tmp_path: Path) -> None:
     video = write_video(tmp_path / "drive.mp4", 120)
     start = command(det, tmp_path, video, "--batch-size", 2, "--output")

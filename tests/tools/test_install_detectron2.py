@@ -124,6 +124,7 @@ def refuse(folder: Path) -> Path:
     raise AssertionError(f"built in {folder}")
 
 
+@pytest.mark.slow
 def test_working_detectron2_is_left_alone(
     tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +245,7 @@ def test_wheel_is_pure_python_and_complete(
     assert all(patch.new in texts[patch.file] for patch in tool.PATCHES if patch.file in texts)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pure_build")
 def test_it_imports_without_a_warning() -> None:
     imports = "; ".join(f"import detectron2.{module}" for module in MODULES.split())
