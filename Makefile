@@ -13,8 +13,8 @@ help: ## Show the targets
 
 install: .venv/.installed ## Make .venv and install the package, its tools and Detectron2 into it
 
-# A test is seldom faster with a second thread; two tests side by side are.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --dist worksteal
+# A test is seldom faster with a second thread; two tests side by side are. Commands that tests start find modules compiled.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest --numprocesses auto --dist worksteal
 
 test: .venv/.installed ## Run the test suite but for its slow tests
 	$(PYTEST) -m 'not slow and not exhaustive'

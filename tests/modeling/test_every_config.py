@@ -48,7 +48,7 @@ def one_config_a_model() -> list[str]:
     names: dict[str, str] = {}
     for name in config_names():
         cfg = reduced(name)
-        key = f"{cfg.DATASETS.TEST}{cfg.SOLVER.OPTIMIZER}{cfg.SOLVER.CLIP_GRADIENTS.ENABLED}\n{cfg.MODEL.dump()}"
+        key = f"{cfg.DATASETS.TEST}{cfg.SOLVER.OPTIMIZER}{cfg.SOLVER.CLIP_GRADIENTS.ENABLED}\n{cfg.MODEL!r}"
         names.setdefault(key, name)
     return [*names.values()]
 

@@ -41,7 +41,7 @@ def model_and_input(name: str) -> str:
     cfg = bdd100k_d2.get_config(name)
     cfg.MODEL.WEIGHTS = ""
     size = (cfg.INPUT.FORMAT, cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, cfg.INPUT.RESIZE_ANTIALIAS)
-    return f"{size}\n{cfg.MODEL.dump()}"
+    return f"{size}\n{cfg.MODEL!r}"
 
 
 def one_config_a_model() -> list[str]:
