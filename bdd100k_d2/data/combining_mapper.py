@@ -47,10 +47,10 @@ class CombiningMapper(BDD100KDatasetMapper):
         self.mosaic, self.mixup, self.epochs, self.plain = mosaic, mixup, epochs, plain
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+    def from_config(cls, cfg: CfgNode, is_train: bool = True, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         """The constructor's arguments from ``cfg``; `ConfigError` for what cannot be combined."""
         _check(cfg)
-        arguments: dict[str, Any] = super().from_config(cfg, is_train)
+        arguments: dict[str, Any] = super().from_config(cfg, is_train, **kwargs)
         mosaic, mixup = cfg.INPUT.MOSAIC, cfg.INPUT.MIXUP
         arguments["mosaic"] = Mosaic(tuple(mosaic.SIZE), tuple(mosaic.CENTER_RANGE)) if mosaic.ENABLED else None
         arguments["mixup"] = (
@@ -64,7 +64,7 @@ class CombiningMapper(BDD100KDatasetMapper):
             cfg.INPUT.MAX_SIZE_TEST,
         )
         one_scale.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
-        arguments["plain"] = BDD100KDatasetMapper(one_scale, is_train)
+        arguments["plain"] = BDD100KDatasetMapper(one_scale, is_train, **kwargs)
         return arguments
 
     def __call__(
