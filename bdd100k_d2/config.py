@@ -127,8 +127,8 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # With BDD100KROIHeads too: one NMS for the boxes of all classes, as in mmdet's Panoptic FPN, or one for each class.
     cfg.MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS = False
 
-    # With BDD100KROIHeads and its cascades: the loss of the boxes' classes, "softmax" with the background among them, or
-    # "sigmoid_focal", by these keys, of each class for itself and divided by the foreground proposals as in Lin et al.
+    # With BDD100KROIHeads and its cascades: the loss of the boxes' classes, "softmax", the background among them, or
+    # "sigmoid_focal", by these keys, of each class for itself and divided by the foreground proposals (Lin et al.).
     cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS = "softmax"
     cfg.MODEL.ROI_BOX_HEAD.FOCAL_LOSS_GAMMA = 2.0
     cfg.MODEL.ROI_BOX_HEAD.FOCAL_LOSS_ALPHA = 0.25
@@ -224,9 +224,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.MIXUP.RATIO_RANGE = (0.5, 1.5)
     cfg.INPUT.MIXUP.FLIP_PROB = 0.5
     # Paste objects of other images into each, with MODEL.MASK_ON by their masks, else as rectangles: from the least to
-    # the most of NUM_OBJECTS, each of a class that is drawn by its repeat factor, at its height in the frame, resized by
-    # a factor within SCALE_RANGE and flipped with FLIP_PROB. None hides more than MAX_COVER of what is seen of another;
-    # a Gaussian of BLEND_SIGMA pixels softens the border.
+    # the most of NUM_OBJECTS, each of a class that is drawn by its repeat factor, at its height in the frame, resized
+    # by a factor within SCALE_RANGE and flipped with FLIP_PROB. None hides more than MAX_COVER of what is seen of
+    # another; a Gaussian of BLEND_SIGMA pixels softens the border.
     cfg.INPUT.COPY_PASTE = CfgNode()
     cfg.INPUT.COPY_PASTE.ENABLED = False
     cfg.INPUT.COPY_PASTE.NUM_OBJECTS = (1, 3)

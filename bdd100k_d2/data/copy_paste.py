@@ -154,7 +154,7 @@ class CopyPaste:
     def _seen(
         self, one: _Annotation, cover: np.ndarray, window: tuple[int, int, int, int], size: tuple[int, int]
     ) -> _Annotation | None:
-        """What is seen of an annotation below ``cover`` (h, w) at ``window``: empty for nothing, None for too little."""
+        """An annotation below ``cover`` (h, w) at ``window``, as it is seen: empty for nothing, None for too little."""
         x1, y1, x2, y2 = window
         if self.use_masks:
             mask = decode(one["segmentation"], *size)
@@ -196,7 +196,7 @@ class CopyPaste:
             mask = np.zeros(size, bool)
             mask[top : top + patch.cover.shape[0], left : left + patch.cover.shape[1]] = patch.cover
             return [{**_of_mask(mask), "category_id": int(patch.classes[0]), "iscrowd": 0}]
-        boxes = (patch.boxes + [left, top, left, top]).tolist()
+        boxes = (patch.boxes + np.array([left, top, left, top])).tolist()
         return [
             {"bbox": box, "bbox_mode": BoxMode.XYXY_ABS, "category_id": category, "iscrowd": 0}
             for box, category in zip(boxes, patch.classes.tolist(), strict=True)

@@ -53,9 +53,10 @@ class CopyPasteMapper(BDD100KDatasetMapper):
         return arguments
 
     def __call__(self, dataset_dict: _Record, draw: Callable[[], _Drawn] | None = None) -> dict[str, Any]:
-        """Maps one dict, which stays as it is, with objects from ``draw``: a dict and which of its annotations, or none.
+        """Maps one dict, which stays as it is, with objects from ``draw``, at random.
 
-        Without ``draw`` it is mapped alone. Raises what `BDD100KDatasetMapper` does, of each of the images.
+        ``draw`` gives a dict and which of its annotations it is, or None where there is no object; without ``draw`` the
+        image stays as it is. Raises what `BDD100KDatasetMapper` does, of each of the images.
         """
         least, most = self.num_objects
         number = 0 if draw is None else int(np.random.randint(least, most + 1))

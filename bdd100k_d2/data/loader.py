@@ -199,7 +199,7 @@ def build_train_loader(
         )
     records = training_records(cfg)
     # Of masks it takes a while to know.
-    classes = cache(lambda: frames_classes(records))
+    classes = cache(partial(frames_classes, records))
     choice = _choice(cfg, records, classes)
     if mapper is None:
         weights = repeat_factors(classes(), cfg.DATALOADER.REPEAT_THRESHOLD) if crops_by_class(cfg) else None

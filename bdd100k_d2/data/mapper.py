@@ -31,7 +31,8 @@ from .panoptic_mask import panoptic_mask
 class BDD100KDatasetMapper(DatasetMapper):
     """Turns a dataset dict into a model input as its parent does; ``num_mask_classes`` may be in a semantic mask.
 
-    With ``crops_by_class`` its augmentations are told the classes of the boxes. With ``paints_segments`` the mask to train with is painted of the segments, where a dict has no file of it.
+    With ``paints_segments`` the mask to train with is painted of the segments, where a dict has no file of it. With
+    ``crops_by_class`` the augmentations are told the boxes and their classes.
     """
 
     @configurable

@@ -10,11 +10,11 @@ from pycocotools import mask as coco_mask
 from bdd100k_d2.data.copy_paste import CopyPaste, Patch, Source, corners, decode, visible_box
 
 
-def box(x1: float, y1: float, x2: float, y2: float, category: int = 0, **fields: Any) -> dict[str, Any]:
+def box(x1: float, y1: float, x2: float, y2: float, category: int = 0, **fields: object) -> dict[str, Any]:
     return {"bbox": [x1, y1, x2, y2], "bbox_mode": BoxMode.XYXY_ABS, "category_id": category, "iscrowd": 0, **fields}
 
 
-def masked(mask: np.ndarray, category: int = 0, **fields: Any) -> dict[str, Any]:
+def masked(mask: np.ndarray, category: int = 0, **fields: object) -> dict[str, Any]:
     packed = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     found = {"bbox": coco_mask.toBbox(packed).tolist(), "bbox_mode": BoxMode.XYWH_ABS, "segmentation": packed}
     return {**found, "category_id": category, "iscrowd": 0, **fields}
@@ -26,7 +26,7 @@ def region(*size: int, rows: slice, columns: slice) -> np.ndarray:
     return mask
 
 
-def paster(use_masks: bool = False, **keys: Any) -> CopyPaste:
+def paster(use_masks: bool = False, **keys: object) -> CopyPaste:
     usual: dict[str, Any] = {"scale_range": (1.0, 1.0), "flip_prob": 0.0, "max_cover": 0.5, "blend_sigma": 0.0}
     return CopyPaste(**{**usual, **keys}, use_masks=use_masks)
 
