@@ -119,7 +119,7 @@ class CopyPaste:
             with_it = [whole, *(corners(other) for other in others if _is_within(other, whole))]
             low = np.min(with_it, axis=0).clip(0)
             high = np.max(with_it, axis=0).clip(max=[width, height, width, height])
-            x1, y1, x2, y2 = (*np.floor(low[:2]).astype(int).tolist(), *np.ceil(high[2:]).astype(int).tolist())
+            x1, y1, x2, y2 = (int(value) for value in (*np.floor(low[:2]), *np.ceil(high[2:])))
             window = np.array([x1, y1, x2, y2], np.float64)
             crowds = any(other.get("iscrowd", 0) and _overlaps(corners(other), (x1, y1, x2, y2)) for other in others)
             # The objects of a crowd would have no labels.

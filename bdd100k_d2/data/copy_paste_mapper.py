@@ -1,7 +1,7 @@
 """Training samples with objects of other records in them: the mapper of ``INPUT.COPY_PASTE``."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,10 +41,12 @@ class CopyPasteMapper(BDD100KDatasetMapper):
         self.paste, self.num_objects = paste, num_objects
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, is_train: bool = True, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+    def from_config(
+        cls, cfg: CfgNode, is_train: bool = True, class_weights: Mapping[int, float] | None = None
+    ) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``; `ConfigError` for what cannot be pasted."""
         _check(cfg)
-        arguments: dict[str, Any] = super().from_config(cfg, is_train, **kwargs)
+        arguments: dict[str, Any] = super().from_config(cfg, is_train, class_weights)
         keys = cfg.INPUT.COPY_PASTE
         arguments["paste"] = CopyPaste(
             tuple(keys.SCALE_RANGE), keys.FLIP_PROB, keys.MAX_COVER, keys.BLEND_SIGMA, cfg.MODEL.MASK_ON

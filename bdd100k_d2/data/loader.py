@@ -235,9 +235,9 @@ def num_workers(cfg: CfgNode) -> int:
 
 
 def _mapper_class(cfg: CfgNode) -> type[BDD100KDatasetMapper]:
-    if cfg.INPUT.COPY_PASTE.ENABLED:
-        return CopyPasteMapper
-    return CombiningMapper if combines(cfg) else BDD100KDatasetMapper
+    pastes: bool = cfg.INPUT.COPY_PASTE.ENABLED
+    found: type[BDD100KDatasetMapper] = CopyPasteMapper if pastes else BDD100KDatasetMapper
+    return CombiningMapper if combines(cfg) and not pastes else found
 
 
 def _choice(cfg: CfgNode, records: Sequence[dict[str, Any]], classes: Callable[[], list[set[int]]]) -> dict[str, Any]:

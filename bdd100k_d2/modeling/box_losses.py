@@ -71,7 +71,7 @@ class FocalOutputLayers(FastRCNNOutputLayers):
 
     def predict_probs(self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]) -> Sequence[Tensor]:
         """The scores (R, K + 1) of each image's proposals; the last is of nothing."""
-        return predictions[0].sigmoid().split([len(one) for one in proposals], dim=0)
+        return torch.split(predictions[0].sigmoid(), [len(one) for one in proposals])
 
 
 def has_focal_loss(cfg: CfgNode) -> bool:
