@@ -41,11 +41,12 @@ def frames_classes(records: Sequence[Mapping[str, Any]]) -> list[set[int]]:
     """
     # Pillow and NumPy let other threads run while they decode.
     with ThreadPoolExecutor() as pool:
-        bar = tqdm(pool.map(_classes, records), "looking for rare classes", disable=not sys.stderr.isatty())
+        bar = tqdm(pool.map(frame_classes, records), "looking for rare classes", disable=not sys.stderr.isatty())
         return [*bar]
 
 
-def _classes(record: Mapping[str, Any]) -> set[int]:
+def frame_classes(record: Mapping[str, Any]) -> set[int]:
+    """Those of one record, as of :func:`frames_classes`."""
     path = record.get("sem_seg_file_name")
     if "annotations" in record or path is None:
         return {int(one["category_id"]) for one in record.get("annotations") or () if not one.get("iscrowd", 0)}

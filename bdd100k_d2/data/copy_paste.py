@@ -114,18 +114,20 @@ class CopyPaste:
             x1, y1, x2, y2 = _around(cover)
             boxes, classes = np.array([[0, 0, x2 - x1, y2 - y1]], np.float64), [one["category_id"]]
         else:
-            whole = corners(one).clip(0, [width, height, width, height])
+            whole = box_corners(one).clip(0, [width, height, width, height])
             others = [other for place, other in enumerate(source.annotations) if place != source.place]
-            with_it = [whole, *(corners(other) for other in others if _is_within(other, whole))]
+            with_it = [whole, *(box_corners(other) for other in others if _is_within(other, whole))]
             low = np.min(with_it, axis=0).clip(0)
             high = np.max(with_it, axis=0).clip(max=[width, height, width, height])
             x1, y1, x2, y2 = (int(value) for value in (*np.floor(low[:2]), *np.ceil(high[2:])))
             window = np.array([x1, y1, x2, y2], np.float64)
-            crowds = any(other.get("iscrowd", 0) and _overlaps(corners(other), (x1, y1, x2, y2)) for other in others)
+            crowds = any(
+                other.get("iscrowd", 0) and _overlaps(box_corners(other), (x1, y1, x2, y2)) for other in others
+            )
             # The objects of a crowd would have no labels.
             cover = np.full((height, width), not crowds)
             inside = [one, *(other for other in others if _is_within(other, window))]
-            boxes = np.stack([corners(one).clip(window[[0, 1, 0, 1]], window[[2, 3, 2, 3]]) for one in inside])
+            boxes = np.stack([box_corners(one).clip(window[[0, 1, 0, 1]], window[[2, 3, 2, 3]]) for one in inside])
             boxes, classes = boxes - [x1, y1, x1, y1], [one["category_id"] for one in inside]
         part = slice(y1, y2), slice(x1, x2)
         return Patch(image[part], cover[part], boxes, np.array(classes)), y2
@@ -166,7 +168,7 @@ class CopyPaste:
             if before - left > self.max_cover * before:
                 return None
             return {**one, **_of_mask(mask)} if left else {}
-        box = corners(one)
+        box = box_corners(one)
         hidden = _area(box.clip([x1, y1, x1, y1], [x2, y2, x2, y2]))
         if hidden > self.max_cover * _area(box):
             return None
@@ -176,7 +178,7 @@ class CopyPaste:
     def _extent(self, one: _Annotation) -> np.ndarray:
         """x1, y1, x2, y2 around what an annotation covers; the box of a mask may be another."""
         if not self.use_masks:
-            return corners(one)
+            return box_corners(one)
         if isinstance(one["segmentation"], list):
             points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in one["segmentation"]])
             return np.concatenate([np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))])
@@ -203,9 +205,18 @@ class CopyPaste:
         ]
 
 
-def corners(annotation: _Annotation) -> np.ndarray:
-    """The box of an annotation as x1, y1, x2, y2 in pixels."""
-    return np.array(BoxMode.convert([*annotation["bbox"]], annotation["bbox_mode"], BoxMode.XYXY_ABS), np.float64)
+def all_corners(annotations: Sequence[_Annotation]) -> np.ndarray:
+    """The boxes (N, 4) of one or more annotations as x1, y1, x2, y2 in pixels."""
+    modes = {one["bbox_mode"] for one in annotations}
+    if len(modes) > 1:
+        return np.stack([box_corners(one) for one in annotations])
+    boxes = np.array([one["bbox"] for one in annotations], np.float64)
+    return np.asarray(BoxMode.convert(boxes, modes.pop(), BoxMode.XYXY_ABS))
+
+
+def box_corners(annotation: _Annotation) -> np.ndarray:
+    """The box (4,) of an annotation as x1, y1, x2, y2 in pixels."""
+    return np.asarray(all_corners([annotation])[0])
 
 
 def decode(segmentation: Any, height: int, width: int) -> np.ndarray:  # noqa: ANN401, any form that Detectron2 takes
@@ -251,7 +262,7 @@ def _around(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def _is_within(annotation: _Annotation, box: np.ndarray) -> bool:
     """Whether an object lies in a box by so much that it is seen there."""
-    own = corners(annotation)
+    own = box_corners(annotation)
     part = _area(own.clip(box[[0, 1, 0, 1]], box[[2, 3, 2, 3]]))
     return not annotation.get("iscrowd", 0) and 0 < _LEAST_SHARE * _area(own) <= part
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .class_frequency import draw_class, frames_classes, repeat_factors
-from .copy_paste import corners
+from .class_frequency import draw_class, frame_classes, repeat_factors
+from .copy_paste import all_corners
 
 
 class Place(NamedTuple):
@@ -30,7 +30,7 @@ class ObjectsByClass:
         found: list[tuple[int, int, int]] = []
         self._classes = []
         for number, record in enumerate(records):
-            self._classes.append(frames_classes([record])[0])
+            self._classes.append(frame_classes(record))
             sound = _sound(record, use_masks)
             found += [(number, place, record["annotations"][place]["category_id"]) for place in sound]
         self._found = np.array(found, np.int64).reshape(-1, 3)
@@ -68,7 +68,7 @@ def _sound(record: Mapping[str, Any], use_masks: bool) -> list[int]:
     annotations = record.get("annotations") or ()
     if not annotations:
         return []
-    boxes = np.stack([corners(one) for one in annotations])
+    boxes = all_corners(annotations)
     crowds = np.array([bool(one.get("iscrowd", 0)) for one in annotations])
     width, height = record.get("width", np.inf), record.get("height", np.inf)
     # Within a pixel of the border an object is likely to go on beyond it.

@@ -7,7 +7,7 @@ import pytest
 from detectron2.structures import BoxMode
 from pycocotools import mask as coco_mask
 
-from bdd100k_d2.data.copy_paste import CopyPaste, Patch, Source, corners, decode, visible_box
+from bdd100k_d2.data.copy_paste import CopyPaste, Patch, Source, box_corners, decode, visible_box
 
 
 def box(x1: float, y1: float, x2: float, y2: float, category: int = 0, **fields: object) -> dict[str, Any]:
@@ -66,13 +66,13 @@ def test_the_pixels_of_a_pasted_mask() -> None:
     np.testing.assert_array_equal(found[0], expected)
     first, second = found[1]
     np.testing.assert_array_equal(decode(second["segmentation"], 10, 12)[1:5, 6:10], shape)
-    assert corners(second).tolist() == [6, 1, 10, 5] and second["category_id"] == 5
+    assert box_corners(second).tolist() == [6, 1, 10, 5] and second["category_id"] == 5
     # The right half is hidden but for the pixel in the corner that the pasted one has not.
     left = region(10, 12, rows=slice(1, 5), columns=slice(4, 6))
     left[1, 6] = True
     np.testing.assert_array_equal(decode(first["segmentation"], 10, 12), left)
-    assert corners(first).tolist() == [4, 1, 7, 5] and first["category_id"] == 2
-    assert corners(below).tolist() == [4, 1, 8, 5]
+    assert box_corners(first).tolist() == [4, 1, 7, 5] and first["category_id"] == 2
+    assert box_corners(below).tolist() == [4, 1, 8, 5]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_polygons_and_plain_run_lengths_are_cut_too() -> None:
         assert found is not None and found[1][1] is away
         mask = decode(found[1][0]["segmentation"], 8, 8)
         np.testing.assert_array_equal(mask, region(8, 8, rows=slice(2, 6), columns=slice(2, 4)))
-        assert corners(found[1][0]).tolist() == [2, 2, 4, 6]
+        assert box_corners(found[1][0]).tolist() == [2, 2, 4, 6]
 
 
 def test_the_image_and_its_annotations_are_left_as_they_are() -> None:

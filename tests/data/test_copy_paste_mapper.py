@@ -272,3 +272,11 @@ def test_impossible_crops_and_thresholds_are_refused(own: Config) -> None:
     cfg.DATALOADER.SAMPLER_TRAIN, cfg.INPUT.COPY_PASTE.ENABLED = "TrainingSampler", True
     with pytest.raises(ConfigError, match=r"DATALOADER\.REPEAT_THRESHOLD is -0\.5; give a share"):
         next(iter(build_train_loader(cfg, seed=0)))
+
+
+def test_a_mosaic_is_cropped_around_its_own_objects(own: Config) -> None:
+    mosaic = ("INPUT.MOSAIC.ENABLED", True, "INPUT.MOSAIC.SIZE", (60, 90), "DATALOADER.REPEAT_THRESHOLD", 1.0)
+    cfg = own(*mosaic, *CROPS, CROP, 1.0)
+    whole = take(build_train_loader(cfg, seed=2), 8)
+    assert all(len(one["instances"]) and one["image"].shape == (3, 40, 60) for one in whole)
+    assert same(whole[8:], take(build_train_loader(cfg, seed=2, start_iter=4), 4))
