@@ -127,6 +127,14 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     # With BDD100KROIHeads too: one NMS for the boxes of all classes, as in mmdet's Panoptic FPN, or one for each class.
     cfg.MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS = False
 
+    # With BDD100KROIHeads and its cascades: the loss of the boxes' classes, "softmax", the background among them, or
+    # "sigmoid_focal", by these keys, of each class for itself and divided by the foreground proposals (Lin et al.).
+    cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS = "softmax"
+    cfg.MODEL.ROI_BOX_HEAD.FOCAL_LOSS_GAMMA = 2.0
+    cfg.MODEL.ROI_BOX_HEAD.FOCAL_LOSS_ALPHA = 0.25
+    # The score that each class begins with under "sigmoid_focal".
+    cfg.MODEL.ROI_BOX_HEAD.PRIOR_PROB = 0.01
+
     # Initial values of the heads: "detectron2", or "vis4d" as the published recipes start.
     cfg.MODEL.ROI_BOX_HEAD.INIT = "detectron2"
     cfg.MODEL.SEM_SEG_HEAD.INIT = "detectron2"
@@ -183,6 +191,9 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.SKIP_UNREADABLE = False
     # Draw a segmentation crop again, at most ten times, while one class covers this share of its labelled pixels.
     cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA = 1.0
+    # Of this share of the images, crop around an object, or where there are masks alone a pixel, of a class that is
+    # drawn of those in the image by its repeat factor, see DATALOADER.REPEAT_THRESHOLD; of the others anywhere.
+    cfg.INPUT.CROP.CLASS_BALANCED_PROB = 0.0
 
     # Brightness, contrast, saturation and hue, changed together and in random order.
     cfg.INPUT.COLOR_JITTER = CfgNode()
@@ -212,6 +223,17 @@ def add_bdd100k_config(cfg: CfgNode) -> None:
     cfg.INPUT.MIXUP.SIZE = (720, 1280)
     cfg.INPUT.MIXUP.RATIO_RANGE = (0.5, 1.5)
     cfg.INPUT.MIXUP.FLIP_PROB = 0.5
+    # Paste objects of other images into each, with MODEL.MASK_ON by their masks, else as rectangles: from the least to
+    # the most of NUM_OBJECTS, each of a class that is drawn by its repeat factor, at its height in the frame, resized
+    # by a factor within SCALE_RANGE and flipped with FLIP_PROB. None hides more than MAX_COVER of what is seen of
+    # another; a Gaussian of BLEND_SIGMA pixels softens the border.
+    cfg.INPUT.COPY_PASTE = CfgNode()
+    cfg.INPUT.COPY_PASTE.ENABLED = False
+    cfg.INPUT.COPY_PASTE.NUM_OBJECTS = (1, 3)
+    cfg.INPUT.COPY_PASTE.SCALE_RANGE = (0.8, 1.25)
+    cfg.INPUT.COPY_PASTE.FLIP_PROB = 0.5
+    cfg.INPUT.COPY_PASTE.MAX_COVER = 0.5
+    cfg.INPUT.COPY_PASTE.BLEND_SIGMA = 0.0
     # Combine images in so many epochs from the first, and train on single ones at MIN_SIZE_TEST after them; 0: in all.
     cfg.INPUT.COMBINED_EPOCHS = 0
 

@@ -1,6 +1,6 @@
 """The recipes' augmentations, built from the config."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import cv2
@@ -12,8 +12,9 @@ from detectron2.data import transforms as T  # noqa: N812, the name Detectron2 u
 from fvcore.transforms.transform import CropTransform, NoOpTransform, Transform
 from torchvision.transforms.v2 import functional as color
 
-from ..errors import DataError, UnreadableError
+from ..errors import ConfigError, DataError, UnreadableError
 from .categories import IGNORE_LABEL
+from .class_balanced_crop import ClassBalancedCrop
 from .float_photometric import FloatPhotometricDistortion
 from .image_size import check_image_size
 from .photometric import PhotometricDistortion
@@ -27,17 +28,25 @@ _COLOR_ADJUSTMENTS = {
 }
 
 
-def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
-    """Resize and flip; in training also the crop, after the resize, and the colour jitter."""
+def build_augmentation(
+    cfg: CfgNode, is_train: bool, class_weights: Mapping[int, float] | None = None
+) -> list[T.Augmentation]:
+    """Resize and flip; in training also the crop, after the resize, and the colour jitter.
+
+    ``class_weights`` are those of `ClassBalancedCrop`, which without them draws each class alike.
+    """
     augmentations: list[T.Augmentation] = detection_utils.build_augmentation(cfg, is_train)
     resize = augmentations[0]
     resize_class = ResizeShortestEdge if cfg.INPUT.RESIZE_ANTIALIAS else LinearResizeShortestEdge
     augmentations[0] = resize_class(resize.short_edge_length, resize.max_size, "range" if resize.is_range else "choice")
     augmentations[0].draws = is_train
     if is_train and cfg.INPUT.CROP.ENABLED:
-        crop = T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE)
+        crop = any_place = T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE)
         if cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA < 1.0:
             crop = BalancedCrop(crop, cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA)
+        if crops_by_class(cfg):
+            prob = cfg.INPUT.CROP.CLASS_BALANCED_PROB
+            crop = ClassBalancedCrop(any_place, crop, prob, class_weights or {})
         augmentations.insert(1, crop)
     if is_train and cfg.INPUT.COLOR_JITTER.PROB > 0:
         jitter = cfg.INPUT.COLOR_JITTER
@@ -48,6 +57,22 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     if is_train and cfg.INPUT.FLOAT_PHOTOMETRIC_DISTORTION:
         augmentations.append(FloatPhotometricDistortion(cfg.INPUT.FORMAT))
     return augmentations
+
+
+def crops_by_class(cfg: CfgNode) -> bool:
+    """Whether ``cfg`` trains on crops around objects of classes that are drawn.
+
+    Raises:
+        ConfigError: ``INPUT.CROP.CLASS_BALANCED_PROB`` is no share, or there is no crop.
+    """
+    prob = cfg.INPUT.CROP.CLASS_BALANCED_PROB
+    if not 0 <= prob <= 1:
+        raise ConfigError(f"INPUT.CROP.CLASS_BALANCED_PROB is {prob}; give the share of the crops, 0 to 1.")
+    if prob and not cfg.INPUT.CROP.ENABLED:
+        raise ConfigError(
+            f"INPUT.CROP.CLASS_BALANCED_PROB is {prob}, but INPUT.CROP.ENABLED is False; set it True, with a SIZE."
+        )
+    return bool(prob)
 
 
 def augment(augmentations: T.AugmentationList, inputs: T.AugInput, where: str) -> T.TransformList:

@@ -1,7 +1,7 @@
 """Training samples made of several records: the mapper of ``INPUT.MOSAIC`` and ``INPUT.MIXUP``."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,10 +47,12 @@ class CombiningMapper(BDD100KDatasetMapper):
         self.mosaic, self.mixup, self.epochs, self.plain = mosaic, mixup, epochs, plain
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+    def from_config(
+        cls, cfg: CfgNode, is_train: bool = True, class_weights: Mapping[int, float] | None = None
+    ) -> dict[str, Any]:
         """The constructor's arguments from ``cfg``; `ConfigError` for what cannot be combined."""
         _check(cfg)
-        arguments: dict[str, Any] = super().from_config(cfg, is_train)
+        arguments: dict[str, Any] = super().from_config(cfg, is_train, class_weights)
         mosaic, mixup = cfg.INPUT.MOSAIC, cfg.INPUT.MIXUP
         arguments["mosaic"] = Mosaic(tuple(mosaic.SIZE), tuple(mosaic.CENTER_RANGE)) if mosaic.ENABLED else None
         arguments["mixup"] = (
@@ -64,7 +66,7 @@ class CombiningMapper(BDD100KDatasetMapper):
             cfg.INPUT.MAX_SIZE_TEST,
         )
         one_scale.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
-        arguments["plain"] = BDD100KDatasetMapper(one_scale, is_train)
+        arguments["plain"] = BDD100KDatasetMapper(one_scale, is_train, class_weights=class_weights)
         return arguments
 
     def __call__(

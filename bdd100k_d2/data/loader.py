@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import ConfigError, DataError, UnreadableError
 from ..parallel import give_back_freed_memory, loader_workers
+from .augmentation import crops_by_class
+from .class_frequency import check_repeat_threshold, frames_classes, repeat_factors
 from .combining_mapper import CombiningMapper, combines
+from .copy_paste_mapper import CopyPasteMapper
 from .image_files import image_size
 from .mapper import BDD100KDatasetMapper
+from .objects_by_class import ObjectChoice, ObjectsByClass
 from .randomness import Purpose, drawing, generator
 from .sampler import Sample, TrainingBatchSampler
 from .training_records import training_records
@@ -50,6 +55,7 @@ class TrainLoader:
         mapper: turns a record into a model input; for None, as for an unreadable image if ``skip_unreadable``, another
             record takes the place.
         order: makes the order of batches from a seed.
+        objects: the choice among the objects of the records that are trained with, for a `CopyPasteMapper`.
     """
 
     def __init__(
@@ -62,7 +68,9 @@ class TrainLoader:
         start_iter: int = 0,
         num_workers: int = 0,
         skip_unreadable: bool = False,
+        objects: Callable[[np.ndarray], ObjectChoice] | None = None,
     ) -> None:
+        self._objects = objects
         self.seed, self.start_iter, self.num_workers = seed, start_iter, num_workers
         # File name -> how often it was skipped.
         self.skipped: Counter[str] = Counter()
@@ -92,7 +100,7 @@ class TrainLoader:
     def _build(self) -> DataLoader[Any]:
         order = self._order(self.seed)
         return DataLoader(
-            _Samples(self._dataset, self._mapper, order, self._skip_unreadable),
+            _Samples(self._dataset, self._mapper, order, self._skip_unreadable, self._objects),
             batch_sampler=_batches(order, self.start_iter),
             num_workers=self.num_workers,
             collate_fn=trivial_batch_collator,
@@ -119,10 +127,16 @@ class _Samples(Dataset[Any]):
     """Mapped samples; where one cannot be had, of another record that is trained with."""
 
     def __init__(
-        self, dataset: Dataset[Any], mapper: Callable[..., Any], order: TrainingBatchSampler, skip_unreadable: bool
+        self,
+        dataset: Dataset[Any],
+        mapper: Callable[..., Any],
+        order: TrainingBatchSampler,
+        skip_unreadable: bool,
+        objects: Callable[[np.ndarray], ObjectChoice] | None,
     ) -> None:
         self.dataset, self.mapper, self.skip_unreadable = dataset, mapper, skip_unreadable
         self.seed, self.spare = order.seed, order.indices
+        self.objects = None if objects is None else objects(order.indices)
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
         skipped: list[tuple[str, str]] = []
@@ -139,14 +153,21 @@ class _Samples(Dataset[Any]):
             if result is not None:
                 return {**result, _SKIPPED: skipped} if skipped else result
             # Of several images that are combined, another may be the one that cannot be read.
-            is_combined = isinstance(self.mapper, CombiningMapper)
+            is_combined = isinstance(self.mapper, CombiningMapper | CopyPasteMapper)
             skipped.append((reason.partition(": ")[0] if is_combined else record["file_name"], reason))
         raise DataError(f"{len(skipped)} images drawn one after the other cannot be used, the last: {reason}")
 
     def _map(self, record: dict[str, Any], epoch: int) -> dict[str, Any] | None:
-        others = (self._draw, epoch) if isinstance(self.mapper, CombiningMapper) else ()
+        others: tuple[Any, ...] = (self._draw, epoch) if isinstance(self.mapper, CombiningMapper) else ()
+        if isinstance(self.mapper, CopyPasteMapper) and self.objects is not None:
+            others = (self._draw_object,)
         result: dict[str, Any] | None = self.mapper(record, *others)
         return result
+
+    def _draw_object(self) -> tuple[dict[str, Any], int] | None:
+        assert self.objects is not None, "they are drawn for a CopyPasteMapper"
+        place = self.objects.draw()
+        return None if place is None else (self.dataset[place.record], place.annotation)
 
     def _draw(self) -> dict[str, Any]:
         record: dict[str, Any] = self.dataset[int(self.spare[np.random.randint(len(self.spare))])]
@@ -165,7 +186,7 @@ def build_train_loader(
     """The loader of the config's training sets: the records that Detectron2's own loader takes, in exact order.
 
     ``seed`` is 0 or more, the same in all processes; ``mapper`` is in place of a `BDD100KDatasetMapper`, or of a
-    `CombiningMapper` where images are combined.
+    `CombiningMapper` where images are combined, or of a `CopyPasteMapper`.
 
     Raises:
         ConfigError: the batch cannot be dealt out to the processes, there is no such sampler, or the model cannot be
@@ -177,10 +198,17 @@ def build_train_loader(
             f"{comm.get_world_size()}."
         )
     records = training_records(cfg)
-    choice = _choice(cfg, records)
+    # Of masks it takes a while to know.
+    classes = cache(partial(frames_classes, records))
+    choice = _choice(cfg, records, classes)
+    if mapper is None:
+        weights = repeat_factors(classes(), cfg.DATALOADER.REPEAT_THRESHOLD) if crops_by_class(cfg) else None
+        mapper = _mapper_class(cfg)(cfg, is_train=True, class_weights=weights)
+    found = ObjectsByClass(records, cfg.MODEL.MASK_ON) if isinstance(mapper, CopyPasteMapper) else None
+    objects = None if found is None else partial(found.among, threshold=cfg.DATALOADER.REPEAT_THRESHOLD)
     dataset = DatasetFromList(records, copy=False) if isinstance(records, list) else records
     # The records themselves go; in the workers they would stay as freed memory, as large as the dataset that is kept.
-    del records
+    del records, classes
     give_back_freed_memory()
 
     def order(seed: int) -> TrainingBatchSampler:
@@ -188,12 +216,13 @@ def build_train_loader(
 
     return TrainLoader(
         dataset,
-        mapper or (CombiningMapper if combines(cfg) else BDD100KDatasetMapper)(cfg, is_train=True),
+        mapper,
         order,
         seed=seed,
         start_iter=start_iter,
         num_workers=num_workers(cfg),
         skip_unreadable=cfg.INPUT.SKIP_UNREADABLE,
+        objects=objects,
     )
 
 
@@ -205,14 +234,27 @@ def num_workers(cfg: CfgNode) -> int:
     return loader_workers(comm.get_local_size()) if asked < 0 else asked
 
 
-def _choice(cfg: CfgNode, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What a `TrainingBatchSampler` takes: the sampler's choice of records, and their groups."""
+def _mapper_class(cfg: CfgNode) -> type[BDD100KDatasetMapper]:
+    pastes: bool = cfg.INPUT.COPY_PASTE.ENABLED
+    found: type[BDD100KDatasetMapper] = CopyPasteMapper if pastes else BDD100KDatasetMapper
+    return CombiningMapper if combines(cfg) and not pastes else found
+
+
+def _choice(cfg: CfgNode, records: Sequence[dict[str, Any]], classes: Callable[[], list[set[int]]]) -> dict[str, Any]:
+    """What a `TrainingBatchSampler` takes: the sampler's choice of records, and their groups.
+
+    ``classes`` tells those of each record, which is asked for where records have masks alone.
+    """
     keys = cfg.DATALOADER
     if keys.SAMPLER_TRAIN not in _SAMPLERS:
         raise ConfigError(f"DATALOADER.SAMPLER_TRAIN is {keys.SAMPLER_TRAIN!r}; there are {', '.join(_SAMPLERS)}.")
     choice: dict[str, Any] = {}
     if keys.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
-        factors = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(records, keys.REPEAT_THRESHOLD)
+        threshold, labelled = keys.REPEAT_THRESHOLD, records
+        check_repeat_threshold(threshold)
+        if any("annotations" not in records[i] for i in range(len(records))):
+            labelled = [{"annotations": [{"category_id": k} for k in of_frame]} for of_frame in classes()]
+        factors = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(labelled, threshold)
         choice["repeat_factors"] = factors.numpy().astype(np.float64)
     if keys.SAMPLER_TRAIN == "RandomSubsetTrainingSampler":
         choice["subset"] = keys.RANDOM_SUBSET_RATIO

@@ -1,6 +1,7 @@
 """Detectron2's dataset mapper with the recipes' augmentations, a faster reader, and errors that name the file."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from detectron2.modeling import PanopticFPN
 from detectron2.structures import Boxes, BoxMode
 
 from ..errors import DataError
-from .augmentation import augment, build_augmentation
+from .augmentation import augment, build_augmentation, crops_by_class
 from .images import load_image
 from .masks import check_mask, read_mask
 from .model_class import model_class
@@ -30,7 +31,8 @@ from .panoptic_mask import panoptic_mask
 class BDD100KDatasetMapper(DatasetMapper):
     """Turns a dataset dict into a model input as its parent does; ``num_mask_classes`` may be in a semantic mask.
 
-    With ``paints_segments`` the mask to train with is painted of the segments, where a dict has no file of it.
+    With ``paints_segments`` the mask to train with is painted of the segments, where a dict has no file of it. With
+    ``crops_by_class`` the augmentations are told the boxes and their classes.
     """
 
     @configurable
@@ -41,17 +43,22 @@ class BDD100KDatasetMapper(DatasetMapper):
         num_mask_classes: int,
         clip_boxes: bool = True,
         paints_segments: bool = False,
+        crops_by_class: bool = False,
         **kwargs: Any,  # noqa: ANN401, the parent's
     ) -> None:
         super().__init__(is_train, **kwargs)
+        self.crops_by_class = crops_by_class
         self.num_mask_classes, self.clip_boxes = num_mask_classes, clip_boxes
         self.paints_segments = paints_segments
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
-        """The constructor's arguments from ``cfg``."""
+    def from_config(
+        cls, cfg: CfgNode, is_train: bool = True, class_weights: Mapping[int, float] | None = None
+    ) -> dict[str, Any]:
+        """The constructor's arguments from ``cfg``; ``class_weights`` are those of `ClassBalancedCrop`."""
         arguments: dict[str, Any] = super().from_config(cfg, is_train)
-        arguments["augmentations"] = build_augmentation(cfg, is_train)
+        arguments["augmentations"] = build_augmentation(cfg, is_train, class_weights)
+        arguments["crops_by_class"] = is_train and crops_by_class(cfg)
         arguments["num_mask_classes"] = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
         arguments["clip_boxes"] = cfg.INPUT.CLIP_BOXES
         # Other panoptic models than this one take other targets.
@@ -71,6 +78,8 @@ class BDD100KDatasetMapper(DatasetMapper):
         # Evaluators read the ground truth at its own size; here it would be read and resized for nothing.
         mask = self._mask_to_train(record, mask_file) if self.is_train else None
         inputs = AugInput(image, sem_seg=mask)
+        if self.crops_by_class:
+            inputs.boxes, inputs.classes = _boxes_and_classes(record)
         transforms = augment(self.augmentations, inputs, f"{record['file_name']}: ")
         size = inputs.image.shape[:2]
         record["image"] = torch.from_numpy(np.ascontiguousarray(inputs.image.transpose(2, 0, 1)))
@@ -132,6 +141,15 @@ class BDD100KDatasetMapper(DatasetMapper):
         instances, inside = filter_empty_instances(instances, return_mask=True)
         instances.gt_boxes = Boxes(boxes[inside.numpy()])
         dataset_dict["instances"] = instances
+
+
+def _boxes_and_classes(record: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Boxes (N, 4) x1, y1, x2, y2 and classes (N,) of the objects that are trained on; None where none are labelled."""
+    if "annotations" not in record:
+        return None, None
+    found = [one for one in record["annotations"] if one.get("iscrowd", 0) == 0]
+    boxes = [BoxMode.convert(one["bbox"], one["bbox_mode"], BoxMode.XYXY_ABS) for one in found]
+    return np.array(boxes, np.float64).reshape(-1, 4), np.array([one["category_id"] for one in found], np.int64)
 
 
 def _source(record: dict[str, Any]) -> str:

@@ -14,9 +14,15 @@ from torch.nn import functional as F  # noqa: N812, the name PyTorch uses
 
 from ..errors import ConfigError
 from ..modeling.atss import ATSS
+from ..modeling.box_losses import FocalOutputLayers
 from ..modeling.cascade_mask_heads import BDD100KCascadeMaskROIHeads
 from ..modeling.retinanet import BDD100KRetinaNet
-from ..modeling.roi_heads import BDD100KCascadeROIHeads, BDD100KROIHeads, OneNMSOutputLayers
+from ..modeling.roi_heads import (
+    BDD100KCascadeROIHeads,
+    BDD100KROIHeads,
+    OneNMSFocalOutputLayers,
+    OneNMSOutputLayers,
+)
 from ..modeling.rpn import BDD100KRPN
 from .dense import detect_densely
 from .known_parts import check_parts
@@ -30,7 +36,7 @@ from .static_shapes import clipped, sides_above
 _MODELS = (GeneralizedRCNN, PanopticFPN, RetinaNet, BDD100KRetinaNet, ATSS)
 _PROPOSERS = (RPN, BDD100KRPN)
 _HEADS = (StandardROIHeads, CascadeROIHeads, BDD100KROIHeads, BDD100KCascadeROIHeads, BDD100KCascadeMaskROIHeads)
-_PREDICTORS = (FastRCNNOutputLayers, OneNMSOutputLayers)
+_PREDICTORS = (FastRCNNOutputLayers, OneNMSOutputLayers, FocalOutputLayers, OneNMSFocalOutputLayers)
 
 
 def detect(

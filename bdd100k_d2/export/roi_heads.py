@@ -7,6 +7,7 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.roi_heads import CascadeROIHeads, FastRCNNOutputLayers, StandardROIHeads
 from torch import Tensor, nn
 
+from ..modeling.box_losses import FocalOutputLayers
 from ..modeling.roi_heads import OneNMSOutputLayers
 from .proposals import gathered
 from .static_shapes import NOTHING, best, clipped, kept_by_grouped_nms, kept_by_nms
@@ -61,7 +62,7 @@ def detect_boxes(
     else:
         predictor = heads.box_predictor
         logits, boxes = _stage(heads.box_pooler, heads.box_head, predictor, maps, proposals)
-        scores = logits.softmax(dim=-1)
+        scores = _probabilities(predictor, logits)
     return _chosen(predictor, boxes, scores, there, size)
 
 
@@ -88,9 +89,15 @@ def _cascade(
         of_stage, boxes = _stage(heads.box_pooler, head, predictor, maps, start)
         logits.append(of_stage)
     if getattr(heads, "average_logits", False):
-        return boxes, torch.stack(logits).mean(dim=0).softmax(dim=-1)
-    scores: Any = sum(one.softmax(dim=-1) for one in logits)
+        return boxes, _probabilities(heads.box_predictor[-1], torch.stack(logits).mean(dim=0))
+    stages = zip(heads.box_predictor, logits, strict=True)
+    scores: Any = sum(_probabilities(predictor, one) for predictor, one in stages)
     return boxes, scores * (1.0 / len(logits))
+
+
+def _probabilities(predictor: FastRCNNOutputLayers, logits: Tensor) -> Tensor:
+    """The scores of logits (N, R, K + 1); the last of each is that of the background."""
+    return logits.sigmoid() if isinstance(predictor, FocalOutputLayers) else logits.softmax(dim=-1)
 
 
 def _chosen(

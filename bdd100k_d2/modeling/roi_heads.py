@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..config import with_our_keys
 from ..errors import ConfigError
+from .box_losses import FocalOutputLayers, has_focal_loss
 from .recipe import build_box2box_transform, starts_as_vis4d
 from .roi_align import align_by_rows
 from .rpn import MinQualityMatcher
@@ -45,8 +46,10 @@ class BDD100KROIHeads(StandardROIHeads):
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)
         _initialise(cfg, arguments["box_head"])
-        if with_our_keys(cfg).MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS:
-            arguments["box_predictor"] = OneNMSOutputLayers(cfg, arguments["box_head"].output_shape)
+        has_focal, has_one_nms = has_focal_loss(cfg), with_our_keys(cfg).MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS
+        if has_focal or has_one_nms:
+            layers = _OUTPUT_LAYERS[has_focal, has_one_nms]
+            arguments["box_predictor"] = layers(cfg, arguments["box_head"].output_shape)
         predictor = arguments["box_predictor"]
         predictor.box2box_transform = build_box2box_transform(cfg, cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS)
         return arguments
@@ -70,6 +73,18 @@ class OneNMSOutputLayers(FastRCNNOutputLayers):
             [one[places] for one, places in zip(found, kept, strict=True)],
             [of_image[places] for of_image, places in zip(numbers, kept, strict=True)],
         )
+
+
+class OneNMSFocalOutputLayers(OneNMSOutputLayers, FocalOutputLayers):
+    """Both of its parents."""
+
+
+# By whether they have the focal loss, and one NMS for all classes.
+_OUTPUT_LAYERS = {
+    (True, False): FocalOutputLayers,
+    (False, True): OneNMSOutputLayers,
+    (True, True): OneNMSFocalOutputLayers,
+}
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -117,6 +132,8 @@ class BDD100KCascadeROIHeads(CascadeROIHeads):
     def _init_box_head(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._init_box_head(cfg, input_shape)
         weights = cfg.MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS
+        if has_focal_loss(cfg):
+            arguments["box_predictors"] = [FocalOutputLayers(cfg, head.output_shape) for head in arguments["box_heads"]]
         for head, predictor, stage in zip(arguments["box_heads"], arguments["box_predictors"], weights, strict=True):
             _initialise(cfg, head)
             predictor.box2box_transform = build_box2box_transform(cfg, stage)

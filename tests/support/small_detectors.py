@@ -30,7 +30,9 @@ _NARROW_R50 = (
 FAMILIES: dict[str, tuple[str, Sequence[object]]] = {
     "Faster R-CNN": ("det/faster_rcnn_R_50_FPN_1x", ()),
     "one NMS": ("det/faster_rcnn_R_50_FPN_1x", ("MODEL.ROI_HEADS.CLASS_AGNOSTIC_NMS", True)),
+    "focal loss": ("det/faster_rcnn_R_50_FPN_1x", ("MODEL.ROI_BOX_HEAD.CLS_LOSS", "sigmoid_focal")),
     "Cascade R-CNN": ("det/cascade_rcnn_R_50_FPN_1x", ()),
+    "focal cascade": ("det/cascade_rcnn_R_50_FPN_1x", ("MODEL.ROI_BOX_HEAD.CLS_LOSS", "sigmoid_focal")),
     "cascade of probabilities": (
         "det/cascade_rcnn_R_50_FPN_1x",
         ("MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE_LOGITS", False),
