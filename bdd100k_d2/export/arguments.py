@@ -31,7 +31,7 @@ _PACKAGES = {ONNX: _OF_ONNX, OPENVINO: (*_OF_ONNX, "openvino")}
 _OLDEST_OPSET = 18
 
 
-def check_arguments(
+def check_export_arguments(
     cfg: CfgNode,
     to: str,
     out: Path,

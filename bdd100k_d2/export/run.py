@@ -9,7 +9,7 @@ import msgspec
 from detectron2.config import CfgNode
 
 from ..predict.model_formats import ONNX, OPENVINO, TORCH_EXPORT, TORCHSCRIPT, ModelFormat
-from .arguments import check_arguments
+from .arguments import check_export_arguments
 from .calibration import Calibration, CalibrationImages
 from .graph import ExportGraph
 from .quantize import quantize
@@ -97,7 +97,7 @@ def export_model(
         WeightsError: the weights cannot be loaded, or are not of this model.
         OutputError: ``out`` exists, or cannot be written.
     """
-    model_format = check_arguments(
+    model_format = check_export_arguments(
         cfg,
         to,
         out,
