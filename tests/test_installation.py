@@ -45,15 +45,23 @@ def run_without(packages: str, tool: str, *arguments: object, folder: Path) -> s
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
+CONFIG = ("--config-file", ROOT / "configs/det/faster_rcnn_R_50_FPN_1x.yaml")
+
+
 @pytest.mark.parametrize(
-    "arguments", [("--to", "onnx", "--out", "model.onnx"), ("--check", "model.onnx", "--split", "val")]
+    ("tool", "arguments"),
+    [
+        ("export.py", (*CONFIG, "--to", "onnx", "--out", "model.onnx")),
+        ("export.py", (*CONFIG, "--check", "model.onnx", "--split", "val")),
+        ("train_net.py", CONFIG),
+        ("convert_weights.py", ("a.pth", "b.pth")),
+    ],
 )
-def test_export_without_pytorch(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    config = ROOT / "configs/det/faster_rcnn_R_50_FPN_1x.yaml"
-    done = run_without("torch", "export.py", "--config-file", config, *arguments, folder=tmp_path)
+def test_commands_that_need_pytorch(tool: str, arguments: tuple[object, ...], tmp_path: Path) -> None:
+    done = run_without("torch", tool, *arguments, folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    message = "error: tools/export.py needs PyTorch and Detectron2, and torch is not installed; install them with: pip "
+    message = f"error: tools/{tool} needs PyTorch and Detectron2, and torch is not installed; install them with: pip "
     assert line.startswith(f"{message}install torch torchvision && ")
     assert not [*tmp_path.iterdir()]
 
