@@ -9,8 +9,11 @@ from bdd100k_d2.cli import command, filled, path, say
 
 
 def _convert() -> None:
-    from bdd100k_d2.checkpoint.convert import LAYOUTS, convert_file
-    from bdd100k_d2.checkpoint.published import local_path
+    from bdd100k_d2.installation import needs_detectron2
+
+    with needs_detectron2("tools/convert_weights.py"):
+        from bdd100k_d2.checkpoint.convert import LAYOUTS, convert_file
+        from bdd100k_d2.checkpoint.published import local_path
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -46,9 +46,12 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
 def _launch() -> None:
     # How threads wait has to be set before PyTorch is imported.
     spin_little()
-    from detectron2.engine import default_argument_parser
+    from bdd100k_d2.installation import needs_detectron2
 
-    from bdd100k_d2.engine.launch import launch
+    with needs_detectron2("tools/train_net.py"):
+        from detectron2.engine import default_argument_parser
+
+        from bdd100k_d2.engine.launch import launch
 
     launch(main, default_argument_parser().parse_args())
 

@@ -1,6 +1,5 @@
 """A model of a config as one graph, from images as they are read to results in their pixels, and its card."""
 
-import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -148,10 +147,7 @@ def predict_resized(model: nn.Module, is_bgr: bool, resized: Tensor, image: Tens
 @cache
 def _checker() -> Callable[[Tensor, int, int, int], Tensor]:
     """`_only`, of which a trace keeps what it asks."""
-    with warnings.catch_warnings():
-        # That it will not be there for ever.
-        warnings.simplefilter("ignore")
-        scripted: Callable[[Tensor, int, int, int], Tensor] = torch.jit.script(_only)
+    scripted: Callable[[Tensor, int, int, int], Tensor] = torch.jit.script(_only)
     return scripted
 
 

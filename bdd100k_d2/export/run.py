@@ -11,6 +11,7 @@ from detectron2.config import CfgNode
 from ..predict.model_formats import ONNX, OPENVINO, TORCH_EXPORT, TORCHSCRIPT, ModelFormat
 from .arguments import check_export_arguments
 from .calibration import Calibration, CalibrationImages
+from .exporter_warnings import without_exporter_warnings
 from .graph import ExportGraph
 from .quantize import quantize
 from .readme import write_readme
@@ -111,12 +112,13 @@ def export_model(
     )
     images = int8.images(size, batch) if int8 is not None else None
     graph = ExportGraph(cfg, size=size, batch=batch, config=str(config or ""))
-    if int8 is not None and images is not None:
-        _write_int8(graph, out, opset, images, int8.kept)
-    elif half:
-        _write_openvino(graph, out, opset, half=True)
-    else:
-        _WRITERS[model_format](graph, out, opset)
+    with without_exporter_warnings():
+        if int8 is not None and images is not None:
+            _write_int8(graph, out, opset, images, int8.kept)
+        elif half:
+            _write_openvino(graph, out, opset, half=True)
+        else:
+            _WRITERS[model_format](graph, out, opset)
     precision = "int8" if int8 is not None else "float16" if half else "float32"
     write_readme(out, msgspec.structs.replace(graph.card, precision=precision))
     return graph

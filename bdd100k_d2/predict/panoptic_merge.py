@@ -54,5 +54,5 @@ def merge_panoptic(
         if category == _THINGS or area < thresholds.stuff_area:
             continue
         segments[free] = len(infos) + 1
-        infos.append({"id": len(infos) + 1, "isthing": False, "category_id": category, "area": area})
+        infos.append({"id": len(infos) + 1, "isthing": False, "category_id": category, "area": int(area)})
     return segments, infos

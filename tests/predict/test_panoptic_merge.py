@@ -1,5 +1,7 @@
 """The merge of instances and stuff in NumPy is Detectron2's, in every pixel."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,8 @@ def test_it_is_detectron2s_in_every_pixel(thresholds: tuple[float, float, float]
         expected, expected_infos = detectron2s(instances, sem_seg, limits)
         np.testing.assert_array_equal(segments, expected.numpy())
         assert segments.dtype == np.int32 and infos == expected_infos
+        # Python's own numbers, which can be written.
+        assert json.loads(json.dumps(infos)) == infos
         found_any |= {info["isthing"] for info in infos}
         # What the evaluator writes of Detectron2's output is what the run writes of ours.
         bitmask = panoptic_bitmask(expected.numpy(), segment_classes(expected_infos, PAN_SEG), PAN_SEG)

@@ -87,9 +87,17 @@ def small_detector(family: str) -> nn.Module:
 
 
 def folded_detector(cfg: CfgNode) -> nn.Module:
+    model = random_detector(cfg)
+    adapt_sync_norms(model)
+    model.eval()
+    fold_norms(model)
+    return model.requires_grad_(False)
+
+
+def random_detector(cfg: CfgNode) -> nn.Module:
+    """The model of a config with such weights, as it is built."""
     torch.manual_seed(0)
     model = build_model(cfg)
-    adapt_sync_norms(model)
     for name, parameter in model.named_parameters():
         # Detectron2's own are so small that many scores would be the same.
         if name.startswith("head."):
@@ -102,9 +110,7 @@ def folded_detector(cfg: CfgNode) -> nn.Module:
         for module in model.backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.constant_(module.weight, 0.5 if many_sums else 0.85)
-    model.eval()
-    fold_norms(model)
-    return model.requires_grad_(False)
+    return model
 
 
 @torch.no_grad()
