@@ -151,7 +151,13 @@ def _suspects(args: argparse.Namespace) -> bool:
 def _pick(args: argparse.Namespace) -> bool:
     from benchmarks.picking import run_pick_benchmark
 
-    return _show(args, run_pick_benchmark(args.gt, args.pred, args.pick))
+    features_of = None
+    if args.config_file is not None:
+        import bdd100k_d2
+        from bdd100k_d2.predict.image_features import ImageFeatures
+
+        features_of = ImageFeatures(bdd100k_d2.load_config(args.config_file, args.opts))
+    return _show(args, run_pick_benchmark(args.gt, args.pred, args.pick, args.images, features_of))
 
 
 def _tracking(args: argparse.Namespace) -> bool:
@@ -264,7 +270,10 @@ def _parser() -> argparse.ArgumentParser:
     pick.add_argument("--gt", type=path, required=True, help="labels of det, which the choice does not see")
     pick.add_argument("--pred", type=path, required=True, help="predictions of the same images")
     pick.add_argument("--pick", type=positive, default=50, help="so many images (default: 50)")
+    pick.add_argument("--images", type=path, help="folder of the images, for features of a model")
+    pick.add_argument("--config-file", type=path, help="of the model, by whose features images differ")
     pick.add_argument("--out", type=path, help="JSON file to write")
+    pick.add_argument("opts", nargs="*", metavar="KEY VALUE", help="keys and values that change the config")
     pick.set_defaults(run=_pick)
     suspects = commands.add_parser("suspects", help="planted errors of labels, beside cleanlab")
     suspects.add_argument("--gt", type=path, required=True, help="sound labels of det, or masks of sem_seg")

@@ -1,16 +1,18 @@
 """Which unlabelled images are worth labels next: those of which a model is unsure, that show what is rare, and differ.
 
-All three are told by the model's detections alone, so that nothing is predicted again. Unsure is the variance of the
-number of objects, the sum of ``s (1 - s)`` over the scores s. Rare is the sum of the scores, each over the square root
-of how many objects of that class all images show. How much two images differ is told by what is predicted where: the
-number of objects of each class by size, and of all by place. Images are taken one by one, each time the one whose mean
-rank in the first two, times its distance to the nearest that is taken or labelled already, is highest (a weighted form
-of the k-center greedy choice of Sener and Savarese, https://arxiv.org/abs/1708.00489).
+All three are told by the model's detections alone, so that nothing is predicted again, or how images differ by features
+of a model. Unsure is the variance of the number of objects, the sum of ``s (1 - s)`` over the scores s. Rare is the sum
+of the scores, each over the square root of how many objects of that class all images show. How much two images differ
+is told by what is predicted where, the number of objects of each class by size, and of all by place; or by what a
+network sees in them. Images are taken one by one, each time the one whose mean rank in the first two, times its
+distance to the nearest that is taken or labelled already, is highest (a weighted form of the k-center greedy choice of
+Sener and Savarese, https://arxiv.org/abs/1708.00489).
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,10 @@ from .image_sizes import sizes_from
 # Areas, as shares of the image, between small, medium and large objects.
 _SIZES = (0.001, 0.02)
 _GRID = (3, 6)
+
+
+FeaturesOf = Callable[[Sequence[Path]], np.ndarray]
+"""Gives the features (N, D) of images."""
 
 
 class PickedImage(NamedTuple):
@@ -66,18 +72,24 @@ def pick_images(
     image_ids: Path | None = None,
     workers: int | None = None,
     images: Path | None = None,
+    features_of: FeaturesOf | None = None,
+    labelled_images: Path | None = None,
 ) -> list[PickedImage]:
     """Picks ``number`` of the images that detections were predicted of, the most worth first.
 
     Images in the label files ``labelled`` are not picked, and what they show is not wanted again. Sizes
-    that files do not state are those of the ``images``, a folder, else 1280x720.
+    that files do not state are those of the ``images``, a folder, else 1280x720. With ``features_of`` images differ by
+    these; those of ``labelled`` are in the folder ``labelled_images``, else in ``images``.
 
     Raises:
-        ConfigError: ``number`` is not positive.
-        DataError: a file cannot be read, a prediction has no score, or there are fewer images that are not labelled.
+        ConfigError: ``number`` is not positive, or features are asked for without ``images``.
+        DataError: a file cannot be read, a prediction has no score, there are fewer images that are not labelled, or
+            an image of which features are asked for is not there.
     """
     if number < 1:
         raise ConfigError(f"{number} images are none to pick; give 1 or more.")
+    if features_of is not None and images is None:
+        raise ConfigError("features of a model are of images; give their folder with --images.")
     with without_collection(), reading_boxes(predicted, workers or cores(), image_ids, task) as boxes:
         sizes = partial(_with_sizes, images=images, workers=workers or cores())
         known = [_contents(sizes(_of_labels(path, task)), task) for path in labelled]
@@ -92,8 +104,11 @@ def pick_images(
     totals = np.sum([one.counts.sum(axis=0) for one in (pool, *known)], axis=0)
     rarity = _ranks((pool.counts[left] / np.sqrt(np.maximum(totals, 1.0))).sum(axis=1))
     uncertainty = _ranks(pool.uncertainty[left])
-    features = pool.features[left]
-    others = np.concatenate([one.features for one in known]) if known else np.empty((0, features.shape[1]))
+    if features_of is None or images is None:
+        features, others = pool.features[left], [one.features for one in known]
+    else:
+        features = features_of(_paths([pool.names[i] for i in left.tolist()], images))
+        others = [features_of(_paths(one.names, labelled_images or images)) for one in known]
     return [
         PickedImage(pool.names[left[i]], float(uncertainty[i]), float(rarity[i]), distance)
         for i, distance in _spread((uncertainty + rarity) / 2, features, others, number)
@@ -112,15 +127,8 @@ def write_list(picked: Sequence[PickedImage], out: Path, images: Path | None, in
     check_new_files([out], [*inputs, *([] if images is None else [images])])
     names = [one.name for one in picked]
     if images is not None:
-        paths = find_images(names, images)
-        missing = [name for name, path in zip(names, paths, strict=True) if path is None]
-        if missing:
-            raise DataError(
-                f"{images}: {len(missing):,} of the {len(names):,} images that were picked are not there, the first is "
-                f"{missing[0]}; give the folder that was predicted."
-            )
         folder = out.resolve().parent
-        names = [os.path.relpath(path.resolve(), folder) for path in paths if path is not None]
+        names = [os.path.relpath(path.resolve(), folder) for path in _paths(names, images)]
     write_atomic(out, "".join(f"{name}\n" for name in names))
 
 
@@ -136,6 +144,18 @@ def check_new_files(outs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
             raise OutputError(f"{out}: is there already; choose a new place.")
         if any(lies_in(out, other) for other in outs[:place]):
             raise OutputError(f"{out}: is to be two files, the list and why; choose another place for one of them.")
+
+
+def _paths(names: Sequence[str], images: Path) -> list[Path]:
+    """The images ``names`` in a folder, or below it; DataError where one is not there."""
+    found = find_images(names, images)
+    missing = [name for name, path in zip(names, found, strict=True) if path is None]
+    if missing:
+        raise DataError(
+            f"{images}: {len(missing):,} of {len(names):,} images are not there, the first is {missing[0]}; give the "
+            "folder that has them."
+        )
+    return [path for path in found if path is not None]
 
 
 def _with_sizes(boxes: Boxes, images: Path | None, workers: int) -> Boxes:
@@ -185,10 +205,12 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return np.searchsorted(np.sort(values), values, "right") / max(len(values), 1)
 
 
-def _spread(value: np.ndarray, features: np.ndarray, others: np.ndarray, number: int) -> Iterator[tuple[int, float]]:
+def _spread(
+    value: np.ndarray, features: np.ndarray, others: Sequence[np.ndarray], number: int
+) -> Iterator[tuple[int, float]]:
     """Yields the places of ``number`` images, each with its distance to the nearest one before it or of ``others``."""
     distance = np.full(len(value), np.inf)
-    for one in others:
+    for one in chain.from_iterable(others):
         distance = np.minimum(distance, _distances(features, one))
     left = np.ones(len(value), bool)
     for _ in range(number):

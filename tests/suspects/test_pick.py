@@ -1,13 +1,17 @@
 """Images to label next: unsure, rare and different ones, in a list that predict.py and register_slice take."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.commands import run_tool
 from support.frames import make_frame, write_image
+from support.prediction_models import config_file, detector
 from support.result_files import detected
 
+import bdd100k_d2
 from bdd100k_d2.data.labels import ImageSize, write_frames
 from bdd100k_d2.data.selection import selection
 from bdd100k_d2.errors import ConfigError, DataError, OutputError
@@ -75,7 +79,7 @@ def test_the_list_is_an_input_of_predict_and_the_names_of_a_slice(tmp_path: Path
         write_list(picked, out, None)
     out.unlink()
     with pytest.raises(
-        DataError, match=f"1 of the 2 images that were picked are not there, the first is {picked[1].name}"
+        DataError, match=f"1 of 2 images are not there, the first is {picked[1].name}; give the folder that has them"
     ):
         write_list(picked, out, tmp_path / "data/images")
     with pytest.raises(OutputError, match="would overwrite"):
@@ -130,3 +134,66 @@ def test_a_list_without_images_has_names(tmp_path: Path) -> None:
     write_list(picked, tmp_path / "next.txt", None)
     assert (tmp_path / "next.txt").read_text() == f"{picked[0].name}\n"
     assert json.loads(json.dumps(picked[0]._asdict()))["name"] == picked[0].name
+
+
+def test_images_differ_by_features_of_a_model_where_it_is_asked_for(tmp_path: Path) -> None:
+    names = [f"{i}.jpg" for i in range(4)]
+    write_frames([detected(name, ("car", 0.5, LEFT)) for name in names], tmp_path / "det.json")
+    write_frames([make_frame("known.jpg", ("car", *LEFT))], tmp_path / "labels.json")
+    for folder, files in (("images", names), ("known", ["known.jpg"])):
+        for name in files:
+            write_image(tmp_path / folder / name)
+    places = {"0.jpg": 0.0, "1.jpg": 3.0, "2.jpg": 3.0, "3.jpg": 1.0, "known.jpg": 0.0}
+
+    def features_of(paths: Sequence[Path]) -> np.ndarray:
+        return np.array([[places[path.name]] for path in paths], np.float32)
+
+    picked = pick_images(
+        tmp_path / "det.json",
+        4,
+        [tmp_path / "labels.json"],
+        workers=1,
+        images=tmp_path / "images",
+        features_of=features_of,
+        labelled_images=tmp_path / "known",
+    )
+    assert [(one.name, one.distance) for one in picked] == [
+        ("1.jpg", 3.0),
+        ("3.jpg", 1.0),
+        ("0.jpg", 0.0),
+        ("2.jpg", 0.0),
+    ]
+    with pytest.raises(
+        DataError, match=r"images: 1 of 1 images are not there, the first is known.jpg; give the folder"
+    ):
+        pick_images(
+            tmp_path / "det.json",
+            1,
+            [tmp_path / "labels.json"],
+            workers=1,
+            images=tmp_path / "images",
+            features_of=features_of,
+        )
+    with pytest.raises(ConfigError, match="features of a model are of images; give their folder with --images"):
+        pick_images(tmp_path / "det.json", 1, workers=1, features_of=features_of)
+
+
+def test_the_command_takes_the_features_of_a_config(tiny_root: Path, tmp_path: Path) -> None:
+    bdd100k_d2.register_all(tiny_root)
+    config = config_file(detector(tmp_path), tmp_path)
+    images = tiny_root / "bdd100k/images/100k/val"
+    names = sorted(path.name for path in images.iterdir())
+    write_frames([detected(name, ("car", 0.5, (10.0, 10.0, 40.0, 40.0))) for name in names], tmp_path / "det.json")
+    words = ["--pred", tmp_path / "det.json", "--pick", 3, "--out", tmp_path / "next.txt"]
+    more = ["--images", images, "--json", tmp_path / "why.json", "--config-file", config]
+    run = run_tool("pick", *words, *more, env={"DETECTRON2_DATASETS": str(tiny_root)})
+    assert run.returncode == 0, run.stderr
+    distances = [one["distance"] for one in json.loads((tmp_path / "why.json").read_text())]
+    # What is predicted in them is the same; what is seen is not.
+    assert distances[0] == 0 and all(0 < one <= 2 for one in distances[1:])
+    for refused, message in (
+        (["--config-file", config], "give their folder with --images"),
+        (["--images", images, "--labelled-images", images], "are for --config-file, which is not given"),
+    ):
+        run = run_tool("pick", *words, *refused)
+        assert run.returncode == 2 and message in run.stderr

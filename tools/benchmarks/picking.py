@@ -8,7 +8,7 @@ import numpy as np
 from bdd100k_d2.evaluation.files.detection import open_det
 from bdd100k_d2.report.analysis.error_types import classify
 from bdd100k_d2.report.analysis.matching import match
-from bdd100k_d2.suspects.pick import pick_images
+from bdd100k_d2.suspects.pick import FeaturesOf, pick_images
 
 _DRAWS = 1000
 # Fewer than one in thirty labels.
@@ -42,8 +42,14 @@ class PickReport(NamedTuple):
         return self._asdict()
 
 
-def run_pick_benchmark(truth: Path, predicted: Path, number: int) -> PickReport:
-    """Picks images by their predictions, and counts in their labels, which the choice has not seen."""
+def run_pick_benchmark(
+    truth: Path,
+    predicted: Path,
+    number: int,
+    images: Path | None = None,
+    features_of: FeaturesOf | None = None,
+) -> PickReport:
+    """Picks images as `pick_images` does, and counts in their labels, which the choice has not seen."""
     matched = open_det(truth, predicted, 1).matched
     num_frames, num_classes = len(matched.names), len(matched.task.names)
     matches = match(matched.truth, matched.detections, num_frames, num_classes)
@@ -60,7 +66,9 @@ def run_pick_benchmark(truth: Path, predicted: Path, number: int) -> PickReport:
         "classes": classes.sum(axis=1),
     }
     places = {name: place for place, name in enumerate(matched.names)}
-    picked = np.array([places[one.name] for one in pick_images(predicted, number, workers=1)])
+    picked = np.array(
+        [places[one.name] for one in pick_images(predicted, number, workers=1, images=images, features_of=features_of)]
+    )
     rng = np.random.default_rng(0)
     drawn = [rng.permutation(num_frames)[:number] for _ in range(_DRAWS)]
     rows = []
