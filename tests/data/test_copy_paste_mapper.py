@@ -211,6 +211,7 @@ def test_frames_whose_masks_have_rare_classes_are_repeated(rare_masks: Path) -> 
     assert np.mean([name == "train1" for name in names]) == pytest.approx(3 / (3 + 2 * 3**0.5), abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_crop_shows_rare_pixels(rare_masks: Path) -> None:
     keys = ("INPUT.MIN_SIZE_TRAIN", (720,), "INPUT.MAX_SIZE_TRAIN", 1280, "INPUT.CROP.TYPE", "absolute")
     cfg = segmenter(rare_masks, *keys, "INPUT.CROP.SIZE", [64, 64], CROP, 1.0, "DATALOADER.REPEAT_THRESHOLD", 3.0)
