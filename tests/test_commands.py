@@ -166,6 +166,7 @@ def test_an_argument_that_is_no_path_is_no_traceback(tmp_path: Path, every: bool
     ends(found)
 
 
+@pytest.mark.slow
 @SOME_AND_ALL
 def test_what_a_command_did_not_make_it_does_not_replace(tmp_path: Path, every: bool) -> None:
     found, work = {}, tmp_path / "work"
@@ -348,7 +349,7 @@ def _wait_until_it_listens(process: "subprocess.Popen[str]", one: Invocation) ->
 
 
 @SOME_AND_ALL
-@pytest.mark.parametrize("stdout", ["closed", "no stderr", "/dev/full"])
+@pytest.mark.parametrize("stdout", ["closed", "no stderr", pytest.param("/dev/full", marks=pytest.mark.slow)])
 def test_output_comes_before_the_table(tmp_path: Path, stdout: str, every: bool) -> None:
     found = {}
     for one, folder in sound(tmp_path, every=every):

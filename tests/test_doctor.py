@@ -35,6 +35,7 @@ def test_healthy_environment_without_data(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.slow
 def test_broken_detectron2_fails_with_the_remedy(tmp_path: Path) -> None:
     break_module(tmp_path, "detectron2")
     done = run_with(tmp_path)

@@ -134,6 +134,7 @@ def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", CONFIGS)
 def test_two_processes_train_as_one_with_the_whole_batch(trained: Path, task: str) -> None:
     one, two = losses(trained / "1" / task), losses(trained / "2" / task)
@@ -147,6 +148,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(trained: Path, task: st
         torch.testing.assert_close(models[1][name], expected, rtol=1e-5, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_synchronise_their_norms(trained: Path) -> None:
     one, two = losses(trained / "1/synchronised"), losses(trained / "2/synchronised")
     assert two[0] == pytest.approx(one[0], rel=1e-5)

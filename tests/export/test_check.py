@@ -31,6 +31,7 @@ def segmented(tiny_root: Path, tmp_path: Path) -> tuple[Path, Path]:
     return config_file(cfg, tmp_path), path
 
 
+@pytest.mark.slow
 def test_a_segmenter(
     segmented: tuple[Path, Path], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

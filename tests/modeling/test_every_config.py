@@ -1,5 +1,7 @@
 """Every config that is shipped, its model at a fraction of its size, takes a step of training and gives results."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from detectron2.config import CfgNode
@@ -63,7 +65,16 @@ def labelled() -> dict[str, object]:
     return {"image": image, "instances": instances, "sem_seg": mask, "height": SIZE[0], "width": SIZE[1]}
 
 
-@pytest.mark.parametrize("name", one_config_a_model())
+def quick_and_slow() -> Iterator[object]:
+    """The first model of each task is quick; all of them together take a minute."""
+    tasks: set[str] = set()
+    for name in one_config_a_model():
+        task = name.partition("/")[0]
+        yield pytest.param(name, marks=pytest.mark.slow if task in tasks else ())
+        tasks.add(task)
+
+
+@pytest.mark.parametrize("name", quick_and_slow())
 def test_a_config_takes_a_step_and_gives_results(name: str) -> None:
     cfg = reduced(name)
     torch.manual_seed(0)

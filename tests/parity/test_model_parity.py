@@ -7,7 +7,7 @@ from comparing import GOLDEN, Line, assert_within
 from measure_atss import ATSS_MEASUREMENTS
 from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
-from measure_deformable import DEFORMABLE_MEASUREMENTS, measure_deformable_masks
+from measure_deformable import DEFORMABLE_MEASUREMENTS, measure_deformable_boxes, measure_deformable_masks
 from measure_hrnet import HRNET_MEASUREMENTS
 from measure_models import MODEL_MEASUREMENTS, measure_detector_training
 from measure_panoptic import measure_panoptic_inference, measure_panoptic_training
@@ -19,6 +19,7 @@ SLOW = (
     measure_torchvision_inference,
     measure_panoptic_inference,
     measure_detector_training,
+    measure_deformable_boxes,
     measure_deformable_masks,
     measure_torchvision_training,
     measure_segmenter_inference,
