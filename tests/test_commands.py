@@ -130,6 +130,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @SOME_AND_ALL
 def test_a_bad_file_is_no_traceback(tmp_path: Path, every: bool) -> None:
     found, in_turn = {}, cycle(BAD)

@@ -309,6 +309,7 @@ def modules_of_command(tool: str) -> list[str]:
     return sorted({node.module for node in nodes if node.module.startswith("bdd100k_d2.")})
 
 
+@pytest.mark.slow
 def test_light_parts_and_commands_about_files_do_not_import_torch() -> None:
     modules = {part: modules_of(part) for part in LIGHT}
     modules |= {f"{tool}.py": modules_of_command(tool) for tool in COMMANDS_ABOUT_FILES}

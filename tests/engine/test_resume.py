@@ -94,7 +94,8 @@ def whole(drawn_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return functools.cache(lambda task: train(make_config(drawn_root, task, tmp_path_factory.mktemp(task))))
 
 
-@pytest.mark.parametrize("task", ["det", pytest.param("sem_seg", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["det", "sem_seg"])
 def test_a_resumed_run_ends_like_one_that_was_not_stopped(
     whole: Whole, tiny_root: Path, tmp_path: Path, task: str
 ) -> None:

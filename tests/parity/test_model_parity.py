@@ -9,12 +9,14 @@ from measure_cascade_mask import CASCADE_MASK_MEASUREMENTS
 from measure_converted import measure_converted_checkpoints
 from measure_deformable import DEFORMABLE_MEASUREMENTS, measure_deformable_boxes, measure_deformable_masks
 from measure_hrnet import HRNET_MEASUREMENTS
-from measure_models import MODEL_MEASUREMENTS, measure_detector_training
+from measure_models import MODEL_MEASUREMENTS, measure_detection, measure_detector_training, measure_segmentation
 from measure_panoptic import measure_panoptic_inference, measure_panoptic_training
 from measure_segmenters import measure_segmenter_inference, measure_segmenter_training
 from measure_torchvision_backbones import measure_torchvision_inference, measure_torchvision_training
 
 SLOW = (
+    measure_detection,
+    measure_segmentation,
     measure_converted_checkpoints,
     measure_torchvision_inference,
     measure_panoptic_inference,
